@@ -1,0 +1,350 @@
+"""A run from its first row to its report: stages under a budget, the ranking, then the truth and the score."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import ray
+from rich.console import Console
+
+from orchestrator.cluster import Cluster, check_shared, connect, measure_peak_memory, plan_slot
+from orchestrator.display import Display
+from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
+from orchestrator.experiment import Experiment, ExperimentError, TrainingSpec, parse_experiment
+from orchestrator.interruption import Interruption
+from orchestrator.plan import check_budget, default_stages
+from orchestrator.ranker import Ranking, rank_evidence
+from orchestrator.report import print_columns, print_plan, print_ranking, print_score, write_page
+from orchestrator.scoring import Score, ScoringError, Truth, baseline_truth, score_ranking
+from orchestrator.stages import Stage, baseline_stage, run_stage, supernet_stage, training_stage
+from spaces import Architecture, SearchSpace, measure_size
+from trainables.data import ImageData, load_dataset, make_splits
+
+EXPERIMENT_FILE = "experiment.yaml"
+LOG_FILE = "evidence.sqlite"
+
+
+class RunError(RuntimeError):
+    """A run folder that cannot be used; one line with the way out."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: its experiment, with the candidates spelled out, and its log."""
+
+    folder: Path
+    experiment: Experiment
+    candidates: tuple[str, ...]
+    log: EvidenceLog
+
+    @staticmethod
+    def create(experiment: Experiment, parent: Path) -> Run:
+        """Makes the folder ``<name>-<time>`` below ``parent`` and writes the resolved experiment into it.
+
+        Raises:
+            RunError: the folder cannot be written.
+            ExperimentError: more candidates asked for than the space has.
+        """
+        candidates = _candidates(experiment)
+        resolved = experiment.model_copy(update={"candidates": list(candidates)})
+        trainings, supernets = experiment.trainings, experiment.supernets
+        if trainings is None and supernets is None:
+            trainings, supernets = default_stages(experiment, candidates)
+        resolved = resolved.model_copy(update={"trainings": trainings or [], "supernets": supernets or []})
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = _fresh(parent.resolve(), f"{experiment.name}-{stamp}")
+            (folder / EXPERIMENT_FILE).write_text(resolved.to_yaml(), encoding="utf-8")
+            (folder / "checkpoints").mkdir()
+        except OSError as error:
+            raise RunError(f"cannot write to {parent}: {error.strerror}; give another folder with --out") from None
+        return Run(folder, resolved, candidates, EvidenceLog(folder / LOG_FILE))
+
+    @staticmethod
+    def open(folder: Path) -> Run:
+        """Opens the folder of an earlier run.
+
+        Raises:
+            RunError: it is not one.
+        """
+        folder = folder.resolve()
+        file = folder / EXPERIMENT_FILE
+        if not file.is_file() or not (folder / LOG_FILE).is_file():
+            raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
+        experiment = parse_experiment(file.read_text(encoding="utf-8"), where=str(file))
+        if not isinstance(experiment.candidates, list):
+            raise RunError(f"{file} does not list its candidates; runs write them there, put them back")
+        return Run(folder, experiment, tuple(experiment.candidates), EvidenceLog(folder / LOG_FILE))
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Short names of the candidates, by code."""
+        space = self.experiment.space.make()
+        return {code: space.short(Architecture(space.name, code)) for code in self.candidates}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second process from working on the run at the same time.
+
+        Raises:
+            RunError: another one does.
+        """
+        with (self.folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunError(f"another taurank is working on {self.folder}; wait for it or stop it") from None
+            yield
+
+    def rank(self) -> Ranking:
+        """The ranking from what is in the log now; the baseline is never looked at."""
+        rows = self.log.evidence()
+        return rank_evidence(
+            rows[rows["stage"] != BASELINE],
+            self.candidates,
+            full_epochs=self.experiment.recipe.epochs,
+            seed=self.experiment.seed,
+        )
+
+    def score(self, ranking: Ranking, truth: Truth | None = None) -> Score:
+        """The ranking against ``truth``, by default against the run's own baseline.
+
+        Raises:
+            ScoringError: there is none.
+        """
+        found = truth or baseline_truth(self.log, self.candidates)
+        return score_ranking(ranking, found, self.log, self.candidates, full_epochs=self.experiment.recipe.epochs)
+
+    def report(self, console: Console, truth: Truth | None = None, *, need_score: bool = False) -> Ranking:
+        """Ranks from the log, prints the tables and writes ranking files and page.
+
+        Raises:
+            ScoringError: ``need_score`` and there is no truth.
+        """
+        ranking = self.rank()
+        ranking.write(self.folder)
+        score = None
+        try:
+            score = self.score(ranking, truth)
+        except ScoringError:
+            if need_score:
+                raise
+        rows = self.log.evidence()
+        print_ranking(console, ranking, score, rows[rows["stage"] != BASELINE], self.names)
+        if score is not None:
+            print_columns(console, score, self.names)
+            print_score(console, score)
+        page = write_page(
+            self.folder / "report.html", self.experiment, ranking, score, rows, self.log.outcomes(), self.names
+        )
+        console.print(
+            f"written: ranking.csv, ranking.parquet, {page.name}, {LOG_FILE} in {self.folder}", highlight=False
+        )
+        return ranking
+
+
+def _fresh(parent: Path, name: str) -> Path:
+    """A new folder; runs started within one second get a number."""
+    for number in range(1, 1000):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise RunError(f"{parent} has a thousand runs of this second; give another folder with --out")
+
+
+def _candidates(experiment: Experiment) -> tuple[str, ...]:
+    space = experiment.space.make()
+    if isinstance(experiment.candidates, list):
+        return tuple(space.parse(code).code for code in experiment.candidates)
+    if experiment.candidates == "all":
+        return tuple(architecture.code for architecture in space.enumerate())
+    drawn = space.sample(experiment.candidates, np.random.default_rng([experiment.seed, 0]))
+    return tuple(architecture.code for architecture in drawn)
+
+
+def run_campaign(
+    run: Run,
+    *,
+    console: Console,
+    data_dir: Path | None = None,
+    download: bool = False,
+    address: str | None = None,
+    dashboard: bool = False,
+    with_baseline: bool = True,
+) -> Ranking:
+    """Runs what the log lacks: stages, ranking, baseline, score. The same call starts and resumes.
+
+    Raises:
+        RunInterruptedError: the user wants it to end; call again to go on.
+        ExperimentError, DataError, ClusterError, RunError: it cannot run, in one line.
+    """
+    experiment, log = run.experiment, run.log
+    with run.locked(), Interruption() as interruption:
+        data = _load(run, data_dir=data_dir, download=download)
+        space = experiment.space.make()
+        _measure_sizes(run, space, data)
+        seeds = experiment.baseline.seeds if experiment.baseline and with_baseline else ()
+        stages = _plan(run, data)
+        cost, budget = check_budget(experiment, [stage for stage, _ in stages], run.candidates)
+        baseline = baseline_stage(experiment, experiment.baseline, run.candidates, run.folder) if seeds else None  # type: ignore[arg-type]
+        print_plan(console, experiment, data, [stage for stage, _ in stages], baseline, cost, budget, run)
+
+        total = cost + (baseline.cost if baseline else 0.0)
+        if all(_is_done(log, stage.name) for stage, _ in stages) and (baseline is None or _is_done(log, BASELINE)):
+            console.print("nothing left to run", highlight=False)
+            return run.report(console)
+        with (
+            connect(
+                address, resources=experiment.resources, dashboard=dashboard, log_file=run.folder / "run.log"
+            ) as cluster,
+            Display(console, total_epochs=total, budget_epochs=budget, names=run.names) as display,
+        ):
+            interruption.install()  # Ray takes SIGTERM when it starts
+            if cluster.dashboard:
+                display.say(_dashboard_line(cluster))
+            if not cluster.local:
+                check_shared(run.folder)
+            reference = ray.put(data)
+            memory = _peak_memory(run, space, data, reference, cluster)
+
+            def launch(stage: Stage) -> None:
+                if _is_done(log, stage.name):
+                    return
+                slot = plan_slot(cluster, experiment.resources, trials=len(stage.specs), peak_memory=memory)
+                run_stage(
+                    stage,
+                    log=log,
+                    data=reference,
+                    slot=slot,
+                    run=run.folder,
+                    display=display,
+                    interruption=interruption,
+                )
+
+            for stage, select in stages:
+                launch(select() if select else stage)
+            started = time.perf_counter()
+            log.append_event("ranking", "", "started")
+            # Written before the first baseline training: the order cannot have seen the truth.
+            run.rank().write(run.folder)
+            log.append_event("ranking", "", "ended", f"{time.perf_counter() - started:.2f} s")
+            if baseline:
+                launch(baseline)
+        return run.report(console)
+
+
+def _load(run: Run, *, data_dir: Path | None, download: bool) -> ImageData:
+    spec = run.experiment.data
+    root = data_dir.resolve() if data_dir else Path(noted) if (noted := run.log.noted("data_dir")) else None
+    dataset = load_dataset(spec.name, root=root, download=download)
+    if root is not None:
+        run.log.note("data_dir", str(root))
+    return make_splits(
+        dataset,
+        seed=spec.seed,
+        validation=spec.validation,
+        test=spec.test,
+        train=spec.train,
+        size=spec.size,
+        evaluate_on=spec.evaluate_on,
+    )
+
+
+def _measure_sizes(run: Run, space: SearchSpace, data: ImageData) -> None:
+    """Parameters and FLOPs of all candidates: the baseline that every other source has to beat."""
+    if _is_done(run.log, "size"):
+        return
+    run.log.append_event("size", "", "started")
+    for code in run.candidates:
+        started = time.perf_counter()
+        size = measure_size(
+            space, Architecture(space.name, code), input_shape=data.input_shape, classes=len(data.classes)
+        )
+        seconds = time.perf_counter() - started
+        values = (("parameters", size.parameters, seconds), ("flops", size.flops, 0.0))
+        run.log.append(
+            Evidence("size", f"size/{code}", code, "size", 0, 0, 0, metric, float(value), cost)
+            for metric, value, cost in values
+        )
+    run.log.append_event("size", "", "ended")
+
+
+def _plan(run: Run, data: ImageData) -> list[tuple[Stage, Callable[[], Stage] | None]]:
+    """Stages in the order they run: trainings of all, supernets, then trainings of candidates chosen from those.
+
+    A stage of chosen candidates comes with a function that chooses when its time has come.
+    """
+    experiment, candidates, folder = run.experiment, run.candidates, run.folder
+    planned: list[tuple[Stage, Callable[[], Stage] | None]] = []
+    trainings = experiment.trainings or []
+    for spec in trainings:
+        if spec.candidates == "all":
+            planned.append((training_stage(experiment, spec, candidates, folder), None))
+    for supernet in experiment.supernets or []:
+        stage = supernet_stage(
+            experiment,
+            supernet,
+            candidates,
+            folder,
+            train_images=len(data.train),
+            validation_images=len(data.validation),
+        )
+        planned.append((stage, None))
+    for spec in trainings:
+        if spec.candidates != "all":
+            if spec.candidates > len(candidates):
+                raise ExperimentError(
+                    f"trainings: {spec.stage} asks for {spec.candidates} candidates; there are {len(candidates)}"
+                )
+
+            def select(spec: TrainingSpec = spec) -> Stage:
+                return training_stage(experiment, spec, _select(run, spec), folder)
+
+            planned.append((training_stage(experiment, spec, candidates[: spec.candidates], folder), select))
+    return planned
+
+
+def _select(run: Run, spec: TrainingSpec) -> Sequence[str]:
+    """Candidates spread evenly over the order known so far; chosen once and noted, since the order moves on."""
+    key = f"selected:{spec.stage}"
+    noted = run.log.noted(key)
+    if noted is None:
+        assert isinstance(spec.candidates, int)
+        ranking = run.rank().table["architecture"]
+        places = (np.arange(spec.candidates) + 0.5) / spec.candidates * len(ranking)
+        noted = json.dumps([str(ranking[int(place)]) for place in places])
+        run.log.note(key, noted)
+    selected: list[str] = json.loads(noted)
+    return selected
+
+
+def _is_done(log: EvidenceLog, stage: str) -> bool:
+    events = log.events()
+    return bool(((events["stage"] == stage) & (events["trial"] == "") & (events["event"] == "ended")).any())
+
+
+def _peak_memory(
+    run: Run, space: SearchSpace, data: ImageData, reference: ray.ObjectRef, cluster: Cluster
+) -> float | None:
+    if not cluster.gpus or run.experiment.resources.gpus_per_trial != "auto":
+        return None
+    rows = run.log.evidence()
+    flops = rows[(rows["source"] == "size") & (rows["metric"] == "flops")].set_index("architecture")["value"]
+    largest = Architecture(space.name, str(flops.idxmax()))
+    return measure_peak_memory(space, largest, run.experiment.recipe, reference, input_shape=data.input_shape)
+
+
+def _dashboard_line(cluster: Cluster) -> str:
+    return f"Ray dashboard: {cluster.dashboard}/#/actors (it asks for the token: run `ray get-auth-token`)"

@@ -1,0 +1,202 @@
+"""The command line: taurank run | resume | rank | score | spaces."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+# Commands import what they need themselves: torch and Ray take seconds, and --help should not.
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Ranks neural network architectures for a tenth of what training them all costs, and says how sure it is.",
+)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Folder with the data sets. Default: $TAURANK_DATA, else ./data.", show_default=False
+    ),
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Fetch the data set if it is missing (says what and how big).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", help="Join a running Ray cluster (host:port, or auto). Default: a local Ray.", show_default=False
+    ),
+]
+Dashboard = Annotated[
+    bool, typer.Option("--dashboard", help="Start the Ray dashboard on loopback and print its address.")
+]
+NoBaseline = Annotated[bool, typer.Option("--no-baseline", help="Leave out the full trainings that score the ranking.")]
+Folder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
+
+
+@app.command()
+def run(
+    experiment: Annotated[
+        str,
+        typer.Argument(help="A YAML file, or the name of an experiment that comes with taurank.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Where the folder of the run is made.")] = Path("runs"),
+    data_dir: DataDir = None,
+    download: Download = False,
+    address: Address = None,
+    dashboard: Dashboard = False,
+    no_baseline: NoBaseline = False,
+) -> None:
+    """Rank the candidates of an experiment, then score the ranking against full training."""
+    from orchestrator.campaign import Run
+    from orchestrator.experiment import load_experiment
+
+    loaded = load_experiment(experiment)
+    _campaign(
+        Run.create(loaded, out),
+        data_dir=data_dir,
+        download=download,
+        address=address,
+        dashboard=dashboard,
+        with_baseline=not no_baseline,
+    )
+
+
+@app.command()
+def resume(
+    folder: Folder,
+    data_dir: DataDir = None,
+    download: Download = False,
+    address: Address = None,
+    dashboard: Dashboard = False,
+    no_baseline: NoBaseline = False,
+) -> None:
+    """Go on with a run that was interrupted; nothing that is finished is repeated."""
+    from orchestrator.campaign import Run
+
+    _campaign(
+        Run.open(folder),
+        data_dir=data_dir,
+        download=download,
+        address=address,
+        dashboard=dashboard,
+        with_baseline=not no_baseline,
+    )
+
+
+@app.command()
+def rank(folder: Folder) -> None:
+    """Rank again from the log of a run, without training; writes the ranking and the report."""
+    from orchestrator.campaign import Run
+
+    Run.open(folder).report(_console())
+
+
+@app.command()
+def score(
+    folder: Folder,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline",
+            help="The truth: folder of another run, or a CSV (columns architecture, value). Default: the run's own.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Score the ranking of a run against full training: its own baseline, another run's, or a table's."""
+    from orchestrator.campaign import Run
+    from orchestrator.scoring import read_truth
+
+    opened = Run.open(folder)
+    truth = read_truth(baseline, opened.candidates) if baseline else None
+    opened.report(_console(), truth, need_score=True)
+
+
+@app.command()
+def spaces(
+    pattern: Annotated[str, typer.Argument(help="Names to list, with * and ?.")] = "*",
+) -> None:
+    """List the search spaces: size, options and their defaults, features, supernet, an example."""
+    import numpy as np
+    from rich.table import Table
+
+    from spaces import get_space, list_spaces
+    from trainables.supernet import list_supernets
+
+    names = list_spaces(pattern)
+    if not names:
+        raise ValueError(f"no space matches {pattern!r}; known: {', '.join(list_spaces())}")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("space", "architectures", "options (defaults)", "features", "supernet", "example"):
+        table.add_column(heading, overflow="fold")
+    for name in names:
+        space = get_space(name)
+        table.add_row(
+            name,
+            "unlisted" if space.size is None else f"{space.size:,}",
+            ", ".join(f"{key}={value}" for key, value in space.options.items()),
+            str(len(space.feature_names)),
+            "yes" if name in list_supernets() else "no",
+            space.sample(1, np.random.default_rng(0))[0].code,
+        )
+    _console().print(table)
+
+
+@app.command()
+def experiments() -> None:
+    """List the experiments that come with taurank."""
+    from rich.table import Table
+
+    from orchestrator.experiment import list_experiments, load_experiment
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name in list_experiments():
+        table.add_row(name, load_experiment(name).description)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """The terminal; a fixed width elsewhere, so that tables in files and logs do not break their lines."""
+    console = Console()
+    return console if console.is_terminal else Console(width=130)
+
+
+def _campaign(run: object, **settings: object) -> None:
+    from orchestrator.campaign import Run, run_campaign
+    from orchestrator.interruption import RunInterruptedError
+
+    assert isinstance(run, Run)
+    console = _console()
+    try:
+        run_campaign(run, console=console, **settings)  # type: ignore[arg-type]
+    except RunInterruptedError:
+        console.print(
+            f"interrupted; everything finished is kept. Go on with: taurank resume {run.folder}", highlight=False
+        )
+        raise typer.Exit(130) from None
+
+
+def main() -> None:
+    """Entry point: mistakes of the user end in one line, never in a traceback."""
+    try:
+        app()
+    except (ValueError, RuntimeError, OSError) as error:
+        if _is_ours(error):
+            for line in str(error).splitlines():
+                print(f"taurank: {line}", file=sys.stderr)
+            sys.exit(2)
+        raise
+
+
+def _is_ours(error: BaseException) -> bool:
+    return type(error).__module__.split(".")[0] in ("orchestrator", "trainables", "schedulers", "spaces")

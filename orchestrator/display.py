@@ -1,0 +1,143 @@
+"""The live progress of a run: one display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from orchestrator.evidence import BASELINE, Evidence
+
+PLAIN_LINE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many trials of a stage are in which state."""
+
+    running: int = 0
+    paused: int = 0
+    stopped: int = 0
+    done: int = 0
+    failed: int = 0
+    waiting: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.running} running", f"{self.paused} paused", f"{self.stopped} stopped", f"{self.done} done"]
+        return ", ".join(parts + ([f"{self.failed} failed"] if self.failed else []))
+
+
+class Display:
+    """Shows stage, trials, budget used, best so far and time left.
+
+    Args:
+        console: where to; a live display on a terminal, a line every ten seconds elsewhere.
+        total_epochs: epoch-equivalents of all stages, baseline included, for the time left.
+        budget_epochs: epoch-equivalents that the evidence may cost.
+        names: short names of the candidates, by code.
+    """
+
+    def __init__(
+        self, console: Console, *, total_epochs: float, budget_epochs: float, names: Mapping[str, str]
+    ) -> None:
+        self._console, self._names = console, names
+        self.total_epochs, self.budget_epochs = total_epochs, budget_epochs
+        self._counts = Counts()
+        self._stage, self._trials = "", 0
+        self._stage_spent, self._done_before = 0.0, 0.0
+        self._spent_now = 0.0
+        self._evidence_spent = 0.0
+        self._best = ""
+        self._best_value = -1.0
+        self._started = time.monotonic()
+        self._said = 0.0
+        self._live: Live | None = None
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f} %"),
+            console=console,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Display:
+        self._started = time.monotonic()
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._render)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def start_stage(self, name: str, *, trials: int, epochs: float, spent: float) -> None:
+        """A stage begins (or goes on, with ``spent`` of its ``epochs`` behind it)."""
+        self._stage, self._trials, self._stage_spent = name, trials, spent
+        self._done_before += spent
+        if name != BASELINE:
+            self._evidence_spent += spent
+        self._counts = Counts(waiting=trials)
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(name, total=max(epochs, 1e-9), completed=int(spent))
+        self._best, self._best_value = "", -1.0
+        if self._live is None:
+            already = f", {spent:.0f} of them done before" if spent else ""
+            self._console.print(f"stage {name}: {trials} trials, at most {epochs:.0f} epochs{already}")
+
+    def advance(self, epochs: float, accuracies: Sequence[Evidence]) -> None:
+        """New rows came in: their epoch-equivalents and their accuracies."""
+        self._stage_spent += epochs
+        self._spent_now += epochs
+        if self._stage != BASELINE:
+            self._evidence_spent += epochs
+        for row in accuracies:
+            if row.value > self._best_value:
+                self._best_value, self._best = row.value, self._names.get(row.architecture, row.architecture)
+        if self._task is not None:
+            self._bar.update(self._task, completed=self._stage_spent)
+
+    def update(self, counts: Counts) -> None:
+        """New counts; on a plain output a line now and then."""
+        self._counts = counts
+        now = time.monotonic()
+        if self._live is None and now - self._said >= PLAIN_LINE_SECONDS:
+            self._said = now
+            self._console.print(f"  {self._stage}: {counts}; {self._details()}", highlight=False)
+
+    def say(self, line: str) -> None:
+        """Prints a line above the display."""
+        self._console.print(line, highlight=False)
+
+    def _details(self) -> str:
+        parts = [f"budget {self._evidence_spent:.0f} of {self.budget_epochs:.0f} epochs"]
+        if self._best:
+            parts.append(f"best so far {self._best_value:.1%} {self._best}")
+        left = self.total_epochs - self._done_before - self._spent_now
+        elapsed = time.monotonic() - self._started
+        if self._spent_now > 0 and left > 0:
+            parts.append(f"about {_duration(left * elapsed / self._spent_now)} left")
+        return ", ".join(parts)
+
+    def _render(self) -> Group:
+        lines = [
+            Text(f"{self._trials} trials: {self._counts}"),
+            Text(self._details(), style="dim", overflow="ellipsis"),
+        ]
+        return Group(self._bar, *lines) if self._stage else Group(Text("starting Ray ..."))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes}:{rest:02d} min"

@@ -1,0 +1,1 @@
+"""Experiments that come with taurank, one YAML file each."""

@@ -1,0 +1,90 @@
+"""Evidence rows to views: one column per way of looking at the candidates, each oriented so that higher is better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class View:
+    """What one stage says about the candidates.
+
+    Attributes:
+        name: the stage; ``size`` for parameters and FLOPs.
+        values: accuracy in [0, 1] or another score, (candidates,); NaN where the stage has nothing to say.
+        order: the same as something to rank by: differs from ``values`` where trials ended at different epochs.
+        fidelity: share of full training that the numbers stand for, in [0, 1]; 0 for what is not a training of its own.
+        is_accuracy: whether ``values`` are accuracies that approach the final one as fidelity grows.
+    """
+
+    name: str
+    values: Scores
+    order: Scores
+    fidelity: float
+    is_accuracy: bool
+
+
+def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs: int) -> list[View]:
+    """Views from the rows of an evidence log, in the order in which their stages came.
+
+    A training that was ended early and left a prediction is seen by that prediction, beside others of its stage that
+    ran to the end; without predictions the order within the stage is (last epoch, accuracy there), since an accuracy
+    after 3 epochs says nothing beside one after 30.
+    """
+    index = pd.Index(candidates)
+    views = []
+    size = evidence[evidence["source"] == "size"]
+    if len(size):
+        columns = [
+            normal_scores(rows.groupby("architecture")["value"].mean().reindex(index).to_numpy())
+            for _, rows in size.groupby("metric")
+        ]
+        values = np.mean(columns, axis=0)
+        views.append(View("size", values, values, 0.0, False))
+    for stage in evidence.loc[evidence["metric"] == "validation_accuracy", "stage"].unique():
+        rows = evidence[(evidence["stage"] == stage) & (evidence["architecture"] != "")]
+        views.append(_stage_view(str(stage), rows, index, full_epochs))
+    return [view for view in views if np.isfinite(view.values).any()]
+
+
+def _stage_view(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs: int) -> View:
+    measured = rows[rows["metric"] == "validation_accuracy"].sort_values("epoch")
+    last = measured.groupby("architecture").tail(1).set_index("architecture")
+    value = last["value"].reindex(index)
+    epoch = last["epoch"].reindex(index)
+    schedule = int(rows["schedule_epochs"].max())
+    predicted = rows[rows["metric"] == "predicted_accuracy"].groupby("architecture")["value"].last().reindex(index)
+    if predicted.notna().any():
+        value = predicted.where(predicted.notna() & (epoch < schedule), value)
+        order = value.to_numpy(dtype=float)
+    else:
+        # Accuracies are below 1, so whole epochs come first.
+        order = (epoch.where(value.notna()) + value / 2).to_numpy(dtype=float)
+        if epoch.nunique() > 1:
+            value = value.where(epoch == schedule)
+    is_training = rows["source"].iloc[0] == "training"
+    return View(
+        name=stage,
+        values=value.to_numpy(dtype=float),
+        order=order,
+        fidelity=min(schedule / full_epochs, 1.0) if is_training else 0.0,
+        is_accuracy=is_training,
+    )
+
+
+def normal_scores(values: Scores) -> Scores:
+    """Normal scores ns(x) = Phi^-1((rank - 1/2) / n) with ties averaged; NaN stays NaN, and a constant becomes 0."""
+    scores = np.full(len(values), np.nan)
+    known = np.isfinite(values)
+    if known.any():
+        ranks = stats.rankdata(values[known])
+        scores[known] = stats.norm.ppf((ranks - 0.5) / known.sum())
+    return scores

@@ -1,0 +1,22 @@
+"""Settings that Ray reads when it is imported; importing this package sets them, so they come before any `import ray`.
+
+A value that is set already stays.
+"""
+
+import os
+
+for name, value in {
+    # Its default depends on what lies in the home folder; explicit, so that servers and clients agree.
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # The evidence log is our own record.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "5",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Ctrl-C is ours: see orchestrator.interruption.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}.items():
+    os.environ.setdefault(name, value)

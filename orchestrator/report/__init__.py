@@ -1,0 +1,6 @@
+"""What a run tells: tables and one page."""
+
+from orchestrator.report.page import write_page
+from orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score
+
+__all__ = ["print_columns", "print_plan", "print_ranking", "print_score", "write_page"]

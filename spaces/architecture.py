@@ -1,0 +1,200 @@
+"""What a search space is: the contract that every space of the package keeps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+Distinct = Literal["code", "function"]
+"""What may not occur twice in a sample: the same code, or the same function."""
+
+ENUMERATION_LIMIT = 10_000_000
+"""Spaces with more codes than this are sampled, not listed."""
+
+
+class SpaceError(ValueError):
+    """A search space was asked for something that it does not have."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Architecture:
+    """A point of a search space. Ordered by space, then by code.
+
+    Attributes:
+        space: Registered name of the search space.
+        code: Text of the architecture, as `SearchSpace.parse` writes it.
+    """
+
+    space: str
+    code: str
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class SearchSpace(ABC):
+    """A set of architectures with their texts, relations, numeric features and networks.
+
+    A subclass keeps the keyword options of its constructor and returns them from `options`, so that a worker can make
+    the same space again from name and options: `get_space(space.name, **space.options)`.
+
+    Attributes:
+        name: Registered name.
+        size: Number of codes; None when they cannot be counted.
+        feature_names: One name for each entry of `features`.
+    """
+
+    name: ClassVar[str]
+    size: int | None
+    feature_names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        options = "".join(f", {key}={value!r}" for key, value in self.options.items())
+        return f"get_space({self.name!r}{options})"
+
+    @property
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Keyword options that this space was made with, defaults included."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Architecture:
+        """Reads a code and returns it in its normal spelling (white space removed). It is not made canonical.
+
+        Raises:
+            SpaceError: The text is not a code of this space; the message says what is wrong, where, what is allowed.
+        """
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Lists every code once, in a fixed order.
+
+        Raises:
+            SpaceError: The space cannot be counted or has more than `ENUMERATION_LIMIT` codes.
+        """
+        if self.size is None or self.size > ENUMERATION_LIMIT:
+            size = "an unknown number of" if self.size is None else f"{self.size:,}"
+            raise SpaceError(f"enumerate: {self.name} has {size} codes, too many to list; use sample(count, generator)")
+        return self._enumerate()
+
+    @abstractmethod
+    def _enumerate(self) -> Iterator[Architecture]:
+        """Lists every code once, in a fixed order; called only when the space is small enough."""
+
+    @abstractmethod
+    def sample(
+        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
+    ) -> list[Architecture]:
+        """Draws architectures uniformly and without repeats.
+
+        With `distinct="function"` the draw is among the canonical architectures that have a path from input to output:
+        no two are equal by `canonical`, and none is disconnected. With `distinct="code"` it is among all codes.
+
+        Raises:
+            SpaceError: `count` is negative or larger than the number there is to draw from.
+        """
+
+    @abstractmethod
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Returns the one that stands for all architectures that the space knows to be equal as functions.
+
+        Idempotent: `canonical(canonical(a)) == canonical(a)`.
+        """
+
+    @abstractmethod
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """Lists the architectures that differ in exactly one decision; a symmetric relation."""
+
+    @abstractmethod
+    def features(self, architecture: Architecture) -> NDArray[np.float64]:
+        """Numeric description, shape (len(feature_names),), always finite; needs no network."""
+
+    def short(self, architecture: Architecture) -> str:
+        """A name for places where the code is too long; `parse` reads it too. By default the code itself."""
+        return self.code_of(architecture)
+
+    @abstractmethod
+    def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """Makes the untrained network: images (batch, *input_shape) to logits (batch, classes).
+
+        The initial weights are drawn from torch's global generator, as torch's layers do. For weights that depend on a
+        seed alone, call it inside `with torch.random.fork_rng():` after `torch.manual_seed(seed)`.
+
+        Args:
+            architecture: What to build.
+            input_shape: (channels, height, width) of one image.
+            classes: Number of logits.
+
+        Raises:
+            SpaceError: The architecture is not of this space, or the network cannot take such images.
+        """
+
+    def code_of(self, architecture: Architecture) -> str:
+        """Returns the architecture's code after checking that it belongs here.
+
+        Raises:
+            SpaceError: The architecture is of another space.
+        """
+        if architecture.space != self.name:
+            raise SpaceError(
+                f"architecture: {architecture.code!r} is of space {architecture.space!r}, not of {self.name!r}; "
+                f"use get_space({architecture.space!r})"
+            )
+        return architecture.code
+
+
+def check_distinct(distinct: str) -> None:
+    """Refuses a kind of distinctness that does not exist.
+
+    Raises:
+        SpaceError: `distinct` is neither "code" nor "function".
+    """
+    if distinct not in get_args(Distinct):
+        raise SpaceError(f"distinct: {distinct!r} is unknown; allowed are {', '.join(map(repr, get_args(Distinct)))}")
+
+
+def check_positive(argument: str, value: object) -> None:
+    """Refuses anything but a positive whole number.
+
+    Raises:
+        SpaceError: `value` is not an integer of at least 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SpaceError(f"{argument}: {value!r} is not a whole number of at least 1")
+
+
+def check_task(input_shape: tuple[int, int, int], classes: int) -> None:
+    """Refuses a task that no network can be built for.
+
+    Raises:
+        SpaceError: `input_shape` is not three positive whole numbers, or `classes` is not a positive one.
+    """
+    if len(input_shape) != 3:
+        raise SpaceError(f"input_shape: {input_shape!r} has {len(input_shape)} entries; give (channels, height, width)")
+    for argument, value in zip(("channels", "height", "width"), input_shape, strict=True):
+        check_positive(f"input_shape: {argument}", value)
+    check_positive("classes", classes)
+
+
+def draw(pool: Sequence[Architecture], count: int, generator: np.random.Generator, kind: str) -> list[Architecture]:
+    """Draws uniformly and without repeats from a list; the order of the result is random too.
+
+    Args:
+        pool: What to draw from, without repeats.
+        count: How many.
+        generator: Source of randomness.
+        kind: What the pool holds, for the error message.
+
+    Raises:
+        SpaceError: `count` is negative or larger than the pool.
+    """
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
+        raise SpaceError(f"count: {count!r} is not a whole number of at least 0")
+    if count > len(pool):
+        raise SpaceError(f"count: {count:,} asked, but there are only {len(pool):,} {kind}")
+    return [pool[index] for index in generator.choice(len(pool), size=count, replace=False)]

@@ -1,0 +1,44 @@
+"""How large an architecture is, without making its weights: parameters and FLOPs on the meta device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from spaces.architecture import Architecture, SearchSpace
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of one network.
+
+    Attributes:
+        parameters: Number of trainable weights, those of dead edges included.
+        flops: Multiply-accumulates of the convolutions and linear layers for one image; what is not computed does not
+            count. This is the literature's "FLOPs": half of what torch counts, since that takes a multiplication and an
+            addition as two. Biases, normalisation, activations, pooling and additions do not count; so counted, the
+            best cell of NAS-Bench-201 has its published 153.27 MFLOPs (153,272,960).
+    """
+
+    parameters: int
+    flops: int
+
+
+def measure_size(
+    space: SearchSpace, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int
+) -> Size:
+    """Counts parameters and FLOPs of an architecture; allocates no weights and draws no random numbers.
+
+    Raises:
+        SpaceError: The space cannot build the network for this task.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
+        # eval: in training mode batch normalisation refuses a single value per channel, which one small image gives.
+        network = space.build(architecture, input_shape=input_shape, classes=classes).eval()
+        counter = FlopCounterMode(display=False)
+        with counter:
+            network(torch.empty(1, *input_shape))
+    parameters = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    return Size(parameters=parameters, flops=counter.get_total_flops() // 2)

@@ -1,0 +1,39 @@
+"""Import of torchvision that also works where its compiled operators do not load."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+import torch
+
+# torch removes an operator when its library object is collected, so that this must live as long as the process.
+_libraries: list[torch.library.Library] = []
+
+
+def import_torchvision() -> ModuleType:
+    """Imports torchvision; call it before any use of torchvision, in every process.
+
+    A torchvision wheel built for CUDA beside a CPU-only torch cannot load its compiled part. Its Python part then
+    describes an operator (`torchvision::nms`) that nobody has defined, and the whole import fails. Declaring the
+    missing operators lets the import pass. Data sets, transforms and classification models work; `torchvision.io`,
+    `ops.nms` and whatever else needs the compiled part fail when used, with an error of their own.
+
+    Raises:
+        ImportError: torchvision is not installed.
+        RuntimeError: torchvision fails for another reason.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+    # The failed attempt leaves half-initialised submodules behind, which a second one would take for good.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+    _libraries.append(library)
+    return importlib.import_module("torchvision")

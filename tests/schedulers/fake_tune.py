@@ -1,0 +1,67 @@
+"""Trials and a controller that call a scheduler as Ray Tune does, without Ray's processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PENDING, RUNNING, PAUSED, TERMINATED = "PENDING", "RUNNING", "PAUSED", "TERMINATED"
+
+
+class FakeTrial:
+    is_saving = False
+
+    def __init__(self, trial_id: str, key: str | None = None) -> None:
+        self.trial_id = trial_id
+        self.config = {} if key is None else {"trial": key}
+        self.status = PENDING
+        self.last_result: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"FakeTrial({self.trial_id}, {self.status})"
+
+
+class FakeController:
+    """Holds the trials of one scheduler; `report` does with its answer what Tune does."""
+
+    def __init__(self, scheduler: Any, names: list[str]) -> None:
+        self.scheduler = scheduler
+        self.trials = [FakeTrial(f"id-{name}", name) for name in names]
+        for trial in self.trials:
+            scheduler.on_trial_add(self, trial)
+
+    def __getitem__(self, name: str) -> FakeTrial:
+        return next(trial for trial in self.trials if trial.config["trial"] == name)
+
+    def get_trials(self) -> list[FakeTrial]:
+        return self.trials
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            self[name].status = RUNNING
+
+    def report(self, name: str, epoch: int, value: float, **more: Any) -> str:
+        trial = self[name]
+        assert trial.status == RUNNING, trial
+        trial.last_result = {"epoch": epoch, "validation_accuracy": value, **more}
+        answer = self.scheduler.on_trial_result(self, trial, dict(trial.last_result))
+        if answer == "PAUSE":
+            trial.status = PAUSED
+        elif answer == "STOP":
+            self.stop_trial(trial)
+        return answer
+
+    def stop_trial(self, trial: FakeTrial) -> None:
+        if trial.status == RUNNING:
+            self.scheduler.on_trial_complete(self, trial, dict(trial.last_result))
+        elif trial.status in (PENDING, PAUSED):
+            self.scheduler.on_trial_remove(self, trial)
+        trial.status = TERMINATED
+
+    def fail(self, name: str) -> None:
+        """A worker dies and Tune queues its trial again."""
+        trial = self[name]
+        self.scheduler.on_trial_error(self, trial)
+        trial.status = PENDING
+        self.trials.remove(trial)
+        self.trials.append(trial)
+        self.scheduler.on_trial_add(self, trial)

@@ -1,0 +1,212 @@
+"""What every registered space must keep. A new space needs one line in SPACES and DECISIONS, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from spaces import Architecture, SearchSpace, SpaceError, get_space, list_spaces, measure_size
+from spaces.mnist_blocks import parse_depths
+from spaces.nasbench201 import parse_code
+
+# Options that keep the networks small.
+SPACES: dict[str, dict[str, Any]] = {"mnist_blocks": {}, "nasbench201": {"width": 4, "cells_per_stage": 1}}
+
+# How a code splits into its decisions.
+DECISIONS: dict[str, Callable[[str], Sequence[Hashable]]] = {"mnist_blocks": parse_depths, "nasbench201": parse_code}
+
+
+@pytest.fixture(params=list_spaces())
+def space(request: pytest.FixtureRequest) -> SearchSpace:
+    return get_space(request.param, **SPACES[request.param])
+
+
+@pytest.fixture
+def architectures(space: SearchSpace) -> list[Architecture]:
+    return space.sample(8, np.random.default_rng(11), distinct="code")
+
+
+def test_the_same_space_can_be_made_again_from_name_and_options(space: SearchSpace) -> None:
+    again = get_space(space.name, **space.options)
+    assert type(again) is type(space)
+    assert again.options == space.options
+    assert set(SPACES[space.name]) <= set(space.options)
+
+
+def test_short_names_read_back_and_tell_architectures_apart(
+    space: SearchSpace, architectures: list[Architecture]
+) -> None:
+    names = [space.short(architecture) for architecture in architectures]
+    assert [space.parse(name) for name in names] == architectures
+    assert len(set(names)) == len(architectures)
+
+
+def test_codes_round_trip(space: SearchSpace, architectures: list[Architecture]) -> None:
+    for architecture in architectures:
+        assert architecture.space == space.name
+        assert str(architecture) == architecture.code
+        assert space.parse(architecture.code) == architecture
+        assert space.parse(f"  {architecture.code}\n") == architecture
+
+
+@pytest.mark.parametrize("text", ["", " ", "nonsense", "|", ",", "1,2,3,4", "||+||+||"])
+def test_a_text_that_is_no_code_is_refused(space: SearchSpace, text: str) -> None:
+    with pytest.raises(SpaceError, match=r"^code: "):
+        space.parse(text)
+
+
+def test_enumeration_lists_as_many_codes_as_the_size_says(space: SearchSpace) -> None:
+    if space.size is None or space.size > 100_000:
+        pytest.skip(f"{space.name} is not listed here")
+    listed = list(space.enumerate())
+    assert len(listed) == space.size
+    assert len(set(listed)) == space.size
+    assert listed == list(space.enumerate())
+
+
+def test_samples_are_distinct_connected_and_repeatable(space: SearchSpace) -> None:
+    drawn = space.sample(8, np.random.default_rng(5))
+    assert drawn == space.sample(8, np.random.default_rng(5))
+    assert drawn != space.sample(8, np.random.default_rng(6))
+    assert len({space.canonical(architecture) for architecture in drawn}) == 8
+    for architecture in drawn:
+        assert space.canonical(architecture) == architecture
+        assert depends_on_input(space, architecture)
+
+
+def test_sampling_advances_the_generator(space: SearchSpace) -> None:
+    generator = np.random.default_rng(5)
+    assert space.sample(8, generator) != space.sample(8, generator)
+
+
+def test_code_samples_are_distinct(space: SearchSpace) -> None:
+    drawn = space.sample(8, np.random.default_rng(5), distinct="code")
+    assert len(set(drawn)) == 8
+    assert drawn == space.sample(8, np.random.default_rng(5), distinct="code")
+
+
+def test_samples_that_do_not_exist_are_refused(space: SearchSpace) -> None:
+    generator = np.random.default_rng(0)
+    assert space.sample(0, generator) == []
+    with pytest.raises(SpaceError, match=r"^count: -1 "):
+        space.sample(-1, generator)
+    with pytest.raises(SpaceError, match=r"^distinct: 'kind' .*'code', 'function'"):
+        space.sample(1, generator, distinct="kind")  # type: ignore[arg-type]
+    if space.size is not None:
+        assert len(space.sample(space.size, generator, distinct="code")) == space.size
+        with pytest.raises(SpaceError, match=r"^count: .* asked, but there are only"):
+            space.sample(space.size + 1, generator, distinct="code")
+        with pytest.raises(SpaceError, match=r"^count: .* asked, but there are only"):
+            space.sample(space.size + 1, generator)
+
+
+def test_canonical_is_idempotent(space: SearchSpace, architectures: list[Architecture]) -> None:
+    for architecture in architectures:
+        once = space.canonical(architecture)
+        assert space.canonical(once) == once
+
+
+def test_neighbours_differ_in_one_decision_and_know_each_other(
+    space: SearchSpace, architectures: list[Architecture]
+) -> None:
+    decisions = DECISIONS[space.name]
+    for architecture in architectures:
+        neighbours = space.neighbours(architecture)
+        assert neighbours
+        assert len(set(neighbours)) == len(neighbours)
+        here = decisions(architecture.code)
+        for neighbour in neighbours:
+            there = decisions(neighbour.code)
+            assert sum(a != b for a, b in zip(here, there, strict=True)) == 1
+            assert architecture in space.neighbours(neighbour)
+
+
+def test_features_are_named_finite_and_tell_architectures_apart(
+    space: SearchSpace, architectures: list[Architecture]
+) -> None:
+    names = space.feature_names
+    assert len(set(names)) == len(names)
+    rows = [space.features(architecture) for architecture in architectures]
+    for row in rows:
+        assert row.shape == (len(names),)
+        assert row.dtype == np.float64
+        assert np.isfinite(row).all()
+    assert len({row.tobytes() for row in rows}) == len(
+        {space.canonical(architecture) for architecture in architectures}
+    )
+
+
+@pytest.mark.parametrize(("input_shape", "classes"), [((1, 28, 28), 10), ((3, 9, 8), 7)])
+def test_networks_give_one_row_of_logits_per_image(
+    space: SearchSpace, architectures: list[Architecture], input_shape: tuple[int, int, int], classes: int
+) -> None:
+    for architecture in architectures[:3]:
+        network = seeded_build(space, architecture, input_shape, classes)
+        logits = network(torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0)))
+        assert logits.shape == (2, classes)
+        assert torch.isfinite(logits).all()
+        logits.sum().backward()
+        assert all(torch.isfinite(w.grad).all() for w in network.parameters() if w.grad is not None)
+
+
+def test_weights_depend_on_the_seed_alone(space: SearchSpace, architectures: list[Architecture]) -> None:
+    one, same, other = (seeded_build(space, architectures[0], (1, 8, 8), 10, seed=seed) for seed in (1, 1, 2))
+    differs = []
+    for key, weight in one.state_dict().items():
+        assert torch.equal(weight, same.state_dict()[key])
+        differs.append(not torch.equal(weight, other.state_dict()[key]))
+    assert any(differs)
+
+
+@pytest.mark.parametrize(
+    ("input_shape", "classes", "message"),
+    [
+        ((1, 28), 10, r"^input_shape: .* 2 entries"),
+        ((1, 0, 28), 10, r"^input_shape: height: 0 "),
+        ((1.0, 28, 28), 10, r"^input_shape: channels: 1.0 "),
+        ((1, 28, 28), 0, r"^classes: 0 "),
+    ],
+)
+def test_tasks_that_make_no_sense_are_refused(
+    space: SearchSpace, architectures: list[Architecture], input_shape: Any, classes: int, message: str
+) -> None:
+    with pytest.raises(SpaceError, match=message):
+        space.build(architectures[0], input_shape=input_shape, classes=classes)
+
+
+def test_architectures_of_another_space_are_refused(space: SearchSpace) -> None:
+    stranger = Architecture("elsewhere", "1,1")
+    for method in (
+        space.canonical,
+        space.neighbours,
+        space.features,
+        lambda a: space.build(a, input_shape=(1, 8, 8), classes=2),
+    ):
+        with pytest.raises(SpaceError, match=r"^architecture: '1,1' is of space 'elsewhere'"):
+            method(stranger)
+
+
+def test_size_agrees_with_the_network(space: SearchSpace, architectures: list[Architecture]) -> None:
+    for architecture in architectures[:2]:
+        size = measure_size(space, architecture, input_shape=(1, 12, 12), classes=10)
+        network = seeded_build(space, architecture, (1, 12, 12), 10)
+        assert size.parameters == sum(weight.numel() for weight in network.parameters())
+        assert size.flops > 0
+
+
+def seeded_build(
+    space: SearchSpace, architecture: Architecture, input_shape: tuple[int, int, int], classes: int, seed: int = 0
+) -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return space.build(architecture, input_shape=input_shape, classes=classes)
+
+
+def depends_on_input(space: SearchSpace, architecture: Architecture) -> bool:
+    images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    logits = seeded_build(space, architecture, (1, 8, 8), 10).eval()(images)
+    return not torch.equal(logits[0], logits[1])

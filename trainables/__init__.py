@@ -1,0 +1,1 @@
+"""What can be measured: trainings, supernets, and the Ray Tune trials around them."""

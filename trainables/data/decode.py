@@ -1,0 +1,69 @@
+"""Image files to arrays."""
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from trainables.data.errors import DataError
+from trainables.data.image_set import Images
+from trainables.data.resize import resize_image
+
+# A JPEG marker: 0xff and a byte that is neither padding, nor a stuffed zero, nor a restart inside the scan.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+
+
+def decode_image(source: bytes | str | Path, size: int, channels: int) -> Images:
+    """Decodes one encoded image (JPEG, PNG, WebP, BMP, TIFF, ...) and squashes it to a square.
+
+    An EXIF orientation is honoured: photographs come out upright. Transparency is dropped, 16 bits become 8.
+
+    Args:
+        source: The encoded bytes, or the path of a file with them.
+        size: Pixels on each side of the result.
+        channels: 1 for grey values, 3 for colours in RGB order.
+
+    Returns:
+        `(size, size, channels)`, 0..255.
+
+    Raises:
+        DataError: The file cannot be read or decoded, or is cut short; it is named.
+    """
+    if channels not in (1, 3):
+        raise DataError(f"channels is {channels}; it has to be 1 (grey) or 3 (RGB)")
+    if size < 1:
+        raise DataError(f"size is {size}; it has to be at least 1 pixel")
+    encoded, origin = _bytes_of(source)
+    mode = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
+    try:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), mode)
+    except cv2.error as error:  # an empty buffer, a size beyond OpenCV's limits
+        raise DataError(f"{origin}: cannot be decoded ({error.err or error})") from error
+    if image is None or _is_cut_jpeg(encoded):
+        raise DataError(f"{origin}: cut short, or not an image that OpenCV can decode ({len(encoded)} bytes)")
+    if channels == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return resize_image(image.reshape(*image.shape[:2], channels), size)
+
+
+def _bytes_of(source: bytes | str | Path) -> tuple[bytes, str]:
+    if isinstance(source, bytes):
+        return source, "image bytes"
+    try:
+        return Path(source).read_bytes(), str(source)
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read ({error.strerror or error})") from error
+
+
+def _is_cut_jpeg(encoded: bytes) -> bool:
+    """Whether a JPEG ends before its end marker; older OpenCV fills the missing rows with grey and says nothing."""
+    if not encoded.startswith(b"\xff\xd8"):
+        return False
+    at = 2
+    while (marker := _JPEG_MARKER.search(encoded, at)) is not None:
+        if marker[0] == b"\xff\xd9":
+            return False
+        # Segments say how long they are. After a scan's header come its data, and the search skips those.
+        at = marker.end() + int.from_bytes(encoded[marker.end() : marker.end() + 2], "big")
+    return True

@@ -1,0 +1,32 @@
+"""Bringing images to one size: the one place where resizing is done."""
+
+import cv2
+import numpy as np
+
+from trainables.data.image_set import Images
+
+
+def resize_image(image: Images, size: int) -> Images:
+    """One image `(H, W, C)` squashed to `(size, size, C)`.
+
+    A side that shrinks is averaged over areas (INTER_AREA, no aliasing), one that grows is interpolated linearly. An
+    image that has the size already comes back as it is. OpenCV's thread setting is left alone: whoever runs several
+    of these side by side sets `cv2.setNumThreads` once for the process.
+    """
+    height, width, channels = image.shape
+    if (height, width) == (size, size):
+        return image
+    # Two steps, because INTER_AREA does not average when only one of the sides shrinks.
+    image = cv2.resize(image, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+    return image.reshape(size, size, channels)
+
+
+def resize_images(images: Images, size: int) -> Images:
+    """Images `(n, H, W, C)` squashed to `(n, size, size, C)`; see `resize_image`."""
+    if images.shape[1:3] == (size, size):
+        return images
+    resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
+    for index, image in enumerate(images):
+        resized[index] = resize_image(image, size)
+    return resized
