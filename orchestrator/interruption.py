@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE_SECONDS = 20.0
+EXIT_CODE = 130
 
 
-class RunInterruptedError(Exception):
-    """The run was asked to stop; the log holds all that was finished."""
+class RunInterruptedError(KeyboardInterrupt):
+    """The run was asked to stop; the log holds all that was finished.
+
+    No ``Exception``, like its parent: nobody on the way may take it for a failure of theirs.
+    """
 
 
 class Interruption:
     """A context within which SIGINT and SIGTERM ask for a clean end; a second one ends at once.
 
     While a stage runs (``graceful`` is True) the first signal only sets ``requested``, which the stage's stopper reads.
-    Outside of stages there is nothing to wind down and the signal raises ``RunInterruptedError`` on the spot.
+    Outside of stages there is nothing to wind down and the signal raises ``RunInterruptedError`` on the spot. A signal
+    to a whole process group takes Ray's own processes too, and then nobody is left to wind down with: after
+    ``PATIENCE_SECONDS`` the process ends by itself. Nothing is lost either way; what is finished is in the log.
+
+    Args:
+        farewell: printed when the process has to end by itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, farewell: str = "interrupted") -> None:
         self.requested = False
         self.graceful = False
+        self._farewell = farewell
         self._previous: dict[int, Any] = {}
+        self._patience: threading.Timer | None = None
 
     def __enter__(self) -> Interruption:
         for number in SIGNALS:
@@ -37,6 +52,8 @@ class Interruption:
             signal.signal(number, self._handle)
 
     def __exit__(self, *_: object) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -44,3 +61,10 @@ class Interruption:
         again, self.requested = self.requested, True
         if again or not self.graceful:
             raise RunInterruptedError(signal.Signals(number).name)
+        self._patience = threading.Timer(PATIENCE_SECONDS, self._give_up)
+        self._patience.daemon = True
+        self._patience.start()
+
+    def _give_up(self) -> None:
+        print(self._farewell, file=sys.stderr, flush=True)
+        os._exit(EXIT_CODE)

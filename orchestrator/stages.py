@@ -193,10 +193,11 @@ def run_stage(
         for spec in left:
             if stopper.out_of_budget:
                 log.append_event(stage.name, spec.trial, "stopped", "the budget of the stage is spent")
-            elif spec.trial not in lost:
+            elif stage.scheduler.name != "none" and spec.trial not in lost:
                 log.append_event(stage.name, spec.trial, "stopped", f"by {stage.scheduler.name} while paused")
             elif attempt == ATTEMPTS:
-                log.append_event(stage.name, spec.trial, "failed", f"worker lost again and again: {lost[spec.trial]}")
+                reason = lost.get(spec.trial, "it never came to its end")
+                log.append_event(stage.name, spec.trial, "failed", f"given up after {ATTEMPTS} launches: {reason}")
     _drop_checkpoints(stage, log)
     log.append_event(stage.name, "", "ended")
 
