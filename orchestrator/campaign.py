@@ -86,6 +86,11 @@ class Run:
         return Run(folder, experiment, tuple(experiment.candidates), EvidenceLog(folder / LOG_FILE))
 
     @property
+    def farewell(self) -> str:
+        """What an interrupted run says last."""
+        return f"interrupted; everything finished is kept. Go on with: taurank resume {self.folder}"
+
+    @property
     def names(self) -> dict[str, str]:
         """Short names of the candidates, by code."""
         space = self.experiment.space.make()
@@ -191,7 +196,7 @@ def run_campaign(
         ExperimentError, DataError, ClusterError, RunError: it cannot run, in one line.
     """
     experiment, log = run.experiment, run.log
-    with run.locked(), Interruption() as interruption:
+    with run.locked(), Interruption(run.farewell) as interruption:
         data = _load(run, data_dir=data_dir, download=download)
         space = experiment.space.make()
         _measure_sizes(run, space, data)

@@ -1,4 +1,4 @@
-"""The command line: taurank run | resume | rank | score | spaces."""
+"""The command line: taurank run | resume | rank | score | spaces | experiments."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ def score(
         Path | None,
         typer.Option(
             "--baseline",
-            help="The truth: folder of another run, or a CSV (columns architecture, value). Default: the run's own.",
+            help="The truth: folder of another run, or a CSV (columns architecture, value; several rows of one "
+            "architecture are its seeds). Default: the run's own.",
             show_default=False,
         ),
     ] = None,
@@ -116,7 +117,10 @@ def score(
     from orchestrator.scoring import read_truth
 
     opened = Run.open(folder)
-    truth = read_truth(baseline, opened.candidates) if baseline else None
+    space = opened.experiment.space.make()
+    truth = None
+    if baseline:
+        truth = read_truth(baseline, opened.candidates, parse=lambda text: space.parse(text).code)
     opened.report(_console(), truth, need_score=True)
 
 
@@ -128,12 +132,12 @@ def spaces(
     import numpy as np
     from rich.table import Table
 
-    from spaces import get_space, list_spaces
+    from spaces import SpaceError, get_space, list_spaces
     from trainables.supernet import list_supernets
 
     names = list_spaces(pattern)
     if not names:
-        raise ValueError(f"no space matches {pattern!r}; known: {', '.join(list_spaces())}")
+        raise SpaceError(f"no space matches {pattern!r}; known: {', '.join(list_spaces())}")
     table = Table(box=None, pad_edge=False)
     for heading in ("space", "architectures", "options (defaults)", "features", "supernet", "example"):
         table.add_column(heading, overflow="fold")
@@ -173,23 +177,21 @@ def _console() -> Console:
 
 def _campaign(run: object, **settings: object) -> None:
     from orchestrator.campaign import Run, run_campaign
-    from orchestrator.interruption import RunInterruptedError
+    from orchestrator.interruption import EXIT_CODE, RunInterruptedError
 
     assert isinstance(run, Run)
     console = _console()
     try:
         run_campaign(run, console=console, **settings)  # type: ignore[arg-type]
     except RunInterruptedError:
-        console.print(
-            f"interrupted; everything finished is kept. Go on with: taurank resume {run.folder}", highlight=False
-        )
-        raise typer.Exit(130) from None
+        console.print(run.farewell, highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_CODE) from None
 
 
 def main() -> None:
     """Entry point: mistakes of the user end in one line, never in a traceback."""
     try:
-        app()
+        app(prog_name="taurank")
     except (ValueError, RuntimeError, OSError) as error:
         if _is_ours(error):
             for line in str(error).splitlines():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import ray
+from ray.exceptions import AuthenticationError, GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.experiment import ResourceSpec
@@ -24,6 +26,14 @@ from trainables.training import EVALUATION_BATCH, Training
 
 MEMORY_SLACK = 1.1
 """Peaks vary a little from step to step; Ray does not enforce GPU memory, so leave room."""
+ANSWER_SECONDS = 5.0
+"""A cluster that is there answers in milliseconds. Ray itself would try for minutes."""
+NODE_SECONDS = 60.0
+"""A node starts a worker process and imports torch in seconds, in a minute where it is busy."""
+MEASURE_SECONDS = 600.0
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray in the processes of a submitted job; holds what was shipped with it."""
+PACKAGES = ("orchestrator", "trainables", "schedulers", "spaces")
 
 
 class ClusterError(RuntimeError):
@@ -48,18 +58,33 @@ class Cluster:
     """A connected Ray cluster.
 
     Attributes:
-        cpus: cores in all.
-        gpus: GPUs in all.
-        cpus_per_node: cores of the largest node; no trial can have more.
-        dashboard: address of the dashboard, empty when there is none.
+        nodes: cores and GPUs of each node; a trial has to fit into one.
+        dashboard: address of the dashboard, as seen from the head node; empty when there is none.
         local: whether it is ours, started for this run on this machine.
     """
 
-    cpus: float
-    gpus: float
-    cpus_per_node: float
-    dashboard: str
-    local: bool
+    nodes: tuple[Slot, ...]
+    dashboard: str = ""
+    local: bool = True
+
+    @property
+    def cpus(self) -> float:
+        """Cores in all."""
+        return sum(node.cpus for node in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """GPUs in all."""
+        return sum(node.gpus for node in self.nodes)
+
+    def places(self, slot: Slot) -> int:
+        """Trials of this size that run at once."""
+        return sum(_places(node, slot) for node in self.nodes)
+
+
+def _places(node: Slot, slot: Slot) -> int:
+    shares = [(node.cpus, slot.cpus), (node.gpus, slot.gpus)]
+    return min((math.floor(there / share + 1e-6) for there, share in shares if share), default=0)
 
 
 @contextmanager
@@ -68,17 +93,18 @@ def connect(
 ) -> Iterator[Cluster]:
     """Joins the cluster at ``address``, or starts one on this machine that listens on loopback only.
 
+    Within a submitted Ray job the default is the cluster that the job was submitted to.
+
     Raises:
         ClusterError: no cluster at the address, or resources asked of a cluster that has a size already.
     """
-    level = logging.WARNING
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": level, "configure_logging": True}
+    address = address or ("auto" if JOB_VARIABLE in os.environ else None)
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": True}
     try:
         if address:
             if resources.cpus is not None or resources.gpus is not None:
-                raise ClusterError(
-                    "resources.cpus and resources.gpus are for a local Ray; leave them out with --address"
-                )
+                raise ClusterError("resources.cpus and resources.gpus are for a local Ray; a cluster has its own size")
+            _check_reachable(address)
             info = ray.init(address=address, runtime_env=_runtime_env(), **common)
         else:
             info = ray.init(
@@ -93,17 +119,13 @@ def connect(
         raise
     except Exception as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ClusterError(f"cannot join {where}: {reason}") from None
+        raise ClusterError(f"cannot join {where}: {_one_line(error)}") from None
     _log_to(log_file)
     try:
-        total = ray.cluster_resources()
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         url = str(info.get("webui_url") or "") if (dashboard or address) else ""
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield Cluster(
-            cpus=total.get("CPU", 0.0),
-            gpus=total.get("GPU", 0.0),
-            cpus_per_node=max((node.get("CPU", 0.0) for node in nodes), default=0.0),
+            nodes=tuple(Slot(cpus=node.get("CPU", 0.0), gpus=node.get("GPU", 0.0)) for node in alive),
             dashboard=f"http://{url}" if url else "",
             local=not address,
         )
@@ -111,12 +133,54 @@ def connect(
         ray.shutdown()
 
 
+def _check_reachable(address: str) -> None:
+    """Asks the head for its name: where that fails, Ray tries again and again, and its log covers the reason.
+
+    Raises:
+        ClusterError: nothing answers at the address, or it does not let us in.
+    """
+    import grpc  # type: ignore[import-untyped]
+    from ray._private.grpc_utils import init_grpc_channel
+    from ray._private.services import canonicalize_bootstrap_address
+
+    where = f"cannot join the Ray cluster at {address}"
+    try:
+        head = canonicalize_bootstrap_address(address)
+    except ValueError:
+        raise ClusterError(f"{where}: give host:port of the head node (6379 by default), or auto on a node") from None
+    try:
+        with init_grpc_channel(head, options=[("grpc.enable_http_proxy", 0)]) as channel:
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")(b"", timeout=ANSWER_SECONDS)
+    except AuthenticationError:
+        raise ClusterError(
+            f"{where}: no token here; copy ~/.ray/auth_token from the head node, "
+            "or set RAY_AUTH_MODE=disabled if the cluster takes no tokens"
+        ) from None
+    except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+            raise ClusterError(
+                f"{where}: it does not accept our token (RAY_AUTH_MODE={os.environ.get('RAY_AUTH_MODE')}); "
+                "copy ~/.ray/auth_token from the head node, or name another file with RAY_AUTH_TOKEN_PATH"
+            ) from None
+        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            raise ClusterError(
+                f"{where}: no Ray answers at {head}; is it running there, and is that the port of `ray start` "
+                "(6379 by default), not the dashboard's?"
+            ) from None
+
+
+def _one_line(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:400]
+
+
 def _runtime_env() -> dict[str, Any]:
-    """Ships our packages to the workers, unless a job has shipped its working directory already."""
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
-        return {}
+    """Ships our packages to the workers, unless a job has shipped them already with its working directory."""
     root = Path(__file__).resolve().parents[1]
-    return {"py_modules": [str(root / package) for package in ("orchestrator", "trainables", "schedulers", "spaces")]}
+    shipped = json.loads(os.environ.get(JOB_VARIABLE) or "{}").get("runtime_env") or {}
+    if "py_modules" in shipped or ("working_dir" in shipped and Path.cwd().resolve() == root):
+        return {}
+    environment = {"py_modules": [str(root / package) for package in PACKAGES], "excludes": ["__pycache__"]}
+    return {key: value for key, value in environment.items() if key not in shipped}
 
 
 def _log_to(log_file: Path | None) -> None:
@@ -130,63 +194,115 @@ def _log_to(log_file: Path | None) -> None:
     logger.propagate = False
 
 
+def _alive() -> dict[str, str]:
+    """Host addresses of the nodes by their ids."""
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+
+
 def check_shared(folder: Path) -> None:
-    """Makes sure that every node sees ``folder``, before anything is spent.
+    """Makes sure that every node sees ``folder``, may write there and can import what a trial needs.
 
     Raises:
         ClusterError: a node does not; names it.
     """
+    if JOB_VARIABLE in os.environ and folder.resolve().is_relative_to(Path.cwd().resolve()):
+        raise ClusterError(
+            f"{folder} is in the working directory of the job, which Ray removes after it; "
+            "give --out a folder that all nodes share"
+        )
     marker = folder / f".shared-{uuid.uuid4().hex}"
     marker.touch()
+
+    def inspect(path: str) -> str:
+        if not os.path.exists(path):
+            return "does not see"
+        try:
+            import trainables.trials  # noqa: F401
+        except Exception as error:
+            return f"import: {type(error).__name__}: {error}"
+        try:
+            with open(f"{path}-{uuid.uuid4().hex}", "w") as file:
+                os.unlink(file.name)
+        except OSError:
+            return "cannot write to"
+        return ""
+
     try:
-        sees = ray.remote(lambda path: os.path.exists(path)).options(num_cpus=0)
-        for node in (node for node in ray.nodes() if node["Alive"]):
-            pinned = sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-            if not ray.get(pinned.remote(str(marker)), timeout=120):
+        task = ray.remote(num_cpus=0, max_retries=0)(inspect)
+        asked = {
+            (node, host): task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+                str(marker)
+            )
+            for node, host in _alive().items()
+        }
+        for (node, host), answer in asked.items():
+            try:
+                problem = ray.get(answer, timeout=NODE_SECONDS)
+            except GetTimeoutError:
                 raise ClusterError(
-                    f"node {node['NodeManagerAddress']} does not see {folder}; "
-                    "give --out a folder that all nodes share (NFS, for example)"
+                    f"node {host} starts no worker within {NODE_SECONDS:.0f} s; is it overloaded?"
+                ) from None
+            except RayError as error:
+                if node not in _alive():
+                    continue
+                raise ClusterError(f"node {host} cannot run a worker: {_one_line(error)}") from None
+            if problem.startswith("import: "):
+                raise ClusterError(f"node {host} cannot {problem}; install taurank's dependencies there")
+            if problem:
+                raise ClusterError(
+                    f"node {host} {problem} {folder}; give --out a folder that all nodes share (NFS, for example)"
                 )
     finally:
         marker.unlink(missing_ok=True)
 
 
 def plan_slot(cluster: Cluster, resources: ResourceSpec, *, trials: int, peak_memory: float | None = None) -> Slot:
-    """The share of the cluster that each of ``trials`` trials takes.
+    """The share of the cluster that each of ``trials`` trials takes, so that as many as can run at once and none idles.
 
-    On GPUs: one trial needs the share ``peak_memory`` (as a share of a GPU's memory, CUDA context included), so
-    floor(1 / share) fit on each; a whole GPU where nothing was measured. Cores are divided fairly between the trials
-    that run at once, and none gets more than a node has.
+    On GPUs: ``peak_memory`` is what one trial needs (as a share of a GPU's memory, CUDA context included), so
+    floor(1 / peak_memory) fit on each; a whole GPU where nothing was measured, and where there are no more trials than
+    GPUs. Cores: the most with which no fewer trials run at once.
 
     Raises:
-        ClusterError: more asked for than there is.
+        ClusterError: more asked for than one node has.
     """
+    if not any(node.cpus for node in cluster.nodes):
+        raise ClusterError("the cluster has no cores to run trials on")
     asked = resources.gpus_per_trial
-    gpus = _gpu_share(cluster, peak_memory) if asked == "auto" else float(asked)
-    if gpus > cluster.gpus:
-        raise ClusterError(f"resources.gpus_per_trial is {gpus}, but the cluster has {cluster.gpus:g} GPUs")
+    gpus = _gpu_share(cluster, trials, peak_memory) if asked == "auto" else float(asked)
     asked = resources.cpus_per_trial
     cpus = _cores(cluster, gpus, trials) if asked == "auto" else float(asked)
-    if cpus > cluster.cpus_per_node:
-        raise ClusterError(
-            f"resources.cpus_per_trial is {cpus:g}, but the largest node has {cluster.cpus_per_node:g} cores"
-        )
-    return Slot(cpus=cpus, gpus=gpus)
+    slot = Slot(cpus=cpus, gpus=gpus)
+    if not cluster.places(slot):
+        raise ClusterError(_too_much(cluster, slot))
+    return slot
 
 
-def _gpu_share(cluster: Cluster, peak_memory: float | None) -> float:
-    if not cluster.gpus:
+def _gpu_share(cluster: Cluster, trials: int, peak_memory: float | None) -> float:
+    with_gpu = [node for node in cluster.nodes if node.gpus and node.cpus]
+    if not with_gpu:
         return 0.0
     fitting = max(1, math.floor(1 / peak_memory)) if peak_memory else 1
-    at_once = min(fitting, max(1, math.floor(cluster.cpus / cluster.gpus)))
+    with_cores = max(1, math.floor(max(node.cpus / node.gpus for node in with_gpu)))
+    wanted = math.ceil(trials / sum(node.gpus for node in with_gpu))
     # Rounded down, or the sum of the shares would exceed the whole.
-    return math.floor(1e4 / at_once) / 1e4
+    return math.floor(1e4 / max(1, min(fitting, with_cores, wanted))) / 1e4
 
 
 def _cores(cluster: Cluster, gpus: float, trials: int) -> float:
-    places = math.floor(cluster.gpus / gpus + 1e-6) if gpus else math.floor(cluster.cpus)
-    fair = max(1, math.floor(cluster.cpus / max(min(trials, places), 1)))
-    return float(min(fair, max(cluster.cpus_per_node, 1.0)))
+    """Cores are whole ones: a trial has at least one thread."""
+    at_once = min(trials, cluster.places(Slot(cpus=1.0, gpus=gpus)))
+    most = math.floor(max(node.cpus for node in cluster.nodes))
+    return next((float(cpus) for cpus in range(most, 1, -1) if cluster.places(Slot(cpus, gpus)) >= at_once > 0), 1.0)
+
+
+def _too_much(cluster: Cluster, slot: Slot) -> str:
+    gpus = max(node.gpus for node in cluster.nodes)
+    if slot.gpus > gpus:
+        return f"resources.gpus_per_trial is {slot.gpus:g}, but the largest node has {gpus:g} GPUs"
+    cpus = max(node.cpus for node in cluster.nodes if node.gpus >= slot.gpus)
+    which = "largest node with such a share of GPUs" if slot.gpus else "largest node"
+    return f"resources.cpus_per_trial is {slot.cpus:g}, but the {which} has {cpus:g} cores"
 
 
 def measure_peak_memory(
@@ -196,6 +312,9 @@ def measure_peak_memory(
 
     Trains one epoch on two batches in a worker that has a GPU to itself. None where no GPU answers (a node may declare
     GPUs that it does not have). More than 1 when it does not fit.
+
+    Raises:
+        ClusterError: no GPU becomes free, or the worker fails.
     """
 
     def measure(images: ImageData) -> float | None:
@@ -223,5 +342,16 @@ def measure_peak_memory(
         context = total - free - torch.cuda.memory_reserved()
         return MEMORY_SLACK * (torch.cuda.max_memory_reserved() + max(context, 0)) / total
 
-    share = ray.get(ray.remote(num_gpus=1, num_cpus=0)(measure).remote(data))
+    task = ray.remote(num_gpus=1, num_cpus=0, max_retries=0)(measure)
+    try:
+        share = ray.get(task.remote(data), timeout=MEASURE_SECONDS)
+    except GetTimeoutError:
+        raise ClusterError(
+            f"no GPU was free for {MEASURE_SECONDS:.0f} s to measure the largest candidate; "
+            "wait for the others, or set resources.gpus_per_trial"
+        ) from None
+    except RayError as error:
+        raise ClusterError(
+            f"the largest candidate cannot be measured on a GPU: {_one_line(error)}; set resources.gpus_per_trial"
+        ) from None
     return None if share is None else float(share)

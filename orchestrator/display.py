@@ -48,18 +48,16 @@ class Display:
     ) -> None:
         self._console, self._names = console, names
         self.total_epochs, self.budget_epochs = total_epochs, budget_epochs
-        self._counts = Counts()
-        self._stage, self._trials = "", 0
-        self._stage_spent, self._done_before = 0.0, 0.0
-        self._spent_now = 0.0
-        self._evidence_spent = 0.0
-        self._best = ""
-        self._best_value = -1.0
-        self._started = time.monotonic()
-        self._said = 0.0
+        self._stage, self._trials, self._counts = "", 0, Counts()
+        self._stage_epochs, self._stage_spent = 0.0, 0.0
+        self._epochs_behind = 0.0  # planned by the stages that are over, whatever they took
+        self._evidence_spent, self._spent_now = 0.0, 0.0
+        self._best, self._best_value = "", -1.0
+        self._started = self._stage_started = time.monotonic()
+        self._said = self._started
         self._live: Live | None = None
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f} %"),
             console=console,
@@ -76,24 +74,31 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_stage()
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def start_stage(self, name: str, *, trials: int, epochs: float, spent: float) -> None:
-        """A stage begins (or goes on, with ``spent`` of its ``epochs`` behind it)."""
-        self._stage, self._trials, self._stage_spent = name, trials, spent
-        self._done_before += spent
+    def skip_stage(self, name: str, *, epochs: float, spent: float) -> None:
+        """A stage was over before: ``spent`` counts as used, nothing of its planned ``epochs`` is left to wait for."""
+        self._end_stage()
+        self._epochs_behind += epochs
         if name != BASELINE:
             self._evidence_spent += spent
-        self._counts = Counts(waiting=trials)
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(name, total=max(epochs, 1e-9), completed=int(spent))
+
+    def start_stage(self, name: str, *, trials: int, epochs: float, spent: float) -> None:
+        """A stage begins (or goes on, with ``spent`` of its ``epochs`` behind it)."""
+        self._end_stage()
+        self._stage, self._trials, self._counts = name, trials, Counts(waiting=trials)
+        self._stage_epochs, self._stage_spent = epochs, spent
+        self._stage_started = self._said = time.monotonic()
+        if name != BASELINE:
+            self._evidence_spent += spent
         self._best, self._best_value = "", -1.0
+        self._task = self._bar.add_task(name, total=max(epochs, 1e-9), completed=spent)  # type: ignore[arg-type]
         if self._live is None:
             already = f", {spent:.0f} of them done before" if spent else ""
-            self._console.print(f"stage {name}: {trials} trials, at most {epochs:.0f} epochs{already}")
+            self.say(f"stage {name}: {_counted(trials, 'trial')}, at most {epochs:.0f} epochs{already}")
 
     def advance(self, epochs: float, accuracies: Sequence[Evidence]) -> None:
         """New rows came in: their epoch-equivalents and their accuracies."""
@@ -113,28 +118,43 @@ class Display:
         now = time.monotonic()
         if self._live is None and now - self._said >= PLAIN_LINE_SECONDS:
             self._said = now
-            self._console.print(f"  {self._stage}: {counts}; {self._details()}", highlight=False)
+            self.say(f"  {self._stage}: {counts}; {self._details()}")
 
     def say(self, line: str) -> None:
         """Prints a line above the display."""
-        self._console.print(line, highlight=False)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _end_stage(self) -> None:
+        if not self._stage:
+            return
+        took = _duration(time.monotonic() - self._stage_started)
+        self.say(f"stage {self._stage}: {self._stage_spent:.1f} epochs, {took}")
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._epochs_behind += self._stage_epochs
+        self._stage, self._task = "", None
 
     def _details(self) -> str:
-        parts = [f"budget {self._evidence_spent:.0f} of {self.budget_epochs:.0f} epochs"]
+        parts = []
+        if self._stage != BASELINE:
+            parts.append(f"budget {self._evidence_spent:.0f} of {self.budget_epochs:.0f} epochs")
         if self._best:
             parts.append(f"best so far {self._best_value:.1%} {self._best}")
-        left = self.total_epochs - self._done_before - self._spent_now
+        left = self.total_epochs - self._epochs_behind - self._stage_spent
         elapsed = time.monotonic() - self._started
         if self._spent_now > 0 and left > 0:
             parts.append(f"about {_duration(left * elapsed / self._spent_now)} left")
         return ", ".join(parts)
 
     def _render(self) -> Group:
-        lines = [
-            Text(f"{self._trials} trials: {self._counts}"),
-            Text(self._details(), style="dim", overflow="ellipsis"),
-        ]
-        return Group(self._bar, *lines) if self._stage else Group(Text("starting Ray ..."))
+        if not self._stage:
+            return Group(Text("starting Ray ..."))
+        counts = Text(f"{_counted(self._trials, 'trial')}: {self._counts}", overflow="ellipsis", no_wrap=True)
+        return Group(self._bar, counts, Text(self._details(), style="dim", overflow="ellipsis", no_wrap=True))
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _duration(seconds: float) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ FINAL_EVENTS = ("completed", "stopped", "failed")
 """Events after which a trial is not continued by its stage."""
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS evidence (
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE evidence (
     id INTEGER PRIMARY KEY,
     time REAL NOT NULL,
     stage TEXT NOT NULL,
@@ -39,7 +40,7 @@ CREATE TABLE IF NOT EXISTS evidence (
     epochs REAL NOT NULL,
     UNIQUE (trial, architecture, epoch, metric)
 );
-CREATE TABLE IF NOT EXISTS events (
+CREATE TABLE events (
     id INTEGER PRIMARY KEY,
     time REAL NOT NULL,
     stage TEXT NOT NULL,
@@ -47,8 +48,8 @@ CREATE TABLE IF NOT EXISTS events (
     event TEXT NOT NULL,
     reason TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS evidence_by_trial ON evidence (trial);
-CREATE INDEX IF NOT EXISTS events_by_trial ON events (trial);
+CREATE INDEX evidence_by_trial ON evidence (trial);
+CREATE INDEX events_by_trial ON events (trial)
 """
 
 
@@ -87,7 +88,60 @@ class Evidence:
     epochs: float = 0.0
 
 
-_COLUMNS = [field.name for field in fields(Evidence)]
+_TYPES: dict[Any, type] = {"str": str, "int": int, "float": float}
+_COLUMNS = {"time": float} | {field.name: _TYPES[field.type] for field in fields(Evidence)}
+
+
+@contextmanager
+def _failures_named(path: Path) -> Iterator[None]:
+    """A full disk, a folder that is gone: one line instead of the database's traceback."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise EvidenceError(f"{path} cannot be used as an evidence log: {error}") from None
+
+
+def _stored(row: Evidence) -> tuple[str | int | float | None, ...]:
+    """The row as SQLite takes it: a NumPy number would become a blob, NaN would fail as a cost."""
+    if not (math.isfinite(row.seconds) and math.isfinite(row.epochs)):
+        raise EvidenceError(f"{row.trial}: the cost is {row.seconds} seconds, {row.epochs} epochs; it has to be finite")
+    values = [kind(getattr(row, name)) for name, kind in list(_COLUMNS.items())[1:]]
+    return tuple(None if isinstance(value, float) and not math.isfinite(value) else value for value in values)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    with _failures_named(path):
+        connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+        try:
+            _prepare(connection, path)
+        except (sqlite3.Error, EvidenceError):
+            connection.close()
+            raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Makes the tables of a new log; a file of another kind or another format is left as it is."""
+    if not _tables(connection):
+        # One transaction: a log is there as a whole or not at all.
+        connection.execute("BEGIN IMMEDIATE")
+        if not _tables(connection):
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
+        connection.execute("COMMIT")
+    if not {"meta", "evidence", "events"} <= _tables(connection):
+        raise EvidenceError(f"{path} is a database, but not an evidence log")
+    found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    if found is None or found[0] != FORMAT:
+        format_found = found[0] if found else "unknown"
+        raise EvidenceError(f"{path} is an evidence log of format {format_found}; this version reads {FORMAT}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 class EvidenceLog:
@@ -111,18 +165,7 @@ class EvidenceLog:
             EvidenceError: the file is not an evidence log of this format.
         """
         if self._connection is None:
-            try:
-                connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=NORMAL")
-                connection.executescript(_SCHEMA)
-                connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
-                found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()[0]
-            except sqlite3.Error as error:
-                raise EvidenceError(f"{self.path} cannot be used as an evidence log: {error}") from None
-            if found != FORMAT:
-                raise EvidenceError(f"{self.path} is an evidence log of format {found}; this version reads {FORMAT}")
-            self._connection = connection
+            self._connection = _open(self.path)
         return self._connection
 
     def close(self) -> None:
@@ -134,30 +177,31 @@ class EvidenceLog:
     def append(self, rows: Iterable[Evidence]) -> int:
         """Adds rows in one transaction and returns how many were new; rows already there are left as they are."""
         now = time.time()
-        values = []
-        for row in rows:
-            value = row.value if math.isfinite(row.value) else None
-            values.append((now, *(value if name == "value" else getattr(row, name) for name in _COLUMNS)))
-        marks = ", ".join("?" * (len(_COLUMNS) + 1))
+        values = [(now, *_stored(row)) for row in rows]
+        marks = ", ".join("?" * len(_COLUMNS))
+        query = f"""
+            INSERT INTO evidence ({", ".join(_COLUMNS)}) VALUES ({marks})
+            ON CONFLICT (trial, architecture, epoch, metric) DO NOTHING
+        """
         connection = self.connection
         before = connection.total_changes
-        with connection:
-            connection.execute("BEGIN")
-            connection.executemany(
-                f"INSERT OR IGNORE INTO evidence (time, {', '.join(_COLUMNS)}) VALUES ({marks})", values
-            )
+        with _failures_named(self.path), connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(query, values)
         return connection.total_changes - before
 
     def append_event(self, stage: str, trial: str, event: str, reason: str = "") -> None:
         """Notes what happened to a trial (or, with an empty trial, to a stage)."""
-        self.connection.execute(
-            "INSERT INTO events (time, stage, trial, event, reason) VALUES (?, ?, ?, ?, ?)",
-            (time.time(), stage, trial, event, reason),
-        )
+        with _failures_named(self.path):
+            self.connection.execute(
+                "INSERT INTO events (time, stage, trial, event, reason) VALUES (?, ?, ?, ?, ?)",
+                (time.time(), stage, trial, event, reason),
+            )
 
     def note(self, key: str, value: str) -> None:
         """Keeps a fact of the run under ``key``; the first one stays."""
-        self.connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
+        with _failures_named(self.path):
+            self.connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
 
     def noted(self, key: str) -> str | None:
         """What was noted under ``key``, None for nothing."""
@@ -166,7 +210,9 @@ class EvidenceLog:
 
     def evidence(self) -> pd.DataFrame:
         """All rows in the order they came in, one column per field of ``Evidence``, and ``time`` (Unix seconds)."""
-        return pd.read_sql_query(f"SELECT time, {', '.join(_COLUMNS)} FROM evidence ORDER BY id", self.connection)
+        query = f"SELECT {', '.join(_COLUMNS)} FROM evidence ORDER BY id"
+        # Without rows, or with nothing but missing values, the database cannot know the types.
+        return pd.read_sql_query(query, self.connection).astype(_COLUMNS)
 
     def events(self) -> pd.DataFrame:
         """All events in the order they came in: ``time, stage, trial, event, reason``."""
@@ -176,6 +222,7 @@ class EvidenceLog:
         """Last final event and its reason, by trial; trials that have not ended are absent."""
         marks = ", ".join("?" * len(FINAL_EVENTS))
         query = f"SELECT trial, event, reason FROM events WHERE trial != '' AND event IN ({marks}) ORDER BY id"
+        # Later ones replace earlier ones.
         return {trial: (event, reason) for trial, event, reason in self.connection.execute(query, FINAL_EVENTS)}
 
     def last_epochs(self) -> dict[str, int]:

@@ -6,19 +6,24 @@ Everything is checked, all errors at once, before anything is spent. Every defau
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Iterator, Sequence
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from schedulers.tune import list_schedulers
-from spaces import SearchSpace, get_space
+from orchestrator.validation import ProblemsError, hint, problem_lines
+from orchestrator.yaml_text import YamlError, read_yaml, write_yaml
+from schedulers.tune import list_schedulers, make_scheduler
+from spaces import SearchSpace, get_space, list_spaces
 from trainables.data import list_datasets
 from trainables.recipe import Recipe
+from trainables.supernet import list_supernets
 
 NAMED = resources.files("orchestrator.experiments")
 
@@ -28,7 +33,10 @@ class ExperimentError(ValueError):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Seed = Annotated[int, Field(ge=0)]
 
 
 def _options_from_name(value: Any) -> Any:
@@ -43,7 +51,11 @@ class SpaceSpec(_Strict):
 
     @model_validator(mode="after")
     def _known(self) -> SpaceSpec:
-        self.make()
+        try:
+            self.make()
+        except ValueError as error:
+            field = "options" if self.name in list_spaces() else "name"
+            raise ProblemsError([((field,), str(error).removeprefix("space: "))]) from None
         return self
 
     def make(self) -> SearchSpace:
@@ -64,7 +76,7 @@ class DataSpec(_Strict):
     test: float | int | None = None
     train: float | int | None = None
     size: int | None = Field(default=None, ge=4)
-    seed: int = 0
+    seed: Seed = 0
     evaluate_on: Literal["held-out", "training"] = "held-out"
 
     @field_validator("name")
@@ -72,9 +84,16 @@ class DataSpec(_Strict):
     def _known(cls, name: str) -> str:
         if name not in list_datasets():
             raise ValueError(
-                f"unknown data set {name!r}; known: {', '.join(list_datasets())}{_hint(name, list_datasets())}"
+                f"unknown data set {name!r}; there are {', '.join(list_datasets())}{hint(name, list_datasets())}"
             )
         return name
+
+    @field_validator("validation", "test", "train")
+    @classmethod
+    def _some(cls, share: float | int | None) -> float | int | None:
+        if share is not None and (share <= 0 or (isinstance(share, float) and share > 1)):
+            raise ValueError(f"{share} is neither a share of the images (0.2) nor a number of images (1000)")
+        return share
 
 
 class SchedulerSpec(_Strict):
@@ -88,7 +107,7 @@ class SchedulerSpec(_Strict):
     def _known(cls, name: str) -> str:
         if name not in list_schedulers():
             known = ", ".join(list_schedulers())
-            raise ValueError(f"unknown scheduler {name!r}; known: {known}{_hint(name, list_schedulers())}")
+            raise ValueError(f"unknown scheduler {name!r}; there are {known}{hint(name, list_schedulers())}")
         return name
 
 
@@ -103,7 +122,25 @@ class TrainingSpec(_Strict):
     candidates: Literal["all"] | Annotated[int, Field(ge=1)] = "all"
     scheduler: Annotated[SchedulerSpec, BeforeValidator(_options_from_name)] = SchedulerSpec()
     budget_epochs: float | None = Field(default=None, gt=0)
-    seed: int = 0
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _accepted_by_scheduler(self) -> TrainingSpec:
+        # What it has to say about this run it says again when the run makes it.
+        log = logging.getLogger(make_scheduler.__module__)
+        disabled, log.disabled = log.disabled, True
+        candidates = 1 if self.candidates == "all" else self.candidates
+        name, options = self.scheduler.name, self.scheduler.options
+        try:
+            make_scheduler(name, schedule_epochs=self.epochs, candidates=candidates, **options)
+        except TypeError:
+            problem = f"{name!r} cannot take {options}: a value is of the wrong type"
+            raise ProblemsError([(("scheduler", "options"), problem)]) from None
+        except ValueError as error:
+            raise ProblemsError([(("scheduler", "options"), str(error))]) from None
+        finally:
+            log.disabled = disabled
+        return self
 
     @property
     def stage(self) -> str:
@@ -125,7 +162,7 @@ class SupernetSpec(_Strict):
     random_rounds: int = Field(default=100, ge=0)
     recalibrate: bool = True
     calibration_images: int = Field(default=512, ge=2)
-    seed: int = 0
+    seed: Seed = 0
 
     @property
     def stage(self) -> str:
@@ -136,7 +173,7 @@ class SupernetSpec(_Strict):
 class BaselineSpec(_Strict):
     """Full trainings of every candidate that the ranking is scored against; never part of the evidence."""
 
-    seeds: tuple[int, ...] = (1,)
+    seeds: tuple[Seed, ...] = (1,)
 
     @field_validator("seeds")
     @classmethod
@@ -161,6 +198,13 @@ class ResourceSpec(_Strict):
             raise ValueError(f"{value} is not a share Ray can place: use a fraction up to 1, or a whole number")
         return value
 
+    @field_validator("cpus_per_trial")
+    @classmethod
+    def _bounded(cls, value: float | str) -> float | str:
+        if value == 0:
+            raise ValueError("0 CPUs would start all trials at once: use a fraction up to 1, or a whole number")
+        return value
+
 
 def _no_resources(value: Any) -> Any:
     return {} if value == "auto" else value
@@ -169,54 +213,80 @@ def _no_resources(value: Any) -> Any:
 class Experiment(_Strict):
     """A whole run. ``trainings`` and ``supernets`` left out: the budget is split by ``orchestrator.plan``."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str
     description: str = ""
     space: Annotated[SpaceSpec, BeforeValidator(_options_from_name)]
-    candidates: Literal["all"] | Annotated[int, Field(ge=1)] | list[str] = "all"
+    candidates: Literal["all"] | Annotated[int, Field(ge=2)] | list[str] = "all"
     data: Annotated[DataSpec, BeforeValidator(_options_from_name)]
     recipe: Recipe = Recipe()
-    budget: str = Field(default="10x", pattern=r"^[0-9]+(\.[0-9]+)?x$")
+    budget: str = "10x"
     trainings: list[TrainingSpec] | None = None
     supernets: list[SupernetSpec] | None = None
     baseline: BaselineSpec | None = BaselineSpec()
     resources: Annotated[ResourceSpec, BeforeValidator(_no_resources)] = ResourceSpec()
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
 
-    @field_validator("budget")
+    @field_validator("name")
     @classmethod
-    def _cheaper(cls, budget: str) -> str:
-        if float(budget[:-1]) < 1:
-            raise ValueError(f"budget is {budget}; it has to be at least 1x (the cost of one full training of all)")
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            raise ValueError(f"{name!r} names the folder of the run: use letters, digits, '-', '_' and '.'")
+        return name
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _cheaper(cls, budget: Any) -> str:
+        if not isinstance(budget, str) or not re.fullmatch(r"[0-9]+(\.[0-9]+)?x", budget) or float(budget[:-1]) < 1:
+            raise ValueError(f"{budget} is not how many times cheaper than full training: write 10x, or 1x and above")
         return budget
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
+        problems = [*self._repeated_stages(), *self._bad_trainings(), *self._bad_candidates()]
+        if self.supernets and self.space.name not in list_supernets():
+            known = ", ".join(list_supernets())
+            problems.append((("supernets",), f"space {self.space.name!r} has no supernet; these have one: {known}"))
+        if problems:
+            raise ProblemsError(problems)
+        return self
+
+    def _repeated_stages(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         for kind, specs in (("trainings", self.trainings or []), ("supernets", self.supernets or [])):
             stages = [spec.stage for spec in specs]
-            if len(set(stages)) != len(stages):
-                raise ValueError(f"{kind} lists {max(stages, key=stages.count)} twice; each stage can be there once")
+            for index, stage in enumerate(stages):
+                if stage in stages[:index]:
+                    yield (kind, index), f"{stage} is listed twice; each stage can be there once"
+
+    def _bad_trainings(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        full = self.recipe.epochs
         for index, spec in enumerate(self.trainings or []):
-            if spec.epochs > self.recipe.epochs:
-                raise ValueError(
-                    f"trainings.{index}.epochs is {spec.epochs}, longer than full training "
-                    f"(recipe.epochs: {self.recipe.epochs})"
+            if spec.epochs > full:
+                yield (
+                    ("trainings", index, "epochs"),
+                    f"{spec.epochs} is longer than full training (recipe.epochs: {full})",
                 )
             if self.baseline and spec.seed in self.baseline.seeds:
-                raise ValueError(
-                    f"trainings.{index}.seed is {spec.seed}, which is a baseline seed too: "
-                    "the truth must not be bought as evidence"
-                )
-        if isinstance(self.candidates, list):
-            space = self.space.make()
-            parsed = [space.parse(code).code for code in self.candidates]
-            repeated = (
-                sorted({code for code in parsed if parsed.count(code) > 1}) if len(set(parsed)) < len(parsed) else []
-            )
-            if repeated:
-                raise ValueError(f"candidates lists {repeated[0]} twice")
-            if len(parsed) < 2:
-                raise ValueError(f"candidates lists {len(parsed)}; an order needs at least 2")
-        return self
+                text = f"seed {spec.seed} is a baseline seed too: the truth must not be bought as evidence"
+                yield ("trainings", index, "seed"), text
+
+    def _bad_candidates(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        space, asked = self.space.make(), self.candidates
+        if isinstance(asked, int) and space.size is not None and asked > space.size:
+            yield ("candidates",), f"{asked} are more than the {space.size} of {self.space.name}"
+        if not isinstance(asked, list):
+            return
+        if len(asked) < 2:
+            yield ("candidates",), f"lists {len(asked)}; an order needs at least 2"
+        seen: Counter[str] = Counter()
+        for index, text in enumerate(asked):
+            try:
+                code = space.parse(text).code
+            except ValueError as error:
+                yield ("candidates", index), str(error)
+                continue
+            seen[code] += 1
+            if seen[code] == 2:
+                yield ("candidates", index), f"{text!r} is listed twice"
 
     @property
     def speed_up(self) -> float:
@@ -225,7 +295,7 @@ class Experiment(_Strict):
 
     def to_yaml(self) -> str:
         """The experiment as a file that runs again as it is."""
-        return yaml.safe_dump(_plain(self), sort_keys=False, allow_unicode=True, width=120)
+        return write_yaml(_plain(self))
 
 
 def _plain(value: Any) -> Any:
@@ -251,20 +321,22 @@ def load_experiment(name_or_file: str) -> Experiment:
     Raises:
         ExperimentError: no such file or name, broken YAML, unknown keys, bad values; all problems at once.
     """
-    path = Path(name_or_file)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        try:
+    path, known = Path(name_or_file), list_experiments()
+    try:
+        if path.suffix in (".yaml", ".yml") or path.is_file():
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ExperimentError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    elif name_or_file in list_experiments():
-        text = (NAMED / f"{name_or_file}.yaml").read_text(encoding="utf-8")
-    else:
-        known = list_experiments()
-        raise ExperimentError(
-            f"{name_or_file!r} is neither a YAML file nor an experiment that comes with taurank "
-            f"({', '.join(known)}){_hint(name_or_file, known)}"
-        )
+        elif name_or_file in known:
+            text = (NAMED / f"{name_or_file}.yaml").read_text(encoding="utf-8")
+        else:
+            raise ExperimentError(
+                f"{name_or_file!r} is neither a YAML file nor an experiment that comes with taurank "
+                f"({', '.join(known)}){hint(name_or_file, known)}"
+            )
+    except UnicodeDecodeError:
+        raise ExperimentError(f"{path} cannot be read: it is not UTF-8 text") from None
+    except OSError as error:
+        suggestion = f"; did you mean {path.stem!r}, which comes with taurank?" if path.stem in known else ""
+        raise ExperimentError(f"{path} cannot be read: {error.strerror or error}{suggestion}") from None
     return parse_experiment(text, where=name_or_file)
 
 
@@ -275,84 +347,19 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
         ExperimentError: see ``load_experiment``.
     """
     try:
-        content = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ExperimentError(f"{where}{line}: {error.problem or error}") from None
-    except yaml.YAMLError as error:
+        content = read_yaml(text)
+    except YamlError as error:
         raise ExperimentError(f"{where}: {error}") from None
     if not isinstance(content, dict):
-        raise ExperimentError(
-            f"{where}: expected keys and values (name, space, data ...), found {type(content).__name__}"
-        )
+        found = {type(None): "nothing", list: "a list"}.get(type(content), "a single value")
+        raise ExperimentError(f"{where}: expected keys and values (name, space, data ...), found {found}")
+    # By way of JSON, where keys are text and types can be taken strictly: `epochs: yes` is not an epoch.
     try:
-        return Experiment.model_validate(content)
+        as_json = json.dumps(content, default=str)
+    except (ValueError, TypeError):
+        raise ExperimentError(f"{where}: a part of it contains itself, or has keys that are not text") from None
+    try:
+        return Experiment.model_validate_json(as_json, strict=True)
     except ValidationError as error:
-        raise ExperimentError("\n".join(_lines(error, where))) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML's safe loader, except that a key given twice is refused instead of the first being dropped."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key, _ in node.value:
-            if keys.count(key.value) > 1:
-                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _lines(error: ValidationError, where: str) -> Iterator[str]:
-    seen = set()
-    for problem in error.errors():
-        # Parts that pydantic adds to tell the members of a union apart are not keys of the file.
-        path = [str(part) for part in problem["loc"] if not _is_union_member(part)]
-        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            allowed = _allowed_keys(path[:-1])
-            message = f"unknown key{_hint(path[-1], allowed)}; allowed: {', '.join(allowed)}"
-        elif problem["type"] == "missing":
-            message = "missing; it has no default"
-        elif problem["type"] in ("value_error", "assertion_error"):
-            message = str(problem.get("ctx", {}).get("error", problem["msg"]))
-        else:
-            message = f"{problem['msg']} (found {problem['input']!r})"
-        line = f"{where}: {'.'.join(path) + ': ' if path else ''}{message}"
-        if line not in seen:
-            seen.add(line)
-            yield line
-
-
-def _is_union_member(part: Any) -> bool:
-    return isinstance(part, str) and ("[" in part or part in {"int", "float", "constrained-int", "function-before"})
-
-
-def _allowed_keys(path: list[str]) -> list[str]:
-    """Keys allowed below ``path``, found by walking the models."""
-    here: Any = Experiment
-    for part in path:
-        if part.isdigit():
-            continue
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            annotation: Any = here.model_fields[part].annotation if part in here.model_fields else None
-        else:
-            hints = {field.name: field for field in dataclasses.fields(here)}
-            annotation = hints[part].default_factory if part in hints else None
-        here = _model_within(annotation) or here
-    if isinstance(here, type) and issubclass(here, BaseModel):
-        return list(here.model_fields)
-    return [field.name for field in dataclasses.fields(here)]
-
-
-def _model_within(annotation: Any) -> Any:
-    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _model_within(inner)
-        if found is not None:
-            return found
-    return None
-
-
-def _hint(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+        lines = problem_lines(error, Experiment, json.loads(as_json))
+        raise ExperimentError("\n".join(f"{where}: {line}" for line in lines)) from None

@@ -1,4 +1,4 @@
-"""Settings that Ray reads when it is imported; importing this package sets them, so they come before any `import ray`.
+"""Settings that Ray and its workers read when they start; importing this package sets them, before any `import ray`.
 
 A value that is set already stays.
 """
@@ -16,6 +16,8 @@ for name, value in {
     "TUNE_GLOBAL_CHECKPOINT_S": "5",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Threads sleep while they wait: spinning ones make a step many times slower on a machine that does anything else.
+    "OMP_WAIT_POLICY": "PASSIVE",
     # Ctrl-C is ours: see orchestrator.interruption.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }.items():

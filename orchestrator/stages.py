@@ -259,7 +259,7 @@ def _launch(
             callbacks=[recorder],
             stop=stopper,
             failure_config=tune.FailureConfig(max_failures=WORKER_LOSSES),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
     interruption.graceful = True

@@ -12,6 +12,8 @@ from torch import nn
 
 from trainables.data import Augmentation
 
+_CHOICES = {"optimizer": ("sgd", "adamw"), "schedule": ("cosine", "constant"), "scaling": ("normalise", "unit")}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -21,8 +23,24 @@ class Recipe:
     this recipe's *own* length (or stays constant). A short recipe is therefore a complete training in small, not the
     first epochs of a long one: its order of architectures is much closer to the final one.
 
-    Weight decay applies to every parameter, as in the training of NAS-Bench-201 (Dong & Yang 2020, section 2.2), and
-    is decoupled for ``adamw`` (Loshchilov & Hutter 2019).
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images of an optimiser step, at least 2 since batch norm cannot train on one.
+        optimizer: ``sgd`` with momentum, or ``adamw`` with PyTorch's betas (Loshchilov & Hutter 2019).
+        learning_rate: its highest value.
+        momentum: of ``sgd``; ``adamw`` does not look at it.
+        nesterov: whether that momentum is Nesterov's; ``adamw`` does not look at it.
+        weight_decay: of every parameter, batch norm and biases included, as in the training of NAS-Bench-201 (Dong &
+            Yang 2020, section 2.2); decoupled for ``adamw``.
+        schedule: ``cosine`` to zero, or ``constant`` after the warm-up.
+        warmup_epochs: length of the linear warm-up from zero; fractions of an epoch are fine.
+        label_smoothing: share of each label spread evenly over all classes, in the training loss only.
+        clip_gradient_norm: gradients of a larger Euclidean norm are scaled down to it; None for no limit.
+        augmentation: random changes to the training images.
+        scaling: ``normalise`` each channel by mean and standard deviation of the training images, or ``unit``: pixels
+            in [0, 1].
+        mixed_precision: bfloat16 (float16 on GPUs that lack it) where that is safe; on CUDA only.
+        channels_last: memory layout of images and weights; faster for convolutions, the same result up to rounding.
 
     Raises:
         ValueError: a value outside its range; the message names the field, the value and the range.
@@ -48,11 +66,15 @@ class Recipe:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        for name, at_least in (("epochs", 1), ("batch_size", 2)):
-            if getattr(self, name) < at_least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least {at_least}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it has to be above 0")
+        for name, lowest in (("epochs", 1), ("batch_size", 2)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+                raise ValueError(f"{name} is {value!r}; it has to be a whole number, at least {lowest}")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it has to be one of {', '.join(allowed)}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate is {self.learning_rate}; it has to be above 0 and finite")
         for name, upper in (("momentum", 1.0), ("label_smoothing", 1.0), ("weight_decay", math.inf)):
             if not 0 <= getattr(self, name) < upper:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least 0 and below {upper}")
@@ -61,10 +83,10 @@ class Recipe:
         if self.clip_gradient_norm is not None and not self.clip_gradient_norm > 0:
             raise ValueError(f"clip_gradient_norm is {self.clip_gradient_norm}; it has to be above 0, or null for none")
         if self.nesterov and self.optimizer == "sgd" and self.momentum == 0:
-            raise ValueError("nesterov needs momentum above 0; set nesterov: false for plain SGD")
+            raise ValueError("nesterov is true but momentum is 0; raise momentum, or set nesterov: false for plain SGD")
 
     def of_length(self, epochs: int, *, learning_rate: float | None = None) -> Recipe:
-        """The recipe on a schedule of ``epochs``; the warm-up shrinks in proportion."""
+        """The recipe on a schedule of ``epochs``; the warm-up shrinks or grows in proportion."""
         return replace(
             self,
             epochs=epochs,
@@ -73,7 +95,7 @@ class Recipe:
         )
 
     def learning_rate_at(self, epochs_done: float) -> float:
-        """Learning rate after ``epochs_done`` epochs, fractions included (0 at the first step)."""
+        """Learning rate after ``epochs_done`` epochs, fractions included; with a warm-up it begins at 0."""
         if epochs_done < self.warmup_epochs:
             return self.learning_rate * epochs_done / self.warmup_epochs
         if self.schedule == "constant":
@@ -82,13 +104,13 @@ class Recipe:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
     def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """The recipe's optimiser over ``parameters``; parameters without a gradient are never touched by it."""
+        """The recipe's optimiser over ``parameters``; a step leaves parameters without a gradient as they are."""
         if self.optimizer == "adamw":
             return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
         return torch.optim.SGD(
             parameters,
             lr=self.learning_rate,
             momentum=self.momentum,
-            nesterov=self.nesterov and self.momentum > 0,
+            nesterov=self.nesterov,
             weight_decay=self.weight_decay,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,17 +20,26 @@ Row: TypeAlias = dict[str, float]
 """Metrics of one epoch: ``epoch`` (from 1), accuracies in [0, 1], losses in nats, ``seconds``."""
 
 EVALUATION_BATCH = 512
+"""Images in a batch of an evaluation; large, since no gradients are kept."""
+
+# One stream of random numbers for each purpose. SeedSequence reads a missing number as 0, so none of them is 0.
+_ORDER_STREAM = 1
 
 
 class NonFiniteLossError(RuntimeError):
-    """The training loss became NaN or infinite: the run has diverged and cannot come back."""
+    """A loss became NaN or infinite: the run has diverged and cannot come back."""
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Within the block torch's generators start from ``seed``; afterwards they are as they were before."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        # torch.manual_seed would also seed the GPUs that are not ours to restore.
+        torch.default_generator.manual_seed(seed)
+        if on_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 
@@ -37,29 +47,45 @@ class Training:
     """Trains one network on one data set by one recipe.
 
     All randomness of epoch ``e`` (order, augmentation, dropout) comes from ``(seed, e)``, so a training that is saved
-    after an epoch and restored elsewhere goes on with the same numbers, and no generator has to be stored.
+    after an epoch and restored elsewhere goes on with the same numbers, and no generator has to be stored. (On a GPU
+    some kernels add in no fixed order, so there two equal trainings agree up to rounding only.)
 
     Args:
         build: makes the freshly initialised network; called inside a seeded context.
         recipe: how to train.
-        data: images to train on and to look at.
-        seed: of the initial weights and of everything drawn in the epochs.
+        data: images to train on and to look at; only read, so that the arrays may be shared and read-only.
+        seed: of the initial weights and of everything drawn in the epochs; 0 or more.
         device: where the network lives.
+
+    Attributes:
+        model: the network.
+        epoch: epochs done.
+        spent: cost of the last call, whether it returned or raised, in epoch-equivalents: passes over the training
+            images. Looking at the validation images after an epoch counts as part of that epoch.
+
+    Raises:
+        ValueError: a negative seed.
     """
 
     def __init__(
         self, build: Callable[[], nn.Module], recipe: Recipe, data: ImageData, *, seed: int, device: str = "cpu"
     ) -> None:
+        if seed < 0:
+            raise ValueError(f"seed is {seed}; it has to be at least 0")
         self.recipe, self.data, self.seed, self.device = recipe, data, seed, torch.device(device)
         with seeded(seed, self.device):
             self.model = build().to(self.device)
         self._memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.model = self.model.to(memory_format=self._memory_format)  # type: ignore[call-overload]
         self.optimizer = recipe.make_optimizer(self.model.parameters())
-        on_cuda = recipe.mixed_precision and self.device.type == "cuda"
-        self._precision = (torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16) if on_cuda else None
+        self._precision: torch.dtype | None = None
+        if recipe.mixed_precision and self.device.type == "cuda":
+            # Emulated bfloat16 is slower than float32.
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+            self._precision = torch.bfloat16 if native else torch.float16
         self._scaler = torch.amp.GradScaler(enabled=self._precision is torch.float16)
         self.epoch = 0
+        self.spent = 0.0
 
     @property
     def trained(self) -> bool:
@@ -72,44 +98,53 @@ class Training:
         return self.trained
 
     def step_epoch(self) -> Row:
-        """Trains one epoch, then validates; the last epoch also measures the test images.
+        """Trains one epoch, then validates; only the last epoch also measures the test images.
 
         Raises:
-            NonFiniteLossError: the mean training loss of the epoch is NaN or infinite.
+            NonFiniteLossError: the mean training loss of the epoch, or a loss measured after it, is NaN or infinite.
             RuntimeError: called again after the last epoch.
         """
         if self.trained:
             raise RuntimeError(f"all {self.recipe.epochs} epochs of the recipe are done")
         started = time.perf_counter()
-        order = np.random.default_rng([self.seed, self.epoch])
+        epoch = self.epoch + 1
+        row = {"epoch": epoch} | _finite(self._train_epoch(), epoch)
+        row |= _finite(self.measure(last=epoch == self.recipe.epochs), epoch)
+        row["seconds"] = time.perf_counter() - started
+        self.epoch = epoch
+        return row
+
+    def _train_epoch(self) -> Row:
+        generator = np.random.default_rng([self.seed, self.epoch, _ORDER_STREAM])
         images_total = len(self.data.train)
+        # Summed on the device: reading a number of each step would make a GPU wait for the CPU.
         loss_sum = torch.zeros((), device=self.device)
-        correct = torch.zeros((), device=self.device)
+        correct_sum = torch.zeros((), dtype=torch.int64, device=self.device)
         seen = 0
+        self.spent = 0.0
         self.model.train()
-        with seeded(int(order.integers(2**31)), self.device):
-            batches = self._batches(
-                self.data.train, self.recipe.batch_size, generator=order, augmentation=self.recipe.augmentation
-            )
-            for images, labels in batches:
+        with seeded(int(generator.integers(2**31)), self.device):
+            for images, labels in self._batches(
+                self.data.train,
+                self.recipe.batch_size,
+                generator=generator,
+                augmentation=self.recipe.augmentation,
+            ):
                 for group in self.optimizer.param_groups:
                     group["lr"] = self.recipe.learning_rate_at(self.epoch + seen / images_total)
-                batch_loss, batch_correct = self.train_batch(images, labels)
-                loss_sum += batch_loss * len(labels)
-                correct += batch_correct
+                loss, correct = self.train_batch(images, labels)
+                loss_sum += loss * len(labels)
+                correct_sum += correct
                 seen += len(labels)
-        train_loss = loss_sum.item() / seen
-        if not np.isfinite(train_loss):
-            raise NonFiniteLossError(f"training loss is {train_loss} in epoch {self.epoch + 1}")
-        self.epoch += 1
-        row = {"epoch": self.epoch, "train_loss": train_loss, "train_accuracy": correct.item() / seen}
-        row |= self.measure()
-        row["seconds"] = time.perf_counter() - started
-        return row
+                self.spent = seen / images_total
+        return {"train_loss": loss_sum.item() / seen, "train_accuracy": correct_sum.item() / seen}
 
     def train_batch(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One optimiser step; the mean loss (nats) and the number of correct predictions made before the step."""
-        loss, correct = self.loss(images, labels)
+        with self._autocast():
+            logits = self.model(images)
+            loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        # None and not zero: with a gradient of zero, momentum and weight decay would still move a weight.
         self.optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.recipe.clip_gradient_norm is not None:
@@ -117,20 +152,13 @@ class Training:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_gradient_norm)
         self._scaler.step(self.optimizer)
         self._scaler.update()
-        return loss.detach(), correct
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
-    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cross-entropy (nats, label smoothing included) and the number of correct predictions."""
-        with torch.autocast(self.device.type, dtype=self._precision, enabled=self._precision is not None):
-            logits = self.model(images)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        return loss, (logits.detach().argmax(1) == labels).sum()
-
-    def measure(self) -> Row:
-        """What is reported beside the training metrics of an epoch."""
+    def measure(self, *, last: bool) -> Row:
+        """What is reported beside the training metrics of an epoch; ``last`` says whether it was the last one."""
         loss, accuracy = self.evaluate(self.data.validation)
         row = {"validation_loss": loss, "validation_accuracy": accuracy}
-        if self.trained:
+        if last:
             same = self.data.test is self.data.validation
             test_loss, test_accuracy = (loss, accuracy) if same else self.evaluate(self.data.test)
             row |= {"test_loss": test_loss, "test_accuracy": test_accuracy}
@@ -142,14 +170,18 @@ class Training:
         self.model.eval()
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        for batch, labels in self._batches(images, EVALUATION_BATCH):
-            with torch.autocast(self.device.type, dtype=self._precision, enabled=self._precision is not None):
-                logits = self.model(batch).float()
+        for pixels, labels in self._batches(images, EVALUATION_BATCH):
+            with self._autocast():
+                logits = self.model(pixels).float()
             loss_sum += functional.cross_entropy(logits, labels, reduction="sum")
             correct += (logits.argmax(1) == labels).sum()
         return loss_sum.item() / len(images), correct.item() / len(images)
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=self._precision, enabled=self._precision is not None)
+
     def _batches(self, images: ImageSet, batch_size: int, **drawn: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches on the device; ``drawn`` is the generator and the augmentation, left out for images as they are."""
         batches = iterate_batches(
             images,
             batch_size=batch_size,
@@ -165,7 +197,10 @@ class Training:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next epoch depends on; safe to load with ``weights_only=True``."""
+        """Everything that the next epoch depends on; safe to load with ``weights_only=True``.
+
+        Its tensors are the live ones: save or copy them before the training goes on.
+        """
         return {
             "epoch": self.epoch,
             "model": self.model.state_dict(),
@@ -177,5 +212,14 @@ class Training:
         """Goes back to a state of ``state_dict``."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self._scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where it was not in use
+            self._scaler.load_state_dict(state["scaler"])
         self.epoch = int(state["epoch"])
+
+
+def _finite(row: Row, epoch: int) -> Row:
+    """The row; its losses are looked at, since the accuracy of a network that answers NaN looks like any other."""
+    for name, value in row.items():
+        if name.endswith("_loss") and not math.isfinite(value):
+            raise NonFiniteLossError(f"{name} is {value} in epoch {epoch}")
+    return row

@@ -4,30 +4,41 @@ A trial keeps its own checkpoint: one file, replaced after every epoch, that hol
 far. A trial that starts over, for whatever reason (another worker, a resumed run, a pause), first reports the rows of
 that file again and then goes on. So a scheduler always sees whole curves, the log ignores what it has already, and
 nothing is trained twice.
+
+A result holds, beside what Tune adds: ``trial``, ``epoch``, ``validation_accuracy`` (NaN where there is none),
+``evidence`` as tuples of architecture, epoch, metric, value, seconds and epoch-equivalents, ``outcome`` (``completed``,
+``failed`` or empty while the trial goes on), ``reason`` and ``done``.
 """
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
+import cv2
 import numpy as np
 import torch
 from ray import tune
 
 from spaces import get_space
 from trainables.data import ImageData
+from trainables.failure import describe_failure, gpu_is_lost
 from trainables.recipe import Recipe
 from trainables.supernet import SupernetConfig, SupernetTraining, make_sampler, make_supernet
-from trainables.training import NonFiniteLossError, Training
+from trainables.training import Training
 
 POINTER = "reported.json"
+
+EvidenceRow: TypeAlias = tuple[str, int, str, float, float, float]
+"""Architecture (empty for what all candidates share), epoch, metric, value, seconds, epoch-equivalents."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +69,23 @@ class TrialSpec:
     supernet: SupernetConfig | None = None
     last_epoch: int | None = None
 
-
-@dataclass
-class _Progress:
-    """Rows on file and how many of them have been reported."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    reported: int = 0
+    @property
+    def fingerprint(self) -> str:
+        """Tells whether a checkpoint belongs to this trial: all that its numbers depend on but the images."""
+        options = sorted(self.space_options.items())
+        what = (self.trial, self.space, options, self.recipe, self.seed, self.architectures, self.supernet)
+        return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
 class _Work(Protocol):
     """What a trial needs of a training."""
 
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def spent(self) -> float: ...
+    @property
+    def trained(self) -> bool: ...
     @property
     def finished(self) -> bool: ...
     def state_dict(self) -> dict[str, Any]: ...
@@ -82,6 +98,7 @@ class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], specs: Mapping[str, TrialSpec], data: ImageData, stage: str = "") -> None:
         self._specs, self._data, self._stage = specs, data, stage
         self._first_label = specs[config["trial"]].label
+        self._warm_up()
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -89,103 +106,156 @@ class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         self._start(new_config)
         return True
 
+    def _warm_up(self) -> None:
+        """Does what a process does once: that is the start of a worker, not a cost of its first candidate."""
+        with suppress(RuntimeError):  # if the device does not answer, the trial will meet that too
+            weight = torch.nn.Parameter(torch.zeros(1, device=self._device))
+            torch.optim.SGD([weight])  # torch imports a second's worth of modules with the first optimiser
+
     def _start(self, config: dict[str, Any]) -> None:
         """Prepares a trial; whatever goes wrong becomes the trial's outcome, since raising here would lose it."""
         self._started = time.perf_counter()
         self._spec = self._specs[config["trial"]]
-        self._progress = _Progress()
-        self._failure: dict[str, Any] | None = None
+        self._rows: list[dict[str, Any]] = []
+        self._reported = 0
         self._work: _Work | None = None
+        self._failure: dict[str, Any] | None = None
+        self._take_share()
         try:
-            state = self._read_checkpoint()
-            if self._spec.last_epoch is None:
-                self._work = self._make()
-                if state is not None:
-                    self._work.load_state_dict(state)
+            self._prepare()
         except Exception as error:
-            self._failure = _outcome(error, doing="set up")
+            epoch = 1 + (self._rows[-1]["epoch"] if self._rows else 0)
+            self._fail(error, doing="set up", epoch=epoch, epochs=0.0)
+        if self._failure is not None:
+            self._release()
+        self._unbooked_seconds = time.perf_counter() - self._started
+
+    def _take_share(self) -> None:
+        """As many threads as the trial has cores: by themselves libraries take a thread for each core there is."""
+        if self.trial_resources is not None:
+            threads = max(1, int(self.trial_resources.required_resources.get("CPU", 1)))
+            torch.set_num_threads(threads)
+            cv2.setNumThreads(threads)
+
+    def _prepare(self) -> None:
+        saved = self._read_checkpoint()
+        self._rows = [] if saved is None else saved["rows"]
+        if self._spec.last_epoch is not None:
+            self._rows = [row for row in self._rows if row["epoch"] <= self._spec.last_epoch]
+            return
+        self._work = self._make()
+        if saved is not None:
+            self._work.load_state_dict(saved["state"])
 
     def step(self) -> dict[str, Any]:
-        progress = self._progress
-        if progress.reported < len(progress.rows):
-            row = progress.rows[progress.reported]
-        elif self._failure is not None:
-            return self._failure_row(self._failure)
-        elif self._work is None:
-            return {"trial": self._spec.trial, "epoch": self._spec.last_epoch, "evidence": [], "done": True}
-        else:
-            try:
-                row = self._advance()
-            except Exception as error:
-                self._failure = _outcome(error, doing="trained")
-                self._release()
-                return self._failure_row(self._failure)
-            row |= {"trial": self._spec.trial, "outcome": "completed" if self._work.finished else "", "reason": ""}
-            progress.rows.append(row)
-            self._write_checkpoint()
-            self._started = time.perf_counter()
-        progress.reported += 1
-        return row | {"done": row["outcome"] == "completed"}
+        if self._reported == len(self._rows) and self._work is not None:
+            self._go_on()
+        if self._reported < len(self._rows):
+            row = self._rows[self._reported]
+            self._reported += 1
+            return row | {"done": row["outcome"] == "completed"}
+        if self._failure is not None:
+            return self._failure
+        # A trial that ended earlier has reported what is on file; how it ended is in the log already.
+        return {"trial": self._spec.trial, "epoch": self._spec.last_epoch, "evidence": [], "done": True}
 
-    def _failure_row(self, failure: dict[str, Any]) -> dict[str, Any]:
-        epoch = 1 + (self._progress.rows[-1]["epoch"] if self._progress.rows else 0)
-        seconds = time.perf_counter() - self._started
-        evidence = [(self._architecture, epoch, "validation_accuracy", float("nan"), seconds, 1.0)]
-        nan = float("nan")
-        return {"trial": self._spec.trial, "epoch": epoch, "validation_accuracy": nan, "evidence": evidence} | failure
+    def _go_on(self) -> None:
+        """Adds a row, or a failure."""
+        assert self._work is not None
+        # Set-up is paid for with the first row; what the trial then waits for Tune is nobody's.
+        self._started = time.perf_counter() - self._unbooked_seconds
+        self._unbooked_seconds = 0.0
+        scoring = self._work.trained
+        try:
+            row = self._advance()
+        except Exception as error:
+            epoch = self._work.epoch + (not scoring)
+            self._fail(error, doing="scored" if scoring else "trained", epoch=epoch, epochs=self._work.spent)
+        if self._failure is not None:
+            # Not in the handler: as long as there is an error, its traceback keeps the memory of the step in use.
+            self._release()
+            return
+        row |= {"trial": self._spec.trial, "outcome": "completed" if self._work.finished else "", "reason": ""}
+        self._rows.append(row)
+        self._write_checkpoint()
+
+    def _fail(self, error: Exception, *, doing: str, epoch: int, epochs: float) -> None:
+        """Makes the error the trial's outcome: recorded, not retried, and no harm to the others."""
+        if gpu_is_lost():
+            raise error  # This worker would fail every later trial too; Tune replaces it and repeats this one.
+        self._failure = {
+            "trial": self._spec.trial,
+            "epoch": epoch,
+            "validation_accuracy": float("nan"),
+            "evidence": [self._failed_row(epoch, self._seconds, epochs)],
+            "outcome": "failed",
+            "reason": describe_failure(error, doing=doing),
+            "done": True,
+        }
 
     @property
-    def _architecture(self) -> str:
-        return ""
+    def _seconds(self) -> float:
+        """Seconds since the last row that belong to this trial."""
+        return time.perf_counter() - self._started
+
+    @property
+    def _device(self) -> str:
+        # A trial without a share of a GPU keeps off it, even if it can be seen.
+        has_share = self.trial_resources is None or self.trial_resources.required_resources.get("GPU", 0) > 0
+        return "cuda" if has_share and torch.cuda.is_available() else "cpu"
 
     def _make(self) -> _Work:
+        """The training, at its beginning."""
         raise NotImplementedError
 
     def _advance(self) -> dict[str, Any]:
+        """The next result: ``epoch``, ``validation_accuracy`` and ``evidence``."""
+        raise NotImplementedError
+
+    def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
+        """The row without a value that books what a failure has cost."""
         raise NotImplementedError
 
     def _read_checkpoint(self) -> dict[str, Any] | None:
-        """State on file, and the rows with it; a file that is gone or broken means starting over."""
-        path = Path(self._spec.checkpoint)
-        if not path.is_file():
-            return None
+        """State and rows on file; None, which means starting over, where that is gone, broken or another trial's."""
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(self._spec.checkpoint, map_location="cpu", weights_only=True)
         except Exception:  # torch raises half a dozen types for a damaged file
             return None
-        rows = content["rows"]
-        if self._spec.last_epoch is not None:
-            rows = [row for row in rows if row["epoch"] <= self._spec.last_epoch]
-        self._progress.rows = rows
-        state: dict[str, Any] = content["state"]
-        return state
+        if not isinstance(content, dict) or content.get("fingerprint") != self._spec.fingerprint:
+            return None
+        return content
 
     def _write_checkpoint(self) -> None:
         assert self._work is not None
         path = Path(self._spec.checkpoint)
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        torch.save({"state": self._work.state_dict(), "rows": self._progress.rows}, partial)
-        partial.replace(path)
+        content = {"fingerprint": self._spec.fingerprint, "state": self._work.state_dict(), "rows": self._rows}
+        try:
+            torch.save(content, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        Path(checkpoint_dir, POINTER).write_text(json.dumps(self._progress.reported))
+        """How far the trial has come; all else is in its own file."""
+        Path(checkpoint_dir, POINTER).write_text(json.dumps(self._reported))
 
     def load_checkpoint(self, checkpoint: str | dict[str, Any] | None) -> None:
-        reported = json.loads(Path(str(checkpoint), POINTER).read_text())
-        self._progress.reported = min(int(reported), len(self._progress.rows))
+        reported = int(json.loads(Path(str(checkpoint), POINTER).read_text()))
+        # The row that ends a trial is reported again if need be: without it Tune would ask for another one.
+        ended = bool(self._rows) and self._rows[-1]["outcome"] == "completed"
+        self._reported = min(reported, len(self._rows) - ended)
 
     def cleanup(self) -> None:
         self._release()
 
     def _release(self) -> None:
         self._work = None
-        gc.collect()
-        if torch.cuda.is_available():
+        # Without a GPU the memory goes back as it is; and a collection takes as long as a short epoch.
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            gc.collect()
             torch.cuda.empty_cache()
-
-    @property
-    def _device(self) -> str:
-        return "cuda" if torch.cuda.is_available() else "cpu"
 
     def __repr__(self) -> str:
         # Ray reads it once per worker, and workers are reused: what stays true is the stage and where it began.
@@ -195,14 +265,10 @@ class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
 class ArchitectureTrial(_CheckpointedTrial):
     """One architecture, trained from scratch; one result an epoch."""
 
-    @property
-    def _architecture(self) -> str:
-        return self._spec.architectures[0]
-
     def _make(self) -> Training:
         spec, data = self._spec, self._data
         space = get_space(spec.space, **spec.space_options)
-        architecture = space.parse(self._architecture)
+        architecture = space.parse(spec.architectures[0])
 
         def build() -> torch.nn.Module:
             return space.build(architecture, input_shape=data.input_shape, classes=len(data.classes))
@@ -210,57 +276,63 @@ class ArchitectureTrial(_CheckpointedTrial):
         return Training(build, spec.recipe, data, seed=spec.seed, device=self._device)
 
     def _advance(self) -> dict[str, Any]:
-        assert isinstance(self._work, Training)
-        metrics = self._work.step_epoch()
-        epoch = int(metrics["epoch"])
-        seconds = time.perf_counter() - self._started
-        evidence = []
+        work = self._work
+        assert isinstance(work, Training)
+        metrics = work.step_epoch()
+        epoch, seconds = int(metrics["epoch"]), self._seconds
+        evidence: list[EvidenceRow] = []
         for name, value in metrics.items():
             if name not in ("epoch", "seconds"):
-                first = name == "validation_accuracy"  # books the cost of the epoch
-                cost = (seconds, 1.0) if first else (0.0, 0.0)
-                evidence.append((self._architecture, epoch, name, value, *cost))
+                # One row books the epoch.
+                cost = (seconds, work.spent) if name == "validation_accuracy" else (0.0, 0.0)
+                evidence.append((self._spec.architectures[0], epoch, name, value, *cost))
         return {"epoch": epoch, "validation_accuracy": metrics["validation_accuracy"], "evidence": evidence}
+
+    def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
+        return self._spec.architectures[0], epoch, "validation_accuracy", float("nan"), seconds, epochs
 
 
 class SupernetTrial(_CheckpointedTrial):
     """One supernet: an epoch a result, then the scores of all candidates, a chunk a result."""
 
     def _make(self) -> SupernetTraining:
-        spec = self._spec
-        assert spec.supernet is not None
+        spec, data = self._spec, self._data
+        if spec.supernet is None:
+            raise ValueError(f"supernet of trial {spec.trial!r} is None; a SupernetTrial needs its settings")
         space = get_space(spec.space, **spec.space_options)
 
         def build() -> torch.nn.Module:
-            return make_supernet(space, input_shape=self._data.input_shape, classes=len(self._data.classes))
+            return make_supernet(space, input_shape=data.input_shape, classes=len(data.classes))
 
-        sampler = make_sampler(spec.supernet, paths=len(spec.architectures))
         return SupernetTraining(
             build,
             spec.recipe,
-            self._data,
+            data,
             paths=spec.architectures,
-            sampler=sampler,
+            sampler=make_sampler(spec.supernet, paths=len(spec.architectures)),
             config=spec.supernet,
             seed=spec.seed,
             device=self._device,
         )
 
     def _advance(self) -> dict[str, Any]:
-        assert isinstance(self._work, SupernetTraining)
-        work, train_images = self._work, len(self._data.train)
-        if work.epoch < work.recipe.epochs:
-            metrics = work.step_epoch()
-            epoch = int(metrics["epoch"])
-            cost = (time.perf_counter() - self._started, 1.0)
-            losses = [("", epoch, "train_loss", metrics["train_loss"], *cost)]
-            accuracy = metrics["train_accuracy"]
-            return {"epoch": epoch, "validation_accuracy": float("nan"), "evidence": losses, "progress": accuracy}
+        work = self._work
+        assert isinstance(work, SupernetTraining)
+        return self._score(work) if work.trained else self._train(work)
+
+    def _train(self, work: SupernetTraining) -> dict[str, Any]:
+        metrics = work.step_epoch()
+        epoch = int(metrics["epoch"])
+        evidence: list[EvidenceRow] = [
+            ("", epoch, "train_loss", metrics["train_loss"], self._seconds, work.spent),
+            ("", epoch, "train_accuracy", metrics["train_accuracy"], 0.0, 0.0),
+        ]
+        return {"epoch": epoch, "validation_accuracy": float("nan"), "evidence": evidence}
+
+    def _score(self, work: SupernetTraining) -> dict[str, Any]:
         scores = work.score_chunk()
-        seconds = (time.perf_counter() - self._started) / len(scores)
-        # A forward pass costs about a third of a forward and a backward pass.
-        cost = (seconds, work.images_per_score / (3 * train_images))
-        evidence: list[tuple[str, int, str, float, float, float]] = []
+        cost = (self._seconds / len(scores), work.cost_per_score)
+        evidence: list[EvidenceRow] = []
         for score in scores:
             evidence.append((score.path, work.epoch, "validation_accuracy", score.accuracy, *cost))
             evidence.append((score.path, work.epoch, "validation_loss", score.loss, 0.0, 0.0))
@@ -268,14 +340,6 @@ class SupernetTrial(_CheckpointedTrial):
         mean = float(np.mean([score.accuracy for score in scores]))
         return {"epoch": work.epoch, "validation_accuracy": mean, "evidence": evidence}
 
-
-def _outcome(error: Exception, *, doing: str) -> dict[str, Any]:
-    """How a trial that raised has ended: recorded, not retried, and no harm to the others."""
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-    if isinstance(error, NonFiniteLossError):
-        reason = f"non-finite loss: {error}"
-    elif isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error):
-        reason = f"out of memory: {reason}"
-    else:
-        reason = f"could not be {doing}: {reason}"
-    return {"outcome": "failed", "reason": reason, "done": True}
+    def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
+        # Of no candidate; and the rows that this epoch may have already are of other metrics.
+        return "", epoch, "validation_loss", float("nan"), seconds, epochs

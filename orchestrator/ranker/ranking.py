@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +21,20 @@ class Ranking:
 
     Attributes:
         table: one row per candidate, best first: ``rank, architecture, score, predicted_accuracy, accuracy_low,
-            accuracy_high, rank_low, rank_high, evidence, seconds, epochs, note``. Intervals are 90 %; accuracies are in
-            [0, 1] and NaN while no candidate has been trained to the end.
+            accuracy_high, rank_low, rank_high, evidence, seconds, epochs``. Scores are in standard deviations of the
+            final scores, higher is better. Intervals are 90 %; accuracies are in [0, 1] and NaN while no candidate has
+            been trained to the end.
         samples: draws of the scores, (draws, candidates), columns in the order of ``table``.
-        weights: say of each view in the score, by name.
+        weights: say of each view in the score, by name, adding up to 1; views that take no part are absent.
     """
 
     table: pd.DataFrame
     samples: NDArray[np.float64]
     weights: dict[str, float]
 
-    @property
+    @cached_property
     def expected_tau(self) -> float:
-        """Tau-b that the ranking expects of itself: mean over draws of tau(order, draw). Not a guarantee."""
+        """Tau-b that the ranking expects of itself: mean over draws of tau(order, draw); NaN for one candidate."""
         order = -np.arange(len(self.table), dtype=float)
         return float(np.mean([tau_b(order, draw) for draw in self.samples]))
 

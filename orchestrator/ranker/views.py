@@ -21,7 +21,8 @@ class View:
         name: the stage; ``size`` for parameters and FLOPs.
         values: accuracy in [0, 1] or another score, (candidates,); NaN where the stage has nothing to say.
         order: the same as something to rank by: differs from ``values`` where trials ended at different epochs.
-        fidelity: share of full training that the numbers stand for, in [0, 1]; 0 for what is not a training of its own.
+        fidelity: share of full training that the stage's schedule is, in [0, 1]; 0 for what is no training of its own.
+        reached: share of full training that each candidate got, (candidates,): below ``fidelity`` where it ended early.
         is_accuracy: whether ``values`` are accuracies that approach the final one as fidelity grows.
     """
 
@@ -29,6 +30,7 @@ class View:
     values: Scores
     order: Scores
     fidelity: float
+    reached: Scores
     is_accuracy: bool
 
 
@@ -48,7 +50,7 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
             for _, rows in size.groupby("metric")
         ]
         values = np.mean(columns, axis=0)
-        views.append(View("size", values, values, 0.0, False))
+        views.append(View("size", values, values, 0.0, np.zeros(len(index)), False))
     for stage in evidence.loc[evidence["metric"] == "validation_accuracy", "stage"].unique():
         rows = evidence[(evidence["stage"] == stage) & (evidence["architecture"] != "")]
         views.append(_stage_view(str(stage), rows, index, full_epochs))
@@ -71,11 +73,13 @@ def _stage_view(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs: in
         if epoch.nunique() > 1:
             value = value.where(epoch == schedule)
     is_training = rows["source"].iloc[0] == "training"
+    reached = (epoch / full_epochs).clip(0.0, 1.0).fillna(0.0) if is_training else epoch * 0.0
     return View(
         name=stage,
         values=value.to_numpy(dtype=float),
         order=order,
         fidelity=min(schedule / full_epochs, 1.0) if is_training else 0.0,
+        reached=reached.to_numpy(dtype=float),
         is_accuracy=is_training,
     )
 

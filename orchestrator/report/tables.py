@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.experiment import Experiment
 from orchestrator.ranker import Ranking
+from orchestrator.report.figures import decimal, interval, percent, times
 from orchestrator.scoring import Score
 from orchestrator.stages import Stage
 from trainables.data import ImageData
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 SHOWN = 40
 """Rows of the ranking on the terminal; the files hold all of them."""
+WIDE = 100
+"""Columns of a terminal on which names fit beside numbers."""
 
 
 def print_plan(
@@ -47,15 +52,8 @@ def print_plan(
         f"full training is {experiment.recipe.epochs} epochs each, {full} in all; "
         f"budget: {experiment.budget} cheaper, {budget:.1f}",
     )
-    table = Table(box=None, pad_edge=False)
-    for heading, justify in (
-        ("stage", "left"),
-        ("trials", "right"),
-        ("at most epochs", "right"),
-        ("share of full", "right"),
-    ):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    table.add_row("size", str(len(run.candidates)), "0", "0 %")
+    table = _table("stage", "trials", "at most epochs", "share of full")
+    table.add_row("size", str(len(run.candidates)), "0.0", "0.0%")
     for stage in stages:
         table.add_row(stage.name, str(len(stage.specs)), f"{stage.cost:.1f}", f"{stage.cost / full:.1%}")
     table.add_row("evidence in all", "", f"{cost:.1f}", f"{cost / full:.1%}")
@@ -63,8 +61,8 @@ def print_plan(
         table.add_row(
             "baseline (scores the ranking)",
             str(len(baseline.specs)),
-            f"{baseline.cost:.0f}",
-            f"{baseline.cost / full:.0%}",
+            f"{baseline.cost:.1f}",
+            f"{baseline.cost / full:.1%}",
         )
     console.print(table)
     _line(console, f"folder: {run.folder}")
@@ -74,106 +72,115 @@ def print_ranking(
     console: Console, ranking: Ranking, score: Score | None, evidence: pd.DataFrame, names: Mapping[str, str]
 ) -> None:
     """The order with its uncertainty; beside it the truth where there is one."""
-    truth = None
-    if score is not None:
-        truth = dict(zip(score.candidates, score.truth.values, strict=True))
+    truth = {} if score is None else dict(zip(score.candidates, score.truth.values, strict=True))
     known_final = ranking.table["predicted_accuracy"].notna().any()
-    table = Table(title="ranking, best first (90 % intervals)", title_justify="left", box=None, pad_edge=False)
-    table.add_column("rank", justify="right")
+    _line(console, "")
+    _line(console, "ranking, best first (intervals are 90 %)", style="bold")
+    table = Table(box=None, pad_edge=False)
+    wide = console.width >= WIDE
+    # Where there is no room the sources go by letters, explained below.
+    sources = list(dict.fromkeys(name for own in ranking.table["evidence"] for name in own.split(", ") if name))
+    letters = dict(zip(sources, ascii_lowercase, strict=False))
+    table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("between", justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold", min_width=12)
     if known_final:
         table.add_column("predicted final", justify="right", no_wrap=True)
-    if truth is not None:
-        table.add_column("measured", justify="right")
-    table.add_column("cost", justify="right", no_wrap=True)
-    table.add_column("evidence", overflow="fold")
+    if truth:
+        table.add_column("measured", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("epochs", justify="right", no_wrap=True)
+    table.add_column("evidence", overflow="fold", min_width=8)
     for _, row in ranking.table.head(SHOWN).iterrows():
-        cells = [str(row["rank"]), f"{row['rank_low']}-{row['rank_high']}", names[row["architecture"]]]
+        cells = [str(row["rank"]), f"{row['rank_low']}-{row['rank_high']}", escape(names[row["architecture"]])]
         if known_final:
-            cells.append(f"{row['predicted_accuracy']:.1%} ({row['accuracy_low']:.0%} - {row['accuracy_high']:.1%})")
-        if truth is not None:
-            value = truth[row["architecture"]]
-            cells.append(f"{value:.1%}" if np.isfinite(value) else "-")
-        cells.append(f"{row['seconds']:.1f} s, {row['epochs']:.1f} ep")
-        cells.append(str(row["evidence"]))
-        table.add_row(*cells)
+            low, high = row["accuracy_low"], row["accuracy_high"]
+            cells.append(f"{percent(row['predicted_accuracy'])} ({low:.1%}-{high:.1%})")
+        if truth:
+            cells.append(percent(truth[row["architecture"]]))
+        if wide:
+            cells.append(f"{row['seconds']:.1f}")
+        own = [name for name in row["evidence"].split(", ") if name]
+        evidenced = ", ".join(own) if wide else " ".join(letters.get(name, name) for name in own)
+        table.add_row(*cells, f"{row['epochs']:.1f}", escape(evidenced))
     console.print(table)
+    if not wide and letters:
+        _line(console, "evidence: " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if len(ranking.table) > SHOWN:
         _line(console, f"... and {len(ranking.table) - SHOWN} more in ranking.csv")
     if not known_final:
         _line(console, "no candidate was trained to the end, so there is an order but no predicted final accuracy")
     seconds, epochs = evidence["seconds"].sum(), evidence["epochs"].sum()
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in ranking.weights.items())
-    _line(console, f"evidence cost {epochs:.1f} epochs, {seconds:.1f} s of trials; say of the sources: {weights}")
-    _line(
-        console,
-        f"tau that the ranking expects of itself: {ranking.expected_tau:.2f} (it cannot see what no source saw)",
-    )
+    _line(console, f"evidence cost {epochs:.1f} epochs, {seconds:.1f} s of trials")
+    _line(console, f"weights of the sources: {weights or 'none, there is nothing to order by'}")
+    if np.isfinite(ranking.expected_tau):
+        _line(console, f"tau that the ranking expects of itself: {ranking.expected_tau:.2f}")
 
 
 def print_score(console: Console, score: Score) -> None:
     """Tau with its interval, the baselines it has to beat, the ceiling, and the speed-up as measured."""
+    n, truth = score.ranking.n, score.truth
+    seeds = "1 seed" if len(truth.seeds) == 1 else f"{len(truth.seeds)} seeds"
+    _line(console, "")
+    _line(console, f"against full training: {truth.metric} of {n} architectures, {seeds}", style="bold")
     with_cost = any(np.isfinite(source.speed_up) for source in score.sources)
-    table = Table(
-        title=f"against full training ({score.ranking.n} architectures, "
-        f"{len(score.truth.seeds)} seed(s), {score.truth.metric})",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    for heading in ("order by", "tau-b", "95 % interval", "Spearman", "Pearson") + (
-        ("times cheaper",) if with_cost else ()
-    ):
-        table.add_column(heading, justify="left" if heading == "order by" else "right")
+    partial = any(source.agreement.n != n for source in score.sources)
+    headings = ["order by", "tau-b", "95 % interval", "Spearman", "Pearson"]
+    table = _table(*headings, *(["of"] if partial else []), *(["times cheaper"] if with_cost else []))
     rows = [("taurank", score.ranking, score.speed_up.seconds if score.speed_up else np.nan)]
     rows += [(source.name, source.agreement, source.speed_up) for source in score.sources]
     for name, found, speed_up in rows:
-        cells = [
-            name,
-            f"{found.tau:.3f}",
-            f"{found.low:.2f} to {found.high:.2f}",
-            f"{found.spearman:.3f}",
-            "" if name == "taurank" else f"{found.pearson:.3f}",
-        ]
-        if with_cost:
-            cells.append(f"{speed_up:.1f}" if np.isfinite(speed_up) else "")
+        # The ranking has no values of its own to correlate, only places.
+        pearson = "" if name == "taurank" else decimal(found.pearson)
+        cells = [escape(name), decimal(found.tau), interval(found), decimal(found.spearman), pearson]
+        cells += [str(found.n)] if partial else []
+        cells += [f"{speed_up:.1f}" if np.isfinite(speed_up) else ""] if with_cost else []
         table.add_row(*cells, style="bold" if name == "taurank" else "")
     console.print(table)
-    _line(console, f"top-{score.top} overlap: {score.top_overlap:.0%}; tied pairs: {score.ranking.ties}")
+    tied = f"; {score.ranking.ties} pairs are tied" if score.ranking.ties else ""
+    _line(console, f"top-{score.top} overlap: {score.top_overlap:.0%}{tied}")
     if score.ceiling is not None:
         best = score.ceiling
         _line(
             console,
-            f"ceiling: one full training of everybody has tau {best.ceiling:.3f} with the other seed(s); ours has "
-            f"{best.ours:.3f} with the same, so retained tau is {best.retained:.2f}",
+            f"ceiling: tau {best.ceiling:.3f} by a second full training of everybody; "
+            f"ours against the same: {best.ours:.3f}; retained {best.retained:.2f}",
         )
     if np.isfinite(score.coverage):
-        _line(console, f"of the 90 % intervals of predicted accuracy {score.coverage:.0%} hold the measured one")
+        _line(console, f"{score.coverage:.0%} of the 90 % intervals of predicted accuracy hold the measured one")
     if score.speed_up is not None:
         speed = score.speed_up
         _line(
             console,
-            f"speed-up as measured, everything counted: {speed.epochs:.1f}x in epochs, {speed.seconds:.1f}x in seconds "
-            f"of trials, {speed.wall:.1f}x in wall time (one full training of all / evidence)",
+            f"speed-up as measured, everything counted: {times(speed.epochs)} in epochs, {times(speed.seconds)} in "
+            f"seconds of trials, {times(speed.wall)} in wall time",
         )
 
 
 def print_columns(console: Console, score: Score, names: Mapping[str, str]) -> None:
-    """Each source's own numbers beside the measured accuracy, candidate by candidate."""
-    sources = [source for source in score.sources if not source.name.endswith(" only")]
+    """Accuracies with inherited weights beside the measured ones, candidate by candidate; nothing without supernets."""
+    sources = [source for source in score.sources if source.name.startswith("supernet:")]
     if not sources:
         return
-    table = Table(title="what each source says, and full training", title_justify="left", box=None, pad_edge=False)
-    table.add_column("architecture", overflow="fold")
-    for source in sources:
-        table.add_column(source.name, justify="right")
-    table.add_column("full training", justify="right")
+    _line(console, "")
+    _line(console, "accuracy with inherited weights, and after full training", style="bold")
+    table = _table("architecture", *(escape(source.name) for source in sources), "full training")
     for index, code in enumerate(score.candidates[:SHOWN]):
         values = [source.values[index] for source in sources] + [score.truth.values[index]]
-        table.add_row(names[code], *(f"{value:.2%}" if np.isfinite(value) else "-" for value in values))
+        table.add_row(escape(names[code]), *(f"{value:.2%}" if np.isfinite(value) else "-" for value in values))
     console.print(table)
 
 
-def _line(console: Console, text: str) -> None:
-    console.print(text, highlight=False)
+def _table(first: str, *others: str) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first, overflow="fold")
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(text, style=style, markup=False, highlight=False)

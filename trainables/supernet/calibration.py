@@ -12,22 +12,39 @@ from torch import Tensor, nn
 def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """Re-estimates the running mean and variance of every batch norm that ``model`` passes through.
 
-    The statistics become the plain average over the batches (equal to those of the concatenated images for the mean
-    when the batches are of equal size; the variance is the mean within-batch variance). Weights are not touched.
+    The statistics become the averages over the batches, each with the weight of its size: the mean is that of all
+    images together, the variance the mean of the (unbiased) variances within the batches. A batch norm that is not
+    passed through is reset to mean 0, variance 1. Only batch norms are in training mode meanwhile, so that dropout
+    does not distort what they see and nothing random is drawn. Weights and modes stay as they were.
+
     The running statistics of a supernet mix all paths that were trained; scored with them, the order is near random
     (Guo et al. 2020, section 3.4; Yu & Huang 2019).
+
+    Args:
+        model: the network, told which path to compute if it has several.
+        batches: images ``(b, C, H, W)``; they should be training images, never those it is scored on.
+
+    Raises:
+        ValueError: no batches.
     """
-    layers = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    modes = {module: module.training for module in model.modules()}
+    layers = [module for module in modes if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [layer.momentum for layer in layers]
-    was_training = model.training
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # cumulative average
-    model.train()
+    seen = 0
+    model.eval()
     try:
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.train()
         for batch in batches:
+            seen += len(batch)
+            for layer in layers:
+                layer.momentum = len(batch) / seen  # the average so far, extended by this batch
             model(batch)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
-        model.train(was_training)
+        for module, mode in modes.items():
+            module.training = mode
+    if seen == 0:
+        raise ValueError("batches is empty; recalibration needs at least one batch of images")

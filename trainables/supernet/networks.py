@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from spaces import SearchSpace, SpaceError
-from spaces.mnist_blocks import BlockNetwork
-from spaces.nasbench201 import EDGES, OPERATIONS, MacroNetwork, live_edges, make_operation, parse_code
+from spaces.mnist_blocks import DEPTHS, BlockNetwork, parse_depths
+from spaces.nasbench201 import EDGES, OPERATIONS, MacroNetwork, format_code, live_edges, make_operation, parse_code
 
 
 class Supernet(nn.Module):
@@ -22,7 +22,10 @@ class Supernet(nn.Module):
 
     @abstractmethod
     def inherited(self, path: str) -> dict[str, Tensor]:
-        """The candidate's share of the weights and buffers, under the keys of the candidate built alone."""
+        """The candidate's share of the weights and buffers, under the keys of the candidate built alone.
+
+        The tensors are the supernet's own, not copies.
+        """
 
 
 class MnistBlocksSupernet(Supernet):
@@ -30,16 +33,15 @@ class MnistBlocksSupernet(Supernet):
 
     def __init__(self, space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
-        self._space = space
-        network = space.build(space.parse("3,3"), input_shape=input_shape, classes=classes)
+        largest = f"{DEPTHS[-1]},{DEPTHS[-1]}"
+        network = space.build(space.parse(largest), input_shape=input_shape, classes=classes)
         assert isinstance(network, BlockNetwork)
         self.network = network
-        self._depths = (3, 3)
+        self.activate(largest)
 
     def activate(self, path: str) -> None:
         """Chooses the number of blocks in each stage."""
-        first, second = self._space.parse(path).code.split(",")
-        self._depths = (int(first), int(second))
+        self._depths = parse_depths(path)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (batch, classes) of the chosen candidate."""
@@ -47,13 +49,12 @@ class MnistBlocksSupernet(Supernet):
         return logits
 
     def inherited(self, path: str) -> dict[str, Tensor]:
-        """Weights of the blocks that the candidate keeps."""
-        self.activate(path)
-        depth = dict(zip(("stage1", "stage2"), self._depths, strict=True))
+        """Weights outside of the stages, and those of the blocks that the candidate keeps."""
+        depths = dict(zip(("stage1", "stage2"), parse_depths(path), strict=True))
         weights = {}
         for key, value in self.network.state_dict().items():
             part, index, *_ = key.split(".")
-            if part not in depth or int(index) < depth[part]:
+            if part not in depths or int(index) < depths[part]:
                 weights[key] = value
         return weights
 
@@ -77,7 +78,7 @@ class MixedCell(nn.Module):
                 arriving = self.edges[edge][operations[edge]](nodes[source])  # type: ignore[index]
                 nodes[target] = nodes[target] + arriving if target in nodes else arriving
         last = EDGES[-1][1]
-        return nodes[last] if last in nodes else features * 0
+        return nodes[last] if last in nodes else torch.zeros_like(features)
 
 
 class NasBench201Supernet(Supernet):
@@ -92,8 +93,7 @@ class NasBench201Supernet(Supernet):
             channels=input_shape[0],
             classes=classes,
         )
-        self._operations: tuple[str, ...] = parse_code(next(space.enumerate()).code)
-        self._live: tuple[bool, ...] = live_edges(self._operations)
+        self.activate(format_code(["nor_conv_3x3"] * len(EDGES)))
 
     def activate(self, path: str) -> None:
         """Chooses the operation of each edge."""
@@ -131,12 +131,12 @@ def list_supernets() -> list[str]:
     return sorted(_SUPERNETS)
 
 
-def make_supernet(space: SearchSpace, **task: Any) -> Supernet:
-    """The supernet of a space; ``task`` is ``input_shape`` (channels, height, width) and ``classes``.
+def make_supernet(space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> Supernet:
+    """The supernet of a space for images of ``input_shape`` (channels, height, width).
 
     Raises:
         SpaceError: the space has no supernet.
     """
     if space.name not in _SUPERNETS:
         raise SpaceError(f"space {space.name!r} has no supernet; spaces that have one: {', '.join(list_supernets())}")
-    return _SUPERNETS[space.name](space, **task)
+    return _SUPERNETS[space.name](space, input_shape=input_shape, classes=classes)

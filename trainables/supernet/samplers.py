@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class SupernetConfig:
-    """Settings of a supernet trial beside its recipe.
-
-    Attributes:
-        sampler: ``uniform`` or ``epsilon-greedy``.
-        epsilon: share of random rounds of the epsilon-greedy sampler, in [0, 1].
-        random_rounds: its first rounds, all random.
-        recalibrate: re-estimate the batch-norm statistics of a path before it is scored.
-        calibration_images: training images used for that.
-    """
-
-    sampler: Literal["uniform", "epsilon-greedy"] = "uniform"
-    epsilon: float = 0.2
-    random_rounds: int = 100
-    recalibrate: bool = True
-    calibration_images: int = 512
+from trainables.supernet.config import SupernetConfig
 
 
 class PathSampler(Protocol):
@@ -71,13 +53,15 @@ class EpsilonGreedySampler:
     each step; a path that was never drawn counts 0, and of equal ones the lowest index leads. The leader is biased to
     early, lucky paths, and accuracies depend on how often a path was drawn: read the scores beside the updates.
 
-    Raises:
-        ValueError: epsilon outside [0, 1].
+    Source: github.com/basic-go-ahead/supernet-mnist.
+
+    Args:
+        paths: number of paths.
+        epsilon: share of random rounds after the first ones, in [0, 1].
+        random_rounds: number of first rounds that are all random.
     """
 
     def __init__(self, paths: int, *, epsilon: float = 0.2, random_rounds: int = 100) -> None:
-        if not 0 <= epsilon <= 1:
-            raise ValueError(f"epsilon is {epsilon}; it has to be in [0, 1]")
         self.paths, self.epsilon, self.random_rounds = paths, epsilon, random_rounds
         self.rounds = 0
         self.correct = np.zeros(paths, dtype=np.int64)

@@ -1,0 +1,139 @@
+"""The plots of the report, each as SVG text to stand in the page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from orchestrator.ranker import Ranking
+
+BLUE, ORANGE, GREY, LIGHT = "#2f6fb0", "#d9772b", "#9aa7b5", "#e6ebf1"
+WIDTH = 10.8
+"""Inches of a plot over the whole page."""
+NAMED = 60
+"""Candidates up to which each gets its name beside the plot."""
+DRAWN = 400
+"""Lines up to which a plot is drawn line by line; more of them are one picture, or the page would get heavy."""
+
+
+def plot_intervals(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> str:
+    """Rank and rank interval of every candidate, best on top; crosses where full training put them."""
+    table = ranking.table
+    count = len(table)
+    figure, axes = _axes(WIDTH, min(1.4 + 0.21 * count, 25))
+    ranks = table["rank"].to_numpy()
+    thickness = min(6.0, 250 / count + 1)
+    axes.hlines(
+        ranks,
+        table["rank_low"] - 0.3,
+        table["rank_high"] + 0.3,
+        color=BLUE,
+        alpha=0.3,
+        linewidth=thickness,
+        rasterized=count > DRAWN,
+    )
+    axes.plot(ranks, ranks, ".", color=BLUE, markersize=min(7.0, thickness + 1), label="place in the ranking")
+    measured = pd.Series([truth.get(code, np.nan) for code in table["architecture"]])
+    if measured.notna().any():
+        places = measured.rank(ascending=False)
+        axes.plot(places, ranks, "x", color=ORANGE, markersize=min(6.0, thickness), label="place by full training")
+    if count <= NAMED:
+        labels = [names[code] for code in table["architecture"]]
+        axes.set_yticks(ranks, labels, fontsize=8, family="monospace", parse_math=False)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(0.3, count + 0.7)
+    axes.set_ylim(count + 0.7, 0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("rank (1 is best)")
+    figure.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize=9, ncols=2, loc="outside upper right")
+    return _svg(figure)
+
+
+def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
+    """Predicted final accuracy with its interval against the measured one; the score where nothing was predicted."""
+    table = ranking.table
+    measured = np.array([truth.get(code, np.nan) for code in table["architecture"]])
+    figure, axes = _axes(6.5, 5)
+    if table["predicted_accuracy"].notna().any():
+        predicted = table["predicted_accuracy"].to_numpy()
+        error = [predicted - table["accuracy_low"], table["accuracy_high"] - predicted]
+        axes.errorbar(
+            predicted, measured, xerr=error, fmt="o", markersize=4.5, color=BLUE, ecolor=BLUE, elinewidth=0.7, alpha=0.6
+        )
+        ends = [np.nanmin([predicted, measured]), np.nanmax([predicted, measured])]
+        axes.plot(ends, ends, color=GREY, linewidth=1, label="predicted = measured")
+        axes.legend(frameon=False, fontsize=9, loc="upper left")
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_xlabel("predicted final accuracy, 90 % interval")
+    else:
+        axes.plot(table["score"], measured, "o", markersize=4.5, color=BLUE, alpha=0.7)
+        axes.set_xlabel("score (no candidate was trained to the end)")
+    if np.nanmax(measured) <= 1:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_ylabel("measured after full training")
+    return _svg(figure)
+
+
+def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:
+    """Validation accuracy by epoch of every trial, a plot a stage; crosses for what was predicted at a stop."""
+    columns = min(len(stages), 2)
+    lines = -(-len(stages) // columns)
+    figure = Figure(figsize=(WIDTH * columns / 2, 3.1 * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in grid[len(stages) :]:
+        axes.set_visible(False)
+    for axes, stage in zip(grid, stages, strict=False):
+        _tidy(axes)
+        here = rows[rows["stage"] == stage]
+        curves = here[(here["metric"] == "validation_accuracy") & here["value"].notna()].sort_values("epoch")
+        points = [curve[["epoch", "value"]].to_numpy() for _, curve in curves.groupby("trial")]
+        alpha = float(np.clip(12 / max(len(points), 1), 0.15, 0.8))
+        lines_of = LineCollection(points, colors=BLUE, alpha=alpha, linewidths=1, rasterized=len(points) > DRAWN)
+        axes.add_collection(lines_of)
+        ends = np.array([point[-1] for point in points]).reshape(-1, 2)
+        axes.plot(ends[:, 0], ends[:, 1], ".", color=BLUE, alpha=alpha, markersize=4, rasterized=len(points) > DRAWN)
+        predicted = here[here["metric"] == "predicted_accuracy"]
+        if len(predicted):
+            axes.plot(
+                predicted["schedule_epochs"], predicted["value"], "x", color=ORANGE, label="predicted when stopped"
+            )
+            axes.legend(frameon=False, fontsize=8)
+        axes.autoscale_view()
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_title(f"{stage} ({len(points)})", fontsize=10, parse_math=False)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("validation accuracy")
+    return _svg(figure)
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    _tidy(axes)
+    return figure, axes
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=LIGHT, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    # Fixed ids and no date: the same log gives the same page.
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context({"svg.hashsalt": "taurank", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,104 @@
+"""A finished run made of numbers: what the ranking, the score and the report are tested on, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
+from orchestrator.experiment import Experiment, parse_experiment
+from spaces import get_space
+
+EXPERIMENT = """
+name: made-up
+description: 24 cells with curves that nobody trained
+space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}
+candidates: 24
+data: {name: digits, validation: 400, test: 600}
+recipe: {epochs: 40}
+trainings:
+  - {epochs: 2}
+  - {epochs: 40, candidates: 2}
+baseline: {seeds: [1, 2]}
+"""
+
+
+@pytest.fixture(scope="session")
+def experiment() -> Experiment:
+    return parse_experiment(EXPERIMENT, where="made-up.yaml")
+
+
+@pytest.fixture(scope="session")
+def codes() -> tuple[str, ...]:
+    drawn = get_space("nasbench201").sample(24, np.random.default_rng(0))
+    return tuple(architecture.code for architecture in drawn)
+
+
+def book_size(log: EvidenceLog, codes: Sequence[str], quality: np.ndarray, generator: np.random.Generator) -> None:
+    log.append_event("size", "", "started")
+    size = quality + generator.normal(0, 1, len(codes))
+    for code, value in zip(codes, size, strict=True):
+        trial = f"size/{code}"
+        log.append(
+            [
+                Evidence("size", trial, code, "size", 0, 0, 0, "parameters", 1e4 * np.exp(value), seconds=0.01),
+                Evidence("size", trial, code, "size", 0, 0, 0, "flops", 1e6 * np.exp(value)),
+            ]
+        )
+    log.append_event("size", "", "ended")
+
+
+def book_training(log: EvidenceLog, stage: str, code: str, curve: Sequence[float], seed: int, test: float) -> None:
+    """One training to its end: an epoch takes a tenth of a second."""
+    trial = f"{stage}/{code}/seed {seed}"
+    rows = [
+        Evidence(stage, trial, code, "training", epoch, len(curve), seed, "validation_accuracy", value, 0.1, 1.0)
+        for epoch, value in enumerate(curve, start=1)
+    ]
+    rows.append(Evidence(stage, trial, code, "training", len(curve), len(curve), seed, "test_accuracy", test))
+    log.append(rows)
+    log.append_event(stage, trial, "completed")
+
+
+@pytest.fixture
+def make_log(tmp_path: Path, codes: tuple[str, ...]) -> Callable[..., EvidenceLog]:
+    """Makes the log of a run over the first ``count`` candidates, best first by their final accuracy."""
+
+    def make(
+        count: int = 24, *, trainings: bool = True, seeds: Sequence[int] = (1, 2), name: str = "run"
+    ) -> EvidenceLog:
+        folder = tmp_path / name
+        folder.mkdir()
+        log = EvidenceLog(folder / "evidence.sqlite")
+        generator = np.random.default_rng(7)
+        quality = np.linspace(1.5, -1.5, count) if count > 1 else np.zeros(1)
+        book_size(log, codes[:count], quality, generator)
+
+        def final(index: int, spread: float) -> float:
+            return float(1 / (1 + np.exp(-2.5 - 0.7 * (quality[index] + generator.normal(0, spread)))))
+
+        if trainings:
+            log.append_event("training-2", "", "started")
+            for index in range(count):
+                end = 0.6 * final(index, 0.7)
+                book_training(log, "training-2", codes[index], [0.6 * end, end], 0, end)
+            log.append_event("training-2", "", "ended")
+            log.append_event("training-40", "", "started")
+            for index in sorted({count // 4, 3 * count // 4}):
+                end = final(index, 0.2)
+                book_training(log, "training-40", codes[index], end * (1 - np.exp(-np.arange(1, 41) / 6)), 0, end)
+            log.append_event("training-40", "", "ended")
+        if seeds:
+            log.append_event(BASELINE, "", "started")
+        for seed in seeds:
+            for index in range(count):
+                end = final(index, 0.2)
+                book_training(log, BASELINE, codes[index], end * (1 - np.exp(-np.arange(1, 41) / 6)), seed, end)
+        if seeds:
+            log.append_event(BASELINE, "", "ended")
+        return log
+
+    return make
