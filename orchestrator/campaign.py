@@ -18,7 +18,7 @@ from rich.console import Console
 from orchestrator.cluster import Cluster, check_shared, connect, measure_peak_memory, plan_slot
 from orchestrator.display import Display
 from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
-from orchestrator.experiment import Experiment, ExperimentError, TrainingSpec, parse_experiment
+from orchestrator.experiment import DataSpec, Experiment, ExperimentError, TrainingSpec, parse_experiment
 from orchestrator.interruption import Interruption
 from orchestrator.plan import check_budget, default_stages
 from orchestrator.ranker import Ranking, rank_evidence
@@ -179,12 +179,28 @@ def _candidates(experiment: Experiment) -> tuple[str, ...]:
     return tuple(architecture.code for architecture in drawn)
 
 
+def load_images(spec: DataSpec, *, root: Path | None, download: bool) -> ImageData:
+    """The images of an experiment, split.
+
+    Raises:
+        DataError: they are not there, or cannot be split so; one line with the way out.
+    """
+    return make_splits(
+        load_dataset(spec.name, root=root, download=download),
+        seed=spec.seed,
+        validation=spec.validation,
+        test=spec.test,
+        train=spec.train,
+        size=spec.size,
+        evaluate_on=spec.evaluate_on,
+    )
+
+
 def run_campaign(
     run: Run,
+    data: ImageData,
     *,
     console: Console,
-    data_dir: Path | None = None,
-    download: bool = False,
     address: str | None = None,
     dashboard: bool = False,
     with_baseline: bool = True,
@@ -193,11 +209,10 @@ def run_campaign(
 
     Raises:
         RunInterruptedError: the user wants it to end; call again to go on.
-        ExperimentError, DataError, ClusterError, RunError: it cannot run, in one line.
+        ExperimentError, ClusterError, RunError: it cannot run, in one line.
     """
     experiment, log = run.experiment, run.log
     with run.locked(), Interruption(run.farewell) as interruption:
-        data = _load(run, data_dir=data_dir, download=download)
         space = experiment.space.make()
         _measure_sizes(run, space, data)
         seeds = experiment.baseline.seeds if experiment.baseline and with_baseline else ()
@@ -210,6 +225,7 @@ def run_campaign(
         if all(_is_done(log, stage.name) for stage, _ in stages) and (baseline is None or _is_done(log, BASELINE)):
             console.print("nothing left to run", highlight=False)
             return run.report(console)
+        console.print("starting Ray ..." if address is None else f"joining Ray at {address} ...", highlight=False)
         with (
             connect(
                 address, resources=experiment.resources, dashboard=dashboard, log_file=run.folder / "run.log"
@@ -226,6 +242,7 @@ def run_campaign(
 
             def launch(stage: Stage) -> None:
                 if _is_done(log, stage.name):
+                    display.skip_stage(stage.name, epochs=stage.cost, spent=log.spent_in(stage.name)[1])
                     return
                 slot = plan_slot(cluster, experiment.resources, trials=len(stage.specs), peak_memory=memory)
                 run_stage(
@@ -239,7 +256,7 @@ def run_campaign(
                 )
 
             for stage, select in stages:
-                launch(select() if select else stage)
+                launch(select() if select and not _is_done(log, stage.name) else stage)
             started = time.perf_counter()
             log.append_event("ranking", "", "started")
             # Written before the first baseline training: the order cannot have seen the truth.
@@ -248,23 +265,6 @@ def run_campaign(
             if baseline:
                 launch(baseline)
         return run.report(console)
-
-
-def _load(run: Run, *, data_dir: Path | None, download: bool) -> ImageData:
-    spec = run.experiment.data
-    root = data_dir.resolve() if data_dir else Path(noted) if (noted := run.log.noted("data_dir")) else None
-    dataset = load_dataset(spec.name, root=root, download=download)
-    if root is not None:
-        run.log.note("data_dir", str(root))
-    return make_splits(
-        dataset,
-        seed=spec.seed,
-        validation=spec.validation,
-        test=spec.test,
-        train=spec.train,
-        size=spec.size,
-        evaluate_on=spec.evaluate_on,
-    )
 
 
 def _measure_sizes(run: Run, space: SearchSpace, data: ImageData) -> None:

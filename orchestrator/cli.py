@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from orchestrator.campaign import Run
+    from trainables.data import ImageData
 
 # Commands import what they need themselves: torch and Ray take seconds, and --help should not.
 
@@ -18,6 +22,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Ranks neural network architectures for a tenth of what training them all costs, and says how sure it is.",
 )
+
+DATA_DIR = "data_dir"
+"""Where the log of a run notes --data-dir, so that resuming finds the images again."""
 
 DataDir = Annotated[
     Path | None,
@@ -55,14 +62,18 @@ def run(
     no_baseline: NoBaseline = False,
 ) -> None:
     """Rank the candidates of an experiment, then score the ranking against full training."""
-    from orchestrator.campaign import Run
+    from orchestrator.campaign import Run, load_images
     from orchestrator.experiment import load_experiment
 
     loaded = load_experiment(experiment)
+    root = data_dir.resolve() if data_dir else None
+    data = load_images(loaded.data, root=root, download=download)
+    created = Run.create(loaded, out)
+    if root:
+        created.log.note(DATA_DIR, str(root))
     _campaign(
-        Run.create(loaded, out),
-        data_dir=data_dir,
-        download=download,
+        created,
+        data,
         address=address,
         dashboard=dashboard,
         with_baseline=not no_baseline,
@@ -79,12 +90,14 @@ def resume(
     no_baseline: NoBaseline = False,
 ) -> None:
     """Go on with a run that was interrupted; nothing that is finished is repeated."""
-    from orchestrator.campaign import Run
+    from orchestrator.campaign import Run, load_images
 
+    opened = Run.open(folder)
+    noted = opened.log.noted(DATA_DIR)
+    root = data_dir or (Path(noted) if noted else None)
     _campaign(
-        Run.open(folder),
-        data_dir=data_dir,
-        download=download,
+        opened,
+        load_images(opened.experiment.data, root=root, download=download),
         address=address,
         dashboard=dashboard,
         with_baseline=not no_baseline,
@@ -175,14 +188,13 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=130)
 
 
-def _campaign(run: object, **settings: object) -> None:
-    from orchestrator.campaign import Run, run_campaign
+def _campaign(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> None:
+    from orchestrator.campaign import run_campaign
     from orchestrator.interruption import EXIT_CODE, RunInterruptedError
 
-    assert isinstance(run, Run)
     console = _console()
     try:
-        run_campaign(run, console=console, **settings)  # type: ignore[arg-type]
+        run_campaign(run, data, console=console, address=address, dashboard=dashboard, with_baseline=with_baseline)
     except RunInterruptedError:
         console.print(run.farewell, highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_CODE) from None

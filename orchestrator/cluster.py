@@ -33,6 +33,8 @@ NODE_SECONDS = 60.0
 MEASURE_SECONDS = 600.0
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray in the processes of a submitted job; holds what was shipped with it."""
+FORWARDED = ("OMP_WAIT_POLICY",)
+"""Settings of workers; those of a local Ray inherit them, those of a cluster do not."""
 PACKAGES = ("orchestrator", "trainables", "schedulers", "spaces")
 
 
@@ -46,6 +48,11 @@ class Slot:
 
     cpus: float
     gpus: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Devices held: of a GPU where there is one, else of cores. Seconds times this is what a trial costs."""
+        return self.gpus or self.cpus
 
     @property
     def resources(self) -> dict[str, float]:
@@ -118,8 +125,12 @@ def connect(
     except ClusterError:
         raise
     except Exception as error:
-        where = f"the Ray cluster at {address}" if address else "a local Ray"
-        raise ClusterError(f"cannot join {where}: {_one_line(error)}") from None
+        if not address:
+            raise ClusterError(f"cannot start a local Ray: {_one_line(error)}") from None
+        raise ClusterError(
+            f"cannot join the Ray cluster at {address}: {_one_line(error)} "
+            "(taurank joins from a node of the cluster; from elsewhere use `ray job submit`)"
+        ) from None
     _log_to(log_file)
     try:
         url = str(info.get("webui_url") or "") if (dashboard or address) else ""
@@ -174,13 +185,16 @@ def _one_line(error: BaseException) -> str:
 
 
 def _runtime_env() -> dict[str, Any]:
-    """Ships our packages to the workers, unless a job has shipped them already with its working directory."""
+    """Ships our packages and settings to the workers, except for what a job has shipped already."""
     root = Path(__file__).resolve().parents[1]
     shipped = json.loads(os.environ.get(JOB_VARIABLE) or "{}").get("runtime_env") or {}
-    if "py_modules" in shipped or ("working_dir" in shipped and Path.cwd().resolve() == root):
-        return {}
-    environment = {"py_modules": [str(root / package) for package in PACKAGES], "excludes": ["__pycache__"]}
-    return {key: value for key, value in environment.items() if key not in shipped}
+    set_already = shipped.get("env_vars") or {}
+    variables = {name: os.environ[name] for name in FORWARDED if name in os.environ and name not in set_already}
+    environment: dict[str, Any] = {"env_vars": variables}
+    if "working_dir" not in shipped or Path.cwd().resolve() != root:
+        environment |= {"py_modules": [str(root / package) for package in PACKAGES], "excludes": ["__pycache__"]}
+    # Ray refuses to start where both say the same thing, except for environment variables of different names.
+    return {key: value for key, value in environment.items() if key == "env_vars" or key not in shipped}
 
 
 def _log_to(log_file: Path | None) -> None:

@@ -71,7 +71,8 @@ class Evidence:
         seed: of the training.
         metric: name of the number; accuracies are in [0, 1], losses in nats.
         value: the number; NaN where there is none (the reason is an event of the trial).
-        seconds: device time booked with this row. The rows of one epoch share one booking, so sums are right.
+        seconds: device time booked with this row: seconds of the trial times its share of a GPU, or times its cores.
+            The rows of one epoch share one booking, so sums are right.
         epochs: the same in epoch-equivalents: passes over the training images, a forward pass counting a third.
     """
 

@@ -16,6 +16,8 @@ for name, value in {
     "TUNE_GLOBAL_CHECKPOINT_S": "5",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Ray's default of 15 starves trials as soon as anything else runs on the machine.
+    "RAY_worker_niceness": "0",
     # Threads sleep while they wait: spinning ones make a step many times slower on a machine that does anything else.
     "OMP_WAIT_POLICY": "PASSIVE",
     # Ctrl-C is ours: see orchestrator.interruption.

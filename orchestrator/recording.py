@@ -24,6 +24,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         source: what its trials produce (see ``Evidence.source``).
         seeds: seed of each trial, by key.
         schedule_epochs: length of the trials' schedule.
+        share: of a device that a trial holds (see ``Slot.share``); its seconds are multiplied with it.
         scheduler: asked for the reasons of its decisions, when it has any.
         display: told about progress.
     """
@@ -36,9 +37,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         source: str,
         seeds: dict[str, int],
         schedule_epochs: int,
+        share: float,
         scheduler: Any,
         display: Display,
     ) -> None:
+        self._share = share
         self._log, self._stage, self._source = log, stage, source
         self._seeds, self._schedule_epochs, self._scheduler, self._display = seeds, schedule_epochs, scheduler, display
         self._ended = {key: event for key, (event, _) in log.outcomes().items()}
@@ -125,7 +128,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             seed=self._seeds[key],
             metric=metric,
             value=value,
-            seconds=seconds,
+            seconds=seconds * self._share,
             epochs=epochs,
         )
 

@@ -237,14 +237,17 @@ def _launch(
         source=stage.source,
         seeds={spec.trial: spec.seed for spec in stage.specs},
         schedule_epochs=stage.schedule_epochs,
+        share=slot.share,
         scheduler=scheduler,
         display=display,
     )
     stopper = _StageStopper(recorder, interruption, stage.budget_epochs)
     storage = run / "tune"
     trainable = tune.with_parameters(stage.trainable, specs=by_key, data=data, stage=f"{run.name} {stage.name}")
+    trainable = tune.with_resources(trainable, slot.resources)
+    trainable.__qualname__ = stage.trainable.__qualname__  # what the dashboard and process titles show
     tuner = tune.Tuner(
-        tune.with_resources(trainable, slot.resources),
+        trainable,
         param_space={"trial": tune.grid_search(list(by_key))},
         tune_config=tune.TuneConfig(
             scheduler=scheduler,

@@ -116,6 +116,7 @@ class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         """Prepares a trial; whatever goes wrong becomes the trial's outcome, since raising here would lose it."""
         self._started = time.perf_counter()
         self._spec = self._specs[config["trial"]]
+        print(f"{self._stage}: {self._spec.label}", flush=True)  # the worker's log, which the dashboard links to
         self._rows: list[dict[str, Any]] = []
         self._reported = 0
         self._work: _Work | None = None

@@ -82,7 +82,10 @@ class Fusion:
             return Posterior(mean, spread, say)
         correlation, loadings, error = self._estimate(rows)
         if generator is not None:
-            loadings = loadings + error * generator.standard_normal(len(loadings))
+            # Views that are nearly the same have nearly the same loading.
+            values, vectors = np.linalg.eigh(correlation)
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
+            loadings = loadings + error * (root @ generator.standard_normal(len(loadings)))
         loadings = np.clip(loadings, 0.0, np.sqrt(MOST))
         kind_of = self._kind_of.ravel()
         for kind, reached in enumerate(self._kinds):

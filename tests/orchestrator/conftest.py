@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,14 +41,12 @@ def codes() -> tuple[str, ...]:
 def book_size(log: EvidenceLog, codes: Sequence[str], quality: np.ndarray, generator: np.random.Generator) -> None:
     log.append_event("size", "", "started")
     size = quality + generator.normal(0, 1, len(codes))
+    rows = []
     for code, value in zip(codes, size, strict=True):
         trial = f"size/{code}"
-        log.append(
-            [
-                Evidence("size", trial, code, "size", 0, 0, 0, "parameters", 1e4 * np.exp(value), seconds=0.01),
-                Evidence("size", trial, code, "size", 0, 0, 0, "flops", 1e6 * np.exp(value)),
-            ]
-        )
+        rows.append(Evidence("size", trial, code, "size", 0, 0, 0, "parameters", 1e4 * np.exp(value), seconds=0.01))
+        rows.append(Evidence("size", trial, code, "size", 0, 0, 0, "flops", 1e6 * np.exp(value)))
+    log.append(rows)
     log.append_event("size", "", "ended")
 
 
@@ -63,42 +62,53 @@ def book_training(log: EvidenceLog, stage: str, code: str, curve: Sequence[float
     log.append_event(stage, trial, "completed")
 
 
-@pytest.fixture
-def make_log(tmp_path: Path, codes: tuple[str, ...]) -> Callable[..., EvidenceLog]:
-    """Makes the log of a run over the first ``count`` candidates, best first by their final accuracy."""
+def book_run(
+    folder: Path, codes: Sequence[str], *, trainings: bool = True, seeds: Sequence[int] = (1, 2)
+) -> EvidenceLog:
+    """The log of a run over candidates that are given best first, by their final accuracy."""
+    log, count = EvidenceLog(folder / "evidence.sqlite"), len(codes)
+    generator = np.random.default_rng(7)
+    quality = np.linspace(1.5, -1.5, count) if count > 1 else np.zeros(1)
+    book_size(log, codes, quality, generator)
 
-    def make(
-        count: int = 24, *, trainings: bool = True, seeds: Sequence[int] = (1, 2), name: str = "run"
-    ) -> EvidenceLog:
-        folder = tmp_path / name
-        folder.mkdir()
-        log = EvidenceLog(folder / "evidence.sqlite")
-        generator = np.random.default_rng(7)
-        quality = np.linspace(1.5, -1.5, count) if count > 1 else np.zeros(1)
-        book_size(log, codes[:count], quality, generator)
+    def final(index: int, spread: float) -> float:
+        return float(1 / (1 + np.exp(-2.5 - 0.7 * (quality[index] + generator.normal(0, spread)))))
 
-        def final(index: int, spread: float) -> float:
-            return float(1 / (1 + np.exp(-2.5 - 0.7 * (quality[index] + generator.normal(0, spread)))))
-
-        if trainings:
-            log.append_event("training-2", "", "started")
-            for index in range(count):
-                end = 0.6 * final(index, 0.7)
-                book_training(log, "training-2", codes[index], [0.6 * end, end], 0, end)
-            log.append_event("training-2", "", "ended")
-            log.append_event("training-40", "", "started")
-            for index in sorted({count // 4, 3 * count // 4}):
-                end = final(index, 0.2)
-                book_training(log, "training-40", codes[index], end * (1 - np.exp(-np.arange(1, 41) / 6)), 0, end)
-            log.append_event("training-40", "", "ended")
-        if seeds:
-            log.append_event(BASELINE, "", "started")
+    rise = 1 - np.exp(-np.arange(1, 41) / 6)
+    if trainings:
+        log.append_event("training-2", "", "started")
+        for index in range(count):
+            end = 0.6 * final(index, 0.7)
+            book_training(log, "training-2", codes[index], [0.6 * end, end], 0, end)
+        log.append_event("training-2", "", "ended")
+        log.append_event("training-40", "", "started")
+        for index in sorted({count // 4, 3 * count // 4}):
+            end = final(index, 0.2)
+            book_training(log, "training-40", codes[index], end * rise, 0, end)
+        log.append_event("training-40", "", "ended")
+    if seeds:
+        log.append_event(BASELINE, "", "started")
         for seed in seeds:
             for index in range(count):
                 end = final(index, 0.2)
-                book_training(log, BASELINE, codes[index], end * (1 - np.exp(-np.arange(1, 41) / 6)), seed, end)
-        if seeds:
-            log.append_event(BASELINE, "", "ended")
-        return log
+                book_training(log, BASELINE, codes[index], end * rise, seed, end)
+        log.append_event(BASELINE, "", "ended")
+    return log
+
+
+@pytest.fixture
+def make_log(tmp_path: Path, codes: tuple[str, ...]) -> Callable[..., EvidenceLog]:
+    """Makes the log of a run over the first ``count`` candidates; see ``book_run`` for the rest."""
+
+    def make(count: int = 24, **settings: Any) -> EvidenceLog:
+        folder = tmp_path / "run"
+        folder.mkdir()
+        return book_run(folder, codes[:count], **settings)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished_log(tmp_path_factory: pytest.TempPathFactory, codes: tuple[str, ...]) -> EvidenceLog:
+    """The log of a whole run, to look at and not to write to."""
+    return book_run(tmp_path_factory.mktemp("finished"), codes)

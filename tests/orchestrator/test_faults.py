@@ -95,6 +95,12 @@ def numbers_of(run: Path) -> pd.DataFrame:
     return rows.sort_values(keys).reset_index(drop=True)[[*keys, "seed", "value", "epochs"]]
 
 
+def is_trial(process: psutil.Process) -> bool:
+    """Whether it is a worker of Ray's that holds a trial; Ray names its workers by class and method."""
+    title = " ".join(process.cmdline()[:1])
+    return title.startswith("ray::") and ("Trainable" in title or "Trial" in title)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -137,11 +143,7 @@ def test_a_run_survives_ctrl_c_kill_9_sigterm_and_a_lost_worker(undisturbed: Pat
     with started(tmp_path, "resume", str(run)) as process:
         so_far = epochs_of(EvidenceLog(run / "evidence.sqlite").evidence(), "baseline")
         wait_for(tmp_path, lambda rows: epochs_of(rows, "baseline") >= so_far + 2)
-        workers = [
-            child
-            for child in psutil.Process(process.pid).children(recursive=True)
-            if any("Trial" in word for word in child.cmdline()[:1])
-        ]
+        workers = [child for child in psutil.Process(process.pid).children(recursive=True) if is_trial(child)]
         assert workers, "no trial worker found to kill"
         workers[0].kill()
         output = finish(process)
