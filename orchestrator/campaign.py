@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -352,4 +353,6 @@ def _peak_memory(
 
 
 def _dashboard_line(cluster: Cluster) -> str:
-    return f"Ray dashboard: {cluster.dashboard}/#/actors (it asks for the token: run `ray get-auth-token`)"
+    where = "" if cluster.local else " on the head node"
+    token = " (it asks for the token: run `ray get-auth-token`)" if os.environ.get("RAY_AUTH_MODE") == "token" else ""
+    return f"Ray dashboard{where}: {cluster.dashboard}/#/actors{token}"

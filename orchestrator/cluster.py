@@ -100,12 +100,14 @@ def connect(
 ) -> Iterator[Cluster]:
     """Joins the cluster at ``address``, or starts one on this machine that listens on loopback only.
 
-    Within a submitted Ray job the default is the cluster that the job was submitted to.
+    Within a submitted Ray job the default is the cluster of the job; ``local`` means this machine there too.
 
     Raises:
         ClusterError: no cluster at the address, or resources asked of a cluster that has a size already.
     """
-    address = address or ("auto" if JOB_VARIABLE in os.environ else None)
+    address = address or ("auto" if JOB_VARIABLE in os.environ else "local")
+    if address == "local":
+        address = None
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": True}
     try:
         if address:
@@ -184,10 +186,15 @@ def _one_line(error: BaseException) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:400]
 
 
+def _shipped() -> dict[str, Any]:
+    """The runtime environment of the Ray job that this process is; empty where it is none."""
+    return json.loads(os.environ.get(JOB_VARIABLE) or "{}").get("runtime_env") or {}
+
+
 def _runtime_env() -> dict[str, Any]:
     """Ships our packages and settings to the workers, except for what a job has shipped already."""
     root = Path(__file__).resolve().parents[1]
-    shipped = json.loads(os.environ.get(JOB_VARIABLE) or "{}").get("runtime_env") or {}
+    shipped = _shipped()
     set_already = shipped.get("env_vars") or {}
     variables = {name: os.environ[name] for name in FORWARDED if name in os.environ and name not in set_already}
     environment: dict[str, Any] = {"env_vars": variables}
@@ -219,7 +226,7 @@ def check_shared(folder: Path) -> None:
     Raises:
         ClusterError: a node does not; names it.
     """
-    if JOB_VARIABLE in os.environ and folder.resolve().is_relative_to(Path.cwd().resolve()):
+    if "working_dir" in _shipped() and folder.resolve().is_relative_to(Path.cwd().resolve()):
         raise ClusterError(
             f"{folder} is in the working directory of the job, which Ray removes after it; "
             "give --out a folder that all nodes share"

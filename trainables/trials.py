@@ -16,6 +16,7 @@ import gc
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -116,7 +117,7 @@ class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         """Prepares a trial; whatever goes wrong becomes the trial's outcome, since raising here would lose it."""
         self._started = time.perf_counter()
         self._spec = self._specs[config["trial"]]
-        print(f"{self._stage}: {self._spec.label}", flush=True)  # the worker's log, which the dashboard links to
+        print(f"{self._stage}: {self._spec.label}", file=sys.stderr)  # the worker's log, which the dashboard shows
         self._rows: list[dict[str, Any]] = []
         self._reported = 0
         self._work: _Work | None = None

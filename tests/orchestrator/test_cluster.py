@@ -23,6 +23,7 @@ from orchestrator.cluster import (
     Cluster,
     ClusterError,
     Slot,
+    _runtime_env,
     check_shared,
     connect,
     measure_peak_memory,
@@ -137,6 +138,40 @@ class TestPlanSlot:
         assert Slot(2, 0.5).resources == {"cpu": 2, "gpu": 0.5}
 
 
+class TestWhatIsShipped:
+    def test_packages_and_settings(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(JOB_VARIABLE, raising=False)
+        monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+        shipped = _runtime_env()
+        assert [Path(path).name for path in shipped["py_modules"]] == [
+            "orchestrator",
+            "trainables",
+            "schedulers",
+            "spaces",
+        ]
+        assert all(Path(path, "__init__.py").is_file() for path in shipped["py_modules"])
+        assert shipped["env_vars"] == {"OMP_WAIT_POLICY": "PASSIVE"}
+
+    @pytest.mark.parametrize(
+        ("job", "folder", "keys"),
+        [
+            ({"working_dir": "gcs://checkout.zip"}, ROOT, {"env_vars"}),
+            ({"working_dir": "gcs://only-my-yaml.zip"}, ROOT / "tests", {"env_vars", "py_modules", "excludes"}),
+            ({"working_dir": "gcs://x.zip", "excludes": ["docs"]}, ROOT / "tests", {"env_vars", "py_modules"}),
+            ({"py_modules": ["gcs://mine.zip"], "excludes": []}, ROOT, {"env_vars"}),
+        ],
+    )
+    def test_a_job_has_shipped_something(
+        self, job: dict[str, Any], folder: Path, keys: set[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ray refuses a key that the job has set too."""
+        monkeypatch.setenv(JOB_VARIABLE, json.dumps({"runtime_env": job | {"env_vars": {"OMP_WAIT_POLICY": "ACTIVE"}}}))
+        monkeypatch.chdir(folder)
+        shipped = _runtime_env()
+        assert shipped.keys() == keys
+        assert shipped["env_vars"] == {}
+
+
 class TestNoCluster:
     @pytest.mark.parametrize("address", ["10.0.0.1", "http://127.0.0.1:8265", "ray://127.0.0.1:10001"])
     def test_an_address_of_another_kind(self, address: str) -> None:
@@ -155,7 +190,7 @@ class TestNoCluster:
             pass
 
     def test_a_folder_that_goes_when_the_job_goes(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setenv(JOB_VARIABLE, "{}")
+        monkeypatch.setenv(JOB_VARIABLE, '{"runtime_env": {"working_dir": "gcs://checkout.zip"}}')
         monkeypatch.chdir(tmp_path)
         with pytest.raises(ClusterError, match="working directory of the job"):
             check_shared(tmp_path / "runs" / "mine")
@@ -258,6 +293,13 @@ class TestFakeGpu:
     def test_a_folder_that_is_there(self, fake_gpu: Cluster, tmp_path: Path) -> None:
         check_shared(tmp_path)
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_job_without_a_working_directory_may_stand_anywhere(
+        self, fake_gpu: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(JOB_VARIABLE, '{"runtime_env": {"env_vars": {}}}')
+        monkeypatch.chdir("/")
+        check_shared(tmp_path)
 
     def test_a_folder_that_the_node_does_not_see(
         self, fake_gpu: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
