@@ -208,7 +208,7 @@ def _source_scores(
     seconds = evidence.groupby("stage")["seconds"].sum()
     for view in make_views(evidence, candidates, full_epochs=full_epochs):
         if view.name != "size" and np.isfinite(view.order).sum() >= 3:
-            speed_up = _ratio(full_seconds, float(seconds.get(view.name, np.nan)))
+            speed_up = _ratio(full_seconds, float(seconds.get(view.stage, np.nan)))
             sources.append(SourceScore(view.name, view.values, agreement(view.order, truth.values), speed_up))
     return tuple(sources)
 

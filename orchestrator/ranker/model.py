@@ -61,7 +61,8 @@ def rank_evidence(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epo
             "rank_low": np.minimum(np.quantile(ranks, tail, axis=0, method="lower").astype(np.int64), rank),
             "rank_high": np.maximum(np.quantile(ranks, 1 - tail, axis=0, method="higher").astype(np.int64), rank),
             "evidence": [
-                ", ".join(view.name for view in views if np.isfinite(view.order[index])) for index in range(count)
+                ", ".join(dict.fromkeys(view.stage for view in views if np.isfinite(view.order[index])))
+                for index in range(count)
             ],
             "seconds": cost["seconds"].to_numpy(),
             "epochs": cost["epochs"].to_numpy(),

@@ -451,3 +451,29 @@ class TestOnRecordedTrainings:
 
     def test_does_not_promise_more_than_it_keeps(self, measured):
         assert measured["ours"] - 0.2 < measured["expected"] < measured["ours"] + 0.05
+
+
+class TestTrainingLoss:
+    """Trainings of equal length are seen by their training loss too."""
+
+    def views(self, *losses: tuple[int, int, float]):
+        table = Table(4).training(2, [0.5, 0.6, 0.7, 0.8])
+        for index, epoch, value in losses:
+            table.add("training-2", "training", table.codes[index], epoch, 2, "train_loss", value)
+        return {view.name: view for view in make_views(table.frame, table.codes, full_epochs=FULL)}
+
+    def test_lower_is_better_and_the_last_epoch_counts(self):
+        last = [(index, 2, value) for index, value in enumerate([0.4, 0.1, 0.3, 0.2])]
+        views = self.views(*((index, 1, float(index)) for index in range(4)), *last)
+        np.testing.assert_array_equal(views["training-2:train_loss"].order, [-0.4, -0.1, -0.3, -0.2])
+        assert views["training-2:train_loss"].stage == "training-2"
+
+    def test_trainings_that_ended_at_different_epochs_have_no_such_view(self):
+        views = self.views((0, 1, 0.4), (1, 2, 0.1), (2, 2, 0.3), (3, 2, 0.2))
+        assert list(views) == ["training-2"]
+
+    def test_it_moves_the_order_where_accuracies_are_tied(self):
+        table = Table(8).training(2, [0.5] * 4 + [0.7] * 4)
+        for index, value in enumerate([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]):
+            table.add("training-2", "training", table.codes[index], 2, 2, "train_loss", value)
+        assert list(table.rank().table["architecture"]) == table.codes[::-1]
