@@ -215,12 +215,12 @@ def run_campaign(
     experiment, log = run.experiment, run.log
     with run.locked(), Interruption(run.farewell) as interruption:
         space = experiment.space.make()
-        _measure_sizes(run, space, data)
         seeds = experiment.baseline.seeds if experiment.baseline and with_baseline else ()
         stages = _plan(run, data)
         cost, budget = check_budget(experiment, [stage for stage, _ in stages], run.candidates)
         baseline = baseline_stage(experiment, experiment.baseline, run.candidates, run.folder) if seeds else None  # type: ignore[arg-type]
         print_plan(console, experiment, data, [stage for stage, _ in stages], baseline, cost, budget, run)
+        _measure_sizes(run, space, data)
 
         total = cost + (baseline.cost if baseline else 0.0)
         if all(_is_done(log, stage.name) for stage, _ in stages) and (baseline is None or _is_done(log, BASELINE)):
