@@ -1,27 +1,20 @@
-"""The command line: taurank run | resume | rank | score | spaces | experiments."""
+"""Commands on runs: run, resume, rank, score.
+
+Commands import what they need themselves: torch and Ray take seconds, and --help should not.
+"""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Run
     from trainables.data import ImageData
-
-# Commands import what they need themselves: torch and Ray take seconds, and --help should not.
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Ranks neural network architectures for a tenth of what training them all costs, and says how sure it is.",
-)
 
 DATA_DIR = "data_dir"
 """Where the log of a run notes --data-dir, so that resuming finds the images again."""
@@ -48,7 +41,6 @@ NoBaseline = Annotated[bool, typer.Option("--no-baseline", help="Leave out the f
 Folder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
 
 
-@app.command()
 def run(
     experiment: Annotated[
         str,
@@ -80,7 +72,6 @@ def run(
     )
 
 
-@app.command()
 def resume(
     folder: Folder,
     data_dir: DataDir = None,
@@ -104,23 +95,21 @@ def resume(
     )
 
 
-@app.command()
 def rank(folder: Folder) -> None:
     """Rank again from the log of a run, without training; writes the ranking and the report."""
     from orchestrator.campaign import Run
 
-    Run.open(folder).report(_console())
+    Run.open(folder).report(make_console())
 
 
-@app.command()
 def score(
     folder: Folder,
     baseline: Annotated[
         Path | None,
         typer.Option(
             "--baseline",
-            help="The truth: folder of another run, or a CSV (columns architecture, value; several rows of one "
-            "architecture are its seeds). Default: the run's own.",
+            help="The truth: folder of another run, a table of recorded trainings (.parquet), or a CSV (columns "
+            "architecture, value; several rows of one architecture are its seeds). Default: the run's own.",
             show_default=False,
         ),
     ] = None,
@@ -134,83 +123,16 @@ def score(
     truth = None
     if baseline:
         truth = read_truth(baseline, opened.candidates, parse=lambda text: space.parse(text).code)
-    opened.report(_console(), truth, need_score=True)
-
-
-@app.command()
-def spaces(
-    pattern: Annotated[str, typer.Argument(help="Names to list, with * and ?.")] = "*",
-) -> None:
-    """List the search spaces: size, options and their defaults, features, supernet, an example."""
-    import numpy as np
-    from rich.table import Table
-
-    from spaces import SpaceError, get_space, list_spaces
-    from trainables.supernet import list_supernets
-
-    names = list_spaces(pattern)
-    if not names:
-        raise SpaceError(f"no space matches {pattern!r}; known: {', '.join(list_spaces())}")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("space", "architectures", "options (defaults)", "features", "supernet", "example"):
-        table.add_column(heading, overflow="fold")
-    for name in names:
-        space = get_space(name)
-        table.add_row(
-            name,
-            "unlisted" if space.size is None else f"{space.size:,}",
-            ", ".join(f"{key}={value}" for key, value in space.options.items()),
-            str(len(space.feature_names)),
-            "yes" if name in list_supernets() else "no",
-            space.sample(1, np.random.default_rng(0))[0].code,
-        )
-    _console().print(table)
-
-
-@app.command()
-def experiments() -> None:
-    """List the experiments that come with taurank."""
-    from rich.table import Table
-
-    from orchestrator.experiment import list_experiments, load_experiment
-
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name in list_experiments():
-        table.add_row(name, load_experiment(name).description)
-    _console().print(table)
-
-
-def _console() -> Console:
-    """The terminal; a fixed width elsewhere, so that tables in files and logs do not break their lines."""
-    console = Console()
-    return console if console.is_terminal else Console(width=130)
+    opened.report(make_console(), truth, need_score=True)
 
 
 def _campaign(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> None:
     from orchestrator.campaign import run_campaign
     from orchestrator.interruption import EXIT_CODE, RunInterruptedError
 
-    console = _console()
+    console = make_console()
     try:
         run_campaign(run, data, console=console, address=address, dashboard=dashboard, with_baseline=with_baseline)
     except RunInterruptedError:
         console.print(run.farewell, highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_CODE) from None
-
-
-def main() -> None:
-    """Entry point: mistakes of the user end in one line, never in a traceback."""
-    try:
-        app(prog_name="taurank")
-    except (ValueError, RuntimeError, OSError) as error:
-        if _is_ours(error):
-            for line in str(error).splitlines():
-                print(f"taurank: {line}", file=sys.stderr)
-            sys.exit(2)
-        raise
-
-
-def _is_ours(error: BaseException) -> bool:
-    return type(error).__module__.split(".")[0] in ("orchestrator", "trainables", "schedulers", "spaces")

@@ -1,0 +1,5 @@
+"""The command line: taurank run | plan | resume | rank | score | replay | spaces | experiments | table."""
+
+from orchestrator.cli.entry import app, main
+
+__all__ = ["app", "main"]

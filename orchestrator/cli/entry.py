@@ -1,0 +1,45 @@
+"""The command `taurank`: its commands, and what becomes of a mistake."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from orchestrator.cli import listing, plan, replay, runs, tables
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Ranks neural network architectures for a tenth of what training them all costs, and says how sure it is.",
+)
+for command in (
+    runs.run,
+    plan.plan,
+    runs.resume,
+    runs.rank,
+    runs.score,
+    replay.replay,
+    listing.spaces,
+    listing.experiments,
+):
+    app.command()(command)
+app.add_typer(tables.app, name="table")
+
+
+def main() -> None:
+    """Entry point: mistakes of the user end in one line, never in a traceback."""
+    try:
+        app(prog_name="taurank")
+    except (ValueError, RuntimeError, OSError) as error:
+        if _is_ours(error):
+            for line in str(error).splitlines():
+                print(f"taurank: {line}", file=sys.stderr)
+            sys.exit(2)
+        raise
+
+
+def _is_ours(error: BaseException) -> bool:
+    return type(error).__module__.split(".")[0] in ("orchestrator", "trainables", "schedulers", "spaces")

@@ -1,0 +1,238 @@
+"""The command `taurank plan`.
+
+It imports what it needs itself: torch and Ray take seconds, and --help should not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.terminal import make_console
+
+if TYPE_CHECKING:
+    from orchestrator.experiment import Experiment
+    from orchestrator.outlook import Progress, Purchase, Question
+
+NOT_OURS = (
+    "note: the experiment names its stages itself; the forecast is of the split that taurank makes of the same budget"
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to be planned, by a file, a run or options.
+
+    Attributes:
+        space: name of the search space; empty for one that nothing is known of.
+        candidates: how many are ranked.
+        epochs: length of full training; None where a table says.
+        budget: how many times cheaper.
+        stages: what is bought, where that is settled.
+        notes: said at the end.
+        progress: of a run.
+    """
+
+    space: str
+    candidates: int
+    epochs: int | None
+    budget: float | None = None
+    stages: Purchase | None = None
+    notes: tuple[str, ...] = ()
+    progress: Progress | None = None
+
+
+def plan(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="[EXPERIMENT|RUN]",
+            help="A YAML file, an experiment that comes with taurank, or the folder of a run.",
+            show_default=False,
+        ),
+    ] = "",
+    space: Annotated[
+        str,
+        typer.Option("--space", help="Search space. Default: one that nothing is known of.", show_default=False),
+    ] = "",
+    candidates: Annotated[
+        int | None, typer.Option("--candidates", min=2, help="How many are ranked.", show_default=False)
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Length of full training.", show_default=False)
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", help="How many times cheaper than training all of them.", show_default=False),
+    ] = None,
+    tau: Annotated[
+        float | None, typer.Option("--tau", help="Instead: the tau that is to be reached.", show_default=False)
+    ] = None,
+    schedules: Annotated[
+        str,
+        typer.Option("--schedules", help="Lengths that can be trained, with commas. Default: any.", show_default=False),
+    ] = "",
+    epoch_seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--epoch-seconds", help="Seconds of an epoch. Default: those of the run or table.", show_default=False
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", help="Replay these recorded trainings instead: slower, exact.", show_default=False),
+    ] = None,
+    truth: Annotated[str, typer.Option("--truth", help="With --table: as of taurank replay.", show_default=False)] = "",
+    among: Annotated[str, typer.Option("--among", help="With --table: as of taurank replay.")] = "distinct",
+    draws: Annotated[int, typer.Option("--draws", min=2, help="With --table: replays of each budget.")] = 3,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+) -> None:
+    """Tell what a budget will buy and how good the order will be; of a run, where it stands and where it will end."""
+    from rich.console import Console
+
+    from orchestrator.outlook import PlanError, look_ahead
+    from orchestrator.replay.plan import parse_budget
+    from orchestrator.report.outlook import outlook_to_json, print_outlook
+
+    if budget is not None and tau is not None:
+        raise PlanError("--budget and --tau: give one of the two")
+    if tau is not None and not 0 < tau < 1:
+        raise PlanError(f"--tau: {tau:g} is not a tau to reach; give one between 0 and 1")
+    if epoch_seconds is not None and not 0 < epoch_seconds < math.inf:
+        raise PlanError(f"--epoch-seconds: {epoch_seconds:g} is not how long an epoch takes; give seconds above 0")
+    lengths = _lengths(schedules)
+    subject = (
+        _of_what(what, space=space, candidates=candidates, epochs=epochs)
+        if what
+        else _of_options(space, candidates, epochs, from_table=table is not None)
+    )
+    if budget is not None or tau is not None:
+        factor = None if budget is None else parse_budget(budget)
+        subject = replace(subject, budget=factor, stages=None, notes=())
+    elif subject.budget is None:
+        raise PlanError(
+            "--budget or --tau is missing: give --budget 10x, or --tau 0.85 for the cheapest that reaches it"
+        )
+    if lengths is not None:
+        subject = replace(subject, stages=None, notes=())
+    seconds = epoch_seconds or (subject.progress.epoch_seconds if subject.progress else math.nan)
+    if table is None:
+        question = _by_shipped_replays(subject, lengths, seconds)
+    else:
+        if lengths is not None:
+            raise PlanError("--schedules: a table has its own; leave the option out")
+        console = Console(stderr=True) if json_ else make_console()
+        console.print(f"replaying {table} ...", highlight=False, soft_wrap=True)
+        question = _by_own_replays(table, subject, seconds, truth=truth, among=among, draws=draws)
+    outlook = look_ahead(question, budget=subject.budget, tau=tau, stages=subject.stages, progress=subject.progress)
+    if json_:
+        print(outlook_to_json(outlook, notes=subject.notes))
+    else:
+        print_outlook(make_console(), outlook, notes=subject.notes)
+
+
+def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | None) -> Subject:
+    """An experiment, or a run where ``what`` is a folder."""
+    from orchestrator.campaign import Run
+    from orchestrator.experiment import load_experiment
+    from orchestrator.outlook import PlanError, progress_of
+
+    for name, value in (("--space", space), ("--candidates", candidates), ("--epochs", epochs)):
+        if value:
+            raise PlanError(f"{name}: {what} says that itself; leave the option out, or change it there")
+    if not Path(what).is_dir():
+        return _of_experiment(load_experiment(what))
+    run = Run.open(Path(what))
+    subject = replace(_of_experiment(run.experiment), progress=progress_of(run.log.evidence(), run.rank))
+    return replace(subject, notes=()) if run.is_split_by_us else subject
+
+
+def _of_experiment(experiment: Experiment) -> Subject:
+    from orchestrator.outlook import Purchase
+    from orchestrator.plan import candidate_count
+
+    stages = None
+    if experiment.trainings is not None or experiment.supernets is not None:
+        stages = Purchase(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()))
+    return Subject(
+        experiment.space.name,
+        candidate_count(experiment),
+        experiment.recipe.epochs,
+        experiment.speed_up,
+        stages,
+        () if stages is None else (NOT_OURS,),
+    )
+
+
+def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
+    from orchestrator.outlook import PlanError
+    from orchestrator.validation import hint
+    from spaces import list_spaces
+
+    if candidates is None:
+        raise PlanError("--candidates is missing: how many are to be ranked? (or name an experiment, or a run)")
+    if from_table and space:
+        raise PlanError(f"--space: the table says its space; leave out {space}")
+    if epochs is None and not from_table:
+        raise PlanError("--epochs is missing: how long is full training?")
+    if space and space not in list_spaces():
+        known = ", ".join(list_spaces())
+        raise PlanError(
+            f"--space: {space!r} is none of {known}{hint(space, list_spaces())}; leave it out for a space of your own"
+        )
+    return Subject(space, candidates, epochs)
+
+
+def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> Question:
+    from orchestrator.outlook import Purchase, Question
+    from orchestrator.plan import split_stages
+
+    full = subject.epochs
+    assert full is not None
+
+    def buy(budget: float) -> Purchase | None:
+        trainings, supernets = split_stages(
+            subject.space, subject.candidates, full_epochs=full, speed_up=budget, schedules=lengths
+        )
+        return Purchase(tuple(trainings), tuple(supernets)) if trainings else None
+
+    return Question(subject.space, subject.candidates, full, buy, epoch_seconds)
+
+
+def _by_own_replays(
+    table: Path, subject: Subject, epoch_seconds: float, *, truth: str, among: str, draws: int
+) -> Question:
+    from orchestrator.outlook import PlanError
+    from orchestrator.own_replays import OwnReplays
+    from orchestrator.replay import choose_cheap, make_bench
+    from trainables.table import read_table
+
+    recorded = read_table(table)
+    bench = make_bench(recorded, truth=truth, among=among)
+    if subject.epochs not in (None, bench.full_epochs):
+        raise PlanError(
+            f"--table: its full trainings have {bench.full_epochs} epochs, those that are planned {subject.epochs}; "
+            "give a table of the same length, or leave it out"
+        )
+    if math.isnan(epoch_seconds):
+        epoch_seconds = recorded.seconds_per_epoch
+    # A run buys no proxies.
+    cheap = choose_cheap(recorded, proxies="none", supernets="")
+    replays = OwnReplays(bench, cheap, subject.candidates, draws)
+    return replays.question(subject.budget, epoch_seconds=epoch_seconds)
+
+
+def _lengths(text: str) -> list[int] | None:
+    """The schedules of ``12,200``; None for any."""
+    from orchestrator.outlook import PlanError
+
+    if not text:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise PlanError(f"--schedules: {text!r} are not lengths in epochs with commas, as 12,200")
+    return sorted({int(part) for part in parts})

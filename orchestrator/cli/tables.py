@@ -1,0 +1,266 @@
+"""Commands on tables of recorded trainings: table import, table show.
+
+Commands import what they need themselves: pandas takes a second, and --help should not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from orchestrator.cli.terminal import make_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from trainables.table import RecordedTable
+    from trainables.table.summary import Part, Truth
+
+WIDTH = 150
+"""Columns of the output where it is no terminal: a line of a table's contents is long."""
+HEADINGS = ("source", "epochs", "seed", "metric", "architectures", "missing", "complete", "values", "cost")
+LEAST_NAME = 20
+"""So much of the names of sources and metrics stays on one line, in narrow terminals too."""
+
+app = typer.Typer(no_args_is_help=True, help="Tables of recorded trainings: make one, look at one.")
+
+
+@app.command("import")
+def import_(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Files of one recording, or the folder of a run of taurank.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The table to write (parquet).", show_default=False)],
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="Kind of the files. Default: the one that recognises what is in them. a4nn, help_latency, mit_curves, "
+            "naap440, nasbench201, spikenas, timm; nats_bench, whose files are pickles and run code when they are "
+            "opened: it has to be named here, only for files from the benchmark itself.",
+            show_default=False,
+        ),
+    ] = "",
+    space: Annotated[
+        str, typer.Option("--space", help="Name of the search space. Default: the importer's.", show_default=False)
+    ] = "",
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data", help="Name of the data set; which one, where the files hold several.", show_default=False
+        ),
+    ] = "",
+    map_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="CSV with one number per row: which column is what, as architecture=arch,value=acc,epoch=ep. Also: "
+            "source, schedule_epochs, seed, metric, seconds.",
+            show_default=False,
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="With --map, what is the same in all rows: metric=test_accuracy,schedule_epochs=200.",
+            show_default=False,
+        ),
+    ] = None,
+    percent: Annotated[
+        bool, typer.Option("--percent", help="With --map: accuracies are percentages, divide them by 100.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite --out if it is there.")] = False,
+) -> None:
+    """Make a table of recorded trainings: of a benchmark's files, a CSV, or a run of taurank."""
+    from trainables.table import TableError, write_table
+
+    if out.exists() and not force:
+        raise TableError(f"{out} is there already; add --force to overwrite it, or choose another --out")
+    table = _import(sources, format_, space, data, map_ or [], set_ or [], percent=percent)
+    write_table(table, out)
+    console = make_console()
+    _print_head(console, table)
+    _print_truths(console, table)
+    console.print(f"written to {out}; `taurank table show {out}` lists what is in it", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=False)]) -> None:
+    """Show what a table holds: sources, schedules, seeds, metrics, costs, what is missing, what could be the truth."""
+    from rich.table import Table
+
+    from trainables.table import read_table
+    from trainables.table.summary import summarise
+
+    table = read_table(file)
+    console = make_console(WIDTH)
+    _print_head(console, table)
+    console.print()
+    lines = _lines(summarise(table), len(table.architectures))
+    grid = Table(box=None, pad_edge=False)
+    # A column that is empty throughout is left out: terminals are narrow.
+    kept = [place for place in range(len(HEADINGS)) if any(cells[place] for cells in lines)]
+    for place in kept:
+        is_name = HEADINGS[place] in ("source", "metric")
+        longest = max(len(cells[place]) for cells in lines)
+        grid.add_column(
+            HEADINGS[place],
+            justify="left" if is_name else "right",
+            overflow="fold",
+            min_width=min(longest, LEAST_NAME) if is_name else None,
+        )
+    for cells in lines:
+        grid.add_row(*(escape(cells[place]) for place in kept))
+    console.print(grid, highlight=False)
+    console.print()
+    for name, metric in table.info.metrics.items():
+        if metric.direction != "none" or metric.unit:
+            better = "" if metric.direction == "none" else f", {metric.direction} is better"
+            console.print(f"{name}: {metric.unit or 'no unit'}{better}", highlight=False, markup=False)
+    console.print()
+    _print_truths(console, table)
+
+
+def _import(
+    sources: Sequence[Path],
+    format_: str,
+    space: str,
+    data: str,
+    map_: Sequence[str],
+    set_: Sequence[str],
+    *,
+    percent: bool,
+) -> RecordedTable:
+    from trainables.table import TableError
+    from trainables.table.importers import import_csv, import_table, in_space
+
+    if map_:
+        if format_:
+            raise TableError(f"--format {format_} and --map do not go together: --map is for any other CSV")
+        columns, constants = _pairs("--map", map_), _pairs("--set", set_)
+        table = import_csv(sources, columns, constants, percent=percent, space=space, data=data)
+        return in_space(table, space)
+    if set_ or percent:
+        raise TableError(f"{'--set' if set_ else '--percent'} is for a CSV; add --map to say which column is what")
+    if not format_ and any((source / "evidence.sqlite").is_file() for source in sources):
+        from orchestrator.run_table import import_run
+
+        if len(sources) > 1 or space or data:
+            raise TableError("a table is made of one run, which knows its space and data; give its folder alone")
+        return import_run(sources[0])
+    return import_table(sources, importer=format_, space=space, data=data)
+
+
+def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """`a=x,b=y`, perhaps given in several options, as a dictionary."""
+    from trainables.table import TableError
+
+    pairs: dict[str, str] = {}
+    for text in (part for given in texts for part in given.split(",")):
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not (name and sign and value):
+            raise TableError(f"{option}: {text!r} is not of the form NAME=VALUE,NAME=VALUE")
+        if name in pairs:
+            raise TableError(f"{option}: {name!r} is given twice; leave one")
+        pairs[name] = value
+    return pairs
+
+
+def _print_head(console: Console, table: RecordedTable) -> None:
+    info = table.info
+    options = "".join(f", {name}={value}" for name, value in info.space_options.items())
+    lines = {
+        "space": f"{info.space or 'unknown'}{options}",
+        "data": info.data or "unknown",
+        "numbers": f"{len(table.rows):,} of {len(table.architectures):,} architectures",
+        "origin": info.origin,
+        "licence": info.licence,
+    }
+    for name, text in lines.items():
+        if text:
+            console.print(f"{name:13}{text}", highlight=False, markup=False, soft_wrap=True)
+    for number, note in enumerate(info.notes):
+        console.print(f"{'' if number else 'notes':13}{note}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_truths(console: Console, table: RecordedTable) -> None:
+    from trainables.table.summary import possible_truths
+
+    truths = possible_truths(table)
+    if not truths:
+        console.print("no training was run to its end: nothing here can be the truth of a replay", highlight=False)
+    for number, truth in enumerate(truths):
+        console.print(f"{'' if number else 'truth':13}{_truth_text(truth)}", highlight=False, markup=False)
+
+
+def _truth_text(truth: Truth) -> str:
+    length = f" after {truth.schedule_epochs} epochs" if truth.schedule_epochs else ", of unknown length"
+    counts = ", ".join(f"{count:,} of {_seed_text(seed)}" for seed, count in truth.architectures.items())
+    return f"{truth.metric} of {truth.source}{length}: {counts}"
+
+
+def _seed_text(seed: int) -> str:
+    return "a mean or unknown seed" if seed < 0 else f"seed {seed}"
+
+
+def _lines(parts: Sequence[Part], total: int) -> list[tuple[str, ...]]:
+    """A line for each part; all entries of an encoding on one."""
+    lines, previous = [], None
+    entries = [part for part in parts if part.source == "encoding"]
+    for part in parts:
+        same = (part.source, part.schedule_epochs, part.seed) == previous
+        previous = (part.source, part.schedule_epochs, part.seed)
+        if part.source == "encoding":
+            if not same:
+                lines.append(_encoding_line(entries, total))
+            continue
+        trained = part.schedule_epochs > 0
+        lines.append(
+            (
+                "" if same else part.source,
+                "" if same or not trained else _epochs_text(part),
+                "" if same or not (trained or part.seed > 0) else ("-" if part.seed < 0 else str(part.seed)),
+                part.metric,
+                f"{part.architectures:,}",
+                f"{total - part.architectures:,}" if total > part.architectures else "",
+                f"{part.complete:,}" if trained else "",
+                _range(part.values),
+                _cost(part),
+            )
+        )
+    return lines
+
+
+def _encoding_line(entries: Sequence[Part], total: int) -> tuple[str, ...]:
+    names = [part.metric for part in entries]
+    text = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]} ({len(names)} entries)"
+    fewest = min(part.architectures for part in entries)
+    least, greatest = min(part.values[0] for part in entries), max(part.values[1] for part in entries)
+    missing = f"{total - fewest:,}" if total > fewest else ""
+    return ("encoding", "", "", text, f"{fewest:,}", missing, "", _range((least, greatest)), "")
+
+
+def _epochs_text(part: Part) -> str:
+    first, last = part.epochs
+    return f"{last if first == last else f'{first} to {last}'} of {part.schedule_epochs}"
+
+
+def _range(values: tuple[float, float]) -> str:
+    least, greatest = (
+        f"{value:.0f}" if value.is_integer() and abs(value) < 1e5 else f"{value:.4g}" for value in values
+    )
+    return least if least == greatest else f"{least} to {greatest}"
+
+
+def _cost(part: Part) -> str:
+    """Seconds that the part carries; with the numbers of which they are unknown."""
+    if not part.seconds:
+        return "unknown" if part.unknown else ""
+    amount, unit = (part.seconds / 3600, "h") if part.seconds >= 3600 else (part.seconds, "s")
+    return f"{amount:,.1f} {unit}" + (f", {part.unknown:,} unknown" if part.unknown else "")

@@ -1,0 +1,31 @@
+"""What an importer is: it knows files of its kind by what is in them, and makes one table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trainables.table.importers.recording import Recording
+from trainables.table.recorded import RecordedTable
+
+
+@dataclass(frozen=True)
+class Importer:
+    """One kind of files.
+
+    Attributes:
+        name: as `--format` takes it.
+        reads: what it recognises, in a line.
+        origin: where the numbers come from.
+        licence: of the numbers.
+        recognises: whether one file is of this kind, by its columns or arrays. Never for files that are not safe to
+            open: those are read only when the user names the importer.
+        read: makes a table of the files; the text is the data set that was asked for, "" for none.
+    """
+
+    name: str
+    reads: str
+    origin: str
+    licence: str
+    recognises: Callable[[Recording], bool]
+    read: Callable[[Sequence[Recording], str], RecordedTable]

@@ -1,0 +1,100 @@
+"""The importers by name, and the one that recognises what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from trainables.table.format import TableError
+from trainables.table.importers.a4nn import A4NN
+from trainables.table.importers.help_latency import HELP_LATENCY
+from trainables.table.importers.importer import Importer
+from trainables.table.importers.mit_curves import MIT_CURVES
+from trainables.table.importers.naap440 import NAAP440
+from trainables.table.importers.nasbench201 import NASBENCH201
+from trainables.table.importers.nats_bench import NATS_BENCH
+from trainables.table.importers.recording import Recording, open_recording
+from trainables.table.importers.spikenas import SPIKENAS
+from trainables.table.importers.timm_results import TIMM
+from trainables.table.recorded import RecordedTable
+
+_IMPORTERS = {
+    importer.name: importer
+    for importer in (A4NN, HELP_LATENCY, MIT_CURVES, NAAP440, NASBENCH201, NATS_BENCH, SPIKENAS, TIMM)
+}
+
+
+def list_importers() -> tuple[Importer, ...]:
+    """All importers, in alphabetical order of their names."""
+    return tuple(_IMPORTERS.values())
+
+
+def import_table(paths: Sequence[Path], *, importer: str = "", space: str = "", data: str = "") -> RecordedTable:
+    """Makes one table of the files of one recording.
+
+    Args:
+        paths: the files, all of one kind.
+        importer: name of the importer; by default the one that recognises the files by what is in them.
+        space: name of the search space, where the importer's is not right.
+        data: name of the data set; which one, where the files hold several.
+
+    Raises:
+        TableError: nothing or no single importer recognises the files, or the importer refuses them.
+    """
+    recordings = [open_recording(path) for path in paths]
+    chosen = _named(importer, recordings) if importer else _recognised(recordings)
+    table = chosen.read(recordings, data)
+    info = replace(table.info, origin=chosen.origin, licence=chosen.licence)
+    return in_space(replace(table, info=info), space or info.space)
+
+
+def in_space(table: RecordedTable, space: str) -> RecordedTable:
+    """The table with its architectures in the normal spelling of a space, where that is registered with taurank.
+
+    Raises:
+        TableError: a text is not of the registered space.
+    """
+    from spaces import get_space, list_spaces  # torch takes seconds, and only importing needs the spaces
+
+    named = replace(table, info=replace(table.info, space=space))
+    if space not in list_spaces():
+        return named
+    known = get_space(space, **table.info.space_options)
+    texts = table.rows["architecture"].cat.categories
+    try:
+        codes = {text: known.parse(text).code for text in texts}
+    except ValueError as error:
+        raise TableError(f"space {space}: {error}; name another space with --space") from None
+    if len(set(codes.values())) < len(codes):
+        raise TableError(f"space {space}: two texts are the same architecture; leave one")
+    return replace(named, rows=table.rows.assign(architecture=table.rows["architecture"].cat.rename_categories(codes)))
+
+
+def _named(name: str, recordings: Sequence[Recording]) -> Importer:
+    if name not in _IMPORTERS:
+        close = get_close_matches(name, _IMPORTERS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_IMPORTERS)}"
+        raise TableError(f"--format: unknown importer {name!r}; {hint}")
+    chosen = _IMPORTERS[name]
+    for recording in recordings:
+        if chosen is not NATS_BENCH and not chosen.recognises(recording):
+            raise TableError(f"{recording.path} is not of format {name}, which reads {chosen.reads}")
+    return chosen
+
+
+def _recognised(recordings: Sequence[Recording]) -> Importer:
+    for recording in recordings:
+        if not any(importer.recognises(recording) for importer in _IMPORTERS.values()):
+            raise TableError(
+                f"{recording.path}: no importer recognises it; `taurank table import --help` lists them, "
+                "and a CSV needs --map"
+            )
+    found = [importer for importer in _IMPORTERS.values() if all(map(importer.recognises, recordings))]
+    if len(found) != 1:
+        kinds = " and ".join(
+            importer.name for importer in _IMPORTERS.values() if any(map(importer.recognises, recordings))
+        )
+        raise TableError(f"the files are of different kinds ({kinds}); give those of one, or name it with --format")
+    return found[0]

@@ -1,0 +1,60 @@
+"""Published ImageNet accuracies of timm's models: no trainings of ours to replay, but an order and its sizes.
+
+An architecture's text is `model@image size`: the same weights are evaluated at several sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from trainables.table.format import Metric, TableError, TableInfo
+from trainables.table.importers.importer import Importer
+from trainables.table.importers.recording import Recording
+from trainables.table.importers.values import shares
+from trainables.table.metrics import describe_all
+from trainables.table.recorded import RecordedTable
+from trainables.table.rows import Rows
+
+
+def _recognises(recording: Recording) -> bool:
+    return {"model", "top1", "img_size", "param_count"} <= recording.names
+
+
+def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
+    if len(recordings) > 1:
+        raise TableError("timm: a table is made of one list of results; import them one by one")
+    listed = recordings[0].frame()
+    rows = Rows([f"{model}@{size}" for model, size in zip(listed["model"], listed["img_size"], strict=True)])
+    numbers = {"validation_accuracy": shares(listed["top1"])}
+    if "top5" in listed.columns:
+        numbers["validation_top5_accuracy"] = shares(listed["top5"])
+    rows.add("training:published", numbers, seed=-1)
+    millions = pd.to_numeric(listed["param_count"].astype(str).str.replace(",", ""), errors="coerce")
+    rows.add("size", {"parameters": np.round(millions.to_numpy(dtype=float) * 1e6)}, seconds=0.0)
+    encoding = {name: listed[name] for name in ("img_size", "crop_pct") if name in listed.columns}
+    rows.add("encoding", encoding, seconds=0.0)
+    return RecordedTable(
+        TableInfo(
+            space="timm_published",
+            data=data or recordings[0].data,
+            metrics=describe_all(rows.metrics) | {"img_size": Metric("none", "pixels")},
+            notes=(
+                "training:published: one accuracy per model, epochs and cost unknown (both epochs are 0)",
+                "recipes and pretraining differ between models: the order is of weights, not of architectures",
+            ),
+        ),
+        rows.frame(),
+    )
+
+
+TIMM = Importer(
+    name="timm",
+    reads="timm's results CSV: model, top1, img_size, param_count",
+    origin="pytorch-image-models (timm), results of pretrained weights",
+    licence="Apache-2.0",
+    recognises=_recognises,
+    read=_read,
+)

@@ -1,0 +1,34 @@
+"""The metrics that have a fixed meaning in every table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trainables.table.format import Metric
+
+_KNOWN = {
+    "parameters": Metric("none", "count"),
+    "flops": Metric("none", "operations"),
+    "score": Metric("higher"),
+    "latency": Metric("lower", "ms"),
+    "energy": Metric("lower", "mJ"),
+}
+
+
+def is_accuracy(name: str) -> bool:
+    """Whether a metric is an accuracy, and so a share in [0, 1]."""
+    return name == "accuracy" or name.endswith("_accuracy")
+
+
+def describe(name: str) -> Metric:
+    """What a metric means by its name: `..._accuracy`, `..._loss`, the names of sizes and costs; else just a number."""
+    if is_accuracy(name):
+        return Metric("higher", "share")
+    if name == "loss" or name.endswith("_loss"):
+        return Metric("lower", "nats")
+    return _KNOWN.get(name, Metric())
+
+
+def describe_all(names: Iterable[str]) -> dict[str, Metric]:
+    """`describe` for several names, in their order."""
+    return {name: describe(name) for name in names}
