@@ -230,6 +230,11 @@ class EvidenceLog:
         """Highest epoch on record, by trial."""
         return dict(self.connection.execute("SELECT trial, MAX(epoch) FROM evidence GROUP BY trial"))
 
+    def architectures(self, stage: str) -> set[str]:
+        """Candidates that a stage has rows of."""
+        query = "SELECT DISTINCT architecture FROM evidence WHERE stage = ?"
+        return {code for (code,) in self.connection.execute(query, (stage,))}
+
     def spent_in(self, stage: str) -> tuple[float, float]:
         """Seconds and epoch-equivalents booked so far by one stage."""
         query = "SELECT COALESCE(SUM(seconds), 0), COALESCE(SUM(epochs), 0) FROM evidence WHERE stage = ?"

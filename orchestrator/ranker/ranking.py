@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.tau import tau_b
+from orchestrator.tau import tau_b, top_membership
 
+Certainty = Literal["uncalibrated", "doubtful", "calibrated"]
 LEVEL = 0.9
+LOOK_AHEAD = 64
+"""Candidates compared at once with the first of a tier; doubled until the tier ends."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +29,31 @@ class Ranking:
             final scores, higher is better. Intervals are 90 %; accuracies are in [0, 1] and NaN while no candidate has
             been trained to the end.
         samples: draws of the scores, (draws, candidates), columns in the order of ``table``.
-        weights: say of each view in the score, by name, adding up to 1; views that take no part are absent.
+        weights: say of each source in the score, by name, adding up to 1; sources that take no part are absent.
+        certainty: whether the intervals rest on enough full trainings to be believed: ``doubtful`` on few,
+            ``uncalibrated`` on none or one.
     """
 
     table: pd.DataFrame
     samples: NDArray[np.float64]
     weights: dict[str, float]
+    certainty: Certainty = "calibrated"
 
-    @cached_property
+    @property
     def expected_tau(self) -> float:
         """Tau-b that the ranking expects of itself: mean over draws of tau(order, draw); NaN for one candidate."""
+        return float(np.mean(self._taus))
+
+    @property
+    def expected_tau_interval(self) -> tuple[float, float]:
+        """The 5 % and 95 % quantiles of tau(order, draw); NaN for one candidate."""
+        low, high = np.quantile(self._taus, [0.05, 0.95])
+        return float(low), float(high)
+
+    @cached_property
+    def _taus(self) -> NDArray[np.float64]:
         order = -np.arange(len(self.table), dtype=float)
-        return float(np.mean([tau_b(order, draw) for draw in self.samples]))
+        return np.array([tau_b(order, draw) for draw in self.samples])
 
     def probability(self, first: str, second: str) -> float:
         """Probability that ``first`` is better than ``second``.
@@ -45,10 +62,67 @@ class Ranking:
             KeyError: an architecture that is not ranked.
         """
         column = {code: index for index, code in enumerate(self.table["architecture"])}
-        difference = self.samples[:, column[first]] - self.samples[:, column[second]]
-        return float(np.mean(difference > 0) + 0.5 * np.mean(difference == 0))
+        return float(self._beats(column[first], slice(column[second], column[second] + 1))[0])
+
+    def top_probability(self, k: int) -> pd.Series:
+        """Share of the draws in which each candidate is among the best ``k``, in the order of ``table``.
+
+        They add up to k; ties at the edge count by their share.
+
+        Raises:
+            ValueError: k below 1 or above the number of candidates.
+        """
+        if not 1 <= k <= len(self.table):
+            raise ValueError(f"k is {k}; it has to be between 1 and the {len(self.table)} candidates")
+        among = np.zeros(len(self.table))
+        for draw in self.samples:
+            among += top_membership(draw, k)
+        return pd.Series(among / len(self.samples), index=self.table.index, name=f"top_{k}_probability")
+
+    def tiers(self, level: float = LEVEL) -> pd.Series:
+        """Tier of each candidate, in the order of ``table``, 1 is best: whom the evidence does not separate.
+
+        Down the order, a new tier starts at the first candidate that the first of the current tier beats with a
+        probability of at least ``level``. Two of one tier may still differ by more than that, and two neighbours in
+        different tiers by less: only the first of a tier is compared with the others of it.
+
+        Raises:
+            ValueError: level outside (0.5, 1].
+        """
+        if not 0.5 < level <= 1:
+            raise ValueError(f"level is {level}; it has to be above 0.5, which is a coin's, and at most 1")
+        tiers = np.zeros(len(self.table), dtype=np.int64)
+        first, tier = 0, 1
+        while first < len(tiers):
+            after = self._first_beaten(first, level)
+            tiers[first:after] = tier
+            first, tier = after, tier + 1
+        return pd.Series(tiers, index=self.table.index, name="tier")
+
+    @cached_property
+    def with_tiers(self) -> pd.DataFrame:
+        """The table with a column ``tier`` after the rank, at the level of the intervals."""
+        table = self.table.copy()
+        table.insert(1, "tier", self.tiers())
+        return table
 
     def write(self, folder: Path) -> None:
         """Writes ``ranking.csv`` and ``ranking.parquet``."""
-        self.table.to_csv(folder / "ranking.csv", index=False)
-        self.table.to_parquet(folder / "ranking.parquet", index=False)
+        self.with_tiers.to_csv(folder / "ranking.csv", index=False)
+        self.with_tiers.to_parquet(folder / "ranking.parquet", index=False)
+
+    def _beats(self, first: int, others: slice) -> NDArray[np.float64]:
+        """Probability that the candidate at place ``first`` is better than each of the others; a tie is half."""
+        difference = self.samples[:, [first]] - self.samples[:, others]  # (draws, others)
+        found: NDArray[np.float64] = (difference > 0).mean(axis=0) + 0.5 * (difference == 0).mean(axis=0)
+        return found
+
+    def _first_beaten(self, first: int, level: float) -> int:
+        start, step, count = first + 1, LOOK_AHEAD, len(self.table)
+        while start < count:
+            # A share of draws of 0.9 may come as 0.8999999999999999.
+            beaten = np.flatnonzero(self._beats(first, slice(start, start + step)) >= level - 1e-9)
+            if len(beaten):
+                return start + int(beaten[0])
+            start, step = start + step, 2 * step
+        return count

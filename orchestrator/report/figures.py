@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+from orchestrator.forecast import Forecast
+from orchestrator.ranker import Ranking
+from orchestrator.scoring import Score, are_accuracies
 from orchestrator.tau import Agreement
 
 
@@ -24,6 +27,47 @@ def interval(found: Agreement) -> str:
     return f"{found.low:.2f} to {found.high:.2f}" if math.isfinite(found.low) else "-"
 
 
+def doubt(ranking: Ranking) -> str:
+    """The word for how far its certainty can be believed, in brackets; nothing where it is calibrated."""
+    return "" if ranking.certainty == "calibrated" else f" ({ranking.certainty})"
+
+
+def predicted(forecast: Forecast) -> str:
+    """A predicted tau with its 90 % interval."""
+    return f"{forecast.tau:.2f} ({forecast.low:.2f} to {forecast.high:.2f})"
+
+
 def times(value: float) -> str:
     """How many times cheaper, a dash where nothing was spent."""
     return f"{value:.1f}x" if math.isfinite(value) else "-"
+
+
+def against(score: Score) -> str:
+    """What a ranking was scored against, in words."""
+    truth = score.truth
+    count = len(truth.seeds)
+    seeds = {0: "", 1: ", 1 seed"}.get(count, f", {count} seeds")
+    if truth.sample is None:
+        return f"{truth.metric} of {score.ranking.n} architectures{seeds}"
+    lost = len(truth.sample.strata) - score.ranking.n
+    without = f" ({lost} of them without a result)" if lost else ""
+    return (
+        f"{truth.metric}{seeds}, estimated from a stratified random sample of {len(truth.sample.strata)} of "
+        f"{truth.sample.candidates}{without}"
+    )
+
+
+def measures(score: Score) -> dict[str, str]:
+    """The measures beside tau that there are, by name."""
+    found = {}
+    if score.top is not None:
+        top, regret = score.top, score.top.regret.value
+        found[f"top-{top.k} overlap"] = f"{top.overlap.value:.0%}"
+        points = f"{100 * regret:.2f} percentage points" if are_accuracies(score.truth.values) else f"{regret:.4g}"
+        found["regret of taking our first"] = points
+        found["weighted tau (the best count most)"] = decimal(top.weighted.value)
+        if top.within is not None:
+            found[f"tau within the true top 20 % ({top.within.n})"] = decimal(top.within.value)
+    if score.beyond_size is not None:
+        found["partial tau, given parameters"] = decimal(score.beyond_size.value)
+    return found

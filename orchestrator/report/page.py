@@ -12,7 +12,7 @@ import pandas as pd
 from orchestrator.evidence import BASELINE
 from orchestrator.experiment import Experiment
 from orchestrator.ranker import Ranking
-from orchestrator.report.figures import decimal, interval, percent, times
+from orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, times
 from orchestrator.report.plots import plot_curves, plot_intervals, plot_predictions
 from orchestrator.scoring import Score
 
@@ -27,12 +27,15 @@ h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin:
 th { text-align: left; border-bottom: 2px solid #ccd5e0; padding: .3rem .5rem; }
 td { border-bottom: 1px solid #e6ebf1; padding: .25rem .5rem; vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr.us td { font-weight: 600; } code { font-size: .85rem; overflow-wrap: anywhere; }
+tr.us td { font-weight: 600; } tr.tier td { border-top: 2px solid #9aa7b5; }
+code { font-size: .85rem; overflow-wrap: anywhere; }
 code.full { display: block; font-size: .67rem; line-height: 1.3; color: #677; } svg { max-width: 100%; height: auto; }
 details { margin: 2rem 0; } pre { background: #f3f6fa; padding: 1rem; overflow-x: auto; font-size: .82rem; }
 """
 LISTED = 1000
 """Rows of the ranking on the page; the files hold all of them."""
+TOP = 5
+"""The page says how likely each candidate is one of so many best."""
 
 
 def write_page(
@@ -68,11 +71,16 @@ def write_page(
         parts.append(_section("Predicted against measured", note, plot_predictions(ranking, truth)))
         note = "A ranking that does not beat parameters and FLOPs is not worth its cost."
         parts.append(_section("What each source alone would have given", note, _sources_table(score)))
+        if measures(score):
+            parts.append(
+                _section("Other measures of the ranking", f"Against {against(score)}.", _measures_table(score))
+            )
     curves = rows[(rows["metric"] == "validation_accuracy") & (rows["source"] == "training")]
     stages = list(dict.fromkeys(curves["stage"]))
     if stages:
         parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages)))
-    note = f"The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
+    note = "A line: a new tier, whose first is beaten by the first of the last one with 90 % probability."
+    note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
     parts.append(_section("The ranking", note, _ranking_table(ranking, truth, names)))
     failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == "failed"}
     if failed:
@@ -102,17 +110,22 @@ def _headline(experiment: Experiment, ranking: Ranking, score: Score | None, row
     figures = [(f"{len(ranking.table)}", "architectures ranked")]
     if score is not None:
         found = score.ranking
-        figures.append((decimal(found.tau), f"tau-b, 95 % interval {interval(found)}"))
+        name = "tau-b" if score.truth.sample is None else "tau-b, estimated"
+        figures.append((decimal(found.tau), f"{name}, 95 % interval {interval(found)}"))
         if score.ceiling is not None:
             figures.append(
                 (f"{score.ceiling.retained:.2f}", f"retained tau (ceiling {decimal(score.ceiling.ceiling)})")
             )
-        figures.append((f"{score.top_overlap:.0%}", f"top-{score.top} overlap"))
+        if score.top is not None:
+            figures.append((f"{score.top.overlap.value:.0%}", f"top-{score.top.k} overlap"))
         if score.speed_up is not None:
             figures.append((times(score.speed_up.epochs), "cheaper in epochs"))
-            figures.append((times(score.speed_up.seconds), "cheaper in seconds of trials"))
+            guess = " (full cost estimated)" if score.speed_up.estimated else ""
+            figures.append((times(score.speed_up.seconds), f"cheaper in seconds of trials{guess}"))
     elif np.isfinite(ranking.expected_tau):
-        figures.append((f"{ranking.expected_tau:.2f}", "tau that the ranking expects of itself"))
+        low, high = ranking.expected_tau_interval
+        what = f"tau that it expects of itself, {low:.2f} to {high:.2f}{doubt(ranking)}"
+        figures.append((f"{ranking.expected_tau:.2f}", what))
     full = len(ranking.table) * experiment.recipe.epochs
     spent = rows.loc[rows["stage"] != BASELINE, "epochs"].sum()
     figures.append((f"{spent:.1f}", f"epochs of evidence; full training is {full}"))
@@ -125,14 +138,23 @@ def _headline(experiment: Experiment, ranking: Ranking, score: Score | None, row
 def _sources_table(score: Score) -> str:
     rows = [("taurank", score.ranking, score.speed_up.seconds if score.speed_up else np.nan)]
     rows += [(source.name, source.agreement, source.speed_up) for source in score.sources]
-    numbers = ("tau-b", "95 % interval", "Spearman", "architectures", "cheaper")
+    whole = score.truth.sample is None
+    numbers = ("tau-b", "95 % interval", *(["Spearman"] if whole else []), "architectures", "cheaper")
     head = "<th>order by</th>" + "".join(f'<th class="n">{name}</th>' for name in numbers)
     body = []
     for name, found, speed_up in rows:
-        values = (decimal(found.tau), interval(found), decimal(found.spearman), str(found.n), times(speed_up))
+        values = [decimal(found.tau), interval(found), *([decimal(found.spearman)] if whole else [])]
+        values += [str(found.n), times(speed_up)]
         cells = "".join(f'<td class="n">{value}</td>' for value in values)
         body.append(f"<tr{' class=us' if name == 'taurank' else ''}><td>{_text(name)}</td>{cells}</tr>")
     return _table(head, body)
+
+
+def _measures_table(score: Score) -> str:
+    rows = [
+        f'<tr><td>{_text(name)}</td><td class="n">{_text(value)}</td></tr>' for name, value in measures(score).items()
+    ]
+    return _table('<th>measure</th><th class="n">value</th>', rows)
 
 
 def _table(head: str, body: Sequence[str]) -> str:
@@ -140,21 +162,26 @@ def _table(head: str, body: Sequence[str]) -> str:
 
 
 def _ranking_table(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> str:
-    numbers = ["predicted final", "90 % interval"] + (["measured"] if truth else []) + ["seconds", "epochs"]
-    head = '<th class="n">rank</th><th class="n">between</th>'
+    k = min(TOP, len(ranking.table))
+    numbers = [f"in top {k}", "predicted final", "90 % interval", *(["measured"] if truth else []), "seconds", "epochs"]
+    head = '<th class="n">rank</th><th class="n">tier</th><th class="n">between</th>'
     head += "<th>architecture</th>" + "".join(f'<th class="n">{name}</th>' for name in numbers) + "<th>evidence</th>"
     body = []
-    for _, row in ranking.table.head(LISTED).iterrows():
+    tier = 1
+    rows = ranking.with_tiers.assign(top=ranking.top_probability(k)).head(LISTED)
+    for _, row in rows.iterrows():
         code, name = row["architecture"], names[row["architecture"]]
         full = f'<code class="full">{_text(code)}</code>' if name != code else ""
-        values = [percent(row["predicted_accuracy"])]
-        values.append(f"{percent(row['accuracy_low'])} - {percent(row['accuracy_high'])}" if values[0] != "-" else "-")
+        values = [f"{row['top']:.0%}", percent(row["predicted_accuracy"])]
+        values.append(f"{percent(row['accuracy_low'])} - {percent(row['accuracy_high'])}" if values[1] != "-" else "-")
         if truth:
             values.append(percent(truth.get(code, np.nan)))
         values += [f"{row['seconds']:.1f}", f"{row['epochs']:.1f}"]
-        cells = [f'<td class="n">{row["rank"]}</td><td class="n">{row["rank_low"]} - {row["rank_high"]}</td>']
+        cells = [f'<td class="n">{row["rank"]}</td><td class="n">{row["tier"]}</td>']
+        cells.append(f'<td class="n">{row["rank_low"]} - {row["rank_high"]}</td>')
         cells.append(f"<td><code>{_text(name)}</code>{full}</td>")
         cells += [f'<td class="n">{_text(value)}</td>' for value in values]
         cells.append(f"<td>{_text(row['evidence'])}</td>")
-        body.append(f"<tr>{''.join(cells)}</tr>")
+        body.append(f"<tr{' class=tier' if row['tier'] > tier else ''}>{''.join(cells)}</tr>")
+        tier = row["tier"]
     return _table(head, body)

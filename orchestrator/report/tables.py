@@ -14,8 +14,8 @@ from rich.table import Table
 
 from orchestrator.experiment import Experiment
 from orchestrator.ranker import Ranking
-from orchestrator.report.figures import decimal, interval, percent, times
-from orchestrator.scoring import Score
+from orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, times
+from orchestrator.scoring import Score, SpeedUp
 from orchestrator.stages import Stage
 from trainables.data import ImageData
 
@@ -65,6 +65,9 @@ def print_plan(
             f"{baseline.cost / full:.1%}",
         )
     console.print(table)
+    if run.is_split_by_us and any(stage.source == "training" for stage in stages):
+        expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up)
+        _line(console, f"predicted tau: {predicted(expected)}; `taurank plan {run.folder}` says more")
     _line(console, f"folder: {run.folder}")
 
 
@@ -82,6 +85,7 @@ def print_ranking(
     sources = list(dict.fromkeys(name for own in ranking.table["evidence"] for name in own.split(", ") if name))
     letters = dict(zip(sources, ascii_lowercase, strict=False))
     table.add_column("rank", justify="right", no_wrap=True)
+    table.add_column("tier", justify="right", no_wrap=True)
     table.add_column("between", justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold", min_width=12)
     if known_final:
@@ -92,8 +96,9 @@ def print_ranking(
         table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("epochs", justify="right", no_wrap=True)
     table.add_column("evidence", overflow="fold", min_width=8)
-    for _, row in ranking.table.head(SHOWN).iterrows():
-        cells = [str(row["rank"]), f"{row['rank_low']}-{row['rank_high']}", escape(names[row["architecture"]])]
+    for _, row in ranking.with_tiers.head(SHOWN).iterrows():
+        cells = [str(row["rank"]), str(row["tier"]), f"{row['rank_low']}-{row['rank_high']}"]
+        cells.append(escape(names[row["architecture"]]))
         if known_final:
             low, high = row["accuracy_low"], row["accuracy_high"]
             cells.append(f"{percent(row['predicted_accuracy'])} ({low:.1%}-{high:.1%})")
@@ -115,32 +120,43 @@ def print_ranking(
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in ranking.weights.items())
     _line(console, f"evidence cost {epochs:.1f} epochs, {seconds:.1f} s of trials")
     _line(console, f"weights of the sources: {weights or 'none, there is nothing to order by'}")
+    tiers = int(ranking.with_tiers["tier"].max())
+    if tiers > 1:
+        _line(console, f"{tiers} tiers: the first of each beats the first of the next with 90 % probability")
+    elif len(ranking.table) > 1:
+        _line(console, "1 tier: the first beats no other with 90 % probability")
     if np.isfinite(ranking.expected_tau):
-        _line(console, f"tau that the ranking expects of itself: {ranking.expected_tau:.2f}")
+        low, high = ranking.expected_tau_interval
+        expected = f"{ranking.expected_tau:.2f} ({low:.2f} to {high:.2f})"
+        _line(console, f"tau that the ranking expects of itself: {expected}{doubt(ranking)}")
 
 
 def print_score(console: Console, score: Score) -> None:
     """Tau with its interval, the baselines it has to beat, the ceiling, and the speed-up as measured."""
-    n, truth = score.ranking.n, score.truth
-    seeds = "1 seed" if len(truth.seeds) == 1 else f"{len(truth.seeds)} seeds"
+    n = score.ranking.n
     _line(console, "")
-    _line(console, f"against full training: {truth.metric} of {n} architectures, {seeds}", style="bold")
+    _line(console, f"against full training: {against(score)}", style="bold")
     with_cost = any(np.isfinite(source.speed_up) for source in score.sources)
     partial = any(source.agreement.n != n for source in score.sources)
-    headings = ["order by", "tau-b", "95 % interval", "Spearman", "Pearson"]
-    table = _table(*headings, *(["of"] if partial else []), *(["times cheaper"] if with_cost else []))
+    whole = score.truth.sample is None
+    headings = ["order by", "tau-b", "95 % interval", *(["Spearman", "Pearson"] if whole else [])]
+    cheaper = "times cheaper (estimated)" if score.speed_up and score.speed_up.estimated else "times cheaper"
+    table = _table(*headings, *(["of"] if partial else []), *([cheaper] if with_cost else []))
     rows = [("taurank", score.ranking, score.speed_up.seconds if score.speed_up else np.nan)]
     rows += [(source.name, source.agreement, source.speed_up) for source in score.sources]
     for name, found, speed_up in rows:
         # The ranking has no values of its own to correlate, only places.
         pearson = "" if name == "taurank" else decimal(found.pearson)
-        cells = [escape(name), decimal(found.tau), interval(found), decimal(found.spearman), pearson]
+        cells = [escape(name), decimal(found.tau), interval(found)]
+        cells += [decimal(found.spearman), pearson] if whole else []
         cells += [str(found.n)] if partial else []
         cells += [f"{speed_up:.1f}" if np.isfinite(speed_up) else ""] if with_cost else []
         table.add_row(*cells, style="bold" if name == "taurank" else "")
     console.print(table)
-    tied = f"; {score.ranking.ties} pairs are tied" if score.ranking.ties else ""
-    _line(console, f"top-{score.top} overlap: {score.top_overlap:.0%}{tied}")
+    for name, value in measures(score).items():
+        _line(console, f"{name}: {value}")
+    if score.ranking.ties:
+        _line(console, f"{score.ranking.ties} pairs are tied")
     if score.ceiling is not None:
         best = score.ceiling
         _line(
@@ -151,12 +167,14 @@ def print_score(console: Console, score: Score) -> None:
     if np.isfinite(score.coverage):
         _line(console, f"{score.coverage:.0%} of the 90 % intervals of predicted accuracy hold the measured one")
     if score.speed_up is not None:
-        speed = score.speed_up
-        _line(
-            console,
-            f"speed-up as measured, everything counted: {times(speed.epochs)} in epochs, {times(speed.seconds)} in "
-            f"seconds of trials, {times(speed.wall)} in wall time",
-        )
+        _line(console, _speed_up_line(score.speed_up, len(score.candidates)))
+
+
+def _speed_up_line(speed: SpeedUp, candidates: int) -> str:
+    cheaper = f"{times(speed.epochs)} in epochs, {times(speed.seconds)} in seconds of trials"
+    if speed.estimated:
+        return f"speed-up, everything counted, full cost estimated as mean sampled training x {candidates}: {cheaper}"
+    return f"speed-up as measured, everything counted: {cheaper}, {times(speed.wall)} in wall time"
 
 
 def print_columns(console: Console, score: Score, names: Mapping[str, str]) -> None:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
-from orchestrator.ranker import Ranking, rank_evidence
+from orchestrator.ranker import Ranking
 from orchestrator.scoring import ScoringError, baseline_truth, read_truth, score_ranking
+from orchestrator.tau import partial_tau, tau_b
+from trainables.table import Metric, RecordedTable, TableError, TableInfo, write_table
+from trainables.table.format import COLUMNS
 
 CODES = ("a", "b", "c", "d")
 
@@ -59,9 +64,12 @@ def book_baseline(log: EvidenceLog, values: dict[str, float], *, seed: int, seco
         book_trial(log, BASELINE, code, value, seed=seed, epochs=10, seconds=seconds)
 
 
-def ranked(log: EvidenceLog) -> Ranking:
-    rows = log.evidence()
-    return rank_evidence(rows[rows["stage"] != BASELINE], CODES, full_epochs=10, seed=0)
+def ranked(codes: Sequence[str] = CODES, low: float = math.nan, high: float = math.nan) -> Ranking:
+    """The order in which codes are given; all with the same interval of predicted accuracy."""
+    count = len(codes)
+    table = pd.DataFrame({"rank": np.arange(1, count + 1), "architecture": list(codes)})
+    table = table.assign(accuracy_low=low, accuracy_high=high)
+    return Ranking(table=table, samples=np.zeros((1, count)), weights={})
 
 
 def same(found: object, expected: list[float]) -> bool:
@@ -173,6 +181,75 @@ class TestReadTruth:
             read_truth(tmp_path, CODES)
 
 
+class TestRecordedTruth:
+    """From a table of recorded trainings."""
+
+    @pytest.fixture
+    def table(self, tmp_path):
+        def write(*trainings: tuple[str, int, int, str, float]):
+            """Each: code, seed, epochs, accuracy of what, value; the schedule is as long as the training."""
+            rows = [
+                [code, "training", epochs, epochs, seed, metric, value, math.nan]
+                for code, seed, epochs, metric, value in trainings
+            ]
+            metrics = {metric: Metric("higher", "share") for _, _, _, metric, _ in trainings}
+            info = TableInfo("nasbench201", "digits", metrics)
+            file = tmp_path / "recorded.parquet"
+            write_table(RecordedTable(info, pd.DataFrame(rows, columns=COLUMNS)), file)
+            return file
+
+        return write
+
+    def test_test_accuracy_at_the_end_of_the_full_schedule(self, table):
+        file = table(
+            ("a", 0, 200, "test_accuracy", 0.9),
+            ("b", 0, 200, "test_accuracy", 0.8),
+            ("b", 0, 12, "test_accuracy", 0.1),
+            ("a", 0, 200, "validation_accuracy", 0.5),
+            ("z", 0, 200, "test_accuracy", 0.3),
+        )
+        truth = read_truth(file, CODES)
+        assert same(truth.values, [0.9, 0.8, math.nan, math.nan])
+        assert (truth.metric, len(truth.seeds)) == ("test accuracy", 1)
+
+    def test_validation_accuracy_where_only_short_schedules_were_tested(self, table):
+        file = table(
+            *((code, seed, 200, "validation_accuracy", 0.5 + 0.1 * seed) for code in "ab" for seed in (0, 1)),
+            ("a", 0, 12, "test_accuracy", 0.9),
+        )
+        truth = read_truth(file, CODES)
+        assert same(truth.values[:2], [0.55, 0.55])
+        assert (truth.metric, len(truth.seeds)) == ("validation accuracy", 2)
+
+    def test_a_recorded_mean_is_better_than_one_seed_and_no_seed_of_its_own(self, table):
+        one = [(code, 0, 9, "test_accuracy", 0.1) for code in "ab"]
+        mean = [("a", -1, 9, "test_accuracy", 0.7), ("b", -1, 9, "test_accuracy", 0.6)]
+        truth = read_truth(table(*one, *mean), CODES)
+        assert same(truth.values[:2], [0.7, 0.6])
+        assert truth.seeds == ()
+        two = [(code, 1, 9, "test_accuracy", 0.3) for code in "ab"]
+        truth = read_truth(table(*one, *two, *mean), CODES)
+        assert same(truth.values[:2], [0.2, 0.2])
+        assert len(truth.seeds) == 2
+
+    def test_other_spellings(self, table):
+        file = table(("A", 0, 9, "test_accuracy", 0.9), ("B", 0, 9, "test_accuracy", 0.8))
+        assert same(read_truth(file, CODES, parse=str.lower).values[:2], [0.9, 0.8])
+
+    def test_without_accuracies(self, table):
+        with pytest.raises(ScoringError, match=r"has no accuracy after full training .* it has train_loss$"):
+            read_truth(table(("a", 0, 9, "train_loss", 0.9), ("b", 0, 9, "train_loss", 0.9)), CODES)
+
+    def test_of_others(self, table):
+        with pytest.raises(ScoringError, match="fewer than two of the ranked architectures"):
+            read_truth(table(("x", 0, 9, "test_accuracy", 0.9), ("y", 0, 9, "test_accuracy", 0.8)), CODES)
+
+    def test_a_parquet_file_of_another_kind(self, tmp_path):
+        pd.DataFrame({"rank": [1]}).to_parquet(tmp_path / "ranking.parquet")
+        with pytest.raises(TableError, match="is a parquet file, but no table of taurank"):
+            read_truth(tmp_path / "ranking.parquet", CODES)
+
+
 class TestScore:
     def test_by_hand(self, log):
         # One of six pairs is the other way round: tau 2/3. Evidence: 8 of 40 epochs, 4 of 40 seconds.
@@ -182,9 +259,17 @@ class TestScore:
                 log, "training-2", code, {"a": 0.8, "b": 0.7, "c": 0.6, "d": 0.5}[code], seed=0, epochs=2, seconds=1
             )
         book_baseline(log, {"a": 0.9, "b": 0.8, "c": 0.6, "d": 0.7}, seed=1)
-        found = score_ranking(ranked(log), baseline_truth(log, CODES), log, CODES, full_epochs=10)
+        found = score_ranking(ranked(), baseline_truth(log, CODES), log, CODES, full_epochs=10)
         assert found.ranking.tau == pytest.approx(2 / 3)
-        assert (found.top, found.top_overlap) == (4, 1.0)
+        assert found.top is not None
+        assert (found.top.k, found.top.overlap.value) == (4, 1.0)
+        assert found.top.regret.value == 0.0
+        assert found.top.within is None
+        # c and d are swapped: 1/3 + 1/4 of the weights 1/r + 1/s of six pairs.
+        weights = [1 / r + 1 / s for r in range(1, 5) for s in range(r + 1, 5)]
+        assert found.top.weighted.value == pytest.approx(1 - 2 * (1 / 3 + 1 / 4) / sum(weights))
+        # Ours is the order of size: nothing of it is beyond size.
+        assert math.isnan(found.beyond_size.value)
         assert found.ceiling is None
         assert found.speed_up is not None
         assert (found.speed_up.epochs, found.speed_up.seconds) == (pytest.approx(5.0), pytest.approx(10.0))
@@ -199,7 +284,7 @@ class TestScore:
         book_size(log, dict(zip(CODES, (4, 3, 2, 1), strict=True)), seconds=1.0)
         book_baseline(log, {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}, seed=1, seconds=10)
         book_baseline(log, {"a": 0.9, "b": 0.8, "c": 0.6, "d": 0.7}, seed=2, seconds=30)
-        found = score_ranking(ranked(log), baseline_truth(log, CODES), log, CODES, full_epochs=10)
+        found = score_ranking(ranked(), baseline_truth(log, CODES), log, CODES, full_epochs=10)
         assert found.speed_up is not None
         assert found.speed_up.seconds == pytest.approx(80 / 4)
         assert found.ceiling is not None
@@ -210,7 +295,7 @@ class TestScore:
         book_size(log, dict(zip(CODES, (4, 3, 2, 1), strict=True)), seconds=1.0)
         book_baseline(log, dict.fromkeys(CODES, 0.5) | {"a": 0.6}, seed=1, seconds=10)
         book_baseline(log, {"a": 0.9}, seed=2, seconds=1000)
-        found = score_ranking(ranked(log), baseline_truth(log, CODES), log, CODES, full_epochs=10)
+        found = score_ranking(ranked(), baseline_truth(log, CODES), log, CODES, full_epochs=10)
         assert found.speed_up is not None
         assert found.speed_up.seconds == pytest.approx(10.0)
 
@@ -229,14 +314,14 @@ class TestScore:
         book_size(log, dict(zip(CODES, (4, 3, 2, 1), strict=True)), seconds=1.0)
         for seed in (1, 2):
             book_baseline(log, dict.fromkeys(CODES, 0.5) | {"a": 0.6}, seed=seed)
-        found = score_ranking(ranked(log), baseline_truth(log, CODES), log, CODES, full_epochs=10)
+        found = score_ranking(ranked(), baseline_truth(log, CODES), log, CODES, full_epochs=10)
         assert found.speed_up is not None
         assert found.speed_up.wall == pytest.approx(50 / 10)
 
     def test_evidence_that_cost_nothing(self, log):
         book_size(log, dict(zip(CODES, (4, 3, 2, 1), strict=True)))
         book_baseline(log, {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}, seed=1)
-        found = score_ranking(ranked(log), baseline_truth(log, CODES), log, CODES, full_epochs=10)
+        found = score_ranking(ranked(), baseline_truth(log, CODES), log, CODES, full_epochs=10)
         assert found.speed_up is not None
         assert math.isnan(found.speed_up.epochs)
         assert math.isnan(found.speed_up.seconds)
@@ -245,25 +330,44 @@ class TestScore:
         book_size(log, dict(zip(CODES, (4, 3, 2, 1), strict=True)))
         file = tmp_path / "truth.csv"
         file.write_text("architecture,value\na,94.1\nb,93.2\nc,95.3\n")
-        found = score_ranking(ranked(log), read_truth(file, CODES), log, CODES, full_epochs=10)
+        found = score_ranking(ranked(), read_truth(file, CODES), log, CODES, full_epochs=10)
         assert found.speed_up is None
         assert found.ranking.n == 3
-        assert found.top == 3
+        assert found.top is not None
+        assert found.top.k == 3
+
+    def test_the_best_of_many(self, finished_log, codes):
+        log = finished_log
+        ranking = ranked(np.random.default_rng(0).permutation(codes))
+        truth = baseline_truth(log, codes)
+        found = score_ranking(ranking, truth, log, codes, full_epochs=40)
+        scores = -ranking.table.set_index("architecture")["rank"].loc[list(codes)].to_numpy(dtype=float)
+        best = np.argsort(-truth.values)[:5]
+        assert found.top.within.n == 5
+        assert found.top.within.value == pytest.approx(tau_b(scores[best], truth.values[best]))
+        assert found.top.regret.value == pytest.approx(truth.values.max() - truth.values[scores.argmax()])
+        sizes = next(source.values for source in found.sources if source.name == "parameters only")
+        assert found.beyond_size == partial_tau(scores, truth.values, sizes)
+
+    def test_without_sizes_nothing_is_beyond_them(self, log):
+        book_baseline(log, {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}, seed=1)
+        found = score_ranking(ranked(), baseline_truth(log, CODES), log, CODES, full_epochs=10)
+        assert found.beyond_size is None
 
     def test_coverage(self, finished_log, codes):
-        log = finished_log
-        rows = log.evidence()
-        ranking = rank_evidence(rows[rows["stage"] != BASELINE], codes, full_epochs=40, seed=0)
-        truth = baseline_truth(log, codes)
-        table = ranking.table.set_index("architecture").loc[list(codes)]
-        expected = np.mean((truth.values >= table["accuracy_low"]) & (truth.values <= table["accuracy_high"]))
-        assert score_ranking(ranking, truth, log, codes, full_epochs=40).coverage == pytest.approx(expected)
+        truth = baseline_truth(finished_log, codes)
+        low, high = np.sort(truth.values)[[3, 20]]
+        ranking = ranked(codes, low, high)
+        found = score_ranking(ranking, truth, finished_log, codes, full_epochs=40)
+        assert found.coverage == pytest.approx(18 / 24)
+
+    def test_no_coverage_without_intervals(self, finished_log, codes):
+        truth = baseline_truth(finished_log, codes)
+        assert math.isnan(score_ranking(ranked(codes), truth, finished_log, codes, full_epochs=40).coverage)
 
     def test_no_coverage_of_what_is_no_accuracy(self, finished_log, codes, tmp_path):
-        log = finished_log
-        rows = log.evidence()
-        ranking = rank_evidence(rows[rows["stage"] != BASELINE], codes, full_epochs=40, seed=0)
         file = tmp_path / "truth.csv"
         file.write_text("architecture,value\n" + "".join(f"{code},{90 + i}\n" for i, code in enumerate(codes)))
-        found = score_ranking(ranking, read_truth(file, codes), log, codes, full_epochs=40)
+        ranking = ranked(codes, 0.0, 1.0)
+        found = score_ranking(ranking, read_truth(file, codes), finished_log, codes, full_epochs=40)
         assert math.isnan(found.coverage)

@@ -1,0 +1,172 @@
+"""What `taurank plan` prints: what is bought, how good the order will be, and what other budgets would give."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.forecast import Forecast
+from orchestrator.outlook import Option, Outlook, counts, supernet_epochs
+from orchestrator.report.figures import predicted
+from orchestrator.rounds import planned_epochs
+
+
+def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
+    """The plan on the terminal; ``notes`` are said at the end."""
+    question, chosen = outlook.question, outlook.chosen
+    whole, budget = question.whole, chosen.forecast.budget
+    _say(
+        console,
+        f"{question.candidates:,} candidates{f' of {question.space}' if question.space else ''}; full training is "
+        f"{question.full_epochs} epochs each, {whole:,} in all; budget: {budget:g}x cheaper, {whole / budget:,.1f}",
+    )
+    if outlook.progress is not None:
+        _print_progress(console, outlook)
+    console.print(_bought(outlook), highlight=False)
+    end = "" if outlook.progress is None else " at the end"
+    retained = f"{chosen.forecast.retained:.2f} of what a full training of everybody reaches"
+    _say(console, f"predicted tau{end}: {predicted(chosen.forecast)}, retained {retained}")
+    console.print()
+    console.print(_neighbours(outlook), highlight=False)
+    for note in (f"based on: {chosen.forecast.basis}", *notes):
+        _say(console, note)
+
+
+def outlook_to_json(outlook: Outlook, *, notes: tuple[str, ...] = ()) -> str:
+    """The plan as one JSON object; null for what is unknown."""
+    question, progress = outlook.question, outlook.progress
+    content: dict[str, Any] = {
+        "space": question.space or None,
+        "candidates": question.candidates,
+        "full_epochs": question.full_epochs,
+        "epoch_seconds": question.epoch_seconds,
+        "plan": _as_dict(outlook, outlook.chosen),
+        "neighbours": [_as_dict(outlook, option) for option in outlook.neighbours],
+        "basis": outlook.chosen.forecast.basis,
+        "replays": [asdict(row) for row in outlook.chosen.forecast.near],
+        "notes": list(notes),
+    }
+    if progress is not None:
+        content["progress"] = {
+            "spent_epochs": progress.spent,
+            "expected_tau": progress.expected_tau,
+            "low": progress.interval[0],
+            "high": progress.interval[1],
+            "certainty": progress.certainty,
+            "forecast": None if outlook.now is None else _tau_as_dict(outlook.now),
+        }
+    return json.dumps(_known(content), indent=2, allow_nan=False)
+
+
+def _print_progress(console: Console, outlook: Outlook) -> None:
+    progress, now = outlook.progress, outlook.now
+    assert progress is not None
+    if now is None:
+        _say(console, "spent so far: nothing")
+        return
+    share = progress.spent / outlook.question.whole
+    _say(console, f"spent so far: {progress.spent:,.1f} epochs, {share:.1%} of full training")
+    low, high = progress.interval
+    _say(
+        console,
+        f"expected tau now: {progress.expected_tau:.2f} ({low:.2f} to {high:.2f}), {progress.certainty}; replays that "
+        f"spent as much: {predicted(now)}",
+    )
+
+
+def _bought(outlook: Outlook) -> Table:
+    question, purchase = outlook.question, outlook.chosen.purchase
+    table = _table("bought", "how many", "epochs each", "epochs at most", "share of full")
+    timed = math.isfinite(question.epoch_seconds)
+    if timed:
+        table.add_column("hours on one device", justify="right")
+
+    def add(name: str, many: str, each: str, epochs: float) -> None:
+        hours = [f"{epochs * question.epoch_seconds / 3600:,.2f}"] if timed else []
+        table.add_row(name, many, each, f"{epochs:,.1f}", f"{epochs / question.whole:.1%}", *hours)
+
+    if purchase.proxies:
+        add("proxies", "all", "", purchase.proxies)
+    for supernet in purchase.supernets:
+        add(supernet.stage, "1", f"{supernet.epochs}", supernet_epochs(supernet, question.candidates))
+    for spec in purchase.trainings:
+        many = question.candidates if spec.candidates == "all" else spec.candidates
+        kind = "full" if spec.is_full(question.full_epochs) else "short"
+        cut = "" if spec.until is None else f" of {spec.epochs}"
+        add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", planned_epochs(spec, question.candidates))
+    add("in all", "", "", purchase.epochs(question.candidates))
+    return table
+
+
+def _neighbours(outlook: Outlook) -> Table:
+    question = outlook.question
+    table = _table("budget", "short", "full", "epochs", "predicted tau", "90 %", "retained")
+    timed = math.isfinite(question.epoch_seconds)
+    if timed:
+        table.add_column("hours", justify="right")
+    for option in outlook.neighbours:
+        shorts, fulls = counts(option.purchase.trainings, question.candidates, question.full_epochs)
+        found = option.forecast
+        hours = [f"{outlook.hours(option.purchase):,.2f}"] if timed else []
+        table.add_row(
+            f"{found.budget:g}x",
+            f"{shorts:,}",
+            f"{fulls:,}",
+            f"{option.purchase.epochs(question.candidates):,.1f}",
+            f"{found.tau:.2f}",
+            f"{found.low:.2f} to {found.high:.2f}",
+            f"{found.retained:.2f}",
+            *hours,
+            style="bold" if option is outlook.chosen else "",
+        )
+    return table
+
+
+def _as_dict(outlook: Outlook, option: Option) -> dict[str, Any]:
+    question, purchase = outlook.question, option.purchase
+    shorts, fulls = counts(purchase.trainings, question.candidates, question.full_epochs)
+    return {
+        "budget": option.forecast.budget,
+        "shorts": shorts,
+        "fulls": fulls,
+        "trainings": [spec.model_dump(mode="json") for spec in purchase.trainings],
+        "supernets": [spec.model_dump(mode="json") for spec in purchase.supernets],
+        "epochs": purchase.epochs(question.candidates),
+        "hours": outlook.hours(purchase),
+        **_tau_as_dict(option.forecast),
+    }
+
+
+def _tau_as_dict(forecast: Forecast) -> dict[str, float]:
+    return {
+        "predicted_tau": forecast.tau,
+        "low": forecast.low,
+        "high": forecast.high,
+        "retained": forecast.retained,
+    }
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _known(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_known(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _say(console: Console, text: str) -> None:
+    """A line as it is, however long."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,201 @@
+"""Tau of the ranking and its company, beside what each source alone would have given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from orchestrator.evidence import BASELINE, EvidenceLog
+from orchestrator.ranker import Ranking, make_views
+from orchestrator.scoring.speed_up import SpeedUp, ratio, seconds_of_full_training, speed_up
+from orchestrator.scoring.truth import Truth
+from orchestrator.tau import (
+    Agreement,
+    Ceiling,
+    Coefficient,
+    agreement,
+    ceiling,
+    estimate_tau,
+    partial_of,
+    partial_tau,
+    tau_of_true_top,
+    top_overlap,
+    top_regret,
+    weighted_tau,
+)
+
+TOP = 5
+FEWEST_AT_TOP = 5
+"""Tau within the true top needs this many candidates to say anything."""
+PARAMETERS = "parameters only"
+
+
+@dataclass(frozen=True)
+class SourceScore:
+    """What one view of the candidates alone would have given.
+
+    Attributes:
+        name: the view.
+        values: what it says of each candidate, in the order of the candidates.
+        agreement: with the truth.
+        speed_up: cost of one full training of all over the view's own cost, in seconds; NaN where it cost nothing.
+    """
+
+    name: str
+    values: NDArray[np.float64]
+    agreement: Agreement
+    speed_up: float
+
+
+@dataclass(frozen=True)
+class TopScore:
+    """How the ranking serves those who want the best ones. A sample of the candidates cannot tell.
+
+    Attributes:
+        k: five, or fewer where there are fewer candidates.
+        overlap: share of the true best ``k`` among our best ``k``.
+        regret: truth of the true best less the truth of our best, in units of the truth.
+        weighted: tau with a weight on the best.
+        within: tau-b among the true best fifth; None with fewer than five in it.
+    """
+
+    k: int
+    overlap: Coefficient
+    regret: Coefficient
+    weighted: Coefficient
+    within: Coefficient | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """A scored ranking; every figure is measured in this run.
+
+    With a truth of a stratified sample all taus are estimates of those over all candidates.
+
+    Attributes:
+        candidates: codes, in the order of all arrays here.
+        ranking: agreement of the ranking with the truth (its Pearson is that of ranks).
+        top: how it serves those who want the best; None for a sample.
+        beyond_size: partial tau of the ranking given the number of parameters; None where sizes are not known.
+        ceiling: what a second full training would reach; None with one baseline seed.
+        sources: what each view alone would have given.
+        speed_up: None unless the run has trained every candidate, or its sample of them, by at least one seed.
+        truth: full training.
+        coverage: share of the intervals of predicted accuracy that hold the truth; NaN without intervals, and where the
+            truth is no accuracy in [0, 1].
+    """
+
+    candidates: tuple[str, ...]
+    ranking: Agreement
+    top: TopScore | None
+    beyond_size: Coefficient | None
+    ceiling: Ceiling | None
+    sources: tuple[SourceScore, ...]
+    speed_up: SpeedUp | None
+    truth: Truth
+    coverage: float
+
+
+def score_ranking(
+    ranking: Ranking, truth: Truth, log: EvidenceLog, candidates: Sequence[str], *, full_epochs: int
+) -> Score:
+    """Scores a ranking against the truth, beside what each source alone would have given."""
+    table = ranking.table.set_index("architecture").reindex(list(candidates))
+    scores = -table["rank"].to_numpy(dtype=float)
+    rows = log.evidence()
+    evidence = rows[rows["stage"] != BASELINE]
+    compare = _comparison(truth, candidates)
+    known = np.isfinite(truth.values)
+    complete = [np.where(known, seed, np.nan) for seed in truth.seeds if np.isfinite(seed[known]).all()]
+    full_seconds = seconds_of_full_training(log, rows, len(candidates))
+    sources = _source_scores(evidence, candidates, truth, compare, full_epochs=full_epochs, full_seconds=full_seconds)
+    return Score(
+        candidates=tuple(candidates),
+        ranking=compare(scores, truth.values),
+        top=None if truth.sample else _top_score(scores[known], truth.values[known]),
+        beyond_size=_beyond_size(scores, truth, sources, compare),
+        ceiling=ceiling(scores, complete, compare=compare),
+        sources=sources,
+        speed_up=speed_up(log, rows, full_seconds=full_seconds, full_epochs=float(full_epochs * len(candidates))),
+        truth=truth,
+        coverage=_coverage(table, truth.values),
+    )
+
+
+def _comparison(truth: Truth, candidates: Sequence[str]) -> Callable[[ArrayLike, ArrayLike], Agreement]:
+    """How two lists are compared: over all who have both, or as the design of the sample asks for."""
+    if truth.sample is None:
+        return agreement
+    stratum = truth.sample.stratum_of(candidates)
+    return partial(estimate_tau, stratum=stratum, sizes=truth.sample.sizes)
+
+
+def _top_score(scores: NDArray[np.float64], truth: NDArray[np.float64]) -> TopScore:
+    k = min(TOP, len(truth))
+    within = tau_of_true_top(scores, truth)
+    return TopScore(
+        k=k,
+        overlap=top_overlap(scores, truth, k),
+        regret=top_regret(scores, truth),
+        weighted=weighted_tau(scores, truth),
+        within=within if within.n >= FEWEST_AT_TOP else None,
+    )
+
+
+def _beyond_size(
+    scores: NDArray[np.float64],
+    truth: Truth,
+    sources: Sequence[SourceScore],
+    compare: Callable[[ArrayLike, ArrayLike], Agreement],
+) -> Coefficient | None:
+    sizes = next((source.values for source in sources if source.name == PARAMETERS), None)
+    if sizes is None:
+        return None
+    if truth.sample is None:
+        return partial_tau(scores, truth.values, sizes)
+    found, size = compare(scores, truth.values), compare(sizes, truth.values)
+    # The order and the sizes are known of everybody: nothing to estimate there.
+    return Coefficient(partial_of(found.tau, agreement(scores, sizes).tau, size.tau), found.n, found.ties)
+
+
+def _coverage(table: pd.DataFrame, truth: NDArray[np.float64]) -> float:
+    low, high = table["accuracy_low"].to_numpy(dtype=float), table["accuracy_high"].to_numpy(dtype=float)
+    stated = np.isfinite(low) & np.isfinite(truth)
+    if not stated.any() or not are_accuracies(truth):
+        return math.nan
+    return float(((truth >= low) & (truth <= high))[stated].mean())
+
+
+def are_accuracies(truth: NDArray[np.float64]) -> bool:
+    """Whether all that is known lies in [0, 1]."""
+    known = truth[np.isfinite(truth)]
+    return bool(((known >= 0) & (known <= 1)).all())
+
+
+def _source_scores(
+    evidence: pd.DataFrame,
+    candidates: Sequence[str],
+    truth: Truth,
+    compare: Callable[[ArrayLike, ArrayLike], Agreement],
+    *,
+    full_epochs: int,
+    full_seconds: float,
+) -> tuple[SourceScore, ...]:
+    sources = []
+    for metric, name in (("parameters", PARAMETERS), ("flops", "flops only")):
+        size = evidence[(evidence["source"] == "size") & (evidence["metric"] == metric)]
+        if len(size):
+            values = size.groupby("architecture")["value"].mean().reindex(list(candidates)).to_numpy(dtype=float)
+            sources.append(SourceScore(name, values, compare(values, truth.values), math.nan))
+    seconds = evidence.groupby("stage")["seconds"].sum()
+    for view in make_views(evidence, candidates, full_epochs=full_epochs):
+        if view.stage != "size" and np.isfinite(view.order).sum() >= 3:
+            cheaper = ratio(full_seconds, float(seconds.get(view.stage, math.nan)))
+            sources.append(SourceScore(view.name, view.values, compare(view.order, truth.values), cheaper))
+    return tuple(sources)

@@ -1,0 +1,29 @@
+"""Measures of rank agreement: how good an order is, how sure that figure is, and what it can reach at best."""
+
+from orchestrator.tau.agreement import Agreement, Coefficient, agreement, tau_b
+from orchestrator.tau.bootstrap import bootstrap_agreement
+from orchestrator.tau.ceiling import Ceiling, ceiling
+from orchestrator.tau.measures import partial_of, partial_tau, weighted_tau
+from orchestrator.tau.sample import PER_STRATUM, StratifiedSample, estimate_tau, stratified_sample
+from orchestrator.tau.top import tau_of_true_top, top_membership, top_overlap, top_regret
+
+__all__ = [
+    "PER_STRATUM",
+    "Agreement",
+    "Ceiling",
+    "Coefficient",
+    "StratifiedSample",
+    "agreement",
+    "bootstrap_agreement",
+    "ceiling",
+    "estimate_tau",
+    "partial_of",
+    "partial_tau",
+    "stratified_sample",
+    "tau_b",
+    "tau_of_true_top",
+    "top_membership",
+    "top_overlap",
+    "top_regret",
+    "weighted_tau",
+]
