@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import ray
 from rich.console import Console
 
+from orchestrator.baseline_sample import draw_baseline
 from orchestrator.cluster import Cluster, check_shared, connect, measure_peak_memory, plan_slot
 from orchestrator.display import Display
 from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
-from orchestrator.experiment import DataSpec, Experiment, ExperimentError, TrainingSpec, parse_experiment
+from orchestrator.experiment import DataSpec, Experiment, ExperimentError, parse_experiment
 from orchestrator.interruption import Interruption
 from orchestrator.plan import check_budget, default_stages
-from orchestrator.ranker import Ranking, rank_evidence
+from orchestrator.ranker import Ranking
 from orchestrator.report import print_columns, print_plan, print_ranking, print_score, write_page
+from orchestrator.rounds import Problem, rank_log, run_rounds
 from orchestrator.scoring import Score, ScoringError, Truth, baseline_truth, score_ranking
 from orchestrator.stages import Stage, baseline_stage, run_stage, supernet_stage, training_stage
 from spaces import Architecture, SearchSpace, measure_size
@@ -31,6 +34,10 @@ from trainables.data import ImageData, load_dataset, make_splits
 
 EXPERIMENT_FILE = "experiment.yaml"
 LOG_FILE = "evidence.sqlite"
+RANKING = "ranking"
+"""Stage of the log that stands for the ranking before the baseline."""
+PLAN, OURS = "plan", "automatic"
+"""What the log notes of a run whose stages were not asked for: its plan may change with what is found."""
 
 
 class RunError(RuntimeError):
@@ -58,7 +65,7 @@ class Run:
         resolved = experiment.model_copy(update={"candidates": list(candidates)})
         trainings, supernets = experiment.trainings, experiment.supernets
         if trainings is None and supernets is None:
-            trainings, supernets = default_stages(experiment, candidates)
+            trainings, supernets = default_stages(experiment, len(candidates))
         resolved = resolved.model_copy(update={"trainings": trainings or [], "supernets": supernets or []})
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         try:
@@ -68,7 +75,10 @@ class Run:
             (folder / "checkpoints").mkdir()
         except OSError as error:
             raise RunError(f"cannot write to {parent}: {error.strerror}; give another folder with --out") from None
-        return Run(folder, resolved, candidates, EvidenceLog(folder / LOG_FILE))
+        log = EvidenceLog(folder / LOG_FILE)
+        if experiment.trainings is None and experiment.supernets is None:
+            log.note(PLAN, OURS)
+        return Run(folder, resolved, candidates, log)
 
     @staticmethod
     def open(folder: Path) -> Run:
@@ -85,6 +95,11 @@ class Run:
         if not isinstance(experiment.candidates, list):
             raise RunError(f"{file} does not list its candidates; runs write them there, put them back")
         return Run(folder, experiment, tuple(experiment.candidates), EvidenceLog(folder / LOG_FILE))
+
+    @property
+    def is_split_by_us(self) -> bool:
+        """Whether the stages were not asked for, so that they may change with what is found."""
+        return self.log.noted(PLAN) == OURS
 
     @property
     def farewell(self) -> str:
@@ -111,15 +126,19 @@ class Run:
                 raise RunError(f"another taurank is working on {self.folder}; wait for it or stop it") from None
             yield
 
+    @cached_property
+    def problem(self) -> Problem:
+        """What the ranker is given beside the log."""
+        space = self.experiment.space.make()
+        features = [space.features(Architecture(space.name, code)) for code in self.candidates]
+        encoding = pd.DataFrame(features, index=list(self.candidates), columns=list(space.feature_names), dtype=float)
+        experiment = self.experiment
+        return Problem(self.candidates, encoding, experiment.recipe.epochs, experiment.seed, experiment.ranker)
+
     def rank(self) -> Ranking:
         """The ranking from what is in the log now; the baseline is never looked at."""
-        rows = self.log.evidence()
-        return rank_evidence(
-            rows[rows["stage"] != BASELINE],
-            self.candidates,
-            full_epochs=self.experiment.recipe.epochs,
-            seed=self.experiment.seed,
-        )
+        baseline = self.experiment.baseline
+        return rank_log(self.problem, self.log, truth_seeds=len(baseline.seeds) if baseline else 1)
 
     def score(self, ranking: Ranking, truth: Truth | None = None) -> Score:
         """The ranking against ``truth``, by default against the run's own baseline.
@@ -216,14 +235,15 @@ def run_campaign(
     with run.locked(), Interruption(run.farewell) as interruption:
         space = experiment.space.make()
         seeds = experiment.baseline.seeds if experiment.baseline and with_baseline else ()
-        stages = _plan(run, data)
-        cost, budget = check_budget(experiment, [stage for stage, _ in stages], run.candidates)
-        baseline = baseline_stage(experiment, experiment.baseline, run.candidates, run.folder) if seeds else None  # type: ignore[arg-type]
-        print_plan(console, experiment, data, [stage for stage, _ in stages], baseline, cost, budget, run)
+        supernets = _supernets(run, data)
+        stages = [*supernets, *_planned_trainings(run)]
+        cost, budget = check_budget(experiment, stages, run.candidates)
+        baseline = _planned_baseline(run) if seeds else None
+        print_plan(console, experiment, data, stages, baseline, cost, budget, run)
         _measure_sizes(run, space, data)
 
         total = cost + (baseline.cost if baseline else 0.0)
-        if all(_is_done(log, stage.name) for stage, _ in stages) and (baseline is None or _is_done(log, BASELINE)):
+        if _has_ended(log, RANKING) and (baseline is None or _has_ended(log, BASELINE)):
             console.print("nothing left to run", highlight=False)
             return run.report(console)
         console.print("starting Ray ..." if address is None else f"joining Ray at {address} ...", highlight=False)
@@ -242,7 +262,7 @@ def run_campaign(
             memory = _peak_memory(run, space, data, reference, cluster)
 
             def launch(stage: Stage) -> None:
-                if _is_done(log, stage.name):
+                if _is_done(log, stage):
                     display.skip_stage(stage.name, epochs=stage.cost, spent=log.spent_in(stage.name)[1])
                     return
                 slot = plan_slot(cluster, experiment.resources, trials=len(stage.specs), peak_memory=memory)
@@ -256,21 +276,30 @@ def run_campaign(
                     interruption=interruption,
                 )
 
-            for stage, select in stages:
-                launch(select() if select and not _is_done(log, stage.name) else stage)
+            for supernet in supernets:
+                launch(supernet)
+            run_rounds(
+                run.problem,
+                experiment.trainings or [],
+                log=log,
+                launch=lambda spec, codes: launch(training_stage(experiment, spec, codes, run.folder)),
+                budget_epochs=budget - sum(supernet.cost for supernet in supernets),
+                adaptive=run.is_split_by_us,
+            )
             started = time.perf_counter()
-            log.append_event("ranking", "", "started")
+            log.append_event(RANKING, "", "started")
             # Written before the first baseline training: the order cannot have seen the truth.
-            run.rank().write(run.folder)
-            log.append_event("ranking", "", "ended", f"{time.perf_counter() - started:.2f} s")
+            ranking = run.rank()
+            ranking.write(run.folder)
+            log.append_event(RANKING, "", "ended", f"{time.perf_counter() - started:.2f} s")
             if baseline:
-                launch(baseline)
+                launch(_drawn_baseline(run, ranking))
         return run.report(console)
 
 
 def _measure_sizes(run: Run, space: SearchSpace, data: ImageData) -> None:
     """Parameters and FLOPs of all candidates: the baseline that every other source has to beat."""
-    if _is_done(run.log, "size"):
+    if _has_ended(run.log, "size"):
         return
     run.log.append_event("size", "", "started")
     for code in run.candidates:
@@ -287,56 +316,61 @@ def _measure_sizes(run: Run, space: SearchSpace, data: ImageData) -> None:
     run.log.append_event("size", "", "ended")
 
 
-def _plan(run: Run, data: ImageData) -> list[tuple[Stage, Callable[[], Stage] | None]]:
-    """Stages in the order they run: trainings of all, supernets, then trainings of candidates chosen from those.
-
-    A stage of chosen candidates comes with a function that chooses when its time has come.
-    """
-    experiment, candidates, folder = run.experiment, run.candidates, run.folder
-    planned: list[tuple[Stage, Callable[[], Stage] | None]] = []
-    trainings = experiment.trainings or []
-    for spec in trainings:
-        if spec.candidates == "all":
-            planned.append((training_stage(experiment, spec, candidates, folder), None))
-    for supernet in experiment.supernets or []:
-        stage = supernet_stage(
-            experiment,
+def _supernets(run: Run, data: ImageData) -> list[Stage]:
+    return [
+        supernet_stage(
+            run.experiment,
             supernet,
-            candidates,
-            folder,
+            run.candidates,
+            run.folder,
             train_images=len(data.train),
             validation_images=len(data.validation),
         )
-        planned.append((stage, None))
-    for spec in trainings:
-        if spec.candidates != "all":
-            if spec.candidates > len(candidates):
-                raise ExperimentError(
-                    f"trainings: {spec.stage} asks for {spec.candidates} candidates; there are {len(candidates)}"
-                )
+        for supernet in run.experiment.supernets or []
+    ]
 
-            def select(spec: TrainingSpec = spec) -> Stage:
-                return training_stage(experiment, spec, _select(run, spec), folder)
 
-            planned.append((training_stage(experiment, spec, candidates[: spec.candidates], folder), select))
+def _planned_trainings(run: Run) -> list[Stage]:
+    """The trainings before it is known who is chosen: any so many cost the same."""
+    planned = []
+    for spec in run.experiment.trainings or []:
+        if spec.candidates != "all" and spec.candidates > len(run.candidates):
+            raise ExperimentError(
+                f"trainings: {spec.stage} asks for {spec.candidates} candidates; there are {len(run.candidates)}"
+            )
+        count = len(run.candidates) if spec.candidates == "all" else spec.candidates
+        planned.append(training_stage(run.experiment, spec, run.candidates[:count], run.folder))
     return planned
 
 
-def _select(run: Run, spec: TrainingSpec) -> Sequence[str]:
-    """Candidates spread evenly over the order known so far; chosen once and noted, since the order moves on."""
-    key = f"selected:{spec.stage}"
-    noted = run.log.noted(key)
-    if noted is None:
-        assert isinstance(spec.candidates, int)
-        ranking = run.rank().table["architecture"]
-        places = (np.arange(spec.candidates) + 0.5) / spec.candidates * len(ranking)
-        noted = json.dumps([str(ranking[int(place)]) for place in places])
-        run.log.note(key, noted)
-    selected: list[str] = json.loads(noted)
-    return selected
+def _planned_baseline(run: Run) -> Stage:
+    """The baseline before it is known who is drawn for it: any so many cost the same."""
+    spec = run.experiment.baseline
+    assert spec is not None
+    if spec.candidates != "all" and spec.candidates > len(run.candidates):
+        raise ExperimentError(f"baseline: candidates: asks for {spec.candidates}; there are {len(run.candidates)}")
+    count = len(run.candidates) if spec.candidates == "all" else spec.candidates
+    return baseline_stage(run.experiment, spec, run.candidates[:count], run.folder)
 
 
-def _is_done(log: EvidenceLog, stage: str) -> bool:
+def _drawn_baseline(run: Run, ranking: Ranking) -> Stage:
+    """The baseline of everybody, or of those drawn from the ranking."""
+    spec, candidates = run.experiment.baseline, run.candidates
+    assert spec is not None
+    if spec.candidates == "all" or spec.candidates == len(candidates):
+        return baseline_stage(run.experiment, spec, candidates, run.folder)
+    order = [str(code) for code in ranking.table["architecture"]]
+    sample = draw_baseline(run.log, order, spec.candidates, seed=run.experiment.seed)
+    return baseline_stage(run.experiment, spec, list(sample.strata), run.folder)
+
+
+def _is_done(log: EvidenceLog, stage: Stage) -> bool:
+    """Whether all trials have ended: a stage that is gone on with has more of them than it had."""
+    outcomes = log.outcomes()
+    return _has_ended(log, stage.name) and all(spec.trial in outcomes for spec in stage.specs)
+
+
+def _has_ended(log: EvidenceLog, stage: str) -> bool:
     events = log.events()
     return bool(((events["stage"] == stage) & (events["trial"] == "") & (events["event"] == "ended")).any())
 

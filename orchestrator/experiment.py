@@ -17,6 +17,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from orchestrator.ranker import RankerOptions
+from orchestrator.tau import PER_STRATUM
 from orchestrator.validation import ProblemsError, hint, problem_lines
 from orchestrator.yaml_text import YamlError, read_yaml, write_yaml
 from schedulers.tune import list_schedulers, make_scheduler
@@ -114,11 +116,13 @@ class SchedulerSpec(_Strict):
 class TrainingSpec(_Strict):
     """Trainings of single candidates: ``epochs`` long on a schedule of that length.
 
-    ``candidates: all`` trains everybody; a number trains that many, spread evenly over the order known by then.
-    ``budget_epochs`` bounds what a scheduler may spend; without a scheduler the cost is known beforehand.
+    ``until`` ends them after that many epochs of the schedule. ``candidates: all`` trains everybody; a number trains
+    that many, chosen by design: those whose result tells most about the others. ``budget_epochs`` bounds what a
+    scheduler may spend; without a scheduler the cost is known beforehand.
     """
 
     epochs: int = Field(ge=1)
+    until: int | None = Field(default=None, ge=1)
     candidates: Literal["all"] | Annotated[int, Field(ge=1)] = "all"
     scheduler: Annotated[SchedulerSpec, BeforeValidator(_options_from_name)] = SchedulerSpec()
     budget_epochs: float | None = Field(default=None, gt=0)
@@ -142,10 +146,27 @@ class TrainingSpec(_Strict):
             log.disabled = disabled
         return self
 
+    @model_validator(mode="after")
+    def _within_schedule(self) -> TrainingSpec:
+        if self.until is not None and self.until >= self.epochs:
+            problem = f"{self.until} is not before the end of the schedule (epochs: {self.epochs}); leave it out"
+            raise ProblemsError([(("until",), problem)])
+        return self
+
     @property
     def stage(self) -> str:
         """Name of the stage in the evidence log."""
-        return f"training-{self.epochs}" + ("" if self.scheduler.name == "none" else f":{self.scheduler.name}")
+        cut = "" if self.until is None else f"@{self.until}"
+        return f"training-{self.epochs}{cut}" + ("" if self.scheduler.name == "none" else f":{self.scheduler.name}")
+
+    @property
+    def last_epoch(self) -> int:
+        """Epochs that a training has at most."""
+        return self.until or self.epochs
+
+    def is_full(self, full_epochs: int) -> bool:
+        """Whether it is full training."""
+        return self.until is None and self.epochs >= full_epochs
 
 
 class SupernetSpec(_Strict):
@@ -171,9 +192,14 @@ class SupernetSpec(_Strict):
 
 
 class BaselineSpec(_Strict):
-    """Full trainings of every candidate that the ranking is scored against; never part of the evidence."""
+    """Full trainings that the ranking is scored against; never part of the evidence.
+
+    ``candidates: all`` trains everybody; a number trains that many, drawn at random by design from the finished
+    ranking, and tau is estimated from them.
+    """
 
     seeds: tuple[Seed, ...] = (1,)
+    candidates: Literal["all"] | Annotated[int, Field(ge=PER_STRATUM)] = "all"
 
     @field_validator("seeds")
     @classmethod
@@ -223,6 +249,7 @@ class Experiment(_Strict):
     trainings: list[TrainingSpec] | None = None
     supernets: list[SupernetSpec] | None = None
     baseline: BaselineSpec | None = BaselineSpec()
+    ranker: RankerOptions = RankerOptions()
     resources: Annotated[ResourceSpec, BeforeValidator(_no_resources)] = ResourceSpec()
     seed: Seed = 0
 

@@ -5,53 +5,64 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 from orchestrator.experiment import Experiment, ExperimentError, SupernetSpec, TrainingSpec
+from orchestrator.rounds import plan_trainings, planned_epochs
+from orchestrator.split import ROUNDING
 from orchestrator.stages import Stage
 from trainables.supernet import list_supernets
 
-SHORT_SHARE = 0.06
-"""Length of a short training as a share of a full one: 12 of 200 epochs in NAS-Bench-201."""
-ANCHORS = 2
-"""Full trainings that put the order on the scale of final accuracies."""
 SUPERNET_EPOCHS = 5
 """A supernet of fewer epochs is not worth its scoring."""
 SCORING_EPOCHS = 0.4
 """Kept back for each candidate that a supernet scores: enough for 1.2 times as many images as it trains on."""
-ROUNDING = 1e-6
-"""So that 10x of 10 x 10 epochs is 10 epochs and not 9.999."""
 
 
-def default_stages(experiment: Experiment, candidates: Sequence[str]) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
-    """Splits the budget when the experiment does not: short trainings for all, full ones for two, a supernet.
+def default_stages(experiment: Experiment, count: int) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
+    """Splits the budget when the experiment does not; see ``split.split_budget``.
 
-    Short trainings have a schedule of their own. With fewer than 25 full trainings to spend, every short run helps the
-    order and the few full ones only calibrate it. What is left goes to a supernet where the space has one. A budget
-    below an epoch for each pays for one-epoch trainings of as many candidates as it can.
+    What trainings leave over goes to a supernet where the space has one. A budget below an epoch for each pays for
+    one-epoch trainings of as many candidates as it can.
     """
-    full, count = experiment.recipe.epochs, len(candidates)
-    left = count * full / experiment.speed_up + ROUNDING
     # Never the seed of the baseline: that would be the truth bought as evidence.
     taken = experiment.baseline.seeds if experiment.baseline else ()
-    seed = next(seed for seed in itertools.count() if seed not in taken)
+    return split_stages(
+        experiment.space.name,
+        count,
+        full_epochs=experiment.recipe.epochs,
+        speed_up=experiment.speed_up,
+        seed=next(seed for seed in itertools.count() if seed not in taken),
+    )
 
-    trainings = []
-    short = max(1, min(round(SHORT_SHARE * full), int(left / count)))
-    shorts = min(count, int(left / short))
-    if shorts:
-        chosen: Literal["all"] | int = "all" if shorts == count else shorts
-        trainings.append(TrainingSpec(epochs=short, candidates=chosen, seed=seed))
-        left -= shorts * short
-    anchors = min(ANCHORS, count, int(left / full))
-    if anchors and short < full:
-        trainings.append(TrainingSpec(epochs=full, candidates=anchors, seed=seed))
-        left -= anchors * full
+
+def split_stages(
+    space: str,
+    count: int,
+    *,
+    full_epochs: int,
+    speed_up: float,
+    seed: int = 0,
+    schedules: Sequence[int] | None = None,
+) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
+    """The same for a space by its name; ``schedules`` are the lengths that can be trained, None for any."""
+    budget = count * full_epochs / speed_up
+    trainings = plan_trainings(count, full_epochs=full_epochs, budget_epochs=budget, seed=seed, schedules=schedules)
+    left = budget - sum(planned_epochs(spec, count) for spec in trainings)
     supernet_epochs = math.floor(left - SCORING_EPOCHS * count)
     supernets = []
-    if supernet_epochs >= SUPERNET_EPOCHS and experiment.space.name in list_supernets():
-        supernets = [SupernetSpec(epochs=min(supernet_epochs, full), seed=seed)]
+    if supernet_epochs >= SUPERNET_EPOCHS and space in list_supernets():
+        supernets = [SupernetSpec(epochs=min(supernet_epochs, full_epochs), seed=seed)]
     return trainings, supernets
+
+
+def candidate_count(experiment: Experiment) -> int:
+    """How many candidates an experiment ranks."""
+    if isinstance(experiment.candidates, list):
+        return len(experiment.candidates)
+    if experiment.candidates != "all":
+        return experiment.candidates
+    space = experiment.space.make()
+    return sum(1 for _ in space.enumerate()) if space.size is None else space.size
 
 
 def check_budget(experiment: Experiment, stages: Sequence[Stage], candidates: Sequence[str]) -> tuple[float, float]:

@@ -60,7 +60,14 @@ class Stage:
 
 
 def _spec(
-    experiment: Experiment, stage: str, architectures: Sequence[str], recipe: Recipe, seed: int, run: Path
+    experiment: Experiment,
+    stage: str,
+    architectures: Sequence[str],
+    recipe: Recipe,
+    seed: int,
+    run: Path,
+    *,
+    until: int | None = None,
 ) -> TrialSpec:
     space = experiment.space.make()
     alone = len(architectures) == 1
@@ -76,6 +83,7 @@ def _spec(
         seed=seed,
         checkpoint=str(run / "checkpoints" / f"{file}.pt"),
         architectures=tuple(architectures),
+        until=until,
     )
 
 
@@ -85,11 +93,13 @@ def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Seque
     return Stage(
         name=spec.stage,
         source="training",
-        specs=tuple(_spec(experiment, spec.stage, [code], recipe, spec.seed, run) for code in candidates),
+        specs=tuple(
+            _spec(experiment, spec.stage, [code], recipe, spec.seed, run, until=spec.until) for code in candidates
+        ),
         trainable=ArchitectureTrial,
         scheduler=spec.scheduler,
         schedule_epochs=spec.epochs,
-        planned_epochs=float(len(candidates) * spec.epochs),
+        planned_epochs=float(len(candidates) * spec.last_epoch),
         budget_epochs=spec.budget_epochs,
     )
 
@@ -126,7 +136,7 @@ def supernet_stage(
 
 
 def baseline_stage(experiment: Experiment, spec: BaselineSpec, candidates: Sequence[str], run: Path) -> Stage:
-    """Full trainings of all candidates, one per seed; seed by seed, so that a cut-off baseline has whole seeds."""
+    """Full trainings of the candidates, one per seed; seed by seed, so that a cut-off baseline has whole seeds."""
     return Stage(
         name=BASELINE,
         source="training",

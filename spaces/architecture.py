@@ -106,6 +106,11 @@ class SearchSpace(ABC):
         Idempotent: `canonical(canonical(a)) == canonical(a)`.
         """
 
+    def is_live(self, architecture: Architecture) -> bool:
+        """Says whether every part of it takes part in its function; by default yes."""
+        self.code_of(architecture)
+        return True
+
     @abstractmethod
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """Lists the architectures that differ in exactly one decision; a symmetric relation."""

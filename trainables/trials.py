@@ -1,4 +1,4 @@
-"""The Ray Tune trials: one architecture being trained, or one supernet. Thin adapters over code that knows no Ray.
+"""The Ray Tune trials: a training, the replay of a recorded one, or a supernet. Thin adapters over code without Ray.
 
 A trial keeps its own checkpoint: one file, replaced after every epoch, that holds the state and every row reported so
 far. A trial that starts over, for whatever reason (another worker, a resumed run, a pause), first reports the rows of
@@ -34,6 +34,8 @@ from trainables.data import ImageData
 from trainables.failure import describe_failure, gpu_is_lost
 from trainables.recipe import Recipe
 from trainables.supernet import SupernetConfig, SupernetTraining, make_sampler, make_supernet
+from trainables.table import RecordedTable
+from trainables.table.recorded_training import RecordedTraining
 from trainables.training import Training
 
 POINTER = "reported.json"
@@ -57,6 +59,7 @@ class TrialSpec:
         architectures: the one to train, or all that a supernet scores.
         supernet: settings of a supernet trial.
         last_epoch: when given, report what is on file up to this epoch and end; nothing is trained.
+        until: when given, the trial is complete after that many epochs of its schedule.
     """
 
     trial: str
@@ -69,6 +72,7 @@ class TrialSpec:
     architectures: tuple[str, ...]
     supernet: SupernetConfig | None = None
     last_epoch: int | None = None
+    until: int | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -96,8 +100,11 @@ class _Work(Protocol):
 class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
     """What all trials share: rows, checkpoint, outcomes, reuse of the worker by the next trial."""
 
-    def setup(self, config: dict[str, Any], specs: Mapping[str, TrialSpec], data: ImageData, stage: str = "") -> None:
-        self._specs, self._data, self._stage = specs, data, stage
+    def setup(
+        self, config: dict[str, Any], specs: Mapping[str, TrialSpec], data: ImageData | RecordedTable, stage: str = ""
+    ) -> None:
+        self._specs, self._stage = specs, stage
+        self._data: Any = data
         self._first_label = specs[config["trial"]].label
         self._warm_up()
         self._start(config)
@@ -177,9 +184,13 @@ class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
             # Not in the handler: as long as there is an error, its traceback keeps the memory of the step in use.
             self._release()
             return
-        row |= {"trial": self._spec.trial, "outcome": "completed" if self._work.finished else "", "reason": ""}
+        row |= {"trial": self._spec.trial, "outcome": "completed" if self._completed(self._work) else "", "reason": ""}
         self._rows.append(row)
         self._write_checkpoint()
+
+    def _completed(self, work: _Work) -> bool:
+        until = self._spec.until
+        return work.finished or (until is not None and work.epoch >= until)
 
     def _fail(self, error: Exception, *, doing: str, epoch: int, epochs: float) -> None:
         """Makes the error the trial's outcome: recorded, not retried, and no harm to the others."""
@@ -268,7 +279,8 @@ class ArchitectureTrial(_CheckpointedTrial):
     """One architecture, trained from scratch; one result an epoch."""
 
     def _make(self) -> Training:
-        spec, data = self._spec, self._data
+        spec = self._spec
+        data: ImageData = self._data
         space = get_space(spec.space, **spec.space_options)
         architecture = space.parse(spec.architectures[0])
 
@@ -294,11 +306,33 @@ class ArchitectureTrial(_CheckpointedTrial):
         return self._spec.architectures[0], epoch, "validation_accuracy", float("nan"), seconds, epochs
 
 
+class TableTrial(_CheckpointedTrial):
+    """One architecture whose training is recorded; ``data`` is the table. Books recorded seconds, not the wall's."""
+
+    def _make(self) -> RecordedTraining:
+        spec = self._spec
+        return RecordedTraining(self._data, spec.architectures[0], spec.recipe.epochs, spec.seed, spec.until)
+
+    def _advance(self) -> dict[str, Any]:
+        work = self._work
+        assert isinstance(work, RecordedTraining)
+        step = work.step()
+        evidence: list[EvidenceRow] = [
+            (self._spec.architectures[0], step.epoch, name, value, *step.cost_of(name))
+            for name, value in step.metrics.items()
+        ]
+        return {"epoch": step.epoch, "validation_accuracy": step.metrics["validation_accuracy"], "evidence": evidence}
+
+    def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
+        return self._spec.architectures[0], epoch, "validation_accuracy", float("nan"), 0.0, epochs
+
+
 class SupernetTrial(_CheckpointedTrial):
     """One supernet: an epoch a result, then the scores of all candidates, a chunk a result."""
 
     def _make(self) -> SupernetTraining:
-        spec, data = self._spec, self._data
+        spec = self._spec
+        data: ImageData = self._data
         if spec.supernet is None:
             raise ValueError(f"supernet of trial {spec.trial!r} is None; a SupernetTrial needs its settings")
         space = get_space(spec.space, **spec.space_options)

@@ -1,82 +1,275 @@
-"""The ranker: fuses whatever evidence there is into one order with uncertainty.
+"""The ranker: one posterior over the order, from any mix of evidence.
 
-The score is the posterior mean of ``fusion``. Its uncertainty is the bootstrap over candidates (how sure the weights
-are), a draw of the loadings (what the views cannot say about themselves) and the posterior's own spread.
+Two stages. Cheap views (size, proxies, supernets) and short trainings of a part of the candidates give a prior order of
+all (``short_runs``, ``prior``); full trainings of a few correct it (``final``) and calibrate its uncertainty
+(``calibration``). Any view may be missing for any candidate. With few full trainings the order is the prior's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from typing import Literal, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from orchestrator.ranker.accuracy import final_accuracies
-from orchestrator.ranker.fusion import Fusion
-from orchestrator.ranker.ranking import LEVEL, Ranking
-from orchestrator.ranker.views import make_views
+from orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_scores
+from orchestrator.ranker.design import choose
+from orchestrator.ranker.final import FinalScores, Labels, final_inputs, find_labels, score_finally
+from orchestrator.ranker.gaussian_process import GaussianProcess, Rows
+from orchestrator.ranker.inputs import Inputs, make_inputs
+from orchestrator.ranker.prior import PriorOrder, prior_order
+from orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
+from orchestrator.ranker.regressors import FinalInputs, final_process
+from orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, short_run_process
+from orchestrator.ranker.views import View, make_views
 
-DRAWS = 400
+DRAWS = 200
+SHORT_RUN_NOISE, LABEL_NOISE = 0.1, 0.05
+"""Noise variance of a label that the designs assume."""
+BEFORE_FULL_TRAININGS = ("inputs", "shorts", "prior", "final_inputs")
+"""Parts of a model that full trainings do not enter."""
+
+Models = tuple[Literal["gaussian-process", "extra-trees", "boosted-trees", "pairwise"], ...]
+Aggregation = Literal["normal-scores", "log-rank", "borda", "bradley-terry"]
 
 
-def rank_evidence(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs: int, seed: int) -> Ranking:
-    """Ranks candidates from the rows of an evidence log; baseline rows must have been taken out.
+Answer = TypeVar("Answer")
+Arguments = ParamSpec("Arguments")
+
+
+def _one_thread(compute: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+    """Keeps linear algebra to one thread: matrices are small, and results do not depend on the number of cores."""
+
+    @wraps(compute)
+    def limited(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        with threadpool_limits(1, user_api="blas"):
+            return compute(*args, **kwargs)
+
+    return limited
+
+
+@dataclass(frozen=True)
+class RankerOptions:
+    """Settings of the ranker.
+
+    Attributes:
+        models: regressors of the final score; the Gaussian process always takes part.
+        aggregation: how the sources are fused into the prior order.
+    """
+
+    models: Models = ("gaussian-process", "extra-trees")
+    aggregation: Aggregation = "normal-scores"
+
+
+class RankingModel:
+    """The model of one state of the evidence. Parts are computed when they are asked for, and once.
 
     Args:
-        evidence: rows as ``EvidenceLog.evidence`` gives them.
-        candidates: codes; all of them are ranked, those without evidence in the middle.
+        evidence: rows as ``EvidenceLog.evidence`` gives them; baseline rows must have been taken out.
+        encoding: numeric description of the candidates, (candidates, features), index = code; its rows are who is
+            ranked. No columns are fine.
         full_epochs: length of full training.
-        seed: of the bootstrap. The same rows and seed give the same ranking, in whatever order the candidates come.
+        seed: of everything random here. The same rows and seed give the same ranking, in whatever order the candidates
+            come.
+        earlier: a model of earlier evidence. What it has computed of the stages before full trainings is taken over
+            where they see the same now; the ranking is no other for it.
     """
-    codes = sorted(candidates)
-    count = len(codes)
-    views = make_views(evidence, codes, full_epochs=full_epochs)
-    fusion = Fusion(views, count)
-    fitted = fusion.posterior(np.arange(count))
-    generator = np.random.default_rng([seed, 3])
-    draws = np.empty((DRAWS, count))
-    for index in range(DRAWS):
-        drawn = fusion.posterior(generator.integers(count, size=count), generator)
-        draws[index] = drawn.mean + drawn.spread * generator.standard_normal(count)
-    # The bootstrap's own bias would pull intervals away from the order they belong to.
-    draws += fitted.mean - draws.mean(axis=0)
 
-    # Stable, and codes are sorted: of equal scores the first code comes first.
-    order = np.argsort(-fitted.mean, kind="stable")
-    rank = np.empty(count, dtype=np.int64)
-    rank[order] = np.arange(1, count + 1)
-    ranks = stats.rankdata(-draws, axis=1)
-    tail = (1 - LEVEL) / 2
-    predicted, low, high = final_accuracies(fitted.mean, draws.std(axis=0), views, level=LEVEL)
-    cost = _costs(evidence, codes)
-    table = pd.DataFrame(
-        {
-            "rank": rank,
-            "architecture": codes,
-            "score": fitted.mean,
-            "predicted_accuracy": predicted,
-            "accuracy_low": low,
-            "accuracy_high": high,
-            "rank_low": np.minimum(np.quantile(ranks, tail, axis=0, method="lower").astype(np.int64), rank),
-            "rank_high": np.maximum(np.quantile(ranks, 1 - tail, axis=0, method="higher").astype(np.int64), rank),
-            "evidence": [
-                ", ".join(dict.fromkeys(view.stage for view in views if np.isfinite(view.order[index])))
-                for index in range(count)
-            ],
-            "seconds": cost["seconds"].to_numpy(),
-            "epochs": cost["epochs"].to_numpy(),
-        }
-    )
-    return Ranking(
-        table=table.iloc[order].reset_index(drop=True),
-        samples=draws[:, order],
-        weights=dict(zip(fusion.names, fitted.say.tolist(), strict=True)),
-    )
+    def __init__(
+        self,
+        evidence: pd.DataFrame,
+        encoding: pd.DataFrame,
+        *,
+        full_epochs: int,
+        seed: int,
+        options: RankerOptions | None = None,
+        earlier: RankingModel | None = None,
+    ) -> None:
+        self._evidence, self._seed, self._options = evidence, seed, options or RankerOptions()
+        self._encoding = encoding.sort_index()
+        self.codes = [str(code) for code in self._encoding.index]
+        self.views: list[View] = make_views(evidence, self.codes, full_epochs=full_epochs)
+        if earlier is not None and self._sees_before_full_trainings_what(earlier):
+            vars(self).update({part: vars(earlier)[part] for part in BEFORE_FULL_TRAININGS if part in vars(earlier)})
+
+    def _sees_before_full_trainings_what(self, other: RankingModel) -> bool:
+        own, others = ([view for view in model.views if not view.is_final] for model in (self, other))
+        return (
+            self._seed == other._seed
+            and self._options == other._options
+            and self._encoding.equals(other._encoding)
+            and len(own) == len(others)
+            and all(view.says_what(same) for view, same in zip(own, others, strict=True))
+        )
+
+    def _generator(self, step: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, 3, step])
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """Encoding and cheap views."""
+        return make_inputs(self._encoding.to_numpy(dtype=float), self.views)
+
+    @cached_property
+    def shorts(self) -> list[ShortRuns]:
+        """Short trainings, completed."""
+        return complete_short_runs(self.inputs, self.views, self._generator(0))
+
+    @cached_property
+    def prior(self) -> PriorOrder:
+        """The order before full trainings."""
+        return prior_order(self.inputs, self.shorts, self._generator(1), aggregation=self._options.aggregation)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Full trainings."""
+        return find_labels(self.views)
+
+    @cached_property
+    def final_inputs(self) -> FinalInputs:
+        """Inputs of the models of the final score."""
+        return final_inputs(self.inputs, self.shorts, self.prior)
+
+    @cached_property
+    def final(self) -> FinalScores:
+        """Scores from everything."""
+        return score_finally(self.final_inputs, self.labels, self._generator(2), models=self._options.models)
+
+    @property
+    @_one_thread
+    def imputability(self) -> float:
+        """Correlation of short runs with their prediction by a model that has not seen them, of the longest ones.
+
+        The better one of accuracy and training loss: a noisy measure cannot be predicted, and says little either. Near
+        1 more short runs add little; NaN without enough of them.
+        """
+        known = [short.imputability for short in self.shorts if np.isfinite(short.imputability)]
+        return max(known[-2:]) if known else float("nan")
+
+    @_one_thread
+    def choose_short_runs(self, count: int) -> list[str]:
+        """Codes of the next ``count`` candidates for a short training, by design; those that had one are left out."""
+        short = [view for view in self.views if view.is_short and not view.is_loss]
+        # Failed ones too: they would fail again.
+        had = np.flatnonzero(short[-1].reached > 0) if short else np.zeros(0, dtype=np.intp)
+        process = short_run_process(self.inputs, relevance=False)
+        return self._choose(process, SHORT_RUN_NOISE, count, had, most_of_pool=0.5, step=4)
+
+    @_one_thread
+    def choose_full_trainings(self, count: int) -> list[str]:
+        """Codes of the next ``count`` candidates for a full training, by design; trained ones are left out."""
+        process = final_process(self.final_inputs)
+        return self._choose(process, LABEL_NOISE, count, self.labels.rows, most_of_pool=0.6, step=5)
+
+    def _choose(
+        self, process: GaussianProcess, noise: float, count: int, had: Rows, *, most_of_pool: float, step: int
+    ) -> list[str]:
+        generator = self._generator(step)
+        if not process.blocks:
+            places = generator.permutation(np.setdiff1d(np.arange(len(self.codes)), had))[:count]
+        else:
+            places = choose(
+                process, len(self.codes), noise, count, taken=had, generator=generator, most_of_pool=most_of_pool
+            )
+        return [self.codes[place] for place in places]
+
+    @_one_thread
+    def ranking(self, *, truth_seeds: int = 1) -> Ranking:
+        """The ranking; ``truth_seeds`` is how many full trainings are averaged in the truth that it speaks about."""
+        scores = self.final.scores
+        draws = draw_scores(
+            self.final,
+            final_process(self.final_inputs),
+            DRAWS,
+            self._generator(6),
+            reliability=self.prior.reliability,
+            truth_seeds=truth_seeds,
+            unheard=self._unheard,
+        )
+        count = len(self.codes)
+        # Stable, and codes are sorted: of equal scores the first code comes first.
+        order = np.argsort(-scores, kind="stable")
+        rank = np.empty(count, dtype=np.int64)
+        rank[order] = np.arange(1, count + 1)
+        ranks = stats.rankdata(-draws, axis=1)
+        tail = (1 - LEVEL) / 2
+        predicted, low, high = final_accuracies(scores, draws.std(axis=0), self.views, level=LEVEL)
+        cost = _costs(self._evidence, self.codes)
+        table = pd.DataFrame(
+            {
+                "rank": rank,
+                "architecture": self.codes,
+                "score": scores,
+                "predicted_accuracy": predicted,
+                "accuracy_low": low,
+                "accuracy_high": high,
+                "rank_low": np.minimum(np.quantile(ranks, tail, axis=0, method="lower").astype(np.int64), rank),
+                "rank_high": np.maximum(np.quantile(ranks, 1 - tail, axis=0, method="higher").astype(np.int64), rank),
+                "evidence": self._seen_by(),
+                "seconds": cost["seconds"].to_numpy(),
+                "epochs": cost["epochs"].to_numpy(),
+            }
+        )
+        table = table.iloc[order].reset_index(drop=True)
+        return Ranking(table, draws[:, order], self._weights(), self._certainty())
+
+    @property
+    def _unheard(self) -> NDArray[np.bool_]:
+        """Candidates without a number from any source that no encoding tells apart either."""
+        heard = np.full(len(self.codes), self.inputs.encoding.shape[1] > 0)
+        for view in self.views:
+            heard |= np.isfinite(view.order)
+        return ~heard
+
+    def _seen_by(self) -> list[str]:
+        seen: list[dict[str, None]] = [{} for _ in self.codes]
+        for view in self.views:
+            for place in np.flatnonzero(np.isfinite(view.order)):
+                seen[place][view.stage] = None
+        return [", ".join(stages) for stages in seen]
+
+    def _certainty(self) -> Certainty:
+        labels = len(self.labels.rows)
+        if labels < CALIBRATED:
+            return "uncalibrated"
+        return "doubtful" if labels < DOUBTFUL else "calibrated"
+
+    def _weights(self) -> dict[str, float]:
+        """Say of each source in the order: full trainings have the part that the prior order does not explain."""
+        prior, scores = self.prior.scores, self.final.scores
+        explained = 1.0
+        if self.final.prior_share < 1 and prior.std() > 0 and scores.std() > 0:
+            explained = float(np.corrcoef(prior, scores)[0, 1]) ** 2
+        total = sum(self.prior.weights.values())
+        weights = {name: explained * weight / total for name, weight in self.prior.weights.items()}
+        if self.final.prior_share < 1:
+            weights["full trainings"] = 1 - explained if total else 1.0
+        return weights
 
 
-def _costs(evidence: pd.DataFrame, candidates: Sequence[str]) -> pd.DataFrame:
+def rank_evidence(
+    evidence: pd.DataFrame,
+    encoding: pd.DataFrame,
+    *,
+    full_epochs: int,
+    seed: int,
+    truth_seeds: int = 1,
+    options: RankerOptions | None = None,
+) -> Ranking:
+    """Ranks the candidates of ``encoding`` from the rows of an evidence log; see ``RankingModel``."""
+    model = RankingModel(evidence, encoding, full_epochs=full_epochs, seed=seed, options=options)
+    return model.ranking(truth_seeds=truth_seeds)
+
+
+def _costs(evidence: pd.DataFrame, codes: Sequence[str]) -> pd.DataFrame:
     """Seconds and epochs by candidate; what all share (a supernet's epochs) in equal parts, so sums are right."""
     own = evidence.groupby("architecture")[["seconds", "epochs"]].sum()
     shared = own.loc[[""]].sum() if "" in own.index else pd.Series({"seconds": 0.0, "epochs": 0.0})
-    return own.reindex(list(candidates)).fillna(0.0) + shared / len(candidates)
+    return own.reindex(list(codes)).fillna(0.0) + shared / len(codes)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,95 +12,139 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Scores = NDArray[np.float64]
+Kind = Literal["size", "proxy", "supernet", "training", "loss"]
 
 
 @dataclass(frozen=True)
 class View:
-    """What one stage says about the candidates.
+    """What one source says about the candidates.
 
     Attributes:
-        name: the stage; ``size`` for parameters and FLOPs.
-        values: accuracy in [0, 1] or another score, (candidates,); NaN where the stage has nothing to say.
+        name: the stage for trainings and supernets, the metric for size, the source for proxies.
+        kind: ``loss`` is the training loss of trainings whose accuracy is another view.
+        values: accuracy in [0, 1] or another score, (candidates,); NaN where the source has nothing to say.
         order: the same as something to rank by: differs from ``values`` where trials ended at different epochs.
-        fidelity: share of full training that the stage's schedule is, in [0, 1]; 0 for what is no training of its own.
+        fidelity: share of full training that it stands for, in [0, 1]; 0 for what is no training of the candidate.
         reached: share of full training that each candidate got, (candidates,): below ``fidelity`` where it ended early.
-        is_accuracy: whether ``values`` are accuracies that approach the final one as fidelity grows.
         stage: the stage whose cost it is.
     """
 
     name: str
+    kind: Kind
     values: Scores
     order: Scores
     fidelity: float
     reached: Scores
-    is_accuracy: bool
     stage: str
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the candidates themselves were trained."""
+        return self.kind in ("training", "loss")
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether ``values`` are accuracies that approach the final one as fidelity grows."""
+        return self.kind == "training"
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether it is a training loss (negated) beside an accuracy of the same trainings."""
+        return self.kind == "loss"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its values are those of the end of full training, measured or predicted."""
+        return self.kind == "training" and self.fidelity >= 1
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it is of trainings that are shorter than full training."""
+        return self.is_training and not self.is_final
+
+    def says_what(self, other: View) -> bool:
+        """Whether the other says the same of the same."""
+        return (self.name, self.kind, self.fidelity) == (other.name, other.kind, other.fidelity) and all(
+            np.array_equal(getattr(self, column), getattr(other, column), equal_nan=True)
+            for column in ("values", "order", "reached")
+        )
 
 
 def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs: int) -> list[View]:
     """Views from the rows of an evidence log, in the order in which their stages came.
 
-    A training that was ended early and left a prediction is seen by that prediction, beside others of its stage that
-    ran to the end; without predictions the order within the stage is (last epoch, accuracy there), since an accuracy
-    after 3 epochs says nothing beside one after 30.
+    Full trainings that were ended early and left a prediction are seen by that prediction, beside those that ran to the
+    end. Without predictions the order among all of a stage is (last epoch, accuracy there), since an accuracy after 3
+    epochs says nothing beside one after 30; those that ran to the end are seen by their accuracy as well.
 
     Trainings that all ran equally long are also seen by their training loss. It sums over many more images than a
     validation accuracy does, and orders short trainings better where validation is noisy: the training speed estimate
     TSE-E of Ru et al. 2021 with E = 1.
     """
     index = pd.Index(candidates)
-    views = []
-    size = evidence[evidence["source"] == "size"]
-    if len(size):
-        columns = [
-            normal_scores(rows.groupby("architecture")["value"].mean().reindex(index).to_numpy())
-            for _, rows in size.groupby("metric")
-        ]
-        values = np.mean(columns, axis=0)
-        views.append(View("size", values, values, 0.0, np.zeros(len(index)), False, "size"))
-    for stage in evidence.loc[evidence["metric"] == "validation_accuracy", "stage"].unique():
-        rows = evidence[(evidence["stage"] == stage) & (evidence["architecture"] != "")]
-        views.append(_stage_view(str(stage), rows, index, full_epochs))
-        if views[-1].is_accuracy:
-            views.extend(_loss_view(str(stage), rows, index))
-    return [view for view in views if np.isfinite(view.values).any()]
+    views: list[View] = []
+    found = evidence[evidence["architecture"].isin(index)]
+    for source in found["source"].unique():
+        rows = found[found["source"] == source]
+        if source == "size":
+            views.extend(_cheap(str(metric), "size", own, index, "size") for metric, own in rows.groupby("metric"))
+        elif source.startswith("proxy:"):
+            rows = rows[rows["metric"] == "score"]
+            views.append(_cheap(str(source), "proxy", rows, index, str(rows["stage"].iloc[0]) if len(rows) else ""))
+    for stage in found.loc[found["metric"] == "validation_accuracy", "stage"].unique():
+        rows = found[found["stage"] == stage]
+        if rows["source"].iloc[0] == "training":
+            views.extend(_training_views(str(stage), rows, index, full_epochs))
+        else:
+            last = rows[rows["metric"] == "validation_accuracy"].sort_values("epoch").groupby("architecture").tail(1)
+            views.append(_cheap(str(stage), "supernet", last, index, str(stage)))
+    return [view for view in views if np.isfinite(view.values).any() or np.isfinite(view.order).any()]
 
 
-def _stage_view(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs: int) -> View:
+def _cheap(name: str, kind: Kind, rows: pd.DataFrame, index: pd.Index, stage: str) -> View:
+    values = rows.groupby("architecture")["value"].mean().reindex(index).to_numpy(dtype=float)
+    return View(name, kind, values, values, 0.0, np.zeros(len(index)), stage)
+
+
+def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs: int) -> Iterator[View]:
     measured = rows[rows["metric"] == "validation_accuracy"].sort_values("epoch")
     last = measured.groupby("architecture").tail(1).set_index("architecture")
-    value = last["value"].reindex(index)
-    epoch = last["epoch"].reindex(index)
+    value, epoch = last["value"].reindex(index), last["epoch"].reindex(index)
     schedule = int(rows["schedule_epochs"].max())
     predicted = rows[rows["metric"] == "predicted_accuracy"].groupby("architecture")["value"].last().reindex(index)
+    early = epoch < schedule
+    guessed = predicted.notna() & early
+    value = value.where(~guessed, predicted)
+    reached = (epoch / full_epochs).clip(0.0, 1.0).fillna(0.0).to_numpy(dtype=float)
+    # Accuracies are below 1, so whole epochs come first.
+    order = (epoch.where(value.notna()) + value / 2).to_numpy(dtype=float)
+    mixed = epoch[value.notna()].nunique() > 1
+    final = value.where(guessed | ~early).to_numpy(dtype=float)
+    if schedule >= full_epochs and np.isfinite(final).any():
+        yield View(stage, "training", final, final, 1.0, reached, stage)
     if predicted.notna().any():
-        value = predicted.where(predicted.notna() & (epoch < schedule), value)
-        order = value.to_numpy(dtype=float)
-    else:
-        # Accuracies are below 1, so whole epochs come first.
-        order = (epoch.where(value.notna()) + value / 2).to_numpy(dtype=float)
-        if epoch.nunique() > 1:
-            value = value.where(epoch == schedule)
-    is_training = rows["source"].iloc[0] == "training"
-    reached = (epoch / full_epochs).clip(0.0, 1.0).fillna(0.0) if is_training else epoch * 0.0
-    return View(
-        name=stage,
-        values=value.to_numpy(dtype=float),
-        order=order,
-        fidelity=min(schedule / full_epochs, 1.0) if is_training else 0.0,
-        reached=reached.to_numpy(dtype=float),
-        is_accuracy=is_training,
-        stage=stage,
-    )
+        if schedule < full_epochs:
+            whole = value.to_numpy(dtype=float)
+            yield View(stage, "training", whole, whole, schedule / full_epochs, reached, stage)
+        return
+    if (early & value.notna()).any() or schedule < full_epochs:
+        name = f"{stage}:until" if schedule >= full_epochs and np.isfinite(final).any() else stage
+        # Trained equally long: an accuracy is what it is. Else no value of one can be set beside that of another.
+        shown = value.where(epoch == schedule) if mixed else value
+        fidelity = min(float(np.median(reached[value.notna()])), schedule / full_epochs) if value.notna().any() else 0.0
+        fidelity = min(fidelity, 0.999)
+        values = shown.to_numpy(dtype=float)
+        yield View(name, "training", values, order if mixed else values, fidelity, reached, stage)
+        if not mixed:
+            yield from _loss_view(stage, rows, index, fidelity, reached)
 
 
-def _loss_view(stage: str, rows: pd.DataFrame, index: pd.Index) -> list[View]:
-    """The training loss of the last epoch, negated; nothing where trainings ended at different epochs."""
+def _loss_view(stage: str, rows: pd.DataFrame, index: pd.Index, fidelity: float, reached: Scores) -> Iterator[View]:
+    """The training loss of the last epoch, negated."""
     losses = rows[rows["metric"] == "train_loss"].sort_values("epoch").groupby("architecture").tail(1)
-    if losses["epoch"].nunique() != 1 or losses["epoch"].iloc[0] != rows["schedule_epochs"].max():
-        return []
-    values = -losses.set_index("architecture")["value"].reindex(index).to_numpy(dtype=float)
-    return [View(f"{stage}:train_loss", values, values, 0.0, np.zeros(len(index)), False, stage)]
+    if losses["epoch"].nunique() == 1:
+        values = -losses.set_index("architecture")["value"].reindex(index).to_numpy(dtype=float)
+        yield View(f"{stage}:train_loss", "loss", values, values, fidelity, reached, stage)
 
 
 def normal_scores(values: Scores) -> Scores:

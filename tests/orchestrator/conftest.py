@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ import pytest
 from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
 from orchestrator.experiment import Experiment, parse_experiment
 from spaces import get_space
+from trainables.table import RecordedTable, TableInfo
+from trainables.table.format import Metric
+from trainables.table.metrics import describe_all
+from trainables.table.rows import Rows
 
 EXPERIMENT = """
 name: made-up
@@ -112,3 +117,40 @@ def make_log(tmp_path: Path, codes: tuple[str, ...]) -> Callable[..., EvidenceLo
 def finished_log(tmp_path_factory: pytest.TempPathFactory, codes: tuple[str, ...]) -> EvidenceLog:
     """The log of a whole run, to look at and not to write to."""
     return book_run(tmp_path_factory.mktemp("finished"), codes)
+
+
+@pytest.fixture(scope="session")
+def table() -> RecordedTable:
+    """Recorded trainings of 30 made-up architectures: 10 epochs of 2 seconds, three seeds, sizes, two proxies."""
+    generator = np.random.default_rng(5)
+    count, epochs = 30, np.arange(1, 11)
+    width, depth, kind = (
+        generator.uniform(1, 4, count),
+        generator.integers(1, 5, count),
+        generator.integers(0, 3, count),
+    )
+    quality = 0.5 * width + 0.3 * depth + 0.4 * (kind == 1)
+    rows = Rows([f"net-{number:02d}" for number in range(count)])
+    for seed in range(3):
+        final = 1 / (1 + np.exp(-quality - generator.normal(0, 0.05, count)))
+        curve = final[:, None] * (1 - np.exp(-epochs / generator.uniform(1, 3, count)[:, None]))
+        curves = {"validation_accuracy": curve, "train_loss": -np.log(curve)}
+        rows.add("training", curves, epoch=epochs, schedule_epochs=10, seed=seed, seconds=2.0)
+        test = {"test_accuracy": curve[:, -1] - 0.01 + generator.normal(0, 0.002, count)}
+        rows.add("training", test, epoch=10, schedule_epochs=10, seed=seed, seconds=0.0)
+    rows.add("size", {"parameters": np.round(1e5 * width), "flops": np.round(1e6 * width * depth)}, seconds=0.0)
+    for name in ("jacov", "nwot"):
+        rows.add(f"proxy:{name}", {"score": quality + generator.normal(0, 1, count)}, seconds=0.1)
+    rows.add("supernet:shared", {"validation_accuracy": 1 / (1 + np.exp(-quality - generator.normal(0, 0.5, count)))})
+    rows.add("encoding", {"width": width, "depth": depth, "kind": kind, "stem": np.ones(count)}, seconds=0.0)
+    metrics = describe_all(rows.metrics) | {"kind": Metric(category=True)}
+    return RecordedTable(TableInfo("made-up", "nothing", metrics), rows.frame())
+
+
+@pytest.fixture
+def recorded() -> Path:
+    """The folder with the recorded trainings of NAS-Bench-201."""
+    folder = os.environ.get("TAURANK_DATA")
+    if not folder:
+        pytest.skip("TAURANK_DATA is unset: it names the folder with the recorded trainings")
+    return Path(folder) / "nb201"

@@ -123,7 +123,7 @@ class TestMistakes:
         def broken(**_: object) -> None:
             raise ValueError("a bug")
 
-        monkeypatch.setattr(cli, "app", broken)
+        monkeypatch.setattr("orchestrator.cli.entry.app", broken)
         with pytest.raises(ValueError, match="a bug"):
             cli.main()
 

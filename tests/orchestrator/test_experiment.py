@@ -131,7 +131,7 @@ MISTAKES = {
         "resources: {zzz: 1}",
         ["resources.zzz: unknown key; there are cpus_per_trial, gpus_per_trial, cpus, gpus"],
     ),
-    "a key that is a type": ("baseline: {int: 1}", ["baseline.int: unknown key; there are seeds"]),
+    "a key that is a type": ("baseline: {int: 1}", ["baseline.int: unknown key; there are seeds, candidates"]),
     "a key that is a number": ("3: 4", [r"3: unknown key; there are name, .*"]),
     # Values: of another type.
     "text for a number": ("recipe: {epochs: many}", ['recipe.epochs: has to be a whole number, not "many"']),
@@ -155,7 +155,7 @@ MISTAKES = {
     ),
     "a switch for a section": (
         "baseline: false",
-        [r"baseline: has to be keys and values \(seeds\) or null, not false"],
+        [r"baseline: has to be keys and values \(seeds, candidates\) or null, not false"],
     ),
     "a number for a list of them": ("baseline: {seeds: 1}", ["baseline.seeds: has to be a list, not 1"]),
     "text in a list of numbers": ("baseline: {seeds: [a]}", ['baseline.seeds.0: has to be a whole number, not "a"']),

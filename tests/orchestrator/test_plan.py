@@ -19,36 +19,40 @@ def codes(count: int) -> list[str]:
 
 class TestDefaultStages:
     def test_a_tenth_for_24(self):
-        # 96 epochs: 24 x 2, one full training of 40; 8 are too few for a supernet.
-        trainings, supernets = default_stages(experiment(), codes(24))
-        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(2, "all"), (40, 1)]
+        # 96 epochs are 2.4 full trainings, too few to keep any for anchors: as long a short one as all can have.
+        trainings, supernets = default_stages(experiment(), 24)
+        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(4, "all")]
         assert supernets == []
 
     def test_what_is_left_goes_to_a_supernet(self):
-        # 240 epochs: 24 x 2, two of 40, and of the 112 left a supernet as long as a full training.
-        trainings, supernets = default_stages(experiment(budget="4x"), codes(24))
-        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(2, "all"), (40, 2)]
-        assert [(spec.sampler, spec.epochs) for spec in supernets] == [("uniform", 40)]
+        # 240 epochs: 24 x 8, which is as long as a short training gets; one full one; 8 left are too few for a supernet.
+        trainings, supernets = default_stages(experiment(budget="4x"), 24)
+        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(8, "all"), (40, 1)]
+        assert supernets == []
+        # 480 epochs: 24 x 18 leaves 48, no full training of 90, but a supernet of 38 and 9.6 for its scoring.
+        trainings, supernets = default_stages(experiment(recipe="{epochs: 90}", budget="4.5x"), 24)
+        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(18, "all")]
+        assert [(spec.sampler, spec.epochs) for spec in supernets] == [("uniform", 38)]
 
     def test_a_budget_below_an_epoch_each_trains_some(self):
-        trainings, supernets = default_stages(experiment(budget="100x"), codes(50))
+        trainings, supernets = default_stages(experiment(budget="100x"), 50)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(1, 20)]
         assert supernets == []
 
     def test_a_budget_of_nothing(self):
-        assert default_stages(experiment(budget="1000x"), codes(10)) == ([], [])
+        assert default_stages(experiment(budget="1000x"), 10) == ([], [])
 
     def test_a_full_training_of_one_epoch(self):
-        trainings, _ = default_stages(experiment(recipe="{epochs: 1}", budget="1x"), codes(10))
+        trainings, _ = default_stages(experiment(recipe="{epochs: 1}", budget="1x"), 10)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(1, "all")]
 
     def test_rounding_takes_no_epoch_away(self):
-        trainings, _ = default_stages(experiment(recipe="{epochs: 3}", budget="3x"), codes(10))
+        trainings, _ = default_stages(experiment(recipe="{epochs: 3}", budget="3x"), 10)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(1, "all")]
 
     @pytest.mark.parametrize(("seeds", "seed"), [("[1, 2]", 0), ("[0]", 1), ("[0, 1, 3]", 2)])
     def test_never_the_seed_of_the_baseline(self, seeds, seed):
-        trainings, supernets = default_stages(experiment(baseline=f"{{seeds: {seeds}}}", budget="2x"), codes(24))
+        trainings, supernets = default_stages(experiment(baseline=f"{{seeds: {seeds}}}", budget="2x"), 24)
         assert {spec.seed for spec in [*trainings, *supernets]} == {seed}
 
     @pytest.mark.parametrize("count", [2, 9, 24, 100, 1000])
@@ -56,7 +60,7 @@ class TestDefaultStages:
     @pytest.mark.parametrize("epochs", [1, 3, 12, 40, 200])
     def test_never_more_than_the_budget(self, count, budget, epochs):
         asked = experiment(recipe=f"{{epochs: {epochs}}}", budget=budget)
-        trainings, supernets = default_stages(asked, codes(count))
+        trainings, supernets = default_stages(asked, count)
         cost = sum(spec.epochs * (count if spec.candidates == "all" else spec.candidates) for spec in trainings)
         cost += sum(spec.epochs + 0.4 * count for spec in supernets)
         assert cost <= count * epochs / asked.speed_up + 1e-6

@@ -4,16 +4,25 @@ import io
 import re
 from html.parser import HTMLParser
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from orchestrator.evidence import BASELINE, EvidenceLog
-from orchestrator.ranker import rank_evidence
+from orchestrator.ranker import Ranking, rank_evidence
 from orchestrator.report import print_columns, print_ranking, print_score, write_page
-from orchestrator.report.figures import decimal, percent, times
+from orchestrator.report.figures import decimal, doubt, percent, times
 from orchestrator.scoring import baseline_truth, score_ranking
 
 NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("certainty", "word"), [("calibrated", ""), ("doubtful", " (doubtful)"), ("uncalibrated", " (uncalibrated)")]
+)
+def test_doubt(certainty, word):
+    assert doubt(Ranking(pd.DataFrame(), np.zeros((1, 0)), {}, certainty)) == word
 
 
 class Page(HTMLParser):
@@ -48,7 +57,7 @@ def ranked(log: EvidenceLog, codes):
     """Ranking, score where there is a baseline, and the rows that they rest on."""
     rows = log.evidence()
     evidence = rows[rows["stage"] != BASELINE]
-    ranking = rank_evidence(evidence, codes, full_epochs=40, seed=0)
+    ranking = rank_evidence(evidence, pd.DataFrame(index=list(codes)), full_epochs=40, seed=0)
     score = None
     if len(rows) > len(evidence) and len(codes) > 1:
         score = score_ranking(ranking, baseline_truth(log, codes), log, codes, full_epochs=40)
@@ -98,6 +107,20 @@ class TestPage:
         words = Page(text).words
         assert all(code in words and names[code] in words for code in codes)
 
+    def test_shows_tiers_and_who_may_be_among_the_best(self, finished):
+        ranking, _, _, text, _ = finished
+        tiers = ranking.tiers().tolist()
+        assert text.count("<tr class=tier>") == max(tiers) - 1 > 0
+        assert "in top 5" in Page(text).words
+        first = ranking.top_probability(5).iloc[0]
+        assert re.search(rf'<td class="n">1</td><td class="n">1</td>.*?<td class="n">{first:.0%}</td>', text)
+
+    def test_says_the_other_measures(self, finished):
+        _, score, _, text, _ = finished
+        words = Page(text).words
+        assert f"tau within the true top 20 % (5){score.top.within.value:.3f}" in words
+        assert f"partial tau, given parameters{score.beyond_size.value:.3f}" in words
+
     def test_no_failures_no_section(self, finished):
         assert "Trials that failed" not in finished[3]
 
@@ -122,6 +145,11 @@ class TestPage:
         *_, text = report(make_log(count, **settings), codes[:count], experiment, tmp_path)
         assert Page(text).open == []
         assert "nan" not in Page(text).words.lower()
+
+    def test_says_how_far_its_certainty_can_be_believed(self, make_log, codes, experiment, tmp_path):
+        # Two full trainings are something to calibrate on, but not much.
+        *_, text = report(make_log(seeds=()), codes, experiment, tmp_path)
+        assert re.search(r"tau that it expects of itself, 0\.\d\d to 0\.\d\d \(doubtful\)", Page(text).words)
 
     def test_opens_without_any_evidence(self, codes, experiment, tmp_path):
         *_, text = report(EvidenceLog(tmp_path / "evidence.sqlite"), codes, experiment, tmp_path)
@@ -162,7 +190,7 @@ class TestTables:
     @pytest.mark.parametrize("width", [80, 100, 130])
     def test_one_line_for_each_candidate(self, printed, width):
         lines = printed(width)
-        rows = [line for line in lines if re.match(r" +\d+ +\d+-\d+ +n\d+ ", line)]
+        rows = [line for line in lines if re.match(r" +\d+ +\d+ +\d+-\d+ +n\d+ ", line)]
         assert len(rows) == 24
         assert all(re.search(r"\d\d\.\d% \(\d\d\.\d%-\d\d\.\d%\) +\d\d\.\d%", row) for row in rows)
         assert all(len(line) <= width for line in lines)
@@ -177,6 +205,13 @@ class TestTables:
         assert "against full training: test accuracy of 24 architectures, 2 seeds" in text
         for name in ("taurank", "parameters only", "flops only", "training-2"):
             assert re.search(rf"^{name} +0\.\d\d\d +0\.\d\d to 0\.\d\d +0\.\d\d\d", text, re.MULTILINE)
+        assert re.search(r"^top-5 overlap: \d+%$", text, re.MULTILINE)
+        assert re.search(r"^regret of taking our first: \d+\.\d\d percentage points$", text, re.MULTILINE)
+        assert re.search(r"^weighted tau \(the best count most\): 0\.\d\d\d$", text, re.MULTILINE)
+        assert re.search(r"^tau within the true top 20 % \(5\): -?\d\.\d\d\d$", text, re.MULTILINE)
+        assert re.search(r"^partial tau, given parameters: 0\.\d\d\d$", text, re.MULTILINE)
+        assert re.search(r"^\d tiers: the first of each beats the first of the next with 90 % prob", text, re.MULTILINE)
+        assert re.search(r"expects of itself: 0\.\d\d \(0\.\d\d to 0\.\d\d\) \(doubtful\)$", text, re.MULTILINE)
         assert re.search(r"ceiling: tau 0\.\d+ .*; retained \d\.\d\d", text)
         assert "speed-up as measured, everything counted: 7.5x in epochs, 7.4x in seconds of trials" in text
 

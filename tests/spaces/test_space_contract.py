@@ -110,6 +110,10 @@ def test_canonical_is_idempotent(space: SearchSpace, architectures: list[Archite
         assert space.canonical(once) == once
 
 
+def test_samples_of_functions_are_live(space: SearchSpace) -> None:
+    assert all(space.is_live(architecture) for architecture in space.sample(8, np.random.default_rng(3)))
+
+
 def test_neighbours_differ_in_one_decision_and_know_each_other(
     space: SearchSpace, architectures: list[Architecture]
 ) -> None:
@@ -182,6 +186,7 @@ def test_architectures_of_another_space_are_refused(space: SearchSpace) -> None:
     stranger = Architecture("elsewhere", "1,1")
     for method in (
         space.canonical,
+        space.is_live,
         space.neighbours,
         space.features,
         lambda a: space.build(a, input_shape=(1, 8, 8), classes=2),

@@ -347,6 +347,13 @@ def test_equal_cells_with_tied_weights_give_equal_outputs() -> None:
         assert not torch.allclose(one, other, rtol=1e-2, atol=1e-2)
 
 
+def test_live_cells_are_connected_and_without_dead_edges() -> None:
+    space = get_space("nasbench201")
+    live = [architecture.code for architecture in space.enumerate() if space.is_live(architecture)]
+    assert len(live) == 9444  # with the disconnected cell of no operation at all: 9,445
+    assert {remove_dead_edges(code) for code in CODES} - set(live) == {cell(*"nnnnnn")}
+
+
 def test_a_convolution_of_nothing_adds_nothing() -> None:
     """Even when batch normalisation has learned a shift."""
     features = torch.rand(2, 4, 6, 6)

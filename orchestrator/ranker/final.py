@@ -1,0 +1,149 @@
+"""The final score from full trainings: the second of the ranker's two stages.
+
+Regressors learn how the order at the end differs from the prior order. A label is seen through two monotone transforms
+that stretch the crowded top and tame the tail below; predictions are averaged as normal scores. Trained candidates are
+not forced to the order of their labels: one seed is noisy, and the models smooth it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.ranker.gaussian_process import Rows
+from orchestrator.ranker.inputs import Inputs, filled
+from orchestrator.ranker.prior import PriorOrder
+from orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor, stack_weights
+from orchestrator.ranker.short_runs import ShortRuns
+from orchestrator.ranker.views import Scores, View, normal_scores
+
+FEW_LABELS = 6
+"""Up to so many full trainings the order is the prior's; beyond, its share falls with the square of their number."""
+STACK_LABELS = 8
+"""Full trainings from which other regressors join the Gaussian process."""
+HALF_TRUST = 20.0
+"""Full trainings at which another regressor has come to half of the weight it is taken to deserve."""
+DESERVED = {"extra-trees": 0.5, "boosted-trees": 0.25, "pairwise": 0.25}
+"""Weight beside the Gaussian process's 1 that a regressor is taken to deserve with many labels."""
+HEADROOM = 0.25
+"""How far above the best label the ceiling of the log transform lies, in distances from the median to the best.
+
+From the worst to the best where half of the labels are the best."""
+SMALLEST_SPREAD = 0.3
+"""Labels of candidates that the prior holds for equal are not squeezed together for that."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Full trainings: candidates, accuracies (several seeds averaged), and noise in units of one full training's."""
+
+    rows: Rows
+    values: Scores
+    noise_factors: Scores
+
+
+@dataclass(frozen=True, eq=False)
+class FinalScores:
+    """Scores of all candidates and the process that their uncertainty comes from.
+
+    Attributes:
+        scores: (candidates,), higher is better.
+        regressor: the Gaussian process on the normal scores of the labels; None without labels.
+        weights: of the regressors, adding up to 1; empty while the order is the prior's alone.
+        prior_share: share of the prior in the scores.
+    """
+
+    scores: Scores
+    regressor: GaussianProcessRegressor | None
+    weights: dict[str, float]
+    prior_share: float
+
+
+def find_labels(views: Sequence[View]) -> Labels:
+    """Labels from the views of full trainings."""
+    final = [view for view in views if view.is_final]
+    if not final:
+        return Labels(np.zeros(0, dtype=np.intp), np.zeros(0), np.zeros(0))
+    table = np.array([view.values for view in final])  # (trainings, candidates)
+    # A prediction from a training that ended early is as noisy as the part it saw is short.
+    precision = np.where(np.isfinite(table), np.array([np.maximum(view.reached, 0.01) for view in final]), 0.0)
+    total = precision.sum(axis=0)
+    rows = np.flatnonzero(total > 0)
+    values = (np.where(np.isfinite(table), table, 0.0) * precision).sum(axis=0)[rows] / total[rows]
+    return Labels(rows, values, 1 / total[rows])
+
+
+def final_inputs(inputs: Inputs, shorts: Sequence[ShortRuns], prior: PriorOrder) -> FinalInputs:
+    """Inputs of the regressors: length-scales that the cheap views have taught are built in."""
+    completed = [column for short in shorts for column in (short.measured, short.predicted)]
+    learned = np.column_stack(completed) if completed else np.zeros((inputs.count, 0))
+    lead = next((short for short in reversed(shorts) if np.isfinite(short.imputability)), None)
+    scales, score_scales = prior.scales, np.ones(inputs.scores.shape[1])
+    if lead is not None:
+        # A column that either finds relevant is.
+        scales = np.minimum(scales, lead.scales)
+        score_scales = lead.score_scales[: len(score_scales)]
+    listed = [kind == "size" or name in prior.weights for name, kind in zip(inputs.names, inputs.kinds, strict=True)]
+    linear = np.column_stack([prior.scores, learned, inputs.scores[:, listed]])
+    return FinalInputs(
+        encoding=inputs.encoding / scales,
+        scores=np.column_stack([inputs.scores / score_scales, learned]),
+        linear=linear,
+        prior=prior.scores,
+        flat=np.column_stack([inputs.encoding, inputs.scores, learned, prior.scores]),
+    )
+
+
+def score_finally(
+    inputs: FinalInputs, labels: Labels, generator: np.random.Generator, *, models: Sequence[str]
+) -> FinalScores:
+    """Scores from the labels; with few of them the prior's."""
+    count = len(labels.rows)
+    prior = filled(normal_scores(inputs.prior))
+    if count == 0:
+        return FinalScores(prior, None, {}, 1.0)
+    names = ["gaussian-process"]
+    if count >= STACK_LABELS:
+        names += [name for name in models if name != "gaussian-process"]
+    predictions: dict[str, list[Scores]] = {name: [] for name in names}
+    left_out: dict[str, list[Scores]] = {name: [] for name in names}
+    first: GaussianProcessRegressor | None = None
+    targets = _targets(labels.values)
+    aligned = [_aligned(target, inputs.prior[labels.rows]) for target in targets]
+    for target in aligned:
+        for name in names:
+            regressor = REGRESSORS[name](inputs, generator).fit(labels.rows, target, labels.noise_factors)
+            if first is None:
+                assert isinstance(regressor, GaussianProcessRegressor)
+                first = regressor
+            predictions[name].append(filled(normal_scores(regressor.predict()[0])))
+            left_out[name].append(regressor.left_out())
+    defaults = [1.0] + [DESERVED[name] * count / (count + HALF_TRUST) for name in names[1:]]
+    weights = np.array(defaults) / np.sum(defaults)
+    if len(names) > 1:
+        weights = stack_weights([np.mean(left_out[name], axis=0) for name in names], aligned[0], defaults)
+    means = [filled(normal_scores(np.mean(predictions[name], axis=0))) for name in names]
+    stacked = weights @ np.array(means)
+    share = min(1.0, (FEW_LABELS / count) ** 2)
+    return FinalScores(
+        scores=(1 - share) * stacked + share * prior,
+        regressor=first,
+        weights=dict(zip(names, weights.tolist(), strict=True)) if share < 1 else {},
+        prior_share=share,
+    )
+
+
+def _targets(values: Scores) -> tuple[Scores, Scores]:
+    best = float(values.max())
+    distance = (best - float(np.median(values))) or (best - float(values.min())) or 1.0
+    return normal_scores(values), -np.log(best + HEADROOM * distance - values)
+
+
+def _aligned(target: Scores, prior: Scores) -> Scores:
+    """Labels on the scale of the prior of the same candidates: designed ones are extremes, not a sample."""
+    spread = float(target.std()) if np.ptp(target) > 0 else 1.0
+    stretch = max(float(prior.std()), SMALLEST_SPREAD) / spread
+    aligned: Scores = (target - target.mean()) * stretch + prior.mean()
+    return aligned

@@ -1,0 +1,147 @@
+"""The order before anything was trained to the end: a weighted sum of what the sources say, smoothed by architecture.
+
+Each group of sources (size, a curvature proxy, each supernet, the longest short trainings) is one normal score; the
+sum weighs a group by its fidelity (``inputs.weight``) and by whether it agrees with the trainings at all. The sum is
+then averaged with a Gaussian process of it over the encoding: what similar architectures say corrects the noise of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.ranker.aggregation import AGGREGATIONS
+from orchestrator.ranker.gaussian_process import Block, GaussianProcess
+from orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled, share, weight
+from orchestrator.ranker.short_runs import LOSS_FADES, ShortRuns
+from orchestrator.ranker.views import Scores, normal_scores
+
+CURVATURE = ("jacov", "jacob_cov", "nwot", "epe_nas", "zico", "zen", "synflow", "ntk_condition")
+"""Proxies that complement size, best first; one of them takes part, since they are correlated with each other."""
+INCREDIBLE, CREDIBLE = 0.1, 0.3
+"""Correlation with the trainings from which a cheap source counts, and from which it counts in full."""
+MIN_SHARED = 8
+"""Candidates that two sources share before their correlation is believed."""
+SMOOTHED = 20
+"""Candidates from which smoothing over the encoding is worth it."""
+RELIABILITY = 0.1, 0.9
+"""Bounds of an untested reliability."""
+SMOOTHING_POINTS, SMOOTHING_SEARCH, SMOOTHING_ITERATIONS = 1000, 300, 20
+
+
+@dataclass(frozen=True, eq=False)
+class PriorOrder:
+    """The prior's normal scores, (candidates,), and what made them.
+
+    Attributes:
+        scores: higher is better.
+        weights: weight of each group in the sum, by name.
+        scales: length-scales of the encoding's columns in the smoothing process, geometric mean 1.
+        reliability: share of the variance of the final scores that the order is taken to explain while no full training
+            says so: from how far its groups agree with each other, and without trainings no more than ``CHEAP_SHARE``.
+    """
+
+    scores: Scores
+    weights: dict[str, float]
+    scales: Scores
+    reliability: float
+
+
+def prior_order(
+    inputs: Inputs,
+    shorts: Sequence[ShortRuns],
+    generator: np.random.Generator,
+    *,
+    aggregation: str = "normal-scores",
+) -> PriorOrder:
+    """The order that the sources agree on; all 0 without any."""
+    groups = _groups(inputs)
+    trained = _training_group(shorts)
+    weights = dict.fromkeys(groups, 1.0)
+    if trained is not None:
+        name, scores, fidelity, rows = trained
+        for other in groups:
+            groups[other], weights[other] = _credible(groups[other], scores, rows)
+        groups[name], weights[name] = scores, weight(fidelity)
+    kept = [name for name in groups if weights[name] > 0 and np.ptp(groups[name]) > 0]
+    if not kept:
+        return PriorOrder(np.zeros(inputs.count), {}, np.ones(inputs.encoding.shape[1]), 0.0)
+    together = AGGREGATIONS[aggregation]([groups[name] for name in kept], [weights[name] for name in kept])
+    smoothed, scales = _smoothed(inputs, filled(normal_scores(together)), generator)
+    reliability = _reliability([groups[name] for name in kept], 0.0 if trained is None else trained[2])
+    return PriorOrder(smoothed, {name: weights[name] for name in kept}, scales, reliability)
+
+
+def _reliability(groups: Sequence[Scores], fidelity: float) -> float:
+    """Spearman-Brown: of k groups with the mean correlation r, their sum has the reliability k r / (1 + (k - 1) r).
+
+    One group alone is believed as its fidelity is a priori. Sources that train nothing are believed no more for
+    agreeing: they have errors in common.
+    """
+    if len(groups) < 2:
+        return share(fidelity)
+    least, most = RELIABILITY if fidelity > 0 else (RELIABILITY[0], CHEAP_SHARE)
+    mean = (float(np.corrcoef(groups).sum()) - len(groups)) / (len(groups) * (len(groups) - 1))
+    mean = max(mean, 0.0)
+    return float(np.clip(len(groups) * mean / (1 + (len(groups) - 1) * mean), least, most))
+
+
+def _groups(inputs: Inputs) -> dict[str, Scores]:
+    columns = {name: inputs.scores[:, place] for place, name in enumerate(inputs.names)}
+    kinds = dict(zip(inputs.names, inputs.kinds, strict=True))
+    groups = {}
+    sizes = [columns[name] for name in columns if kinds[name] == "size"]
+    if sizes:
+        groups["size"] = normal_scores(np.mean(sizes, axis=0))
+    proxies = [name for name in columns if kinds[name] == "proxy"]
+    preferred = [f"proxy:{name}" for name in CURVATURE if f"proxy:{name}" in proxies]
+    if not sizes:
+        preferred += proxies  # any is better than none
+    groups |= {name: normal_scores(columns[name]) for name in preferred[:1]}
+    return groups | {name: normal_scores(columns[name]) for name in columns if kinds[name] == "supernet"}
+
+
+def _training_group(shorts: Sequence[ShortRuns]) -> tuple[str, Scores, float, np.ndarray] | None:
+    """The trainings of highest fidelity that have a model or everybody; accuracy and training loss averaged.
+
+    None where there are none, or all came out the same.
+    """
+    if not shorts:
+        return None
+    known = [short for short in shorts if np.isfinite(short.imputability)] or list(shorts)
+    longest = max(short.fidelity for short in known)
+    chosen = [short for short in known if short.fidelity == longest]
+    total = np.sum([_say(short) * short.measured for short in chosen], axis=0)
+    if np.ptp(total) == 0:
+        return None
+    lead = next((short for short in chosen if not short.is_loss), chosen[0])
+    return lead.name, filled(normal_scores(total)), longest, lead.rows
+
+
+def _say(short: ShortRuns) -> float:
+    return (1 - short.fidelity) ** LOSS_FADES if short.is_loss else 1.0
+
+
+def _credible(scores: Scores, trained: Scores, rows: np.ndarray) -> tuple[Scores, float]:
+    """A cheap source turned the way the trainings say, and its weight: less than 1 where they hardly agree with it."""
+    if len(rows) < MIN_SHARED or scores[rows].std() == 0 or trained[rows].std() == 0:
+        return scores, 1.0
+    correlation = float(np.corrcoef(scores[rows], trained[rows])[0, 1])
+    if correlation < -max(CREDIBLE, 2 / np.sqrt(len(rows))):
+        return -scores, 1.0
+    return scores, float(np.clip((correlation - INCREDIBLE) / (CREDIBLE - INCREDIBLE), 0.0, 1.0))
+
+
+def _smoothed(inputs: Inputs, scores: Scores, generator: np.random.Generator) -> tuple[Scores, Scores]:
+    columns = inputs.encoding.shape[1]
+    if inputs.count < SMOOTHED or not columns or scores.std() == 0:
+        return scores, np.ones(columns)
+    points = np.sort(generator.choice(inputs.count, min(SMOOTHING_POINTS, inputs.count), replace=False))
+    search = np.sort(generator.choice(len(points), min(SMOOTHING_SEARCH, len(points)), replace=False))
+    process = GaussianProcess([Block(inputs.encoding, "matern", 0.3, relevance=True)], noise=0.2)
+    process.fit(points, scores[points], iterations=SMOOTHING_ITERATIONS, search=search)
+    fitted = filled(normal_scores(process.mean(np.arange(inputs.count))))
+    scales = process.length_scales(0)
+    return filled(normal_scores(scores + fitted)), scales / np.exp(np.log(scales).mean())

@@ -1,0 +1,175 @@
+"""Short trainings of a part of the candidates, and what they say about all: the first of the ranker's two stages.
+
+A short run is a biased rather than a noisy view of the end, so a model of accuracy-when-short by architecture replaces
+most of them: a Gaussian process and extremely randomised trees (Geurts et al. 2006), averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.ensemble import ExtraTreesRegressor
+
+from orchestrator.ranker.gaussian_process import Array, Block, GaussianProcess, Rows
+from orchestrator.ranker.inputs import MIN_SHORT_RUNS, Inputs, filled
+from orchestrator.ranker.views import Scores, View, normal_scores
+
+SEARCH = 400
+"""Short runs that length-scales are learned from."""
+SOLVE = 2500
+"""Short runs that the process takes in: its cost grows with their cube."""
+ITERATIONS = 30
+TREES = 300
+DIVERGED, OUTLYING = 1.0, 4.0
+"""A training has diverged when its score is below its prediction by 1 and by 4 times the typical error."""
+NORMAL_MEDIAN = 0.6745
+"""Median of the absolute value of a standard normal variable."""
+MOST_DIVERGED = 0.1
+"""When more trainings than this share seem to have diverged, it is the prediction that is wrong."""
+LOSS_FADES = 2.0
+"""The training loss of a run of fidelity f counts ``(1 - f)`` to this power: late in training it tells of fit alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShortRuns:
+    """One view of short trainings, completed.
+
+    Attributes:
+        name: of the view.
+        fidelity: share of full training that they are.
+        measured: (candidates,): the normal score where there is one, else the prediction.
+        predicted: (candidates,): what the model says of each candidate without having seen it.
+        rows: candidates that were measured.
+        imputability: correlation of ``predicted`` with ``measured`` over those: near 1, measuring more candidates adds
+            little; NaN without a model.
+        scales: length-scales of the encoding's columns, geometric mean 1.
+        score_scales: the same of the scores' columns.
+        is_loss: whether it is a training loss beside an accuracy of the same trainings.
+    """
+
+    name: str
+    fidelity: float
+    measured: Scores
+    predicted: Scores
+    rows: Rows
+    imputability: float
+    scales: Scores
+    score_scales: Scores
+    is_loss: bool
+
+
+def short_run_process(inputs: Inputs, *, relevance: bool = True) -> GaussianProcess:
+    """The process of short runs before it has seen any."""
+    columns = inputs.scores.shape[1]
+    blocks = [
+        Block(inputs.encoding, "matern", 0.3, relevance=relevance),
+        Block(inputs.scores, "matern", 0.3, relevance=relevance),
+        Block(inputs.scores / np.sqrt(max(columns, 1)), "linear", 0.3),
+    ]
+    return GaussianProcess(blocks, noise=0.2)
+
+
+def complete_short_runs(inputs: Inputs, views: Sequence[View], generator: np.random.Generator) -> list[ShortRuns]:
+    """Every view of short trainings, by ascending fidelity, with a prediction for the candidates it lacks.
+
+    A later view is predicted from the earlier ones too.
+    """
+    completed: list[ShortRuns] = []
+    for view in sorted((view for view in views if view.is_short), key=lambda view: (view.fidelity, not view.is_loss)):
+        completed.append(_complete(inputs, view, generator))
+        extra = np.column_stack([completed[-1].measured, completed[-1].predicted])
+        inputs = Inputs(
+            inputs.encoding,
+            np.column_stack([inputs.scores, extra]),
+            (*inputs.names, view.name, view.name),
+            (*inputs.kinds, view.kind, view.kind),
+        )
+    return completed
+
+
+def _complete(inputs: Inputs, view: View, generator: np.random.Generator) -> ShortRuns:
+    scores = normal_scores(_converged(inputs, view.order, generator))
+    rows = np.flatnonzero(np.isfinite(scores))
+    target = scores[rows]
+    unknown = np.ones(inputs.encoding.shape[1]), np.ones(inputs.scores.shape[1])
+    if len(rows) < MIN_SHORT_RUNS or np.ptp(target) == 0:
+        guess = filled(scores)
+        return ShortRuns(view.name, view.fidelity, guess, guess, rows, np.nan, *unknown, view.is_loss)
+    predicted, process = _gaussian(inputs, rows, target, generator)
+    columns = np.column_stack([inputs.encoding, inputs.scores])
+    if columns.shape[1]:
+        predicted = (predicted + _trees(columns, rows, target, generator)) / 2
+    measured = predicted.copy()
+    measured[rows] = target
+    spread = predicted[rows].std()
+    agreement = float(np.corrcoef(predicted[rows], target)[0, 1]) if spread > 0 else 0.0
+    scales, score_scales = unknown
+    if process is not None:
+        scales, score_scales = _scales(process, inputs)
+    return ShortRuns(view.name, view.fidelity, measured, predicted, rows, agreement, scales, score_scales, view.is_loss)
+
+
+def _converged(inputs: Inputs, values: Scores, generator: np.random.Generator) -> Scores:
+    """The values without those of trainings that diverged: far below what architectures like theirs reach.
+
+    A training that ended at chance says nothing about its architecture. It is taken out where its normal score is lower
+    than predicted by ``DIVERGED`` and by ``OUTLYING`` times the typical error of the predictions.
+    """
+    scores = normal_scores(values)
+    rows = np.flatnonzero(np.isfinite(scores))
+    columns = np.column_stack([inputs.encoding, inputs.scores])
+    if len(rows) < MIN_SHORT_RUNS or not columns.shape[1]:
+        return values
+    predicted = _trees(columns, rows, scores[rows], generator)[rows]
+    errors = scores[rows] - predicted
+    typical = float(np.median(np.abs(errors))) / NORMAL_MEDIAN
+    diverged = errors < -max(DIVERGED, OUTLYING * typical)
+    if diverged.mean() > MOST_DIVERGED:
+        return values
+    kept = values.copy()
+    kept[rows[diverged]] = np.nan
+    return kept
+
+
+def _gaussian(
+    inputs: Inputs, rows: Rows, target: Scores, generator: np.random.Generator
+) -> tuple[Scores, GaussianProcess | None]:
+    process = short_run_process(inputs)
+    if not process.blocks:
+        return np.zeros(inputs.count), None
+    kept = np.arange(len(rows))
+    if len(rows) > SOLVE:
+        kept = np.sort(generator.choice(len(rows), SOLVE, replace=False))
+    search = np.sort(generator.choice(len(kept), min(SEARCH, len(kept)), replace=False))
+    process.fit(rows[kept], target[kept], iterations=ITERATIONS, search=search)
+    predicted = process.mean(np.arange(inputs.count))
+    predicted[rows[kept]] = process.left_out()[0]
+    return predicted, process
+
+
+def _trees(columns: Array, rows: Rows, target: Scores, generator: np.random.Generator) -> Scores:
+    trees = ExtraTreesRegressor(
+        TREES,
+        min_samples_leaf=2,
+        max_features=0.33,
+        bootstrap=True,
+        oob_score=True,
+        n_jobs=-1,
+        random_state=int(generator.integers(2**31)),
+    )
+    trees.fit(columns[rows], target)
+    trees.n_jobs = 1  # several threads would add up in the order in which they finish: another sum every time
+    predicted: Scores = trees.predict(columns)
+    predicted[rows] = trees.oob_prediction_
+    return predicted
+
+
+def _scales(process: GaussianProcess, inputs: Inputs) -> tuple[Scores, Scores]:
+    scales = [process.length_scales(index) for index, block in enumerate(process.blocks) if block.relevance]
+    encoding = scales.pop(0) if inputs.encoding.shape[1] else np.ones(0)
+    scores = scales.pop(0) if inputs.scores.shape[1] else np.ones(0)
+    if len(encoding):
+        encoding = encoding / np.exp(np.log(encoding).mean())
+    return encoding, scores

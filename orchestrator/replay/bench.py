@@ -1,0 +1,190 @@
+"""A table made ready for a replay: who can be a candidate, what can be bought, and what is the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.experiment import TrainingSpec
+from orchestrator.replay.encoding import encode
+from orchestrator.replay.errors import ReplayError
+from orchestrator.replay.truth import BOUGHT_METRIC, MEAN, Truth, make_truth
+from spaces import Architecture, SearchSpace, get_space, list_spaces
+from trainables.table import RecordedTable
+from trainables.table.format import TRAINING_SOURCE
+
+Among = Literal["distinct", "live", "all"]
+"""Who can be a candidate: live architectures that differ as functions, live ones, or all."""
+
+ENOUGH = 0.5
+"""A schedule that this share of the candidates has completed can be bought; the others are then no candidates."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a replay draws from and buys of.
+
+    Attributes:
+        table: the recorded trainings.
+        space: the search space, where it is registered with taurank.
+        full_epochs: length of full training.
+        seeds: which seed is bought, by length of the schedule; the lengths that can be trained, ascending.
+        truth: what an order is scored against.
+        final: what a full training of everybody would show, by architecture.
+        pool: codes of all who can be a candidate, sorted.
+        among: how they were chosen.
+    """
+
+    table: RecordedTable
+    space: SearchSpace | None
+    full_epochs: int
+    seeds: dict[int, int]
+    truth: Truth
+    final: pd.Series
+    pool: tuple[str, ...]
+    among: Among
+
+    def short(self, code: str) -> str:
+        """A name for people."""
+        return code if self.space is None else self.space.short(Architecture(self.space.name, code))
+
+    def records(self, spec: TrainingSpec) -> bool:
+        """Whether a training that ends early has an epoch to show by then; one candidate stands for all."""
+        if spec.until is None:
+            return True
+        curve = self.table.curve(self.pool[0], schedule_epochs=spec.epochs, seed=self.seeds[spec.epochs])
+        return bool((curve[BOUGHT_METRIC].dropna().index <= spec.until).any())
+
+    @property
+    def described(self) -> str:
+        """Who can be a candidate, in words."""
+        if self.space is None or self.among == "all":
+            return "architectures"
+        return "live architectures" + (" that differ as functions" if self.among == "distinct" else "")
+
+    def encoding(self, candidates: Sequence[str]) -> pd.DataFrame:
+        """Numeric features of the candidates, (candidates, features); those that do not vary are left out."""
+        rows = self._encoding.loc[list(candidates)]
+        return rows.loc[:, rows.nunique() > 1]
+
+    @cached_property
+    def _encoding(self) -> pd.DataFrame:
+        return encode(self.table, self.space, self.pool)
+
+    @cached_property
+    def sizes(self) -> pd.DataFrame:
+        """Parameters and FLOPs by architecture, those that the table has."""
+        return self.table.wide("size") if "size" in self.table.sources else pd.DataFrame(index=self.truth.values.index)
+
+    @cached_property
+    def proxies(self) -> pd.DataFrame:
+        """Proxy scores, (architectures, proxies), of those that have at least one; NaN = that proxy failed."""
+        columns = {name: self.table.wide(source)["score"] for name, source in self._proxy_sources.items()}
+        return pd.DataFrame(columns).dropna(how="all")
+
+    @cached_property
+    def proxy_seconds(self) -> pd.DataFrame:
+        """Seconds that each of the scores took, (architectures, proxies); NaN = unknown."""
+        columns = {}
+        for name, source in self._proxy_sources.items():
+            rows = self.table.rows[self.table.rows["source"] == source]
+            columns[name] = pd.Series(rows["seconds"].to_numpy(), index=rows["architecture"].astype(str))
+        return pd.DataFrame(columns).reindex(self.proxies.index)
+
+    @property
+    def _proxy_sources(self) -> dict[str, str]:
+        return {name: f"proxy:{name}" for name in names_of(self.table, "proxy")}
+
+    @cached_property
+    def epoch_seconds(self) -> float:
+        """Seconds of an epoch for trainings without a time; 1 where none has one, so that the clock counts epochs."""
+        seconds = self.table.seconds_per_epoch
+        return seconds if np.isfinite(seconds) else 1.0
+
+
+def make_bench(table: RecordedTable, *, truth: str = "", buy_seed: int | None = None, among: str = "distinct") -> Bench:
+    """Looks through a table: full schedule, truth, schedules that can be bought, candidates.
+
+    Args:
+        table: recorded trainings.
+        truth: see ``orchestrator.replay.truth``.
+        buy_seed: seed of the full trainings that are bought; by default the first that the truth leaves.
+        among: see ``Among``.
+
+    Raises:
+        ReplayError: the table has no such truth, or nothing is left to be bought.
+        TableError: the architectures are not of the space that the table names.
+    """
+    if among not in get_args(Among):
+        raise ReplayError(f"--among: {among!r} is none of {', '.join(get_args(Among))}")
+    space = get_space(table.info.space, **table.info.space_options) if table.info.space in list_spaces() else None
+    full = _full_schedule(table)
+    found = make_truth(table, truth, full_epochs=full, buy_seed=buy_seed)
+    final = table.final(BOUGHT_METRIC, schedule_epochs=full, seed=found.bought_seed)
+    known = final.notna() & found.values.reindex(final.index).notna()
+    trained = [str(code) for code in final.index[known]]
+    seeds, trained = _shorter_schedules(table, full, trained, prefer=found.bought_seed)
+    pool = _among(trained, space, among)
+    if len(pool) < 2:
+        raise ReplayError(
+            f"the table has {len(pool)} architectures with both a full training of seed {found.bought_seed} and a "
+            f"truth ({found}); name another truth with --truth"
+        )
+    return Bench(table, space, full, seeds | {full: found.bought_seed}, found, final, pool, among)  # type: ignore[arg-type]
+
+
+def names_of(table: RecordedTable, kind: str) -> list[str]:
+    """Names of the sources ``kind:NAME``, in alphabetical order."""
+    return sorted(source.partition(":")[2] for source in table.sources if source.startswith(f"{kind}:"))
+
+
+def _full_schedule(table: RecordedTable) -> int:
+    """The schedule that most architectures have completed, the longest of several: a few may have run longer."""
+    completed = {}
+    if TRAINING_SOURCE in table.sources and BOUGHT_METRIC in table.info.metrics:
+        for length in table.schedules():
+            finals = [table.final(BOUGHT_METRIC, schedule_epochs=length, seed=seed) for seed in table.seeds(length)]
+            completed[length] = max(int(final.notna().sum()) for final in finals)
+    if not any(completed.values()):
+        raise ReplayError(
+            f"the table has no complete training with a {BOUGHT_METRIC}, so there is nothing to replay; "
+            "`taurank table show` lists what there is"
+        )
+    return max(completed, key=lambda length: (completed[length], length))
+
+
+def _shorter_schedules(
+    table: RecordedTable, full: int, trained: Sequence[str], *, prefer: int
+) -> tuple[dict[int, int], list[str]]:
+    """Shorter schedules that can be bought with the seed that most have, and the architectures that have them."""
+    chosen, left = {}, list(trained)
+    for length in (length for length in table.schedules() if length < full):
+        finals = {
+            seed: table.final(BOUGHT_METRIC, schedule_epochs=length, seed=seed).reindex(list(trained)).notna()
+            for seed in table.seeds(length)
+        }
+        # A seed of its own rather than a mean, which is less noisy than what one training costs.
+        seed = max(finals, key=lambda seed: (int(finals[seed].sum()), seed == prefer, seed != MEAN, -seed))
+        if finals[seed].mean() >= ENOUGH:
+            chosen[length] = seed
+            left = [code for code in left if finals[seed][code]]
+    return chosen, left
+
+
+def _among(codes: Sequence[str], space: SearchSpace | None, among: str) -> tuple[str, ...]:
+    if space is None or among == "all":
+        return tuple(sorted(codes))
+    live = [code for code in sorted(codes) if space.is_live(Architecture(space.name, code))]
+    if among == "live":
+        return tuple(live)
+    chosen: dict[str, str] = {}
+    for code in live:
+        canonical = space.canonical(Architecture(space.name, code)).code
+        if canonical not in chosen or code == canonical:
+            chosen[canonical] = code
+    return tuple(sorted(chosen.values()))

@@ -1,0 +1,122 @@
+"""One draw of a replay: candidates drawn, evidence bought, an order made and scored."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.evidence import EvidenceLog
+from orchestrator.experiment import TrainingSpec
+from orchestrator.ranker import Ranking
+from orchestrator.replay.bench import Bench
+from orchestrator.replay.cheap import PROXIES, book_cheap
+from orchestrator.replay.launching import ClockLaunch, Launch, Launcher, check_simulated
+from orchestrator.replay.measures import Row, agreement_columns, calibration_columns, last_accuracies, tau_of_all
+from orchestrator.replay.plan import ReplayPlan
+from orchestrator.replay.reference import make_reference
+from orchestrator.rounds import Problem, rank_log, run_rounds
+from orchestrator.tau import tau_b
+
+
+def draw_candidates(bench: Bench, plan: ReplayPlan, draw: int) -> list[str]:
+    """The candidates of a draw, without repeats, sorted."""
+    generator = np.random.default_rng([plan.seed, draw])
+    return sorted(str(code) for code in generator.choice(bench.pool, size=plan.candidates, replace=False))
+
+
+def replay_draw(
+    bench: Bench, plan: ReplayPlan, draw: int, launcher: Launcher | None = None, *, log: EvidenceLog | None = None
+) -> Row:
+    """Buys the evidence of one draw, ranks, and scores the order; the columns are described in docs/replay.md.
+
+    Args:
+        bench: what is recorded.
+        plan: what to buy.
+        draw: number of the draw.
+        launcher: how trainings are run; by default on the simulated clock.
+        log: where the evidence goes; by default nowhere but memory.
+
+    Raises:
+        ReplayError: a scheduler that only Ray has, on the simulated clock.
+    """
+    if launcher is None:
+        check_simulated(plan.trainings)
+    candidates = draw_candidates(bench, plan, draw)
+    log = log or EvidenceLog(Path(":memory:"))
+    launch = launcher(log, draw) if launcher else ClockLaunch(bench, log, plan.workers)
+    order, seconds = _rank(bench, plan, candidates, log, launch)
+    evidence = log.evidence()
+    log.close()
+
+    truth = bench.truth.values.loc[candidates]
+    ceiling = tau_b(bench.final.loc[candidates], truth)
+    table = order.table.set_index("architecture")
+    row: Row = {"draw": draw, "n": plan.candidates, "budget": plan.speed_up}
+    row |= agreement_columns(-table.loc[candidates, "rank"].to_numpy(dtype=float), truth.to_numpy(), ceiling)
+    for metric in ("parameters", "flops"):
+        sizes = bench.sizes[metric] if metric in bench.sizes else pd.Series(dtype=float)
+        row[f"tau_{metric}"] = tau_of_all(sizes, truth)
+    for spec in plan.trainings:
+        row[f"tau_{spec.stage}"] = tau_of_all(last_accuracies(evidence, spec.stage), truth)
+    reference = make_reference(bench, plan.trainings, candidates)
+    row["tau_reference"] = tau_b(reference.scores, truth) if reference else math.nan
+    row["reference_cost"] = reference.cost if reference else math.nan
+    row |= calibration_columns(order, truth) | {"predicted_tau": math.nan}
+    row |= _costs(bench, plan, evidence, launch)
+    row["ranker_seconds"] = seconds
+    return row
+
+
+def _rank(
+    bench: Bench, plan: ReplayPlan, candidates: Sequence[str], log: EvidenceLog, launch: Launch
+) -> tuple[Ranking, float]:
+    """The order that the evidence gives, and the seconds that choosing and ranking took."""
+    problem = Problem(tuple(candidates), bench.encoding(candidates), bench.full_epochs, plan.seed)
+    book_cheap(bench, plan.cheap, log, candidates)
+    launching = 0.0
+
+    def timed(spec: TrainingSpec, codes: Sequence[str]) -> None:
+        nonlocal launching
+        started = time.perf_counter()
+        launch(spec, codes)
+        launching += time.perf_counter() - started
+
+    started = time.perf_counter()
+    run_rounds(
+        problem,
+        list(plan.trainings),
+        log=log,
+        launch=timed,
+        budget_epochs=plan.budget_epochs,
+        adaptive=plan.adaptive,
+    )
+    order = rank_log(problem, log, truth_seeds=len(bench.truth.seeds))
+    return order, time.perf_counter() - started - launching
+
+
+def _costs(bench: Bench, plan: ReplayPlan, evidence: pd.DataFrame, launch: Launch) -> Row:
+    """What was spent, by source, and on whom; seconds are NaN where the table has none."""
+    kind = evidence["source"].str.partition(":")[0]
+    epochs = evidence.groupby(kind)["epochs"].sum()
+    seconds = evidence.groupby(kind)["seconds"].sum()
+    trained = evidence[kind == "training"]
+    full = {spec.stage for spec in plan.trainings if spec.is_full(bench.full_epochs)}
+    is_full = trained["stage"].isin(full)
+    row: Row = {f"epochs_{name}": float(epochs.get(source, 0.0)) for name, source in _SOURCES.items()}
+    row["cost"] = sum(row.values()) / (plan.candidates * bench.full_epochs)
+    for name, source in _SOURCES.items():
+        spent = float(seconds.get(source, 0.0))
+        row[f"seconds_{name}"] = spent if spent > 0 else (math.nan if row[f"epochs_{name}"] else 0.0)
+    proxies = row[f"seconds_{PROXIES}"] / plan.workers
+    row["wall_seconds"] = launch.wall_seconds + proxies
+    row["shorts"] = trained.loc[~is_full, "architecture"].nunique()
+    row["fulls"] = trained.loc[is_full, "architecture"].nunique()
+    return row
+
+
+_SOURCES = {"trainings": "training", PROXIES: "proxy", "supernets": "supernet"}

@@ -1,0 +1,163 @@
+"""What a replay is going to buy, and whether it can be bought."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.experiment import TrainingSpec, load_experiment
+from orchestrator.replay.bench import Bench
+from orchestrator.replay.cheap import Cheap
+from orchestrator.replay.errors import ReplayError
+from orchestrator.rounds import plan_trainings
+from orchestrator.validation import problem_lines
+from orchestrator.yaml_text import YamlError, read_yaml
+
+ROUNDING = 1e-6
+"""So that 10x of 10 x 10 epochs is 10 epochs and not 9.999."""
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """What every draw does.
+
+    Attributes:
+        candidates: how many are drawn.
+        speed_up: how many times cheaper than one full training of everybody the evidence has to be.
+        seed: of the draws and of the ranking.
+        workers: trainings at once.
+        cheap: what is bought for everybody before any training.
+        trainings: stages of trainings, with the seeds that are recorded.
+        budget_epochs: what the trainings may cost.
+        adaptive: whether the stages are ours and may change with what is found.
+    """
+
+    candidates: int
+    speed_up: float
+    seed: int
+    workers: int
+    cheap: Cheap
+    trainings: tuple[TrainingSpec, ...]
+    budget_epochs: float
+    adaptive: bool
+
+
+class _Trainings(BaseModel):
+    """A list of trainings as it stands in an experiment."""
+
+    trainings: tuple[TrainingSpec, ...]
+
+
+def plan_replay(
+    bench: Bench,
+    *,
+    candidates: int,
+    budget: str,
+    seed: int,
+    workers: int,
+    cheap: Cheap,
+    trainings: Sequence[TrainingSpec] | None = None,
+) -> ReplayPlan:
+    """Splits the budget, or checks that the trainings asked for keep to it.
+
+    Raises:
+        ReplayError: too many candidates, a budget that the proxies use up, or trainings that the table does not have.
+    """
+    there = len(bench.pool)
+    if not 2 <= candidates <= there:
+        ask = "" if bench.among == "all" or bench.space is None else "; --among all allows the most"
+        raise ReplayError(
+            f"--candidates: {candidates:,} asked, but the table has {there:,} among {bench.described} with a full "
+            f"training of seed {bench.truth.bought_seed} and the truth; give 2 to {there:,}{ask}"
+        )
+    speed_up = parse_budget(budget)
+    whole = candidates * bench.full_epochs / speed_up
+    left = whole - cheap.epochs(candidates)
+    if left < -ROUNDING:
+        raise ReplayError(
+            f"--budget: {budget} of {candidates:,} x {bench.full_epochs} epochs is {whole:.1f} epochs, but proxies and "
+            f"supernets cost {cheap.epochs(candidates):.1f}; lower it, or buy fewer (--proxies none)"
+        )
+    left, adaptive = max(left, 0.0), trainings is None
+    if trainings is None:
+        trainings = _split(bench, candidates, left)
+    for spec in trainings if not adaptive else ():
+        _check_recorded(bench, spec, candidates)
+    recorded = tuple(spec.model_copy(update={"seed": bench.seeds[spec.epochs]}) for spec in trainings)
+    cost = sum(_cost(spec, candidates) for spec in recorded)
+    if cost > left + ROUNDING:
+        parts = ", ".join(f"{spec.stage} {_cost(spec, candidates):.1f}" for spec in recorded)
+        raise ReplayError(
+            f"--trainings: they cost up to {cost:.1f} epochs ({parts}), but {left:.1f} are left of {budget}; "
+            "take fewer candidates, shorten them, give a scheduled one budget_epochs, or lower --budget"
+        )
+    return ReplayPlan(candidates, speed_up, seed, workers, cheap, recorded, left, adaptive)
+
+
+def parse_budget(text: str) -> float:
+    """How many times cheaper ``10x`` is.
+
+    Raises:
+        ReplayError: it is not of that form, or below 1x.
+    """
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?x", text) or float(text[:-1]) < 1:
+        raise ReplayError(f"--budget: {text!r} is not how many times cheaper: write 10x, or 1x and above")
+    return float(text[:-1])
+
+
+def read_trainings(text: str) -> tuple[TrainingSpec, ...] | None:
+    """Trainings from a YAML list or from an experiment file, whose other keys are not looked at; None for none there.
+
+    Raises:
+        ReplayError: neither of the two.
+        ExperimentError: a broken experiment.
+    """
+    if not text.lstrip().startswith(("[", "-")):
+        found = load_experiment(text).trainings
+        return None if found is None else tuple(found)
+    try:
+        content = {"trainings": read_yaml(text)}
+    except YamlError as error:
+        raise ReplayError(f"--trainings: {error}") from None
+    try:
+        return _Trainings.model_validate_json(json.dumps(content, default=str), strict=True).trainings
+    except ValidationError as error:
+        lines = problem_lines(error, _Trainings, content)
+        raise ReplayError("\n".join(f"--{line}" for line in lines)) from None
+
+
+def _split(bench: Bench, candidates: int, budget_epochs: float) -> list[TrainingSpec]:
+    """The trainings that a budget is best spent on, of those that are recorded."""
+    full, seed = bench.full_epochs, bench.truth.bought_seed
+    schedules = sorted(bench.seeds)
+    planned = plan_trainings(candidates, full_epochs=full, budget_epochs=budget_epochs, seed=seed, schedules=schedules)
+    if all(bench.records(spec) for spec in planned):
+        return planned
+    # Nothing is recorded of how trainings begin, so there are none to cut short.
+    fulls = min(candidates, int((budget_epochs + ROUNDING) // full))
+    return [TrainingSpec(epochs=full, candidates=fulls, seed=seed)] if fulls else []
+
+
+def _check_recorded(bench: Bench, spec: TrainingSpec, candidates: int) -> None:
+    if spec.epochs not in bench.seeds:
+        known = ", ".join(map(str, sorted(bench.seeds)))
+        raise ReplayError(f"--trainings: {spec.stage}: no schedule of {spec.epochs} epochs is recorded, but {known}")
+    if not bench.records(spec):
+        raise ReplayError(f"--trainings: {spec.stage}: no epoch up to {spec.until} is recorded; `taurank table show`")
+    if spec.candidates != "all" and spec.candidates > candidates:
+        raise ReplayError(f"--trainings: {spec.stage} asks for {spec.candidates} candidates; there are {candidates}")
+    seed = bench.seeds[spec.epochs]
+    if "seed" in spec.model_fields_set and spec.seed != seed:
+        raise ReplayError(
+            f"--trainings: {spec.stage}: seed {spec.seed} cannot be bought, but seed {seed}; leave it out "
+            "(--buy-seed chooses that of full trainings)"
+        )
+
+
+def _cost(spec: TrainingSpec, candidates: int) -> float:
+    count = candidates if spec.candidates == "all" else spec.candidates
+    return min(float(count * spec.last_epoch), spec.budget_epochs or float("inf"))

@@ -1,0 +1,106 @@
+"""What a replay prints: what is replayed, a line per draw, and the means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.replay.bench import Bench
+from orchestrator.replay.measures import Row
+from orchestrator.replay.plan import ReplayPlan
+from orchestrator.replay.summary import beaten_references, summarise
+from orchestrator.replay.truth import BOUGHT_METRIC
+
+_MEANINGS = {
+    "tau": "agreement with the truth (Kendall's tau-b)",
+    "retained": "tau / ceiling",
+    "ceiling": "tau of one full training of everybody",
+    "tau_top20": "tau among the true best fifth",
+    "top1_regret": "truth of the best less that of our first",
+    "spearman": "rank correlation",
+    "tau_parameters": "ordered by parameters only",
+    "tau_flops": "ordered by FLOPs only",
+    "tau_reference": "log-rank sum of short training, size, jacov",
+    "expected_tau": "what the ranking expects of itself",
+    "coverage50": "true ranks within their 50 % interval",
+    "coverage90": "true ranks within their 90 % interval",
+    "width90": "length of that interval, share of all",
+    "cost": "share of one full training of everybody",
+    "wall_seconds": "on the simulated clock",
+    "ranker_seconds": "choosing and ranking, on this machine",
+}
+
+
+def print_head(console: Console, bench: Bench, plan: ReplayPlan, draws: int) -> None:
+    """What is replayed, against which truth, and what is going to be bought."""
+    info, truth = bench.table.info, bench.truth
+    drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {plan.candidates:,}"
+    say(console, f"{info.space} on {info.data}: {drawn} from {len(bench.pool):,} {bench.described}")
+    say(console, f"truth: {truth}, after {bench.full_epochs} epochs; bought: seed {truth.bought_seed}")
+    if truth.of_bought_trainings:
+        same = f"note: truth and full trainings are the same trainings, seen by {truth.metric} and {BOUGHT_METRIC}"
+        say(console, f"{same}; `taurank table show` says what else they share")
+    if bench.seeds[min(bench.seeds)] < 0:
+        say(console, "note: short trainings are recorded as a mean over seeds or of an unknown seed; they cost as one")
+    if not math.isfinite(bench.table.seconds_per_epoch):
+        say(console, "note: the table has no times of trainings; the simulated clock counts epochs")
+    bought = [f"{len(plan.cheap.proxies)} proxies for all"] if plan.cheap.proxies else []
+    bought += [f"supernet {name}" for name in plan.cheap.supernets]
+    bought += [_stage(spec.stage, spec.candidates) for spec in plan.trainings]
+    if plan.adaptive and any(spec.candidates != "all" for spec in plan.trainings[:-1]):
+        bought.append("or more short and fewer full trainings where the short ones cannot be predicted")
+    whole = plan.candidates * bench.full_epochs / plan.speed_up
+    say(console, f"bought with {whole:,.0f} epochs ({plan.speed_up:g}x cheaper): {', '.join(bought) or 'nothing'}")
+
+
+def print_draw(console: Console, row: Row) -> None:
+    """One line about one draw."""
+    say(
+        console,
+        f"draw {row['draw']:.0f}: tau {row['tau']:.3f} ({row['tau_low']:.3f} to {row['tau_high']:.3f}), retained "
+        f"{row['retained']:.3f}, expected {row['expected_tau']:.3f}, top fifth {row['tau_top20']:.3f}, "
+        f"cost {row['cost']:.4f}, ranker {row['ranker_seconds']:.1f} s",
+    )
+
+
+def print_summary(console: Console, plan: ReplayPlan, rows: Sequence[Row]) -> None:
+    """Means and standard deviations over the draws, what was bought, and how the reference compares."""
+    found = summarise(rows)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "mean", "sd", "what it is"):
+        table.add_column(heading, justify="right" if heading in ("mean", "sd") else "left")
+    meanings = _MEANINGS | {f"tau_{spec.stage}": f"ordered by {spec.stage} only" for spec in plan.trainings}
+    for name in (name for name in found.index if name in meanings and found.loc[name, "draws"]):
+        digits = ".1f" if name.endswith("seconds") else ".4f" if name in ("cost", "top1_regret") else ".3f"
+        table.add_row(name, *(f"{found.loc[name, column]:{digits}}" for column in ("mean", "sd")), meanings[name])
+    console.print()
+    console.print(table, highlight=False)
+    mean = found["mean"]
+    say(
+        console,
+        f"bought in the mean: {mean['shorts']:.0f} short and {mean['fulls']:.0f} full trainings, "
+        f"{mean['epochs_trainings']:,.1f} epochs of trainings, {mean['epochs_proxies']:,.1f} of proxies, "
+        f"{mean['epochs_supernets']:,.1f} of supernets: {mean['cost']:.4f} of one full training of everybody",
+    )
+    better, compared = beaten_references(rows)
+    if not compared:
+        say(console, "reference: no short training is recorded for all candidates, so there is no log-rank sum")
+        return
+    say(
+        console,
+        f"reference: the log-rank sum of cheap views of everybody has tau {mean['tau_reference']:.3f} for "
+        f"{mean['reference_cost']:.4f}; taurank was better in {better} of {compared} draws, by "
+        f"{mean['tau'] - mean['tau_reference']:+.3f} in the mean",
+    )
+
+
+def say(console: Console, text: str) -> None:
+    """A line as it is, however long."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _stage(name: str, candidates: int | str) -> str:
+    return f"{name} for {candidates if candidates == 'all' else f'{candidates:,}'}"

@@ -1,0 +1,148 @@
+"""The truth of a replay: recorded final results that are never bought as evidence.
+
+Grammar of ``--truth``: ``[SOURCE/METRIC] [seeds A,B,...]``.
+
+| text | truth |
+|---|---|
+| empty | validation accuracy of all seeds but the one bought; test accuracy where there is no other seed |
+| ``seeds 1,2`` | mean validation accuracy of these seeds |
+| ``test`` | test accuracy of the trainings, short for ``training/test_accuracy`` |
+| ``training:all_images/test_accuracy seeds 0`` | that metric of that source |
+
+All of it at the end of the full schedule. Named seeds: a candidate needs them all. Without, it is the mean over the
+seeds that a candidate has (but the one bought, where that is evidence), or the recorded mean (seed -1) where the table
+has fewer than two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from orchestrator.replay.errors import ReplayError
+from trainables.table import RecordedTable
+from trainables.table.format import TRAINING_SOURCE
+from trainables.table.summary import possible_truths
+
+BOUGHT_METRIC = "validation_accuracy"
+"""What a bought training shows; of the bought seed it can be no truth."""
+MEAN = -1
+"""Seed of a recorded mean over seeds."""
+
+_GRAMMAR = re.compile(r"\s*(?:(?P<source>[^\s/]+)/(?P<metric>[^\s/]+))?\s*(?:seeds?\s+(?P<seeds>[-\d,\s]+))?\s*")
+_SHORTHANDS = {"test": f"{TRAINING_SOURCE}/test_accuracy"}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What an order is scored against.
+
+    Attributes:
+        source: of the trainings.
+        metric: at their end.
+        seeds: whose mean it is.
+        values: by architecture, higher is better; NaN for none.
+        bought_seed: seed of the full trainings that are bought.
+        partial: whether somebody has only some of the seeds.
+    """
+
+    source: str
+    metric: str
+    seeds: tuple[int, ...]
+    values: pd.Series
+    bought_seed: int
+    partial: bool
+
+    @property
+    def of_bought_trainings(self) -> bool:
+        """Whether it is another metric of the very trainings that are bought."""
+        return self.source == TRAINING_SOURCE and self.bought_seed in self.seeds
+
+    def __str__(self) -> str:
+        if self.seeds == (MEAN,):
+            return f"{self.metric} of {self.source}, recorded mean or unknown seed"
+        seeds = "seed" if len(self.seeds) == 1 else "mean of seeds"
+        partial = " (of those that an architecture has)" if self.partial else ""
+        return f"{self.metric} of {self.source}, {seeds} {', '.join(map(str, self.seeds))}{partial}"
+
+
+def make_truth(table: RecordedTable, text: str, *, full_epochs: int, buy_seed: int | None) -> Truth:
+    """The truth that ``text`` asks for, and the seed that is bought: by default the first that the truth leaves.
+
+    Raises:
+        ReplayError: the text does not follow the grammar, the table has no such result, or the truth is the evidence.
+    """
+    trained = [seed for seed in table.seeds(full_epochs) if seed != MEAN]
+    if not trained:
+        raise ReplayError("the table has no full training with a seed of its own, so there is nothing to buy")
+    if buy_seed is not None and buy_seed not in trained:
+        raise ReplayError(
+            f"--buy-seed: {buy_seed} has no full training in the table; there are {', '.join(map(str, trained))}"
+        )
+    source, metric, asked = _parsed(text)
+    if not text.strip() and len(trained) < 2:
+        metric = "test_accuracy"
+    _check_recorded(table, source, metric, text)
+    recorded = table.seeds(full_epochs, source)
+    is_evidence = source == TRAINING_SOURCE and metric == BOUGHT_METRIC
+    left = [seed for seed in trained if not (is_evidence and seed in (asked or ()))]
+    if buy_seed is None and not left:
+        raise ReplayError(
+            f"--truth: it takes all seeds of the table ({', '.join(map(str, trained))}), none is left to be bought"
+        )
+    bought = left[0] if buy_seed is None else buy_seed
+    seeds = asked or _all_seeds(recorded, but=bought if is_evidence else None)
+    for seed in seeds:
+        if seed not in recorded:
+            known = ", ".join(map(str, recorded)) or "none"
+            raise ReplayError(f"--truth: seed {seed} of {source} has no full training; there are {known}")
+    if is_evidence and bought in seeds:
+        raise ReplayError(
+            f"--truth: seed {bought} is the one that is bought, and evidence can be no truth; "
+            "leave it out, or buy another with --buy-seed"
+        )
+    finals = [table.final(metric, schedule_epochs=full_epochs, seed=seed, source=source) for seed in seeds]
+    by_seed = pd.concat(finals, axis=1) if finals else pd.DataFrame()
+    values = by_seed.mean(axis=1, skipna=asked is None)
+    if not values.notna().any():
+        raise ReplayError(
+            f"--truth: beside the bought seed {bought} nobody has {metric} of {source} after {full_epochs} epochs"
+        )
+    sign = -1.0 if table.info.metrics[metric].direction == "lower" else 1.0
+    partial = bool(by_seed[values.notna()].isna().any(axis=None))
+    return Truth(source, metric, tuple(seeds), sign * values, bought, partial)
+
+
+def _check_recorded(table: RecordedTable, source: str, metric: str, text: str) -> None:
+    if not ((table.rows["source"] == source) & (table.rows["metric"] == metric)).any():
+        known = [f"{truth.source}/{truth.metric}" for truth in possible_truths(table)]
+        if text.strip():
+            raise ReplayError(f"--truth: the table has no {metric} of source {source}; there is {', '.join(known)}")
+        others = ", ".join(name for name in known if name != f"{TRAINING_SOURCE}/{BOUGHT_METRIC}")
+        way_out = f"name one with --truth: there is {others}" if others else "import another seed or a test accuracy"
+        raise ReplayError(f"the table has one seed and no test accuracy of it to be the truth; {way_out}")
+    if table.info.metrics[metric].direction == "none":
+        raise ReplayError(f"--truth: the table does not say whether a higher or a lower {metric} is better")
+
+
+def _all_seeds(recorded: Sequence[int], *, but: int | None) -> tuple[int, ...]:
+    seeds = tuple(seed for seed in recorded if seed not in (MEAN, but))
+    return (MEAN,) if MEAN in recorded and len(seeds) < 2 else seeds
+
+
+def _parsed(text: str) -> tuple[str, str, tuple[int, ...] | None]:
+    """Source, metric, and seeds if any are named."""
+    first, _, rest = text.strip().partition(" ")
+    found = _GRAMMAR.fullmatch(f"{_SHORTHANDS.get(first, first)} {rest}")
+    parts = re.split(r"[,\s]+", (found["seeds"] or "").strip()) if found else []
+    seeds = [part for part in parts if part]
+    if found is None or not all(re.fullmatch(r"-?\d+", seed) for seed in seeds) or (found["seeds"] and not seeds):
+        raise ReplayError(
+            f"--truth: {text!r} is not of the form '[SOURCE/METRIC] [seeds A,B]', as 'seeds 1,2', 'test' or "
+            "'training:all_images/test_accuracy'"
+        )
+    source, metric = found["source"] or TRAINING_SOURCE, found["metric"] or BOUGHT_METRIC
+    return source, metric, tuple(dict.fromkeys(map(int, seeds))) or None

@@ -1,0 +1,100 @@
+"""How to split a budget between short and full trainings, as measured on recorded trainings (docs/ranker.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SHORT_SHARE = 0.06
+"""Length of a short training on a schedule of its own, as a share of a full one: 12 of 200 epochs in NAS-Bench-201."""
+CUT_SHARE = 0.1
+"""Length of a short training that is the beginning of a full one: its learning rate has not come down yet."""
+LONGEST_SHARE = 0.2
+"""A short training is not made longer than that to use up a small budget."""
+FEW, MANY = 25.0, 60.0
+"""Budgets in full trainings: below the first, full trainings only calibrate; above the second, they pay most."""
+SHARE_OF_SOME, SHARE_OF_MANY = 0.35, 0.25
+"""Share of the budget for short trainings between FEW and MANY, and above."""
+ANCHORS = 3
+"""Full trainings that put the order on the scale of final accuracies, where the budget is too small for more."""
+ANCHORS_FROM = 9.0
+"""Full trainings that the budget has to be worth before any is kept for anchors."""
+IMPUTABLE = 0.9
+"""Correlation of short trainings with their prediction below which everybody gets one: architecture does not tell."""
+ROUNDING = 1e-6
+"""So that 10x of 10 x 10 epochs is 10 epochs and not 9.999."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """What is bought.
+
+    Attributes:
+        short_epochs: length of a short training; 0 when none is bought.
+        cut: whether it is the beginning of a full training and not a schedule of its own.
+        shorts: how many.
+        fulls: full trainings.
+    """
+
+    short_epochs: int
+    cut: bool
+    shorts: int
+    fulls: int
+
+    def cost(self, full_epochs: int) -> int:
+        """Epochs of all of it."""
+        return self.shorts * self.short_epochs + self.fulls * full_epochs
+
+
+def split_budget(
+    candidates: int, *, full_epochs: int, budget_epochs: float, schedules: Sequence[int] | None = None
+) -> Split:
+    """Splits a budget; never spends more than it.
+
+    Args:
+        candidates: how many there are.
+        full_epochs: length of a full training.
+        budget_epochs: what all trainings together may cost.
+        schedules: lengths that a training can have with a schedule of its own; None for any. Where none is shorter than
+            full training, a short training is the beginning of one.
+    """
+    units = (budget_epochs + ROUNDING) / full_epochs
+    own = None if schedules is None else [length for length in schedules if 0 < length < full_epochs]
+    cut = own == []
+    # The first epochs of a long schedule tell little, so all of a small budget goes to making them more.
+    anchors = min(ANCHORS, candidates) if ANCHORS_FROM <= units < FEW and not cut else 0
+    wanted = (CUT_SHARE if cut else SHORT_SHARE) * full_epochs
+    if units < FEW:
+        wanted = min(max(wanted, (units - anchors) / candidates * full_epochs), LONGEST_SHARE * full_epochs)
+    short = _length(wanted, own or None, full_epochs)
+    if short >= full_epochs:
+        return Split(0, False, 0, min(candidates, math.floor(units)))
+    share = SHARE_OF_MANY if units > MANY else SHARE_OF_SOME if units >= FEW else 1.0
+    for_shorts = share * units * full_epochs if share < 1 else budget_epochs + ROUNDING - anchors * full_epochs
+    if share == 1.0 and (schedules is None or cut):
+        # Everybody gets one where that only takes a shorter one.
+        short = min(short, max(1, math.floor(for_shorts / candidates)))
+    shorts = min(candidates, math.floor(for_shorts / short))
+    fulls = math.floor((budget_epochs + ROUNDING - shorts * short) / full_epochs)
+    return Split(short if shorts else 0, cut, shorts, min(candidates, fulls))
+
+
+def more_short_trainings(
+    split: Split, candidates: int, *, full_epochs: int, left_epochs: float, imputability: float
+) -> int:
+    """How many more short trainings to buy from what is left once the first ones are in.
+
+    Where a model predicts them from the architecture, none. Where it does not (or could not be made, NaN), as many as
+    there are candidates without one, except for the price of the anchors.
+    """
+    if not imputability < IMPUTABLE or not split.shorts:
+        return 0
+    left = left_epochs - min(ANCHORS, split.fulls) * full_epochs
+    return max(0, min(candidates - split.shorts, math.floor((left + ROUNDING) / split.short_epochs)))
+
+
+def _length(wanted: float, own: Sequence[int] | None, full_epochs: int) -> int:
+    if own is None:
+        return min(max(1, round(wanted)), full_epochs)
+    return min(own, key=lambda length: (abs(math.log(length / wanted)), length))

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from orchestrator.ranker.final import FEW_LABELS, HEADROOM, Labels, _aligned, _targets, find_labels, score_finally
+from orchestrator.ranker.regressors import FinalInputs
+from orchestrator.ranker.views import View, normal_scores
+
+N = 60
+NAN = float("nan")
+
+
+@pytest.fixture(autouse=True)
+def _small_forests(monkeypatch):
+    monkeypatch.setattr("orchestrator.ranker.regressors.TREES", 60)
+
+
+@pytest.fixture
+def truth() -> np.ndarray:
+    return inputs().encoding[:, 0] + 0.3 * np.random.default_rng(5).standard_normal(N)
+
+
+def inputs() -> FinalInputs:
+    """A prior order that half of the truth is in, and an encoding with the other half."""
+    generator = np.random.default_rng(0)
+    encoding = generator.standard_normal((N, 2))
+    prior = normal_scores(encoding[:, 0] + generator.normal(0, 1, N))
+    return FinalInputs(encoding, np.zeros((N, 0)), prior[:, None], prior, np.column_stack([encoding, prior]))
+
+
+def score(values, count: int, models=("gaussian-process", "extra-trees")):
+    rows = np.random.default_rng(1).permutation(N)[:count]
+    labels = Labels(np.sort(rows), np.asarray(values)[np.sort(rows)], np.ones(count))
+    return score_finally(inputs(), labels, np.random.default_rng(2), models=models)
+
+
+class TestLabels:
+    def view(self, values, reached, fidelity=1.0) -> View:
+        return View("s", "training", np.array(values), np.array(values), fidelity, np.array(reached), "s")
+
+    def test_seeds_are_averaged(self):
+        found = find_labels([self.view([0.8, NAN, 0.6], [1, 1, 1]), self.view([0.9, NAN, NAN], [1, 1, 1])])
+        assert found.rows.tolist() == [0, 2]
+        assert found.values == pytest.approx([0.85, 0.6])
+        assert found.noise_factors == pytest.approx([0.5, 1.0])
+
+    def test_a_prediction_weighs_what_was_trained(self):
+        found = find_labels([self.view([0.8], [0.25]), self.view([0.9], [0.75])])
+        assert found.values == pytest.approx([0.875])
+        assert find_labels([self.view([0.8], [0.25])]).noise_factors == pytest.approx([4.0])
+
+    def test_short_trainings_are_no_labels(self):
+        assert len(find_labels([self.view([0.8], [0.5], fidelity=0.5)]).rows) == 0
+        assert len(find_labels([]).rows) == 0
+
+
+class TestTargets:
+    VALUES = np.array([0.1, 0.9, 0.5, 0.7, 0.85])
+
+    def test_log_distance_to_a_ceiling(self):
+        ceiling = 0.9 + HEADROOM * (0.9 - 0.7)
+        assert _targets(self.VALUES)[1] == pytest.approx(-np.log(ceiling - self.VALUES))
+
+    def test_a_monotone_transform_leaves_the_first(self):
+        assert _targets(np.exp(9 * self.VALUES))[0] == pytest.approx(_targets(self.VALUES)[0])
+
+    def test_an_affine_one_leaves_both_once_aligned(self):
+        prior = np.array([0.3, -1.0, 0.2, 0.9, 1.5])
+        for one, other in zip(_targets(self.VALUES), _targets(40 - 3 + 7 * self.VALUES), strict=True):
+            assert _aligned(other, prior) == pytest.approx(_aligned(one, prior))
+
+    def test_the_order_stays(self):
+        for target in _targets(self.VALUES):
+            assert np.argsort(target).tolist() == np.argsort(self.VALUES).tolist()
+
+    @pytest.mark.parametrize("values", [[0.5] * 7, [0.9, 0.9, 0.9, 0.9, 0.2], [0.3]])
+    def test_the_best_may_be_most(self, values):
+        _, target = _targets(np.array(values))
+        assert np.isfinite(target).all()
+        assert np.ptp(target) < 2  # not a thousand times farther apart than labels that differ
+
+    def test_alignment_takes_the_prior_of_the_same_candidates(self):
+        prior = np.array([1.0, 2.0, 4.0])
+        found = _aligned(np.array([0.1, 0.7, 0.3]), prior)
+        assert (found.mean(), found.std()) == (pytest.approx(prior.mean()), pytest.approx(prior.std()))
+
+    def test_equal_labels_say_nothing_beyond_the_prior(self):
+        prior = np.array([1.0, 2.0, 4.0])
+        assert _aligned(np.full(3, 0.1), prior) == pytest.approx(np.full(3, prior.mean()))
+
+
+class TestScores:
+    @pytest.mark.parametrize("count", [0, 1, 2, FEW_LABELS])
+    def test_few_labels_leave_the_prior_s_order(self, truth, count):
+        found = score(truth, count)
+        prior = normal_scores(inputs().prior)
+        assert found.scores == pytest.approx(prior)
+        assert (found.prior_share, found.weights) == (1.0, {})
+
+    def test_the_share_of_the_prior_falls_with_the_square(self, truth):
+        assert score(truth, 12).prior_share == pytest.approx((FEW_LABELS / 12) ** 2)
+
+    def test_more_labels_help(self, truth):
+        taus = [stats.kendalltau(score(truth, count).scores, truth).statistic for count in (0, 20, 50)]
+        assert taus[0] + 0.05 < taus[1] + 0.02 < taus[2]
+
+    def test_regressors_join_from_eight_labels(self, truth):
+        assert set(score(truth, 7).weights) == {"gaussian-process"}
+        every = ("extra-trees", "boosted-trees", "pairwise")
+        assert set(score(truth, 8, models=every).weights) == {"gaussian-process", *every}
+        assert sum(score(truth, 8, models=every).weights.values()) == pytest.approx(1.0)
+
+    @pytest.mark.filterwarnings("error")
+    @pytest.mark.parametrize("count", [7, 8, 20])
+    def test_equal_labels(self, count):
+        found = score(np.full(N, 0.5), count)
+        assert np.isfinite(found.scores).all()
+        assert stats.kendalltau(found.scores, inputs().prior).statistic > 0.6
+
+    def test_labels_are_smoothed(self, truth):
+        """One seed is noisy: who is labelled is not forced to the place of the label."""
+        lucky = truth.copy()
+        rows = np.sort(np.random.default_rng(1).permutation(N)[:30])
+        worst = rows[truth[rows].argmin()]
+        lucky[worst] = truth.max()
+        found = score(lucky, 30)
+        assert stats.rankdata(-found.scores)[worst] > 5
