@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -14,8 +14,6 @@ from scipy import stats
 from orchestrator.ranker.ranking import LEVEL, Certainty
 from orchestrator.replayed_taus import Estimate, ReplayedTable, ReplayedTau, shipped_replays
 
-CHEAPEST = 100.0
-"""The smallest budget that is looked for: 100 times cheaper."""
 STEP = 10
 """Budgets that are found are multiples of 1 / STEP."""
 TRUST: dict[Certainty, float] = {"uncalibrated": 0.0, "doubtful": 0.5, "calibrated": 0.8}
@@ -65,9 +63,10 @@ def forecast(
     """The tau that ``candidates`` of ``space`` ranked ``budget`` times cheaper than full training will have.
 
     Of a space with a table of its own that table tells. Any other gets the mean over all tables. Variance of the 90 %
-    interval: draws, error of their means, interpolation (see ``Estimate``); between k tables, for one that is not among
-    them, their variance times (1 + 1 / k) with Student's t of k - 1 degrees of freedom. One table says nothing about
-    another space: then the interval is [-1, 1].
+    interval: draws, error of their means, interpolation (see ``Estimate``), with Student's t of one degree of freedom
+    less than the cells near have draws (all budgets share their candidates, so they do not add any); between k tables,
+    for one that is not among them, their variance times (1 + 1 / k) with k - 1 degrees of freedom. One table says
+    nothing about another space: then the interval is [-1, 1].
 
     Args:
         space: name of a search space, known or not.
@@ -83,14 +82,12 @@ def forecast(
         raise ForecastError(f"candidates: {candidates} have no order; give 2 or more")
     if not 1 <= budget < math.inf:
         raise ForecastError(f"budget: {budget:g} is not how many times cheaper; give 1 or more")
-    tables = _tables(tuple(shipped_replays() if replays is None else replays), proxies)
-    own = [table for table in tables if table.space == space]
-    estimates = [table.estimate(candidates, budget) for table in own or tables]
-    if not estimates:
-        raise ForecastError("nothing was replayed, so there is no forecast; replay a table of your own with --table")
+    tables = _tables_for(space, proxies, replays)
+    new = tables[0].space != space
+    estimates = [table.estimate(candidates, budget) for table in tables]
     taus = [estimate.tau for estimate in estimates]
     tau = float(np.mean(taus))
-    half = _half_width(estimates, new=not own)
+    half = _half_width(estimates, new=new)
     near = tuple(row for estimate in estimates for row in estimate.rows)
     return Forecast(
         candidates,
@@ -99,7 +96,7 @@ def forecast(
         max(tau - half, -1.0),
         min(tau + half, 1.0),
         float(np.mean([estimate.retained for estimate in estimates])),
-        _basis(own or tables, estimates, new=not own),
+        _basis(tables, estimates, new=new),
         near,
     )
 
@@ -111,18 +108,21 @@ def budget_for(
     *,
     proxies: bool = False,
     replays: Sequence[ReplayedTau] | None = None,
+    correct: Callable[[Forecast], Forecast] = lambda found: found,
 ) -> Forecast | None:
-    """The cheapest budget, to a tenth, whose predicted tau reaches ``tau``; at most 100 times cheaper.
+    """The cheapest budget, to a tenth, whose predicted tau reaches ``tau``; none cheaper than was ever replayed.
 
     None where even full training does not: a second full training of everybody agrees with the truth no better than
-    the ceiling. Arguments are those of ``forecast``.
+    the ceiling. ``correct`` is applied to every forecast (see ``update``); the other arguments are those of
+    ``forecast``.
     """
 
     def at(budget: float) -> Forecast:
-        return forecast(space, candidates, budget, proxies=proxies, replays=replays)
+        return correct(forecast(space, candidates, budget, proxies=proxies, replays=replays))
 
     # Predicted tau never rises with the budget's factor: bisection over its tenths.
-    reached, missed = STEP, round(CHEAPEST * STEP) + 1
+    cheapest = min(table.largest_budget for table in _tables_for(space, proxies, replays))
+    reached, missed = STEP, math.floor(cheapest * STEP) + 1
     if at(1.0).tau < tau:
         return None
     while missed - reached > 1:
@@ -171,6 +171,14 @@ def update(
     )
 
 
+def _tables_for(space: str, proxies: bool, replays: Sequence[ReplayedTau] | None) -> list[ReplayedTable]:
+    """Tables of the space; those of all where it has none."""
+    tables = _tables(tuple(shipped_replays() if replays is None else replays), proxies)
+    if not tables:
+        raise ForecastError("nothing was replayed, so there is no forecast; replay a table of your own with --table")
+    return [table for table in tables if table.space == space] or tables
+
+
 @cache
 def _tables(rows: tuple[ReplayedTau, ...], proxies: bool) -> list[ReplayedTable]:
     def table(row: ReplayedTau) -> tuple[str, str]:
@@ -186,19 +194,28 @@ def _tables(rows: tuple[ReplayedTau, ...], proxies: bool) -> list[ReplayedTable]
 def _half_width(estimates: Sequence[Estimate], *, new: bool) -> float:
     """Half of the 90 % interval; ``new``: for a table that is not among the estimates."""
     count = len(estimates)
-    within = float(stats.norm.ppf(0.5 + LEVEL / 2)) ** 2 * float(np.mean([estimate.sd**2 for estimate in estimates]))
+    within = float(np.mean([(_quantile(estimate.draws) * estimate.sd) ** 2 for estimate in estimates]))
     if count == 1:
         return 2.0 if new else math.sqrt(within)
-    t = float(stats.t.ppf(0.5 + LEVEL / 2, count - 1))
     spread = float(np.var([estimate.tau for estimate in estimates], ddof=1))
-    return math.sqrt(within + t**2 * spread * (1 + 1 / count))
+    return math.sqrt(within + _quantile(count) ** 2 * spread * (1 + 1 / count))
+
+
+def _quantile(samples: int) -> float:
+    """Half-width of a 90 % interval in standard deviations that so many samples gave (Student's t)."""
+    return float(stats.t.ppf(0.5 + LEVEL / 2, samples - 1))
 
 
 def _basis(tables: Sequence[ReplayedTable], estimates: Sequence[Estimate], *, new: bool) -> str:
     names = ", ".join(f"{table.space} on {table.data}" for table in tables)
     draws = sorted({row.draws for estimate in estimates for row in estimate.rows})
     counted = f"{draws[0]} draws each" if len(draws) == 1 else f"{draws[0]} to {draws[-1]} draws each"
-    remarks = dict.fromkeys(remark for estimate in estimates for remark in estimate.remarks)
+    several = len(tables) > 1
+    remarks = [
+        f"{table.space} on {table.data}: {remark}" if several else remark
+        for table, estimate in zip(tables, estimates, strict=True)
+        for remark in estimate.remarks
+    ]
     unknown = ["no recorded trainings of this space"] if new else []
     return "; ".join([f"replays of {names}, {counted}", *unknown, *remarks])
 

@@ -41,7 +41,7 @@ class Purchase:
 
     def epochs(self, candidates: int) -> float:
         """Epoch-equivalents of all of it, at most."""
-        trainings = sum(planned_epochs(spec, candidates) for spec in self.trainings)
+        trainings = sum(training_epochs(spec, candidates) for spec in self.trainings)
         return trainings + sum(supernet_epochs(spec, candidates) for spec in self.supernets) + self.proxies
 
 
@@ -76,17 +76,19 @@ class Question:
         """The forecast for a budget."""
         return forecast(self.space, self.candidates, budget, proxies=self.proxies, replays=self.replays)
 
-    def cheapest(self, tau: float) -> Forecast:
-        """The forecast for the cheapest budget that reaches a tau.
+    def cheapest(self, tau: float, correct: Callable[[Forecast], Forecast]) -> Forecast:
+        """The corrected forecast for the cheapest budget that reaches a tau.
 
         Raises:
             PlanError: none does.
         """
-        found = budget_for(self.space, self.candidates, tau, proxies=self.proxies, replays=self.replays)
+        found = budget_for(
+            self.space, self.candidates, tau, proxies=self.proxies, replays=self.replays, correct=correct
+        )
         if found is None:
             raise PlanError(
                 f"--tau: {tau:g} is out of reach: full training of everybody has a predicted tau of "
-                f"{self.expected(1.0).tau:.2f}; ask for less"
+                f"{correct(self.expected(1.0)).tau:.2f}; ask for less"
             )
         return found
 
@@ -141,6 +143,11 @@ class Outlook:
         return purchase.epochs(self.question.candidates) * self.question.epoch_seconds / 3600
 
 
+def training_epochs(spec: TrainingSpec, candidates: int) -> float:
+    """Epochs of a stage of trainings, at most."""
+    return min(planned_epochs(spec, candidates), spec.budget_epochs or math.inf)
+
+
 def supernet_epochs(spec: SupernetSpec, candidates: int) -> float:
     """Epoch-equivalents of a supernet and of scoring everybody with it, at most."""
     return spec.epochs + SCORING_EPOCHS * candidates
@@ -158,33 +165,31 @@ def look_ahead(
 
     Args:
         question: what is to be planned.
-        budget: how many times cheaper; without it
-        tau: what is to be reached.
+        budget: how many times cheaper; None to look for the cheapest.
+        tau: what that one is to reach.
         stages: bought with the budget asked for, where it is not for us to split.
         progress: of a run; then all forecasts are corrected by it, and only larger budgets are shown beside its own.
 
     Raises:
         PlanError: the budget buys nothing, or the tau is out of reach.
     """
-    if budget is None:
-        assert tau is not None
-        budget = question.cheapest(tau).budget
     now = None
     if progress is not None and progress.spent > 0:
         now = question.expected(max(question.whole / progress.spent, 1.0))
 
-    def option(factor: float, purchase: Purchase) -> Option:
-        end = question.expected(factor)
-        if now is not None and progress is not None:
-            end = update(
-                now,
-                end,
-                expected_tau=progress.expected_tau,
-                interval=progress.interval,
-                certainty=progress.certainty,
-            )
-        return Option(purchase, end)
+    def correct(end: Forecast) -> Forecast:
+        if now is None or progress is None:
+            return end
+        return update(
+            now, end, expected_tau=progress.expected_tau, interval=progress.interval, certainty=progress.certainty
+        )
 
+    def option(factor: float, purchase: Purchase) -> Option:
+        return Option(purchase, correct(question.expected(factor)))
+
+    if budget is None:
+        assert tau is not None
+        budget = question.cheapest(tau, correct).budget
     bought = stages or question.buy(budget)
     if bought is None:
         raise PlanError(

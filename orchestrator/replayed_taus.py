@@ -82,6 +82,11 @@ class Estimate:
     rows: tuple[ReplayedTau, ...]
     remarks: tuple[str, ...]
 
+    @property
+    def draws(self) -> int:
+        """Of the cell with the fewest."""
+        return min(row.draws for row in self.rows)
+
 
 @dataclass(frozen=True)
 class _Corner:
@@ -95,9 +100,10 @@ class _Corner:
 
 @cache
 def shipped_replays() -> tuple[ReplayedTau, ...]:
-    """The cells that come with taurank."""
-    with FORECASTS.open(encoding="utf-8", newline="") as file:
-        return read_replays(csv.DictReader(file))
+    """The cells that come with taurank; none before the first is measured."""
+    if not FORECASTS.is_file():
+        return ()
+    return read_replays(csv.DictReader(FORECASTS.read_text(encoding="utf-8").splitlines()))
 
 
 def read_replays(rows: Iterable[Mapping[str, str]]) -> tuple[ReplayedTau, ...]:
@@ -134,6 +140,7 @@ class ReplayedTable:
         by_size = groupby(sorted(rows, key=lambda row: (row.n, row.units)), key=lambda row: row.n)
         self._series = {n: _Series(list(group)) for n, group in by_size}
         self.space, self.data = rows[0].space, rows[0].data
+        self.largest_budget = max(row.budget for row in rows)
 
     def estimate(self, candidates: int, budget: float) -> Estimate:
         """Tau and retained tau, linear in log(candidates) and log(full trainings' worth) between the cells.
@@ -159,6 +166,8 @@ class ReplayedTable:
             corners = _towards_full_training(corners, ceiling, math.log(units / top) / math.log(n / top))
         tau, retained = (sum(corner.weight * getattr(corner, name) for corner in corners) for name in MEASURES)
         of_draws = sum(weight * self._series[size].variance for size, weight in weights.items())
+        # Sampling error of a mean over pairs; with more than were replayed it is not taken to shrink.
+        of_draws *= max(n / candidates, 1.0)
         of_means = sum(corner.weight**2 / corner.row.draws for corner in corners if corner.row)
         # A curve that rises lies between its neighbours.
         between = sum(corner.weight * (corner.tau - tau) ** 2 for corner in corners)

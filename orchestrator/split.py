@@ -88,7 +88,7 @@ def more_short_trainings(
     Where a model predicts them from the architecture, none. Where it does not (or could not be made, NaN), as many as
     there are candidates without one, except for the price of the anchors.
     """
-    if not imputability < IMPUTABLE or not split.shorts:
+    if imputability >= IMPUTABLE or not split.shorts:
         return 0
     left = left_epochs - min(ANCHORS, split.fulls) * full_epochs
     return max(0, min(candidates - split.shorts, math.floor((left + ROUNDING) / split.short_epochs)))

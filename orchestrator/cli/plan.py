@@ -50,7 +50,7 @@ def plan(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[EXPERIMENT|RUN]",
+            metavar="EXPERIMENT|RUN",
             help="A YAML file, an experiment that comes with taurank, or the folder of a run.",
             show_default=False,
         ),
@@ -104,6 +104,8 @@ def plan(
         raise PlanError(f"--tau: {tau:g} is not a tau to reach; give one between 0 and 1")
     if epoch_seconds is not None and not 0 < epoch_seconds < math.inf:
         raise PlanError(f"--epoch-seconds: {epoch_seconds:g} is not how long an epoch takes; give seconds above 0")
+    if table is None and (truth, among, draws) != ("", "distinct", 3):
+        raise PlanError("--truth, --among and --draws say how a table is replayed: give one with --table")
     lengths = _lengths(schedules)
     subject = (
         _of_what(what, space=space, candidates=candidates, epochs=epochs)
@@ -114,9 +116,7 @@ def plan(
         factor = None if budget is None else parse_budget(budget)
         subject = replace(subject, budget=factor, stages=None, notes=())
     elif subject.budget is None:
-        raise PlanError(
-            "--budget or --tau is missing: give --budget 10x, or --tau 0.85 for the cheapest that reaches it"
-        )
+        raise PlanError("--budget or --tau is missing: give --budget 10x, or --tau 0.85 for what reaches that")
     if lengths is not None:
         subject = replace(subject, stages=None, notes=())
     seconds = epoch_seconds or (subject.progress.epoch_seconds if subject.progress else math.nan)
@@ -126,7 +126,7 @@ def plan(
         if lengths is not None:
             raise PlanError("--schedules: a table has its own; leave the option out")
         console = Console(stderr=True) if json_ else make_console()
-        console.print(f"replaying {table} ...", highlight=False, soft_wrap=True)
+        console.print(f"replaying {table} ...", markup=False, highlight=False, soft_wrap=True)
         question = _by_own_replays(table, subject, seconds, truth=truth, among=among, draws=draws)
     outlook = look_ahead(question, budget=subject.budget, tau=tau, stages=subject.stages, progress=subject.progress)
     if json_:
@@ -155,17 +155,12 @@ def _of_experiment(experiment: Experiment) -> Subject:
     from orchestrator.outlook import Purchase
     from orchestrator.plan import candidate_count
 
-    stages = None
-    if experiment.trainings is not None or experiment.supernets is not None:
-        stages = Purchase(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()))
-    return Subject(
-        experiment.space.name,
-        candidate_count(experiment),
-        experiment.recipe.epochs,
-        experiment.speed_up,
-        stages,
-        () if stages is None else (NOT_OURS,),
-    )
+    count, full = candidate_count(experiment), experiment.recipe.epochs
+    subject = Subject(experiment.space.name, count, full, experiment.speed_up)
+    if experiment.trainings is None and experiment.supernets is None:
+        return subject
+    stages = Purchase(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()))
+    return replace(subject, stages=stages, notes=(NOT_OURS,))
 
 
 def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:

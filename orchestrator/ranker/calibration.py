@@ -15,7 +15,7 @@ from orchestrator.ranker.views import Scores
 JOINT = 1000
 """Candidates that are drawn jointly; with more, the others are drawn given these."""
 CALIBRATED = 2
-"""Full trainings from which there is something to calibrate on."""
+"""Full trainings, not all with the same result, from which there is something to calibrate on."""
 DOUBTFUL = 15
 """Fewer full trainings than this leave the stated certainty doubtful."""
 PSEUDO_RESIDUALS, LARGEST_SQUARE = 10.0, 9.0

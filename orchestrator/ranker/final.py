@@ -16,7 +16,7 @@ from orchestrator.ranker.gaussian_process import Rows
 from orchestrator.ranker.inputs import Inputs, filled
 from orchestrator.ranker.prior import PriorOrder
 from orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor, stack_weights
-from orchestrator.ranker.short_runs import ShortRuns
+from orchestrator.ranker.short_runs import DIVERGED, NORMAL_MEDIAN, OUTLYING, ShortRuns
 from orchestrator.ranker.views import Scores, View, normal_scores
 
 FEW_LABELS = 6
@@ -31,6 +31,8 @@ HEADROOM = 0.25
 """How far above the best label the ceiling of the log transform lies, in distances from the median to the best.
 
 From the worst to the best where half of the labels are the best."""
+MOST_DIVERGED = 0.2
+"""Most full trainings that are taken for diverged, as a share."""
 SMALLEST_SPREAD = 0.3
 """Labels of candidates that the prior holds for equal are not squeezed together for that."""
 
@@ -50,7 +52,7 @@ class FinalScores:
 
     Attributes:
         scores: (candidates,), higher is better.
-        regressor: the Gaussian process on the normal scores of the labels; None without labels.
+        regressor: the Gaussian process on the normal scores of the labels; None without labels that differ.
         weights: of the regressors, adding up to 1; empty while the order is the prior's alone.
         prior_share: share of the prior in the scores.
     """
@@ -73,6 +75,41 @@ def find_labels(views: Sequence[View]) -> Labels:
     rows = np.flatnonzero(total > 0)
     values = (np.where(np.isfinite(table), table, 0.0) * precision).sum(axis=0)[rows] / total[rows]
     return Labels(rows, values, 1 / total[rows])
+
+
+def without_diverged(labels: Labels, prior: Scores) -> Labels:
+    """Labels without those of trainings that diverged: far below what the prior order says of the candidate.
+
+    One such label at the bottom moves the Gaussian process far more than it knows. The worst is taken out while its
+    normal score is below the prior's by ``DIVERGED`` and by ``OUTLYING`` times the typical error of the others; and
+    not more than ``MOST_DIVERGED`` of them, since then it is the prior that is wrong.
+
+    Args:
+        labels: full trainings.
+        prior: the prior order's scores of all candidates, (candidates,).
+    """
+    rows, values, factors = labels.rows, labels.values, labels.noise_factors
+    most = int(MOST_DIVERGED * len(rows))
+    for _ in range(most):
+        if len(rows) <= STACK_LABELS:
+            break
+        expected = normal_scores(prior[rows])
+        # Several that diverged are tied at chance; the one that was expected to be best is then the worst.
+        errors = normal_scores(_ties_broken(values, -expected)) - expected
+        worst = int(errors.argmin())
+        others = np.delete(errors, worst)
+        typical = float(np.median(np.abs(others - np.median(others)))) / NORMAL_MEDIAN
+        if errors[worst] >= -max(DIVERGED, OUTLYING * typical):
+            break
+        kept = np.delete(np.arange(len(rows)), worst)
+        rows, values, factors = rows[kept], values[kept], factors[kept]
+    return Labels(rows, values, factors)
+
+
+def _ties_broken(values: Scores, by: Scores) -> Scores:
+    ranks = np.empty(len(values))
+    ranks[np.lexsort((by, values))] = np.arange(len(values))
+    return ranks
 
 
 def final_inputs(inputs: Inputs, shorts: Sequence[ShortRuns], prior: PriorOrder) -> FinalInputs:
@@ -99,10 +136,10 @@ def final_inputs(inputs: Inputs, shorts: Sequence[ShortRuns], prior: PriorOrder)
 def score_finally(
     inputs: FinalInputs, labels: Labels, generator: np.random.Generator, *, models: Sequence[str]
 ) -> FinalScores:
-    """Scores from the labels; with few of them the prior's."""
+    """Scores from the labels; with few of them, or all alike, the prior's."""
     count = len(labels.rows)
     prior = filled(normal_scores(inputs.prior))
-    if count == 0:
+    if count == 0 or np.ptp(labels.values) == 0:
         return FinalScores(prior, None, {}, 1.0)
     names = ["gaussian-process"]
     if count >= STACK_LABELS:

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from orchestrator.ranker.accuracy import final_accuracies
 from orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_scores
 from orchestrator.ranker.design import choose
-from orchestrator.ranker.final import FinalScores, Labels, final_inputs, find_labels, score_finally
+from orchestrator.ranker.final import FinalScores, Labels, final_inputs, find_labels, score_finally, without_diverged
 from orchestrator.ranker.gaussian_process import GaussianProcess, Rows
 from orchestrator.ranker.inputs import Inputs, make_inputs
 from orchestrator.ranker.prior import PriorOrder, prior_order
@@ -140,7 +140,8 @@ class RankingModel:
     @cached_property
     def final(self) -> FinalScores:
         """Scores from everything."""
-        return score_finally(self.final_inputs, self.labels, self._generator(2), models=self._options.models)
+        labels = without_diverged(self.labels, self.prior.scores)
+        return score_finally(self.final_inputs, labels, self._generator(2), models=self._options.models)
 
     @property
     @_one_thread
@@ -236,7 +237,8 @@ class RankingModel:
         return [", ".join(stages) for stages in seen]
 
     def _certainty(self) -> Certainty:
-        labels = len(self.labels.rows)
+        regressor = self.final.regressor
+        labels = 0 if regressor is None else len(regressor.process.rows)
         if labels < CALIBRATED:
             return "uncalibrated"
         return "doubtful" if labels < DOUBTFUL else "calibrated"

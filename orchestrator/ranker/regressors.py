@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -112,7 +113,6 @@ class ExtraTrees:
             max_features=0.33,
             bootstrap=True,
             oob_score=True,
-            n_jobs=-1,
             random_state=int(generator.integers(2**31)),
         )
 
@@ -152,6 +152,10 @@ class BoostedTrees:
 
     def left_out(self) -> Scores:
         """See ``Regressor``."""
+        return self._left_out
+
+    @cached_property
+    def _left_out(self) -> Scores:
         return _by_folds(len(self._rows), lambda kept, out: self._fitted(kept).predict(self._columns[self._rows[out]]))
 
     def _fitted(self, places: Rows) -> GradientBoostingRegressor:
@@ -189,7 +193,10 @@ class PairwiseTrees:
 
     def left_out(self) -> Scores:
         """See ``Regressor``."""
+        return self._left_out
 
+    @cached_property
+    def _left_out(self) -> Scores:
         def fold(kept: Rows, out: Rows) -> Scores:
             model = self._fitted(kept)
             own = self._wins(model, self._rows[kept], kept)
@@ -222,11 +229,8 @@ class PairwiseTrees:
             first, second = first[kept], second[kept]
         difference = self._columns[self._rows[first]] - self._columns[self._rows[second]]
         better = self._target[first] > self._target[second]
-        trees = ExtraTreesClassifier(
-            TREES // 2, min_samples_leaf=3, max_features=0.33, n_jobs=-1, random_state=self._seed
-        )
+        trees = ExtraTreesClassifier(TREES // 2, min_samples_leaf=3, max_features=0.33, random_state=self._seed)
         trees.fit(np.concatenate([difference, -difference]), np.concatenate([better, ~better]))
-        trees.n_jobs = 1  # several threads would add up in the order in which they finish: another sum every time
         return trees
 
     def _wins(self, model: ExtraTreesClassifier | None, rows: Rows, places: Rows) -> Scores:

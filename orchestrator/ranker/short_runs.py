@@ -156,11 +156,9 @@ def _trees(columns: Array, rows: Rows, target: Scores, generator: np.random.Gene
         max_features=0.33,
         bootstrap=True,
         oob_score=True,
-        n_jobs=-1,
         random_state=int(generator.integers(2**31)),
     )
     trees.fit(columns[rows], target)
-    trees.n_jobs = 1  # several threads would add up in the order in which they finish: another sum every time
     predicted: Scores = trees.predict(columns)
     predicted[rows] = trees.oob_prediction_
     return predicted

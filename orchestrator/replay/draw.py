@@ -12,6 +12,7 @@ import pandas as pd
 
 from orchestrator.evidence import EvidenceLog
 from orchestrator.experiment import TrainingSpec
+from orchestrator.forecast import forecast
 from orchestrator.ranker import Ranking
 from orchestrator.replay.bench import Bench
 from orchestrator.replay.cheap import PROXIES, book_cheap
@@ -19,6 +20,7 @@ from orchestrator.replay.launching import ClockLaunch, Launch, Launcher, check_s
 from orchestrator.replay.measures import Row, agreement_columns, calibration_columns, last_accuracies, tau_of_all
 from orchestrator.replay.plan import ReplayPlan
 from orchestrator.replay.reference import make_reference
+from orchestrator.replayed_taus import shipped_replays
 from orchestrator.rounds import Problem, rank_log, run_rounds
 from orchestrator.tau import tau_b
 
@@ -66,7 +68,7 @@ def replay_draw(
     reference = make_reference(bench, plan.trainings, candidates)
     row["tau_reference"] = tau_b(reference.scores, truth) if reference else math.nan
     row["reference_cost"] = reference.cost if reference else math.nan
-    row |= calibration_columns(order, truth) | {"predicted_tau": math.nan}
+    row |= calibration_columns(order, truth) | {"predicted_tau": _predicted_tau(bench, plan)}
     row |= _costs(bench, plan, evidence, launch)
     row["ranker_seconds"] = seconds
     return row
@@ -97,6 +99,14 @@ def _rank(
     )
     order = rank_log(problem, log, truth_seeds=len(bench.truth.seeds))
     return order, time.perf_counter() - started - launching
+
+
+def _predicted_tau(bench: Bench, plan: ReplayPlan) -> float:
+    """What `taurank plan` promises for our own split of this budget; NaN where the stages were asked for."""
+    if not plan.adaptive or not shipped_replays():
+        return math.nan
+    space = bench.table.info.space
+    return forecast(space, plan.candidates, plan.speed_up, proxies=bool(plan.cheap.proxies)).tau
 
 
 def _costs(bench: Bench, plan: ReplayPlan, evidence: pd.DataFrame, launch: Launch) -> Row:

@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.forecast import Forecast
-from orchestrator.outlook import Option, Outlook, counts, supernet_epochs
+from orchestrator.outlook import Option, Outlook, counts, supernet_epochs, training_epochs
 from orchestrator.report.figures import predicted
-from orchestrator.rounds import planned_epochs
 
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
@@ -98,7 +97,7 @@ def _bought(outlook: Outlook) -> Table:
         many = question.candidates if spec.candidates == "all" else spec.candidates
         kind = "full" if spec.is_full(question.full_epochs) else "short"
         cut = "" if spec.until is None else f" of {spec.epochs}"
-        add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", planned_epochs(spec, question.candidates))
+        add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", training_epochs(spec, question.candidates))
     add("in all", "", "", purchase.epochs(question.candidates))
     return table
 

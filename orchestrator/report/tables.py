@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.experiment import Experiment
+from orchestrator.forecast import forecast
 from orchestrator.ranker import Ranking
-from orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, times
+from orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, predicted, times
 from orchestrator.scoring import Score, SpeedUp
 from orchestrator.stages import Stage
 from trainables.data import ImageData
@@ -67,7 +68,7 @@ def print_plan(
     console.print(table)
     if run.is_split_by_us and any(stage.source == "training" for stage in stages):
         expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up)
-        _line(console, f"predicted tau: {predicted(expected)}; `taurank plan {run.folder}` says more")
+        _line(console, f"predicted tau: {predicted(expected)}, from {expected.basis}")
     _line(console, f"folder: {run.folder}")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator import cli
 
-COMMANDS = ("run", "resume", "rank", "score", "spaces", "experiments")
+COMMANDS = ("run", "plan", "resume", "rank", "score", "spaces", "experiments")
 
 
 @pytest.fixture

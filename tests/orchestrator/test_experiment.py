@@ -372,3 +372,17 @@ class TestFiles:
         file.write_text(BASE)
         assert load_experiment(str(file)).name == "t"
         assert load_experiment(str(Path(file))).recipe.epochs == 20
+
+
+class TestRanker:
+    def test_options_come_back(self):
+        found = parse_experiment(f"{BASE}ranker: {{models: [pairwise], aggregation: borda}}\n", where="x.yaml")
+        assert (found.ranker.models, found.ranker.aggregation) == (("pairwise",), "borda")
+        assert parse_experiment(found.to_yaml(), where="again.yaml").ranker == found.ranker
+
+    def test_mistakes_are_all_named(self):
+        model, aggregation, key = problems(f"{BASE}ranker: {{models: [extra-tree], aggregation: best, foo: 1}}\n")
+        assert model.startswith("ranker.models.0: has to be 'gaussian-process'")
+        assert model.endswith("not \"extra-tree\"; did you mean 'extra-trees'?")
+        assert aggregation.startswith("ranker.aggregation: has to be 'normal-scores'")
+        assert key == "ranker.foo: unknown key; there are models, aggregation"

@@ -25,7 +25,7 @@ class TestDefaultStages:
         assert supernets == []
 
     def test_what_is_left_goes_to_a_supernet(self):
-        # 240 epochs: 24 x 8, which is as long as a short training gets; one full one; 8 left are too few for a supernet.
+        # 240 epochs: 24 x 8, which is as long as a short training gets, and a full one; 8 are too few for a supernet.
         trainings, supernets = default_stages(experiment(budget="4x"), 24)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(8, "all"), (40, 1)]
         assert supernets == []

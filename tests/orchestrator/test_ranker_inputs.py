@@ -16,7 +16,7 @@ def view(name: str, values, kind="proxy") -> View:
 
 class TestStandardised:
     def test_mean_and_deviation(self):
-        assert standardised(np.array([[1.0], [2.0], [3.0]]))[:, 0] == pytest.approx([-1.5**0.5, 0.0, 1.5**0.5])
+        assert standardised(np.array([[1.0], [2.0], [3.0]]))[:, 0] == pytest.approx([-(1.5**0.5), 0.0, 1.5**0.5])
 
     def test_what_cannot_be_used_is_left_out(self):
         good = np.array([0.0, 1.0, 2.0])

@@ -226,8 +226,8 @@ def test_summary_is_mean_and_deviation_of_the_draws() -> None:
 
 
 def test_json_has_null_for_what_is_missing(bench: Bench, row: Row, make_plan: MakePlan) -> None:
-    content = json.loads(to_json(bench, make_plan(), [row]))
-    assert content["draws"][0]["predicted_tau"] is None
+    content = json.loads(to_json(bench, make_plan(), [row | {"ceiling": math.nan}]))
+    assert content["draws"][0]["ceiling"] is None
     assert content["mean"]["tau"] == row["tau"]
     assert content["bought_seed"] == 0
 

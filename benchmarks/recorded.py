@@ -1,0 +1,30 @@
+"""The recorded trainings that benchmarks replay, imported from $TAURANK_DATA; nothing of them is kept here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+from trainables.table import RecordedTable
+from trainables.table.importers import import_table
+
+NASBENCH201, SPIKENAS, NAAP440 = "nasbench201", "spikenas", "naap440"
+
+_FILES = {
+    NASBENCH201: ("nb201/nb201_cifar10.parquet", "nb201/nb201_cifar10_proxies.parquet"),
+    SPIKENAS: ("spikenas/spikenas_cifar10_curves_half.npz",),
+    NAAP440: ("naap440/naap440_archs.csv.gz", "naap440/naap440_curves.npz"),
+}
+
+
+@cache
+def read_recorded(name: str, folder: Path | None = None) -> RecordedTable:
+    """One of the tables above, from ``folder`` or $TAURANK_DATA."""
+    root = folder or Path(os.environ.get("TAURANK_DATA", ""))
+    paths = [root / file for file in _FILES[name]]
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        sys.exit(f"recorded trainings are missing: {', '.join(missing)}; set TAURANK_DATA or give --data-dir")
+    return import_table(paths)

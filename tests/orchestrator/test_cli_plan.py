@@ -1,0 +1,272 @@
+"""`taurank plan` as a user meets it."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from orchestrator import cli
+from orchestrator.campaign import OURS, PLAN, Run, load_images
+from orchestrator.evidence import EvidenceLog
+from orchestrator.experiment import Experiment, load_experiment
+from orchestrator.forecast import forecast
+from orchestrator.report import print_plan
+from orchestrator.stages import training_stage
+from trainables.table import RecordedTable, write_table
+
+Taurank = Callable[..., tuple[int, str, str]]
+OPTIONS = ("--space", "nasbench201", "--candidates", 300, "--epochs", 200)
+
+
+@pytest.fixture
+def taurank(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Taurank:
+    """Runs `taurank plan`; gives its exit code and what it wrote to both outputs."""
+
+    def taurank(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["taurank", "plan", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "150")
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        written = capfd.readouterr()
+        return code, written.out, written.err
+
+    return taurank
+
+
+@pytest.fixture
+def run_folder(finished_log: EvidenceLog, codes: Sequence[str], experiment: Experiment, tmp_path: Path) -> Path:
+    """The folder of a finished run that named its stages: 24 x 2 epochs and 2 x 40 of a full 24 x 40."""
+    folder = tmp_path / "run"
+    finished_log.close()
+    shutil.copytree(finished_log.path.parent, folder)
+    resolved = experiment.model_copy(update={"candidates": list(codes), "supernets": []})
+    (folder / "experiment.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def file(table: RecordedTable, tmp_path: Path) -> Path:
+    path = tmp_path / "made-up.parquet"
+    write_table(table, path)
+    return path
+
+
+class TestOptions:
+    def test_split_cost_hours_tau_and_neighbours(self, taurank: Taurank) -> None:
+        code, out, err = taurank(*OPTIONS, "--budget", "10x", "--epoch-seconds", 12)
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        assert lines[0] == (
+            "300 candidates of nasbench201; full training is 200 epochs each, 60,000 in all; "
+            "budget: 10x cheaper, 6,000.0"
+        )
+        # 35 % of 30 trainings' worth is 175 of 12 epochs; 19 of 200 fit in what is left.
+        assert lines[2].split() == ["short", "trainings", "175", "12", "2,100.0", "3.5%", "7.00"]
+        assert lines[3].split() == ["full", "trainings", "19", "200", "3,800.0", "6.3%", "12.67"]
+        assert lines[4].split() == ["in", "all", "5,900.0", "9.8%", "19.67"]
+        expected = forecast("nasbench201", 300, 10)
+        assert lines[5].startswith(f"predicted tau: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f})")
+        budgets = [line.split()[0] for line in lines[8:14]]
+        assert budgets == ["2x", "5x", "10x", "20x", "50x", "100x"]
+        assert lines[14].startswith("based on: replays of nasbench201 on cifar10, ")
+
+    def test_a_tau_finds_its_budget(self, taurank: Taurank) -> None:
+        code, out, _ = taurank(*OPTIONS, "--tau", 0.8, "--json")
+        assert code == 0
+        found = json.loads(out)["plan"]
+        assert found["predicted_tau"] >= 0.8
+        assert forecast("nasbench201", 300, found["budget"] + 0.2).tau < 0.8
+        assert found["hours"] is None
+        assert found["epochs"] <= 60_000 / found["budget"]
+
+    def test_only_some_lengths(self, taurank: Taurank) -> None:
+        _, out, _ = taurank(*OPTIONS, "--budget", "10x", "--schedules", "25, 200", "--json")
+        assert {spec["epochs"] for spec in json.loads(out)["plan"]["trainings"]} == {25, 200}
+
+    def test_a_space_of_ones_own_has_a_wider_interval(self, taurank: Taurank) -> None:
+        _, own, _ = taurank(*OPTIONS[2:], "--budget", "10x", "--json")
+        _, known, _ = taurank(*OPTIONS, "--budget", "10x", "--json")
+        own, known = json.loads(own), json.loads(known)
+        assert own["space"] is None
+        assert "no recorded trainings of this space" in own["basis"]
+        assert own["plan"]["high"] - own["plan"]["low"] > known["plan"]["high"] - known["plan"]["low"]
+        assert own["plan"]["trainings"] == known["plan"]["trainings"]
+
+    def test_what_is_left_goes_to_a_supernet(self, taurank: Taurank) -> None:
+        options = ("--space", "mnist_blocks", "--candidates", 9, "--epochs", 90, "--budget", "4x")
+        _, out, _ = taurank(*options)
+        assert "supernet:uniform" in out
+        _, out, _ = taurank(*options, "--json")
+        found = json.loads(out)["plan"]
+        assert len(found["supernets"]) == 1
+        assert found["epochs"] <= 9 * 90 / 4
+
+
+class TestExperiments:
+    def test_by_name(self, taurank: Taurank) -> None:
+        code, out, err = taurank("quickstart")
+        assert (code, err) == (0, "")
+        assert out.startswith("24 candidates of nasbench201; full training is 36 epochs each, 864 in all; budget: 10x")
+        assert "note:" not in out
+
+    def test_all_candidates_and_stages_of_its_own(self, taurank: Taurank) -> None:
+        code, out, _ = taurank("nine-subnets")
+        assert code == 0
+        assert out.startswith("9 candidates of mnist_blocks; ")
+        assert "supernet:epsilon-greedy" in out
+        assert "note: the experiment names its stages itself" in out
+
+    def test_another_budget_is_split_anew(self, taurank: Taurank) -> None:
+        _, out, _ = taurank("nine-subnets", "--budget", "1x")
+        assert "supernet:epsilon-greedy" not in out
+        assert "note:" not in out
+        assert "budget: 1x cheaper" in out
+
+
+class TestRuns:
+    def test_where_it_stands_and_where_it_ends(self, taurank: Taurank, run_folder: Path) -> None:
+        code, out, err = taurank(run_folder)
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        # 24 x 2 + 2 x 40 epochs of 960.
+        assert lines[1] == "spent so far: 128.0 epochs, 13.3% of full training"
+        assert lines[2].startswith("expected tau now: ")
+        assert "doubtful; replays that spent as much: " in lines[2]
+        assert "predicted tau at the end: " in out
+        assert "corrected by what this run's doubtful ranking expects of itself" in out
+        assert "note: the experiment names its stages itself" in out
+        # An epoch took .1 s as booked: 128 of them are 12.8 s.
+        assert "hours on one device" in out
+        # Its own and the larger ones.
+        assert [line.split()[0] for line in lines if line.split()[:1] in (["2x"], ["5x"], ["10x"], ["20x"])] == [
+            "2x",
+            "5x",
+            "10x",
+        ]
+
+    def test_json(self, taurank: Taurank, run_folder: Path) -> None:
+        _, out, _ = taurank(run_folder, "--json")
+        content = json.loads(out)
+        progress = content["progress"]
+        assert progress["spent_epochs"] == 128.0
+        assert content["epoch_seconds"] == pytest.approx(0.1)
+        # Doubtful: half of the difference between ranking and forecast, on the scale of artanh.
+        moved = math.atanh(content["plan"]["predicted_tau"]) - math.atanh(forecast("nasbench201", 24, 10).tau)
+        difference = math.atanh(progress["expected_tau"]) - math.atanh(progress["forecast"]["predicted_tau"])
+        assert moved == pytest.approx(difference / 2)
+
+    def test_before_anything_is_spent(
+        self, taurank: Taurank, make_log: Callable[..., EvidenceLog], codes: Sequence[str], experiment: Experiment
+    ) -> None:
+        log = make_log(trainings=False, seeds=())
+        log.note(PLAN, OURS)
+        log.close()
+        resolved = experiment.model_copy(update={"candidates": list(codes), "supernets": []})
+        (log.path.parent / "experiment.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
+        code, out, _ = taurank(log.path.parent)
+        assert code == 0
+        assert "spent so far: nothing" in out
+        assert "note:" not in out
+        expected = forecast("nasbench201", 24, 10)
+        assert f"predicted tau at the end: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f})" in out
+
+    def test_a_tau_is_looked_for_in_corrected_forecasts(self, taurank: Taurank, run_folder: Path) -> None:
+        _, out, _ = taurank(run_folder, "--json")
+        wanted = json.loads(out)["plan"]["predicted_tau"]
+        _, out, _ = taurank(run_folder, "--tau", wanted - 1e-9, "--json")
+        found = json.loads(out)["plan"]
+        assert found["predicted_tau"] >= wanted - 1e-9
+        assert found["budget"] >= 10
+
+    def test_nothing_in_the_folder_changes(self, taurank: Taurank, run_folder: Path) -> None:
+        before = {file.name for file in run_folder.iterdir()}
+        taurank(run_folder)
+        after = {file.name for file in run_folder.iterdir()}
+        assert {name for name in after if not name.startswith("evidence.sqlite-")} <= before
+
+
+class TestOwnTable:
+    def test_replays_it(self, taurank: Taurank, file: Path) -> None:
+        table = ("--table", file, "--candidates", 12, "--truth", "seeds 1,2", "--draws", 2)
+        code, out, err = taurank(*table, "--budget", "3x", "--json")
+        assert code == 0
+        assert "replaying" in err
+        content = json.loads(out)
+        assert content["space"] == "made-up"
+        assert content["basis"] == "replays of made-up on nothing, 2 draws each"
+        assert content["epoch_seconds"] == pytest.approx(2.0)
+        (row,) = content["replays"]
+        assert (row["space"], row["n"], row["budget"], row["draws"]) == ("made-up", 12, 3.0, 2)
+        assert content["plan"]["epochs"] <= 40
+        taus = [option["predicted_tau"] for option in content["neighbours"]]
+        assert [option["budget"] for option in content["neighbours"]][:3] == [2.0, 3.0, 5.0]
+        assert taus == sorted(taus, reverse=True)
+
+
+def test_a_run_says_it_before_it_starts(tmp_path: Path) -> None:
+    run = Run.create(load_experiment("quickstart"), tmp_path)
+    data = load_images(run.experiment.data, root=None, download=False)
+    stages = [
+        training_stage(run.experiment, spec, run.candidates, run.folder) for spec in run.experiment.trainings or []
+    ]
+    written = io.StringIO()
+    print_plan(Console(file=written, width=300), run.experiment, data, stages, None, 72.0, 86.4, run)
+    expected = forecast("nasbench201", 24, 10)
+    line = f"predicted tau: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f}), from {expected.basis}"
+    assert line in written.getvalue().splitlines()
+
+
+MISTAKES = [
+    ((*OPTIONS,), "--budget or --tau is missing"),
+    ((*OPTIONS, "--budget", "10x", "--tau", 0.8), "--budget and --tau: give one of the two"),
+    ((*OPTIONS, "--budget", "10"), "--budget: '10' is not how many times cheaper"),
+    ((*OPTIONS, "--tau", 1.2), "--tau: 1.2 is not a tau to reach"),
+    ((*OPTIONS, "--tau", 0.99), "--tau: 0.99 is out of reach: full training of everybody has a predicted tau of 0.9"),
+    (("--space", "nasbench21", *OPTIONS[2:], "--budget", "10x"), "did you mean 'nasbench201'?; leave it out"),
+    (("--epochs", 200, "--budget", "10x"), "--candidates is missing"),
+    (("--candidates", 10, "--budget", "10x"), "--epochs is missing"),
+    (("--candidates", 2, "--epochs", 1, "--budget", "100x"), "which buys no training"),
+    ((*OPTIONS, "--budget", "10x", "--schedules", "12,long"), "--schedules: '12,long' are not lengths"),
+    ((*OPTIONS, "--budget", "10x", "--epoch-seconds", 0), "--epoch-seconds: 0 is not how long"),
+    ((*OPTIONS, "--budget", "10x", "--truth", "test"), "give one with --table"),
+    (("quickstart", "--epochs", 10), "--epochs: quickstart says that itself"),
+    (("quickstrat",), "did you mean 'quickstart'?"),
+    (("/tmp",), "/tmp is not the folder of a run"),
+    (("quickstart", "--table", "nothing.parquet"), "nothing.parquet"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[message[:30] for _, message in MISTAKES])
+def test_a_mistake_gets_one_line(arguments: tuple[object, ...], message: str, taurank: Taurank) -> None:
+    code, _, err = taurank(*arguments)
+    assert code == 2
+    assert message in err
+    assert err.startswith("taurank: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--candidates", 1000, "--budget", "3x"), "--candidates: 1,000 asked, but the table has 30"),
+        (("--candidates", 12, "--epochs", 20, "--budget", "3x"), "--table: its full trainings have 10 epochs"),
+        (("--candidates", 12, "--space", "made-up", "--budget", "3x"), "--space: the table says its space"),
+        (("--candidates", 12, "--schedules", "10", "--budget", "3x"), "--schedules: a table has its own"),
+    ],
+)
+def test_a_mistake_with_a_table(arguments: tuple[object, ...], message: str, taurank: Taurank, file: Path) -> None:
+    code, _, err = taurank("--table", file, *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
