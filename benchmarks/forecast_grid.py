@@ -40,10 +40,10 @@ class Cell:
 
     @property
     def draws(self) -> int:
-        return 8 if self.candidates <= 200 else 5 if self.candidates <= MANY else 3
+        return 8 if self.candidates <= 100 else 4 if self.candidates <= MANY else 2
 
 
-SIZES = {NASBENCH201: (50, 100, 200, 300, 500, 1000, 2000), SPIKENAS: (100, 300), NAAP440: (100, 300, 400)}
+SIZES = {NASBENCH201: (50, 100, 300, 1000), SPIKENAS: (100, 300), NAAP440: (100, 300, 400)}
 PROXIES = {NASBENCH201: ("none", "all"), SPIKENAS: ("none",), NAAP440: ("none",)}
 CELLS = [
     Cell(table, proxies, candidates, budget)

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.ranker.final import FEW_LABELS, HEADROOM, Labels, _aligned, _targets, find_labels, score_finally
+from orchestrator.ranker.final import (
+    FEW_LABELS,
+    HEADROOM,
+    MOST_DIVERGED,
+    Labels,
+    _aligned,
+    _targets,
+    find_labels,
+    score_finally,
+    without_diverged,
+)
 from orchestrator.ranker.regressors import FinalInputs
 from orchestrator.ranker.views import View, normal_scores
 
@@ -55,6 +65,41 @@ class TestLabels:
     def test_short_trainings_are_no_labels(self):
         assert len(find_labels([self.view([0.8], [0.5], fidelity=0.5)]).rows) == 0
         assert len(find_labels([]).rows) == 0
+
+
+class TestDiverged:
+    """Twenty labels that follow the prior order closely, some of them at chance."""
+
+    prior = np.linspace(-2, 2, 40)
+    rows = np.arange(0, 40, 2)
+
+    def kept(self, diverged, noise: float = 0.02) -> list[int]:
+        values = 0.8 + 0.03 * self.prior[self.rows] + noise * np.random.default_rng(0).standard_normal(20)
+        values[list(diverged)] = 0.1
+        found = without_diverged(Labels(self.rows, values, np.arange(20.0)), self.prior)
+        assert found.values == pytest.approx(values[np.searchsorted(self.rows, found.rows)])
+        assert found.noise_factors.tolist() == (found.rows / 2).tolist()
+        return sorted(set(range(20)) - set((found.rows // 2).tolist()))
+
+    def test_those_far_below_the_prior_order_are_taken_out(self):
+        assert self.kept([]) == []
+        assert self.kept([15]) == [15]
+        assert self.kept([10, 15, 18]) == [10, 15, 18]
+
+    def test_those_that_were_expected_last_stay(self):
+        assert self.kept([0]) == []
+
+    def test_where_the_prior_is_wrong_about_many_they_stay_in(self):
+        taken = self.kept(range(8, 20))
+        assert len(taken) <= MOST_DIVERGED * 20
+
+    def test_a_prior_that_says_little_takes_nothing_out(self):
+        assert self.kept([], noise=0.3) == []
+
+    def test_few_labels_stay(self):
+        values = np.array([0.8, 0.81, 0.82, 0.83, 0.1, 0.85, 0.86, 0.87])
+        labels = Labels(np.arange(8), values, np.ones(8))
+        assert without_diverged(labels, np.arange(8.0)).rows.tolist() == list(range(8))
 
 
 class TestTargets:
