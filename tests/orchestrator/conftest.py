@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator import cli
 from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
 from orchestrator.experiment import Experiment, parse_experiment
 from spaces import get_space
@@ -117,6 +120,35 @@ def make_log(tmp_path: Path, codes: tuple[str, ...]) -> Callable[..., EvidenceLo
 def finished_log(tmp_path_factory: pytest.TempPathFactory, codes: tuple[str, ...]) -> EvidenceLog:
     """The log of a whole run, to look at and not to write to."""
     return book_run(tmp_path_factory.mktemp("finished"), codes)
+
+
+@pytest.fixture
+def run_folder(finished_log: EvidenceLog, codes: tuple[str, ...], experiment: Experiment, tmp_path: Path) -> Path:
+    """The folder of a finished run."""
+    folder = tmp_path / "run"
+    finished_log.close()
+    shutil.copytree(finished_log.path.parent, folder)
+    resolved = experiment.model_copy(update={"candidates": list(codes)})
+    (folder / "experiment.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def taurank(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command; gives its exit code and what it wrote to both outputs."""
+
+    def taurank(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["taurank", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "150")
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        written = capfd.readouterr()
+        return code, written.out, written.err
+
+    return taurank
 
 
 @pytest.fixture(scope="session")

@@ -16,35 +16,6 @@ from orchestrator import cli
 COMMANDS = ("run", "plan", "resume", "rank", "score", "spaces", "experiments")
 
 
-@pytest.fixture
-def taurank(monkeypatch, capfd):
-    """Runs a command; gives its exit code and what it wrote to both outputs."""
-
-    def taurank(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["taurank", *arguments])
-        monkeypatch.setenv("COLUMNS", "130")
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        written = capfd.readouterr()
-        return code, written.out, written.err
-
-    return taurank
-
-
-@pytest.fixture
-def run_folder(finished_log, codes, experiment, tmp_path):
-    """The folder of a finished run."""
-    folder = tmp_path / "run"
-    finished_log.close()
-    shutil.copytree(finished_log.path.parent, folder)
-    resolved = experiment.model_copy(update={"candidates": list(codes)})
-    (folder / "experiment.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
-    return folder
-
-
 class TestHelp:
     @pytest.mark.parametrize("command", COMMANDS)
     @pytest.mark.parametrize("flag", ["--help", "-h"])

@@ -6,14 +6,13 @@ import io
 import json
 import math
 import shutil
-import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from orchestrator import cli
 from orchestrator.campaign import OURS, PLAN, Run, load_images
 from orchestrator.evidence import EvidenceLog
 from orchestrator.experiment import Experiment, load_experiment
@@ -27,21 +26,9 @@ OPTIONS = ("--space", "nasbench201", "--candidates", 300, "--epochs", 200)
 
 
 @pytest.fixture
-def taurank(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Taurank:
-    """Runs `taurank plan`; gives its exit code and what it wrote to both outputs."""
-
-    def taurank(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["taurank", "plan", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "150")
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        written = capfd.readouterr()
-        return code, written.out, written.err
-
-    return taurank
+def plan(taurank: Taurank) -> Taurank:
+    """Runs `taurank plan`."""
+    return partial(taurank, "plan")
 
 
 @pytest.fixture
@@ -63,8 +50,8 @@ def file(table: RecordedTable, tmp_path: Path) -> Path:
 
 
 class TestOptions:
-    def test_split_cost_hours_tau_and_neighbours(self, taurank: Taurank) -> None:
-        code, out, err = taurank(*OPTIONS, "--budget", "10x", "--epoch-seconds", 12)
+    def test_split_cost_hours_tau_and_neighbours(self, plan: Taurank) -> None:
+        code, out, err = plan(*OPTIONS, "--budget", "10x", "--epoch-seconds", 12)
         assert (code, err) == (0, "")
         lines = out.splitlines()
         assert lines[0] == (
@@ -81,8 +68,8 @@ class TestOptions:
         assert budgets == ["2x", "5x", "10x", "20x", "50x", "100x"]
         assert lines[14].startswith("based on: replays of nasbench201 on cifar10, ")
 
-    def test_a_tau_finds_its_budget(self, taurank: Taurank) -> None:
-        code, out, _ = taurank(*OPTIONS, "--tau", 0.8, "--json")
+    def test_a_tau_finds_its_budget(self, plan: Taurank) -> None:
+        code, out, _ = plan(*OPTIONS, "--tau", 0.8, "--json")
         assert code == 0
         found = json.loads(out)["plan"]
         assert found["predicted_tau"] >= 0.8
@@ -90,53 +77,53 @@ class TestOptions:
         assert found["hours"] is None
         assert found["epochs"] <= 60_000 / found["budget"]
 
-    def test_only_some_lengths(self, taurank: Taurank) -> None:
-        _, out, _ = taurank(*OPTIONS, "--budget", "10x", "--schedules", "25, 200", "--json")
+    def test_only_some_lengths(self, plan: Taurank) -> None:
+        _, out, _ = plan(*OPTIONS, "--budget", "10x", "--schedules", "25, 200", "--json")
         assert {spec["epochs"] for spec in json.loads(out)["plan"]["trainings"]} == {25, 200}
 
-    def test_a_space_of_ones_own_has_a_wider_interval(self, taurank: Taurank) -> None:
-        _, own, _ = taurank(*OPTIONS[2:], "--budget", "10x", "--json")
-        _, known, _ = taurank(*OPTIONS, "--budget", "10x", "--json")
+    def test_a_space_of_ones_own_has_a_wider_interval(self, plan: Taurank) -> None:
+        _, own, _ = plan(*OPTIONS[2:], "--budget", "10x", "--json")
+        _, known, _ = plan(*OPTIONS, "--budget", "10x", "--json")
         own, known = json.loads(own), json.loads(known)
         assert own["space"] is None
         assert "no recorded trainings of this space" in own["basis"]
         assert own["plan"]["high"] - own["plan"]["low"] > known["plan"]["high"] - known["plan"]["low"]
         assert own["plan"]["trainings"] == known["plan"]["trainings"]
 
-    def test_what_is_left_goes_to_a_supernet(self, taurank: Taurank) -> None:
+    def test_what_is_left_goes_to_a_supernet(self, plan: Taurank) -> None:
         options = ("--space", "mnist_blocks", "--candidates", 9, "--epochs", 90, "--budget", "4x")
-        _, out, _ = taurank(*options)
+        _, out, _ = plan(*options)
         assert "supernet:uniform" in out
-        _, out, _ = taurank(*options, "--json")
+        _, out, _ = plan(*options, "--json")
         found = json.loads(out)["plan"]
         assert len(found["supernets"]) == 1
         assert found["epochs"] <= 9 * 90 / 4
 
 
 class TestExperiments:
-    def test_by_name(self, taurank: Taurank) -> None:
-        code, out, err = taurank("quickstart")
+    def test_by_name(self, plan: Taurank) -> None:
+        code, out, err = plan("quickstart")
         assert (code, err) == (0, "")
         assert out.startswith("24 candidates of nasbench201; full training is 36 epochs each, 864 in all; budget: 10x")
         assert "note:" not in out
 
-    def test_all_candidates_and_stages_of_its_own(self, taurank: Taurank) -> None:
-        code, out, _ = taurank("nine-subnets")
+    def test_all_candidates_and_stages_of_its_own(self, plan: Taurank) -> None:
+        code, out, _ = plan("nine-subnets")
         assert code == 0
         assert out.startswith("9 candidates of mnist_blocks; ")
         assert "supernet:epsilon-greedy" in out
         assert "note: the experiment names its stages itself" in out
 
-    def test_another_budget_is_split_anew(self, taurank: Taurank) -> None:
-        _, out, _ = taurank("nine-subnets", "--budget", "1x")
+    def test_another_budget_is_split_anew(self, plan: Taurank) -> None:
+        _, out, _ = plan("nine-subnets", "--budget", "1x")
         assert "supernet:epsilon-greedy" not in out
         assert "note:" not in out
         assert "budget: 1x cheaper" in out
 
 
 class TestRuns:
-    def test_where_it_stands_and_where_it_ends(self, taurank: Taurank, run_folder: Path) -> None:
-        code, out, err = taurank(run_folder)
+    def test_where_it_stands_and_where_it_ends(self, plan: Taurank, run_folder: Path) -> None:
+        code, out, err = plan(run_folder)
         assert (code, err) == (0, "")
         lines = out.splitlines()
         # 24 x 2 + 2 x 40 epochs of 960.
@@ -155,8 +142,8 @@ class TestRuns:
             "10x",
         ]
 
-    def test_json(self, taurank: Taurank, run_folder: Path) -> None:
-        _, out, _ = taurank(run_folder, "--json")
+    def test_json(self, plan: Taurank, run_folder: Path) -> None:
+        _, out, _ = plan(run_folder, "--json")
         content = json.loads(out)
         progress = content["progress"]
         assert progress["spent_epochs"] == 128.0
@@ -167,39 +154,39 @@ class TestRuns:
         assert moved == pytest.approx(difference / 2)
 
     def test_before_anything_is_spent(
-        self, taurank: Taurank, make_log: Callable[..., EvidenceLog], codes: Sequence[str], experiment: Experiment
+        self, plan: Taurank, make_log: Callable[..., EvidenceLog], codes: Sequence[str], experiment: Experiment
     ) -> None:
         log = make_log(trainings=False, seeds=())
         log.note(PLAN, OURS)
         log.close()
         resolved = experiment.model_copy(update={"candidates": list(codes), "supernets": []})
         (log.path.parent / "experiment.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
-        code, out, _ = taurank(log.path.parent)
+        code, out, _ = plan(log.path.parent)
         assert code == 0
         assert "spent so far: nothing" in out
         assert "note:" not in out
         expected = forecast("nasbench201", 24, 10)
         assert f"predicted tau at the end: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f})" in out
 
-    def test_a_tau_is_looked_for_in_corrected_forecasts(self, taurank: Taurank, run_folder: Path) -> None:
-        _, out, _ = taurank(run_folder, "--json")
+    def test_a_tau_is_looked_for_in_corrected_forecasts(self, plan: Taurank, run_folder: Path) -> None:
+        _, out, _ = plan(run_folder, "--json")
         wanted = json.loads(out)["plan"]["predicted_tau"]
-        _, out, _ = taurank(run_folder, "--tau", wanted - 1e-9, "--json")
+        _, out, _ = plan(run_folder, "--tau", wanted - 1e-9, "--json")
         found = json.loads(out)["plan"]
         assert found["predicted_tau"] >= wanted - 1e-9
         assert found["budget"] >= 10
 
-    def test_nothing_in_the_folder_changes(self, taurank: Taurank, run_folder: Path) -> None:
+    def test_nothing_in_the_folder_changes(self, plan: Taurank, run_folder: Path) -> None:
         before = {file.name for file in run_folder.iterdir()}
-        taurank(run_folder)
+        plan(run_folder)
         after = {file.name for file in run_folder.iterdir()}
         assert {name for name in after if not name.startswith("evidence.sqlite-")} <= before
 
 
 class TestOwnTable:
-    def test_replays_it(self, taurank: Taurank, file: Path) -> None:
+    def test_replays_it(self, plan: Taurank, file: Path) -> None:
         table = ("--table", file, "--candidates", 12, "--truth", "seeds 1,2", "--draws", 2)
-        code, out, err = taurank(*table, "--budget", "3x", "--json")
+        code, out, err = plan(*table, "--budget", "3x", "--json")
         assert code == 0
         assert "replaying" in err
         content = json.loads(out)
@@ -248,8 +235,8 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[message[:30] for _, message in MISTAKES])
-def test_a_mistake_gets_one_line(arguments: tuple[object, ...], message: str, taurank: Taurank) -> None:
-    code, _, err = taurank(*arguments)
+def test_a_mistake_gets_one_line(arguments: tuple[object, ...], message: str, plan: Taurank) -> None:
+    code, _, err = plan(*arguments)
     assert code == 2
     assert message in err
     assert err.startswith("taurank: ")
@@ -265,8 +252,8 @@ def test_a_mistake_gets_one_line(arguments: tuple[object, ...], message: str, ta
         (("--candidates", 12, "--schedules", "10", "--budget", "3x"), "--schedules: a table has its own"),
     ],
 )
-def test_a_mistake_with_a_table(arguments: tuple[object, ...], message: str, taurank: Taurank, file: Path) -> None:
-    code, _, err = taurank("--table", file, *arguments)
+def test_a_mistake_with_a_table(arguments: tuple[object, ...], message: str, plan: Taurank, file: Path) -> None:
+    code, _, err = plan("--table", file, *arguments)
     assert code == 2
     assert message in err
     assert err.count("\n") == 1

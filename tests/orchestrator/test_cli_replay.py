@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from orchestrator import cli
 from trainables.table import RecordedTable, write_table
 
 Taurank = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def taurank(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Taurank:
-    """Runs a command; gives its exit code and what it wrote to both outputs."""
-
-    def taurank(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["taurank", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "150")
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        written = capfd.readouterr()
-        return code, written.out, written.err
-
-    return taurank
 
 
 @pytest.fixture

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from orchestrator import cli
 from orchestrator.evidence import Evidence, EvidenceLog
 from orchestrator.run_table import import_run
 from trainables.table import TableError, read_table
@@ -20,39 +17,10 @@ MAP = ("--map", "architecture=net,value=acc,epoch=ep", "--set", "metric=validati
 
 
 @pytest.fixture
-def taurank(monkeypatch, capfd):
-    """Runs a command; gives its exit code and what it wrote to both outputs."""
-
-    def taurank(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["taurank", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "150")
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        written = capfd.readouterr()
-        return code, written.out, written.err
-
-    return taurank
-
-
-@pytest.fixture
 def file(tmp_path):
     path = tmp_path / "curves.csv"
     path.write_text(CSV)
     return path
-
-
-@pytest.fixture
-def run_folder(finished_log, codes, experiment, tmp_path):
-    """The folder of a finished run."""
-    folder = tmp_path / "run"
-    finished_log.close()
-    shutil.copytree(finished_log.path.parent, folder)
-    resolved = experiment.model_copy(update={"candidates": list(codes)})
-    (folder / "experiment.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
-    return folder
 
 
 class TestImport:
