@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from orchestrator.ranker.gaussian_process import Array, GaussianProcess, Rows
 
-POOL = 1500
-"""With more candidates the design chooses from a random pool of so many."""
+POOL, LARGEST_POOL = 1500, 4000
+"""With more candidates the design chooses from a random pool: the larger, the fewer it has to choose."""
+WORK = 400 * POOL**2
+"""Entries of covariance matrices that a design may update: 400 choices in the smallest pool."""
 
 
 def a_optimal(covariance: Array, noise: float, count: int, *, taken: NDArray[np.bool_] | None = None) -> Rows:
@@ -79,7 +81,8 @@ def choose(
         everybody = np.arange(candidates)
         is_taken = np.isin(everybody, taken)
         return a_optimal(process.covariance(everybody, everybody), noise, count, taken=is_taken)
-    pool = np.sort(generator.choice(open_ones, min(POOL, len(open_ones)), replace=False))
+    size = int(np.clip(np.sqrt(WORK / max(count, 1)), POOL, LARGEST_POOL))
+    pool = np.sort(generator.choice(open_ones, min(size, len(open_ones)), replace=False))
     designed = min(count, int(most_of_pool * len(pool)))
     chosen = pool[a_optimal(process.covariance(pool, pool), noise, designed)]
     rest = np.setdiff1d(open_ones, chosen)
