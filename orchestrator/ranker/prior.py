@@ -18,7 +18,7 @@ from orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled, share, weigh
 from orchestrator.ranker.short_runs import LOSS_FADES, ShortRuns
 from orchestrator.ranker.views import Scores, normal_scores
 
-CURVATURE = ("jacov", "jacob_cov", "nwot", "epe_nas", "zico", "zen", "synflow", "ntk_condition")
+CURVATURE = ("jacov", "jacob_cov", "nwot", "epe_nas", "zico", "zen", "synflow")
 """Proxies that complement size, best first; one of them takes part, since they are correlated with each other."""
 INCREDIBLE, CREDIBLE = 0.1, 0.3
 """Correlation with the trainings from which a cheap source counts, and from which it counts in full."""

@@ -13,7 +13,6 @@ from orchestrator.tau.agreement import Agreement
 
 PER_STRATUM = 4
 """Two would do for the estimate; with four its spread can be seen, and a training that fails costs no stratum."""
-UNDRAWN = -1
 
 
 @dataclass(frozen=True)

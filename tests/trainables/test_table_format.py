@@ -132,7 +132,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("write", "message"),
         [
-            (lambda path: None, "cannot be read as a table: "),
+            (lambda path: None, "cannot be read as a table: no such file; "),
             (lambda path: path.write_text("hello"), "cannot be read as a table: it is not a parquet file"),
             (lambda path: frame().to_parquet(path), "is a parquet file, but no table of taurank"),
             (lambda path: _write(path, {"format": 2}), "is a table of format 2; this version reads 1"),

@@ -45,6 +45,8 @@ def read_table(path: Path) -> RecordedTable:
         TableError: the file is missing, no table, of another version, or breaks a promise of the format.
     """
     path = Path(path)
+    if not path.exists():
+        raise TableError(f"{path} cannot be read as a table: no such file; `taurank table import` makes one")
     try:
         schema = pq.read_schema(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
