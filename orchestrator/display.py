@@ -49,9 +49,10 @@ class Display:
         self._console, self._names = console, names
         self.total_epochs, self.budget_epochs = total_epochs, budget_epochs
         self._stage, self._trials, self._counts = "", 0, Counts()
-        self._stage_epochs, self._stage_spent = 0.0, 0.0
-        self._epochs_behind = 0.0  # planned by the stages that are over, whatever they took
-        self._evidence_spent, self._spent_now = 0.0, 0.0
+        self._stage_epochs, self._spent_now = 0.0, 0.0
+        # By stage, since one can be gone on with: used so far; planned by those that are over, whatever they took.
+        self._spent: dict[str, float] = {}
+        self._behind: dict[str, float] = {}
         self._best, self._best_value = "", -1.0
         self._started = self._stage_started = time.monotonic()
         self._said = self._started
@@ -82,18 +83,15 @@ class Display:
     def skip_stage(self, name: str, *, epochs: float, spent: float) -> None:
         """A stage was over before: ``spent`` counts as used, nothing of its planned ``epochs`` is left to wait for."""
         self._end_stage()
-        self._epochs_behind += epochs
-        if name != BASELINE:
-            self._evidence_spent += spent
+        self._behind[name], self._spent[name] = epochs, spent
 
     def start_stage(self, name: str, *, trials: int, epochs: float, spent: float) -> None:
-        """A stage begins (or goes on, with ``spent`` of its ``epochs`` behind it)."""
+        """A stage begins (or goes on, with ``spent`` of its ``epochs`` behind it, perhaps with more trials)."""
         self._end_stage()
+        self._behind.pop(name, None)
         self._stage, self._trials, self._counts = name, trials, Counts(waiting=trials)
-        self._stage_epochs, self._stage_spent = epochs, spent
+        self._stage_epochs, self._spent[name] = epochs, spent
         self._stage_started = self._said = time.monotonic()
-        if name != BASELINE:
-            self._evidence_spent += spent
         self._best, self._best_value = "", -1.0
         self._task = self._bar.add_task(name, total=max(epochs, 1e-9), completed=spent)  # type: ignore[arg-type]
         if self._live is None:
@@ -102,15 +100,13 @@ class Display:
 
     def advance(self, epochs: float, accuracies: Sequence[Evidence]) -> None:
         """New rows came in: their epoch-equivalents and their accuracies."""
-        self._stage_spent += epochs
+        self._spent[self._stage] += epochs
         self._spent_now += epochs
-        if self._stage != BASELINE:
-            self._evidence_spent += epochs
         for row in accuracies:
             if row.value > self._best_value:
                 self._best_value, self._best = row.value, self._names.get(row.architecture, row.architecture)
         if self._task is not None:
-            self._bar.update(self._task, completed=self._stage_spent)
+            self._bar.update(self._task, completed=self._spent[self._stage])
 
     def update(self, counts: Counts) -> None:
         """New counts; on a plain output a line now and then."""
@@ -128,19 +124,20 @@ class Display:
         if not self._stage:
             return
         took = _duration(time.monotonic() - self._stage_started)
-        self.say(f"stage {self._stage}: {self._stage_spent:.1f} epochs, {took}")
+        self.say(f"stage {self._stage}: {self._spent[self._stage]:.1f} epochs, {took}")
         if self._task is not None:
             self._bar.remove_task(self._task)
-        self._epochs_behind += self._stage_epochs
+        self._behind[self._stage] = self._stage_epochs
         self._stage, self._task = "", None
 
     def _details(self) -> str:
         parts = []
         if self._stage != BASELINE:
-            parts.append(f"budget {self._evidence_spent:.0f} of {self.budget_epochs:.0f} epochs")
+            spent = sum(epochs for stage, epochs in self._spent.items() if stage != BASELINE)
+            parts.append(f"budget {spent:.0f} of {self.budget_epochs:.0f} epochs")
         if self._best:
             parts.append(f"best so far {self._best_value:.1%} {self._best}")
-        left = self.total_epochs - self._epochs_behind - self._stage_spent
+        left = self.total_epochs - sum(self._behind.values()) - self._spent.get(self._stage, 0.0)
         elapsed = time.monotonic() - self._started
         if self._spent_now > 0 and left > 0:
             parts.append(f"about {_duration(left * elapsed / self._spent_now)} left")

@@ -47,6 +47,27 @@ def test_counts_in_words():
 
 
 class TestPlainLines:
+    def test_a_stage_that_is_gone_on_with_counts_once(self, console, clock):
+        with make(console) as display:
+            display.start_stage("training-2", trials=6, epochs=12.0, spent=0.0)
+            display.advance(12.0, [])
+            display.start_stage("training-2", trials=10, epochs=20.0, spent=12.0)
+            clock.now += 20
+            display.advance(4.0, [])
+            display.update(Counts(running=2, done=8))
+        # 84 of 100 epochs are left, and 16 took 20 seconds.
+        assert shown(console)[3].endswith("budget 16 of 40 epochs, about 1:45 min left")
+
+    def test_a_stage_that_was_over_and_is_gone_on_with_counts_once(self, console, clock):
+        with make(console) as display:
+            display.skip_stage("training-2", epochs=12.0, spent=12.0)
+            display.skip_stage("training-2", epochs=20.0, spent=20.0)
+            display.start_stage("training-30", trials=1, epochs=30.0, spent=0.0)
+            clock.now += 20
+            display.advance(10.0, [])
+            display.update(Counts(running=1))
+        assert shown(console)[1].endswith("budget 30 of 40 epochs, about 2:20 min left")
+
     def test_a_stage_from_start_to_end(self, console, clock):
         with make(console) as display:
             display.start_stage("training-2", trials=24, epochs=48.0, spent=0.0)
