@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
+import numpy as np
+
+from schedulers.curves.matrix import CurveMatrix, Metric
+
 Action = Literal["continue", "pause", "stop"]
+State = Literal["new", "running", "paused", "finished", "stopped", "failed"]
+Phase = Literal["running", "done"]
 
 
 @dataclass(frozen=True)
@@ -14,15 +20,24 @@ class Curve:
     Attributes:
         trial: name of the trial.
         epochs: epochs trained at each point, counted from 1, rising.
-        values: validation accuracy in [0, 1] at these epochs, higher is better; not finite where training diverged.
+        values: validation metric at these epochs (``Limits.metric`` says which); not finite where training diverged.
+        training: training loss in nats at these epochs, nan where there is none; empty without any.
+        features: numeric description of the architecture; empty without one.
+        state: ``new`` before the first epoch, ``running``, ``paused``, ``finished`` at the end of the schedule,
+            ``stopped`` by a policy, ``failed`` without a result.
+        until: epoch to which a running trial is sent.
 
     Raises:
-        ValueError: the two rows differ in length, or the epochs do not rise.
+        ValueError: rows that differ in length, epochs that do not rise, or an unknown state.
     """
 
     trial: str
     epochs: tuple[int, ...] = ()
     values: tuple[float, ...] = ()
+    training: tuple[float, ...] = ()
+    features: tuple[float, ...] = ()
+    state: State = "new"
+    until: int = 0
 
     def __post_init__(self) -> None:
         if len(self.epochs) != len(self.values):
@@ -30,8 +45,82 @@ class Curve:
                 f"epochs and values of trial {self.trial!r} must be of equal length, "
                 f"got {len(self.epochs)} and {len(self.values)}"
             )
+        if self.training and len(self.training) != len(self.epochs):
+            raise ValueError(
+                f"training of trial {self.trial!r} must be empty or as long as its epochs, "
+                f"got {len(self.training)} and {len(self.epochs)}"
+            )
         if any(later <= earlier for earlier, later in zip(self.epochs, self.epochs[1:], strict=False)):
             raise ValueError(f"epochs of trial {self.trial!r} must rise, got {self.epochs}")
+        if self.state not in get_args(State):
+            raise ValueError(f"state must be one of {', '.join(get_args(State))}, got {self.state!r}")
+
+    @property
+    def last_epoch(self) -> int:
+        """Epochs trained so far."""
+        return self.epochs[-1] if self.epochs else 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a policy has to keep to.
+
+    Attributes:
+        schedule_epochs: length of the schedule of every trial.
+        budget_epochs: epochs that all trials together may train.
+        slots: trials that run at once.
+        metric: what the values are, and so which end is better.
+        period: length in epochs of a cyclic learning rate: curves are compared at equal phase only.
+        points: epochs at which trials report, rising up to ``schedule_epochs``; None for every epoch.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    schedule_epochs: int
+    budget_epochs: float = float("inf")
+    slots: int = 1
+    metric: Metric = "accuracy"
+    period: int = 1
+    points: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("schedule_epochs", "slots", "period"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
+        if not self.budget_epochs > 0:
+            raise ValueError(f"budget_epochs must be above 0, got {self.budget_epochs!r}")
+        if self.metric not in get_args(Metric):
+            raise ValueError(f"metric must be one of {', '.join(get_args(Metric))}, got {self.metric!r}")
+        if self.points is not None and (
+            not self.points
+            or self.points[0] < 1
+            or self.points[-1] != self.schedule_epochs
+            or any(later <= earlier for earlier, later in zip(self.points, self.points[1:], strict=False))
+        ):
+            raise ValueError(f"points must rise from 1 to schedule_epochs {self.schedule_epochs}, got {self.points}")
+
+    @property
+    def cut_points(self) -> tuple[int, ...]:
+        """Epochs at which trials may be compared and paused, rising; the last is the end of the schedule."""
+        every = self.points or range(1, self.schedule_epochs + 1)
+        at_phase = tuple(epoch for epoch in every if epoch % self.period == 0)
+        return at_phase if at_phase and at_phase[-1] == self.schedule_epochs else (*at_phase, self.schedule_epochs)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One trial sent on its way.
+
+    Attributes:
+        trial: name of the trial, new or paused.
+        until: epoch at which it is paused, or finished.
+        reason: why this one, in words.
+    """
+
+    trial: str
+    until: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -39,9 +128,11 @@ class Decision:
     """What becomes of one trial.
 
     Attributes:
-        action: ``continue`` (a paused trial may be resumed), ``pause`` (keep a checkpoint and wait) or ``stop``.
+        action: ``continue`` (it may run on, or be resumed), ``pause`` (keep a checkpoint and wait) or ``stop``.
         reason: why, in words.
-        prediction: predicted validation accuracy at the end of the schedule in [0, 1]; nan when there is none.
+        prediction: predicted metric at the end of the schedule; nan when there is none.
+        sd: standard deviation of the prediction; nan when it is unknown.
+        saved_epochs: epochs up to the end of the schedule that the trial is spared, for the time being if it is paused.
 
     Raises:
         ValueError: the action is none of the three.
@@ -49,20 +140,91 @@ class Decision:
 
     action: Action
     reason: str
-    prediction: float
+    prediction: float = float("nan")
+    sd: float = float("nan")
+    saved_epochs: float = 0.0
 
     def __post_init__(self) -> None:
         if self.action not in get_args(Action):
             raise ValueError(f"action must be one of {', '.join(get_args(Action))}, got {self.action!r}")
 
 
+@dataclass(frozen=True)
+class Decisions:
+    """What a policy makes of all curves.
+
+    Attributes:
+        trials: one decision for every curve, by trial name.
+        next: whom to start or resume, best first; they fit into the budget together with what runs.
+        phase: ``done`` when nobody else will be started, whatever running trials still report.
+        reason: why it is done, or what it is doing, in words.
+        expected_tau: Kendall's tau to the final order that the policy expects of its order; nan when it does not say.
+    """
+
+    trials: Mapping[str, Decision]
+    next: tuple[Step, ...] = ()
+    phase: Phase = "running"
+    reason: str = ""
+    expected_tau: float = float("nan")
+
+
 class Policy(Protocol):
     """Decides on all trials from their curves alone.
 
-    A policy is pure: the same curves give the same decisions in whatever order they come, with no clock, no file and
-    no random number that is not seeded by its constructor. So the same policy runs live and in a replay.
+    A policy is pure: the same curves and limits give the same decisions in whatever order they come, with no clock, no
+    file and no random number that is not seeded by its constructor. So the same policy runs live and in a replay.
     """
 
-    def decide(self, curves: Mapping[str, Curve]) -> Mapping[str, Decision]:
-        """Return one decision for every curve, by trial name; trials that have ended keep their curves in here."""
+    @property
+    def judges_running(self) -> bool:
+        """Whether trials may be stopped between the epochs they were sent to; then it is asked after every epoch."""
         ...
+
+    def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
+        """Return what becomes of every trial and who runs next; trials that have ended keep their curves in here.
+
+        Raises:
+            ValueError: limits that the policy cannot keep to, such as a budget below one epoch for each trial.
+        """
+        ...
+
+
+def used_epochs(curves: Mapping[str, Curve]) -> int:
+    """Epochs trained, and those that running trials are sent to train."""
+    return sum(max(c.last_epoch, c.until if c.state == "running" else 0) for c in curves.values())
+
+
+def curve_matrix(curves: Mapping[str, Curve], limits: Limits) -> CurveMatrix:
+    """The curves at the cut points, rows in the order of ``curves``; a curve ends at its first value that is not finite.
+
+    The training loss at a point is the mean since the point before, so that all phases of a cycle count.
+    """
+    points = np.array(limits.cut_points)
+    values = np.full((len(curves), len(points)), np.nan)
+    training = np.full(values.shape, np.nan)
+    for row, curve in enumerate(curves.values()):
+        if not curve.epochs:
+            continue
+        epochs, measured = np.array(curve.epochs), np.array(curve.values)
+        finite = np.isfinite(measured)
+        kept = int(np.argmin(finite)) if not finite.all() else len(epochs)
+        epochs, measured = epochs[:kept], measured[:kept]
+        place = np.searchsorted(points, epochs)
+        at_point = points[np.minimum(place, len(points) - 1)] == epochs
+        values[row, place[at_point]] = measured[at_point]
+        if curve.training:
+            losses = np.array(curve.training)[:kept]
+            known = np.isfinite(losses) & (place < len(points))
+            total = np.bincount(place[known], losses[known], len(points))
+            count = np.bincount(place[known], minlength=len(points))
+            reached = (count > 0) & (points <= (epochs[-1] if kept else 0))
+            training[row, reached] = total[reached] / count[reached]
+    features = [curve.features for curve in curves.values()]
+    described = bool(features) and len(features[0]) > 0
+    return CurveMatrix(
+        values=values,
+        epochs=points,
+        metric=limits.metric,
+        training=training if np.isfinite(training).any() else None,
+        features=np.array(features, dtype=float) if described else None,
+    )

@@ -1,0 +1,69 @@
+"""Learning curves of many trials side by side: what every curve model takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+Metric = Literal["accuracy", "error", "loss", "perplexity", "score"]
+"""What a value is: ``accuracy`` and ``error`` in [0, 1], ``loss`` in nats, ``perplexity`` above 0, ``score`` any number.
+
+Accuracy and score are better when higher, the others when lower.
+"""
+HIGHER_IS_BETTER: tuple[Metric, ...] = ("accuracy", "score")
+
+
+@dataclass(frozen=True, eq=False)
+class CurveMatrix:
+    """Curves of trials that share one schedule.
+
+    Attributes:
+        values: validation metric, (trials, points); NaN where it was not measured (yet) or was not finite.
+        epochs: epoch of each point, counted from 1, rising, (points,); the last is the end of the schedule.
+        metric: what the values are, and so which end is better.
+        training: training loss in nats at the same points, lower is better, (trials, points), NaN where there is
+            none; None without any.
+        features: numeric description of each architecture, (trials, features); None without one.
+
+    Raises:
+        ValueError: shapes that do not fit, epochs that do not rise, or an unknown metric.
+    """
+
+    values: Floats
+    epochs: NDArray[np.int64]
+    metric: Metric = "accuracy"
+    training: Floats | None = None
+    features: Floats | None = None
+
+    def __post_init__(self) -> None:
+        if self.metric not in get_args(Metric):
+            raise ValueError(f"metric must be one of {', '.join(get_args(Metric))}, got {self.metric!r}")
+        if self.values.ndim != 2 or self.epochs.shape != self.values.shape[1:]:
+            raise ValueError(
+                f"values must be (trials, points) with an epoch a point, got {self.values.shape} and "
+                f"{self.epochs.shape}"
+            )
+        if len(self.epochs) == 0 or self.epochs[0] < 1 or (np.diff(self.epochs) <= 0).any():
+            raise ValueError(f"epochs must rise from 1 or more, got {self.epochs}")
+        if self.training is not None and self.training.shape != self.values.shape:
+            raise ValueError(f"training must be shaped like values {self.values.shape}, got {self.training.shape}")
+        if self.features is not None and (self.features.ndim != 2 or len(self.features) != len(self.values)):
+            raise ValueError(
+                f"features must be (trials, features) of {len(self.values)} trials, got {self.features.shape}"
+            )
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction of the values."""
+        return self.metric in HIGHER_IS_BETTER
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How far each trial has come: number of points up to its last finite value, (trials,)."""
+        seen = np.isfinite(self.values)
+        return np.where(seen.any(axis=1), self.values.shape[1] - seen[:, ::-1].argmax(axis=1), 0)

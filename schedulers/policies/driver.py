@@ -1,0 +1,184 @@
+"""Keeps the curves of a set of trials and asks the policy when there is something to decide.
+
+Ray Tune, the simulated clock and the benchmarks all drive policies through here, so they take the same decisions.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from schedulers.policies.policy import Action, Curve, Decision, Decisions, Limits, Policy, Step, used_epochs
+
+_log = logging.getLogger(__name__)
+_OPEN = ("new", "paused")
+
+
+class Driver:
+    """The state of a set of trials under one policy; the state is the curves.
+
+    A trial is sent to an epoch by ``choose`` and paused there. The policy is asked when nobody whom it named is left,
+    and after every epoch if it judges running trials. What it names is cut to what the budget allows. A value that is
+    not finite fails its trial whatever the policy says.
+
+    Args:
+        policy: the policy.
+        limits: what it has to keep to.
+        trials: names of all trials, in the order of submission, with the features of their architectures.
+    """
+
+    def __init__(self, policy: Policy, limits: Limits, trials: Mapping[str, tuple[float, ...]]) -> None:
+        self.policy, self.limits = policy, limits
+        self._curves = {trial: Curve(trial, features=features) for trial, features in trials.items()}
+        self._decisions: dict[str, Decision] = {}
+        self._latest = Decisions({})
+        self._queue: deque[Step] = deque()
+        self._dirty = True
+
+    @property
+    def curves(self) -> Mapping[str, Curve]:
+        """Every curve so far, by trial."""
+        return MappingProxyType(self._curves)
+
+    @property
+    def decisions(self) -> Mapping[str, Decision]:
+        """The latest decision on every trial; that of an ended trial no longer changes."""
+        return MappingProxyType(self._decisions)
+
+    @property
+    def latest(self) -> Decisions:
+        """What the policy said last."""
+        return self._latest
+
+    @property
+    def done(self) -> bool:
+        """Whether nobody runs and nobody else will be started."""
+        running = any(curve.state == "running" for curve in self._curves.values())
+        return not running and not self._dirty and not self._queue
+
+    def load(self, curves: Iterable[Curve]) -> None:
+        """Takes over curves of an earlier part of the run, running ones as paused.
+
+        Raises:
+            ValueError: a curve of an unknown trial.
+        """
+        for curve in curves:
+            known = self._known(curve.trial)
+            state = curve.state
+            if state == "running":
+                state = "paused" if curve.epochs else "new"
+            self._curves[curve.trial] = replace(curve, features=known.features, state=state, until=0)
+        self._dirty = True
+
+    def choose(self) -> Step | None:
+        """The trial to start or resume now, which counts as running from here on; None for nobody.
+
+        None while others run means to ask again at the next report; else that the policy is done.
+        """
+        if not self._queue and self._dirty:
+            self._ask()
+        while self._queue:
+            step = self._queue.popleft()
+            curve = self._curves[step.trial]
+            until = self._affordable(curve, step.until) if curve.state in _OPEN else 0
+            if until > curve.last_epoch:
+                self._curves[step.trial] = replace(curve, state="running", until=until)
+                return replace(step, until=until)
+        if not self._dirty:
+            self._warn_of_stall()
+        return None
+
+    def report(self, trial: str, epoch: int, value: float, training: float = math.nan) -> Action:
+        """Extends the curve and says what the trial does now; an epoch seen before changes nothing.
+
+        Raises:
+            ValueError: an unknown trial, or an epoch that comes too late to be part of its curve.
+        """
+        curve = self._known(trial)
+        if epoch <= curve.last_epoch:
+            return "continue" if curve.state == "running" and curve.last_epoch < curve.until else self._resting(curve)
+        losses = curve.training or (math.nan,) * len(curve.epochs)
+        curve = replace(
+            curve,
+            epochs=(*curve.epochs, epoch),
+            values=(*curve.values, value),
+            training=(*losses, training) if curve.training or not math.isnan(training) else (),
+            state="running",
+        )
+        self._curves[trial] = curve
+        self._dirty = True
+        if not math.isfinite(value):
+            return self._end(trial, "failed", Decision("stop", f"not finite at epoch {epoch}"))
+        if epoch >= self.limits.schedule_epochs:
+            return self._end(trial, "finished", Decision("stop", "end of schedule", value, 0.0))
+        if self.policy.judges_running:
+            self._ask()
+            if self._decisions[trial].action == "stop":
+                return self._end(trial, "stopped", self._decisions[trial])
+        if epoch >= curve.until:
+            self._curves[trial] = replace(curve, state="paused", until=0)
+            return "pause"
+        return "continue"
+
+    def lose(self, trial: str) -> None:
+        """The trial's worker is lost: it waits, with the curve it has, to be chosen again."""
+        curve = self._known(trial)
+        if curve.state == "running":
+            self._curves[trial] = replace(curve, state="paused" if curve.epochs else "new", until=0)
+            self._dirty = True
+
+    def end(self, trial: str, *, failed: bool, reason: str) -> None:
+        """The trial has ended by itself, after its schedule or by a failure."""
+        if self._known(trial).state not in ("finished", "stopped", "failed"):
+            last = self._curves[trial].values[-1] if not failed and self._curves[trial].values else math.nan
+            self._end(trial, "failed" if failed else "finished", Decision("stop", reason, last))
+
+    def _known(self, trial: str) -> Curve:
+        if trial not in self._curves:
+            raise ValueError(f"trial {trial!r} is none of the {len(self._curves)} that the driver was made with")
+        return self._curves[trial]
+
+    def _resting(self, curve: Curve) -> Action:
+        return "stop" if curve.state in ("finished", "stopped", "failed") else "pause"
+
+    def _end(self, trial: str, state: str, decision: Decision) -> Action:
+        curve = self._curves[trial]
+        saved = float(self.limits.schedule_epochs - curve.last_epoch)
+        self._curves[trial] = replace(curve, state=state, until=0)  # type: ignore[arg-type]
+        self._decisions[trial] = replace(decision, saved_epochs=saved)
+        self._dirty = True
+        return "stop"
+
+    def _ask(self) -> None:
+        latest = self.policy.decide(self.curves, self.limits)
+        self._latest, self._dirty = latest, False
+        for trial, curve in self._curves.items():
+            if trial not in latest.trials:
+                raise ValueError(f"{type(self.policy).__name__} must decide on every trial, left out {trial!r}")
+            if curve.state not in ("finished", "stopped", "failed"):
+                self._decisions[trial] = latest.trials[trial]
+                if latest.trials[trial].action == "stop" and curve.state in _OPEN:
+                    self._curves[trial] = replace(curve, state="stopped")
+        self._queue = deque(latest.next)
+
+    def _affordable(self, curve: Curve, until: int) -> int:
+        """The last point up to ``until`` that the budget allows; 0 for none."""
+        left = self.limits.budget_epochs - used_epochs(self._curves)
+        most = min(float(until), curve.last_epoch + left + 1e-9)
+        points = self.limits.points or range(1, self.limits.schedule_epochs + 1)
+        place = bisect_right(points, most)
+        return points[place - 1] if place else 0
+
+    def _warn_of_stall(self) -> None:
+        states = [curve.state for curve in self._curves.values()]
+        waiting = sum(state in _OPEN for state in states)
+        if waiting and "running" not in states and self._latest.phase != "done":
+            _log.warning(
+                "%s lets none of %d waiting trials run: %s", type(self.policy).__name__, waiting, self._latest.reason
+            )
+            self._latest = replace(self._latest, phase="done")
