@@ -26,9 +26,11 @@ from orchestrator.interruption import Interruption
 from orchestrator.plan import check_budget, default_stages
 from orchestrator.ranker import Ranking
 from orchestrator.report import print_columns, print_plan, print_ranking, print_score, write_page
-from orchestrator.rounds import Problem, rank_log, run_rounds
+from orchestrator.rounds import Problem, chosen_before, rank_log, run_rounds
+from orchestrator.scheduling import check_policy
 from orchestrator.scoring import Score, ScoringError, Truth, baseline_truth, score_ranking
-from orchestrator.stages import Stage, baseline_stage, run_stage, supernet_stage, training_stage
+from orchestrator.stage_runs import goes_on, run_stage
+from orchestrator.stages import Stage, baseline_stage, supernet_stage, training_stage
 from spaces import Architecture, SearchSpace, measure_size
 from trainables.data import ImageData, load_dataset, make_splits
 
@@ -243,7 +245,8 @@ def run_campaign(
         _measure_sizes(run, space, data)
 
         total = cost + (baseline.cost if baseline else 0.0)
-        if _has_ended(log, RANKING) and (baseline is None or _has_ended(log, BASELINE)):
+        ended = _has_ended(log, RANKING) and (baseline is None or _has_ended(log, BASELINE))
+        if ended and not _thaws(run):
             console.print("nothing left to run", highlight=False)
             return run.report(console)
         console.print("starting Ray ..." if address is None else f"joining Ray at {address} ...", highlight=False)
@@ -271,6 +274,7 @@ def run_campaign(
                     log=log,
                     data=reference,
                     slot=slot,
+                    slots=cluster.places(slot),
                     run=run.folder,
                     display=display,
                     interruption=interruption,
@@ -339,6 +343,10 @@ def _planned_trainings(run: Run) -> list[Stage]:
                 f"trainings: {spec.stage} asks for {spec.candidates} candidates; there are {len(run.candidates)}"
             )
         count = len(run.candidates) if spec.candidates == "all" else spec.candidates
+        try:
+            check_policy(spec, count)
+        except ValueError as error:
+            raise ExperimentError(f"trainings: {spec.stage}: {error}") from None
         planned.append(training_stage(run.experiment, spec, run.candidates[:count], run.folder))
     return planned
 
@@ -365,9 +373,20 @@ def _drawn_baseline(run: Run, ranking: Ranking) -> Stage:
 
 
 def _is_done(log: EvidenceLog, stage: Stage) -> bool:
-    """Whether all trials have ended: a stage that is gone on with has more of them than it had."""
+    """Whether all trials have ended: a stage that is gone on with has more of them, or more to spend, than it had."""
     outcomes = log.outcomes()
-    return _has_ended(log, stage.name) and all(spec.trial in outcomes for spec in stage.specs)
+    ended = _has_ended(log, stage.name) and all(spec.trial in outcomes for spec in stage.specs)
+    return ended and not goes_on(stage, log)
+
+
+def _thaws(run: Run) -> bool:
+    """Whether a policy would go on with trainings that it had left waiting: its budget was raised since."""
+    stages = [
+        training_stage(run.experiment, spec, chosen_before(run.candidates, spec, run.log), run.folder)
+        for spec in run.experiment.trainings or []
+        if spec.scheduler.is_policy
+    ]
+    return any(goes_on(stage, run.log) for stage in stages)
 
 
 def _has_ended(log: EvidenceLog, stage: str) -> bool:

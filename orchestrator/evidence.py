@@ -19,7 +19,9 @@ import pandas as pd
 FORMAT = "1"
 BASELINE = "baseline"
 """Stage of the full trainings that a ranking is scored against; never evidence."""
-FINAL_EVENTS = ("completed", "stopped", "failed")
+FROZEN = "frozen"
+"""Event of a trial that its stage left waiting: it keeps its checkpoint, and goes on if the stage does."""
+FINAL_EVENTS = ("completed", "stopped", "failed", FROZEN)
 """Events after which a trial is not continued by its stage."""
 
 _SCHEMA = """

@@ -21,6 +21,8 @@ from orchestrator.ranker import RankerOptions
 from orchestrator.tau import PER_STRATUM
 from orchestrator.validation import ProblemsError, hint, problem_lines
 from orchestrator.yaml_text import YamlError, read_yaml, write_yaml
+from schedulers import ray_schedulers
+from schedulers.policies import list_policies
 from schedulers.tune import list_schedulers, make_scheduler
 from spaces import SearchSpace, get_space, list_spaces
 from trainables.data import list_datasets
@@ -99,7 +101,10 @@ class DataSpec(_Strict):
 
 
 class SchedulerSpec(_Strict):
-    """A scheduler that may end trainings early, and its options."""
+    """A scheduler that says which training goes on and which ends early, and its options.
+
+    ``none``, a policy (``full``, ``asha``, ``penguin`` ...), or one of Ray's own (``ray-asha``, ``ray-hyperband``).
+    """
 
     name: str = "none"
     options: dict[str, Any] = Field(default_factory=dict)
@@ -111,6 +116,11 @@ class SchedulerSpec(_Strict):
             known = ", ".join(list_schedulers())
             raise ValueError(f"unknown scheduler {name!r}; there are {known}{hint(name, list_schedulers())}")
         return name
+
+    @property
+    def is_policy(self) -> bool:
+        """Whether it is a policy, which pauses and resumes trials by all curves and keeps to a budget exactly."""
+        return self.name in list_policies()
 
 
 class TrainingSpec(_Strict):
@@ -131,12 +141,13 @@ class TrainingSpec(_Strict):
     @model_validator(mode="after")
     def _accepted_by_scheduler(self) -> TrainingSpec:
         # What it has to say about this run it says again when the run makes it.
-        log = logging.getLogger(make_scheduler.__module__)
+        log = logging.getLogger(ray_schedulers.__name__)
         disabled, log.disabled = log.disabled, True
-        candidates = 1 if self.candidates == "all" else self.candidates
+        count = 1 if self.candidates == "all" else self.candidates
         name, options = self.scheduler.name, self.scheduler.options
         try:
-            make_scheduler(name, schedule_epochs=self.epochs, candidates=candidates, **options)
+            trials: dict[str, tuple[float, ...]] = {str(trial): () for trial in range(count)}
+            make_scheduler(name, schedule_epochs=self.epochs, trials=trials, **options)
         except TypeError:
             problem = f"{name!r} cannot take {options}: a value is of the wrong type"
             raise ProblemsError([(("scheduler", "options"), problem)]) from None

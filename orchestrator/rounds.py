@@ -104,6 +104,14 @@ def planned_epochs(spec: TrainingSpec, count: int) -> float:
     return float((count if spec.candidates == "all" else spec.candidates) * spec.last_epoch)
 
 
+def chosen_before(candidates: Sequence[str], spec: TrainingSpec, log: EvidenceLog) -> list[str]:
+    """Candidates that a round has been for, as far as the log knows."""
+    if spec.candidates == "all":
+        return list(candidates)
+    noted = log.noted(f"selected:{spec.stage}")
+    return [] if noted is None else list(json.loads(noted))
+
+
 def _chosen(problem: Problem, spec: TrainingSpec, log: EvidenceLog, *, given_up: int) -> list[str]:
     """Candidates of a round, by design; noted before the first is trained."""
     if spec.candidates == "all" and not given_up:

@@ -8,19 +8,20 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.campaign import Run
+from orchestrator.decision_events import PREDICTED, PREDICTED_SD
 from trainables.table import RecordedTable, TableError, TableInfo
 from trainables.table.format import COLUMNS, IDENTITY
 from trainables.table.metrics import describe_all
 
-OPINION = "predicted_accuracy"
-"""What a scheduler expected of a training that it stopped: no number that was recorded."""
+OPINIONS = (PREDICTED, PREDICTED_SD)
+"""What a policy expected of a training that it ended early: no number that was recorded."""
 
 
 def import_run(folder: Path) -> RecordedTable:
     """Makes a table of the evidence of a run, its baseline included.
 
     Stages are dropped: a number that two stages have bought is kept as it first came in. Numbers that are missing
-    (failed trainings) and the predictions of schedulers are left out. Rows of no architecture, a supernet's own epochs,
+    (failed trainings) and the predictions of policies are left out. Rows of no architecture, a supernet's own epochs,
     are left out too, but not their cost: it is spread evenly over the architectures that the supernet scored, so sums
     are right. A replay that asks for some of these scores only pays too little.
 
@@ -31,7 +32,7 @@ def import_run(folder: Path) -> RecordedTable:
     run = Run.open(folder)
     rows = run.log.evidence()
     shared = rows["architecture"] == ""
-    kept = rows[~shared & (rows["metric"] != OPINION)]
+    kept = rows[~shared & (~rows["metric"].isin(OPINIONS))]
     if kept["value"].notna().sum() == 0:
         raise TableError(f"{folder} has no evidence yet; go on with `taurank resume {folder}`")
     kept, twice = _once(_rebooked(kept))

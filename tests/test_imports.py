@@ -16,7 +16,13 @@ PACKAGES = {
     "schedulers": set(),
     "orchestrator": {"spaces", "trainables", "schedulers"},
 }
-RAY = ("trainables/trials.py", "schedulers/tune.py", "orchestrator/")
+RAY = (
+    "trainables/trials.py",
+    "schedulers/tune.py",
+    "schedulers/policy_scheduler.py",
+    "schedulers/ray_schedulers.py",
+    "orchestrator/",
+)
 TABLES = "trainables/table/"  # tables are data frames
 FRONT_END = {"pydantic", "pandas", "typer", "rich"}
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))

@@ -6,8 +6,9 @@ that file again and then goes on. So a scheduler always sees whole curves, the l
 nothing is trained twice.
 
 A result holds, beside what Tune adds: ``trial``, ``epoch``, ``validation_accuracy`` (NaN where there is none),
-``evidence`` as tuples of architecture, epoch, metric, value, seconds and epoch-equivalents, ``outcome`` (``completed``,
-``failed`` or empty while the trial goes on), ``reason`` and ``done``.
+``train_loss`` in nats where the training of one architecture has it, ``evidence`` as tuples of architecture, epoch,
+metric, value, seconds and epoch-equivalents, ``outcome`` (``completed``, ``failed`` or empty while the trial goes on),
+``reason`` and ``done``.
 """
 
 from __future__ import annotations
@@ -300,7 +301,7 @@ class ArchitectureTrial(_CheckpointedTrial):
                 # One row books the epoch.
                 cost = (seconds, work.spent) if name == "validation_accuracy" else (0.0, 0.0)
                 evidence.append((self._spec.architectures[0], epoch, name, value, *cost))
-        return {"epoch": epoch, "validation_accuracy": metrics["validation_accuracy"], "evidence": evidence}
+        return {"epoch": epoch, "evidence": evidence} | _shown(metrics)
 
     def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
         return self._spec.architectures[0], epoch, "validation_accuracy", float("nan"), seconds, epochs
@@ -321,10 +322,15 @@ class TableTrial(_CheckpointedTrial):
             (self._spec.architectures[0], step.epoch, name, value, *step.cost_of(name))
             for name, value in step.metrics.items()
         ]
-        return {"epoch": step.epoch, "validation_accuracy": step.metrics["validation_accuracy"], "evidence": evidence}
+        return {"epoch": step.epoch, "evidence": evidence} | _shown(step.metrics)
 
     def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
         return self._spec.architectures[0], epoch, "validation_accuracy", float("nan"), 0.0, epochs
+
+
+def _shown(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """What schedulers look at."""
+    return {name: float(metrics[name]) for name in ("validation_accuracy", "train_loss") if name in metrics}
 
 
 class SupernetTrial(_CheckpointedTrial):

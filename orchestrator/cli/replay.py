@@ -57,12 +57,12 @@ def replay(
         str,
         typer.Option(
             "--trainings",
-            help="Stages and schedulers: a YAML list as in an experiment, or an experiment. "
+            help="Stages and their policies: a YAML list as in an experiment, or an experiment. "
             "Default: the budget is split.",
             show_default=False,
         ),
     ] = "",
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings at once, on the simulated clock.")] = 8,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings at once.")] = 8,
     ray: Annotated[
         bool, typer.Option("--ray", help="Run the trainings through Ray Tune instead: the same order, slower.")
     ] = False,

@@ -74,8 +74,8 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
     """Views from the rows of an evidence log, in the order in which their stages came.
 
     Full trainings that were ended early and left a prediction are seen by that prediction, beside those that ran to the
-    end. Without predictions the order among all of a stage is (last epoch, accuracy there), since an accuracy after 3
-    epochs says nothing beside one after 30; those that ran to the end are seen by their accuracy as well.
+    end. Where some have no prediction the order among all of a stage is (last epoch, accuracy there), since an accuracy
+    after 3 epochs says nothing beside one after 30; those that ran to the end are seen by their accuracy as well.
 
     Trainings that all ran equally long are also seen by their training loss. It sums over many more images than a
     validation accuracy does, and orders short trainings better where validation is noisy: the training speed estimate
@@ -114,21 +114,22 @@ def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs
     predicted = rows[rows["metric"] == "predicted_accuracy"].groupby("architecture")["value"].last().reindex(index)
     early = epoch < schedule
     guessed = predicted.notna() & early
-    value = value.where(~guessed, predicted)
     reached = (epoch / full_epochs).clip(0.0, 1.0).fillna(0.0).to_numpy(dtype=float)
     # Accuracies are below 1, so whole epochs come first.
     order = (epoch.where(value.notna()) + value / 2).to_numpy(dtype=float)
     mixed = epoch[value.notna()].nunique() > 1
-    final = value.where(guessed | ~early).to_numpy(dtype=float)
-    if schedule >= full_epochs and np.isfinite(final).any():
+    final = predicted.where(guessed, value.where(~early)).to_numpy(dtype=float)
+    seen = schedule >= full_epochs and bool(np.isfinite(final).any())
+    if seen:
         yield View(stage, "training", final, final, 1.0, reached, stage)
     if predicted.notna().any():
         if schedule < full_epochs:
-            whole = value.to_numpy(dtype=float)
-            yield View(stage, "training", whole, whole, schedule / full_epochs, reached, stage)
-        return
+            yield View(stage, "training", final, final, schedule / full_epochs, reached, stage)
+        if not (early & value.notna() & ~guessed).any():
+            return
+        seen = True  # what follows shows those who ended early without a prediction, beside the others
     if (early & value.notna()).any() or schedule < full_epochs:
-        name = f"{stage}:until" if schedule >= full_epochs and np.isfinite(final).any() else stage
+        name = f"{stage}:until" if seen else stage
         # Trained equally long: an accuracy is what it is. Else no value of one can be set beside that of another.
         shown = value.where(epoch == schedule) if mixed else value
         fidelity = min(float(np.median(reached[value.notna()])), schedule / full_epochs) if value.notna().any() else 0.0

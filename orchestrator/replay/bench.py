@@ -55,17 +55,18 @@ class Bench:
 
     def records(self, spec: TrainingSpec) -> bool:
         """Whether a training that ends early has an epoch to show by then; one candidate stands for all."""
-        if spec.until is None:
-            return True
+        return spec.until is None or bool(self.points(spec))
+
+    def points(self, spec: TrainingSpec) -> tuple[int, ...]:
+        """Epochs that a training shows, up to its last; one candidate stands for all."""
         curve = self.table.curve(self.pool[0], schedule_epochs=spec.epochs, seed=self.seeds[spec.epochs])
-        return bool((curve[BOUGHT_METRIC].dropna().index <= spec.until).any())
+        epochs = curve[BOUGHT_METRIC].dropna().index
+        return tuple(int(epoch) for epoch in epochs if epoch <= spec.last_epoch)
 
     @property
     def described(self) -> str:
         """Who can be a candidate, in words."""
-        if self.space is None or self.among == "all":
-            return "architectures"
-        return "live architectures" + (" that differ as functions" if self.among == "distinct" else "")
+        return described_pool(self.space, self.among)
 
     def encoding(self, candidates: Sequence[str]) -> pd.DataFrame:
         """Numeric features of the candidates, (candidates, features); those that do not vary are left out."""
@@ -120,16 +121,14 @@ def make_bench(table: RecordedTable, *, truth: str = "", buy_seed: int | None = 
         ReplayError: the table has no such truth, or nothing is left to be bought.
         TableError: the architectures are not of the space that the table names.
     """
-    if among not in get_args(Among):
-        raise ReplayError(f"--among: {among!r} is none of {', '.join(get_args(Among))}")
-    space = get_space(table.info.space, **table.info.space_options) if table.info.space in list_spaces() else None
-    full = _full_schedule(table)
+    space = space_of(table)
+    full = full_schedule(table)
     found = make_truth(table, truth, full_epochs=full, buy_seed=buy_seed)
     final = table.final(BOUGHT_METRIC, schedule_epochs=full, seed=found.bought_seed)
     known = final.notna() & found.values.reindex(final.index).notna()
     trained = [str(code) for code in final.index[known]]
     seeds, trained = _shorter_schedules(table, full, trained, prefer=found.bought_seed)
-    pool = _among(trained, space, among)
+    pool = chosen_among(trained, space, among)
     if len(pool) < 2:
         raise ReplayError(
             f"the table has {len(pool)} architectures with both a full training of seed {found.bought_seed} and a "
@@ -138,21 +137,37 @@ def make_bench(table: RecordedTable, *, truth: str = "", buy_seed: int | None = 
     return Bench(table, space, full, seeds | {full: found.bought_seed}, found, final, pool, among)  # type: ignore[arg-type]
 
 
+def described_pool(space: SearchSpace | None, among: str) -> str:
+    """Who can be a candidate, in words."""
+    if space is None or among == "all":
+        return "architectures"
+    return "live architectures" + (" that differ as functions" if among == "distinct" else "")
+
+
 def names_of(table: RecordedTable, kind: str) -> list[str]:
     """Names of the sources ``kind:NAME``, in alphabetical order."""
     return sorted(source.partition(":")[2] for source in table.sources if source.startswith(f"{kind}:"))
 
 
-def _full_schedule(table: RecordedTable) -> int:
-    """The schedule that most architectures have completed, the longest of several: a few may have run longer."""
+def space_of(table: RecordedTable) -> SearchSpace | None:
+    """The search space of a table, where it is registered with taurank."""
+    return get_space(table.info.space, **table.info.space_options) if table.info.space in list_spaces() else None
+
+
+def full_schedule(table: RecordedTable, metric: str = BOUGHT_METRIC) -> int:
+    """The schedule that most architectures have completed, the longest of several: a few may have run longer.
+
+    Raises:
+        ReplayError: nobody has the metric at the end of a schedule.
+    """
     completed = {}
-    if TRAINING_SOURCE in table.sources and BOUGHT_METRIC in table.info.metrics:
+    if TRAINING_SOURCE in table.sources and metric in table.info.metrics:
         for length in table.schedules():
-            finals = [table.final(BOUGHT_METRIC, schedule_epochs=length, seed=seed) for seed in table.seeds(length)]
+            finals = [table.final(metric, schedule_epochs=length, seed=seed) for seed in table.seeds(length)]
             completed[length] = max(int(final.notna().sum()) for final in finals)
     if not any(completed.values()):
         raise ReplayError(
-            f"the table has no complete training with a {BOUGHT_METRIC}, so there is nothing to replay; "
+            f"the table has no complete training with a {metric}, so there is nothing to replay; "
             "`taurank table show` lists what there is"
         )
     return max(completed, key=lambda length: (completed[length], length))
@@ -176,7 +191,14 @@ def _shorter_schedules(
     return chosen, left
 
 
-def _among(codes: Sequence[str], space: SearchSpace | None, among: str) -> tuple[str, ...]:
+def chosen_among(codes: Sequence[str], space: SearchSpace | None, among: str) -> tuple[str, ...]:
+    """Those of the architectures that can be candidates, sorted; see ``Among``.
+
+    Raises:
+        ReplayError: ``among`` is none of the three.
+    """
+    if among not in get_args(Among):
+        raise ReplayError(f"--among: {among!r} is none of {', '.join(get_args(Among))}")
     if space is None or among == "all":
         return tuple(sorted(codes))
     live = [code for code in sorted(codes) if space.is_live(Architecture(space.name, code))]

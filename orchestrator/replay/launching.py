@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -14,22 +14,26 @@ import ray
 from rich.console import Console
 
 from orchestrator.cluster import Slot, connect
+from orchestrator.decision_events import ended_event, paused_event, predicted_values, sent_event
 from orchestrator.display import Display
-from orchestrator.evidence import Evidence, EvidenceLog
+from orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
 from orchestrator.experiment import ResourceSpec, TrainingSpec
 from orchestrator.interruption import Interruption
 from orchestrator.replay.bench import Bench
-from orchestrator.replay.clock import Result, SimulatedStage
+from orchestrator.replay.clock import InTurn, Result, SimulatedStage
 from orchestrator.replay.errors import ReplayError
-from orchestrator.stages import Stage, run_stage
-from schedulers.tune import make_scheduler
+from orchestrator.scheduling import features_by_code, logged_curves, training_limits
+from orchestrator.stage_runs import run_stage
+from orchestrator.stages import Stage
+from schedulers.policies import Curve, Decision, Policy, Step, list_policies, make_policy
+from schedulers.policies.driver import Driver
 from trainables.recipe import Recipe
 from trainables.table import RecordedTable
 from trainables.table.recorded_training import RecordedTraining
 from trainables.trials import TableTrial, TrialSpec
 
-SIMULATED = ("none", "penguin")
-"""Schedulers that run without Ray: no scheduler, and those that drive a policy of ours."""
+SIMULATED = ("none", *list_policies())
+"""Schedulers that run without Ray: no scheduler, and the policies."""
 
 
 class Launch(Protocol):
@@ -45,6 +49,8 @@ class Launch(Protocol):
         ...
 
 
+SLOT = Slot(cpus=1.0)
+"""What a recorded training takes under Ray."""
 Launcher = Callable[[EvidenceLog, int], Launch]
 """Makes what launches the trainings of one draw, from its log and its number."""
 
@@ -84,61 +90,102 @@ class ClockLaunch:
         return self._seconds if self._timed else math.nan
 
     def __call__(self, spec: TrainingSpec, codes: Sequence[str]) -> None:
-        """Trains the candidates, by the order in which they are given, until all have ended."""
-        log, stage, scheduler = self._log, spec.stage, spec.scheduler
-        ended = log.outcomes()
-        architectures = {trial_key(self._bench, spec, code): code for code in codes}
-        trainings = {
-            key: RecordedTraining(self._bench.table, code, spec.epochs, spec.seed, spec.until)
-            for key, code in architectures.items()
-            if key not in ended
-        }
+        """Trains the candidates, by the order in which they are given, until all have ended or are frozen."""
+        log, stage = self._log, spec.stage
+        codes_of = {trial_key(self._bench, spec, code): code for code in codes}
+        begun = set(log.last_epochs())
         log.append_event(stage, "", "started")
-        budget = None if spec.budget_epochs is None else spec.budget_epochs - log.spent_in(stage)[1]
+        driver = self._driver(spec, codes_of)
         simulated = SimulatedStage(
-            trainings,
-            make_scheduler(
-                scheduler.name, schedule_epochs=spec.epochs, candidates=max(1, len(trainings)), **scheduler.options
-            ),
-            workers=self._workers,
-            budget_epochs=budget,
+            {
+                key: RecordedTraining(self._bench.table, code, spec.epochs, spec.seed, spec.until)
+                for key, code in codes_of.items()
+                if driver.curves[key].state in ("new", "paused")
+            },
+            driver,
             epoch_seconds=self._bench.epoch_seconds,
-        ).run()
-        log.append(row for result in simulated.results for row in _rows(spec, architectures[result.trial], result))
-        for key in dict.fromkeys(result.trial for result in simulated.results):
-            log.append_event(stage, key, "started")
-        for result in simulated.results:
-            if result.outcome:
-                log.append_event(stage, result.trial, result.outcome, result.reason)
-        reason = "the budget of the stage is spent" if simulated.out_of_budget else f"by {scheduler.name} while paused"
-        for key in simulated.left:
-            log.append_event(stage, key, "stopped", reason)
+        )
+        rows: list[Evidence] = []
+        events: list[tuple[str, str, str]] = []
+        for happened in simulated.run():
+            if isinstance(happened, Step):
+                again = happened.trial in begun
+                begun.add(happened.trial)
+                sent = sent_event(happened, again=again) if spec.scheduler.is_policy else ("started", "")
+                events.append((happened.trial, *sent))
+                continue
+            trial, curve, decision = happened.trial, happened.curve, happened.decision
+            rows.extend(_rows(spec, codes_of[trial], happened))
+            if happened.action == "stop":
+                rows.extend(_predictions(spec, codes_of[trial], curve, decision))
+                events.append((trial, *ended_event(curve, decision, "")))
+            elif happened.action == "pause" and decision is not None and spec.scheduler.is_policy:
+                events.append((trial, *paused_event(curve, decision)))
+        over = {trial for trial, event, _ in events if event in FINAL_EVENTS}
+        thawed = {trial for trial, event, _ in events if event == "resumed"}
+        outcomes = log.outcomes()
+        for key, code in codes_of.items():
+            if key in over or outcomes.get(key, (FROZEN, ""))[0] != FROZEN:
+                continue
+            curve, decision = driver.curves[key], driver.decisions.get(key)
+            rows.extend(_predictions(spec, code, curve, decision))
+            ended = ended_event(curve, decision, driver.latest.reason)
+            if not spec.scheduler.is_policy:
+                ended = ("stopped", "the budget of the stage is spent")
+            if key in thawed or outcomes.get(key) != ended:
+                events.append((key, *ended))
+        log.append(rows)
+        for event in events:
+            log.append_event(stage, *event)
         log.append_event(stage, "", "ended")
         self._seconds += simulated.seconds
         self._timed &= simulated.timed
 
+    def _driver(self, spec: TrainingSpec, codes_of: Mapping[str, str]) -> Driver:
+        policy: Policy = InTurn()
+        features: dict[str, tuple[float, ...]] = {}
+        if spec.scheduler.is_policy:
+            policy = make_policy(spec.scheduler.name, **spec.scheduler.options)
+            features = features_by_code(self._bench.encoding(list(codes_of.values())))
+        limits = training_limits(spec, slots=self._workers, points=self._bench.points(spec))
+        driver = Driver(policy, limits, {key: features.get(code, ()) for key, code in codes_of.items()})
+        driver.load(logged_curves(self._log, spec.stage, codes_of))
+        return driver
+
 
 def _rows(spec: TrainingSpec, code: str, result: Result) -> list[Evidence]:
-    def row(metric: str, value: float, seconds: float = 0.0, epochs: float = 0.0) -> Evidence:
-        at = (result.step.epoch, spec.epochs, spec.seed)
-        return Evidence(spec.stage, result.trial, code, "training", *at, metric, value, seconds, epochs)
+    step = result.step
+    at = (step.epoch, spec.epochs, spec.seed)
+    return [
+        Evidence(spec.stage, result.trial, code, "training", *at, name, value, *step.cost_of(name))
+        for name, value in step.metrics.items()
+    ]
 
-    rows = [row(name, value, *result.step.cost_of(name)) for name, value in result.step.metrics.items()]
-    if result.prediction is not None:
-        rows.append(row("predicted_accuracy", result.prediction))
-    return rows
+
+def _predictions(spec: TrainingSpec, code: str, curve: Curve, decision: Decision | None) -> list[Evidence]:
+    if not spec.scheduler.is_policy or spec.until is not None:
+        return []
+    at = (curve.last_epoch, spec.epochs, spec.seed)
+    return [
+        Evidence(spec.stage, curve.trial, code, "training", *at, metric, value)
+        for metric, value in predicted_values(curve, decision).items()
+    ]
 
 
 @contextmanager
-def ray_launcher(bench: Bench) -> Iterator[Launcher]:
+def ray_launcher(bench: Bench, workers: int) -> Iterator[Launcher]:
     """Starts a local Ray, with a core for each training; what it needs on disk is removed in the end.
+
+    Args:
+        bench: what is recorded.
+        workers: trainings at once under a policy, if there are so many cores.
 
     Raises:
         RunInterruptedError: the user wants it to end.
     """
     with tempfile.TemporaryDirectory(prefix="taurank-replay-") as name, Interruption() as interruption:
         folder = Path(name)
-        with connect(None, resources=ResourceSpec(), dashboard=False, log_file=folder / "run.log"):
+        with connect(None, resources=ResourceSpec(), dashboard=False, log_file=folder / "run.log") as cluster:
             interruption.install()  # Ray takes SIGTERM when it starts
             rows = bench.table.rows
             trained = rows[(rows["source"] == "training") & rows["architecture"].isin(bench.pool)]
@@ -147,7 +194,7 @@ def ray_launcher(bench: Bench) -> Iterator[Launcher]:
             def make(log: EvidenceLog, draw: int) -> Launch:
                 run = folder / f"draw-{draw}"
                 (run / "checkpoints").mkdir(parents=True)
-                return _RayLaunch(bench, log, reference, run, interruption)
+                return _RayLaunch(bench, log, reference, run, interruption, min(workers, cluster.places(SLOT)))
 
             yield make
 
@@ -158,12 +205,17 @@ class _RayLaunch:
     wall_seconds = math.nan
 
     def __init__(
-        self, bench: Bench, log: EvidenceLog, data: ray.ObjectRef, run: Path, interruption: Interruption
+        self, bench: Bench, log: EvidenceLog, data: ray.ObjectRef, run: Path, interruption: Interruption, slots: int
     ) -> None:
         self._bench, self._log, self._data, self._run, self._interruption = bench, log, data, run, interruption
+        self._slots = slots
 
     def __call__(self, spec: TrainingSpec, codes: Sequence[str]) -> None:
         epochs = float(len(codes) * spec.last_epoch)
+        limits, features = None, {}
+        if spec.scheduler.is_policy:
+            limits = training_limits(spec, points=self._bench.points(spec))
+            features = features_by_code(self._bench.encoding(codes))
         stage = Stage(
             name=spec.stage,
             source="training",
@@ -173,13 +225,16 @@ class _RayLaunch:
             schedule_epochs=spec.epochs,
             planned_epochs=epochs,
             budget_epochs=spec.budget_epochs,
+            limits=limits,
+            features=features,
         )
         with Display(Console(quiet=True), total_epochs=epochs, budget_epochs=epochs, names={}) as display:
             run_stage(
                 stage,
                 log=self._log,
                 data=self._data,
-                slot=Slot(cpus=1.0),
+                slot=SLOT,
+                slots=self._slots,
                 run=self._run,
                 display=display,
                 interruption=self._interruption,

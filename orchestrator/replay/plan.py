@@ -14,6 +14,7 @@ from orchestrator.replay.bench import Bench
 from orchestrator.replay.cheap import Cheap
 from orchestrator.replay.errors import ReplayError
 from orchestrator.rounds import plan_trainings
+from orchestrator.scheduling import check_policy
 from orchestrator.validation import problem_lines
 from orchestrator.yaml_text import YamlError, read_yaml
 
@@ -150,6 +151,10 @@ def _check_recorded(bench: Bench, spec: TrainingSpec, candidates: int) -> None:
         raise ReplayError(f"--trainings: {spec.stage}: no epoch up to {spec.until} is recorded; `taurank table show`")
     if spec.candidates != "all" and spec.candidates > candidates:
         raise ReplayError(f"--trainings: {spec.stage} asks for {spec.candidates} candidates; there are {candidates}")
+    try:
+        check_policy(spec, candidates if spec.candidates == "all" else spec.candidates, points=bench.points(spec))
+    except ValueError as error:
+        raise ReplayError(f"--trainings: {spec.stage}: {error}") from None
     seed = bench.seeds[spec.epochs]
     if "seed" in spec.model_fields_set and spec.seed != seed:
         raise ReplayError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -33,8 +33,8 @@ def beaten_references(rows: Sequence[Row]) -> tuple[int, int]:
     return sum(row["tau"] > row["tau_reference"] for row in compared), len(compared)
 
 
-def write_rows(rows: Sequence[Row], file: Path) -> None:
-    """Writes a CSV, one row per draw.
+def write_rows(rows: Sequence[Mapping[str, float | str]], file: Path) -> None:
+    """Writes a CSV, one line per row.
 
     Raises:
         ReplayError: the file cannot be written.
@@ -61,12 +61,13 @@ def to_json(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> str:
         "proxies": list(plan.cheap.proxies),
         "supernets": plan.cheap.supernets,
         "trainings": [spec.model_dump(mode="json") for spec in plan.trainings],
-        "draws": [{name: _known(value) for name, value in row.items()} for row in rows],
-        "mean": {str(name): _known(value) for name, value in found["mean"].items()},
-        "sd": {str(name): _known(value) for name, value in found["sd"].items()},
+        "draws": [{name: known(value) for name, value in row.items()} for row in rows],
+        "mean": {str(name): known(value) for name, value in found["mean"].items()},
+        "sd": {str(name): known(value) for name, value in found["sd"].items()},
     }
     return json.dumps(content, indent=2, allow_nan=False)
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
+    """The value; None, which JSON can say, where it is not finite."""
     return value if math.isfinite(value) else None

@@ -69,26 +69,45 @@ class Truth:
         return f"{self.metric} of {self.source}, {seeds} {', '.join(map(str, self.seeds))}{partial}"
 
 
-def make_truth(table: RecordedTable, text: str, *, full_epochs: int, buy_seed: int | None) -> Truth:
+def make_truth(
+    table: RecordedTable,
+    text: str,
+    *,
+    full_epochs: int,
+    buy_seed: int | None,
+    metric: str = BOUGHT_METRIC,
+    may_meet: bool = False,
+) -> Truth:
     """The truth that ``text`` asks for, and the seed that is bought: by default the first that the truth leaves.
+
+    Args:
+        table: recorded trainings.
+        text: see above.
+        full_epochs: length of the full schedule.
+        buy_seed: seed of the trainings that are bought; None for the default.
+        metric: what a bought training shows; it is the truth where ``text`` names no other.
+        may_meet: whether the truth may be the end of the very trainings that are bought, which are then looked at
+            before their end, and whether these may be of an unknown seed.
 
     Raises:
         ReplayError: the text does not follow the grammar, the table has no such result, or the truth is the evidence.
     """
-    trained = [seed for seed in table.seeds(full_epochs) if seed != MEAN]
+    complete = table.seeds(full_epochs)
+    trained = [seed for seed in complete if seed != MEAN] or (complete if may_meet else [])
     if not trained:
         raise ReplayError("the table has no full training with a seed of its own, so there is nothing to buy")
     if buy_seed is not None and buy_seed not in trained:
         raise ReplayError(
             f"--buy-seed: {buy_seed} has no full training in the table; there are {', '.join(map(str, trained))}"
         )
-    source, metric, asked = _parsed(text)
+    shown = metric
+    source, metric, asked = _parsed(text, shown)
     if not text.strip() and len(trained) < 2:
         metric = "test_accuracy"
     _check_recorded(table, source, metric, text)
     recorded = table.seeds(full_epochs, source)
-    is_evidence = source == TRAINING_SOURCE and metric == BOUGHT_METRIC
-    left = [seed for seed in trained if not (is_evidence and seed in (asked or ()))]
+    is_evidence = source == TRAINING_SOURCE and metric == shown
+    left = [seed for seed in trained if not (is_evidence and seed in (asked or ()))] or (trained if may_meet else [])
     if buy_seed is None and not left:
         raise ReplayError(
             f"--truth: it takes all seeds of the table ({', '.join(map(str, trained))}), none is left to be bought"
@@ -99,7 +118,7 @@ def make_truth(table: RecordedTable, text: str, *, full_epochs: int, buy_seed: i
         if seed not in recorded:
             known = ", ".join(map(str, recorded)) or "none"
             raise ReplayError(f"--truth: seed {seed} of {source} has no full training; there are {known}")
-    if is_evidence and bought in seeds:
+    if is_evidence and bought in seeds and not may_meet:
         raise ReplayError(
             f"--truth: seed {bought} is the one that is bought, and evidence can be no truth; "
             "leave it out, or buy another with --buy-seed"
@@ -133,8 +152,8 @@ def _all_seeds(recorded: Sequence[int], *, but: int | None) -> tuple[int, ...]:
     return (MEAN,) if MEAN in recorded and len(seeds) < 2 else seeds
 
 
-def _parsed(text: str) -> tuple[str, str, tuple[int, ...] | None]:
-    """Source, metric, and seeds if any are named."""
+def _parsed(text: str, shown: str) -> tuple[str, str, tuple[int, ...] | None]:
+    """Source, metric (``shown`` if none is named), and seeds if any are."""
     first, _, rest = text.strip().partition(" ")
     found = _GRAMMAR.fullmatch(f"{_SHORTHANDS.get(first, first)} {rest}")
     parts = re.split(r"[,\s]+", (found["seeds"] or "").strip()) if found else []
@@ -144,5 +163,5 @@ def _parsed(text: str) -> tuple[str, str, tuple[int, ...] | None]:
             f"--truth: {text!r} is not of the form '[SOURCE/METRIC] [seeds A,B]', as 'seeds 1,2', 'test' or "
             "'training:all_images/test_accuracy'"
         )
-    source, metric = found["source"] or TRAINING_SOURCE, found["metric"] or BOUGHT_METRIC
+    source, metric = found["source"] or TRAINING_SOURCE, found["metric"] or shown
     return source, metric, tuple(dict.fromkeys(map(int, seeds))) or None

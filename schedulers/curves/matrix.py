@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 Metric = Literal["accuracy", "error", "loss", "perplexity", "score"]
-"""What a value is: ``accuracy`` and ``error`` in [0, 1], ``loss`` in nats, ``perplexity`` above 0, ``score`` any number.
+"""What a value is: ``accuracy``, ``error`` in [0, 1], ``loss`` in nats, ``perplexity`` above 0, ``score`` any number.
 
 Accuracy and score are better when higher, the others when lower.
 """

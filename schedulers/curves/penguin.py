@@ -31,8 +31,9 @@ class FitSettings:
         start: first guess.
         lower_bounds: least parameters.
         upper_bounds: greatest parameters.
-        max_evaluations: evaluations of the curve after which a fit counts as failed; 300 is SciPy's own limit for
-            three parameters. It cuts off fits that creep along a ridge (curves still rising almost linearly).
+        max_evaluations: evaluations of the curve after which a fit counts as failed. It cuts off fits that creep along
+            a ridge (curves still rising almost linearly). SciPy's own limit for three parameters is 300, which cuts
+            off some that the authors' record has; see `benchmarks/penguin_record.py`.
 
     Raises:
         ValueError: the start is outside the bounds, or no evaluation is allowed.
@@ -41,7 +42,7 @@ class FitSettings:
     start: Parameters = (10.0, 1.001, 100.0)
     lower_bounds: Parameters = (0.5, 1.0, 0.0)
     upper_bounds: Parameters = (200.0, math.inf, math.inf)
-    max_evaluations: int = 300
+    max_evaluations: int = 600
 
     def __post_init__(self) -> None:
         boxes = zip(self.lower_bounds, self.start, self.upper_bounds, strict=True)
@@ -61,7 +62,7 @@ DEFAULT_FIT = FitSettings()
 class PenguinConfig:
     """What counts as settled.
 
-    The defaults are those of the published configuration, including two habits of its code that its papers do not
+    The defaults are those of the published configuration, including three habits of its code that its papers do not
     mention; each has a switch here, so that what it does to the result can be measured.
 
     Attributes:
@@ -73,6 +74,8 @@ class PenguinConfig:
             three parameters. False begins at ``minimum_points``.
         clear_window_at_bound: a fit whose ``a`` reaches ``saturation`` yields no prediction and empties the window,
             so curves still rising almost linearly wait longer. False treats it like any other fit.
+        clear_window_at_failure: so does a fit that fails: in A4NN's record its prediction is infinite, and no window
+            with one settles. PENGUIN's own code (False) leaves the window as it is.
         saturation: the ``a`` from which a fit counts as stuck at its upper bound.
         fit: settings of the search.
 
@@ -86,6 +89,7 @@ class PenguinConfig:
     minimum_points: int = 3
     fit_one_point_early: bool = True
     clear_window_at_bound: bool = True
+    clear_window_at_failure: bool = True
     saturation: float = 199.99
     fit: FitSettings = DEFAULT_FIT
 
@@ -116,14 +120,14 @@ class Convergence:
             when the predictions never settled; nan when nothing finite was measured.
         predictions: prediction after each point up to ``stop_index`` (or the last), in percent; nan where there were
             too few points, the point or the fit was not finite, or the fit was stuck at its bound.
-        at_bound: True where a fit stuck at its bound emptied the window.
+        cleared: True where a fit that failed or was stuck at its bound emptied the window.
     """
 
     converged: bool
     stop_index: int | None
     prediction: float
     predictions: tuple[float, ...]
-    at_bound: tuple[bool, ...]
+    cleared: tuple[bool, ...]
 
 
 def predict(params: Parameters, x: ArrayLike) -> NDArray[np.float64]:
@@ -179,9 +183,9 @@ def converge(
 ) -> Convergence:
     """Walk along the curve and stop at the first point where the predictions agree.
 
-    After each point the curve so far is fitted and ``f(target)`` joins the window; a failed fit leaves the window as
-    it is. The predictions have settled when the window is full, all of it lies within ``tolerance`` of its median, and
-    the newest lies in (0, 100]. Otherwise the oldest leaves the window.
+    After each point the curve so far is fitted and ``f(target)`` joins the window; a failed fit, or one stuck at its
+    bound, empties the window. The predictions have settled when the window is full, all of it lies within
+    ``tolerance`` of its median, and the newest lies in (0, 100]. Otherwise the oldest leaves the window.
 
     Args:
         x: positions in rising order, shape (n,): half epochs or epochs, from 1.
@@ -195,24 +199,24 @@ def converge(
     """
     x_all, y_all = _rows(x, accuracy_percent)
     predictions: list[float] = list(previous.predictions) if previous else []
-    at_bound: list[bool] = list(previous.at_bound) if previous else []
+    cleared: list[bool] = list(previous.cleared) if previous else []
     window: list[float] = []
     for i in range(len(x_all)):
         if i == len(predictions):
-            prediction, stuck = _extrapolate(x_all[: i + 1], y_all[: i + 1], config)
+            prediction, clears = _extrapolate(x_all[: i + 1], y_all[: i + 1], config)
             predictions.append(prediction)
-            at_bound.append(stuck)
-        if at_bound[i]:
+            cleared.append(clears)
+        if cleared[i]:
             window.clear()
         elif math.isfinite(predictions[i]):
             window.append(predictions[i])
             if len(window) == config.window:
                 if _settled(window, config.tolerance):
-                    return Convergence(True, i, predictions[i], tuple(predictions[: i + 1]), tuple(at_bound[: i + 1]))
+                    return Convergence(True, i, predictions[i], tuple(predictions[: i + 1]), tuple(cleared[: i + 1]))
                 window.pop(0)
     measured = y_all[np.isfinite(y_all)]
     last = float(measured[-1]) if measured.size else math.nan
-    return Convergence(False, None, last, tuple(predictions), tuple(at_bound))
+    return Convergence(False, None, last, tuple(predictions), tuple(cleared))
 
 
 def _curve(x: NDArray[np.float64], a: float, b: float, c: float) -> NDArray[np.float64]:
@@ -225,16 +229,16 @@ def _jacobian(x: NDArray[np.float64], a: float, b: float, c: float) -> NDArray[n
 
 
 def _extrapolate(x: NDArray[np.float64], y: NDArray[np.float64], config: PenguinConfig) -> tuple[float, bool]:
-    """Return the prediction from one beginning of a curve (nan for none) and whether the fit stuck at its bound."""
+    """Return the prediction from one beginning of a curve (nan for none) and whether it empties the window."""
     if not math.isfinite(y[-1]) or np.isfinite(y).sum() < config.first_fit:
         return math.nan, False
     params = fit_curve(x, y, config.fit)
     if params is None:
-        return math.nan, False
+        return math.nan, config.clear_window_at_failure
     if config.clear_window_at_bound and params[0] >= config.saturation:
         return math.nan, True
     prediction = float(predict(params, config.target))
-    return (prediction if math.isfinite(prediction) else math.nan), False
+    return (prediction, False) if math.isfinite(prediction) else (math.nan, config.clear_window_at_failure)
 
 
 def _settled(window: Sequence[float], tolerance: float) -> bool:

@@ -17,6 +17,7 @@ from schedulers.policies.policy import Action, Curve, Decision, Decisions, Limit
 
 _log = logging.getLogger(__name__)
 _OPEN = ("new", "paused")
+_ENDED = ("finished", "stopped", "failed")
 
 
 class Driver:
@@ -24,7 +25,8 @@ class Driver:
 
     A trial is sent to an epoch by ``choose`` and paused there. The policy is asked when nobody whom it named is left,
     and after every epoch if it judges running trials. What it names is cut to what the budget allows. A value that is
-    not finite fails its trial whatever the policy says.
+    not finite fails its trial whatever the policy says. A trial whose worker is lost keeps running here: whoever trains
+    it starts it again, and epochs that it reports once more change nothing.
 
     Args:
         policy: the policy.
@@ -58,11 +60,17 @@ class Driver:
     @property
     def done(self) -> bool:
         """Whether nobody runs and nobody else will be started."""
-        running = any(curve.state == "running" for curve in self._curves.values())
-        return not running and not self._dirty and not self._queue
+        return not self.running and not self._dirty and not self._queue
+
+    @property
+    def running(self) -> int:
+        """How many trials run."""
+        return sum(curve.state == "running" for curve in self._curves.values())
 
     def load(self, curves: Iterable[Curve]) -> None:
-        """Takes over curves of an earlier part of the run, running ones as paused.
+        """Takes over curves of an earlier part of the run.
+
+        Running trials wait, as paused or new; those that came to their end without being told so have ended.
 
         Raises:
             ValueError: a curve of an unknown trial.
@@ -70,9 +78,14 @@ class Driver:
         for curve in curves:
             known = self._known(curve.trial)
             state = curve.state
-            if state == "running":
+            if state not in _ENDED:
                 state = "paused" if curve.epochs else "new"
+                if curve.values and not math.isfinite(curve.values[-1]):
+                    state = "failed"
+                elif curve.last_epoch >= self.limits.schedule_epochs:
+                    state = "finished"
             self._curves[curve.trial] = replace(curve, features=known.features, state=state, until=0)
+        self._queue.clear()
         self._dirty = True
 
     def choose(self) -> Step | None:
@@ -80,24 +93,24 @@ class Driver:
 
         None while others run means to ask again at the next report; else that the policy is done.
         """
-        if not self._queue and self._dirty:
-            self._ask()
-        while self._queue:
-            step = self._queue.popleft()
-            curve = self._curves[step.trial]
-            until = self._affordable(curve, step.until) if curve.state in _OPEN else 0
-            if until > curve.last_epoch:
-                self._curves[step.trial] = replace(curve, state="running", until=until)
-                return replace(step, until=until)
-        if not self._dirty:
-            self._warn_of_stall()
+        while self._queue or self._dirty:
+            if not self._queue:
+                self._ask()
+            while self._queue:
+                step = self._queue.popleft()
+                curve = self._curves[step.trial]
+                until = self._affordable(curve, step.until) if curve.state in _OPEN else 0
+                if until > curve.last_epoch:
+                    self._curves[step.trial] = replace(curve, state="running", until=until)
+                    return replace(step, until=until)
+        self._conclude()
         return None
 
     def report(self, trial: str, epoch: int, value: float, training: float = math.nan) -> Action:
         """Extends the curve and says what the trial does now; an epoch seen before changes nothing.
 
         Raises:
-            ValueError: an unknown trial, or an epoch that comes too late to be part of its curve.
+            ValueError: an unknown trial.
         """
         curve = self._known(trial)
         if epoch <= curve.last_epoch:
@@ -122,19 +135,16 @@ class Driver:
                 return self._end(trial, "stopped", self._decisions[trial])
         if epoch >= curve.until:
             self._curves[trial] = replace(curve, state="paused", until=0)
+            if not self.policy.judges_running or self._decisions[trial].action != "pause":
+                # What the policy makes of it comes when it is asked again.
+                saved = float(self.limits.schedule_epochs - epoch)
+                self._decisions[trial] = Decision("pause", f"came to epoch {epoch}", saved_epochs=saved)
             return "pause"
         return "continue"
 
-    def lose(self, trial: str) -> None:
-        """The trial's worker is lost: it waits, with the curve it has, to be chosen again."""
-        curve = self._known(trial)
-        if curve.state == "running":
-            self._curves[trial] = replace(curve, state="paused" if curve.epochs else "new", until=0)
-            self._dirty = True
-
     def end(self, trial: str, *, failed: bool, reason: str) -> None:
         """The trial has ended by itself, after its schedule or by a failure."""
-        if self._known(trial).state not in ("finished", "stopped", "failed"):
+        if self._known(trial).state not in _ENDED:
             last = self._curves[trial].values[-1] if not failed and self._curves[trial].values else math.nan
             self._end(trial, "failed" if failed else "finished", Decision("stop", reason, last))
 
@@ -144,7 +154,7 @@ class Driver:
         return self._curves[trial]
 
     def _resting(self, curve: Curve) -> Action:
-        return "stop" if curve.state in ("finished", "stopped", "failed") else "pause"
+        return "stop" if curve.state in _ENDED else "pause"
 
     def _end(self, trial: str, state: str, decision: Decision) -> Action:
         curve = self._curves[trial]
@@ -160,10 +170,14 @@ class Driver:
         for trial, curve in self._curves.items():
             if trial not in latest.trials:
                 raise ValueError(f"{type(self.policy).__name__} must decide on every trial, left out {trial!r}")
-            if curve.state not in ("finished", "stopped", "failed"):
-                self._decisions[trial] = latest.trials[trial]
-                if latest.trials[trial].action == "stop" and curve.state in _OPEN:
-                    self._curves[trial] = replace(curve, state="stopped")
+            decision = latest.trials[trial]
+            if curve.state in _ENDED:
+                self._decisions.setdefault(trial, decision)
+                continue
+            if decision.action == "stop" and curve.state in _OPEN:
+                self._curves[trial] = replace(curve, state="stopped")
+                decision = replace(decision, saved_epochs=float(self.limits.schedule_epochs - curve.last_epoch))
+            self._decisions[trial] = decision
         self._queue = deque(latest.next)
 
     def _affordable(self, curve: Curve, until: int) -> int:
@@ -174,11 +188,16 @@ class Driver:
         place = bisect_right(points, most)
         return points[place - 1] if place else 0
 
-    def _warn_of_stall(self) -> None:
+    def _conclude(self) -> None:
+        """Ends it where the policy would go on but cannot: the budget forbids whom it names, or it names nobody."""
         states = [curve.state for curve in self._curves.values()]
         waiting = sum(state in _OPEN for state in states)
-        if waiting and "running" not in states and self._latest.phase != "done":
-            _log.warning(
-                "%s lets none of %d waiting trials run: %s", type(self.policy).__name__, waiting, self._latest.reason
-            )
-            self._latest = replace(self._latest, phase="done")
+        if not waiting or "running" in states or self._latest.phase == "done":
+            return
+        reason = self._latest.reason
+        if self._latest.next:
+            reason = f"the budget of {self.limits.budget_epochs:g} epochs allows no more"
+        else:
+            name = type(self.policy).__name__
+            _log.warning("%s lets none of %d waiting trials run: %s", name, waiting, reason)
+        self._latest = replace(self._latest, phase="done", reason=reason)

@@ -3,16 +3,19 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from schedulers.curves.penguin import Convergence, PenguinConfig, converge
-from schedulers.policies.policy import Curve, Decision
+from schedulers.policies.full import whole_trainings
+from schedulers.policies.options import require_integer, require_number
+from schedulers.policies.policy import Curve, Decision, Decisions, Limits
+from schedulers.policies.standing import drawn_order, has_ended
 
 
 @dataclass(frozen=True)
 class _Memory:
     curve: Curve
     convergence: Convergence
-    decision: Decision
 
 
 @dataclass(frozen=True)
@@ -24,77 +27,84 @@ class PenguinPolicy:
     chance settle at once.
 
     Example:
-        >>> from schedulers.policies import Curve
-        >>> policy = PenguinPolicy(schedule_epochs=40)
-        >>> flat = Curve("a", epochs=(1, 2, 3, 4, 5, 6), values=(0.1,) * 6)
-        >>> policy.decide({"a": flat})["a"].action
+        >>> from schedulers.policies import Curve, Limits
+        >>> flat = Curve("a", epochs=(1, 2, 3, 4, 5, 6), values=(0.1,) * 6, state="running", until=40)
+        >>> PenguinPolicy().decide({"a": flat}, Limits(40)).trials["a"].action
         'stop'
 
     Attributes:
-        schedule_epochs: length of the schedule, where the prediction is made.
         window: how many successive predictions have to agree.
         tolerance_points: how far each of them may lie from their median, in accuracy points.
         minimum_points: nominal number of points of the first fit; see ``PenguinConfig``.
+        seed: of the order in which trials start.
 
     Raises:
         ValueError: a value is outside its range.
     """
 
-    schedule_epochs: int
+    judges_running: ClassVar[bool] = True
+
     window: int = 3
     tolerance_points: float = 0.5
     minimum_points: int = 3
+    seed: int = 0
     # What was last computed for each trial. It spares fits and never changes a decision.
-    _memory: dict[str, _Memory] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _memory: dict[tuple[str, int, int], _Memory] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.schedule_epochs < 1:
-            raise ValueError(f"schedule_epochs must be at least 1, got {self.schedule_epochs!r}")
-        if not (math.isfinite(self.tolerance_points) and self.tolerance_points > 0):
-            raise ValueError(f"tolerance_points must be a finite number above 0, got {self.tolerance_points!r}")
-        _ = self.config  # its own checks name the remaining fields
+        require_integer("window", self.window, at_least=1)
+        require_number("tolerance_points", self.tolerance_points, above=0)
+        require_integer("minimum_points", self.minimum_points, at_least=3)
+        require_integer("seed", self.seed, at_least=0)
 
-    @property
-    def config(self) -> PenguinConfig:
-        """Settings of the engine; its ``x`` is the epoch."""
+    def config(self, schedule_epochs: int) -> PenguinConfig:
+        """Settings of the engine; its ``x`` is the epoch, and it predicts the end of the schedule."""
         return PenguinConfig(
-            target=float(self.schedule_epochs),
+            target=float(schedule_epochs),
             window=self.window,
             tolerance=self.tolerance_points,
             minimum_points=self.minimum_points,
         )
 
-    def decide(self, curves: Mapping[str, Curve]) -> dict[str, Decision]:
-        """Return a decision for each curve.
+    def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
+        """Return the decisions; see ``Policy``.
 
         A stop carries the prediction at which the window settled, or the measured accuracy of a finished schedule. A
         trial that goes on carries the latest extrapolation, nan where there is none in (0, 1].
+
+        Raises:
+            ValueError: a metric other than accuracy, or a budget below one training.
         """
-        return {trial: self._decide(curve) for trial, curve in curves.items()}
+        if limits.metric != "accuracy":
+            raise ValueError(
+                f"metric must be accuracy for the policy penguin, got {limits.metric!r}; take another policy"
+            )
+        open_curves = [curve for curve in curves.values() if curve.epochs and not has_ended(curve, limits)]
+        verdicts = {curve.trial: self._judge(curve, limits) for curve in open_curves}
+        return whole_trainings(curves, limits, drawn_order(curves, self.seed), verdicts)
 
-    def _decide(self, curve: Curve) -> Decision:
-        if not curve.epochs:
-            return Decision("continue", "no epoch yet", math.nan)
-        if not math.isfinite(curve.values[-1]):
-            return Decision("stop", "non-finite", math.nan)
-        if curve.epochs[-1] >= self.schedule_epochs:
-            return Decision("stop", "end of schedule", curve.values[-1])
-        known = self._memory.get(curve.trial)
-        if known is not None and known.curve == curve:
-            return known.decision
-        previous = known.convergence if known is not None and _begins_with(curve, known.curve) else None
-        convergence = converge(curve.epochs, [100 * value for value in curve.values], self.config, previous)
-        decision = self._judge(curve, convergence)
-        self._memory[curve.trial] = _Memory(curve, convergence, decision)
-        return decision
-
-    def _judge(self, curve: Curve, convergence: Convergence) -> Decision:
+    def _judge(self, curve: Curve, limits: Limits) -> Decision:
+        # Under a cyclic learning rate only points at equal phase lie on one curve.
+        shown = [place for place, epoch in enumerate(curve.epochs) if epoch % limits.period == 0]
+        epochs = [curve.epochs[place] for place in shown]
+        convergence = self._converge(curve, limits, epochs, [100 * curve.values[place] for place in shown])
         if convergence.stop_index is not None:
-            epoch = curve.epochs[convergence.stop_index]
+            epoch = epochs[convergence.stop_index]
             reason = f"the last {self.window} predictions agree within {self.tolerance_points} points at epoch {epoch}"
-            return Decision("stop", reason, convergence.prediction / 100)
-        latest = convergence.predictions[-1] / 100
+            saved = float(limits.schedule_epochs - curve.last_epoch)
+            return Decision("stop", reason, convergence.prediction / 100, saved_epochs=saved)
+        latest = convergence.predictions[-1] / 100 if convergence.predictions else math.nan
         return Decision("continue", "predictions have not settled", latest if 0 < latest <= 1 else math.nan)
+
+    def _converge(self, curve: Curve, limits: Limits, epochs: list[int], percent: list[float]) -> Convergence:
+        key = (curve.trial, limits.schedule_epochs, limits.period)
+        known = self._memory.get(key)
+        if known is not None and known.curve == curve:
+            return known.convergence
+        previous = known.convergence if known is not None and _begins_with(curve, known.curve) else None
+        convergence = converge(epochs, percent, self.config(limits.schedule_epochs), previous)
+        self._memory[key] = _Memory(curve, convergence)
+        return convergence
 
 
 def _begins_with(curve: Curve, beginning: Curve) -> bool:

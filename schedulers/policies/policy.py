@@ -195,8 +195,9 @@ def used_epochs(curves: Mapping[str, Curve]) -> int:
 
 
 def curve_matrix(curves: Mapping[str, Curve], limits: Limits) -> CurveMatrix:
-    """The curves at the cut points, rows in the order of ``curves``; a curve ends at its first value that is not finite.
+    """The curves at the cut points, rows in the order of ``curves``.
 
+    A curve ends at its first value that is not finite.
     The training loss at a point is the mean since the point before, so that all phases of a cycle count.
     """
     points = np.array(limits.cut_points)

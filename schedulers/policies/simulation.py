@@ -11,7 +11,7 @@ import numpy as np
 
 from schedulers.curves.matrix import CurveMatrix, Floats
 from schedulers.policies.driver import Driver
-from schedulers.policies.policy import Curve, Limits, Policy, Step, curve_matrix
+from schedulers.policies.policy import Action, Curve, Limits, Policy, Step, curve_matrix
 
 
 @dataclass(frozen=True)
@@ -55,37 +55,67 @@ class Simulation:
         return curve_matrix(self.curves, self.limits)
 
 
-def run_simulated(driver: Driver, trainings: Mapping[str, Iterator[Report]]) -> tuple[tuple[Step, ...], float]:
-    """Lets the driver send trials to ``limits.slots`` workers until it has nobody to send; steps and seconds.
+@dataclass(frozen=True)
+class Sent:
+    """A trial was sent on its way.
+
+    Attributes:
+        step: where to and why.
+        seconds: on the clock.
+    """
+
+    step: Step
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A trial has reported.
+
+    Attributes:
+        trial: its name.
+        report: what it showed.
+        action: what it was told to do.
+        seconds: on the clock.
+    """
+
+    trial: str
+    report: Report
+    action: Action
+    seconds: float
+
+
+def run_simulated(driver: Driver, trainings: Mapping[str, Iterator[Report]]) -> Iterator[Sent | Reported]:
+    """Lets the driver send trials to ``limits.slots`` workers until it has nobody to send; what happens, in order.
 
     Of reports at the same moment, that of the trial named first in ``trainings`` comes first.
     """
     places = {trial: place for place, trial in enumerate(trainings)}
     names = list(trainings)
     queue: list[tuple[float, int, Report]] = []
-    steps: list[Step] = []
     now = 0.0
 
-    def begin(trial: str) -> bool:
+    def begin(trial: str) -> None:
         report = next(trainings[trial], None)
         if report is None:
             driver.end(trial, failed=True, reason="the recording ends")
-            return False
-        heapq.heappush(queue, (now + report.seconds, places[trial], report))
-        return True
+        else:
+            heapq.heappush(queue, (now + report.seconds, places[trial], report))
 
     while True:
         while len(queue) < driver.limits.slots:
             step = driver.choose()
             if step is None:
                 break
-            steps.append(step)
+            yield Sent(step, now)
             begin(step.trial)
         if not queue:
-            return tuple(steps), now
+            return
         now, place, report = heapq.heappop(queue)
         trial = names[place]
-        if driver.report(trial, report.epoch, report.value, report.training) == "continue":
+        action = driver.report(trial, report.epoch, report.value, report.training)
+        yield Reported(trial, report, action, now)
+        if action == "continue":
             begin(trial)
 
 
@@ -117,7 +147,9 @@ def simulate(
         )
     names = [str(trial) for trial in (trials if trials is not None else range(len(recorded.values)))]
     shown = np.flatnonzero(np.isfinite(recorded.values).any(axis=0))
-    took = np.diff(recorded.epochs[shown], prepend=0) * np.ones((len(names), 1)) if seconds is None else seconds[:, shown]
+    took = (
+        np.diff(recorded.epochs[shown], prepend=0) * np.ones((len(names), 1)) if seconds is None else seconds[:, shown]
+    )
     losses = recorded.training if recorded.training is not None else np.full(recorded.values.shape, np.nan)
 
     def training(row: int) -> Iterator[Report]:
@@ -131,6 +163,7 @@ def simulate(
 
     features = recorded.features if recorded.features is not None else np.zeros((len(names), 0))
     driver = Driver(policy, limits, {name: tuple(row) for name, row in zip(names, features.tolist(), strict=True)})
-    steps, clock = run_simulated(driver, {name: training(row) for row, name in enumerate(names)})
+    events = list(run_simulated(driver, {name: training(row) for row, name in enumerate(names)}))
+    steps = tuple(event.step for event in events if isinstance(event, Sent))
     epochs = sum(curve.last_epoch for curve in driver.curves.values())
-    return Simulation(dict(driver.curves), steps, epochs, clock, limits)
+    return Simulation(dict(driver.curves), steps, epochs, events[-1].seconds if events else 0.0, limits)

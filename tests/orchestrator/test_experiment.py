@@ -182,19 +182,23 @@ MISTAKES = {
     ),
     "a scheduler": (
         "trainings: [{epochs: 3, scheduler: ahsa}]",
-        [r"trainings.0.scheduler: unknown scheduler 'ahsa'; there are none, asha, .*; did you mean 'asha'\?"],
+        [r"trainings.0.scheduler: unknown scheduler 'ahsa'; there are none, full, .*; did you mean 'asha'\?"],
     ),
     "a scheduler's option": (
-        "trainings: [{epochs: 3, scheduler: {name: asha, options: {grace_perio: 1}}}]",
+        "trainings: [{epochs: 3, scheduler: {name: ray-asha, options: {grace_perio: 1}}}]",
         [r"trainings.0.scheduler.options: unknown option 'grace_perio' .*; did you mean 'grace_period'\?"],
     ),
     "a scheduler's option out of range": (
-        "trainings: [{epochs: 3, scheduler: {name: asha, options: {grace_period: 10}}}]",
+        "trainings: [{epochs: 3, scheduler: {name: ray-asha, options: {grace_period: 10}}}]",
         ["trainings.0.scheduler.options: grace_period must lie between 1 and schedule_epochs 3, got 10"],
+    ),
+    "an option of the wrong type of a scheduler of Ray's": (
+        "trainings: [{epochs: 3, scheduler: {name: ray-asha, options: {grace_period: long}}}]",
+        [r"trainings.0.scheduler.options: 'ray-asha' cannot take .*: a value is of the wrong type"],
     ),
     "a scheduler's option of the wrong type": (
         "trainings: [{epochs: 3, scheduler: {name: penguin, options: {window: wide}}}]",
-        [r"trainings.0.scheduler.options: 'penguin' cannot take .*: a value is of the wrong type"],
+        ["trainings.0.scheduler.options: window must be a whole number of at least 1, got 'wide'"],
     ),
     # Alternatives: one line, not one for each.
     "neither all, a number nor a list": (
@@ -318,7 +322,7 @@ class TestWhere:
         ]
 
     def test_checking_a_scheduler_prints_nothing(self, capfd, caplog):
-        parse_experiment(BASE + "trainings: [{epochs: 9, scheduler: hyperband}]\n", where="x.yaml")
+        parse_experiment(BASE + "trainings: [{epochs: 9, scheduler: ray-hyperband}]\n", where="x.yaml")
         assert capfd.readouterr().err == ""
         assert not caplog.records
 

@@ -159,6 +159,20 @@ class TestViews:
         assert view.values.tolist() == [0.8, 0.7]
         assert view.order.tolist() == [0.8, 0.7]
 
+    def test_who_waits_without_a_prediction_is_seen_by_its_beginning(self):
+        table = Table(3)
+        for code, epoch, value in zip(table.codes, (3, 3, 9), (0.3, 0.4, 0.7), strict=True):
+            table.add("s", "training", code, epoch, 9, "validation_accuracy", value)
+        table.add("s", "training", "c000", 3, 9, "predicted_accuracy", 0.8)
+        table.add("s", "training", "c000", 3, 9, "predicted_accuracy_sd", 0.1)
+        final, until = make_views(table.frame, table.codes, full_epochs=9)
+        assert (final.name, until.name) == ("s", "s:until")
+        assert final.values == pytest.approx([0.8, np.nan, 0.7], nan_ok=True)
+        assert until.values == pytest.approx([np.nan, np.nan, 0.7], nan_ok=True)
+        # Measured beside measured: the second began better, the third has come further.
+        assert np.argsort(-until.order).tolist() == [2, 1, 0]
+        assert (final.is_final, until.is_final) == (True, False)
+
     def test_a_failed_trial_has_no_value(self):
         table = Table(3).training(3, [0.5, np.nan, 0.7])
         (view,) = make_views(table.frame, table.codes, full_epochs=FULL)

@@ -254,7 +254,7 @@ def test_plans_that_cannot_be(changes: dict[str, object], message: str, make_pla
 
 
 def test_schedulers_of_ray_need_ray(bench: Bench, make_plan: MakePlan) -> None:
-    trainings = read_trainings("[{epochs: 10, candidates: 2, scheduler: asha}]")
+    trainings = read_trainings("[{epochs: 10, candidates: 2, scheduler: ray-asha}]")
     with pytest.raises(ReplayError, match="add --ray"):
         replay_draw(bench, make_plan(trainings=trainings), 0)
 

@@ -1,16 +1,18 @@
-"""Simulated workers: who trains when, for how long, and what a scheduler makes of it."""
+"""Simulated workers: who trains when, for how long, and what a policy makes of it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.replay.clock import Simulated, SimulatedStage
-from schedulers.policies import Curve, Decision
-from schedulers.tune import PolicyScheduler, make_scheduler
+from orchestrator.replay.clock import InTurn, Result, SimulatedStage
+from schedulers.policies import Curve, Decision, Decisions, Limits, PenguinPolicy, Policy, Step
+from schedulers.policies.driver import Driver
 from trainables.table import RecordedTable, TableInfo
 from trainables.table.format import COLUMNS
 from trainables.table.metrics import describe_all
@@ -31,9 +33,30 @@ def recorded(curves: Mapping[str, Sequence[float]], seconds: Mapping[str, float]
     return {code: RecordedTraining(table, code, len(curve), 0) for code, curve in curves.items()}
 
 
-def simulate(trainings: Mapping[str, RecordedTraining], **settings: object) -> Simulated:
-    scheduler = make_scheduler("none", schedule_epochs=2, candidates=len(trainings))
-    return SimulatedStage(trainings, scheduler, **({"workers": 2} | settings)).run()  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Simulated:
+    events: tuple[Step | Result, ...]
+    seconds: float
+    timed: bool
+
+    @property
+    def results(self) -> list[Result]:
+        return [event for event in self.events if isinstance(event, Result)]
+
+
+def simulate(
+    trainings: Mapping[str, RecordedTraining],
+    *,
+    policy: Policy | None = None,
+    workers: int = 2,
+    epochs: int = 2,
+    budget_epochs: float = math.inf,
+    **settings: float,
+) -> Simulated:
+    driver = Driver(policy or InTurn(), Limits(epochs, budget_epochs, workers), dict.fromkeys(trainings, ()))
+    stage = SimulatedStage(trainings, driver, **settings)
+    events = tuple(stage.run())
+    return Simulated(events, stage.seconds, stage.timed)
 
 
 def order(simulated: Simulated) -> list[tuple[str, int]]:
@@ -49,8 +72,7 @@ def test_three_trials_on_two_workers() -> None:
     assert simulated.seconds == 12.0
     assert simulated.timed
     assert order(simulated) == [("b", 1), ("b", 2), ("a", 1), ("c", 1), ("a", 2), ("c", 2)]
-    assert simulated.left == ()
-    assert [result.outcome for result in simulated.results] == ["", "completed", "", "", "completed", "completed"]
+    assert [result.action for result in simulated.results] == ["continue", "stop"] + ["continue"] * 2 + ["stop"] * 2
 
 
 @pytest.mark.parametrize(("workers", "seconds"), [(1, 22.0), (3, 10.0), (8, 10.0)])
@@ -65,41 +87,50 @@ def test_without_times_the_clock_takes_those_of_an_epoch() -> None:
     assert all(result.step.seconds == 0.0 for result in simulated.results)
 
 
-@pytest.mark.parametrize(("budget", "epochs"), [(0.0, 0), (3.0, 3), (3.9, 3), (6.0, 6), (100.0, 6)])
+@pytest.mark.parametrize(("budget", "epochs"), [(0.5, 0), (3.0, 3), (3.9, 3), (6.0, 6), (100.0, 6)])
 def test_no_step_is_begun_beyond_the_budget(budget: float, epochs: int) -> None:
     simulated = simulate(recorded(THREE, {"a": 5.0, "b": 2.0, "c": 4.0}), budget_epochs=budget)
     assert sum(result.step.epochs for result in simulated.results) == epochs
-    ended = {result.trial for result in simulated.results if result.outcome}
-    assert set(simulated.left) == set(THREE) - ended
-    assert simulated.out_of_budget == (epochs < 6)
+    whole = {result.trial for result in simulated.results if result.action == "stop"}
+    assert len(whole) == {0: 0, 3: 1, 6: 3}[epochs]
 
 
 def test_a_result_says_why_its_trial_was_stopped() -> None:
     curves = {"flat": [0.1] * 12, "rising": list(np.linspace(0.1, 0.9, 12))}
-    scheduler = make_scheduler("penguin", schedule_epochs=12, candidates=2)
-    stage = SimulatedStage(recorded(curves, {"flat": 1.0, "rising": 1.0}), scheduler, workers=1)
-    stopped = {result.trial: result for result in stage.run().results if result.outcome == "stopped"}
-    assert "flat" in stopped
-    assert stopped["flat"].prediction == pytest.approx(0.1, abs=0.01)
-    assert stopped["flat"].reason.endswith(f"after epoch {stopped['flat'].step.epoch}")
+    trainings = recorded(curves, {"flat": 1.0, "rising": 1.0})
+    simulated = simulate(trainings, policy=PenguinPolicy(), workers=1, epochs=12)
+    (flat,) = [result for result in simulated.results if result.trial == "flat" and result.action == "stop"]
+    assert flat.curve.state == "stopped"
+    assert flat.decision.prediction == pytest.approx(0.1, abs=0.01)
+    assert flat.decision.saved_epochs == 12 - flat.step.epoch > 0
 
 
 class BreadthFirst:
-    """Pauses whoever is ahead of the other, who may not have begun."""
+    """Sends whoever has trained least one epoch on."""
 
-    def decide(self, curves: Mapping[str, Curve]) -> dict[str, Decision]:
-        done = {trial: len(curve.epochs) for trial, curve in curves.items()}
-        least = min(done.values()) if len(done) == 2 else 0
-        return {
-            trial: Decision("pause" if epochs > least else "continue", "breadth first", 0.5)
-            for trial, epochs in done.items()
-        }
+    judges_running = False
+
+    def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
+        waiting = [curve for curve in curves.values() if curve.state in ("new", "paused")]
+        least = min((curve.last_epoch for curve in waiting), default=0)
+        steps = tuple(Step(c.trial, least + 1, "breadth first") for c in waiting if c.last_epoch == least)
+        return Decisions({trial: Decision("continue", "breadth first", 0.5) for trial in curves}, steps)
 
 
 def test_a_paused_trial_frees_its_worker_and_goes_on_later() -> None:
     curves = {"a": [0.1, 0.2, 0.3], "b": [0.1, 0.2, 0.3]}
-    stage = SimulatedStage(recorded(curves, {"a": 1.0, "b": 1.0}), PolicyScheduler(BreadthFirst()), workers=1)
-    simulated = stage.run()
-    assert order(simulated) == [("a", 1), ("b", 1), ("b", 2), ("a", 2), ("a", 3), ("b", 3)]
+    simulated = simulate(recorded(curves, {"a": 1.0, "b": 1.0}), policy=BreadthFirst(), workers=1, epochs=3)
+    assert order(simulated) == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3), ("b", 3)]
+    assert [result.action for result in simulated.results] == ["pause"] * 4 + ["stop"] * 2
     assert simulated.seconds == 6.0
-    assert simulated.left == ()
+
+
+def test_a_trial_that_was_trained_before_goes_on_after_its_last_epoch() -> None:
+    trainings = recorded({"a": [0.1, 0.2, 0.3]}, {"a": 2.0})
+    driver = Driver(InTurn(), Limits(3), {"a": ()})
+    driver.load([Curve("a", (1, 2), (0.1, 0.2))])
+    stage = SimulatedStage(trainings, driver)
+    step, result = stage.run()
+    assert step == Step("a", 3, "its turn")
+    assert (result.step.epoch, result.curve.values) == (3, (0.1, 0.2, 0.3))
+    assert stage.seconds == 2.0

@@ -16,10 +16,16 @@ from trainables.table import RecordedTable
 
 pytestmark = pytest.mark.slow
 
-STAGES = """
+TWO_WORKERS = """
 - {epochs: 10, until: 2}
 - {epochs: 10, candidates: 5, scheduler: {name: penguin, options: {tolerance_points: 2}}}
 - {epochs: 10, candidates: 2}
+"""
+ONE_WORKER = """
+- {epochs: 10, candidates: 6, scheduler: asha, budget_epochs: 30}
+- {epochs: 10, candidates: 6, scheduler: successive-halving, budget_epochs: 30}
+- {epochs: 10, candidates: 4, scheduler: median}
+- {epochs: 10, until: 5, candidates: 6, scheduler: uniform, budget_epochs: 18}
 """
 
 
@@ -28,35 +34,51 @@ def bench(table: RecordedTable) -> Bench:
     return make_bench(table, truth="seeds 1,2")
 
 
-@pytest.fixture(scope="module")
-def plan(bench: Bench) -> ReplayPlan:
+def make_plan(bench: Bench, stages: str, workers: int) -> ReplayPlan:
     cheap = choose_cheap(bench.table, proxies="jacov", supernets="")
-    trainings = read_trainings(STAGES)
-    return plan_replay(bench, candidates=12, budget="1.2x", seed=1, workers=2, cheap=cheap, trainings=trainings)
+    trainings = read_trainings(stages)
+    return plan_replay(bench, candidates=12, budget="1x", seed=1, workers=workers, cheap=cheap, trainings=trainings)
 
 
-def kept(log: EvidenceLog) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
-    """Rows and outcomes of a log, in an order of their own."""
+def kept(log: EvidenceLog) -> tuple[pd.DataFrame, dict[str, list[tuple[str, str]]]]:
+    """Rows in an order of their own, and what happened to each trial, in order."""
     rows = log.evidence().drop(columns="time").sort_values(["trial", "architecture", "epoch", "metric"])
-    return rows.reset_index(drop=True), log.outcomes()
+    events = log.events()
+    events = events[events["trial"] != ""]
+    histories = {
+        str(trial): list(zip(own["event"], own["reason"], strict=True)) for trial, own in events.groupby("trial")
+    }
+    return rows.reset_index(drop=True), histories
 
 
-def test_both_leave_the_same_rows_and_give_the_same_order(bench: Bench, plan: ReplayPlan, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stages", "workers"), [(TWO_WORKERS, 2), (ONE_WORKER, 1)])
+def test_both_leave_the_same_rows_and_give_the_same_order(
+    bench: Bench, stages: str, workers: int, tmp_path: Path
+) -> None:
+    plan = make_plan(bench, stages, workers)
     simulated = replay_draw(bench, plan, 0, log=EvidenceLog(tmp_path / "clock.sqlite"))
-    with ray_launcher(bench) as launcher:
+    with ray_launcher(bench, workers) as launcher:
         through_ray = replay_draw(bench, plan, 0, launcher, log=EvidenceLog(tmp_path / "ray.sqlite"))
     differing = {name for name in simulated if str(simulated[name]) != str(through_ray[name])}
     assert differing <= {"ranker_seconds", "wall_seconds"}
 
-    rows, outcomes = kept(EvidenceLog(tmp_path / "clock.sqlite"))
-    ray_rows, ray_outcomes = kept(EvidenceLog(tmp_path / "ray.sqlite"))
+    rows, histories = kept(EvidenceLog(tmp_path / "clock.sqlite"))
+    ray_rows, ray_histories = kept(EvidenceLog(tmp_path / "ray.sqlite"))
     pd.testing.assert_frame_equal(rows, ray_rows, check_exact=True)
-    assert outcomes == ray_outcomes
-    stopped = {trial for trial, (event, _) in outcomes.items() if event == "stopped"}
-    assert stopped, "penguin stops none: the comparison would say nothing about it"
-    assert set(rows.loc[rows["metric"] == "predicted_accuracy", "trial"]) == stopped
+    assert histories == ray_histories
+    ends = {history[-1][0] for history in histories.values()}
+    if workers == 1:
+        assert ends == {"completed", "stopped", "frozen"}
+        assert {event for history in histories.values() for event, _ in history} >= {"started", "resumed", "paused"}
+        spent = rows.groupby("stage")["epochs"].sum()
+        assert spent["training-10:asha"] <= 30
+        assert spent["training-10@5:uniform"] <= 18
+    else:
+        assert ends == {"completed", "stopped"}, "penguin stops none: the comparison would say nothing about it"
+        stopped = {trial for trial, history in histories.items() if history[-1][0] == "stopped"}
+        assert set(rows.loc[rows["metric"] == "predicted_accuracy", "trial"]) == stopped
 
 
-def test_ray_runs_one_draw_at_a_time(bench: Bench, plan: ReplayPlan) -> None:
+def test_ray_runs_one_draw_at_a_time(bench: Bench) -> None:
     with pytest.raises(ReplayError, match="leave out --jobs"):
-        list(replay_draws(bench, plan, 2, jobs=2, through_ray=True))
+        list(replay_draws(bench, make_plan(bench, TWO_WORKERS, 2), 2, jobs=2, through_ray=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-PENDING, RUNNING, PAUSED, TERMINATED = "PENDING", "RUNNING", "PAUSED", "TERMINATED"
+PENDING, RUNNING, PAUSED, TERMINATED, ERROR = "PENDING", "RUNNING", "PAUSED", "TERMINATED", "ERROR"
 
 
 class FakeTrial:
@@ -15,6 +15,16 @@ class FakeTrial:
         self.config = {} if key is None else {"trial": key}
         self.status = PENDING
         self.last_result: dict[str, Any] = {}
+        self.folders = 0
+
+    def init_local_path(self) -> None:
+        self.folders += 1
+
+    def set_status(self, status: str) -> None:
+        self.status = status
+
+    def is_finished(self) -> bool:
+        return self.status in (TERMINATED, ERROR)
 
     def __repr__(self) -> str:
         return f"FakeTrial({self.trial_id}, {self.status})"
@@ -39,6 +49,22 @@ class FakeController:
         for name in names:
             self[name].status = RUNNING
 
+    def offer(self) -> str:
+        """One step of Tune: whom the scheduler names is queued; its name, empty for nobody."""
+        trial = self.scheduler.choose_trial_to_run(self)
+        if trial is None:
+            return ""
+        trial.status = PENDING
+        return str(trial.config["trial"])
+
+    def fill(self) -> str:
+        """Starts whom the scheduler names, one after another, until it names nobody; their names."""
+        started = ""
+        while name := self.offer():
+            self.start(name)
+            started += name
+        return started
+
     def report(self, name: str, epoch: int, value: float, **more: Any) -> str:
         trial = self[name]
         assert trial.status == RUNNING, trial
@@ -57,9 +83,15 @@ class FakeController:
             self.scheduler.on_trial_remove(self, trial)
         trial.status = TERMINATED
 
+    def give_up(self, name: str) -> None:
+        """A worker dies once too often."""
+        self.scheduler.on_trial_error(self, self[name])
+        self[name].status = ERROR
+
     def fail(self, name: str) -> None:
         """A worker dies and Tune queues its trial again."""
         trial = self[name]
+        trial.status = ERROR
         self.scheduler.on_trial_error(self, trial)
         trial.status = PENDING
         self.trials.remove(trial)

@@ -11,14 +11,19 @@ from fake_tune import PAUSED, RUNNING, TERMINATED, FakeController
 from ray import cloudpickle
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, HyperBandScheduler, TrialScheduler
 
-from schedulers.tune import PolicyScheduler, hyperband_brackets, list_schedulers, make_scheduler
+from schedulers.policies import list_policies
+from schedulers.policy_scheduler import PolicyScheduler
+from schedulers.ray_schedulers import hyperband_brackets
+from schedulers.tune import list_schedulers
+from schedulers.tune import make_scheduler as make_scheduler_of
 
-KINDS = {
-    "none": FIFOScheduler,
-    "asha": AsyncHyperBandScheduler,
-    "hyperband": HyperBandScheduler,
-    "penguin": PolicyScheduler,
-}
+OF_RAY = {"ray-asha": AsyncHyperBandScheduler, "ray-hyperband": HyperBandScheduler}
+KINDS = {"none": FIFOScheduler} | OF_RAY | dict.fromkeys(list_policies(), PolicyScheduler)
+
+
+def make_scheduler(name: str, *, candidates: int, **settings) -> TrialScheduler:
+    """A scheduler of so many trials: a, b, c ..."""
+    return make_scheduler_of(name, trials={chr(ord("a") + trial): () for trial in range(candidates)}, **settings)
 
 
 class TestEveryScheduler:
@@ -27,7 +32,7 @@ class TestEveryScheduler:
         return request.param
 
     def test_all_are_listed(self):
-        assert set(list_schedulers()) == set(KINDS)
+        assert list_schedulers() == ["none", *list_policies(), *OF_RAY]
 
     def test_kind(self, name):
         scheduler = make_scheduler(name, schedule_epochs=12, candidates=24)
@@ -39,26 +44,36 @@ class TestEveryScheduler:
         scheduler = make_scheduler(name, schedule_epochs=12, candidates=24)
         assert type(cloudpickle.loads(cloudpickle.dumps(scheduler))) is type(scheduler)
 
-    def test_the_first_result_goes_on(self, name):
-        controller = FakeController(make_scheduler(name, schedule_epochs=12, candidates=24), ["a", "b", "c", "d"])
-        controller.start("a")
-        assert controller.report("a", 1, 0.5) == "CONTINUE"
-
-    @pytest.mark.parametrize("argument", ["schedule_epochs", "candidates"])
+    @pytest.mark.parametrize("argument", ["schedule_epochs", "slots"])
     def test_sizes_are_checked(self, name, argument):
         sizes = {"schedule_epochs": 12, "candidates": 24, argument: 0}
         with pytest.raises(ValueError, match=rf"^{argument} must be at least 1, got 0"):
             make_scheduler(name, **sizes)
 
-    @pytest.mark.parametrize("epochs", [1, 2, 3])
-    def test_short_schedules(self, name, epochs):
-        controller = FakeController(make_scheduler(name, schedule_epochs=epochs, candidates=1), ["a"])
-        controller.start("a")
-        for epoch in range(1, epochs):
-            assert controller.report("a", epoch, 0.5) == "CONTINUE"
+    def test_there_has_to_be_a_trial(self, name):
+        with pytest.raises(ValueError, match=r"^trials must hold at least 1, got none"):
+            make_scheduler(name, schedule_epochs=12, candidates=0)
+
+    @pytest.mark.parametrize("epochs", [1, 2, 3, 9])
+    def test_comes_to_its_end(self, name, epochs):
+        """Every trial that starts is heard to its end, whatever the scheduler makes of it; Tune does not spin."""
+        controller = FakeController(make_scheduler(name, schedule_epochs=epochs, candidates=4, slots=2), list("abcd"))
+        for _ in range(100):
+            controller.fill()
+            running = [trial.config["trial"] for trial in controller.trials if trial.status == RUNNING]
+            for key in running:
+                epoch = controller[key].last_result.get("epoch", 0) + 1
+                if controller.report(key, epoch, 1 - 1 / (ord(key) * epoch), done=epoch == epochs) != "CONTINUE":
+                    continue
+                if epoch == epochs:
+                    controller.stop_trial(controller[key])
+            if not running:
+                break
+        assert {trial.status for trial in controller.trials} == {TERMINATED}
+        assert max(trial.last_result.get("epoch", 0) for trial in controller.trials) >= 1
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name != "none"])
+@pytest.mark.parametrize("name", OF_RAY)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_not_finite_stops(name, value):
     controller = FakeController(make_scheduler(name, schedule_epochs=12, candidates=24), ["a", "b"])
@@ -70,28 +85,31 @@ def test_a_value_that_is_not_finite_stops(name, value):
 
 class TestNamesAndOptions:
     def test_unknown_name(self):
-        with pytest.raises(ValueError, match="unknown scheduler 'hyperbnd'; allowed: none, asha, hyperband, penguin"):
+        with pytest.raises(ValueError, match=r"unknown scheduler 'hyperbnd'; allowed: none, full, .*, ray-hyperband"):
             make_scheduler("hyperbnd", schedule_epochs=12, candidates=24)
         with pytest.raises(ValueError, match="did you mean 'hyperband'"):
             make_scheduler("hyperbnd", schedule_epochs=12, candidates=24)
 
     def test_unknown_option(self):
+        message = r"^unknown option 'tolerance' of policy 'penguin'; allowed: .*; did you mean 'tolerance_points'\?$"
+        with pytest.raises(ValueError, match=message):
+            make_scheduler("penguin", schedule_epochs=12, candidates=24, tolerance=1.0)
         message = (
-            "unknown option 'tolerance' of scheduler 'penguin'; allowed: window, tolerance_points, minimum_points; "
-            "did you mean 'tolerance_points'?"
+            "unknown option 'grace_perio' of scheduler 'ray-asha'; allowed: reduction_factor, grace_period; "
+            "did you mean 'grace_period'?"
         )
         with pytest.raises(ValueError, match=re.escape(message)):
-            make_scheduler("penguin", schedule_epochs=12, candidates=24, tolerance=1.0)
+            make_scheduler("ray-asha", schedule_epochs=12, candidates=24, grace_perio=1)
         with pytest.raises(ValueError, match=r"unknown option 'window' of scheduler 'none'; allowed: none$"):
             make_scheduler("none", schedule_epochs=12, candidates=24, window=3)
 
     @pytest.mark.parametrize(
         ("name", "option", "value"),
         [
-            ("asha", "reduction_factor", 1),
-            ("asha", "grace_period", 0),
-            ("asha", "grace_period", 13),
-            ("hyperband", "reduction_factor", math.nan),
+            ("ray-asha", "reduction_factor", 1),
+            ("ray-asha", "grace_period", 0),
+            ("ray-asha", "grace_period", 13),
+            ("ray-hyperband", "reduction_factor", math.nan),
             ("penguin", "window", 0),
             ("penguin", "tolerance_points", -1.0),
         ],
@@ -105,7 +123,9 @@ class TestAsha:
     """What Ray's stopping variant does; the order of arrival decides."""
 
     def controller(self, names: str, **options: float) -> FakeController:
-        return FakeController(make_scheduler("asha", schedule_epochs=27, candidates=len(names), **options), list(names))
+        return FakeController(
+            make_scheduler("ray-asha", schedule_epochs=27, candidates=len(names), **options), list(names)
+        )
 
     @pytest.mark.parametrize("value", [0.0, 0.9])
     def test_the_first_arrival_is_never_stopped(self, value):
@@ -145,7 +165,7 @@ class TestAsha:
 
     @pytest.mark.parametrize(("epochs", "grace"), [(5, 1), (27, 1), (28, 2), (54, 2), (200, 8)])
     def test_nobody_is_judged_before_a_27th_of_the_schedule(self, epochs, grace):
-        scheduler = make_scheduler("asha", schedule_epochs=epochs, candidates=2)
+        scheduler = make_scheduler("ray-asha", schedule_epochs=epochs, candidates=2)
         controller = FakeController(scheduler, ["a", "b"])
         controller.start("a", "b")
         controller.report("a", grace, 0.9)
@@ -189,23 +209,25 @@ class TestHyperband:
     def test_bracket_table_is_that_of_ray(self, epochs, factor):
         brackets = hyperband_brackets(epochs, factor)
         names = [str(i) for i in range(sum(trials for trials, _ in brackets))]
-        scheduler = make_scheduler("hyperband", schedule_epochs=epochs, candidates=len(names), reduction_factor=factor)
+        scheduler = make_scheduler(
+            "ray-hyperband", schedule_epochs=epochs, candidates=len(names), reduction_factor=factor
+        )
         FakeController(scheduler, names)
         shown = re.findall(r"Max Size \(n\)=(\d+), Milestone \(r\)=(\d+)", scheduler.debug_string())
         assert tuple((int(trials), int(first)) for trials, first in shown) == brackets
 
     def test_says_when_the_last_bracket_is_not_full(self, caplog):
         with caplog.at_level(logging.WARNING):
-            make_scheduler("hyperband", schedule_epochs=27, candidates=49)
+            make_scheduler("ray-hyperband", schedule_epochs=27, candidates=49)
         assert not caplog.text
         with caplog.at_level(logging.WARNING):
-            make_scheduler("hyperband", schedule_epochs=27, candidates=24)
+            make_scheduler("ray-hyperband", schedule_epochs=27, candidates=24)
         assert "the last bracket of 24 candidates holds 2 of 27 trials from epoch 1" in caplog.text
 
     def bracket(self) -> FakeController:
         """Four trials in the bracket that keeps two of five at epoch 3; the first three fill another one."""
         names = ["x", "y", "z", *"abcd"]
-        controller = FakeController(make_scheduler("hyperband", schedule_epochs=9, candidates=7), names)
+        controller = FakeController(make_scheduler("ray-hyperband", schedule_epochs=9, candidates=7), names)
         for name in "xyz":
             controller.stop_trial(controller[name])
         controller.start(*"abcd")
@@ -244,10 +266,27 @@ class TestHyperband:
         assert controller.scheduler.choose_trial_to_run(controller) is None
 
 
-def test_penguin_options_reach_the_policy():
-    scheduler = make_scheduler("penguin", schedule_epochs=40, candidates=1, window=2, tolerance_points=5.0)
-    controller = FakeController(scheduler, ["a"])
-    controller.start("a")
-    answers = [controller.report("a", epoch, 0.1) for epoch in (1, 2, 3)]
+def test_limits_and_options_reach_the_policy():
+    scheduler = make_scheduler("penguin", schedule_epochs=40, candidates=4, slots=2, window=2, tolerance_points=5.0)
+    controller = FakeController(scheduler, list("abcd"))
+    first, second = controller.fill()
+    answers = [controller.report(first, epoch, 0.1) for epoch in (1, 2, 3)]
     assert answers == ["CONTINUE", "CONTINUE", "STOP"]
-    assert pickle.loads(pickle.dumps(scheduler)).decisions == scheduler.decisions
+    assert str(pickle.loads(pickle.dumps(scheduler)).decisions) == str(scheduler.decisions)
+    assert controller[second].status == RUNNING
+
+
+def test_the_budget_reaches_the_policy():
+    controller = FakeController(make_scheduler("full", schedule_epochs=4, candidates=4, budget_epochs=9), list("abcd"))
+    for name in "ab":
+        assert controller.fill() == name
+        assert [controller.report(name, epoch, 0.5) for epoch in (1, 2, 3, 4)] == ["CONTINUE"] * 3 + ["STOP"]
+    assert controller.fill() == ""
+    assert {trial.status for trial in controller.trials} == {TERMINATED}
+
+
+def test_points_reach_the_driver():
+    scheduler = make_scheduler("full", schedule_epochs=4, candidates=1, points=(2, 4))
+    controller = FakeController(scheduler, ["a"])
+    assert controller.fill() == "a"
+    assert [controller.report("a", epoch, 0.5) for epoch in (2, 4)] == ["CONTINUE", "STOP"]

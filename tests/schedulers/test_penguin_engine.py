@@ -53,7 +53,7 @@ class TestGolden:
         assert x[found.stop_index] * 0.5 == stop_epoch
         assert found.prediction == pytest.approx(prediction, abs=0.02)
         assert found.predictions[-1] == found.prediction
-        assert len(found.predictions) == len(found.at_bound) == found.stop_index + 1
+        assert len(found.predictions) == len(found.cleared) == found.stop_index + 1
 
     def test_nothing_after_the_stop_matters(self):
         x, accuracy = golden("917381")
@@ -115,15 +115,23 @@ class TestLoop:
         found = converge(range(1, 9), [10.0] * 8, PenguinConfig(target=40))
         assert found.stop_index == 3  # first fit at two points, then a window of three
 
+    def test_a_failed_fit_empties_the_window_unless_told_otherwise(self):
+        x, line = range(1, 9), [5.0 * i for i in range(1, 9)]
+        few = FitSettings(max_evaluations=3)
+        assert all(converge(x, line, PenguinConfig(target=10, fit=few)).cleared[1:])
+        kept = converge(x, line, PenguinConfig(target=10, fit=few, clear_window_at_failure=False))
+        assert not any(kept.cleared)
+
     def test_the_bound_rule_can_be_switched_off(self):
         x = range(1, 9)
         line = [5.0 * i for i in x]  # never saturates
         strict = converge(x, line, PenguinConfig(target=10))
-        loose = converge(x, line, PenguinConfig(target=10, clear_window_at_bound=False))
-        assert strict.at_bound[-1]
+        switches = {"clear_window_at_bound": False, "clear_window_at_failure": False}
+        loose = converge(x, line, PenguinConfig(target=10, **switches))
+        assert strict.cleared[-1]
         assert math.isnan(strict.predictions[-1])
-        assert not any(loose.at_bound)
-        assert loose.predictions[-1] == pytest.approx(50, abs=2)
+        assert not any(loose.cleared)
+        assert 40 < loose.predictions[-1] < 50  # below the line, being concave
 
 
 class TestFit:

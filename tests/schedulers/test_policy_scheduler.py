@@ -1,3 +1,5 @@
+"""The adapter between Ray Tune and the driver, on trials without processes."""
+
 from __future__ import annotations
 
 import logging
@@ -6,250 +8,361 @@ import pickle
 from collections.abc import Mapping
 
 import pytest
-from fake_tune import PAUSED, PENDING, RUNNING, TERMINATED, FakeController, FakeTrial
+from fake_tune import ERROR, PAUSED, PENDING, RUNNING, TERMINATED, FakeController, FakeTrial
 
-from schedulers.policies import Curve, Decision, PenguinPolicy
-from schedulers.tune import PolicyScheduler, trial_key
+from schedulers.policies import Curve, Decision, Decisions, Limits, Step
+from schedulers.policy_scheduler import PolicyScheduler, trial_key
 
 NAN = math.nan
 
 
 class Halving:
-    """Pauses everybody at epoch 2; once all of them are there, the best goes on and the others stop."""
+    """Sends everybody to epoch 2, last submitted first; of those that are there the best half goes on to the end."""
 
-    def __init__(self, trials: int) -> None:
-        self.trials = trials
+    judges_running = False
 
-    def decide(self, curves: Mapping[str, Curve]) -> dict[str, Decision]:
-        at_rung = {name: c.values[1] for name, c in curves.items() if len(c.values) >= 2}
-        if len(at_rung) < self.trials:
-            return {n: Decision("pause" if n in at_rung else "continue", "rung", NAN) for n in curves}
-        best = max(at_rung, key=lambda name: at_rung[name])
-        return {n: Decision("continue" if n == best else "stop", "halved", NAN) for n in curves}
-
-
-class Always:
-    """Gives every trial the same answer."""
-
-    def __init__(self, action: str, prediction: float = NAN) -> None:
-        self.answer = Decision(action, "always", prediction)  # type: ignore[arg-type]
-
-    def decide(self, curves: Mapping[str, Curve]) -> dict[str, Decision]:
-        return dict.fromkeys(curves, self.answer)
+    def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
+        open_ones = {n: c for n, c in curves.items() if c.state in ("new", "running", "paused")}
+        young = [n for n in reversed(open_ones) if curves[n].last_epoch < 2]
+        decisions = {n: Decision("continue", "young", 0.5, 0.1) for n in curves}
+        if young:
+            steps = tuple(Step(n, 2, "first rung") for n in young if curves[n].state != "running")
+            return Decisions(decisions, steps, reason="filling the rung")
+        ranked = sorted((n for n in curves if len(curves[n].values) >= 2), key=lambda n: -curves[n].values[1])
+        kept = ranked[: len(ranked) // 2]
+        steps = tuple(Step(n, limits.schedule_epochs, "best half") for n in kept if curves[n].state == "paused")
+        rest = {n: Decision("pause", "worse half", 0.4) for n in open_ones if n not in kept}
+        running = any(c.state == "running" for c in curves.values())
+        phase = "running" if steps or running else "done"
+        return Decisions(decisions | rest, steps, phase=phase, reason="halved")  # type: ignore[arg-type]
 
 
-class Forgetful:
-    def decide(self, curves: Mapping[str, Curve]) -> dict[str, Decision]:
-        return {}
+class Judge:
+    """Sends everybody to the end and stops who falls below 0.3."""
+
+    judges_running = True
+
+    def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
+        low = {n for n, c in curves.items() if c.values and c.values[-1] < 0.3}
+        decisions = {n: Decision("stop" if n in low else "continue", "low" if n in low else "", 0.2) for n in curves}
+        steps = tuple(
+            Step(n, limits.schedule_epochs, "in turn")
+            for n, c in curves.items()
+            if n not in low and c.state in ("new", "paused")
+        )
+        return Decisions(decisions, steps, phase="running" if steps else "done", reason="judged")
 
 
-@pytest.mark.parametrize(("action", "answer"), [("continue", "CONTINUE"), ("pause", "PAUSE"), ("stop", "STOP")])
-def test_answers_in_the_words_of_tune(action, answer):
-    controller = FakeController(PolicyScheduler(Always(action)), ["a"])
-    controller.start("a")
-    assert controller.report("a", 1, 0.5) == answer
+class Silent:
+    """Names nobody and does not say that it is done."""
+
+    judges_running = False
+
+    def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
+        return Decisions({n: Decision("continue", "") for n in curves}, reason="at a loss")
 
 
-def test_penguin_stops_a_settled_trial_and_keeps_its_prediction():
-    scheduler = PolicyScheduler(PenguinPolicy(40))
-    controller = FakeController(scheduler, ["a", "b"])
-    controller.start("a", "b")
-    assert [controller.report("a", epoch, 0.1) for epoch in (1, 2, 3)] == ["CONTINUE"] * 3
-    assert controller.report("a", 4, 0.1) == "STOP"
-    assert controller["a"].status == TERMINATED
-    assert scheduler.decisions["a"].prediction == pytest.approx(0.1, abs=1e-4)
-    assert controller.report("b", 1, 0.2) == "CONTINUE"
-    assert scheduler.decisions["a"].action == "stop"
-    assert set(scheduler.curves) == {"a", "b"}
+class Dropping(Halving):
+    """Stops the worse half where it stands."""
+
+    def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
+        found = super().decide(curves, limits)
+        stops = {n: Decision("stop", d.reason, 0.4) for n, d in found.trials.items() if d.action == "pause"}
+        return Decisions({**found.trials, **stops}, found.next, found.phase, found.reason)
 
 
-def test_the_prediction_is_there_when_the_scheduler_has_answered():
-    scheduler = PolicyScheduler(Always("continue", prediction=0.7))
-    controller = FakeController(scheduler, ["a"])
-    controller.start("a")
-    controller.report("a", 1, 0.5)
-    assert scheduler.decisions[trial_key(controller["a"])].prediction == 0.7
+def controller(policy, names: str = "abcd", *, epochs: int = 4, **limits) -> FakeController:
+    scheduler = PolicyScheduler(policy, Limits(epochs, **limits), dict.fromkeys(names, ()))
+    return FakeController(scheduler, list(names))
 
 
-@pytest.mark.parametrize("value", [NAN, math.inf, -math.inf])
-@pytest.mark.parametrize("policy", [PenguinPolicy(40), Always("continue"), Always("pause")])
-def test_a_value_that_is_not_finite_stops_whatever_the_policy_says(policy, value):
-    scheduler = PolicyScheduler(policy)
-    controller = FakeController(scheduler, ["a"])
-    controller.start("a")
-    assert controller.report("a", 1, value) == "STOP"
-    assert scheduler.decisions["a"].reason == "non-finite"
-    assert math.isnan(scheduler.decisions["a"].prediction)
+def train(tune: FakeController, name: str, *values: float) -> list[str]:
+    """Reports these values from the next epoch on."""
+    first = tune.scheduler.curves[name].last_epoch + 1
+    return [tune.report(name, epoch, value) for epoch, value in enumerate(values, start=first)]
 
 
-def test_an_epoch_seen_twice_changes_nothing():
-    scheduler = PolicyScheduler(PenguinPolicy(40))
-    controller = FakeController(scheduler, ["a"])
-    controller.start("a")
-    for epoch in (1, 2, 3):
-        controller.report("a", epoch, 0.1)
-    before = scheduler.curves["a"], scheduler.decisions["a"]
-    for epoch in (2, 3):
-        assert controller.report("a", epoch, 0.9, training_iteration=epoch + 3) == "CONTINUE"
-        assert (scheduler.curves["a"], scheduler.decisions["a"]) == before
-    assert controller.report("a", 4, 0.1) == "STOP"
+def statuses(tune: FakeController) -> dict[str, str]:
+    return {trial.config["trial"]: trial.status for trial in tune.trials}
 
 
-def test_epochs_that_come_late_are_put_in_their_place():
-    scheduler = PolicyScheduler(Always("continue"))
-    controller = FakeController(scheduler, ["a"])
-    controller.start("a")
-    for epoch, value in ((1, 0.1), (4, 0.4), (2, 0.2), (3, 0.3)):
-        controller.report("a", epoch, value)
-    assert scheduler.curves["a"] == Curve("a", (1, 2, 3, 4), (0.1, 0.2, 0.3, 0.4))
+class TestHold:
+    def test_nobody_starts_by_itself(self):
+        tune = controller(Halving())
+        assert set(statuses(tune).values()) == {PAUSED}
+        assert all(trial.folders == 1 for trial in tune.trials)
 
+    def test_starts_in_the_order_of_the_policy(self):
+        assert controller(Halving(), slots=4).fill() == "dcba"
 
-@pytest.mark.parametrize("result", [{"epoch": 1}, {"validation_accuracy": 0.5}, {}])
-def test_a_result_without_epoch_or_metric_is_refused(result):
-    scheduler = PolicyScheduler(Always("continue"))
-    controller = FakeController(scheduler, ["a"])
-    with pytest.raises(ValueError, match="result of trial 'a' must hold epoch and validation_accuracy"):
-        scheduler.on_trial_result(controller, controller["a"], result)
+    def test_no_more_than_there_are_slots(self):
+        tune = controller(Halving(), slots=2)
+        assert tune.fill() == "dc"
+        assert train(tune, "d", 0.1, 0.2) == ["CONTINUE", "PAUSE"]
+        assert tune.fill() == "b"
 
+    def test_one_trial_at_a_time_waits_for_its_worker(self):
+        tune = controller(Halving(), slots=3)
+        assert tune.offer() == "d"
+        assert [tune.offer() for _ in range(3)] == ["d", "d", "d"]
+        assert statuses(tune) == {"a": PAUSED, "b": PAUSED, "c": PAUSED, "d": PENDING}
+        tune.start("d")
+        assert tune.offer() == "c"
 
-def test_a_last_result_that_tune_shows_only_at_the_end_is_kept():
-    scheduler = PolicyScheduler(PenguinPolicy(3))
-    controller = FakeController(scheduler, ["a"])
-    controller.start("a")
-    controller.report("a", 1, 0.4)
-    controller["a"].last_result = {"epoch": 3, "validation_accuracy": 0.6, "done": True}
-    controller.stop_trial(controller["a"])
-    assert scheduler.curves["a"].epochs == (1, 3)
-    assert scheduler.decisions["a"] == Decision("stop", "end of schedule", 0.6)
+    def test_the_choice_stands_until_tune_takes_it(self):
+        tune = controller(Halving())
+        assert tune.scheduler.choose_trial_to_run(tune) is tune.scheduler.choose_trial_to_run(tune) is tune["d"]
 
+    def test_says_where_it_sent_whom_and_why(self):
+        tune = controller(Halving(), slots=2)
+        tune.fill()
+        assert tune.scheduler.steps == {"d": Step("d", 2, "first rung"), "c": Step("c", 2, "first rung")}
+        assert tune.scheduler.latest.reason == "filling the rung"
 
-def test_a_trial_may_end_without_any_result():
-    scheduler = PolicyScheduler(PenguinPolicy(3))
-    controller = FakeController(scheduler, ["a"])
-    controller.start("a")
-    controller.stop_trial(controller["a"])
-    assert "a" not in scheduler.decisions
+    def test_a_trial_that_has_ended_is_not_revived(self):
+        scheduler = PolicyScheduler(Halving(), Limits(4), {"a": ()})
+        ended = FakeTrial("id-a", "a")
+        ended.status = TERMINATED
+        scheduler.on_trial_add(None, ended)
+        assert ended.status == TERMINATED
 
 
 class TestPauseAndResume:
-    def test_halving(self):
-        scheduler = PolicyScheduler(Halving(3))
-        controller = FakeController(scheduler, ["a", "b", "c"])
-        controller.start("a", "b")
-        for name, value in (("a", 0.5), ("b", 0.7)):
-            assert controller.report(name, 1, value) == "CONTINUE"
-            assert controller.report(name, 2, value) == "PAUSE"
-        assert scheduler.choose_trial_to_run(controller) is controller["c"]  # pending before paused
-        controller.start("c")
-        assert scheduler.choose_trial_to_run(controller) is None
-        controller.report("c", 1, 0.6)
-        assert controller.report("c", 2, 0.6) == "STOP"
-        assert scheduler.choose_trial_to_run(controller) is controller["b"]
-        assert scheduler.choose_trial_to_run(controller) is controller["b"]  # idempotent
-        assert [controller[name].status for name in "abc"] == [TERMINATED, PAUSED, TERMINATED]
-        controller.start("b")
-        assert controller.report("b", 3, 0.8) == "CONTINUE"
+    def test_the_best_half_goes_on_and_the_rest_is_left(self):
+        tune = controller(Halving(), slots=2)
+        assert tune.fill() == "dc"
+        train(tune, "d", 0.1, 0.9)
+        assert tune.fill() == "b"
+        train(tune, "c", 0.1, 0.2)
+        train(tune, "b", 0.1, 0.3)
+        assert tune.fill() == "a"  # the rung is not full: nobody is promoted
+        train(tune, "a", 0.1, 0.8)
+        assert tune.fill() == "da"
+        assert train(tune, "d", 0.95, 0.95) == ["CONTINUE", "STOP"]
+        assert train(tune, "a", 0.9) == ["CONTINUE"]
+        assert tune.offer() == ""
+        assert statuses(tune)["b"] == PAUSED  # a still runs
+        train(tune, "a", 0.9)
+        assert tune.offer() == ""
+        assert set(statuses(tune).values()) == {TERMINATED}
+        states = {name: curve.state for name, curve in tune.scheduler.curves.items()}
+        assert states == {"a": "finished", "b": "paused", "c": "paused", "d": "finished"}
+        assert tune.scheduler.decisions["b"] == Decision("pause", "worse half", 0.4)
+        assert tune.scheduler.done
 
-    def test_one_trial_at_a_time_waits_for_a_slot(self):
-        scheduler = PolicyScheduler(Always("continue"))
-        controller = FakeController(scheduler, ["a", "b"])
-        controller["a"].status = controller["b"].status = PAUSED
-        chosen = scheduler.choose_trial_to_run(controller)
-        chosen.status = PENDING  # what Tune does at once, whether or not a slot is free
-        assert scheduler.choose_trial_to_run(controller) is chosen
-        assert controller["b"].status == PAUSED
+    def test_waits_for_the_checkpoint_of_whom_it_resumes(self):
+        tune = controller(Halving(), "ab")
+        tune.fill()
+        train(tune, "b", 0.1, 0.9)
+        tune.fill()
+        train(tune, "a", 0.1, 0.2)
+        tune["b"].status = RUNNING  # Tune is still saving it
+        assert tune.offer() == ""
+        assert tune.offer() == ""
+        tune["b"].status = PAUSED
+        assert tune.offer() == "b"
+        assert tune.scheduler.steps["b"] == Step("b", 4, "best half")
 
-    def test_the_decision_on_a_trial_that_has_ended_no_longer_changes(self):
-        scheduler = PolicyScheduler(Halving(2))
-        controller = FakeController(scheduler, ["a", "b"])
-        controller.start("a", "b")
-        controller.report("a", 1, 0.5)
-        controller.stop_trial(controller["a"])
-        before = scheduler.decisions["a"]
-        controller.report("b", 1, 0.5)
-        controller.report("b", 2, 0.5)
-        assert scheduler.decisions["a"] is before
+    def test_a_trial_that_is_stopped_while_it_waits_ends_at_once(self):
+        tune = controller(Dropping(), "ab")
+        tune.fill()
+        train(tune, "b", 0.1, 0.9)
+        tune.fill()
+        train(tune, "a", 0.1, 0.2)
+        assert tune.offer() == "b"
+        assert statuses(tune) == {"a": TERMINATED, "b": PENDING}
+        assert tune.scheduler.curves["a"].state == "stopped"
+        assert tune.scheduler.decisions["a"] == Decision("stop", "worse half", 0.4, saved_epochs=2)
 
-    def test_resumes_in_order_rather_than_stall(self, caplog):
-        scheduler = PolicyScheduler(Always("pause"))
-        controller = FakeController(scheduler, ["a", "b"])
-        controller.start("a", "b")
-        controller.report("b", 1, 0.5)
-        assert scheduler.choose_trial_to_run(controller) is None  # a still runs
-        controller.report("a", 1, 0.5)
+    def test_a_policy_that_judges_running_trials(self):
+        tune = controller(Judge(), "ab")
+        assert tune.fill() == "a"
+        assert train(tune, "a", 0.5, 0.2) == ["CONTINUE", "STOP"]
+        assert tune.scheduler.decisions["a"] == Decision("stop", "low", 0.2, saved_epochs=2)
+        assert tune.fill() == "b"
+
+    @pytest.mark.parametrize(("budget", "trained"), [(4, [2, 2]), (5, [3, 2]), (6, [4, 2]), (7, [4, 2])])
+    def test_the_budget_is_kept_to_the_epoch(self, budget, trained):
+        tune = controller(Halving(), "ab", budget_epochs=budget)
+        while name := tune.fill():
+            answers = ["CONTINUE"]
+            while answers[-1] == "CONTINUE":
+                answers += train(tune, name, 0.5 if name == "a" else 0.4)
+        assert [tune.scheduler.curves[name].last_epoch for name in "ab"] == trained
+        assert set(statuses(tune).values()) == {TERMINATED}
+        if budget < 6:
+            assert tune.scheduler.latest.reason == f"the budget of {budget} epochs allows no more"
+
+    def test_a_policy_that_names_nobody_does_not_stall_tune(self, caplog):
+        tune = controller(Silent(), "ab")
         with caplog.at_level(logging.WARNING):
-            assert scheduler.choose_trial_to_run(controller) is controller["a"]
-        assert "Always pauses all 2 remaining trials; resuming a" in caplog.text
-
-    def test_nothing_left(self):
-        scheduler = PolicyScheduler(Always("pause"))
-        controller = FakeController(scheduler, ["a"])
-        controller["a"].status = TERMINATED
-        assert scheduler.choose_trial_to_run(controller) is None
+            assert tune.offer() == ""
+        assert set(statuses(tune).values()) == {TERMINATED}
+        assert "Silent lets none of 2 waiting trials run: at a loss" in caplog.text
+        assert tune.scheduler.done
 
 
-class TestAdding:
-    def test_a_trial_that_failed_is_added_again_with_its_curve(self):
-        scheduler = PolicyScheduler(PenguinPolicy(40))
-        controller = FakeController(scheduler, ["a", "b"])
-        controller.start("a")
-        controller.report("a", 1, 0.1)
-        controller.report("a", 2, 0.1)
-        controller.fail("a")
-        assert scheduler.choose_trial_to_run(controller) is controller["b"]
-        controller.start("a", "b")
-        assert [controller.report("a", epoch, 0.1) for epoch in (2, 3, 4)] == ["CONTINUE", "CONTINUE", "STOP"]
+class TestResults:
+    @pytest.mark.parametrize("value", [NAN, math.inf, -math.inf])
+    @pytest.mark.parametrize("policy", [Halving(), Judge()])
+    def test_a_value_that_is_not_finite_fails(self, policy, value):
+        tune = controller(policy, "ab", slots=2)
+        tune.fill()
+        assert tune.report("a", 1, value) == "STOP"
+        assert tune.scheduler.curves["a"].state == "failed"
+        assert tune.scheduler.decisions["a"].reason == "not finite at epoch 1"
+        assert train(tune, "b", 0.5) == ["CONTINUE"]
+
+    def test_the_training_loss_is_kept_where_there_is_one(self):
+        tune = controller(Halving(), "a")
+        tune.fill()
+        tune.report("a", 1, 0.5)
+        tune.report("a", 2, 0.6, train_loss=1.5)
+        curve = tune.scheduler.curves["a"]
+        assert curve.values == (0.5, 0.6)
+        assert math.isnan(curve.training[0])
+        assert curve.training[1] == 1.5
+
+    @pytest.mark.parametrize("result", [{"epoch": 1}, {"validation_accuracy": 0.5}, {}])
+    def test_a_result_without_epoch_or_metric_is_refused(self, result):
+        tune = controller(Halving())
+        with pytest.raises(ValueError, match="result of trial 'a' must hold epoch and validation_accuracy"):
+            tune.scheduler.on_trial_result(tune, tune["a"], result)
+
+    def test_a_last_result_that_tune_shows_only_at_the_end_is_kept(self):
+        tune = controller(Judge(), "a")
+        tune.fill()
+        train(tune, "a", 0.4, 0.5, 0.6)
+        tune["a"].last_result = {"epoch": 4, "validation_accuracy": 0.7, "done": True}
+        tune.stop_trial(tune["a"])
+        assert tune.scheduler.curves["a"].epochs == (1, 2, 3, 4)
+        assert tune.scheduler.decisions["a"] == Decision("stop", "end of schedule", 0.7, 0.0)
+
+    def test_a_trial_that_ends_without_any_result_has_failed(self):
+        tune = controller(Judge(), "ab")
+        tune.fill()
+        tune.stop_trial(tune["a"])
+        assert tune.scheduler.curves["a"].state == "failed"
+        assert tune.fill() == "b"
+
+
+class TestLostWorkers:
+    def test_the_trial_goes_on_in_its_place(self):
+        tune = controller(Halving(), slots=2)
+        tune.fill()
+        train(tune, "d", 0.1)
+        tune.fail("d")
+        assert statuses(tune)["d"] == PENDING
+        assert tune.offer() == "d"
+        tune.start("d")
+        assert tune.offer() == ""  # both slots are taken
+        # From its last checkpoint: the first epoch once more.
+        assert [tune.report("d", epoch, 0.1) for epoch in (1, 2)] == ["CONTINUE", "PAUSE"]
+        assert tune.scheduler.curves["d"].epochs == (1, 2)
+        assert tune.fill() == "b"
+
+    def test_one_that_was_about_to_pause_pauses_again(self):
+        tune = controller(Halving(), slots=2)
+        tune.fill()
+        train(tune, "d", 0.1, 0.2)
+        tune.fail("d")  # while it was being saved
+        tune.start("d")
+        assert tune.report("d", 2, 0.2) == "PAUSE"
+
+    def test_one_that_tune_gives_up_has_failed(self):
+        tune = controller(Halving(), "ab")
+        tune.fill()
+        tune.give_up("b")
+        assert tune.fill() == "a"
+        assert tune.scheduler.curves["b"].state == "failed"
+        assert tune.scheduler.decisions["b"].reason == "its worker was lost too often"
+        assert statuses(tune)["b"] == ERROR
 
     def test_adding_twice_changes_nothing(self):
-        scheduler = PolicyScheduler(PenguinPolicy(40))
-        controller = FakeController(scheduler, ["a"])
-        before = pickle.dumps(scheduler)
-        scheduler.on_trial_add(controller, controller["a"])
-        assert pickle.dumps(scheduler) == before
+        tune = controller(Halving(), "a")
+        before = pickle.dumps(tune.scheduler)
+        tune.scheduler.on_trial_add(tune, tune["a"])
+        assert pickle.dumps(tune.scheduler) == before
 
     def test_two_trials_must_not_share_a_key(self):
-        controller = FakeController(PolicyScheduler(PenguinPolicy(40)), ["a"])
+        tune = controller(Halving(), "a")
         with pytest.raises(ValueError, match=r"config\['trial'\] must be unique, got 'a' for trials id-a and other"):
-            controller.scheduler.on_trial_add(controller, FakeTrial("other", "a"))
+            tune.scheduler.on_trial_add(tune, FakeTrial("other", "a"))
+
+    def test_all_trials_have_to_be_known(self):
+        tune = controller(Halving(), "ab")
+        with pytest.raises(ValueError, match="must be one of the 2 trials given, got 'c'"):
+            tune.scheduler.on_trial_add(tune, FakeTrial("id-c", "c"))
 
     def test_the_key_falls_back_to_the_id_of_tune(self):
         assert trial_key(FakeTrial("1f_00001")) == "1f_00001"
         assert trial_key(FakeTrial("1f_00001", "conv3-seed0")) == "conv3-seed0"
 
 
+VALUES = {"a": (0.1, 0.8, 0.9, 0.9), "b": (0.1, 0.3, 0.4, 0.5), "c": (0.1, 0.2, 0.3, 0.3), "d": (0.1, 0.9, 0.9, 0.95)}
+
+
+def play(tune: FakeController, epochs: int) -> list[tuple[str, int]]:
+    """Trains whom the scheduler names, one at a time, for so many epochs at most; who trained which epoch."""
+    done: list[tuple[str, int]] = []
+    name, reported = "", 0
+    while len(done) < epochs:
+        if not name:
+            name, reported = tune.fill(), 0
+            if not name:
+                break
+        reported += 1  # a trial that starts over in a new run first reports what it has
+        known = reported <= tune.scheduler.curves[name].last_epoch
+        if not known:
+            done.append((name, reported))
+        if tune.report(name, reported, VALUES[name][reported - 1]) != "CONTINUE":
+            name = ""
+    return done
+
+
 class TestRestart:
-    def test_loaded_curves_go_on_where_they_were(self):
-        first = PolicyScheduler(PenguinPolicy(40))
-        controller = FakeController(first, ["a"])
-        controller.start("a")
-        for epoch in (1, 2, 3):
-            controller.report("a", epoch, 0.1)
-        second = PolicyScheduler(PenguinPolicy(40))
-        second.load_curves(first.curves.values())
-        assert second.decisions == first.decisions
-        controller = FakeController(second, ["a"])
-        controller.start("a")
-        assert controller.report("a", 4, 0.1) == "STOP"
+    @pytest.mark.parametrize("cut", range(1, 12))
+    def test_an_interrupted_run_trains_what_the_whole_one_trains(self, cut):
+        whole = controller(Halving())
+        expected = play(whole, 100)
+        assert len(expected) == 12
+
+        first = controller(Halving())
+        begun = play(first, cut)
+        scheduler = PolicyScheduler(Halving(), Limits(4), dict.fromkeys("abcd", ()))
+        scheduler.load_curves(first.scheduler.curves.values())
+        open_ones = [name for name in "abcd" if scheduler.curves[name].state in ("new", "paused")]
+        second = FakeController(scheduler, open_ones)
+        assert sorted(begun + play(second, 100)) == sorted(expected)
+        assert second.scheduler.curves == whole.scheduler.curves
+        for left in "bc":
+            assert second.scheduler.decisions[left] == whole.scheduler.decisions[left]
+        assert set(statuses(second).values()) == {TERMINATED}
+
+    def test_what_has_ended_stays_ended(self):
+        curves = [
+            Curve("a", (1, 2), (0.1, 0.9), state="stopped"),
+            Curve("b", (1, 2, 3, 4), (0.1, 0.2, 0.3, 0.4), state="running"),
+            Curve("c", (1,), (NAN,), state="running"),
+            Curve("d", (1,), (0.1,), state="running"),
+        ]
+        scheduler = PolicyScheduler(Judge(), Limits(4), dict.fromkeys("abcd", ()), curves)
+        states = [scheduler.curves[name].state for name in "abcd"]
+        assert states == ["stopped", "finished", "failed", "paused"]
 
     def test_pickles(self):
-        scheduler = PolicyScheduler(PenguinPolicy(40), curves=[Curve("a", (1, 2), (0.1, 0.2))])
-        copy = pickle.loads(pickle.dumps(scheduler))
-        assert copy.curves == scheduler.curves
+        tune = controller(Halving(), slots=2)
+        tune.fill()
+        train(tune, "d", 0.1, 0.2)
+        copy = pickle.loads(pickle.dumps(tune.scheduler))
+        assert copy.curves == tune.scheduler.curves
+        assert str(copy.decisions) == str(tune.scheduler.decisions)
+        assert copy.steps == tune.scheduler.steps
         assert copy.metric == "validation_accuracy"
 
 
-def test_a_policy_must_decide_on_every_curve():
-    controller = FakeController(PolicyScheduler(Forgetful()), ["a"])
-    controller.start("a")
-    with pytest.raises(ValueError, match="Forgetful must decide on every curve, left out 'a'"):
-        controller.report("a", 1, 0.5)
-
-
 def test_says_what_it_did():
-    scheduler = PolicyScheduler(PenguinPolicy(40))
-    controller = FakeController(scheduler, ["a", "b"])
-    controller.start("a", "b")
-    controller.report("a", 1, NAN)
-    controller.report("b", 1, 0.5)
-    assert scheduler.debug_string() == "PenguinPolicy: 1 continue, 0 pause, 1 stop"
-    assert controller["b"].status == RUNNING
+    tune = controller(Halving(), slots=2)
+    tune.fill()
+    train(tune, "d", 0.1, 0.2)
+    assert tune.scheduler.debug_string() == "Halving: 2 new, 1 running, 1 paused; filling the rung"

@@ -81,6 +81,7 @@ def test_rows_are_those_of_the_table(make: Callable[..., Any], spec: TrialSpec) 
     rows = results(make(spec))
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert [row["validation_accuracy"] for row in rows] == pytest.approx([0.2, 0.4, 0.6])
+    assert [row["train_loss"] for row in rows] == pytest.approx([2.0, 1.0, 2 / 3])
     assert [row["outcome"] for row in rows] == ["", "", "completed"]
     evidence = [item for row in rows for item in row["evidence"]]
     assert [item[:3] for item in evidence] == [

@@ -82,7 +82,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, digits: ImageData) -> 
     return make
 
 
-OURS = ("trial", "epoch", "validation_accuracy", "evidence", "outcome", "reason", "done")
+OURS = ("trial", "epoch", "validation_accuracy", "train_loss", "evidence", "outcome", "reason", "done")
 
 
 def results(trial: Trial, most: int = 100) -> Rows:
@@ -116,9 +116,8 @@ def test_rows_of_a_training(make: MakeTrial, spec: TrialSpec, digits: ImageData)
     for row, names in zip(rows, [each, each, [*each, "test_loss", "test_accuracy"]], strict=True):
         assert [item[2] for item in row["evidence"]] == names
         assert all(item[:2] == ("2,1", row["epoch"]) for item in row["evidence"])
-        assert ("2,1", row["epoch"], "validation_accuracy", row["validation_accuracy"]) in [
-            item[:4] for item in row["evidence"]
-        ]
+        for shown in ("validation_accuracy", "train_loss"):
+            assert ("2,1", row["epoch"], shown, row[shown]) in [item[:4] for item in row["evidence"]]
 
     def build() -> nn.Module:
         space = get_space("mnist_blocks")

@@ -1,0 +1,125 @@
+"""What a comparison of policies prints: what is compared, a line per draw, the means; and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from orchestrator.replay.policies import BASELINES, MEASURES, Comparison, PolicyRow
+from orchestrator.replay.printing import say
+from orchestrator.replay.summary import known
+
+ROUNDING = 1e-9
+HEADINGS = ("policy", "ranked by", "epochs", "tau", "sd", "expected", "top 20 %", "regret")
+
+
+def print_policy_head(console: Console, comparison: Comparison, draws: int) -> None:
+    """What is compared, on which curves, and against which truth."""
+    info, matrix, truth = comparison.table.info, comparison.curves.matrix, comparison.truth
+    drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {comparison.candidates:,}"
+    pool = len(comparison.curves.architectures)
+    say(console, f"{info.space} on {info.data}: {drawn} from {pool:,} {comparison.among}")
+    phase = f", compared at every {comparison.period} epochs" if comparison.period > 1 else ""
+    seed = f"seed {truth.bought_seed}" if truth.bought_seed >= 0 else "unknown seed"
+    say(
+        console, f"curves: {comparison.metric} ({matrix.metric}) of training, {seed}, {matrix.epochs[-1]} epochs{phase}"
+    )
+    meet = "; it is the end of these curves, so evidence and truth meet there" if comparison.meets_evidence else ""
+    say(console, f"truth: {truth}, after {matrix.epochs[-1]} epochs{meet}")
+    if truth.of_bought_trainings and not comparison.meets_evidence:
+        say(console, f"note: the truth is of the same trainings, seen by {truth.metric}")
+    limits = comparison.limits
+    workers = f"{limits.slots} {'training' if limits.slots == 1 else 'trainings'} at once"
+    say(console, f"budget: {limits.budget_epochs:,.0f} epochs ({comparison.speed_up:g}x cheaper), {workers}")
+
+
+def print_policy_draw(console: Console, rows: Sequence[PolicyRow]) -> None:
+    """One line about one draw: the tau of each policy under the first of its rankings."""
+    first: dict[str, float] = {}
+    for row in rows:
+        if not row["problem"]:
+            first.setdefault(str(row["policy"]), float(row["tau"]))
+    taus = ", ".join(f"{name} {tau:.3f}" for name, tau in first.items())
+    say(console, f"draw {rows[0]['draw']:.0f}: tau of {taus or 'nobody'}")
+
+
+def summarise_policies(rows: Sequence[PolicyRow]) -> pd.DataFrame:
+    """Means over the draws by policy and way to rank, in the order of the rows; ``tau_sd`` is that of the draws.
+
+    A policy that could not keep to the limits has a row with its ``problem`` and no numbers.
+    """
+    groups = pd.DataFrame(list(rows)).groupby(["policy", "ranked_by"], sort=False)
+    table = groups[list(MEASURES)].mean()
+    table.insert(2, "tau_sd", groups["tau"].std(ddof=0))
+    return table.assign(problem=groups["problem"].first(), draws=groups.size()).reset_index()
+
+
+def print_policy_summary(console: Console, comparison: Comparison, rows: Sequence[PolicyRow]) -> None:
+    """A table of the policies, then of the baselines; who could not keep to the limits, and why."""
+    found = summarise_policies(rows)
+    baseline = found["policy"].isin(BASELINES)
+    table = Table(box=None, pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right", overflow="fold")
+    share = 1 / comparison.speed_up + ROUNDING
+    for part in (found[~baseline], found[baseline]):
+        for row in part[part["problem"] == ""].to_dict("records"):
+            over = " *" if row["epochs"] > share else "  "
+            cells = [f"{row['epochs']:.1%}{over}", _decimal(row["tau"]), _decimal(row["tau_sd"])]
+            cells += [_decimal(row["expected_tau"]), _decimal(row["tau_top20"]), f"{row['top1_regret']:.4f}"]
+            table.add_row(escape(str(row["policy"])), str(row["ranked_by"]), *cells)
+        table.add_section()
+    console.print()
+    console.print(table, highlight=False)
+    if (found["epochs"] > share).any():
+        say(console, f"* above the budget of {1 / comparison.speed_up:.1%}: it chooses its own")
+    for row in found[found["problem"] != ""].to_dict("records"):
+        say(console, f"{row['policy']}: {row['problem']}")
+    unit = comparison.table.info.metrics[comparison.truth.metric].unit
+    in_unit = f" ({unit})" if unit else ""
+    say(
+        console,
+        f"tau: agreement with the truth; sd: of the draws; top 20 %: tau among the true best fifth; "
+        f"regret: {comparison.truth.metric} of the best against that of our first{in_unit}",
+    )
+
+
+def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
+    """One JSON object: what was compared, the rows of all draws, their means; null for what is missing."""
+    info, limits = comparison.table.info, comparison.limits
+    content = {
+        "space": info.space,
+        "data": info.data,
+        "metric": comparison.metric,
+        "kind": limits.metric,
+        "truth": str(comparison.truth),
+        "truth_is_end_of_curves": comparison.meets_evidence,
+        "bought_seed": comparison.truth.bought_seed,
+        "full_epochs": limits.schedule_epochs,
+        "period": limits.period,
+        "pool": len(comparison.curves.architectures),
+        "among": comparison.among,
+        "candidates": comparison.candidates,
+        "budget": comparison.speed_up,
+        "budget_epochs": limits.budget_epochs,
+        "seed": comparison.seed,
+        "workers": limits.slots,
+        "policies": [{"name": spec.name, "options": dict(spec.options)} for spec in comparison.policies],
+        "draws": [_speakable(row) for row in rows],
+        "mean": [_speakable(row) for row in summarise_policies(rows).to_dict("records")],
+    }
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def _speakable(row: PolicyRow) -> dict[str, float | str | None]:
+    return {name: value if isinstance(value, str) else known(value) for name, value in row.items()}
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "-"

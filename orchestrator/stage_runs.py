@@ -1,0 +1,228 @@
+"""Runs a stage through Ray Tune: what the log lacks of it, until every trial has ended or waits for good."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import TrialScheduler
+
+from orchestrator.cluster import Slot
+from orchestrator.display import Display
+from orchestrator.evidence import FROZEN, EvidenceLog
+from orchestrator.interruption import Interruption, RunInterruptedError
+from orchestrator.recording import Recorder
+from orchestrator.scheduling import logged_curves
+from orchestrator.stages import Stage
+from orchestrator.submission import KeepsWorkers
+from schedulers.policies import make_policy
+from schedulers.policies.driver import Driver
+from schedulers.tune import make_scheduler
+from trainables.trials import TrialSpec
+
+ATTEMPTS = 3
+"""Launches of a stage: a trial whose worker dies is continued by Tune, and here once more where Tune gives up."""
+WORKER_LOSSES = 3
+
+
+class _StageStopper(tune.Stopper):  # type: ignore[misc]
+    """Ends the whole stage when its budget is spent or the user wants the run to end."""
+
+    def __init__(self, recorder: Recorder, interruption: Interruption, budget_epochs: float | None) -> None:
+        self._recorder, self._interruption, self._budget_epochs = recorder, interruption, budget_epochs
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    @property
+    def out_of_budget(self) -> bool:
+        return self._budget_epochs is not None and self._recorder.spent_epochs >= self._budget_epochs
+
+    def stop_all(self) -> bool:
+        return self._interruption.requested or self.out_of_budget
+
+
+def run_stage(
+    stage: Stage,
+    *,
+    log: EvidenceLog,
+    data: ray.ObjectRef,
+    slot: Slot,
+    slots: int,
+    run: Path,
+    display: Display,
+    interruption: Interruption,
+) -> None:
+    """Runs what the log lacks of a stage; returns when every trial has ended, or is frozen by a policy that is done.
+
+    Args:
+        stage: what to run.
+        log: what is there of it, and where the rest goes.
+        data: what its trials are given.
+        slot: what a trial takes.
+        slots: trials that a policy lets run at once.
+        run: folder of the run.
+        display: told about progress.
+        interruption: asked whether to end.
+
+    Raises:
+        RunInterruptedError: the user wants the run to end; what was finished is in the log.
+    """
+    log.append_event(stage.name, "", "started")
+    display.start_stage(stage.name, trials=len(stage.specs), epochs=stage.cost, spent=log.spent_in(stage.name)[1])
+    for attempt in range(1, ATTEMPTS + 1):
+        waiting = _to_launch(stage, log)
+        if not waiting:
+            break
+        stopper = _launch(
+            stage,
+            waiting,
+            log=log,
+            data=data,
+            slot=slot,
+            slots=slots,
+            run=run,
+            display=display,
+            interruption=interruption,
+        )
+        left = [spec for spec in stage.specs if spec.trial not in log.outcomes()]
+        if interruption.requested:
+            raise RunInterruptedError(stage.name)
+        lost = _lost(log, stage)
+        for spec in left:
+            if stopper.out_of_budget:
+                log.append_event(stage.name, spec.trial, "stopped", "the budget of the stage is spent")
+            elif stage.scheduler.name != "none" and stage.limits is None and spec.trial not in lost:
+                log.append_event(stage.name, spec.trial, "stopped", f"by {stage.scheduler.name} while paused")
+            elif attempt == ATTEMPTS:
+                reason = lost.get(spec.trial, "it never came to its end")
+                log.append_event(stage.name, spec.trial, "failed", f"given up after {ATTEMPTS} launches: {reason}")
+    _drop_checkpoints(stage, log)
+    log.append_event(stage.name, "", "ended")
+
+
+def goes_on(stage: Stage, log: EvidenceLog) -> bool:
+    """Whether the policy of a stage would start or thaw a trial, by what is in the log: its budget may have grown."""
+    if stage.limits is None:
+        return False
+    driver = Driver(make_policy(stage.scheduler.name, **stage.scheduler.options), stage.limits, stage.trials)
+    driver.load(logged_curves(log, stage.name, stage.trials))
+    return driver.choose() is not None
+
+
+def _to_launch(stage: Stage, log: EvidenceLog) -> list[TrialSpec]:
+    """Trials that have not ended; frozen ones too, where their policy may thaw them.
+
+    Under a scheduler of Ray's also those that have ended, to report their curves once more: its state is the curves it
+    has seen, and it is never stored. They replay their curves, train nothing, and come first.
+    """
+    outcomes, last = log.outcomes(), log.last_epochs()
+    open_ones = [spec for spec in stage.specs if spec.trial not in outcomes]
+    if stage.limits is not None:
+        thawable = [spec for spec in stage.specs if outcomes.get(spec.trial, (FROZEN, ""))[0] == FROZEN]
+        return thawable if open_ones or goes_on(stage, log) else []
+    if stage.scheduler.name == "none" or not open_ones:
+        return open_ones
+    ended = [spec for spec in stage.specs if spec.trial in outcomes and spec.trial in last]
+    return [replace(spec, last_epoch=last[spec.trial]) for spec in ended] + open_ones
+
+
+def _scheduler(stage: Stage, specs: list[TrialSpec], log: EvidenceLog, slots: int) -> TrialScheduler:
+    name, options = stage.scheduler.name, stage.scheduler.options
+    if stage.limits is None:
+        trials: dict[str, tuple[float, ...]] = {spec.trial: () for spec in specs}
+        return make_scheduler(name, schedule_epochs=stage.schedule_epochs, trials=trials, **options)
+    limits = stage.limits
+    scheduler = make_scheduler(
+        name,
+        schedule_epochs=limits.schedule_epochs,
+        trials=stage.trials,
+        budget_epochs=limits.budget_epochs,
+        slots=slots,
+        points=limits.points,
+        **options,
+    )
+    scheduler.load_curves(logged_curves(log, stage.name, stage.trials))
+    return scheduler
+
+
+def _launch(
+    stage: Stage,
+    specs: list[TrialSpec],
+    *,
+    log: EvidenceLog,
+    data: ray.ObjectRef,
+    slot: Slot,
+    slots: int,
+    run: Path,
+    display: Display,
+    interruption: Interruption,
+) -> _StageStopper:
+    by_key = {spec.trial: spec for spec in specs}
+    scheduler = _scheduler(stage, specs, log, slots)
+    recorder = Recorder(
+        log,
+        stage=stage.name,
+        source=stage.source,
+        specs=stage.specs,
+        schedule_epochs=stage.schedule_epochs,
+        share=slot.share,
+        scheduler=scheduler,
+        display=display,
+    )
+    # A policy keeps to the budget itself, to the epoch.
+    stopper = _StageStopper(recorder, interruption, stage.budget_epochs if stage.limits is None else None)
+    storage = run / "tune"
+    trainable = tune.with_parameters(stage.trainable, specs=by_key, data=data, stage=f"{run.name} {stage.name}")
+    trainable = tune.with_resources(trainable, slot.resources)
+    trainable.__qualname__ = stage.trainable.__qualname__  # what the dashboard and process titles show
+    tuner = tune.Tuner(
+        trainable,
+        param_space={"trial": tune.grid_search(list(by_key))},
+        tune_config=tune.TuneConfig(
+            scheduler=scheduler,
+            search_alg=KeepsWorkers(stopper.stop_all),
+            reuse_actors=True,
+            trial_name_creator=lambda trial: by_key[trial.config["trial"]].label,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name=stage.name.replace(":", "-"),
+            storage_path=str(storage.resolve()),
+            verbose=0,
+            callbacks=[recorder],
+            stop=stopper,
+            failure_config=tune.FailureConfig(max_failures=WORKER_LOSSES),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
+    interruption.graceful = True
+    try:
+        if not interruption.requested:
+            tuner.fit()
+    finally:
+        interruption.graceful = False
+    # Tune's own bookkeeping; nothing of ours is read from there.
+    shutil.rmtree(storage, ignore_errors=True)
+    return stopper
+
+
+def _lost(log: EvidenceLog, stage: Stage) -> dict[str, str]:
+    events = log.events()
+    lost = events[(events["stage"] == stage.name) & (events["event"] == "lost")]
+    return dict(zip(lost["trial"], lost["reason"], strict=True))
+
+
+def _drop_checkpoints(stage: Stage, log: EvidenceLog) -> None:
+    """Removes the states of trainings that are complete; stopped ones keep theirs and can be thawed later."""
+    outcomes = log.outcomes()
+    for spec in stage.specs:
+        if outcomes.get(spec.trial, ("", ""))[0] == "completed" and spec.supernet is None:
+            Path(spec.checkpoint).unlink(missing_ok=True)

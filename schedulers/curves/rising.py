@@ -1,0 +1,80 @@
+"""Any metric as curves that rise towards a known limit: where every curve model begins and ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from schedulers.curves.matrix import CurveMatrix, Floats
+
+_SCORE_LIMIT = 2.0
+"""A score has no known limit: twice the way from where trials begin to the best value seen."""
+
+
+@dataclass(frozen=True, eq=False)
+class RisingCurves:
+    """Curves of which higher is better, on a scale near [0, 1], with the way back.
+
+    Accuracy stays as it is and error becomes 1 - error. A loss becomes ``1 - loss / start``, the logarithm of a
+    perplexity likewise, and a score ``(score - start) / (best - start)``: ``start`` is the median first value of the
+    trials, ``best`` the best value of any.
+
+    Attributes:
+        values: (trials, points); NaN where nothing finite was measured.
+        times: epoch of each point, (points,); the last is the end of the schedule.
+        limit: no value can be higher.
+        offset: metric at 0.
+        slope: metric gained by 1; below 0 where lower is better.
+        logarithmic: whether offset and slope are those of the logarithm of the metric.
+    """
+
+    values: Floats
+    times: Floats
+    limit: float
+    offset: float
+    slope: float
+    logarithmic: bool = False
+
+    def metric(self, values: Floats, sds: Floats) -> tuple[Floats, Floats]:
+        """Values and standard deviations on this scale, in the unit of the metric."""
+        means = self.offset + self.slope * values
+        spreads = abs(self.slope) * sds
+        if self.logarithmic:
+            means = np.exp(means)
+            spreads = means * spreads
+        return means, spreads
+
+
+def rising_curves(curves: CurveMatrix) -> RisingCurves:
+    """Turns the values so that they rise; what is not finite, or no perplexity, is missing."""
+    values = np.where(np.isfinite(curves.values), curves.values, np.nan)
+    times = curves.epochs.astype(np.float64)
+    if curves.metric == "accuracy":
+        return RisingCurves(values, times, limit=1.0, offset=0.0, slope=1.0)
+    if curves.metric == "error":
+        return RisingCurves(1.0 - values, times, limit=1.0, offset=1.0, slope=-1.0)
+    if curves.metric == "score":
+        start = _first(values)
+        reach = float(np.nanmax(values)) - start if np.isfinite(values).any() else 0.0
+        slope = reach if reach > 0 else 1.0
+        return RisingCurves((values - start) / slope, times, limit=_SCORE_LIMIT, offset=start, slope=slope)
+    logarithmic = curves.metric == "perplexity"
+    if logarithmic:
+        values = np.log(values, out=np.full_like(values, np.nan), where=values > 0)
+    start = abs(_first(values)) or 1.0
+    return RisingCurves(1.0 - values / start, times, limit=1.0, offset=start, slope=-start, logarithmic=logarithmic)
+
+
+def last_values(values: Floats) -> Floats:
+    """Last finite value of each row, (trials,); nan where there is none."""
+    seen = np.isfinite(values)
+    last = values.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
+    return np.asarray(values[np.arange(len(values)), last])
+
+
+def _first(values: Floats) -> float:
+    """Median of the first finite values; 0 without any."""
+    firsts = last_values(values[:, ::-1])
+    firsts = firsts[np.isfinite(firsts)]
+    return float(np.median(firsts)) if len(firsts) else 0.0

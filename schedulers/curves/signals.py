@@ -1,0 +1,109 @@
+"""What a prefix of a learning curve tells of a trial, on a scale on which trials can be compared: normal scores."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from schedulers.curves.matrix import CurveMatrix, Floats, Metric
+
+_SATURATION = 0.003
+"""Added to both ends of [0, 1]: about one image in 300, so that no accuracy is infinitely far from the next."""
+_LOSS_FLOOR = 0.01
+BEST_SHARE = 0.1
+"""Best so far is the mean of this share of the best points: safe against one lucky epoch."""
+RECENT_SHARE = 0.25
+"""What is recent: this last share of the prefix."""
+
+
+def quality(values: Floats, metric: Metric) -> Floats:
+    """The metric as a quality without bounds, higher is better.
+
+    Accuracy (and 1 - error) as ``log((a + .003) / (1 - a + .003))``, loss as its negative, perplexity as
+    ``-log(perplexity)``, a score as it is.
+    """
+    if metric == "error":
+        return quality(1 - values, "accuracy")
+    if metric == "accuracy":
+        inside = np.clip(values, 0.0, 1.0)
+        return np.log((inside + _SATURATION) / (1 - inside + _SATURATION))
+    if metric == "loss":
+        return -values
+    if metric == "perplexity":
+        return -np.log(np.maximum(values, np.finfo(float).tiny))
+    return values.astype(float)
+
+
+def from_quality(qualities: Floats, metric: Metric) -> Floats:
+    """The inverse of ``quality``."""
+    if metric == "error":
+        return 1 - from_quality(qualities, "accuracy")
+    if metric == "accuracy":
+        odds = np.exp(np.clip(qualities, -50, 50))
+        return np.asarray(np.clip((odds * (1 + _SATURATION) - _SATURATION) / (1 + odds), 0.0, 1.0))
+    if metric == "loss":
+        return -qualities
+    return np.exp(-qualities) if metric == "perplexity" else qualities
+
+
+def filled_gaps(values: Floats) -> Floats:
+    """Points that were passed over take the value before them, those before the first value that one.
+
+    Nothing is filled behind the last value of a row. Shape (trials, points) in and out.
+    """
+    seen = np.isfinite(values)
+    if not seen.any():
+        return np.full(values.shape, np.nan)
+    points = np.arange(values.shape[1])
+    before = np.maximum.accumulate(np.where(seen, points, -1), axis=1)
+    source = np.where(before >= 0, before, seen.argmax(axis=1)[:, None])
+    last = np.where(seen.any(axis=1), values.shape[1] - 1 - seen[:, ::-1].argmax(axis=1), -1)
+    filled = np.take_along_axis(values, source, axis=1)
+    return np.where(points <= last[:, None], filled, np.nan)
+
+
+def best_so_far(qualities: Floats) -> Floats:
+    """Mean of the best tenth of the points, rounded up: (trials, points) -> (trials,)."""
+    count = math.ceil(BEST_SHARE * qualities.shape[1])
+    if count == 1:
+        return np.asarray(qualities.max(axis=1))
+    return np.asarray(-np.partition(-qualities, count - 1, axis=1)[:, :count].mean(axis=1))
+
+
+def recent_level(qualities: Floats) -> Floats:
+    """Mean of the last quarter of the points: (trials, points) -> (trials,)."""
+    count = math.ceil(RECENT_SHARE * qualities.shape[1])
+    return np.asarray(qualities[:, -count:].mean(axis=1))
+
+
+def training_signal(training: Floats) -> Floats:
+    """Mean of ``-log(loss + .01)`` over the last quarter of the points: (trials, points) -> (trials,), nan for none."""
+    count = math.ceil(RECENT_SHARE * training.shape[1])
+    recent = -np.log(np.maximum(training[:, -count:], 0.0) + _LOSS_FLOOR)
+    known = np.isfinite(recent)
+    total = np.where(known, recent, 0.0).sum(axis=1)
+    return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)
+
+
+def normal_scores(values: Floats) -> Floats:
+    """Expected normal order statistics of the ranks, ``Phi^-1((rank - 3/8) / (n + 1/4))``; ties share, nan counts as 0.
+
+    Ranks keep a few hopeless trials, of which every signal tells, from drowning what separates the rest.
+    """
+    scores = np.zeros(len(values))
+    known = np.isfinite(values)
+    count = int(known.sum())
+    if count:
+        scores[known] = ndtri((rankdata(values[known]) - 0.375) / (count + 0.25))
+    return scores
+
+
+def has_training(curves: CurveMatrix) -> bool:
+    """Whether at least half of the measured points have a training loss."""
+    if curves.training is None:
+        return False
+    measured = np.isfinite(curves.values)
+    return bool((np.isfinite(curves.training) & measured).sum() >= 0.5 * max(1, measured.sum()))

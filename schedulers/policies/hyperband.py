@@ -1,0 +1,143 @@
+"""Hyperband: several successive halvings that begin at different rungs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from schedulers.policies.options import require_integer, require_number
+from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
+from schedulers.policies.rungs import halving_epochs, rung_epochs
+from schedulers.policies.standing import affordable, answer, drawn_order, ending, free_slots, has_ended, waiting
+from schedulers.policies.successive_halving import halve
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """One successive halving.
+
+    Attributes:
+        trials: names of its trials, in the order in which they train.
+        rungs: epochs at which they are compared, rising up to the end of the schedule.
+    """
+
+    trials: tuple[str, ...]
+    rungs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class HyperbandPolicy:
+    """Deals the trials to brackets at random and halves each bracket for itself.
+
+    A bracket with few trials begins at a late rung, one with many at an early one, so no single first rung has to be
+    chosen. The brackets are those of ``hyperband_brackets``, cheapest a trial first, dealt while they fit the budget
+    and over again while trials are left; the last may hold fewer. One bracket trains after the other; a later one
+    fills slots that an earlier one leaves idle.
+
+    Caveats: it looks for the best trial, not for the order. Trials of different brackets are compared with different
+    others and stopped at different epochs, so it orders all of them worse than one halving does. Under a small budget
+    the costly brackets are not dealt, and trials that no bracket fits are not begun.
+
+    Example:
+        >>> from schedulers.policies import Limits
+        >>> brackets = HyperbandPolicy().brackets([str(i) for i in range(143)], Limits(81))
+        >>> [(len(bracket.trials), bracket.rungs[0]) for bracket in brackets]
+        [(81, 1), (34, 3), (15, 9), (8, 27), (5, 81)]
+
+    Attributes:
+        reduction_factor: one trial in so many goes on from a rung.
+        seed: of the dealing, and of the order in which equal ones are preferred.
+
+    Raises:
+        ValueError: a value is outside its range.
+
+    Source: Li et al. 2018 (arXiv 1603.06560), algorithm 1.
+    """
+
+    judges_running: ClassVar[bool] = False
+
+    reduction_factor: float = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_number("reduction_factor", self.reduction_factor, above=1)
+        require_integer("seed", self.seed, at_least=0)
+
+    def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
+        """Return the decisions; see ``Policy``.
+
+        Raises:
+            ValueError: the budget is below the cheapest bracket.
+        """
+        brackets = self.brackets(drawn_order(curves, self.seed), limits)
+        decisions: dict[str, Decision] = {}
+        wanted: list[Step] = []
+        for bracket in brackets:
+            members = [curves[trial] for trial in bracket.trials]
+            halved, steps = halve(members, bracket.rungs, self.reduction_factor, limits)
+            decisions |= halved
+            wanted += steps
+        for trial in curves.keys() - decisions.keys():
+            ended = has_ended(curves[trial], limits)
+            undealt = waiting(curves[trial], limits, "no further bracket fits the budget")
+            decisions[trial] = ending(curves[trial], limits) if ended else undealt
+        steps_now = affordable(wanted, curves, limits)
+        for trial in {step.trial for step in wanted} - {step.trial for step in steps_now}:
+            decisions[trial] = waiting(curves[trial], limits, "the budget has no room for its next rung")
+        done = "the budget is spent before the last rung" if wanted else "the last rung of every bracket is decided"
+        # Only so many as can start: asked again, an earlier bracket comes before a later one.
+        return answer(
+            decisions,
+            steps_now[: free_slots(curves, limits)],
+            curves,
+            doing=f"halving {len(brackets)} brackets",
+            done=done,
+        )
+
+    def brackets(self, trials: Sequence[str], limits: Limits) -> tuple[Bracket, ...]:
+        """The trials dealt to brackets in the order given; those whom no bracket within the budget takes are left out.
+
+        Raises:
+            ValueError: the budget is below the cheapest bracket.
+        """
+        end, factor = limits.schedule_epochs, self.reduction_factor
+        sizes = [size for size, _ in hyperband_brackets(end, factor)]
+        band = [
+            (size, rung_epochs(limits.cut_points, end / factor**s, factor))
+            for s, size in reversed(list(enumerate(sizes)))
+        ]
+        dealt: list[Bracket] = []
+        left, spent, fitted = list(trials), 0, True
+        while left and fitted:
+            fitted = False
+            for size, rungs in band:
+                price = halving_epochs(min(size, len(left)), rungs, factor)
+                if left and spent + price <= limits.budget_epochs:
+                    dealt.append(Bracket(tuple(left[:size]), rungs))
+                    left, spent, fitted = left[size:], spent + price, True
+        if left and not dealt:
+            prices = [halving_epochs(min(size, len(left)), rungs, factor) for size, rungs in band]
+            raise ValueError(
+                f"budget_epochs {limits.budget_epochs:g} is below {min(prices)}, the price of the cheapest bracket of "
+                f"hyperband for {len(left)} trials; raise it or take a policy such as uniform"
+            )
+        return tuple(dealt)
+
+
+def hyperband_brackets(schedule_epochs: int, reduction_factor: float = 3) -> tuple[tuple[int, int], ...]:
+    """Return the brackets of one Hyperband band as ``(trials, epochs to the first milestone)``, in order of filling.
+
+    With ``S = round(log_eta R) + 1``, bracket ``s = 0 .. S - 1`` has ``ceil(S / (s + 1) * eta ** s)`` trials and
+    starts with ``floor(R * eta ** -s)`` epochs; brackets of zero epochs are left out. This is Ray's reading of the
+    formula in the text of the Hyperband paper; the table printed there rounds otherwise.
+
+    Example:
+        >>> hyperband_brackets(81)
+        ((5, 81), (8, 27), (15, 9), (34, 3), (81, 1))
+    """
+    count = round(math.log(schedule_epochs) / math.log(reduction_factor)) + 1
+    brackets = (
+        (math.ceil(count / (s + 1) * reduction_factor**s), int(schedule_epochs * reduction_factor**-s))
+        for s in range(count)
+    )
+    return tuple((trials, epochs) for trials, epochs in brackets if epochs > 0)

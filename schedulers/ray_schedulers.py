@@ -1,0 +1,156 @@
+"""Ray's own schedulers on ``epoch`` and ``validation_accuracy``, with defaults for ranking.
+
+They stop trials and never promote them: each trial is compared with those that came before it.
+"""
+
+import logging
+import math
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import AsyncHyperBandScheduler, HyperBandScheduler, TrialScheduler
+
+from schedulers.policy_scheduler import METRIC, TIME
+
+_log = logging.getLogger(__name__)
+
+
+class _NonFiniteStops(TrialScheduler):  # type: ignore[misc]
+    """Stops a trial whose accuracy is not finite; Ray's schedulers compare it, and NaN never loses a comparison."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if METRIC in result and not math.isfinite(result[METRIC]):
+            return str(TrialScheduler.STOP)
+        return str(super().on_trial_result(tune_controller, trial, result))
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        if METRIC in result and not math.isfinite(result[METRIC]):
+            self.on_trial_remove(tune_controller, trial)  # keeps NaN out of the rungs
+        else:
+            super().on_trial_complete(tune_controller, trial, result)
+
+
+class AshaScheduler(_NonFiniteStops, AsyncHyperBandScheduler):  # type: ignore[misc]
+    """Ray's ASHA (its stopping variant) on ``epoch`` and ``validation_accuracy``; NaN stops a trial.
+
+    Caveats: the first trial to reach a rung is never stopped there, each trial is compared with those that came
+    before it, and a stopped trial's last value must not be compared with that of another rung. After a restart the
+    rungs are empty.
+    """
+
+
+class HyperbandScheduler(_NonFiniteStops, HyperBandScheduler):  # type: ignore[misc]
+    """Ray's Hyperband on ``epoch`` and ``validation_accuracy``; NaN stops a trial, survivors finish their schedule.
+
+    Ray would stop the survivors of a bracket at its last milestone, which lies below the end of the schedule unless
+    that is a power of the reduction factor. And it processes a bracket no more when a trial drops out of it after the
+    first halving: if nothing runs any longer, the first paused trial is resumed, which sets the bracket going again.
+    After a restart the brackets are filled anew.
+
+    Args:
+        schedule_epochs: length of the schedule.
+        reduction_factor: a bracket keeps one trial in so many at each milestone.
+    """
+
+    def __init__(self, schedule_epochs: int, reduction_factor: float) -> None:
+        super().__init__(
+            time_attr=TIME,
+            metric=METRIC,
+            mode="max",
+            max_t=schedule_epochs,
+            reduction_factor=reduction_factor,
+            stop_last_trials=False,
+        )
+        self._schedule_epochs = schedule_epochs
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Stop at the end of the schedule; otherwise as in Ray."""
+        if result.get(TIME, 0) >= self._schedule_epochs:
+            return str(TrialScheduler.STOP)
+        return super().on_trial_result(tune_controller, trial, result)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any | None:
+        """Return Ray's choice, or the first paused trial when nothing else is left."""
+        chosen = super().choose_trial_to_run(tune_controller)
+        if chosen is not None:
+            return chosen
+        trials = tune_controller.get_trials()
+        if any(trial.status in (Trial.PENDING, Trial.RUNNING) for trial in trials):
+            return None
+        return next((trial for trial in trials if trial.status == Trial.PAUSED), None)
+
+
+def hyperband_brackets(schedule_epochs: int, reduction_factor: float = 3) -> tuple[tuple[int, int], ...]:
+    """Return the brackets of one Hyperband band as ``(trials, epochs to the first milestone)``, in order of filling.
+
+    With ``S = round(log_eta R) + 1``, bracket ``s = 0 .. S - 1`` has ``ceil(S / (s + 1) * eta ** s)`` trials and
+    starts with ``floor(R * eta ** -s)`` epochs; brackets of zero epochs are left out. This is Ray's reading of the
+    formula in the text of the Hyperband paper; the table printed there rounds otherwise.
+    """
+    count = round(math.log(schedule_epochs) / math.log(reduction_factor)) + 1
+    brackets = (
+        (math.ceil(count / (s + 1) * reduction_factor**s), int(schedule_epochs * reduction_factor**-s))
+        for s in range(count)
+    )
+    return tuple((trials, epochs) for trials, epochs in brackets if epochs > 0)
+
+
+def make_ray_asha(
+    schedule_epochs: int, candidates: int, *, reduction_factor: float = 3, grace_period: int | None = None
+) -> TrialScheduler:
+    """Return Ray's ASHA with defaults for ranking.
+
+    ``reduction_factor`` 3, as in the paper (Ray: 4): a rung throws away fewer trials, so more of the order rests on
+    later epochs. ``grace_period`` a 27th of the schedule, rounded up (Ray: 1): nobody is judged by less, and no trial
+    passes more than three cuts before the last epoch. One bracket: all trials meet in the same rungs, and Ray draws
+    among several from NumPy's global random state.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+    _check_reduction_factor(reduction_factor)
+    if grace_period is None:
+        grace_period = math.ceil(schedule_epochs / 27)
+    if not 1 <= grace_period <= schedule_epochs:
+        raise ValueError(f"grace_period must lie between 1 and schedule_epochs {schedule_epochs}, got {grace_period!r}")
+    return AshaScheduler(
+        time_attr=TIME,
+        metric=METRIC,
+        mode="max",
+        max_t=schedule_epochs,
+        grace_period=grace_period,
+        reduction_factor=reduction_factor,
+        brackets=1,
+    )
+
+
+def make_ray_hyperband(schedule_epochs: int, candidates: int, *, reduction_factor: float = 3) -> TrialScheduler:
+    """Return Ray's Hyperband with defaults for ranking.
+
+    ``reduction_factor`` 3. Survivors of a bracket finish their schedule (Ray stops them at the bracket's last
+    milestone), so that their last values are comparable. Brackets fill from the longest to the shortest first
+    milestone; when the candidates do not fill the last one, the log says so.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+    _check_reduction_factor(reduction_factor)
+    brackets = hyperband_brackets(schedule_epochs, reduction_factor)
+    left = candidates % sum(trials for trials, _ in brackets)
+    for trials, epochs in brackets:
+        if 0 < left < trials:
+            _log.warning(
+                "ray-hyperband: the last bracket of %d candidates holds %d of %d trials from epoch %d; "
+                "it cuts less than planned, so the run costs more",
+                candidates,
+                left,
+                trials,
+                epochs,
+            )
+        left -= trials
+    return HyperbandScheduler(schedule_epochs, reduction_factor)
+
+
+def _check_reduction_factor(value: float) -> None:
+    if not (math.isfinite(value) and value > 1):
+        raise ValueError(f"reduction_factor must be a finite number above 1, got {value!r}")
