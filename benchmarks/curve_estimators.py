@@ -41,6 +41,7 @@ from schedulers.curves.families import FAMILIES
 from schedulers.curves.fitting import fit_family
 from schedulers.curves.forecast import Forecast
 from schedulers.curves.freeze_thaw import FreezeThaw
+from schedulers.curves.ladder import Ladder
 from schedulers.curves.matrix import CurveMatrix, Floats
 from schedulers.curves.rising import rising_curves
 
@@ -83,6 +84,7 @@ METHODS: dict[str, Method] = {
     "ensemble, each alone": CurveEnsemble(pooled=False).forecast,
     "freeze-thaw": FreezeThaw().forecast,
     "freeze-thaw, no features": without_features,
+    "ladder": Ladder().forecast,
     "Baker nu-SVR": BakerSVR(finished=FINISHED, searches=20).forecast,
 }
 LEARNS_FROM_FINISHED = ("Baker nu-SVR",)

@@ -2,7 +2,9 @@
 
 Every policy spends up to a share of the epochs of full training; what it has seen is ranked by its own rule (`own`) and
 by the ladder (`ladder`). Rules that choose their own budget (median, penguin, beating, full) are run without one, and
-breadth-first beside them at the epochs that they took. Prints a table; keeps one row per draw in `curve_policies.csv`.
+breadth-first beside them at the epochs that they took. Prints a table and keeps one row per draw in
+`curve_policies.csv`; rows of other sets, policies and budgets stay. Policies that lose clearly or are slow have fewer
+draws (`MOST_DRAWS`).
 
     python benchmarks/curve_policies.py --draws 50
     python benchmarks/curve_policies.py --sets naap440 --policies order-settling asha --budgets .1 .2
@@ -49,8 +51,8 @@ POLICIES: dict[str, tuple[str, dict[str, object]]] = {
 }
 UNBOUNDED = {name: (name, {}) for name in ("median", "penguin", "beating")}
 """Rules that choose their own budget."""
-SLOW = {"penguin": 5, "beating": 5}
-"""Most draws: these fit every curve after every epoch."""
+MOST_DRAWS = {"penguin": 3, "beating": 3} | dict.fromkeys(("asha", "pasha", "hyperband", "median"), 20)
+"""Penguin and beating fit every curve after every epoch."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def tasks_of(options: argparse.Namespace) -> Iterator[Task]:
     for data in options.sets:
         for policy in options.policies:
             for budget in (math.inf,) if policy in UNBOUNDED else options.budgets:
-                draws = min(options.draws, SLOW.get(policy, options.draws))
+                draws = min(options.draws, MOST_DRAWS.get(policy, options.draws))
                 yield from (Task(data, policy, budget, draw, options.candidates) for draw in range(draws))
 
 
@@ -144,6 +146,16 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     by = rows.groupby(["set", "budget", "policy", "ranked_by"], sort=False)
     table = by[["epochs", "tau", "tau_top", "regret_points", "expected_tau", "pauses"]].mean()
     return table.assign(draws=by.size(), error=by["tau"].sem()).round(3).reset_index()
+
+
+def kept(rows: pd.DataFrame, out: Path) -> pd.DataFrame:
+    """The rows and those of other cells that the file has."""
+    if not out.is_file():
+        return rows
+    cell = ["set", "policy", "budget"]
+    old = pd.read_csv(out)
+    measured_now = pd.MultiIndex.from_frame(rows[cell])
+    return pd.concat([old[~pd.MultiIndex.from_frame(old[cell]).isin(measured_now)], rows], ignore_index=True)
 
 
 def main() -> None:
@@ -159,6 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     with ProcessPoolExecutor(options.jobs) as pool:
         rows = pd.DataFrame([row for found in pool.map(measured, tasks_of(options), chunksize=5) for row in found])
+    rows = kept(rows, options.out)
     rows.round(4).to_csv(options.out, index=False)
     with pd.option_context("display.width", 200, "display.max_rows", None, "display.max_columns", None):
         print(summary(rows).to_string(index=False))

@@ -42,6 +42,9 @@ PLAN, OURS = "plan", "automatic"
 """What the log notes of a run whose stages were not asked for: its plan may change with what is found."""
 
 
+GIGABYTE = 1e9
+
+
 class RunError(RuntimeError):
     """A run folder that cannot be used; one line with the way out."""
 
@@ -278,6 +281,7 @@ def run_campaign(
                     run=run.folder,
                     display=display,
                     interruption=interruption,
+                    most_checkpoint_bytes=experiment.resources.checkpoint_gigabytes * GIGABYTE,
                 )
 
             for supernet in supernets:

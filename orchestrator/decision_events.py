@@ -7,6 +7,7 @@ import math
 from orchestrator.evidence import FROZEN
 from schedulers.policies import Curve, Decision, Step
 
+DROPPED_EVENT = ("checkpoint-dropped", "no room on disk (resources.checkpoint_gigabytes); thawed it starts over")
 PREDICTED, PREDICTED_SD = "predicted_accuracy", "predicted_accuracy_sd"
 
 

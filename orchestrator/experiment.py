@@ -221,12 +221,17 @@ class BaselineSpec(_Strict):
 
 
 class ResourceSpec(_Strict):
-    """What one training trial takes. ``auto``: a measured fraction of a GPU where there is one, else CPU threads."""
+    """What one training trial takes. ``auto``: a measured fraction of a GPU where there is one, else CPU threads.
+
+    ``checkpoint_gigabytes``: what the states of the waiting trainings of a stage may take on disk. Beyond it those that
+    have trained least lose theirs, and start over when they are thawed.
+    """
 
     cpus_per_trial: float | Literal["auto"] = "auto"
     gpus_per_trial: float | Literal["auto"] = "auto"
     cpus: int | None = Field(default=None, ge=1)
     gpus: int | None = Field(default=None, ge=0)
+    checkpoint_gigabytes: float = Field(default=50.0, ge=0)
 
     @field_validator("cpus_per_trial", "gpus_per_trial")
     @classmethod

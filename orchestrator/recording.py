@@ -9,7 +9,8 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.decision_events import ended_event, paused_event, predicted_values, sent_event
+from orchestrator.checkpoints import CheckpointStore
+from orchestrator.decision_events import DROPPED_EVENT, ended_event, paused_event, predicted_values, sent_event
 from orchestrator.display import Counts, Display
 from orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
 from schedulers.policy_scheduler import PolicyScheduler
@@ -33,6 +34,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         share: of a device that a trial holds (see ``Slot.share``); its seconds are multiplied with it.
         scheduler: asked for the reasons of its decisions, when it has any.
         display: told about progress.
+        checkpoints: trimmed whenever a policy lets a trial wait.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         share: float,
         scheduler: Any,
         display: Display,
+        checkpoints: CheckpointStore,
     ) -> None:
+        self._checkpoints = checkpoints
         self._share = share
         self._log, self._stage, self._source = log, stage, source
         self._specs = {spec.trial: spec for spec in specs}
@@ -141,6 +145,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         curve = self._policy.curves[key]
         if curve.state == "paused":
             self._log.append_event(self._stage, key, *paused_event(curve, self._policy.decisions[key]))
+            for dropped in self._checkpoints.trim(self._policy.curves):
+                self._log.append_event(self._stage, dropped, *DROPPED_EVENT)
         elif curve.state in ("stopped", "failed"):
             self._note_end(key)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import ray
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
 
+from orchestrator.checkpoints import CheckpointStore
 from orchestrator.cluster import Slot
 from orchestrator.display import Display
 from orchestrator.evidence import FROZEN, EvidenceLog
@@ -59,6 +61,7 @@ def run_stage(
     run: Path,
     display: Display,
     interruption: Interruption,
+    most_checkpoint_bytes: float = math.inf,
 ) -> None:
     """Runs what the log lacks of a stage; returns when every trial has ended, or is frozen by a policy that is done.
 
@@ -71,6 +74,7 @@ def run_stage(
         run: folder of the run.
         display: told about progress.
         interruption: asked whether to end.
+        most_checkpoint_bytes: that the states of waiting trainings may take.
 
     Raises:
         RunInterruptedError: the user wants the run to end; what was finished is in the log.
@@ -91,6 +95,7 @@ def run_stage(
             run=run,
             display=display,
             interruption=interruption,
+            most_checkpoint_bytes=most_checkpoint_bytes,
         )
         left = [spec for spec in stage.specs if spec.trial not in log.outcomes()]
         if interruption.requested:
@@ -164,6 +169,7 @@ def _launch(
     run: Path,
     display: Display,
     interruption: Interruption,
+    most_checkpoint_bytes: float,
 ) -> _StageStopper:
     by_key = {spec.trial: spec for spec in specs}
     scheduler = _scheduler(stage, specs, log, slots)
@@ -176,6 +182,7 @@ def _launch(
         share=slot.share,
         scheduler=scheduler,
         display=display,
+        checkpoints=CheckpointStore(stage.specs, most_checkpoint_bytes),
     )
     # A policy keeps to the budget itself, to the epoch.
     stopper = _StageStopper(recorder, interruption, stage.budget_epochs if stage.limits is None else None)

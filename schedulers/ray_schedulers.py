@@ -10,6 +10,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, HyperBandScheduler, TrialScheduler
 
+from schedulers.policies.hyperband import hyperband_brackets
 from schedulers.policy_scheduler import METRIC, TIME
 
 _log = logging.getLogger(__name__)
@@ -78,21 +79,6 @@ class HyperbandScheduler(_NonFiniteStops, HyperBandScheduler):  # type: ignore[m
         if any(trial.status in (Trial.PENDING, Trial.RUNNING) for trial in trials):
             return None
         return next((trial for trial in trials if trial.status == Trial.PAUSED), None)
-
-
-def hyperband_brackets(schedule_epochs: int, reduction_factor: float = 3) -> tuple[tuple[int, int], ...]:
-    """Return the brackets of one Hyperband band as ``(trials, epochs to the first milestone)``, in order of filling.
-
-    With ``S = round(log_eta R) + 1``, bracket ``s = 0 .. S - 1`` has ``ceil(S / (s + 1) * eta ** s)`` trials and
-    starts with ``floor(R * eta ** -s)`` epochs; brackets of zero epochs are left out. This is Ray's reading of the
-    formula in the text of the Hyperband paper; the table printed there rounds otherwise.
-    """
-    count = round(math.log(schedule_epochs) / math.log(reduction_factor)) + 1
-    brackets = (
-        (math.ceil(count / (s + 1) * reduction_factor**s), int(schedule_epochs * reduction_factor**-s))
-        for s in range(count)
-    )
-    return tuple((trials, epochs) for trials, epochs in brackets if epochs > 0)
 
 
 def make_ray_asha(

@@ -1,4 +1,4 @@
-"""The command `taurank replay`.
+"""The command `taurank replay`: campaigns over recorded trainings, or with --policy policies side by side.
 
 It imports what it needs itself: torch and Ray take seconds, and --help should not.
 """
@@ -6,14 +6,20 @@ It imports what it needs itself: torch and Ray take seconds, and --help should n
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from orchestrator.replay import Row
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.console import Console
+
+    from orchestrator.replay import Bench, Comparison, PolicyRow, ReplayPlan, Row
+
+METRIC = "validation_accuracy"
 
 
 def replay(
@@ -62,37 +68,76 @@ def replay(
             show_default=False,
         ),
     ] = "",
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy",
+            help="Compare policies on the recorded curves at equal cost instead: all, or names with commas, with "
+            "options as 'order-settling: {goal: top}, asha'.",
+            show_default=False,
+        ),
+    ] = "",
+    metric: Annotated[str, typer.Option("--metric", help="With --policy: what the curves show.")] = METRIC,
+    period: Annotated[
+        int,
+        typer.Option(
+            "--period", min=1, help="With --policy: of a cyclic learning rate; curves are compared at equal phase."
+        ),
+    ] = 1,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings at once.")] = 8,
     ray: Annotated[
         bool, typer.Option("--ray", help="Run the trainings through Ray Tune instead: the same order, slower.")
     ] = False,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Draws in so many processes.")] = 1,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write a CSV, one row per draw.", show_default=False)
+        Path | None,
+        typer.Option("--out", help="Write a CSV, one row per draw (and policy).", show_default=False),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object with draws and means, nothing else.")] = (
         False
     ),
 ) -> None:
-    """Replay campaigns over a table of recorded trainings: the order that a budget buys, and how good it is."""
+    """Replay campaigns over a table of recorded trainings: the order that a budget buys, and how good it is.
+
+    With --policy: what policies make of the same learning curves at equal cost.
+    """
     from rich.console import Console
 
-    from orchestrator.interruption import EXIT_CODE, RunInterruptedError
     from orchestrator.replay import (
+        ReplayError,
         choose_cheap,
+        compare_policies,
         make_bench,
         plan_replay,
-        print_draw,
-        print_head,
-        print_summary,
+        read_policies,
         read_trainings,
-        replay_draws,
-        say,
-        to_json,
-        write_rows,
     )
     from trainables.table import read_table
 
+    # Progress goes beside the JSON.
+    console = Console(stderr=True) if json_ else make_console()
+    if policy:
+        unused = {"--trainings": trainings, "--proxies": proxies != "all", "--supernets": supernets, "--ray": ray}
+        for option in (option for option, given in unused.items() if given):
+            raise ReplayError(f"{option}: --policy replays learning curves and nothing else; leave out one of the two")
+        policies = read_policies(policy)
+        comparison = compare_policies(
+            read_table(table),
+            policies,
+            candidates=candidates,
+            budget=budget,
+            seed=seed,
+            metric=metric,
+            period=period,
+            truth=truth,
+            buy_seed=buy_seed,
+            among=among,
+            workers=workers,
+        )
+        _compare(console, comparison, draws, jobs=jobs, out=out, as_json=json_)
+        return
+    if (metric, period) != (METRIC, 1):
+        raise ReplayError("--metric and --period say how learning curves are compared: give one of them with --policy")
     recorded = read_table(table)
     cheap = choose_cheap(recorded, proxies=proxies, supernets=supernets)
     stages = read_trainings(trainings) if trainings else None
@@ -106,24 +151,89 @@ def replay(
         cheap=cheap,
         trainings=stages,
     )
-    # Progress goes beside the JSON.
-    console = Console(stderr=True) if json_ else make_console()
+    _campaigns(console, bench, plan, draws, jobs=jobs, through_ray=ray, out=out, as_json=json_)
+
+
+def _campaigns(
+    console: Console,
+    bench: Bench,
+    plan: ReplayPlan,
+    draws: int,
+    *,
+    jobs: int,
+    through_ray: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    from orchestrator.replay import print_draw, print_head, print_summary, replay_draws, to_json
+
     print_head(console, bench, plan, draws)
     rows: list[Row] = []
+
+    def book(row: Row) -> Sequence[Row]:
+        rows.append(row)
+        print_draw(console, row)
+        return rows
+
+    _each(console, replay_draws(bench, plan, draws, jobs=jobs, through_ray=through_ray), book, out)
+    if as_json:
+        print(to_json(bench, plan, rows))
+    else:
+        print_summary(console, plan, rows)
+        _say_written(console, out)
+
+
+def _compare(
+    console: Console, comparison: Comparison, draws: int, *, jobs: int, out: Path | None, as_json: bool
+) -> None:
+    from orchestrator.replay import (
+        policies_to_json,
+        policy_draws,
+        print_policy_draw,
+        print_policy_head,
+        print_policy_summary,
+    )
+
+    print_policy_head(console, comparison, draws)
+    rows: list[PolicyRow] = []
+
+    def book(found: list[PolicyRow]) -> Sequence[PolicyRow]:
+        rows.extend(found)
+        print_policy_draw(console, found)
+        return rows
+
+    _each(console, policy_draws(comparison, draws, jobs=jobs), book, out)
+    if as_json:
+        print(policies_to_json(comparison, rows))
+    else:
+        print_policy_summary(console, comparison, rows)
+        _say_written(console, out)
+
+
+def _each(
+    console: Console,
+    draws: Iterator[Any],
+    book: Callable[[Any], Sequence[Row] | Sequence[PolicyRow]],
+    out: Path | None,
+) -> None:
+    """Books the draws as they come; the file has those that there are when it is interrupted."""
+    from orchestrator.interruption import EXIT_CODE
+    from orchestrator.replay import say, write_rows
+
     if out is not None:
-        write_rows(rows, out)  # before anything is spent
+        write_rows([], out)  # before anything is spent
     try:
-        for row in replay_draws(bench, plan, draws, jobs=jobs, through_ray=ray):
-            rows.append(row)
-            print_draw(console, row)
+        for draw in draws:
+            rows = book(draw)
             if out is not None:
                 write_rows(rows, out)
-    except RunInterruptedError:
+    except KeyboardInterrupt:
         say(console, "interrupted")
         raise typer.Exit(EXIT_CODE) from None
-    if json_:
-        print(to_json(bench, plan, rows))
-        return
-    print_summary(console, plan, rows)
+
+
+def _say_written(console: Console, out: Path | None) -> None:
+    from orchestrator.replay import say
+
     if out is not None:
         say(console, f"written: {out}")

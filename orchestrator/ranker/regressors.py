@@ -28,6 +28,8 @@ OPPONENTS = 100
 """Labelled candidates against which wins are counted."""
 PRIOR_LABELS = 40.0
 """Labels that the default weights of a stack are worth."""
+LABEL_NOISE = 0.03
+"""Noise variance of a full training that the process starts from, where the labels have the variance 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ def final_process(inputs: FinalInputs) -> GaussianProcess:
         Block(inputs.encoding, "matern", 0.2, scale_sd=0.5),
         Block(inputs.scores, "matern", 0.2, scale_sd=0.5),
     ]
-    return GaussianProcess(blocks, noise=0.03)
+    return GaussianProcess(blocks, noise=LABEL_NOISE)
 
 
 class ExtraTrees:

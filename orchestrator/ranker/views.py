@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,8 @@ class View:
         fidelity: share of full training that it stands for, in [0, 1]; 0 for what is no training of the candidate.
         reached: share of full training that each candidate got, (candidates,): below ``fidelity`` where it ended early.
         stage: the stage whose cost it is.
+        sds: standard deviation of values that are predictions, in their unit, (candidates,); NaN where it is unknown or
+            the value was measured. One NaN for all where no value has one.
     """
 
     name: str
@@ -36,6 +38,7 @@ class View:
     fidelity: float
     reached: Scores
     stage: str
+    sds: Scores = field(default_factory=lambda: np.array(np.nan))
 
     @property
     def is_training(self) -> bool:
@@ -66,7 +69,7 @@ class View:
         """Whether the other says the same of the same."""
         return (self.name, self.kind, self.fidelity) == (other.name, other.kind, other.fidelity) and all(
             np.array_equal(getattr(self, column), getattr(other, column), equal_nan=True)
-            for column in ("values", "order", "reached")
+            for column in ("values", "order", "reached", "sds")
         )
 
 
@@ -111,9 +114,10 @@ def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs
     last = measured.groupby("architecture").tail(1).set_index("architecture")
     value, epoch = last["value"].reindex(index), last["epoch"].reindex(index)
     schedule = int(rows["schedule_epochs"].max())
-    predicted = rows[rows["metric"] == "predicted_accuracy"].groupby("architecture")["value"].last().reindex(index)
+    predicted, sd = _predictions(rows, index)
     early = epoch < schedule
     guessed = predicted.notna() & early
+    sds = sd.where(guessed).to_numpy(dtype=float)
     reached = (epoch / full_epochs).clip(0.0, 1.0).fillna(0.0).to_numpy(dtype=float)
     # Accuracies are below 1, so whole epochs come first.
     order = (epoch.where(value.notna()) + value / 2).to_numpy(dtype=float)
@@ -121,10 +125,10 @@ def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs
     final = predicted.where(guessed, value.where(~early)).to_numpy(dtype=float)
     seen = schedule >= full_epochs and bool(np.isfinite(final).any())
     if seen:
-        yield View(stage, "training", final, final, 1.0, reached, stage)
+        yield View(stage, "training", final, final, 1.0, reached, stage, sds)
     if predicted.notna().any():
         if schedule < full_epochs:
-            yield View(stage, "training", final, final, schedule / full_epochs, reached, stage)
+            yield View(stage, "training", final, final, schedule / full_epochs, reached, stage, sds)
         if not (early & value.notna() & ~guessed).any():
             return
         seen = True  # what follows shows those who ended early without a prediction, beside the others
@@ -138,6 +142,15 @@ def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs
         yield View(name, "training", values, order if mixed else values, fidelity, reached, stage)
         if not mixed:
             yield from _loss_view(stage, rows, index, fidelity, reached)
+
+
+def _predictions(rows: pd.DataFrame, index: pd.Index) -> tuple[pd.Series, pd.Series]:
+    """The latest predictions of final accuracies and their standard deviations, (candidates,) each."""
+    predictions = rows[rows["metric"].isin(["predicted_accuracy", "predicted_accuracy_sd"])]
+    table = predictions.pivot_table(index=["architecture", "epoch"], columns="metric", values="value", aggfunc="last")
+    table = table.reindex(columns=["predicted_accuracy", "predicted_accuracy_sd"])
+    latest = table.reset_index("epoch").groupby("architecture").nth(-1).reindex(index)
+    return latest["predicted_accuracy"], latest["predicted_accuracy_sd"]
 
 
 def _loss_view(stage: str, rows: pd.DataFrame, index: pd.Index, fidelity: float, reached: Scores) -> Iterator[View]:

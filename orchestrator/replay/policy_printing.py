@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -27,11 +28,10 @@ def print_policy_head(console: Console, comparison: Comparison, draws: int) -> N
     say(console, f"{info.space} on {info.data}: {drawn} from {pool:,} {comparison.among}")
     phase = f", compared at every {comparison.period} epochs" if comparison.period > 1 else ""
     seed = f"seed {truth.bought_seed}" if truth.bought_seed >= 0 else "unknown seed"
-    say(
-        console, f"curves: {comparison.metric} ({matrix.metric}) of training, {seed}, {matrix.epochs[-1]} epochs{phase}"
-    )
-    meet = "; it is the end of these curves, so evidence and truth meet there" if comparison.meets_evidence else ""
-    say(console, f"truth: {truth}, after {matrix.epochs[-1]} epochs{meet}")
+    end = f"{matrix.epochs[-1]} epochs"
+    say(console, f"curves: {comparison.metric} ({matrix.metric}) of training, {seed}, {end}{phase}")
+    meet = ", where evidence and truth meet" if comparison.meets_evidence else ""
+    say(console, f"truth: {truth}, after {end}{meet}")
     if truth.of_bought_trainings and not comparison.meets_evidence:
         say(console, f"note: the truth is of the same trainings, seen by {truth.metric}")
     limits = comparison.limits
@@ -83,11 +83,8 @@ def print_policy_summary(console: Console, comparison: Comparison, rows: Sequenc
         say(console, f"{row['policy']}: {row['problem']}")
     unit = comparison.table.info.metrics[comparison.truth.metric].unit
     in_unit = f" ({unit})" if unit else ""
-    say(
-        console,
-        f"tau: agreement with the truth; sd: of the draws; top 20 %: tau among the true best fifth; "
-        f"regret: {comparison.truth.metric} of the best against that of our first{in_unit}",
-    )
+    say(console, "tau: agreement with the truth; sd: of the draws; top 20 %: tau among the true best fifth")
+    say(console, f"regret: {comparison.truth.metric} of the best against that of our first{in_unit}")
 
 
 def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
@@ -117,8 +114,8 @@ def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
     return json.dumps(content, indent=2, allow_nan=False)
 
 
-def _speakable(row: PolicyRow) -> dict[str, float | str | None]:
-    return {name: value if isinstance(value, str) else known(value) for name, value in row.items()}
+def _speakable(row: Mapping[Any, float | str]) -> dict[str, float | str | None]:
+    return {str(name): value if isinstance(value, str) else known(value) for name, value in row.items()}
 
 
 def _decimal(value: float) -> str:

@@ -14,7 +14,8 @@ from schedulers.curves.families import FAMILIES, Family
 from schedulers.curves.fitting import CurveFits, fit_family
 from schedulers.curves.forecast import Extrapolator, Forecast
 from schedulers.curves.freeze_thaw import FreezeThaw
-from schedulers.curves.matrix import CurveMatrix
+from schedulers.curves.ladder import Ladder, LadderFit
+from schedulers.curves.matrix import CurveMatrix, Metric
 from schedulers.curves.penguin import Convergence, FitSettings, PenguinConfig, converge, fit_curve, predict
 from schedulers.curves.rising import RisingCurves, rising_curves
 
@@ -30,6 +31,9 @@ __all__ = [
     "FitSettings",
     "Forecast",
     "FreezeThaw",
+    "Ladder",
+    "LadderFit",
+    "Metric",
     "PenguinConfig",
     "RisingCurves",
     "best_so_far",

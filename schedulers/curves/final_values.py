@@ -98,7 +98,10 @@ def _common_gain(curves: CurveMatrix, begun: Integers, latest: Floats) -> tuple[
     known = np.isfinite(ends)
     if not known.any():
         return float("nan"), float("nan")
-    return float(np.median((ends - latest[sample])[known])), float(np.median(np.abs(above - below)[known])) / 2
+    gain = float(np.median((ends - latest[sample])[known]))
+    if curves.metric in ("accuracy", "error"):
+        gain = max(gain, 0.0)  # near the limit the ensemble's mean lies below the best so far
+    return gain, float(np.median(np.abs(above - below)[known])) / 2
 
 
 def _robust_spread(values: Floats) -> float:

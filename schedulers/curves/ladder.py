@@ -74,6 +74,11 @@ class LadderFit:
     variance_at: Floats
     weights: dict[int, Floats]
 
+    def order(self) -> Forecast:
+        """The order alone, without final values."""
+        unknown = np.full(len(self.scores), np.nan)
+        return Forecast(self.scores, self.variances, unknown, unknown)
+
 
 @dataclass(frozen=True)
 class Ladder:

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from schedulers.curves.final_values import FEWEST_FINISHED
 from schedulers.curves.ladder import FEWEST, Ladder, LadderFit
 from schedulers.policies.gain import tau_gains
 from schedulers.policies.options import require_integer, require_number
@@ -56,6 +57,8 @@ class OrderSettlingPolicy:
        settle buy nothing and are left alone.
     3. With the goal ``top`` or ``best`` a share of the budget is kept for the predicted top: the trials of best
        ``score + sd / 2``, least advanced first, one rung at a time.
+
+    Once three trainings have finished it predicts the finals of the others.
 
     It is done when the budget is spent, when ``target_tau`` is expected at two rungs running, or when no further epoch
     would tell anything about the order.
@@ -108,12 +111,14 @@ class OrderSettlingPolicy:
         rungs = self.rungs(curves, limits)
         alive = tuple(sorted(trial for trial, curve in curves.items() if _is_alive(curve)))
         matrix = curve_matrix({trial: curves[trial] for trial in alive}, limits)
-        ladder = Ladder()
-        fit = ladder.fit(matrix)
+        fit = Ladder().fit(matrix)
         here = _Situation(curves, limits, alive, rungs, fit, matrix.epochs)
-        forecast = ladder.complete(matrix, fit)
-        expected = forecast.expected_tau()
+        expected = fit.order().expected_tau()
         steps, why = self._next(here, expected)
+        # Final values take longer than the order and are of no use while trials are sent on; and where no training has
+        # come to its end their level is a guess, which is not to be taken for evidence.
+        anchored = int((matrix.counts == len(matrix.epochs)).sum()) >= FEWEST_FINISHED
+        forecast = Ladder().complete(matrix, fit) if anchored and not steps else fit.order()
         running = any(curve.state == "running" for curve in curves.values())
         decisions = {}
         going = {step.trial: step.reason for step in steps}

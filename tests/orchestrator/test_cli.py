@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator import cli
 
-COMMANDS = ("run", "plan", "resume", "rank", "score", "spaces", "experiments")
+COMMANDS = ("run", "plan", "resume", "rank", "score", "why", "replay", "spaces", "experiments")
 
 
 class TestHelp:
@@ -54,6 +54,7 @@ class TestMistakes:
             (("resume", "/nowhere"), "/nowhere is not the folder of a run"),
             (("rank", "/nowhere"), "/nowhere is not the folder of a run"),
             (("score", "/nowhere"), "/nowhere is not the folder of a run"),
+            (("why", "x", "--run", "/nowhere"), "/nowhere is not the folder of a run"),
         ],
     )
     def test_one_line_and_exit_code_2(self, taurank, arguments, message):

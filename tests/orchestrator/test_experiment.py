@@ -129,7 +129,7 @@ MISTAKES = {
     ),
     "like nothing": (
         "resources: {zzz: 1}",
-        ["resources.zzz: unknown key; there are cpus_per_trial, gpus_per_trial, cpus, gpus"],
+        ["resources.zzz: unknown key; there are cpus_per_trial, gpus_per_trial, cpus, gpus, checkpoint_gigabytes"],
     ),
     "a key that is a type": ("baseline: {int: 1}", ["baseline.int: unknown key; there are seeds, candidates"]),
     "a key that is a number": ("3: 4", [r"3: unknown key; there are name, .*"]),

@@ -159,6 +159,19 @@ class TestViews:
         assert view.values.tolist() == [0.8, 0.7]
         assert view.order.tolist() == [0.8, 0.7]
 
+    def test_the_sd_of_a_prediction_goes_with_it(self):
+        table = Table(3)
+        for code, epoch in zip(table.codes, (3, 6, 9), strict=True):
+            table.add("s", "training", code, epoch, 9, "validation_accuracy", 0.3)
+            table.add("s", "training", code, epoch, 9, "predicted_accuracy", 0.8)
+        table.add("s", "training", "c000", 3, 9, "predicted_accuracy_sd", 0.1)
+        table.add("s", "training", "c001", 3, 9, "predicted_accuracy", 0.7)
+        table.add("s", "training", "c001", 3, 9, "predicted_accuracy_sd", 0.2)  # of an earlier prediction
+        table.add("s", "training", "c002", 9, 9, "predicted_accuracy_sd", 0.3)  # which was measured in the end
+        (view,) = make_views(table.frame, table.codes, full_epochs=9)
+        assert view.values.tolist() == [0.8, 0.8, 0.3]
+        assert view.sds == pytest.approx([0.1, np.nan, np.nan], nan_ok=True)
+
     def test_who_waits_without_a_prediction_is_seen_by_its_beginning(self):
         table = Table(3)
         for code, epoch, value in zip(table.codes, (3, 3, 9), (0.3, 0.4, 0.7), strict=True):

@@ -8,6 +8,7 @@ from orchestrator.ranker.final import (
     FEW_LABELS,
     HEADROOM,
     MOST_DIVERGED,
+    SHOWN,
     Labels,
     _aligned,
     _targets,
@@ -15,7 +16,7 @@ from orchestrator.ranker.final import (
     score_finally,
     without_diverged,
 )
-from orchestrator.ranker.regressors import FinalInputs
+from orchestrator.ranker.regressors import LABEL_NOISE, FinalInputs
 from orchestrator.ranker.views import View, normal_scores
 
 N = 60
@@ -48,8 +49,10 @@ def score(values, count: int, models=("gaussian-process", "extra-trees")):
 
 
 class TestLabels:
-    def view(self, values, reached, fidelity=1.0) -> View:
-        return View("s", "training", np.array(values), np.array(values), fidelity, np.array(reached), "s")
+    def view(self, values, reached, fidelity=1.0, sds=NAN) -> View:
+        return View(
+            "s", "training", np.array(values), np.array(values), fidelity, np.array(reached), "s", np.array(sds)
+        )
 
     def test_seeds_are_averaged(self):
         found = find_labels([self.view([0.8, NAN, 0.6], [1, 1, 1]), self.view([0.9, NAN, NAN], [1, 1, 1])])
@@ -61,6 +64,66 @@ class TestLabels:
         found = find_labels([self.view([0.8], [0.25]), self.view([0.9], [0.75])])
         assert found.values == pytest.approx([0.875])
         assert find_labels([self.view([0.8], [0.25])]).noise_factors == pytest.approx([4.0])
+
+    FINISHED = (0.50, 0.52, 0.54, 0.56, 0.60, 0.62, 0.64, 0.68, 0.70, 0.72, 0.74)
+    PREDICTED = (0.58, 0.66)
+    SPREAD = 0.12 / (2 * stats.norm.ppf(0.75))
+    """Of the thirteen: the middle half of them lies from .56 to .68."""
+
+    def stage(self, *sds: float, finished: int = 11, unit: float = 1.0) -> View:
+        reached = [1.0] * finished + [0.5] * (13 - finished)
+        values = unit * np.array([*self.FINISHED, *self.PREDICTED])
+        return self.view(values, reached, sds=unit * np.array([*[NAN] * 11, *sds]))
+
+    def predicted(self, *sds: float, **changed) -> list[float]:
+        """Noise factors of the two predictions; those of the finished are 1."""
+        found = find_labels([self.stage(*sds, **changed)])
+        assert found.values == pytest.approx([*self.FINISHED, *self.PREDICTED])
+        assert found.noise_factors[:11] == pytest.approx(np.ones(11))
+        return found.noise_factors[11:].tolist()
+
+    def test_a_known_variance_adds_to_the_noise_of_a_full_training(self):
+        expected = [(LABEL_NOISE + (sd / self.SPREAD) ** 2) / LABEL_NOISE for sd in (0.02, 0.04)]
+        assert self.predicted(0.02, 0.04) == pytest.approx(expected)
+
+    def test_the_unit_of_accuracy_does_not_matter(self):
+        percent = find_labels([self.stage(0.02, 0.04, unit=100.0)])
+        assert percent.noise_factors[11:] == pytest.approx(self.predicted(0.02, 0.04))
+
+    def test_a_prediction_is_no_worse_than_the_spread_of_all(self):
+        most = (LABEL_NOISE + 1) / LABEL_NOISE
+        assert self.predicted(self.SPREAD, 9.0) == pytest.approx([most, most])
+
+    def test_a_sure_prediction_is_as_good_as_a_full_training(self):
+        assert self.predicted(0.0, 0.0) == pytest.approx([1.0, 1.0])
+
+    def test_who_has_no_sd_beside_others_that_do_weighs_what_was_trained(self):
+        assert self.predicted(0.0, NAN) == pytest.approx([1.0, 2.0])
+
+    @pytest.mark.parametrize(("finished", "factor"), [(SHOWN, 1.0), (SHOWN - 1, 2.0)])
+    def test_an_sd_counts_once_enough_have_finished(self, finished, factor):
+        found = find_labels([self.stage(0.0, 0.0, finished=finished)])
+        assert found.noise_factors[:finished] == pytest.approx(np.ones(finished))
+        assert found.noise_factors[11:] == pytest.approx([factor, factor])
+
+    def test_a_prediction_beside_a_full_training_of_another_stage(self):
+        other = self.view([*[NAN] * 12, 0.66], [*[0.0] * 12, 1.0])
+        found = find_labels([self.stage(0.02, 0.02), other])
+        # One more value at the upper quartile of the others: the middle half is now from .565 to .675.
+        precision = LABEL_NOISE / (LABEL_NOISE + (0.02 / (0.11 / 0.12 * self.SPREAD)) ** 2)
+        assert found.noise_factors[12] == pytest.approx(1 / (precision + 1))
+        assert found.values[12] == pytest.approx(0.66)
+
+    def test_averaged_by_precision(self):
+        other = self.view([*[NAN] * 12, 0.70], [*[0.0] * 12, 1.0])
+        found = find_labels([self.stage(0.0, 0.0), other])
+        assert found.values[12] == pytest.approx(0.68)
+        assert found.noise_factors[12] == pytest.approx(0.5)
+
+    @pytest.mark.filterwarnings("error")
+    def test_equal_labels_with_sds(self):
+        view = self.view([0.5] * 11, [*[1.0] * 10, 0.5], sds=[*[NAN] * 10, 0.1])
+        assert np.isfinite(find_labels([view]).noise_factors).all()
 
     def test_short_trainings_are_no_labels(self):
         assert len(find_labels([self.view([0.8], [0.5], fidelity=0.5)]).rows) == 0

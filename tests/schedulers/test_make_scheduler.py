@@ -12,8 +12,8 @@ from ray import cloudpickle
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, HyperBandScheduler, TrialScheduler
 
 from schedulers.policies import list_policies
+from schedulers.policies.hyperband import hyperband_brackets
 from schedulers.policy_scheduler import PolicyScheduler
-from schedulers.ray_schedulers import hyperband_brackets
 from schedulers.tune import list_schedulers
 from schedulers.tune import make_scheduler as make_scheduler_of
 

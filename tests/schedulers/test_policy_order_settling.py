@@ -107,8 +107,18 @@ def test_target_tau_finishes_early_and_says_that_it_is_a_guess() -> None:
     decision = driver.decisions["0"]
     assert decision.action == "pause"
     assert decision.saved_epochs == EPOCHS - reached.pop()
-    assert math.isfinite(decision.prediction)
-    assert decision.sd > 0
+    assert math.isnan(decision.prediction)  # nobody has finished
+
+
+def test_predicts_finals_once_three_have_finished() -> None:
+    recorded = apart(TRIALS, EPOCHS)
+    driver = new_driver(OrderSettlingPolicy(goal="best"), Limits(EPOCHS, budget_epochs=600, metric="score"), TRIALS)
+    train(driver, recorded)
+    finished = [trial for trial, curve in driver.curves.items() if curve.state == "finished"]
+    assert len(finished) >= 3
+    error = driver.decisions["20"].prediction - recorded.values[20, -1]
+    assert abs(error) < 1.645 * driver.decisions["20"].sd < 0.2
+    assert driver.decisions[finished[0]].prediction == recorded.values[int(finished[0]), -1]
 
 
 def test_without_limits_everybody_trains_to_the_end() -> None:

@@ -291,6 +291,7 @@ class TestRows:
         ("validation_top5_accuracy", Metric("higher", "share")),
         ("accuracy", Metric("higher", "share")),
         ("train_loss", Metric("lower", "nats")),
+        ("validation_perplexity", Metric("lower")),
         ("latency", Metric("lower", "ms")),
         ("lr", Metric()),
     ],

@@ -21,11 +21,13 @@ def is_accuracy(name: str) -> bool:
 
 
 def describe(name: str) -> Metric:
-    """What a metric means by its name: `..._accuracy`, `..._loss`, the names of sizes and costs; else just a number."""
+    """What a metric means by its name: `..._accuracy`, `..._loss`, `..._perplexity`, sizes and costs; else a number."""
     if is_accuracy(name):
         return Metric("higher", "share")
     if name == "loss" or name.endswith("_loss"):
         return Metric("lower", "nats")
+    if name == "perplexity" or name.endswith("_perplexity"):
+        return Metric("lower")
     return _KNOWN.get(name, Metric())
 
 

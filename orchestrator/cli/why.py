@@ -1,0 +1,184 @@
+"""The command `taurank why`.
+
+It imports what it needs itself: torch and Ray take seconds, and --help should not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.terminal import make_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.campaign import Run
+    from orchestrator.explanation import Explanation, Training, TrainingStage
+
+BARS = "▁▂▃▄▅▆▇█"
+SPARKS = 60
+"""Bars of a curve at most; each stands for the mean of some epochs of a longer one."""
+
+
+def why(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A candidate: its code, its short name, one of its trials, or how one begins.", show_default=False
+        ),
+    ],
+    run: Annotated[Path, typer.Option("--run", help="Folder of the run.", show_default=False)],
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+) -> None:
+    """Tell what a run knows of one candidate: its curves, their forecasts, each decision on it, its nearest rivals."""
+    from orchestrator.campaign import Run
+    from orchestrator.naming import find_candidate
+    from orchestrator.why import explain
+
+    opened = Run.open(run)
+    stages, names = _begun_stages(opened), opened.names
+    trials = {trial: code for stage in stages for trial, code in stage.trials.items()}
+    code = find_candidate(name, names, trials)
+    # Its samples are not in the files: it is made again, from what is in the log now.
+    ranking = opened.rank() if (opened.folder / "ranking.csv").is_file() else None
+    found = explain(opened.log, code, names=names, stages=stages, encoding=opened.problem.encoding, ranking=ranking)
+    if json_:
+        print(to_json(found))
+    else:
+        print_explanation(make_console(), found)
+
+
+def _begun_stages(run: Run) -> list[TrainingStage]:
+    """The stages of trainings that have begun: trials of the log, and those that their stage has yet to begin."""
+    from orchestrator.evidence import BASELINE
+    from orchestrator.explanation import TrainingStage
+    from orchestrator.rounds import chosen_before
+    from orchestrator.stages import training_stage
+
+    rows, begun = run.log.evidence(), set(run.log.events()["stage"])
+    logged = rows[rows["source"] == "training"].drop_duplicates("trial").set_index("trial")
+    stages = []
+    for spec in run.experiment.trainings or []:
+        if spec.stage not in begun:
+            continue
+        trials = {str(t): str(code) for t, code in logged.loc[logged["stage"] == spec.stage, "architecture"].items()}
+        waiting = set(chosen_before(run.candidates, spec, run.log)) - set(trials.values())
+        planned = training_stage(run.experiment, spec, sorted(waiting), run.folder).specs
+        trials |= {new.trial: new.architectures[0] for new in planned}
+        stages.append(TrainingStage(spec.stage, spec.epochs, trials))
+    trials = {str(t): str(code) for t, code in logged.loc[logged["stage"] == BASELINE, "architecture"].items()}
+    return [*stages, TrainingStage(BASELINE, run.experiment.recipe.epochs, trials)]
+
+
+def print_explanation(console: Console, found: Explanation) -> None:
+    """All of it: place, rivals, a block for each training, a line for each other source."""
+    _line(console, found.architecture if found.name == found.architecture else f"{found.name}  {found.architecture}")
+    _print_standing(console, found)
+    if found.rivals:
+        by = "the ranking" if found.rivals_by == "ranking" else f"the forecast of {found.rivals_by}"
+        _line(console, f"\nnearest rivals, by {by}:")
+        width = max(len(rival.name) for rival in found.rivals)
+        for rival in found.rivals:
+            _line(console, f"  {rival.place:>4}  {rival.name:<{width}}  {rival.probability:.0%} that ours is better")
+    for training in found.trainings:
+        _line(console, "")
+        _print_training(console, training)
+    if not found.trainings:
+        _line(console, "\nnot trained so far")
+    if found.other_evidence:
+        _line(console, "\nother evidence:")
+    for evidence in found.other_evidence:
+        name = evidence.metric if evidence.source == "size" else f"{evidence.source} {evidence.metric}"
+        value = f"{evidence.value:,.6g}" if math.isfinite(evidence.value) else "no value"
+        place = f", place {evidence.place} of {evidence.of} from the highest" if evidence.place else ""
+        weight = f", weight {evidence.weight:.2f} in the ranking" if math.isfinite(evidence.weight) else ""
+        _line(console, f"  {name}: {value}{place}{weight}")
+    _line(console, f"\ncost of all its evidence: {found.cost_epochs:.1f} epochs, {found.cost_seconds:.1f} s")
+
+
+def _print_standing(console: Console, found: Explanation) -> None:
+    standing = found.standing
+    if standing is None:
+        _line(console, "no ranking yet")
+        return
+    doubt = "" if standing.certainty == "calibrated" else f" ({standing.certainty})"
+    _line(
+        console,
+        f"rank {standing.rank} of {standing.of}, with 90 % between {standing.rank_low:.0f} and "
+        f"{standing.rank_high:.0f}; the best one with {standing.best_probability:.0%}{doubt}",
+    )
+    if math.isfinite(standing.accuracy):
+        _line(
+            console,
+            f"predicted final accuracy {standing.accuracy:.1%} ({standing.accuracy_low:.1%} to "
+            f"{standing.accuracy_high:.1%})",
+        )
+
+
+def _print_training(console: Console, training: Training) -> None:
+    last = training.epochs[-1] if training.epochs else 0
+    role = "" if training.is_evidence else " (the truth, no evidence)"
+    _line(console, f"{training.trial}{role}: {training.state}, {last} of {training.schedule_epochs} epochs")
+    known = [(value, epoch) for epoch, value in zip(training.epochs, training.accuracies, strict=True)
+             if math.isfinite(value)]  # fmt: skip
+    if known:
+        best, at = max(known, key=lambda pair: (pair[0], -pair[1]))
+        _line(console, f"  {sparkline(training.accuracies)}")
+        first, latest = (f"{training.accuracies[end]:.1%} at epoch {training.epochs[end]}" for end in (0, -1))
+        _line(console, f"  first {first}, best {best:.1%} at epoch {at}, last {latest}".replace("nan%", "not finite"))
+    if training.forecast is not None:
+        final = training.forecast
+        place = f"place {final.place} of {final.of} in its stage"
+        if last >= training.schedule_epochs:
+            _line(console, f"  final {final.accuracy:.1%}, {place}")
+        else:
+            value = f"{final.accuracy:.1%} ({final.low:.1%} to {final.high:.1%})"
+            _line(console, f"  forecast for epoch {training.schedule_epochs}: {value}, {place}")
+    _line(
+        console,
+        f"  cost {training.cost_epochs:.1f} epochs, {training.cost_seconds:.1f} s; {training.saved_epochs} of "
+        f"{training.schedule_epochs} epochs not trained",
+    )
+    for event in training.decisions:
+        at_time = datetime.fromtimestamp(event.time).strftime("%Y-%m-%d %H:%M:%S")
+        _line(console, f"  {at_time}  {event.event:<9}  {event.reason}".rstrip())
+
+
+def sparkline(values: tuple[float, ...]) -> str:
+    """The curve as bars from its least to its greatest value; a point that is not finite is an x."""
+    step = max(1, math.ceil(len(values) / SPARKS))
+    parts = [values[start : start + step] for start in range(0, len(values), step)]
+    means = [sum(part) / len(part) for part in parts]
+    finite = [mean for mean in means if math.isfinite(mean)]
+    least, spread = (min(finite), max(finite) - min(finite)) if finite else (0.0, 0.0)
+    if spread == 0:
+        return "".join(BARS[0] if math.isfinite(mean) else "x" for mean in means)
+    return "".join(
+        BARS[round((mean - least) / spread * (len(BARS) - 1))] if math.isfinite(mean) else "x" for mean in means
+    )
+
+
+def to_json(found: Explanation) -> str:
+    """One JSON object, its keys as in ``orchestrator.explanation``; null for what is missing."""
+    from dataclasses import asdict
+
+    return json.dumps(_speakable(asdict(found)), indent=2, allow_nan=False)
+
+
+def _speakable(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _speakable(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_speakable(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _line(console: Console, text: str) -> None:
+    """As it is, however long."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
