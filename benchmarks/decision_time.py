@@ -22,7 +22,7 @@ from paired import positive
 from schedulers.policies import Curve, Limits, list_policies, make_policy
 
 OUT = Path(__file__).with_suffix(".csv")
-EPOCHS, REACHED, AHEAD = 100, 30, 42
+EPOCHS, REACHED, AHEAD = 100, 50, 70
 FEATURES = 10
 OPTIONS: dict[str, dict[str, object]] = {"successive-halving": {"first_rung": 10}}
 """Rungs at which there is something to decide."""
@@ -31,7 +31,7 @@ BEGINNING = {"penguin": 6}
 
 
 def half_trained(trials: int, *, most: int = EPOCHS, seed: int = 0) -> dict[str, Curve]:
-    """Everybody at epoch 30, a third of them at 42; or at ``most``."""
+    """Everybody at epoch 50, a third of them at 70; or at ``most``."""
     rng = np.random.default_rng(seed)
     epochs = np.arange(1, EPOCHS + 1)
     end, gain = rng.normal(0.7, 0.05, (trials, 1)), rng.uniform(0.2, 0.5, (trials, 1))
@@ -54,7 +54,7 @@ def half_trained(trials: int, *, most: int = EPOCHS, seed: int = 0) -> dict[str,
 
 
 def seconds(name: str, curves: Mapping[str, Curve], repetitions: int) -> float:
-    limits = Limits(EPOCHS, budget_epochs=0.35 * len(curves) * EPOCHS, slots=8)
+    limits = Limits(EPOCHS, budget_epochs=0.6 * len(curves) * EPOCHS, slots=8)
     if make_policy(name).judges_running:
         limits = Limits(EPOCHS, slots=len(curves))
         curves = {trial: replace(curve, state="running", until=EPOCHS) for trial, curve in curves.items()}
@@ -85,7 +85,11 @@ def main() -> None:
             took = seconds(name, half_trained(trials, most=BEGINNING.get(name, EPOCHS)), options.repetitions)
             lines.append({"policy": name, "trials": trials, "epochs": EPOCHS, "seconds": round(took, 4)})
             print(f"{name:20} {trials:6,} trials {took:8.3f} s", flush=True)
-    pd.DataFrame(lines).to_csv(OUT, index=False)
+    table = pd.DataFrame(lines)
+    if OUT.is_file():  # rows of other policies stay
+        old = pd.read_csv(OUT)
+        table = pd.concat([old[~old["policy"].isin(table["policy"])], table], ignore_index=True)
+    table.to_csv(OUT, index=False)
 
 
 if __name__ == "__main__":
