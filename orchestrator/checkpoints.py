@@ -9,9 +9,6 @@ from pathlib import Path
 from schedulers.policies import Curve
 from trainables.trials import TrialSpec
 
-_WAITS = ("new", "paused")
-_ENDED = ("finished", "stopped", "failed")
-
 
 @dataclass(frozen=True)
 class CheckpointStore:
@@ -35,7 +32,7 @@ class CheckpointStore:
             curves: of all trainings of the stage, by key.
         """
         sizes = {spec.trial: _size(Path(spec.checkpoint)) for spec in self.specs}
-        idle = [curves[key] for key, size in sizes.items() if size and curves[key].state in (*_WAITS, *_ENDED)]
+        idle = [curves[key] for key, size in sizes.items() if size and curves[key].state != "running"]
         left = sum(sizes[curve.trial] for curve in idle)
         paths = {spec.trial: Path(spec.checkpoint) for spec in self.specs}
         dropped = []
@@ -49,7 +46,7 @@ class CheckpointStore:
 
 
 def _least_loss_first(curves: Iterable[Curve]) -> list[Curve]:
-    return sorted(curves, key=lambda curve: (curve.state in _WAITS, curve.last_epoch, curve.trial))
+    return sorted(curves, key=lambda curve: (curve.waits, curve.last_epoch, curve.trial))
 
 
 def _size(path: Path) -> int:

@@ -22,7 +22,6 @@ TIME = "epoch"
 LOSS = "train_loss"
 
 _ACTIONS = {"continue": TrialScheduler.CONTINUE, "pause": TrialScheduler.PAUSE, "stop": TrialScheduler.STOP}
-_ENDED = ("finished", "stopped", "failed")
 
 
 def trial_key(trial: Any) -> str:
@@ -164,7 +163,7 @@ class PolicyScheduler(TrialScheduler):  # type: ignore[misc]
         chosen = self._choose(trials)
         done = self.done
         for key, trial in trials.items():
-            if trial.status == Trial.PAUSED and (done or self.curves[key].state in _ENDED):
+            if trial.status == Trial.PAUSED and (done or self.curves[key].is_over):
                 tune_controller.stop_trial(trial)
         return chosen
 

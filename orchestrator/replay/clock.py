@@ -41,7 +41,7 @@ class InTurn:
 
     def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
         """Name all that wait, in order; the driver cuts what the budget does not allow."""
-        waiting = [trial for trial, curve in curves.items() if curve.state in ("new", "paused")]
+        waiting = [trial for trial, curve in curves.items() if curve.waits]
         steps = tuple(Step(trial, limits.schedule_epochs, "its turn") for trial in waiting)
         return Decisions({trial: Decision("continue", "its turn") for trial in curves}, steps)
 

@@ -100,7 +100,7 @@ class ClockLaunch:
             {
                 key: RecordedTraining(self._bench.table, code, spec.epochs, spec.seed, spec.until)
                 for key, code in codes_of.items()
-                if driver.curves[key].state in ("new", "paused")
+                if driver.curves[key].waits
             },
             driver,
             epoch_seconds=self._bench.epoch_seconds,

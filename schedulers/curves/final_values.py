@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from schedulers.curves.ensemble import CurveEnsemble
 from schedulers.curves.matrix import CurveMatrix, Floats
-from schedulers.curves.signals import best_so_far, filled_gaps, from_quality, quality
+from schedulers.curves.signals import best_level, filled_gaps, from_quality, quality
 
 Integers = NDArray[np.int64]
 
@@ -53,13 +53,13 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
     filled = filled_gaps(qualities)
     for count in np.unique(curves.counts[begun]):
         here = curves.counts == count
-        latest[here] = best_so_far(filled[here, :count])
+        latest[here] = best_level(filled[here, :count])
     spread = _robust_spread(latest[begun])
     finished = begun & (curves.counts == curves.values.shape[1])
     unfinished = placed & ~finished
     if int(finished.sum()) >= FEWEST_FINISHED:
         lowest = int(curves.counts[begun].min())
-        before = best_so_far(filled[finished, :lowest])
+        before = best_level(filled[finished, :lowest])
         regressors = np.column_stack([start[finished], before])
         level, slopes, sd = _line(regressors, qualities[finished, -1], spread, float(variances[begun].max()))
         spreads = sd * np.sqrt(variances / variances[begun].max())

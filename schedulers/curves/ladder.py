@@ -13,7 +13,7 @@ from schedulers.curves.final_values import final_values
 from schedulers.curves.forecast import Forecast
 from schedulers.curves.matrix import CurveMatrix, Floats
 from schedulers.curves.signals import (
-    best_so_far,
+    best_level,
     filled_gaps,
     has_training,
     normal_scores,
@@ -228,7 +228,7 @@ class _Fit:
 
     def _level(self, prefix: Floats) -> Floats:
         """What the validation says of trials with such a prefix: best so far, or recent values where curves decline."""
-        return self._mixed(best_so_far(prefix), recent_level(prefix))
+        return self._mixed(best_level(prefix), recent_level(prefix))
 
     def _mixed(self, best: Floats, recent: Floats) -> Floats:
         if self._decline == 0:
@@ -242,7 +242,7 @@ class _Fit:
             members = np.flatnonzero(self.counts >= end)
             prefix = self.qualities[members, :start]
             after = normal_scores(_late(self.qualities[members, start:end]))
-            best, recent = normal_scores(best_so_far(prefix)), normal_scores(recent_level(prefix))
+            best, recent = normal_scores(best_level(prefix)), normal_scores(recent_level(prefix))
             if min(np.ptp(after), np.ptp(best), np.ptp(recent)) == 0:
                 continue
             gap = abs(math.log(self.epochs[start - 1] / self.epochs[rung - 1]))

@@ -65,7 +65,7 @@ def filled_gaps(values: Floats) -> Floats:
     return np.where(points <= last[:, None], filled, np.nan)
 
 
-def best_so_far(qualities: Floats) -> Floats:
+def best_level(qualities: Floats) -> Floats:
     """Mean of the best tenth of the points, rounded up: (trials, points) -> (trials,)."""
     count = math.ceil(BEST_SHARE * qualities.shape[1])
     if count == 1:

@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
 
-from schedulers.policies.options import require_cut_point, require_integer, require_number
+from schedulers.policies.options import HalvingOptions, require_cut_point
 from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
 from schedulers.policies.rungs import affordable_rungs, default_first_rung, rung_epochs
 from schedulers.policies.standing import (
@@ -28,7 +27,7 @@ It comes from trials that were promoted before better ones arrived.
 
 
 @dataclass(frozen=True)
-class AshaPolicy:
+class AshaPolicy(HalvingOptions):
     """A free worker promotes the best trial that is among the top ``1 / reduction_factor`` of its rung, highest first.
 
     If there is none it starts a new trial. Only values at one rung are compared, a trial counts at every rung that it
@@ -59,18 +58,6 @@ class AshaPolicy:
 
     Source: Li et al. 2020 (arXiv 1810.05934), algorithm 2.
     """
-
-    judges_running: ClassVar[bool] = False
-
-    reduction_factor: float = 3
-    first_rung: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_number("reduction_factor", self.reduction_factor, above=1)
-        if self.first_rung is not None:
-            require_integer("first_rung", self.first_rung, at_least=1)
-        require_integer("seed", self.seed, at_least=0)
 
     def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
         """Return the decisions; see ``Policy``.

@@ -16,8 +16,6 @@ from types import MappingProxyType
 from schedulers.policies.policy import Action, Curve, Decision, Decisions, Limits, Policy, Step, used_epochs
 
 _log = logging.getLogger(__name__)
-_OPEN = ("new", "paused")
-_ENDED = ("finished", "stopped", "failed")
 
 
 class Driver:
@@ -78,7 +76,7 @@ class Driver:
         for curve in curves:
             known = self._known(curve.trial)
             state = curve.state
-            if state not in _ENDED:
+            if not curve.is_over:
                 state = "paused" if curve.epochs else "new"
                 if curve.values and not math.isfinite(curve.values[-1]):
                     state = "failed"
@@ -99,7 +97,7 @@ class Driver:
             while self._queue:
                 step = self._queue.popleft()
                 curve = self._curves[step.trial]
-                until = self._affordable(curve, step.until) if curve.state in _OPEN else 0
+                until = self._affordable(curve, step.until) if curve.waits else 0
                 if until > curve.last_epoch:
                     self._curves[step.trial] = replace(curve, state="running", until=until)
                     return replace(step, until=until)
@@ -144,7 +142,7 @@ class Driver:
 
     def end(self, trial: str, *, failed: bool, reason: str) -> None:
         """The trial has ended by itself, after its schedule or by a failure."""
-        if self._known(trial).state not in _ENDED:
+        if not self._known(trial).is_over:
             last = self._curves[trial].values[-1] if not failed and self._curves[trial].values else math.nan
             self._end(trial, "failed" if failed else "finished", Decision("stop", reason, last))
 
@@ -154,7 +152,7 @@ class Driver:
         return self._curves[trial]
 
     def _resting(self, curve: Curve) -> Action:
-        return "stop" if curve.state in _ENDED else "pause"
+        return "stop" if curve.is_over else "pause"
 
     def _end(self, trial: str, state: str, decision: Decision) -> Action:
         curve = self._curves[trial]
@@ -171,10 +169,10 @@ class Driver:
             if trial not in latest.trials:
                 raise ValueError(f"{type(self.policy).__name__} must decide on every trial, left out {trial!r}")
             decision = latest.trials[trial]
-            if curve.state in _ENDED:
+            if curve.is_over:
                 self._decisions.setdefault(trial, decision)
                 continue
-            if decision.action == "stop" and curve.state in _OPEN:
+            if decision.action == "stop" and curve.waits:
                 self._curves[trial] = replace(curve, state="stopped")
                 decision = replace(decision, saved_epochs=float(self.limits.schedule_epochs - curve.last_epoch))
             self._decisions[trial] = decision
@@ -190,9 +188,8 @@ class Driver:
 
     def _conclude(self) -> None:
         """Ends it where the policy would go on but cannot: the budget forbids whom it names, or it names nobody."""
-        states = [curve.state for curve in self._curves.values()]
-        waiting = sum(state in _OPEN for state in states)
-        if not waiting or "running" in states or self._latest.phase == "done":
+        waiting = sum(curve.waits for curve in self._curves.values())
+        if not waiting or self.running or self._latest.phase == "done":
             return
         reason = self._latest.reason
         if self._latest.next:

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 
 def require_integer(name: str, value: object, *, at_least: int) -> None:
@@ -26,3 +28,24 @@ def require_cut_point(name: str, epoch: int, cut_points: Sequence[int]) -> None:
             f"{name} must be an epoch at which trials may be compared, got {epoch}; "
             f"nearest: {', '.join(map(str, nearest))}"
         )
+
+
+@dataclass(frozen=True)
+class HalvingOptions:
+    """What all policies that halve over rungs are given; each says what the fields mean to it.
+
+    Raises:
+        ValueError: a value is outside its range.
+    """
+
+    judges_running: ClassVar[bool] = False
+
+    reduction_factor: float = 3
+    first_rung: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_number("reduction_factor", self.reduction_factor, above=1)
+        if self.first_rung is not None:
+            require_integer("first_rung", self.first_rung, at_least=1)
+        require_integer("seed", self.seed, at_least=0)

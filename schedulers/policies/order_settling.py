@@ -234,7 +234,7 @@ class OrderSettlingPolicy:
         best_first = sorted(idle, key=lambda c: -hope[c.trial])
         start = self._abreast(curves, here.limits)
         for rung, (size, before) in climb.items():
-            there = sum(max(c.last_epoch, c.until) >= rung for c in curves.values())
+            there = sum(c.bound_for >= rung for c in curves.values())
             candidates = [c for c in best_first if before <= c.last_epoch < rung]
             sent = candidates[: max(size - there, 0)]
             if sent:

@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schedulers.curves.matrix import HIGHER_IS_BETTER, Floats
 from schedulers.policies.asha import AshaPolicy, promote
-from schedulers.policies.options import require_integer, require_number
+from schedulers.policies.options import HalvingOptions
 from schedulers.policies.policy import Curve, Decisions, Limits, curve_matrix
 from schedulers.policies.standing import drawn_order, score_at
 
 
 @dataclass(frozen=True)
-class PashaPolicy:
+class PashaPolicy(HalvingOptions):
     """ASHA that begins with two rungs and adds the next one whenever the order in the last two is not the same.
 
     Orders are compared softly: a trial may take the place of another whose value in the lower rung is within epsilon
@@ -43,18 +42,6 @@ class PashaPolicy:
     Source: Bohdal et al. 2023 (arXiv 2207.06940), sections 4.1 to 4.3, and the implementation in Syne Tune.
     """
 
-    judges_running: ClassVar[bool] = False
-
-    reduction_factor: float = 3
-    first_rung: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_number("reduction_factor", self.reduction_factor, above=1)
-        if self.first_rung is not None:
-            require_integer("first_rung", self.first_rung, at_least=1)
-        require_integer("seed", self.seed, at_least=0)
-
     def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
         """Return the decisions; see ``Policy``.
 
@@ -71,7 +58,7 @@ class PashaPolicy:
         """
         rungs = AshaPolicy(self.reduction_factor, self.first_rung, self.seed).rungs(len(curves), limits)
         # The decision to add a rung is not stored: it shows in who was sent there.
-        farthest = max((max(c.last_epoch, c.until if c.state == "running" else 0) for c in curves.values()), default=0)
+        farthest = max((curve.bound_for for curve in curves.values()), default=0)
         count = max(2, sum(rung < farthest for rung in rungs) + 1)
         ordered = {trial: curves[trial] for trial in drawn_order(curves, self.seed)}
         while count < len(rungs) and not self._order_rests(ordered, limits, rungs[count - 2], rungs[count - 1]):

@@ -60,6 +60,21 @@ class Curve:
         """Epochs trained so far."""
         return self.epochs[-1] if self.epochs else 0
 
+    @property
+    def bound_for(self) -> int:
+        """Epochs trained, or to be trained by a running trial before it comes back."""
+        return max(self.last_epoch, self.until if self.state == "running" else 0)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the trial may be started or resumed."""
+        return self.state in ("new", "paused")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the trial has finished, failed, or been stopped."""
+        return self.state in ("finished", "stopped", "failed")
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -191,7 +206,7 @@ class Policy(Protocol):
 
 def used_epochs(curves: Mapping[str, Curve]) -> int:
     """Epochs trained, and those that running trials are sent to train."""
-    return sum(max(c.last_epoch, c.until if c.state == "running" else 0) for c in curves.values())
+    return sum(curve.bound_for for curve in curves.values())
 
 
 def curve_matrix(curves: Mapping[str, Curve], limits: Limits) -> CurveMatrix:

@@ -26,11 +26,7 @@ def diverged(curve: Curve) -> bool:
 
 def has_ended(curve: Curve, limits: Limits) -> bool:
     """Whether the trial will train no further, whatever the policy says."""
-    return (
-        curve.state in ("finished", "stopped", "failed")
-        or curve.last_epoch >= limits.schedule_epochs
-        or diverged(curve)
-    )
+    return curve.is_over or curve.last_epoch >= limits.schedule_epochs or diverged(curve)
 
 
 def score_at(curve: Curve, epoch: int, limits: Limits) -> float:

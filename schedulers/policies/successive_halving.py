@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
-from schedulers.policies.options import require_cut_point, require_integer, require_number
+from schedulers.policies.options import HalvingOptions, require_cut_point
 from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
 from schedulers.policies.rungs import affordable_rungs, halving_epochs, rung_epochs, survivors
 from schedulers.policies.standing import affordable, answer, drawn_order, ending, has_ended, score_at, waiting
 
 
 @dataclass(frozen=True)
-class SuccessiveHalvingPolicy:
+class SuccessiveHalvingPolicy(HalvingOptions):
     """Everybody to the first rung; the best ``1 / reduction_factor`` to the next; the others are stopped; and so on.
 
     Synchronous: a rung is decided when all who can have reached it. ``floor(n / eta^k)`` of ``n`` trials train to the
@@ -39,18 +38,6 @@ class SuccessiveHalvingPolicy:
 
     Source: Jamieson and Talwalkar 2016 (arXiv 1502.07943), algorithm 1.
     """
-
-    judges_running: ClassVar[bool] = False
-
-    reduction_factor: float = 3
-    first_rung: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_number("reduction_factor", self.reduction_factor, above=1)
-        if self.first_rung is not None:
-            require_integer("first_rung", self.first_rung, at_least=1)
-        require_integer("seed", self.seed, at_least=0)
 
     def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
         """Return the decisions; see ``Policy``.

@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 
 from schedulers.curves.ladder import Ladder
 from schedulers.curves.matrix import CurveMatrix, Metric
-from schedulers.curves.signals import best_so_far, filled_gaps, from_quality, normal_scores, quality, training_signal
+from schedulers.curves.signals import best_level, filled_gaps, from_quality, normal_scores, quality, training_signal
 
 EPOCHS = 60
 
@@ -67,7 +67,7 @@ def test_those_who_went_on_are_placed_better_than_by_the_common_rung() -> None:
         first = Ladder().fit(cut(curves, 11)).scores
         points = np.where(first >= np.median(first), 31, 11)
         truth = curves.values[:, -10:].mean(axis=1)
-        together = best_so_far(curves.values[:, :11])
+        together = best_level(curves.values[:, :11])
         gains.append(tau(Ladder().fit(cut(curves, points)).scores, truth) - tau(together, truth))
     assert np.mean(gains) > 0.02
     assert min(gains) >= 0
@@ -194,8 +194,8 @@ def test_quality_and_back(metric: Metric, value: float, expected: float) -> None
 
 
 def test_signals_by_hand() -> None:
-    assert best_so_far(np.array([[3.0, 1.0, 2.0]]))[0] == 3.0
-    assert best_so_far(np.arange(11.0)[None])[0] == 9.5  # the mean of two
+    assert best_level(np.array([[3.0, 1.0, 2.0]]))[0] == 3.0
+    assert best_level(np.arange(11.0)[None])[0] == 9.5  # the mean of two
     losses = np.array([[9.0, 9.0, 9.0, 0.99, 0.09]])
     assert training_signal(losses)[0] == pytest.approx(-(math.log(1.0) + math.log(0.1)) / 2)
     np.testing.assert_allclose(normal_scores(np.array([1.0, 5.0, 3.0])), [-0.869424, 0.869424, 0.0], atol=1e-6)
