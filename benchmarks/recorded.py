@@ -23,11 +23,15 @@ _FILES = {
 }
 
 
+def data_folder(folder: Path | None = None) -> Path:
+    """Where recorded trainings and images are: ``folder``, or $TAURANK_DATA."""
+    return folder or Path(os.environ.get("TAURANK_DATA", ""))
+
+
 @cache
 def read_recorded(name: str, folder: Path | None = None, data: str = "") -> RecordedTable:
     """One of the tables above, from ``folder`` or $TAURANK_DATA; ``data`` says which of several data sets."""
-    root = folder or Path(os.environ.get("TAURANK_DATA", ""))
-    paths = [root / file for file in _FILES[name]]
+    paths = [data_folder(folder) / file for file in _FILES[name]]
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
         sys.exit(f"recorded trainings are missing: {', '.join(missing)}; set TAURANK_DATA or give --data-dir")

@@ -139,6 +139,19 @@ class SearchSpace(ABC):
             SpaceError: The architecture is not of this space, or the network cannot take such images.
         """
 
+    def thin(self, architecture: Architecture, *, classes: int) -> nn.Module | None:
+        """Makes the smallest network that still has the architecture in it: its linear regions can be counted.
+
+        Images (batch, 1, height, width) of 3x3 or more to logits (batch, classes). The initial weights are drawn as in
+        `build`. By default None: the space has no such network.
+
+        Raises:
+            SpaceError: The architecture is not of this space, or `classes` is not a positive whole number.
+        """
+        self.code_of(architecture)
+        check_positive("classes", classes)
+        return None
+
     def code_of(self, architecture: Architecture) -> str:
         """Returns the architecture's code after checking that it belongs here.
 

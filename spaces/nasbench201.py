@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from spaces.architecture import Architecture, Distinct, SearchSpace, check_distinct, check_positive, check_task, draw
 from spaces.nasbench201_code import EDGES, OPERATIONS, all_operations, format_code, parse_code
@@ -149,6 +150,15 @@ class NASBench201(SearchSpace):
             channels=input_shape[0],
             classes=classes,
         )
+
+    def thin(self, architecture: Architecture, *, classes: int) -> nn.Sequential:
+        """Makes one cell of one channel, without a stem, and the classifier behind it.
+
+        As in TE-NAS (Chen et al. 2021, arXiv 2102.11535), but that only live edges are computed and the initial weights
+        are PyTorch's own: batch normalisation behind every convolution takes the scale out of them.
+        """
+        check_positive("classes", classes)
+        return nn.Sequential(Cell(parse_code(self.code_of(architecture)), 1), ClassifierHead(1, classes))
 
     def _architecture(self, code: str) -> Architecture:
         return Architecture(self.name, code)

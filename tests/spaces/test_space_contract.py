@@ -166,6 +166,18 @@ def test_weights_depend_on_the_seed_alone(space: SearchSpace, architectures: lis
     assert any(differs)
 
 
+def test_thin_networks_take_small_crops_of_one_channel(space: SearchSpace, architectures: list[Architecture]) -> None:
+    for architecture in architectures[:3]:
+        torch.manual_seed(0)
+        network = space.thin(architecture, classes=7)
+        if network is None:
+            pytest.skip(f"{space.name} has no thin networks")
+        assert network(torch.rand(4, 1, 3, 3)).shape == (4, 7)
+        assert sum(weight.numel() for weight in network.parameters()) < 10_000
+    with pytest.raises(SpaceError, match=r"^classes: 0 "):
+        space.thin(architectures[0], classes=0)
+
+
 @pytest.mark.parametrize(
     ("input_shape", "classes", "message"),
     [
@@ -190,6 +202,7 @@ def test_architectures_of_another_space_are_refused(space: SearchSpace) -> None:
         space.neighbours,
         space.features,
         lambda a: space.build(a, input_shape=(1, 8, 8), classes=2),
+        lambda a: space.thin(a, classes=2),
     ):
         with pytest.raises(SpaceError, match=r"^architecture: '1,1' is of space 'elsewhere'"):
             method(stranger)

@@ -347,6 +347,14 @@ def test_equal_cells_with_tied_weights_give_equal_outputs() -> None:
         assert not torch.allclose(one, other, rtol=1e-2, atol=1e-2)
 
 
+def test_thin_network_is_one_cell_of_one_channel_and_the_classifier() -> None:
+    space = NASBench201(width=8, cells_per_stage=3)
+    network = space.thin(space.parse(BEST), classes=10)
+    # 4 convolutions of 9 weights, one of 1, 5 normalisations of 2; normalisation of 2 and linear layer of 20.
+    assert sum(weight.numel() for weight in network.parameters()) == 36 + 1 + 10 + 2 + 20
+    assert isinstance(network[0], Cell)
+
+
 def test_live_cells_are_connected_and_without_dead_edges() -> None:
     space = get_space("nasbench201")
     live = [architecture.code for architecture in space.enumerate() if space.is_live(architecture)]

@@ -1,0 +1,69 @@
+"""One order from several proxies, and what a proxy still tells once another is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import kendalltau, rankdata
+
+SETS: Mapping[str, tuple[str, ...]] = {
+    "reference": ("flops", "jacob_cov"),
+    "az_nas": ("az_expressivity", "az_progressivity", "az_trainability", "flops"),
+    "te_nas": ("ntk_condition", "linear_regions"),
+}
+"""Sets of proxies that belong together. `reference`: two cheap ones that differ, tau .755 on the stored scores of
+NAS-Bench-201, as good as the best published aggregate; adding proxies that are like them makes it worse. `az_nas`: Lee
+and Ham 2024 (arXiv 2403.19232), section 3.5. `te_nas`: Chen et al. 2021 (arXiv 2102.11535), whose sum of ranks (not of
+their logarithms) is `te_nas.rank_sum`."""
+
+
+def log_rank_sum(scores: Mapping[str, ArrayLike], directions: Mapping[str, int]) -> NDArray[np.float64]:
+    """Sum over proxies of log(rank / N), rank N for the best candidate: higher is better, the best possible is 0.
+
+    The sum is not linear in the ranks: one very bad rank counts for more than several good ones. Ties share their mean
+    rank. A void score (not finite) drops out: ranks are among the N candidates that have the score, and the candidate's
+    other terms are scaled up to as many as there are proxies. NaN only where nothing is known.
+
+    Args:
+        scores: For each proxy the scores of all candidates, (candidates,).
+        directions: For each proxy 1 where higher is better, -1 where lower is.
+
+    Source: Lee and Ham 2024 (AZ-NAS, arXiv 2403.19232), section 3.
+
+    Example:
+        >>> log_rank_sum({"flops": [1, 2, 3], "ntk_condition": [9, 1, 5]}, {"flops": 1, "ntk_condition": -1}).round(3)
+        array([-2.197, -0.405, -0.405])
+    """
+    terms = []
+    for name, column in scores.items():
+        values = np.asarray(column, float) * directions[name]
+        values[~np.isfinite(values)] = math.nan
+        ranks = rankdata(values, nan_policy="omit")
+        terms.append(np.log(ranks / np.isfinite(values).sum()))
+    stacked = np.array(terms)  # (proxies, candidates)
+    known = np.isfinite(stacked).sum(axis=0)
+    total = np.nansum(stacked, axis=0) * len(stacked)
+    return np.where(known > 0, total / np.maximum(known, 1), math.nan)
+
+
+def partial_tau(scores: ArrayLike, accuracies: ArrayLike, given: ArrayLike) -> float:
+    """Kendall's tau of scores and accuracies with a third order (such as size) held fixed.
+
+    (t_sa - t_sg t_ag) / sqrt((1 - t_sg^2) (1 - t_ag^2)), where t are tau-b. Candidates with a NaN are left out. NaN
+    where one of the orders is constant, or one of the first two equals the third up to direction.
+
+    Source: Kendall 1942, Partial rank correlation, Biometrika 32(3/4).
+
+    Args:
+        scores: (candidates,).
+        accuracies: (candidates,).
+        given: (candidates,).
+    """
+    columns = np.column_stack([np.asarray(values, float) for values in (scores, accuracies, given)])
+    s, a, g = columns[np.isfinite(columns).all(axis=1)].T
+    of_scores, with_size, of_size = (float(kendalltau(x, y).statistic) for x, y in ((s, a), (s, g), (a, g)))
+    spread = (1 - with_size**2) * (1 - of_size**2)
+    return (of_scores - with_size * of_size) / math.sqrt(spread) if spread > 1e-12 else math.nan

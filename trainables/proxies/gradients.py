@@ -1,0 +1,32 @@
+"""What the proxies that read the gradient of the loss have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from trainables.proxies.probe import Probe
+from trainables.proxies.proxy import Measured, VoidScoreError
+
+
+def sum_over_layers(probe: Probe, of_layer: Callable[[Tensor, Tensor], Tensor]) -> Measured:
+    """Adds up a function of weight and gradient (of the mean cross-entropy in nats) over all layers, in float64.
+
+    Coverage is the share of the network's weights that get a gradient.
+
+    Raises:
+        VoidScoreError: The batch has no labels, or the loss depends on no weight.
+    """
+    probe.labels  # noqa: B018  (raises where there are none)
+    shared = probe.shared
+    reached = [
+        (weight, gradient)
+        for weight, gradient in zip(shared.weights, shared.gradients, strict=True)
+        if bool((gradient != 0).any())
+    ]
+    if not reached:
+        raise VoidScoreError("the loss depends on no weight of a layer")
+    total = torch.stack([of_layer(weight.double(), gradient.double()) for weight, gradient in reached]).sum()
+    return Measured(float(total), probe.covered([weight for weight, _ in reached]))

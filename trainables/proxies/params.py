@@ -1,0 +1,24 @@
+"""Number of weights."""
+
+from __future__ import annotations
+
+from trainables.proxies.probe import Probe
+from trainables.proxies.proxy import Measured, Proxy, VoidScoreError, register_proxy
+
+
+@register_proxy
+class Params(Proxy):
+    """Number of trainable weights, those that are never computed with included, as the benchmarks count.
+
+    The baseline that every other proxy has to beat.
+    """
+
+    name = "params"
+    source = "by definition"
+
+    def score(self, probe: Probe) -> Measured:
+        """Higher is taken as better."""
+        count = sum(parameter.numel() for parameter in probe.fresh().parameters() if parameter.requires_grad)
+        if count == 0:
+            raise VoidScoreError("the network has no weights")
+        return Measured(float(count))

@@ -1,0 +1,128 @@
+"""What a training-free proxy is, and proxies by name."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from trainables.proxies.probe import Probe
+
+Need = Literal["labels", "rectifiers", "batch-norm", "blocks", "thin network"]
+"""What a network or a batch must have: labels; units with a bend at zero (ReLU, GELU, SiLU, hard-swish ...); batch
+normalisation; three blocks one after another; a space that makes thin networks."""
+
+Part = Literal["weights", "gradients", "activations", "maps", "jacobian", "codes"]
+"""What the shared pass can deliver; see `probe.SharedPass`."""
+
+
+class ProxyError(ValueError):
+    """A proxy was asked for something that there is not."""
+
+
+class VoidScoreError(ValueError):
+    """A proxy cannot score this network on this batch; the message says why. The score is then NaN with that reason."""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Rank correlation of a proxy with accuracy after full training, as published.
+
+    Attributes:
+        kendall: Kendall's tau; None if it was not given.
+        spearman: Spearman's rho.
+        where: Benchmark, data set and table that it stands in.
+    """
+
+    kendall: float | None
+    spearman: float | None
+    where: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a proxy found.
+
+    Attributes:
+        value: Finite; whether higher or lower is better is the proxy's `direction`.
+        coverage: Share of what the proxy is about (weights, units, channels, layers) that it could read, in [0, 1].
+    """
+
+    value: float
+    coverage: float = 1.0
+
+
+class Proxy(ABC):
+    """Scores one untrained network on one batch.
+
+    Attributes:
+        name: Registered name; evidence has it as `proxy:NAME`.
+        direction: 1 where higher promises better, -1 where lower does.
+        source: Paper with section or equation.
+        needs: What network and batch must have.
+        parts: What it reads of the shared pass; empty for a proxy that looks at the network in its own way.
+        passes: What a score costs, in training steps (forward and backward) on the batch, as measured.
+        published: Reference correlation; None if there is none on a common benchmark.
+    """
+
+    name: ClassVar[str]
+    direction: ClassVar[Literal[1, -1]] = 1
+    source: ClassVar[str]
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    parts: ClassVar[frozenset[Part]] = frozenset()
+    passes: ClassVar[float] = 1.5
+    published: ClassVar[Correlation | None] = None
+
+    @abstractmethod
+    def score(self, probe: Probe) -> Measured:
+        """Scores the network of the probe.
+
+        Raises:
+            VoidScoreError: There is no meaningful score.
+        """
+
+
+_PROXIES: dict[str, type[Proxy]] = {}
+ProxyClass = TypeVar("ProxyClass", bound=type[Proxy])
+
+
+def register_proxy(proxy: ProxyClass) -> ProxyClass:
+    """Class decorator: makes a proxy known under its `name`.
+
+    Raises:
+        ProxyError: Another proxy has the name already.
+    """
+    if proxy.name in _PROXIES:
+        taken = _PROXIES[proxy.name]
+        raise ProxyError(
+            f"register_proxy: {proxy.name!r} is taken by {taken.__module__}.{taken.__qualname__}; choose another name"
+        )
+    _PROXIES[proxy.name] = proxy
+    return proxy
+
+
+def get_proxy(name: str) -> Proxy:
+    """Makes a proxy by its name.
+
+    Raises:
+        ProxyError: There is none of that name.
+    """
+    if name not in _PROXIES:
+        close = get_close_matches(name, _PROXIES, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(list_proxies())}"
+        raise ProxyError(f"unknown proxy {name!r}; {hint}")
+    return _PROXIES[name]()
+
+
+def list_proxies(pattern: str = "*") -> list[str]:
+    """Lists the names that match a shell pattern, in alphabetical order."""
+    return sorted(name for name in _PROXIES if fnmatchcase(name, pattern))
+
+
+def summary_of(proxy: Proxy) -> str:
+    """First line of its docstring, without the full stop."""
+    return (inspect.getdoc(type(proxy)) or "").split("\n")[0].rstrip(".")

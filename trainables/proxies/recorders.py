@@ -1,0 +1,153 @@
+"""What a network computes, seen at the level of operators: layers with weights, and on/off codes of units.
+
+Nothing here looks at the classes of modules, so that activations called as functions, layers of one's own and attention
+are seen as well as `nn.ReLU` and `nn.Conv2d`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_WEIGHTED = {
+    torch.conv1d, torch.conv2d, torch.conv3d, functional.conv1d, functional.conv2d, functional.conv3d,
+    functional.linear,
+    torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d,
+    functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d,
+}  # fmt: skip
+_PRODUCTS = {torch.matmul, torch.mm, torch.bmm, Tensor.matmul, Tensor.__matmul__, Tensor.mm, Tensor.bmm}
+_ATTENTION_WEIGHTS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj_weight")
+
+
+class LayerRecorder(TorchFunctionMode):
+    """Tells of every convolution, linear layer, attention layer and product with a parameter while it is active.
+
+    Args:
+        on_layer: Called with the weights of a layer (one, but for attention) and its output, images first.
+        on_norm: Called with the input of every batch normalisation.
+    """
+
+    def __init__(
+        self,
+        on_layer: Callable[[Sequence[Tensor], Tensor], None],
+        on_norm: Callable[[Tensor], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._on_layer, self._on_norm = on_layer, on_norm
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function is functional.batch_norm and self._on_norm is not None:
+            self._on_norm(args[0] if args else kwargs["input"])
+        output = function(*args, **kwargs)
+        if function in _WEIGHTED:
+            self._on_layer([args[1] if len(args) > 1 else kwargs["weight"]], output)
+        elif function in _PRODUCTS:
+            weights = [operand for operand in args[:2] if _is_weight(operand)]
+            if weights:
+                self._on_layer(weights, output)
+        elif function is functional.multi_head_attention_forward:
+            attended = output[0].transpose(0, -2)  # (tokens, n, channels) to (n, tokens, channels), as all the rest
+            self._on_layer(_attention_weights(args, kwargs), attended)
+            output = (attended.transpose(0, -2), *output[1:])
+        return output
+
+
+def _is_weight(operand: Any) -> bool:
+    """A parameter, or a view of one such as its transpose."""
+    if not isinstance(operand, Tensor) or operand.dim() < 2:
+        return False
+    return isinstance(operand, nn.Parameter) or isinstance(operand._base, nn.Parameter)
+
+
+def _attention_weights(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    names = functional.multi_head_attention_forward.__code__.co_varnames
+    given = dict(zip(names, args, strict=False)) | dict(kwargs)
+    return [given[name] for name in _ATTENTION_WEIGHTS if given.get(name) is not None]
+
+
+_aten = torch.ops.aten
+# Position of the unit's value among the arguments, and whether it is the input of the unit or its output; the sign
+# of both is the same but for units whose output is never below zero, where "on" is "above zero" too.
+_FORWARD = {
+    _aten.relu.default, _aten.relu_.default, _aten.hardtanh.default, _aten.hardtanh_.default,
+    _aten.leaky_relu.default, _aten.leaky_relu_.default, _aten.elu.default, _aten.elu_.default,
+    _aten.celu.default, _aten.celu_.default, _aten.selu.default, _aten.selu_.default,
+    _aten.gelu.default, _aten.silu.default, _aten.silu_.default, _aten.mish.default, _aten.mish_.default,
+    _aten.hardswish.default, _aten.hardswish_.default, _aten._prelu_kernel.default, _aten.softplus.default,
+    _aten.rrelu_with_noise.default, _aten.rrelu_with_noise_.default, _aten.threshold.default,
+    _aten.threshold_.default,
+}  # fmt: skip
+_BACKWARD = {
+    _aten.threshold_backward.default: 1, _aten.hardtanh_backward.default: 1, _aten.leaky_relu_backward.default: 1,
+    _aten.elu_backward.default: 5, _aten.gelu_backward.default: 1, _aten.silu_backward.default: 1,
+    _aten.mish_backward.default: 1, _aten.hardswish_backward.default: 1, _aten._prelu_kernel_backward.default: 1,
+    _aten.softplus_backward.default: 1, _aten.rrelu_with_noise_backward.default: 1,
+}  # fmt: skip
+
+
+class CodeRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Tells of the on/off code of every unit with a bend at zero that is computed while it is active, once a use.
+
+    Units: ReLU, ReLU6, leaky, parametric and randomised ReLU, ELU, CELU, SELU, GELU, SiLU, Mish, hard-swish, softplus;
+    a unit is on where its input is above zero. Gates (sigmoid, hard-sigmoid, softmax) are not units.
+
+    Around a forward pass it sees every unit; around a backward pass it sees those from which a path leads to what is
+    differentiated: units of dead branches drop out.
+
+    Args:
+        on_code: Called with a bool tensor of the shape of the unit's input.
+    """
+
+    def __init__(self, on_code: Callable[[Tensor], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._on_code = on_code
+
+    def __torch_dispatch__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if function in _FORWARD:
+            self._on_code(args[0] > 0)
+        elif function in _BACKWARD:
+            self._on_code(args[_BACKWARD[function]] > 0)
+        return function(*args, **(kwargs or {}))
+
+
+class UnitRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Tells of the output of every unit that `CodeRecorder` knows, in a forward pass.
+
+    Args:
+        on_output: Called with it.
+    """
+
+    def __init__(self, on_output: Callable[[Tensor], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._on_output = on_output
+
+    def __torch_dispatch__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        output = function(*args, **(kwargs or {}))
+        if function in _FORWARD:
+            self._on_output(output)
+        return output
