@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from trainables.proxies import SETS, log_rank_sum, partial_tau
+from trainables.proxies import SETS, list_proxies, log_rank_sum, partial_tau
 
 
 def test_log_ranks_by_hand_with_ties_and_directions():
@@ -70,3 +70,4 @@ def test_a_copy_of_size_tells_nothing_and_noise_keeps_little():
 
 def test_the_sets_name_each_proxy_once():
     assert all(len(set(names)) == len(names) for names in SETS.values())
+    assert all(name in list_proxies() for names in SETS.values() for name in names)

@@ -7,7 +7,7 @@ from torch import nn
 from trainables.proxies.batch import ProxyBatch
 from trainables.proxies.probe import Probe
 from trainables.proxies.proxy import VoidScoreError
-from trainables.proxies.swap import Swap
+from trainables.proxies.swap import Swap, size_regularised
 
 
 def of_rows(rows):
@@ -90,3 +90,17 @@ def test_an_output_that_is_not_finite_is_void():
 
 def test_codes_are_counted_once_for_equal_units():
     assert math.log2(score(one_layer(2), of_rows([[1.0, 0.0], [0.0, 1.0]]))) == 2
+
+
+def test_size_regularised_favours_the_larger_of_equals():
+    found = size_regularised([100.0, 100.0, 50.0], [1e6, 2e6, 2e6])
+    assert found.tolist() == pytest.approx([100 * math.exp(-0.25), 100, 50])
+
+
+def test_size_regularised_does_not_depend_on_the_unit_of_size_and_keeps_gaps():
+    swap, params = [10.0, math.nan, 30.0], [1.0, 4.0, 2.0]
+    found = size_regularised(swap, params)
+    assert found.tolist() == pytest.approx(
+        size_regularised(swap, [1000 * size for size in params]).tolist(), nan_ok=True
+    )
+    assert [math.isnan(value) for value in found] == [False, True, False]

@@ -31,7 +31,7 @@ from trainables.proxies.proxy import (
 )
 from trainables.proxies.scoring import ProxyScore, score_initialisations, score_network
 from trainables.proxies.snip import Snip
-from trainables.proxies.swap import Swap
+from trainables.proxies.swap import Swap, size_regularised
 from trainables.proxies.synflow import Synflow
 from trainables.proxies.trainable_layers import TrainableLayers
 from trainables.proxies.vkdnw import Vkdnw
@@ -82,5 +82,6 @@ __all__ = [
     "register_proxy",
     "score_initialisations",
     "score_network",
+    "size_regularised",
     "summary_of",
 ]

@@ -13,11 +13,17 @@ SETS: Mapping[str, tuple[str, ...]] = {
     "reference": ("flops", "jacob_cov"),
     "az_nas": ("az_expressivity", "az_progressivity", "az_trainability", "flops"),
     "te_nas": ("ntk_condition", "linear_regions"),
+    "vkdnw": ("vkdnw", "jacob_cov", "az_expressivity", "az_trainability", "flops"),
 }
-"""Sets of proxies that belong together. `reference`: two cheap ones that differ, tau .755 on the stored scores of
-NAS-Bench-201, as good as the best published aggregate; adding proxies that are like them makes it worse. `az_nas`: Lee
-and Ham 2024 (arXiv 2403.19232), section 3.5. `te_nas`: Chen et al. 2021 (arXiv 2102.11535), whose sum of ranks (not of
-their logarithms) is `te_nas.rank_sum`."""
+"""Sets of proxies that belong together, by name.
+
+- `reference`: two cheap ones that differ; tau .755 on the stored scores of NAS-Bench-201, as good as the best published
+  aggregate. Adding proxies that are like them makes it worse.
+- `az_nas`: Lee and Ham 2024 (arXiv 2403.19232), section 3.
+- `te_nas`: Chen et al. 2021 (arXiv 2102.11535), section 3.2; their sum of ranks, not of logarithms, is
+  `te_nas.rank_sum`.
+- `vkdnw`: Tybl and Neumann 2025 (arXiv 2502.04975), section 4.
+"""
 
 
 def log_rank_sum(scores: Mapping[str, ArrayLike], directions: Mapping[str, int]) -> NDArray[np.float64]:

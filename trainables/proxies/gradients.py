@@ -21,11 +21,9 @@ def sum_over_layers(probe: Probe, of_layer: Callable[[Tensor, Tensor], Tensor]) 
     """
     probe.labels  # noqa: B018  (raises where there are none)
     shared = probe.shared
-    reached = [
-        (weight, gradient)
-        for weight, gradient in zip(shared.weights, shared.gradients, strict=True)
-        if bool((gradient != 0).any())
-    ]
+    pairs = list(zip(shared.weights, shared.gradients, strict=True))
+    moves = torch.stack([(gradient != 0).any() for _, gradient in pairs]).tolist()  # one wait for the device
+    reached = [pair for pair, moved in zip(pairs, moves, strict=True) if moved]
     if not reached:
         raise VoidScoreError("the loss depends on no weight of a layer")
     total = torch.stack([of_layer(weight.double(), gradient.double()) for weight, gradient in reached]).sum()

@@ -24,6 +24,7 @@ class GradSign(Proxy):
     name = "gradsign"
     source = "Zhang and Jia 2022 (arXiv 2110.08616), section 3, algorithm 1"
     needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
+    passes = 3.0
     published = Correlation(None, 0.765, "NAS-Bench-201 CIFAR-10, VKDNW table 1")
 
     def score(self, probe: Probe) -> Measured:

@@ -27,6 +27,7 @@ class Grasp(Proxy):
     name = "grasp"
     source = "Wang et al. 2020 (arXiv 2002.07376), section 4; Abdelfattah et al. 2021 (arXiv 2101.08134), section 3.2"
     needs: ClassVar[frozenset[Need]] = frozenset({"labels"})
+    passes = 4.3
     published = Correlation(0.352, 0.505, "NAS-Bench-201 CIFAR-10, VKDNW table 1")
 
     def score(self, probe: Probe) -> Measured:

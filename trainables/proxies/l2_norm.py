@@ -20,6 +20,7 @@ class L2Norm(Proxy):
     name = "l2_norm"
     source = "Abdelfattah et al. 2021 (arXiv 2101.08134), released code"
     parts: ClassVar[frozenset[Part]] = frozenset({"weights"})
+    passes = 0.5
 
     def score(self, probe: Probe) -> Measured:
         """Higher is better."""

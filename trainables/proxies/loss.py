@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.proxies.proxy import VoidScoreError
-from trainables.proxies.recorders import LayerRecorder
+from trainables.proxies.recorders import WeightRecorder
 
 
 def loss_and_weights(
@@ -25,13 +25,8 @@ def loss_and_weights(
     Raises:
         VoidScoreError: The network has no such layer.
     """
-    by_id: dict[int, Tensor] = {}
-
-    def on_layer(weights: Collection[Tensor], output: Tensor) -> None:
-        by_id.update((id(weight), weight) for weight in weights)
-
-    with LayerRecorder(on_layer, on_norm):
+    with WeightRecorder(on_norm) as layers:
         loss = functional.cross_entropy(network(images), labels)
-    if not by_id:
+    if not layers.weights:
         raise VoidScoreError("no convolution, linear or attention layer was computed")
-    return loss, list(by_id.values())
+    return loss, layers.weights

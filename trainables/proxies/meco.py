@@ -29,6 +29,7 @@ class Meco(Proxy):
     name = "meco"
     source = "Jiang et al. 2023 (NeurIPS), MeCo, section 4; code of HamsterMimi/MeCo"
     parts: ClassVar[frozenset[Part]] = frozenset({"maps"})
+    passes = 0.5
     published = Correlation(None, 0.89, "all of NAS-Bench-201, CIFAR-10: Jiang et al. 2023, abstract")
 
     def score(self, probe: Probe) -> Measured:
@@ -51,6 +52,7 @@ class MecoOpt(Proxy):
     name = "meco_opt"
     source = "Jiang et al. 2023 (NeurIPS), MeCo, section 4; code of HamsterMimi/MeCo"
     parts: ClassVar[frozenset[Part]] = frozenset({"maps"})
+    passes = 0.5
 
     def score(self, probe: Probe) -> Measured:
         """Higher is better."""

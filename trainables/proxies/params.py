@@ -15,6 +15,7 @@ class Params(Proxy):
 
     name = "params"
     source = "by definition"
+    passes = 0.1
 
     def score(self, probe: Probe) -> Measured:
         """Higher is taken as better."""

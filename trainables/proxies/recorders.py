@@ -65,6 +65,26 @@ class LayerRecorder(TorchFunctionMode):
         return output
 
 
+class WeightRecorder(LayerRecorder):
+    """Keeps the weights of the layers that are computed while it is active, in order of first use, each once.
+
+    Args:
+        on_norm: Called with the input of every batch normalisation.
+    """
+
+    def __init__(self, on_norm: Callable[[Tensor], None] | None = None) -> None:
+        super().__init__(self._keep, on_norm)
+        self._by_id: dict[int, Tensor] = {}
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """As they were used: parameters, or what was computed of them."""
+        return list(self._by_id.values())
+
+    def _keep(self, weights: Sequence[Tensor], output: Tensor) -> None:
+        self._by_id.update((id(weight), weight) for weight in weights)
+
+
 def _is_weight(operand: Any) -> bool:
     """A parameter, or a view of one such as its transpose."""
     if not isinstance(operand, Tensor) or operand.dim() < 2:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, autograd
+from torch import autograd
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from trainables.proxies.probe import Probe
 from trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
-from trainables.proxies.recorders import LayerRecorder
+from trainables.proxies.recorders import WeightRecorder
 
 _NORMALISATIONS = {
     functional.batch_norm, functional.layer_norm, functional.group_norm, functional.instance_norm,
@@ -38,6 +38,7 @@ class Synflow(Proxy):
 
     name = "synflow"
     source = "Tanaka et al. 2020 (arXiv 2006.05467), section 5; Abdelfattah et al. 2021 (arXiv 2101.08134), section 3.2"
+    passes = 0.4
     published = Correlation(0.561, 0.758, "NAS-Bench-201 CIFAR-10, VKDNW table 1")
 
     def score(self, probe: Probe) -> Measured:
@@ -47,15 +48,10 @@ class Synflow(Proxy):
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.abs_()
-        by_id: dict[int, Tensor] = {}
-
-        def on_layer(weights: Collection[Tensor], output: Tensor) -> None:
-            by_id.update((id(weight), weight) for weight in weights)
-
         ones = torch.ones_like(probe.batch.images[:1], dtype=torch.float64)
-        with LayerRecorder(on_layer), _Unhindered():
+        with WeightRecorder() as layers, _Unhindered():
             output = network(ones).sum()
-        weights = list(by_id.values())
+        weights = layers.weights
         if not weights:
             raise VoidScoreError("no convolution, linear or attention layer was computed")
         gradients = autograd.grad(output, weights, allow_unused=True, materialize_grads=True)

@@ -18,6 +18,7 @@ class TrainableLayers(Proxy):
     name = "trainable_layers"
     source = "Tybl and Neumann 2025 (VKDNW, arXiv 2502.04975), section 4"
     parts: ClassVar[frozenset[Part]] = frozenset({"weights"})
+    passes = 0.5
     published = Correlation(0.626, 0.767, "NAS-Bench-201 CIFAR-10, VKDNW table 1")
 
     def score(self, probe: Probe) -> Measured:

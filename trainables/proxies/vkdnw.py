@@ -41,6 +41,7 @@ class Vkdnw(Proxy):
 
     name = "vkdnw"
     source = "Tybl and Neumann 2025 (arXiv 2502.04975), equations 8 to 12"
+    passes = 3.1
     published = Correlation(0.618, 0.815, "NAS-Bench-201 CIFAR-10, VKDNW table 1")
 
     def score(self, probe: Probe) -> Measured:

@@ -35,6 +35,7 @@ class Zen(Proxy):
     name = "zen"
     source = "Lin et al. 2021 (arXiv 2102.01063), algorithm 1; code of idstcv/ZenNAS"
     needs: ClassVar[frozenset[Need]] = frozenset({"batch-norm"})
+    passes = 2.2
     published = Correlation(0.102, 0.103, "NAS-Bench-201 CIFAR-10, VKDNW table 1")
 
     def score(self, probe: Probe) -> Measured:
