@@ -103,7 +103,9 @@ def table_of(cells: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     better = {name: values[name] * directions[name] for name in found}
     sets = {f"set {name}": members for name, members in SETS.items() if set(members) <= set(found)}
     for name, members in sets.items():
-        better[name] = log_rank_sum({member: values[member] for member in members}, directions)
+        scored = np.isfinite([values[member] for member in members]).all(axis=0)  # only cells that have them all
+        own = {member: np.where(scored, values[member], np.nan) for member in members}
+        better[name] = log_rank_sum(own, directions)
     if {"ntk_condition", "linear_regions"} <= set(found):
         better["te_nas rank sum"] = -rank_sum(values["ntk_condition"], values["linear_regions"])
     if {"swap", "params"} <= set(found):
@@ -111,7 +113,7 @@ def table_of(cells: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for name, score in better.items():
         known = np.isfinite(score)
-        line: dict[str, object] = {"proxy": name, "void": int((~known).sum())}
+        line: dict[str, object] = {"proxy": name, "cells": int(known.sum())}
         if name in STORED:
             theirs = cells[f"c10_{STORED[name]}"].to_numpy()
             line["stored"] = spearmanr(score[known], theirs[known]).statistic * directions[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -21,18 +22,20 @@ from orchestrator.baseline_sample import draw_baseline
 from orchestrator.cluster import Cluster, check_shared, connect, measure_peak_memory, plan_slot
 from orchestrator.display import Display
 from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
-from orchestrator.experiment import DataSpec, Experiment, ExperimentError, parse_experiment
+from orchestrator.experiment import DataSpec, Experiment, ExperimentError, ProxySpec, parse_experiment
 from orchestrator.interruption import Interruption
-from orchestrator.plan import check_budget, default_stages
+from orchestrator.plan import check_budget, default_proxies, default_stages
+from orchestrator.proxy_evidence import void_lines, void_scores
 from orchestrator.ranker import Ranking
-from orchestrator.report import print_columns, print_plan, print_ranking, print_score, write_page
+from orchestrator.report import print_columns, print_plan, print_ranking, print_score, print_void, write_page
 from orchestrator.rounds import Problem, chosen_before, rank_log, run_rounds
 from orchestrator.scheduling import check_policy
 from orchestrator.scoring import Score, ScoringError, Truth, baseline_truth, score_ranking
 from orchestrator.stage_runs import goes_on, run_stage
-from orchestrator.stages import Stage, baseline_stage, supernet_stage, training_stage
+from orchestrator.stages import Stage, baseline_stage, proxy_stage, supernet_stage, training_stage
 from spaces import Architecture, SearchSpace, measure_size
 from trainables.data import ImageData, load_dataset, make_splits
+from trainables.proxies import ProxyBatch, draw_batch
 
 EXPERIMENT_FILE = "experiment.yaml"
 LOG_FILE = "evidence.sqlite"
@@ -59,8 +62,13 @@ class Run:
     log: EvidenceLog
 
     @staticmethod
-    def create(experiment: Experiment, parent: Path) -> Run:
+    def create(experiment: Experiment, parent: Path, data: ImageData) -> Run:
         """Makes the folder ``<name>-<time>`` below ``parent`` and writes the resolved experiment into it.
+
+        Args:
+            experiment: what is run.
+            parent: where the folder is made.
+            data: its images: what proxies cost depends on how many there are.
 
         Raises:
             RunError: the folder cannot be written.
@@ -69,9 +77,14 @@ class Run:
         candidates = _candidates(experiment)
         resolved = experiment.model_copy(update={"candidates": list(candidates)})
         trainings, supernets = experiment.trainings, experiment.supernets
+        train_images = len(data.train)
+        proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape))
         if trainings is None and supernets is None:
-            trainings, supernets = default_stages(experiment, len(candidates))
-        resolved = resolved.model_copy(update={"trainings": trainings or [], "supernets": supernets or []})
+            proxy_epochs = 0.0 if proxies is None else len(candidates) * proxies.epochs(train_images)
+            trainings, supernets = default_stages(experiment, len(candidates), proxy_epochs=proxy_epochs)
+        resolved = resolved.model_copy(
+            update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
+        )
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -169,12 +182,14 @@ class Run:
             if need_score:
                 raise
         rows = self.log.evidence()
+        void = void_lines(void_scores(self.log), len(self.candidates))
         print_ranking(console, ranking, score, rows[rows["stage"] != BASELINE], self.names)
+        print_void(console, void)
         if score is not None:
             print_columns(console, score, self.names)
             print_score(console, score)
         page = write_page(
-            self.folder / "report.html", self.experiment, ranking, score, rows, self.log.outcomes(), self.names
+            self.folder / "report.html", self.experiment, ranking, score, rows, self.log.outcomes(), self.names, void
         )
         console.print(
             f"written: ranking.csv, ranking.parquet, {page.name}, {LOG_FILE} in {self.folder}", highlight=False
@@ -240,8 +255,9 @@ def run_campaign(
     with run.locked(), Interruption(run.farewell) as interruption:
         space = experiment.space.make()
         seeds = experiment.baseline.seeds if experiment.baseline and with_baseline else ()
-        supernets = _supernets(run, data)
-        stages = [*supernets, *_planned_trainings(run)]
+        proxies, supernets = _proxies(run, data), _supernets(run, data)
+        cheap = [*(stage for stage, _ in proxies), *supernets]
+        stages = [*cheap, *_planned_trainings(run)]
         cost, budget = check_budget(experiment, stages, run.candidates)
         baseline = _planned_baseline(run) if seeds else None
         print_plan(console, experiment, data, stages, baseline, cost, budget, run)
@@ -264,10 +280,10 @@ def run_campaign(
                 display.say(_dashboard_line(cluster))
             if not cluster.local:
                 check_shared(run.folder)
-            reference = ray.put(data)
-            memory = _peak_memory(run, space, data, reference, cluster)
+            images = ray.put(data)
+            memory = _peak_memory(run, space, data, images, cluster)
 
-            def launch(stage: Stage) -> None:
+            def launch(stage: Stage, reference: ray.ObjectRef = images) -> None:
                 if _is_done(log, stage):
                     display.skip_stage(stage.name, epochs=stage.cost, spent=log.spent_in(stage.name)[1])
                     return
@@ -284,6 +300,8 @@ def run_campaign(
                     most_checkpoint_bytes=experiment.resources.checkpoint_gigabytes * GIGABYTE,
                 )
 
+            for stage, batch in proxies:
+                launch(stage, ray.put(batch))
             for supernet in supernets:
                 launch(supernet)
             run_rounds(
@@ -291,7 +309,7 @@ def run_campaign(
                 experiment.trainings or [],
                 log=log,
                 launch=lambda spec, codes: launch(training_stage(experiment, spec, codes, run.folder)),
-                budget_epochs=budget - sum(supernet.cost for supernet in supernets),
+                budget_epochs=budget - sum(stage.cost for stage in cheap),
                 adaptive=run.is_split_by_us,
             )
             started = time.perf_counter()
@@ -322,6 +340,15 @@ def _measure_sizes(run: Run, space: SearchSpace, data: ImageData) -> None:
             for metric, value, cost in values
         )
     run.log.append_event("size", "", "ended")
+
+
+def _proxies(run: Run, data: ImageData) -> list[tuple[Stage, ProxyBatch]]:
+    """The stage of the proxies with its images, if there is one: what a run buys is spelled out when it is made."""
+    spec = run.experiment.proxies
+    if not isinstance(spec, ProxySpec):
+        return []
+    stage = proxy_stage(run.experiment, spec, run.candidates, run.folder, train_images=len(data.train))
+    return [(stage, draw_batch(data, images=spec.images, seed=spec.seed))]
 
 
 def _supernets(run: Run, data: ImageData) -> list[Stage]:

@@ -19,6 +19,8 @@ import pandas as pd
 FORMAT = "1"
 BASELINE = "baseline"
 """Stage of the full trainings that a ranking is scored against; never evidence."""
+PROXIES = "proxies"
+"""Stage of the scores of untrained networks."""
 FROZEN = "frozen"
 """Event of a trial that its stage left waiting: it keeps its checkpoint, and goes on if the stage does."""
 FINAL_EVENTS = ("completed", "stopped", "failed", FROZEN)
@@ -236,6 +238,11 @@ class EvidenceLog:
         """Candidates that a stage has rows of."""
         query = "SELECT DISTINCT architecture FROM evidence WHERE stage = ?"
         return {code for (code,) in self.connection.execute(query, (stage,))}
+
+    def trials_of(self, stage: str) -> set[str]:
+        """Keys of the trials that a stage has rows of."""
+        query = "SELECT DISTINCT trial FROM evidence WHERE stage = ?"
+        return {trial for (trial,) in self.connection.execute(query, (stage,))}
 
     def spent_in(self, stage: str) -> tuple[float, float]:
         """Seconds and epoch-equivalents booked so far by one stage."""

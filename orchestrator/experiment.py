@@ -26,6 +26,8 @@ from schedulers.policies import list_policies
 from schedulers.tune import list_schedulers, make_scheduler
 from spaces import SearchSpace, get_space, list_spaces
 from trainables.data import list_datasets
+from trainables.proxies import get_proxy
+from trainables.proxies.chunk import ProxyConfig, score_cost
 from trainables.recipe import Recipe
 from trainables.supernet import list_supernets
 
@@ -202,6 +204,40 @@ class SupernetSpec(_Strict):
         return f"supernet:{self.sampler}"
 
 
+class ProxySpec(_Strict):
+    """Scores of the untrained candidates.
+
+    ``images`` of the training part, drawn with ``seed``, are the batch that all are scored on. A score is the mean over
+    ``initialisations``, with the weights of seeds ``seed``, ``seed + 1`` and so on.
+    """
+
+    names: list[str]
+    images: int = Field(default=64, ge=2)
+    initialisations: int = Field(default=1, ge=1)
+    seed: Seed = 0
+
+    @field_validator("names")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        if not names:
+            raise ValueError("names no proxy; write `proxies: null` for none, or leave proxies out for the default")
+        for place, name in enumerate(names):
+            get_proxy(name)
+            if name in names[:place]:
+                raise ValueError(f"{name} is listed twice; a proxy can be there once")
+        return names
+
+    @property
+    def config(self) -> ProxyConfig:
+        """What a trial is told."""
+        return ProxyConfig(tuple(self.names), tuple(range(self.seed, self.seed + self.initialisations)))
+
+    def epochs(self, train_images: int) -> float:
+        """Epoch-equivalents for one candidate; see ``score_cost``."""
+        counts = {"images": self.images, "initialisations": self.initialisations, "train_images": train_images}
+        return sum(score_cost(name, **counts) for name in self.names)
+
+
 class BaselineSpec(_Strict):
     """Full trainings that the ranking is scored against; never part of the evidence.
 
@@ -252,8 +288,17 @@ def _no_resources(value: Any) -> Any:
     return {} if value == "auto" else value
 
 
+def _proxies_from_names(value: Any) -> Any:
+    if isinstance(value, list):
+        return {"names": value} if value else None
+    return value
+
+
 class Experiment(_Strict):
-    """A whole run. ``trainings`` and ``supernets`` left out: the budget is split by ``orchestrator.plan``."""
+    """A whole run. ``trainings`` and ``supernets`` left out: the budget is split by ``orchestrator.plan``.
+
+    ``proxies`` may be a list of names; ``auto``: what the split buys, nothing where the stages are named here.
+    """
 
     name: str
     description: str = ""
@@ -262,6 +307,7 @@ class Experiment(_Strict):
     data: Annotated[DataSpec, BeforeValidator(_options_from_name)]
     recipe: Recipe = Recipe()
     budget: str = "10x"
+    proxies: Annotated[Literal["auto"] | ProxySpec | None, BeforeValidator(_proxies_from_names)] = "auto"
     trainings: list[TrainingSpec] | None = None
     supernets: list[SupernetSpec] | None = None
     baseline: BaselineSpec | None = BaselineSpec()

@@ -140,9 +140,11 @@ class CheapEvidence:
         source: ``size``, ``proxy:...`` or ``supernet:...``.
         metric: name of the number.
         value: the number; NaN where it could not be computed.
-        place: by value, 1 is the highest; 0 without a value.
+        place: by value, 1 is the highest, or the lowest where that is better; 0 without a value.
         of: how many have one.
         weight: in the ranking, in [0, 1]; 0 where it takes no part, NaN without a ranking.
+        lower_is_better: whether less promises more.
+        reason: why there is no value; empty where there is one, or where nothing is known of it.
     """
 
     source: str
@@ -151,6 +153,8 @@ class CheapEvidence:
     place: int
     of: int
     weight: float
+    lower_is_better: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,10 @@ class Question:
         return self.candidates * self.full_epochs
 
     def expected(self, budget: float) -> Forecast:
-        """The forecast for a budget."""
-        return forecast(self.space, self.candidates, budget, proxies=self.proxies, replays=self.replays)
+        """The forecast for a budget; without proxies where it buys none."""
+        bought = self.buy(budget) if self.proxies else None
+        proxies = self.proxies and (bought is None or bought.proxies > 0)
+        return forecast(self.space, self.candidates, budget, proxies=proxies, replays=self.replays)
 
     def cheapest(self, tau: float, correct: Callable[[Forecast], Forecast]) -> Forecast:
         """The corrected forecast for the cheapest budget that reaches a tau.

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from orchestrator.experiment import Experiment, ExperimentError, SupernetSpec, TrainingSpec
+from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, SupernetSpec, TrainingSpec
 from orchestrator.rounds import plan_trainings, planned_epochs
 from orchestrator.split import ROUNDING
 from orchestrator.stages import Stage
@@ -16,10 +16,54 @@ SUPERNET_EPOCHS = 5
 """A supernet of fewer epochs is not worth its scoring."""
 SCORING_EPOCHS = 0.4
 """Kept back for each candidate that a supernet scores: enough for 1.2 times as many images as it trains on."""
+DEFAULT_PROXIES = ProxySpec(names=["jacob_cov"])
+"""What complements size best; more of them add nothing to it in replays (docs/proxies.md)."""
+PROXY_SHARE = 0.05
+"""Of the budget that proxies may cost before they are no longer cheap: a batch is much of a small data set."""
+ASSUMED_IMAGES = 50_000
+"""Training images where a plan is made without reading any."""
 
 
-def default_stages(experiment: Experiment, count: int) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
-    """Splits the budget when the experiment does not; see ``split.split_budget``.
+def default_proxies(experiment: Experiment, *, train_images: int, values: int | None = None) -> ProxySpec | None:
+    """The proxies of an experiment: its own, or ``DEFAULT_PROXIES`` where the split is ours and they are cheap.
+
+    Args:
+        experiment: what is run.
+        train_images: how many there are.
+        values: numbers in an image, if known. As many Jacobians as they have entries correlate by necessity, so a
+            batch of small images has half as many images as that (8x8 digits: two draws agree by tau .35, and by .24
+            with 64 images).
+    """
+    if experiment.proxies != "auto":
+        return experiment.proxies
+    if experiment.trainings is not None or experiment.supernets is not None:
+        return None
+    full, speed_up = experiment.recipe.epochs, experiment.speed_up
+    if not are_cheap(full, speed_up=speed_up, train_images=train_images):
+        return None
+    images = DEFAULT_PROXIES.images if values is None else min(DEFAULT_PROXIES.images, max(values // 2, 2))
+    return DEFAULT_PROXIES.model_copy(update={"images": images})
+
+
+def are_cheap(full_epochs: int, *, speed_up: float, train_images: int) -> bool:
+    """Whether ``DEFAULT_PROXIES`` cost no more than ``PROXY_SHARE`` of the budget, and there are images enough.
+
+    Not where everybody can be trained to the end: that tells all they could.
+    """
+    affordable = DEFAULT_PROXIES.epochs(train_images) <= PROXY_SHARE * full_epochs / speed_up
+    return affordable and train_images >= DEFAULT_PROXIES.images and speed_up > 1
+
+
+def expected_images(experiment: Experiment) -> int:
+    """Training images, as far as an experiment says without reading them."""
+    asked = experiment.data.train
+    return asked if isinstance(asked, int) else ASSUMED_IMAGES
+
+
+def default_stages(
+    experiment: Experiment, count: int, *, proxy_epochs: float = 0.0
+) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
+    """Splits the budget when the experiment does not, less what proxies cost; see ``split.split_budget``.
 
     What trainings leave over goes to a supernet where the space has one. A budget below an epoch for each pays for
     one-epoch trainings of as many candidates as it can.
@@ -32,6 +76,7 @@ def default_stages(experiment: Experiment, count: int) -> tuple[list[TrainingSpe
         full_epochs=experiment.recipe.epochs,
         speed_up=experiment.speed_up,
         seed=next(seed for seed in itertools.count() if seed not in taken),
+        proxy_epochs=proxy_epochs,
     )
 
 
@@ -43,9 +88,10 @@ def split_stages(
     speed_up: float,
     seed: int = 0,
     schedules: Sequence[int] | None = None,
+    proxy_epochs: float = 0.0,
 ) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
     """The same for a space by its name; ``schedules`` are the lengths that can be trained, None for any."""
-    budget = count * full_epochs / speed_up
+    budget = max(count * full_epochs / speed_up - proxy_epochs, 0.0)
     trainings = plan_trainings(count, full_epochs=full_epochs, budget_epochs=budget, seed=seed, schedules=schedules)
     left = budget - sum(planned_epochs(spec, count) for spec in trainings)
     supernet_epochs = math.floor(left - SCORING_EPOCHS * count)

@@ -13,7 +13,9 @@ from orchestrator.checkpoints import CheckpointStore
 from orchestrator.decision_events import DROPPED_EVENT, ended_event, paused_event, predicted_values, sent_event
 from orchestrator.display import Counts, Display
 from orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
+from orchestrator.proxy_evidence import VOID, ProxyBooking, score_key, score_rows
 from schedulers.policy_scheduler import PolicyScheduler
+from trainables.proxies.chunk import ScoreRow
 from trainables.trials import TrialSpec
 
 REFRESH_SECONDS = 0.5
@@ -35,6 +37,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         scheduler: asked for the reasons of its decisions, when it has any.
         display: told about progress.
         checkpoints: trimmed whenever a policy lets a trial wait.
+        booking: how scores of untrained networks are booked, where the stage has any.
     """
 
     def __init__(
@@ -49,8 +52,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         scheduler: Any,
         display: Display,
         checkpoints: CheckpointStore,
+        booking: ProxyBooking | None = None,
     ) -> None:
-        self._checkpoints = checkpoints
+        self._checkpoints, self._booking = checkpoints, booking
         self._share = share
         self._log, self._stage, self._source = log, stage, source
         self._specs = {spec.trial: spec for spec in specs}
@@ -59,6 +63,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._outcomes = log.outcomes()
         self._begun = set(log.last_epochs())
         self._sent: dict[str, Any] = {}
+        events = log.events()
+        self._void = set(events.loc[events["event"] == VOID, "trial"])
         self._refreshed = 0.0
         self.spent_epochs = float(log.spent_in(stage)[1])
 
@@ -87,6 +93,10 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             self._row(key, architecture, epoch, metric, value, seconds, epochs)
             for architecture, epoch, metric, value, seconds, epochs in result.get("evidence", ())
         ]
+        for score in result.get("scores", ()):
+            assert self._booking is not None
+            rows += score_rows(score, self._booking, share=self._share)
+            self._note_void(score)
         if self._log.append(rows):  # a trial that starts over reports rows that are here already
             epochs = sum(row.epochs for row in rows)
             self.spent_epochs += epochs
@@ -138,6 +148,14 @@ class Recorder(tune.Callback):  # type: ignore[misc]
                 waiting=waiting,
             )
         )
+
+    def _note_void(self, score: ScoreRow) -> None:
+        """Why a score is void: before its row, so that the log never has one without a reason."""
+        code, proxy, *_, reason = score
+        key = score_key(proxy, code)
+        if reason and key not in self._void:
+            self._void.add(key)
+            self._log.append_event(self._stage, key, VOID, reason)
 
     def _note_decision(self, key: str) -> None:
         """What the policy has just made of the trial that reported; nothing where it goes on."""

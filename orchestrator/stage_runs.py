@@ -15,8 +15,9 @@ from ray.tune.schedulers import TrialScheduler
 from orchestrator.checkpoints import CheckpointStore
 from orchestrator.cluster import Slot
 from orchestrator.display import Display
-from orchestrator.evidence import FROZEN, EvidenceLog
+from orchestrator.evidence import FROZEN, PROXIES, EvidenceLog
 from orchestrator.interruption import Interruption, RunInterruptedError
+from orchestrator.proxy_evidence import left_to_score
 from orchestrator.recording import Recorder
 from orchestrator.scheduling import logged_curves
 from orchestrator.stages import Stage
@@ -125,11 +126,13 @@ def goes_on(stage: Stage, log: EvidenceLog) -> bool:
 def _to_launch(stage: Stage, log: EvidenceLog) -> list[TrialSpec]:
     """Trials that have not ended; frozen ones too, where their policy may thaw them.
 
+    Of a chunk of untrained networks only those are left that the log has no scores of.
+
     Under a scheduler of Ray's also those that have ended, to report their curves once more: its state is the curves it
     has seen, and it is never stored. They replay their curves, train nothing, and come first.
     """
     outcomes, last = log.outcomes(), log.last_epochs()
-    open_ones = [spec for spec in stage.specs if spec.trial not in outcomes]
+    open_ones = _unscored([spec for spec in stage.specs if spec.trial not in outcomes], log)
     if stage.limits is not None:
         thawable = [spec for spec in stage.specs if outcomes.get(spec.trial, (FROZEN, ""))[0] == FROZEN]
         return thawable if open_ones or goes_on(stage, log) else []
@@ -137,6 +140,18 @@ def _to_launch(stage: Stage, log: EvidenceLog) -> list[TrialSpec]:
         return open_ones
     ended = [spec for spec in stage.specs if spec.trial in outcomes and spec.trial in last]
     return [replace(spec, last_epoch=last[spec.trial]) for spec in ended] + open_ones
+
+
+def _unscored(specs: list[TrialSpec], log: EvidenceLog) -> list[TrialSpec]:
+    there = log.trials_of(PROXIES)
+
+    def left(spec: TrialSpec) -> TrialSpec:
+        if spec.proxies is None:
+            return spec
+        proxies, architectures = left_to_score(spec.proxies, spec.architectures, there)
+        return replace(spec, proxies=proxies, architectures=architectures)
+
+    return [left(spec) for spec in specs]
 
 
 def _scheduler(stage: Stage, specs: list[TrialSpec], log: EvidenceLog, slots: int) -> TrialScheduler:
@@ -183,6 +198,7 @@ def _launch(
         scheduler=scheduler,
         display=display,
         checkpoints=CheckpointStore(stage.specs, most_checkpoint_bytes),
+        booking=stage.booking,
     )
     # A policy keeps to the budget itself, to the epoch.
     stopper = _StageStopper(recorder, interruption, stage.budget_epochs if stage.limits is None else None)

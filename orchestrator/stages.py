@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ray import tune
 
-from orchestrator.evidence import BASELINE
-from orchestrator.experiment import BaselineSpec, Experiment, SchedulerSpec, SupernetSpec, TrainingSpec
+from orchestrator.evidence import BASELINE, PROXIES
+from orchestrator.experiment import BaselineSpec, Experiment, ProxySpec, SchedulerSpec, SupernetSpec, TrainingSpec
+from orchestrator.proxy_evidence import ProxyBooking, make_booking
 from orchestrator.scheduling import training_limits
 from schedulers.policies import Limits
 from spaces import Architecture
+from trainables.proxy_trial import ProxyTrial
 from trainables.recipe import Recipe
 from trainables.supernet import SupernetConfig
 from trainables.trials import ArchitectureTrial, SupernetTrial, TrialSpec
+
+CHUNK = 16
+"""Untrained candidates that one trial scores, so that the last trial of a worker is short."""
+MOST_CHUNKS = 256
+"""Beyond so many trials chunks grow: Tune looks at all trials again and again."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Stage:
         budget_epochs: the stage ends when this many have been spent; None for no bound.
         limits: what a policy has to keep to, but for the slots; None without a policy.
         features: numeric description of the architectures, by code, for a policy.
+        booking: how scores of untrained networks are booked; None where its trials train.
     """
 
     name: str
@@ -46,6 +55,7 @@ class Stage:
     budget_epochs: float | None = None
     limits: Limits | None = None
     features: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    booking: ProxyBooking | None = None
 
     @property
     def trials(self) -> dict[str, tuple[float, ...]]:
@@ -107,6 +117,36 @@ def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Seque
         budget_epochs=spec.budget_epochs,
         limits=limits,
         features=features,
+    )
+
+
+def proxy_stage(
+    experiment: Experiment, spec: ProxySpec, candidates: Sequence[str], run: Path, *, train_images: int
+) -> Stage:
+    """Scores of all untrained candidates, a chunk of them a trial.
+
+    A score counts as many training steps on its batch as it takes (``score_cost``): a pass over the training images is
+    an epoch.
+    """
+    size = max(CHUNK, math.ceil(len(candidates) / MOST_CHUNKS))
+    chunks = [candidates[start : start + size] for start in range(0, len(candidates), size)]
+    by = ",".join(spec.names)
+    return Stage(
+        name=PROXIES,
+        source=PROXIES,
+        specs=tuple(
+            replace(
+                _spec(experiment, f"{PROXIES}/{by}/{number}", chunk, experiment.recipe, spec.seed, run),
+                label=f"chunk {number} of {len(chunks)}",
+                proxies=spec.config,
+            )
+            for number, chunk in enumerate(chunks, start=1)
+        ),
+        trainable=ProxyTrial,
+        scheduler=SchedulerSpec(),
+        schedule_epochs=1,  # nothing is trained, and no scheduler takes less
+        planned_epochs=len(candidates) * spec.epochs(train_images),
+        booking=make_booking(spec.config, images=spec.images, train_images=train_images, seed=spec.seed),
     )
 
 

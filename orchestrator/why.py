@@ -24,7 +24,9 @@ from orchestrator.explanation import (
     Training,
     TrainingStage,
 )
+from orchestrator.proxy_evidence import void_scores
 from orchestrator.ranker import Ranking
+from orchestrator.ranker.views import LOWER_IS_BETTER
 from orchestrator.scheduling import features_by_code, logged_curves
 from schedulers.curves.forecast import Forecast
 from schedulers.curves.ladder import Ladder
@@ -92,7 +94,7 @@ def explain(
         rivals=rivals,
         rivals_by=rivals_by,
         trainings=trainings,
-        other_evidence=tuple(_cheap_evidence(rows, code, names, ranking)),
+        other_evidence=tuple(_cheap_evidence(rows, code, names, ranking, void_scores(log))),
         cost_epochs=float(own["epochs"].sum()),
         cost_seconds=float(own["seconds"].sum()),
     )
@@ -196,8 +198,10 @@ def _nearest(
 
 
 def _cheap_evidence(
-    rows: pd.DataFrame, code: str, names: Mapping[str, str], ranking: Ranking | None
+    rows: pd.DataFrame, code: str, names: Mapping[str, str], ranking: Ranking | None, void: pd.DataFrame
 ) -> list[CheapEvidence]:
+    own_void = void[void["architecture"] == code]
+    reasons = dict(zip("proxy:" + own_void["proxy"], own_void["reason"], strict=True))
     untrained = (rows["source"] != "training") & rows["metric"].isin(RANKED_BY)
     cheap = rows[untrained & rows["architecture"].isin(list(names))]
     found = []
@@ -206,8 +210,12 @@ def _cheap_evidence(
         if code not in own["architecture"].to_numpy():
             continue
         value = float(values.get(code, math.nan))
-        place = 1 + int((values > value).sum()) if math.isfinite(value) else 0
+        lower = source in LOWER_IS_BETTER
+        better = values < value if lower else values > value
+        place = 1 + int(better.sum()) if math.isfinite(value) else 0
         name = str(metric) if source == "size" else str(source)
         weight = math.nan if ranking is None else ranking.weights.get(name, 0.0)
-        found.append(CheapEvidence(str(source), str(metric), value, place, int(values.notna().sum()), weight))
+        known = int(values.notna().sum())
+        reason = reasons.get(str(source), "")
+        found.append(CheapEvidence(str(source), str(metric), value, place, known, weight, lower, reason))
     return found

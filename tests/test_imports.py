@@ -18,6 +18,7 @@ PACKAGES = {
 }
 RAY = (
     "trainables/trials.py",
+    "trainables/proxy_trial.py",
     "schedulers/tune.py",
     "schedulers/policy_scheduler.py",
     "schedulers/ray_schedulers.py",

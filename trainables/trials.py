@@ -1,5 +1,7 @@
 """The Ray Tune trials: a training, the replay of a recorded one, or a supernet. Thin adapters over code without Ray.
 
+The one that scores untrained networks is in `proxy_trial`.
+
 A trial keeps its own checkpoint: one file, replaced after every epoch, that holds the state and every row reported so
 far. A trial that starts over, for whatever reason (another worker, a resumed run, a pause), first reports the rows of
 that file again and then goes on. So a scheduler always sees whole curves, the log ignores what it has already, and
@@ -33,6 +35,8 @@ from ray import tune
 from spaces import get_space
 from trainables.data import ImageData
 from trainables.failure import describe_failure, gpu_is_lost
+from trainables.proxies.batch import ProxyBatch
+from trainables.proxies.chunk import ProxyConfig
 from trainables.recipe import Recipe
 from trainables.supernet import SupernetConfig, SupernetTraining, make_sampler, make_supernet
 from trainables.table import RecordedTable
@@ -57,10 +61,11 @@ class TrialSpec:
         recipe: how to train; its ``epochs`` are the trial's.
         seed: of the training.
         checkpoint: file that the trial keeps its state in; every node has to see it.
-        architectures: the one to train, or all that a supernet scores.
+        architectures: the one to train, or all that a supernet or proxies score.
         supernet: settings of a supernet trial.
         last_epoch: when given, report what is on file up to this epoch and end; nothing is trained.
         until: when given, the trial is complete after that many epochs of its schedule.
+        proxies: settings of a trial that scores untrained networks.
     """
 
     trial: str
@@ -74,13 +79,15 @@ class TrialSpec:
     supernet: SupernetConfig | None = None
     last_epoch: int | None = None
     until: int | None = None
+    proxies: ProxyConfig | None = None
 
     @property
     def fingerprint(self) -> str:
         """Tells whether a checkpoint belongs to this trial: all that its numbers depend on but the images."""
         options = sorted(self.space_options.items())
         what = (self.trial, self.space, options, self.recipe, self.seed, self.architectures, self.supernet)
-        return hashlib.sha256(repr(what).encode()).hexdigest()
+        proxies = "" if self.proxies is None else repr(self.proxies)
+        return hashlib.sha256((repr(what) + proxies).encode()).hexdigest()
 
 
 class _Work(Protocol):
@@ -98,12 +105,17 @@ class _Work(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
+class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
     """What all trials share: rows, checkpoint, outcomes, reuse of the worker by the next trial."""
 
     def setup(
-        self, config: dict[str, Any], specs: Mapping[str, TrialSpec], data: ImageData | RecordedTable, stage: str = ""
+        self,
+        config: dict[str, Any],
+        specs: Mapping[str, TrialSpec],
+        data: ImageData | ProxyBatch | RecordedTable,
+        stage: str = "",
     ) -> None:
+        """Keeps what all trials of a worker are given, and starts the first one."""
         self._specs, self._stage = specs, stage
         self._data: Any = data
         self._first_label = specs[config["trial"]].label
@@ -111,6 +123,7 @@ class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes up another trial in the same worker."""
         self._release()
         self._start(new_config)
         return True
@@ -158,6 +171,7 @@ class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
             self._work.load_state_dict(saved["state"])
 
     def step(self) -> dict[str, Any]:
+        """The next result: one that is on file, or a new one."""
         if self._reported == len(self._rows) and self._work is not None:
             self._go_on()
         if self._reported < len(self._rows):
@@ -256,12 +270,14 @@ class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         Path(checkpoint_dir, POINTER).write_text(json.dumps(self._reported))
 
     def load_checkpoint(self, checkpoint: str | dict[str, Any] | None) -> None:
+        """What has been reported before is not reported again."""
         reported = int(json.loads(Path(str(checkpoint), POINTER).read_text()))
         # The row that ends a trial is reported again if need be: without it Tune would ask for another one.
         ended = bool(self._rows) and self._rows[-1]["outcome"] == "completed"
         self._reported = min(reported, len(self._rows) - ended)
 
     def cleanup(self) -> None:
+        """Lets the memory go."""
         self._release()
 
     def _release(self) -> None:
@@ -276,7 +292,7 @@ class _CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         return f"{self._stage} worker, first: {self._first_label}"
 
 
-class ArchitectureTrial(_CheckpointedTrial):
+class ArchitectureTrial(CheckpointedTrial):
     """One architecture, trained from scratch; one result an epoch."""
 
     def _make(self) -> Training:
@@ -307,7 +323,7 @@ class ArchitectureTrial(_CheckpointedTrial):
         return self._spec.architectures[0], epoch, "validation_accuracy", float("nan"), seconds, epochs
 
 
-class TableTrial(_CheckpointedTrial):
+class TableTrial(CheckpointedTrial):
     """One architecture whose training is recorded; ``data`` is the table. Books recorded seconds, not the wall's."""
 
     def _make(self) -> RecordedTraining:
@@ -333,7 +349,7 @@ def _shown(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(metrics[name]) for name in ("validation_accuracy", "train_loss") if name in metrics}
 
 
-class SupernetTrial(_CheckpointedTrial):
+class SupernetTrial(CheckpointedTrial):
     """One supernet: an epoch a result, then the scores of all candidates, a chunk a result."""
 
     def _make(self) -> SupernetTraining:

@@ -1,4 +1,4 @@
-"""The command line: taurank run | plan | resume | rank | score | why | replay | spaces | experiments | table."""
+"""The command line: taurank run | plan | resume | rank | score | why | replay | proxies | spaces | ..."""
 
 from orchestrator.cli.entry import app, main
 

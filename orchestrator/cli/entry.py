@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from orchestrator.cli import listing, plan, replay, runs, tables, why
+from orchestrator.cli import listing, plan, proxies, replay, runs, tables, why
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +23,7 @@ for command in (
     runs.score,
     why.why,
     replay.replay,
+    proxies.proxies,
     listing.spaces,
     listing.experiments,
 ):

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from orchestrator.experiment import Experiment
+    from orchestrator.experiment import Experiment, ProxySpec
     from orchestrator.outlook import Progress, Purchase, Question
 
 NOT_OURS = (
@@ -32,6 +32,8 @@ class Subject:
         candidates: how many are ranked.
         epochs: length of full training; None where a table says.
         budget: how many times cheaper.
+        proxies: of untrained candidates; ``auto`` for what the split buys.
+        images: training images; None where nothing says.
         stages: what is bought, where that is settled.
         notes: said at the end.
         progress: of a run.
@@ -41,6 +43,8 @@ class Subject:
     candidates: int
     epochs: int | None
     budget: float | None = None
+    proxies: Literal["auto"] | ProxySpec | None = "auto"
+    images: int | None = None
     stages: Purchase | None = None
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
@@ -153,14 +157,16 @@ def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | Non
 
 def _of_experiment(experiment: Experiment) -> Subject:
     from orchestrator.outlook import Purchase
-    from orchestrator.plan import candidate_count
+    from orchestrator.plan import candidate_count, default_proxies, expected_images
 
-    count, full = candidate_count(experiment), experiment.recipe.epochs
-    subject = Subject(experiment.space.name, count, full, experiment.speed_up)
+    count, full, images = candidate_count(experiment), experiment.recipe.epochs, expected_images(experiment)
+    subject = Subject(experiment.space.name, count, full, experiment.speed_up, experiment.proxies, images)
     if experiment.trainings is None and experiment.supernets is None:
         return subject
-    stages = Purchase(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()))
-    return replace(subject, stages=stages, notes=(NOT_OURS,))
+    proxies = default_proxies(experiment, train_images=images)
+    cost = 0.0 if proxies is None else count * proxies.epochs(images)
+    stages = Purchase(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()), cost)
+    return replace(subject, proxies=proxies, stages=stages, notes=(NOT_OURS,))
 
 
 def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
@@ -184,18 +190,26 @@ def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_
 
 def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> Question:
     from orchestrator.outlook import Purchase, Question
-    from orchestrator.plan import split_stages
+    from orchestrator.plan import ASSUMED_IMAGES, DEFAULT_PROXIES, are_cheap, split_stages
 
-    full = subject.epochs
+    full, images = subject.epochs, subject.images or ASSUMED_IMAGES
     assert full is not None
 
-    def buy(budget: float) -> Purchase | None:
-        trainings, supernets = split_stages(
-            subject.space, subject.candidates, full_epochs=full, speed_up=budget, schedules=lengths
-        )
-        return Purchase(tuple(trainings), tuple(supernets)) if trainings else None
+    def proxy_epochs(budget: float) -> float:
+        asked = subject.proxies
+        if asked == "auto":
+            asked = DEFAULT_PROXIES if are_cheap(full, speed_up=budget, train_images=images) else None
+        return 0.0 if asked is None else subject.candidates * asked.epochs(images)
 
-    return Question(subject.space, subject.candidates, full, buy, epoch_seconds)
+    def buy(budget: float) -> Purchase | None:
+        cost = proxy_epochs(budget)
+        trainings, supernets = split_stages(
+            subject.space, subject.candidates, full_epochs=full, speed_up=budget, schedules=lengths, proxy_epochs=cost
+        )
+        return Purchase(tuple(trainings), tuple(supernets), cost) if trainings else None
+
+    with_proxies = proxy_epochs(subject.budget or 10.0) > 0
+    return Question(subject.space, subject.candidates, full, buy, epoch_seconds, with_proxies)
 
 
 def _by_own_replays(
@@ -215,8 +229,10 @@ def _by_own_replays(
         )
     if math.isnan(epoch_seconds):
         epoch_seconds = recorded.seconds_per_epoch
-    # A run buys no proxies.
-    cheap = choose_cheap(recorded, proxies="none", supernets="")
+    # What the split buys, by the name that it has here or in the tables of others.
+    bought = [name for name in ("jacob_cov", "jacov") if f"proxy:{name}" in recorded.sources]
+    proxies = bought[0] if bought and subject.proxies is not None else "none"
+    cheap = choose_cheap(recorded, proxies=proxies, supernets="")
     replays = OwnReplays(bench, cheap, subject.candidates, draws)
     return replays.question(subject.budget, epoch_seconds=epoch_seconds)
 

@@ -60,7 +60,7 @@ def run(
     loaded = load_experiment(experiment)
     root = data_dir.resolve() if data_dir else None
     data = load_images(loaded.data, root=root, download=download)
-    created = Run.create(loaded, out)
+    created = Run.create(loaded, out, data)
     if root:
         created.log.note(DATA_DIR, str(root))
     _campaign(

@@ -95,8 +95,10 @@ def print_explanation(console: Console, found: Explanation) -> None:
         _line(console, "\nother evidence:")
     for evidence in found.other_evidence:
         name = evidence.metric if evidence.source == "size" else f"{evidence.source} {evidence.metric}"
-        value = f"{evidence.value:,.6g}" if math.isfinite(evidence.value) else "no value"
-        place = f", place {evidence.place} of {evidence.of} from the highest" if evidence.place else ""
+        void = f"void: {evidence.reason}" if evidence.reason else "no value"
+        value = f"{evidence.value:,.6g}" if math.isfinite(evidence.value) else void
+        end = "lowest" if evidence.lower_is_better else "highest"
+        place = f", place {evidence.place} of {evidence.of} from the {end}" if evidence.place else ""
         weight = f", weight {evidence.weight:.2f} in the ranking" if math.isfinite(evidence.weight) else ""
         _line(console, f"  {name}: {value}{place}{weight}")
     _line(console, f"\ncost of all its evidence: {found.cost_epochs:.1f} epochs, {found.cost_seconds:.1f} s")

@@ -13,6 +13,8 @@ from scipy import stats
 
 Scores = NDArray[np.float64]
 Kind = Literal["size", "proxy", "supernet", "training", "loss"]
+LOWER_IS_BETTER = frozenset({"proxy:ntk_condition"})
+"""Proxies whose direction is down, as `trainables.proxies` has them; the ranker runs without torch."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
             views.extend(_cheap(str(metric), "size", own, index, "size") for metric, own in rows.groupby("metric"))
         elif source.startswith("proxy:"):
             rows = rows[rows["metric"] == "score"]
-            views.append(_cheap(str(source), "proxy", rows, index, str(rows["stage"].iloc[0]) if len(rows) else ""))
+            stage = str(rows["stage"].iloc[0]) if len(rows) else ""
+            views.append(_cheap(str(source), "proxy", rows, index, stage, sign=-1 if source in LOWER_IS_BETTER else 1))
     for stage in found.loc[found["metric"] == "validation_accuracy", "stage"].unique():
         rows = found[found["stage"] == stage]
         if rows["source"].iloc[0] == "training":
@@ -104,8 +107,8 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
     return [view for view in views if np.isfinite(view.values).any() or np.isfinite(view.order).any()]
 
 
-def _cheap(name: str, kind: Kind, rows: pd.DataFrame, index: pd.Index, stage: str) -> View:
-    values = rows.groupby("architecture")["value"].mean().reindex(index).to_numpy(dtype=float)
+def _cheap(name: str, kind: Kind, rows: pd.DataFrame, index: pd.Index, stage: str, *, sign: int = 1) -> View:
+    values = sign * rows.groupby("architecture")["value"].mean().reindex(index).to_numpy(dtype=float)
     return View(name, kind, values, values, 0.0, np.zeros(len(index)), stage)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from orchestrator.evidence import Evidence, EvidenceLog
+from orchestrator.evidence import PROXIES, Evidence, EvidenceLog
 from orchestrator.replay.bench import Bench, names_of
 from orchestrator.replay.errors import ReplayError
 from trainables.table import RecordedTable
@@ -17,8 +17,6 @@ from trainables.table.format import TRAINING_SOURCE
 PROXY_EPOCHS = 0.015
 """What a zero-cost proxy costs, in epochs of training: 13 of them are .2 epochs, .001 of a training of 200 (measured on
 NAS-Bench-201)."""
-PROXIES = "proxies"
-"""Stage of the proxies."""
 
 
 @dataclass(frozen=True)

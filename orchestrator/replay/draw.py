@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from orchestrator.evidence import EvidenceLog
+from orchestrator.evidence import PROXIES, EvidenceLog
 from orchestrator.experiment import TrainingSpec
 from orchestrator.forecast import forecast
 from orchestrator.ranker import Ranking
 from orchestrator.replay.bench import Bench
-from orchestrator.replay.cheap import PROXIES, book_cheap
+from orchestrator.replay.cheap import book_cheap
 from orchestrator.replay.launching import ClockLaunch, Launch, Launcher, check_simulated
 from orchestrator.replay.measures import Row, agreement_columns, calibration_columns, last_accuracies, tau_of_all
 from orchestrator.replay.plan import ReplayPlan

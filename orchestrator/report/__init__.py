@@ -1,6 +1,6 @@
 """What a run tells: tables and one page."""
 
 from orchestrator.report.page import write_page
-from orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score
+from orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
 
-__all__ = ["print_columns", "print_plan", "print_ranking", "print_score", "write_page"]
+__all__ = ["print_columns", "print_plan", "print_ranking", "print_score", "print_void", "write_page"]

@@ -46,6 +46,7 @@ def write_page(
     rows: pd.DataFrame,
     outcomes: Mapping[str, tuple[str, str]],
     names: Mapping[str, str],
+    void: Sequence[str] = (),
 ) -> Path:
     """Writes the page: headline figures, rank intervals, predicted against measured, all curves, all tables.
 
@@ -57,6 +58,7 @@ def write_page(
         rows: all rows of the log, baseline included.
         outcomes: how trials ended (``EvidenceLog.outcomes``).
         names: short names of the candidates, by code.
+        void: lines on scores of proxies that are void.
     """
     truth = dict(zip(score.candidates, score.truth.values, strict=True)) if score else {}
     parts = [f"<h1>{_text(experiment.name)}</h1>", f'<p class="lead">{_text(experiment.description)}</p>']
@@ -86,6 +88,9 @@ def write_page(
     if failed:
         entries = "".join(f"<li><code>{_text(trial)}</code>: {_text(why)}</li>" for trial, why in failed.items())
         parts.append(_section("Trials that failed", "", f"<ul>{entries}</ul>"))
+    if void:
+        entries = "".join(f"<li>{_text(line)}</li>" for line in void)
+        parts.append(_section("Scores that are void", "They take no part in the ranking.", f"<ul>{entries}</ul>"))
     parts.append(f"<details><summary>The experiment</summary><pre>{_text(experiment.to_yaml())}</pre></details>")
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(f"taurank: {experiment.name}")}'

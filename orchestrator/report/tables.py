@@ -67,7 +67,8 @@ def print_plan(
         )
     console.print(table)
     if run.is_split_by_us and any(stage.source == "training" for stage in stages):
-        expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up)
+        proxies = any(stage.booking for stage in stages)
+        expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up, proxies=proxies)
         _line(console, f"predicted tau: {predicted(expected)}, from {expected.basis}")
     _line(console, f"folder: {run.folder}")
 
@@ -130,6 +131,12 @@ def print_ranking(
         low, high = ranking.expected_tau_interval
         expected = f"{ranking.expected_tau:.2f} ({low:.2f} to {high:.2f})"
         _line(console, f"tau that the ranking expects of itself: {expected}{doubt(ranking)}")
+
+
+def print_void(console: Console, void: Sequence[str]) -> None:
+    """Which proxies have no score of how many candidates, and why; nothing where all have one."""
+    for line in void:
+        _line(console, line)
 
 
 def print_score(console: Console, score: Score) -> None:

@@ -33,8 +33,8 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
     scores that the finished had when all stood abreast (later ones know the end), ``b`` shrunk to the spread of the
     qualities by now; the standard deviation comes from the residuals and makes +- 1.645 of it hold 90 % (t
     distribution). Without them the level at the end is that of ``CurveEnsemble``, which has to guess what the rest of
-    the schedule brings to all alike. An error of that guess is common to all trials: nearly all intervals of a run hold,
-    or nearly all miss.
+    the schedule brings to all alike. An error of that guess is common to all trials: nearly all intervals of a run
+    hold, or nearly all miss.
 
     Caveat: finished trials that were chosen for being best have been lucky too, so the others are overrated a little.
 

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator import cli
 
-COMMANDS = ("run", "plan", "resume", "rank", "score", "why", "replay", "spaces", "experiments")
+COMMANDS = ("run", "plan", "resume", "rank", "score", "why", "replay", "proxies", "spaces", "experiments")
 
 
 class TestHelp:

@@ -58,22 +58,24 @@ class TestOptions:
             "300 candidates of nasbench201; full training is 200 epochs each, 60,000 in all; "
             "budget: 10x cheaper, 6,000.0"
         )
-        # 35 % of 30 trainings' worth is 175 of 12 epochs; 19 of 200 fit in what is left.
-        assert lines[2].split() == ["short", "trainings", "175", "12", "2,100.0", "3.5%", "7.00"]
-        assert lines[3].split() == ["full", "trainings", "19", "200", "3,800.0", "6.3%", "12.67"]
-        assert lines[4].split() == ["in", "all", "5,900.0", "9.8%", "19.67"]
-        expected = forecast("nasbench201", 300, 10)
-        assert lines[5].startswith(f"predicted tau: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f})")
-        budgets = [line.split()[0] for line in lines[8:14]]
+        # A proxy takes 1.5 steps on 64 of 50,000 images. 35 % of what is left of 30 trainings' worth is 174 of 12
+        # epochs; 19 of 200 fit in the rest.
+        assert lines[2].split() == ["proxies", "all", "0.6", "0.0%", "0.00"]
+        assert lines[3].split() == ["short", "trainings", "174", "12", "2,088.0", "3.5%", "6.96"]
+        assert lines[4].split() == ["full", "trainings", "19", "200", "3,800.0", "6.3%", "12.67"]
+        assert lines[5].split() == ["in", "all", "5,888.6", "9.8%", "19.63"]
+        expected = forecast("nasbench201", 300, 10, proxies=True)
+        assert lines[6].startswith(f"predicted tau: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f})")
+        budgets = [line.split()[0] for line in lines[9:15]]
         assert budgets == ["2x", "5x", "10x", "20x", "50x", "100x"]
-        assert lines[14].startswith("based on: replays of nasbench201 on cifar10, ")
+        assert lines[15].startswith("based on: replays of nasbench201 on cifar10, ")
 
     def test_a_tau_finds_its_budget(self, plan: Taurank) -> None:
         code, out, _ = plan(*OPTIONS, "--tau", 0.8, "--json")
         assert code == 0
         found = json.loads(out)["plan"]
         assert found["predicted_tau"] >= 0.8
-        assert forecast("nasbench201", 300, found["budget"] + 0.2).tau < 0.8
+        assert forecast("nasbench201", 300, found["budget"] + 0.2, proxies=True).tau < 0.8
         assert found["hours"] is None
         assert found["epochs"] <= 60_000 / found["budget"]
 
@@ -106,6 +108,8 @@ class TestExperiments:
         assert (code, err) == (0, "")
         assert out.startswith("24 candidates of nasbench201; full training is 36 epochs each, 864 in all; budget: 10x")
         assert "note:" not in out
+        # 24 x 1.5 steps on 64 of 640 images.
+        assert "proxies               all                          3.6           0.4%" in out
 
     def test_all_candidates_and_stages_of_its_own(self, plan: Taurank) -> None:
         code, out, _ = plan("nine-subnets")
@@ -202,8 +206,9 @@ class TestOwnTable:
 
 
 def test_a_run_says_it_before_it_starts(tmp_path: Path) -> None:
-    run = Run.create(load_experiment("quickstart"), tmp_path)
-    data = load_images(run.experiment.data, root=None, download=False)
+    experiment = load_experiment("quickstart")
+    data = load_images(experiment.data, root=None, download=False)
+    run = Run.create(experiment, tmp_path, data)
     stages = [
         training_stage(run.experiment, spec, run.candidates, run.folder) for spec in run.experiment.trainings or []
     ]

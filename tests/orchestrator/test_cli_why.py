@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.why import sparkline
-from orchestrator.evidence import EvidenceLog
+from orchestrator.evidence import Evidence, EvidenceLog
 from orchestrator.experiment import Experiment
 from spaces import Architecture, get_space
 
@@ -56,6 +57,20 @@ def test_before_there_is_a_ranking(taurank: Taurank, run_folder: Path, codes: tu
     assert code == 0
     assert out.splitlines()[1] == "no ranking yet"
     assert "nearest rivals, by the forecast of training-2:" in out
+
+
+def test_what_proxies_say(taurank: Taurank, ranked: Path, codes: tuple[str, ...]) -> None:
+    log = EvidenceLog(ranked / "evidence.sqlite")
+    for name, value in (("snip", math.nan), ("ntk_condition", 3.5)):
+        log.append([Evidence("proxies", f"{name}/0", codes[0], f"proxy:{name}", 0, 0, 0, "score", value)])
+    log.append_event("proxies", "snip/0", "void", "the batch has no labels")
+    log.close()
+    _, out, _ = taurank("why", codes[0], "--run", ranked)
+    assert "  proxy:snip score: void: the batch has no labels, weight " in out
+    assert "  proxy:ntk_condition score: 3.5, place 1 of 1 from the lowest" in out
+    _, out, _ = taurank("rank", ranked)
+    assert "proxy:snip: void for 1 of 24 candidates: the batch has no labels" in out
+    assert "void for 1 of 24 candidates: the batch has no labels" in (ranked / "report.html").read_text()
 
 
 def test_a_run_that_was_cut_off_at_once(

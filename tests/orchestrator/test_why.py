@@ -214,6 +214,24 @@ def test_other_evidence(log: EvidenceLog) -> None:
     assert math.isnan(failed.value)
     assert math.isnan(failed.weight)
     assert failed.place == 0
+    assert failed.reason == "the score could not be computed"
+
+
+def test_a_void_score_says_why(log: EvidenceLog) -> None:
+    log.append([Evidence("proxies", "proxies/snip/a", "a", "proxy:snip", 0, 0, 0, "score", math.nan)])
+    log.append_event("proxies", "proxies/snip/a", "void", "the batch has no labels")
+    assert told(log, "a").other_evidence[-1].reason == "the batch has no labels"
+    assert told(log, "a").other_evidence[1].reason == ""
+
+
+def test_less_is_better_of_some_proxies(log: EvidenceLog) -> None:
+    log.append(
+        Evidence("proxies", f"ntk/{c}", c, "proxy:ntk_condition", 0, 0, 0, "score", value)
+        for c, value in {"a": 4.0, "b": 2.0, "c": 3.0}.items()
+    )
+    condition = told(log, "b").other_evidence[-1]
+    assert (condition.place, condition.of, condition.lower_is_better) == (1, 3, True)
+    assert not told(log, "b").other_evidence[0].lower_is_better
 
 
 CELLS = {"|x~0|+|y~0|": "x-y", "|x~0|+|z~0|": "x-z", "|y~0|+|y~0|": "y"}

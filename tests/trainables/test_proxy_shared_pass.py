@@ -98,6 +98,13 @@ def test_jacob_cov_of_orthogonal_jacobians_is_the_highest_there_is():
     assert value("jacob_cov", Orthogonal(), batch) == pytest.approx(wanted, abs=1e-9)
 
 
+def test_jacob_cov_of_as_many_images_as_an_image_has_numbers_is_void():
+    batch = a_batch(images=8, shape=(2, 2, 2))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(8, 9), nn.ReLU(), nn.Linear(9, 3))
+    reason = score_network(network, batch, ["jacob_cov"])["jacob_cov"].reason
+    assert reason.startswith("Jacobians of 8 numbers each cannot all differ in direction for 8 images")
+
+
 def test_nwot_of_codes_known_by_hand():
     class ByHand(nn.Module):
         def __init__(self):

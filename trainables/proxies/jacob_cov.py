@@ -34,6 +34,7 @@ class JacobCov(Proxy):
 
     With eigenvalues v of the correlation matrix of the rows of the Jacobian: -sum(log(v + k) + 1 / (v + k)), k = 1e-5.
     The highest value, for n orthogonal rows, is -n (log(1 + k) + 1 / (1 + k)): compare scores of equal batches only.
+    Takes fewer images than an image has numbers, half as many at most to tell much.
     """
 
     name = "jacob_cov"
@@ -46,6 +47,11 @@ class JacobCov(Proxy):
     def score(self, probe: Probe) -> Measured:
         """Higher is better."""
         rows = jacobian_of(probe)
+        if len(rows) >= rows.shape[1]:
+            raise VoidScoreError(
+                f"Jacobians of {rows.shape[1]} numbers each cannot all differ in direction for {len(rows)} images: "
+                "take fewer images"
+            )
         centred = rows - rows.mean(1, keepdim=True)
         lengths = centred.norm(dim=1, keepdim=True)
         if not bool((lengths > 0).all()):

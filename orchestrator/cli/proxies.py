@@ -1,0 +1,109 @@
+"""The command `taurank proxies`.
+
+It imports what it needs itself: torch and Ray take seconds, and --help should not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.runs import Address, DataDir, Download
+from orchestrator.cli.terminal import make_console
+
+if TYPE_CHECKING:
+    from orchestrator.proxy_scoring import Request
+    from spaces import SearchSpace
+
+
+def proxies(
+    space: Annotated[
+        str,
+        typer.Option(
+            "--space", help="Score architectures of this space. Default: list the proxies.", show_default=False
+        ),
+    ] = "",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="Of the space, as width=4; may be given several times.", show_default=False),
+    ] = None,
+    candidates: Annotated[
+        str,
+        typer.Option(
+            "--candidates",
+            help="How many, drawn at random; or codes with commas (semicolons if codes have commas); or all.",
+            show_default=False,
+        ),
+    ] = "",
+    data: Annotated[
+        str, typer.Option("--data", help="Data set that the batch is drawn from.", show_default=False)
+    ] = "",
+    images: Annotated[int, typer.Option("--images", min=2, help="Images in the batch.")] = 64,
+    initialisations: Annotated[
+        int, typer.Option("--initialisations", min=1, help="Draws of the weights that a score is the mean of.")
+    ] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of candidates, batch and weights.")] = 0,
+    names: Annotated[str, typer.Option("--proxies", help="Names or sets with commas, or all.")] = "reference",
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Default: one for each GPU, or else for each core.", show_default=False),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", help="CSV of all scores; goes on where it ends.")] = Path(
+        "scores.csv"
+    ),
+    data_dir: DataDir = None,
+    download: Download = False,
+    address: Address = None,
+) -> None:
+    """List the training-free proxies; with --space, score architectures by them without training any."""
+    from orchestrator.proxy_scoring import ProxyRequestError, Request, read_candidates, read_names, read_options
+    from orchestrator.report.proxies import print_proxies
+
+    if not space:
+        given = {"--option": option, "--candidates": candidates, "--data": data}
+        unused = [name for name, value in given.items() if value]
+        if unused:
+            raise ProxyRequestError(f"--space is missing: {unused[0]} says what of a space is scored")
+        print_proxies(make_console())
+        return
+    for name, value in (("--candidates", candidates), ("--data", data)):
+        if not value:
+            raise ProxyRequestError(f"{name} is missing: give e.g. --candidates 100 --data cifar10")
+    chosen = read_names(names)
+    made = _make_space(space, read_options(option or []))
+    codes = read_candidates(made, candidates, seed)
+    request = Request(made, codes, data, images, initialisations, seed, chosen)
+    _score(request, workers=workers, output=output, data_dir=data_dir, download=download, address=address)
+
+
+def _make_space(name: str, options: dict[str, Any]) -> SearchSpace:
+    from orchestrator.proxy_scoring import ProxyRequestError
+    from spaces import SpaceError, get_space
+
+    try:
+        return get_space(name, **options)
+    except SpaceError as error:
+        raise ProxyRequestError(f"--space: {str(error).removeprefix('space: ')}") from None
+
+
+def _score(
+    request: Request, *, workers: int | None, output: Path, data_dir: Path | None, download: bool, address: str | None
+) -> None:
+    from orchestrator.interruption import EXIT_CODE, RunInterruptedError
+    from orchestrator.proxy_scoring import draw_images, score_missing
+    from orchestrator.report.proxies import print_scores
+    from orchestrator.score_file import ScoreFile
+
+    console = make_console()
+    file = ScoreFile(output, request.settings)
+    file.read()  # refused before anything is read or started
+    batch = draw_images(request, root=data_dir, download=download)
+    try:
+        score_missing(request, batch, file, console=console, workers=workers, address=address)
+    except RunInterruptedError:
+        line = f"interrupted; what was scored is in {output}, the same command goes on"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_CODE) from None
+    print_scores(console, file.read(), request, output)
