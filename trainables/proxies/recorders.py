@@ -99,8 +99,6 @@ def _attention_weights(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list
 
 
 _aten = torch.ops.aten
-# Position of the unit's value among the arguments, and whether it is the input of the unit or its output; the sign
-# of both is the same but for units whose output is never below zero, where "on" is "above zero" too.
 _FORWARD = {
     _aten.relu.default, _aten.relu_.default, _aten.hardtanh.default, _aten.hardtanh_.default,
     _aten.leaky_relu.default, _aten.leaky_relu_.default, _aten.elu.default, _aten.elu_.default,
@@ -110,6 +108,8 @@ _FORWARD = {
     _aten.rrelu_with_noise.default, _aten.rrelu_with_noise_.default, _aten.threshold.default,
     _aten.threshold_.default,
 }  # fmt: skip
+# Where the unit's value stands among the arguments. It is the unit's input or its output: what tells on from off, above
+# zero or not, is the same for both.
 _BACKWARD = {
     _aten.threshold_backward.default: 1, _aten.hardtanh_backward.default: 1, _aten.leaky_relu_backward.default: 1,
     _aten.elu_backward.default: 5, _aten.gelu_backward.default: 1, _aten.silu_backward.default: 1,
@@ -122,7 +122,8 @@ class CodeRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Tells of the on/off code of every unit with a bend at zero that is computed while it is active, once a use.
 
     Units: ReLU, ReLU6, leaky, parametric and randomised ReLU, ELU, CELU, SELU, GELU, SiLU, Mish, hard-swish, softplus;
-    a unit is on where its input is above zero. Gates (sigmoid, hard-sigmoid, softmax) are not units.
+    a unit is on where its input is above zero. Gates (sigmoid, hard-sigmoid, softmax) are not units. One written
+    out by hand, as `x * x.sigmoid()` or `x.clamp(min=0)`, is not seen.
 
     Around a forward pass it sees every unit; around a backward pass it sees those from which a path leads to what is
     differentiated: units of dead branches drop out.
