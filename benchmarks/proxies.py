@@ -30,6 +30,7 @@ from paired import positive
 from recorded import data_folder
 from scipy.stats import kendalltau, spearmanr
 
+from orchestrator.tau import partial_tau
 from spaces import get_space
 from trainables.data import load_dataset, make_splits
 from trainables.proxies import (
@@ -39,7 +40,6 @@ from trainables.proxies import (
     get_proxy,
     list_proxies,
     log_rank_sum,
-    partial_tau,
     size_regularised,
 )
 from trainables.proxies.chunk import ProxyConfig, score_architecture
@@ -126,7 +126,7 @@ def table_of(cells: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
             line["published_spearman"] = published.spearman if published else None
             line["seconds"] = found[name]["seconds"].mean()
         if name != "flops" and "flops" in values:
-            line["given_flops"] = partial_tau(score, accuracy, values["flops"])
+            line["given_flops"] = partial_tau(score, accuracy, values["flops"]).value
         lines.append(line)
     return pd.DataFrame(lines)
 

@@ -1,13 +1,12 @@
-"""Fusion of proxies, and what one tells once another is known."""
+"""Fusion of proxies."""
 
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import kendalltau
 
-from trainables.proxies import SETS, list_proxies, log_rank_sum, partial_tau
+from trainables.proxies import SETS, list_proxies, log_rank_sum
 
 
 def test_log_ranks_by_hand_with_ties_and_directions():
@@ -41,31 +40,6 @@ def test_only_orders_count_and_candidates_may_come_in_any_order():
     np.testing.assert_allclose(log_rank_sum(bent, {"a": 1, "b": 1}), fused)
     turned = scores.sample(frac=1, random_state=1)
     np.testing.assert_allclose(log_rank_sum(turned, {"a": 1, "b": 1}), fused[turned.index])
-
-
-def test_partial_tau_is_kendalls_formula():
-    scores, accuracies, size = [1, 2, 3, 4, 5], [1, 3, 2, 5, 4], [2, 1, 3, 5, 4]
-    xy, xz, yz = 0.6, 0.6, 0.6
-    assert kendalltau(scores, accuracies).statistic == pytest.approx(xy)
-    assert kendalltau(scores, size).statistic == pytest.approx(xz)
-    assert kendalltau(accuracies, size).statistic == pytest.approx(yz)
-    expected = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
-    assert partial_tau(scores, accuracies, size) == pytest.approx(expected)
-
-
-def test_a_copy_of_size_tells_nothing_and_noise_keeps_little():
-    generator = np.random.default_rng(1)
-    size = generator.normal(size=400)
-    accuracy = size + generator.normal(size=400)
-    assert math.isnan(partial_tau(np.exp(size), accuracy, size))
-    assert abs(partial_tau(size + 0.5 * generator.normal(size=400), accuracy, size)) < 0.25
-    knows_more = accuracy + 0.1 * generator.normal(size=400)
-    assert partial_tau(knows_more, accuracy, size) > 0.7
-    with_hole = knows_more.copy()
-    with_hole[3] = math.nan
-    assert partial_tau(with_hole, accuracy, size) == pytest.approx(
-        partial_tau(np.delete(knows_more, 3), np.delete(accuracy, 3), np.delete(size, 3))
-    )
 
 
 def test_the_sets_name_each_proxy_once():

@@ -5,7 +5,7 @@ from trainables.proxies.batch import ProxyBatch, draw_batch
 from trainables.proxies.epe_nas import EpeNas
 from trainables.proxies.fisher import Fisher
 from trainables.proxies.flops import Flops
-from trainables.proxies.fusion import SETS, log_rank_sum, partial_tau
+from trainables.proxies.fusion import SETS, log_rank_sum
 from trainables.proxies.grad_norm import GradNorm
 from trainables.proxies.gradsign import GradSign
 from trainables.proxies.grasp import Grasp
@@ -78,7 +78,6 @@ __all__ = [
     "get_proxy",
     "list_proxies",
     "log_rank_sum",
-    "partial_tau",
     "register_proxy",
     "score_initialisations",
     "score_network",

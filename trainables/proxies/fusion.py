@@ -1,4 +1,4 @@
-"""One order from several proxies, and what a proxy still tells once another is known."""
+"""One order from several proxies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import rankdata
 
 SETS: Mapping[str, tuple[str, ...]] = {
     "reference": ("flops", "jacob_cov"),
@@ -53,23 +53,3 @@ def log_rank_sum(scores: Mapping[str, ArrayLike], directions: Mapping[str, int])
     known = np.isfinite(stacked).sum(axis=0)
     total = np.nansum(stacked, axis=0) * len(stacked)
     return np.where(known > 0, total / np.maximum(known, 1), math.nan)
-
-
-def partial_tau(scores: ArrayLike, accuracies: ArrayLike, given: ArrayLike) -> float:
-    """Kendall's tau of scores and accuracies with a third order (such as size) held fixed.
-
-    (t_sa - t_sg t_ag) / sqrt((1 - t_sg^2) (1 - t_ag^2)), where t are tau-b. Candidates with a NaN are left out. NaN
-    where one of the orders is constant, or one of the first two equals the third up to direction.
-
-    Source: Kendall 1942, Partial rank correlation, Biometrika 32(3/4).
-
-    Args:
-        scores: (candidates,).
-        accuracies: (candidates,).
-        given: (candidates,).
-    """
-    columns = np.column_stack([np.asarray(values, float) for values in (scores, accuracies, given)])
-    s, a, g = columns[np.isfinite(columns).all(axis=1)].T
-    of_scores, with_size, of_size = (float(kendalltau(x, y).statistic) for x, y in ((s, a), (s, g), (a, g)))
-    spread = (1 - with_size**2) * (1 - of_size**2)
-    return (of_scores - with_size * of_size) / math.sqrt(spread) if spread > 1e-12 else math.nan
