@@ -79,6 +79,21 @@ def test_fisher_reads_activations_before_an_in_place_unit_overwrites_them():
     assert value("fisher", in_place, batch) == pytest.approx(value("fisher", network, batch), rel=1e-6)
 
 
+def test_a_head_that_starts_at_zero_lets_no_gradient_through():
+    batch = a_batch()
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3))
+    nn.init.zeros_(network[3].weight)
+    scores = score_network(network, batch, ["snip", "plain", "fisher", "grad_norm"])
+    assert scores["snip"].reason == scores["plain"].reason
+    assert scores["snip"].reason.startswith("the weights that the loss reaches are all zero")
+    assert scores["fisher"].coverage == 0.5
+    assert scores["grad_norm"].coverage == pytest.approx(36 / (36 + 54))
+    nn.init.zeros_(network[3].bias)
+    found = score_network(network, batch, ["fisher"])["fisher"]
+    assert found.reason.startswith("every activation or its gradient is zero")
+
+
 def test_jacob_cov_of_orthogonal_jacobians_is_the_highest_there_is():
     class Orthogonal(nn.Module):
         """Image i has a Jacobian of its own: rows of a Walsh matrix, which are orthogonal and have mean zero."""

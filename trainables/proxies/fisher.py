@@ -28,4 +28,6 @@ class Fisher(Proxy):
         shared = probe.shared
         if shared.fisher is None:
             raise VoidScoreError("the loss depends on no layer's activations")
+        if float(shared.fisher) == 0:
+            raise VoidScoreError("every activation or its gradient is zero: the last layer starts at zero")
         return Measured(float(shared.fisher), shared.fisher_layers / shared.layers)

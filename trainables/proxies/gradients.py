@@ -27,4 +27,6 @@ def sum_over_layers(probe: Probe, of_layer: Callable[[Tensor, Tensor], Tensor]) 
     if not reached:
         raise VoidScoreError("the loss depends on no weight of a layer")
     total = torch.stack([of_layer(weight.double(), gradient.double()) for weight, gradient in reached]).sum()
+    if float(total) == 0:
+        raise VoidScoreError("the weights that the loss reaches are all zero: the last layer starts at zero")
     return Measured(float(total), probe.covered([weight for weight, _ in reached]))

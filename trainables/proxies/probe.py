@@ -178,7 +178,8 @@ class Probe:
                 for weight, gradient in zip(found.weights, gradients, strict=True)
             ]
         if fisher is not None:
-            found.fisher, found.fisher_layers = fisher.total, fisher.layers
+            found.fisher = fisher.total
+            found.fisher_layers = int(torch.stack(fisher.reached).sum()) if fisher.reached else 0
         found.weights = [weight.detach().clone() for weight in found.weights]
         return found
 
@@ -210,8 +211,9 @@ class _Fisher:
 
     def __init__(self, images: Tensor) -> None:
         self._images = images
-        self.active, self.layers = False, 0
+        self.active = False
         self.total: Tensor | None = None
+        self.reached: list[Tensor] = []  # of each layer whether any gradient is not zero
 
     def watch(self, output: Tensor) -> None:
         if output.requires_grad:
@@ -226,7 +228,7 @@ class _Fisher:
         by_channel = product if maps is None else maps.flatten(2).sum(2)  # (n, channels)
         value = (by_channel.double() ** 2).mean(0).sum() / 2
         self.total = value if self.total is None else self.total + value
-        self.layers += 1
+        self.reached.append((gradient != 0).any())
 
 
 class _Agreement:
