@@ -27,7 +27,7 @@ MODELS = ("resnet18", "efficientnet_b0", "convnext_tiny", "vit_b_16")
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=MODELS, metavar="MODEL", help="names of torchvision.models")
-    parser.add_argument("--images", type=positive, default=8)
+    parser.add_argument("--images", type=positive, default=16)
     parser.add_argument("--size", type=positive, default=64, help="height and width")
     options = parser.parse_args(arguments)
     data = make_splits(load_dataset("cifar10"), seed=0, validation=1000, test=None, train=1000, size=options.size)

@@ -2,7 +2,8 @@
 
 Cells of NAS-Bench-201 in the full network (16 channels, 5 cells a stage, 32 x 32 images), one thread. `alone` is the
 time of a proxy that is asked for by itself; `together` is its share when all are asked for at once. Memory is what the
-highest use of a process grew by, each measured in a process of its own. Prints a table and writes `proxy_time.csv`.
+highest use of a process grew by from before the first score, each measured in a process of its own. Prints a table and
+writes `proxy_time.csv`.
 
     python benchmarks/proxy_time.py
 """
@@ -38,8 +39,8 @@ def measure(names: Sequence[str], cells: int, images: int) -> dict[str, float]:
     )
     drawn = space.sample(cells + 1, np.random.default_rng(0))
     networks = [space.build(cell, input_shape=(3, 32, 32), classes=10) for cell in drawn]
-    score_network(networks[0], ProxyBatch(batch.images[:2], batch.labels[:2], 10), names)  # warm up
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    score_network(networks[0], ProxyBatch(batch.images[:2], batch.labels[:2], 10), names)  # warm up
     seconds: dict[str, float] = dict.fromkeys(names, 0.0)
     began = time.perf_counter()
     for cell, network in zip(drawn[1:], networks[1:], strict=True):
@@ -71,11 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "proxy": name,
                 "alone": alone["whole"],
                 "together": together[name],
-                "mebibytes_alone": alone["mebibytes"],
+                "mebibytes": alone["mebibytes"],
             }
         )
         print(lines[-1], flush=True)
-    whole = {"proxy": "all", "together": together["whole"], "mebibytes_together": together["mebibytes"]}
+    whole = {"proxy": "all", "together": together["whole"], "mebibytes": together["mebibytes"]}
     whole["alone"] = sum(line["alone"] for line in lines)
     table = pd.DataFrame([*lines, whole])
     table.round(4).to_csv(OUT, index=False)
