@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from orchestrator.evidence import BASELINE, Evidence
+from orchestrator.evidence import BASELINE, PROXIES, Evidence
 
 PLAIN_LINE_SECONDS = 10.0
 
@@ -128,6 +128,8 @@ class Display:
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._behind[self._stage] = self._stage_epochs
+        if self._stage == PROXIES:  # its epochs take other seconds than those of trainings: no base for the time left
+            self._started, self._spent_now = time.monotonic(), 0.0
         self._stage, self._task = "", None
 
     def _details(self) -> str:
@@ -139,7 +141,7 @@ class Display:
             parts.append(f"best so far {self._best_value:.1%} {self._best}")
         left = self.total_epochs - sum(self._behind.values()) - self._spent.get(self._stage, 0.0)
         elapsed = time.monotonic() - self._started
-        if self._spent_now > 0 and left > 0:
+        if self._spent_now > 0 and left > 0 and self._stage != PROXIES:
             parts.append(f"about {_duration(left * elapsed / self._spent_now)} left")
         return ", ".join(parts)
 

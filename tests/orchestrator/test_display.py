@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.display import Counts, Display
-from orchestrator.evidence import BASELINE, Evidence
+from orchestrator.evidence import BASELINE, PROXIES, Evidence
 
 
 class Clock:
@@ -47,6 +47,22 @@ def test_counts_in_words():
 
 
 class TestPlainLines:
+    def test_seconds_of_proxies_say_nothing_of_trainings(self, console, clock):
+        with make(console) as display:
+            display.start_stage(PROXIES, trials=1, epochs=2.0, spent=0.0)
+            clock.now += 600
+            display.advance(1.0, [])
+            display.update(Counts(running=1))
+            display.advance(1.0, [])
+            display.start_stage("training-2", trials=6, epochs=12.0, spent=0.0)
+            clock.now += 20
+            display.advance(8.0, [])
+            display.update(Counts(running=2, done=4))
+        lines = shown(console)
+        assert lines[1].endswith("budget 1 of 40 epochs")
+        # 90 of 100 epochs are left, and 8 took 20 seconds.
+        assert lines[4].endswith("budget 10 of 40 epochs, about 3:45 min left")
+
     def test_a_stage_that_is_gone_on_with_counts_once(self, console, clock):
         with make(console) as display:
             display.start_stage("training-2", trials=6, epochs=12.0, spent=0.0)
