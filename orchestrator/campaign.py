@@ -43,8 +43,6 @@ RANKING = "ranking"
 """Stage of the log that stands for the ranking before the baseline."""
 PLAN, OURS = "plan", "automatic"
 """What the log notes of a run whose stages were not asked for: its plan may change with what is found."""
-
-
 GIGABYTE = 1e9
 
 
@@ -348,7 +346,7 @@ def _proxies(run: Run, data: ImageData) -> list[tuple[Stage, ProxyBatch]]:
     if not isinstance(spec, ProxySpec):
         return []
     stage = proxy_stage(run.experiment, spec, run.candidates, run.folder, train_images=len(data.train))
-    return [(stage, draw_batch(data, images=spec.images, seed=spec.seed))]
+    return [(stage, draw_batch(data, images=spec.batch_images, seed=spec.seed))]
 
 
 def _supernets(run: Run, data: ImageData) -> list[Stage]:

@@ -26,7 +26,7 @@ from schedulers.policies import list_policies
 from schedulers.tune import list_schedulers, make_scheduler
 from spaces import SearchSpace, get_space, list_spaces
 from trainables.data import list_datasets
-from trainables.proxies import get_proxy
+from trainables.proxies import batch_size, get_proxy
 from trainables.proxies.chunk import ProxyConfig, score_cost
 from trainables.recipe import Recipe
 from trainables.supernet import list_supernets
@@ -208,11 +208,12 @@ class ProxySpec(_Strict):
     """Scores of the untrained candidates.
 
     ``images`` of the training part, drawn with ``seed``, are the batch that all are scored on. A score is the mean over
-    ``initialisations``, with the weights of seeds ``seed``, ``seed + 1`` and so on.
+    ``initialisations``, with the weights of seeds ``seed``, ``seed + 1`` and so on. Without ``images`` there are
+    as many as ``batch_size`` says.
     """
 
     names: list[str]
-    images: int = Field(default=64, ge=2)
+    images: int | None = Field(default=None, ge=2)
     initialisations: int = Field(default=1, ge=1)
     seed: Seed = 0
 
@@ -228,13 +229,18 @@ class ProxySpec(_Strict):
         return names
 
     @property
+    def batch_images(self) -> int:
+        """Images in the batch, those of a large image where none are named."""
+        return self.images or batch_size(None)
+
+    @property
     def config(self) -> ProxyConfig:
         """What a trial is told."""
         return ProxyConfig(tuple(self.names), tuple(range(self.seed, self.seed + self.initialisations)))
 
     def epochs(self, train_images: int) -> float:
         """Epoch-equivalents for one candidate; see ``score_cost``."""
-        counts = {"images": self.images, "initialisations": self.initialisations, "train_images": train_images}
+        counts = {"images": self.batch_images, "initialisations": self.initialisations, "train_images": train_images}
         return sum(score_cost(name, **counts) for name in self.names)
 
 

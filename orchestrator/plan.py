@@ -10,6 +10,7 @@ from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, Supe
 from orchestrator.rounds import plan_trainings, planned_epochs
 from orchestrator.split import ROUNDING
 from orchestrator.stages import Stage
+from trainables.proxies import batch_size
 from trainables.supernet import list_supernets
 
 SUPERNET_EPOCHS = 5
@@ -30,19 +31,21 @@ def default_proxies(experiment: Experiment, *, train_images: int, values: int | 
     Args:
         experiment: what is run.
         train_images: how many there are.
-        values: numbers in an image, if known. As many Jacobians as they have entries correlate by necessity, so a
-            batch of small images has half as many images as that (8x8 digits: two draws agree by tau .35, and by .24
-            with 64 images).
+        values: numbers in an image, if known: they say how many images the batch has where the experiment does not.
     """
+    asked = _wanted_proxies(experiment, train_images)
+    if asked is None or asked.images is not None or values is None:
+        return asked
+    return asked.model_copy(update={"images": batch_size(values)})
+
+
+def _wanted_proxies(experiment: Experiment, train_images: int) -> ProxySpec | None:
     if experiment.proxies != "auto":
         return experiment.proxies
     if experiment.trainings is not None or experiment.supernets is not None:
         return None
     full, speed_up = experiment.recipe.epochs, experiment.speed_up
-    if not are_cheap(full, speed_up=speed_up, train_images=train_images):
-        return None
-    images = DEFAULT_PROXIES.images if values is None else min(DEFAULT_PROXIES.images, max(values // 2, 2))
-    return DEFAULT_PROXIES.model_copy(update={"images": images})
+    return DEFAULT_PROXIES if are_cheap(full, speed_up=speed_up, train_images=train_images) else None
 
 
 def are_cheap(full_epochs: int, *, speed_up: float, train_images: int) -> bool:
@@ -51,7 +54,7 @@ def are_cheap(full_epochs: int, *, speed_up: float, train_images: int) -> bool:
     Not where everybody can be trained to the end: that tells all they could.
     """
     affordable = DEFAULT_PROXIES.epochs(train_images) <= PROXY_SHARE * full_epochs / speed_up
-    return affordable and train_images >= DEFAULT_PROXIES.images and speed_up > 1
+    return affordable and train_images >= DEFAULT_PROXIES.batch_images and speed_up > 1
 
 
 def expected_images(experiment: Experiment) -> int:

@@ -21,8 +21,8 @@ from orchestrator.interruption import Interruption
 from orchestrator.proxy_workers import score_candidates, worker_slot
 from orchestrator.score_file import ScoreFile
 from spaces import SearchSpace
-from trainables.data import load_dataset, make_splits
-from trainables.proxies import SETS, ProxyBatch, ProxyError, draw_batch, get_proxy, list_proxies
+from trainables.data import ImageData, load_dataset, make_splits
+from trainables.proxies import SETS, ProxyBatch, ProxyError, get_proxy, list_proxies
 from trainables.proxies.chunk import ProxyConfig
 
 HELD_OUT = 0.2
@@ -142,16 +142,15 @@ def _is_code(space: SearchSpace, text: str) -> bool:
     return True
 
 
-def draw_images(request: Request, *, root: Path | None, download: bool) -> ProxyBatch:
-    """The batch: of the training images that a run with the default split has.
+def read_images(name: str, *, root: Path | None, download: bool) -> ImageData:
+    """What a run with the default split has of a data set; the batch is drawn from its training images.
 
     Raises:
-        DataError: the data set is not there, or has not so many images.
+        DataError: the data set is not there.
     """
-    dataset = load_dataset(request.data, root=root, download=download)
+    dataset = load_dataset(name, root=root, download=download)
     test = None if dataset.test is not None else HELD_OUT
-    split = make_splits(dataset, seed=0, validation=HELD_OUT, test=test)
-    return draw_batch(split, images=request.images, seed=request.seed)
+    return make_splits(dataset, seed=0, validation=HELD_OUT, test=test)
 
 
 def score_missing(

@@ -146,7 +146,7 @@ def proxy_stage(
         scheduler=SchedulerSpec(),
         schedule_epochs=1,  # nothing is trained, and no scheduler takes less
         planned_epochs=len(candidates) * spec.epochs(train_images),
-        booking=make_booking(spec.config, images=spec.images, train_images=train_images, seed=spec.seed),
+        booking=make_booking(spec.config, images=spec.batch_images, train_images=train_images, seed=spec.seed),
     )
 
 

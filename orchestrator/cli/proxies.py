@@ -5,6 +5,7 @@ It imports what it needs itself: torch and Ray take seconds, and --help should n
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from orchestrator.cli.terminal import make_console
 if TYPE_CHECKING:
     from orchestrator.proxy_scoring import Request
     from spaces import SearchSpace
+    from trainables.data import ImageData
 
 
 def proxies(
@@ -40,7 +42,15 @@ def proxies(
     data: Annotated[
         str, typer.Option("--data", help="Data set that the batch is drawn from.", show_default=False)
     ] = "",
-    images: Annotated[int, typer.Option("--images", min=2, help="Images in the batch.")] = 64,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            "--images",
+            min=2,
+            help="In the batch. Default: 64, or half as many as an image has numbers.",
+            show_default=False,
+        ),
+    ] = None,
     initialisations: Annotated[
         int, typer.Option("--initialisations", min=1, help="Draws of the weights that a score is the mean of.")
     ] = 1,
@@ -58,8 +68,16 @@ def proxies(
     address: Address = None,
 ) -> None:
     """List the training-free proxies; with --space, score architectures by them without training any."""
-    from orchestrator.proxy_scoring import ProxyRequestError, Request, read_candidates, read_names, read_options
+    from orchestrator.proxy_scoring import (
+        ProxyRequestError,
+        Request,
+        read_candidates,
+        read_images,
+        read_names,
+        read_options,
+    )
     from orchestrator.report.proxies import print_proxies
+    from trainables.proxies import batch_size
 
     if not space:
         given = {"--option": option, "--candidates": candidates, "--data": data}
@@ -74,8 +92,10 @@ def proxies(
     chosen = read_names(names)
     made = _make_space(space, read_options(option or []))
     codes = read_candidates(made, candidates, seed)
-    request = Request(made, codes, data, images, initialisations, seed, chosen)
-    _score(request, workers=workers, output=output, data_dir=data_dir, download=download, address=address)
+    split = read_images(data, root=data_dir, download=download)
+    in_batch = images or batch_size(math.prod(split.input_shape))
+    request = Request(made, codes, data, in_batch, initialisations, seed, chosen)
+    _score(request, split, workers=workers, output=output, address=address)
 
 
 def _make_space(name: str, options: dict[str, Any]) -> SearchSpace:
@@ -88,18 +108,17 @@ def _make_space(name: str, options: dict[str, Any]) -> SearchSpace:
         raise ProxyRequestError(f"--space: {str(error).removeprefix('space: ')}") from None
 
 
-def _score(
-    request: Request, *, workers: int | None, output: Path, data_dir: Path | None, download: bool, address: str | None
-) -> None:
+def _score(request: Request, split: ImageData, *, workers: int | None, output: Path, address: str | None) -> None:
     from orchestrator.interruption import EXIT_CODE, RunInterruptedError
-    from orchestrator.proxy_scoring import draw_images, score_missing
+    from orchestrator.proxy_scoring import score_missing
     from orchestrator.report.proxies import print_scores
     from orchestrator.score_file import ScoreFile
+    from trainables.proxies import draw_batch
 
     console = make_console()
     file = ScoreFile(output, request.settings)
-    file.read()  # refused before anything is read or started
-    batch = draw_images(request, root=data_dir, download=download)
+    file.read()  # refused before anything is started
+    batch = draw_batch(split, images=request.images, seed=request.seed)
     try:
         score_missing(request, batch, file, console=console, workers=workers, address=address)
     except RunInterruptedError:

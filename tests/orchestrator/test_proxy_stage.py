@@ -90,9 +90,15 @@ class TestDefault:
 
     def test_small_images_make_small_batches(self):
         spec = default_proxies(experiment(), train_images=50_000, values=3 * 32 * 32)
-        assert spec == DEFAULT_PROXIES
+        assert spec is not None
+        assert (spec.names, spec.images) == (DEFAULT_PROXIES.names, 64)
         spec = default_proxies(experiment(), train_images=50_000, values=6 * 6)
         assert spec == ProxySpec(names=["jacob_cov"], images=18)
+        own = experiment(proxies="[jacob_cov, nwot]")
+        spec = default_proxies(own, train_images=50_000, values=6 * 6)
+        assert spec == ProxySpec(names=["jacob_cov", "nwot"], images=18)
+        own = experiment(proxies="{names: [nwot], images: 40}")
+        assert default_proxies(own, train_images=50_000, values=6 * 6) == own.proxies
 
     def test_of_the_demo(self):
         quickstart = load_experiment("quickstart")

@@ -1,7 +1,7 @@
 """Training-free proxies: scores of untrained networks from one batch of images or none."""
 
 from trainables.proxies.az_nas import AzExpressivity, AzProgressivity, AzTrainability
-from trainables.proxies.batch import ProxyBatch, draw_batch
+from trainables.proxies.batch import ProxyBatch, batch_size, draw_batch
 from trainables.proxies.epe_nas import EpeNas
 from trainables.proxies.fisher import Fisher
 from trainables.proxies.flops import Flops
@@ -74,6 +74,7 @@ __all__ = [
     "VoidScoreError",
     "Zen",
     "Zico",
+    "batch_size",
     "draw_batch",
     "get_proxy",
     "list_proxies",
