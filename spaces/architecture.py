@@ -106,6 +106,31 @@ class SearchSpace(ABC):
         Idempotent: `canonical(canonical(a)) == canonical(a)`.
         """
 
+    @property
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """The options of each decision that an architecture is made of, in a fixed order.
+
+        By default none: the space has no fixed number of decisions, and no `choices`.
+        """
+        return ()
+
+    def choices(self, architecture: Architecture) -> tuple[int, ...]:
+        """The option taken, by position, for each of `decisions`.
+
+        Raises:
+            SpaceError: The architecture is of another space, or the space has no fixed decisions.
+        """
+        self.code_of(architecture)
+        raise SpaceError(f"choices: {self.name} has no fixed decisions")
+
+    def choose(self, choices: Sequence[int]) -> Architecture:
+        """The architecture that takes these options: the reverse of `choices`.
+
+        Raises:
+            SpaceError: Too few or too many, an option that is not there, or the space has no fixed decisions.
+        """
+        raise SpaceError(f"choose: {self.name} has no fixed decisions")
+
     def is_live(self, architecture: Architecture) -> bool:
         """Says whether every part of it takes part in its function; by default yes."""
         self.code_of(architecture)
@@ -164,6 +189,20 @@ class SearchSpace(ABC):
                 f"use get_space({architecture.space!r})"
             )
         return architecture.code
+
+
+def check_choices(space: SearchSpace, choices: Sequence[int]) -> None:
+    """Refuses choices that do not fit the decisions of a space.
+
+    Raises:
+        SpaceError: Too few or too many, or an option that is not there.
+    """
+    decisions = space.decisions
+    if len(choices) != len(decisions):
+        raise SpaceError(f"choices: {len(choices)} given, but {space.name} has {len(decisions)} decisions")
+    for place, (choice, options) in enumerate(zip(choices, decisions, strict=True)):
+        if not 0 <= choice < len(options):
+            raise SpaceError(f"choices: {choice} for decision {place} is not among its {len(options)} options")
 
 
 def check_distinct(distinct: str) -> None:

@@ -8,7 +8,7 @@ Source: github.com/basic-go-ahead/supernet-mnist.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -16,7 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spaces.architecture import Architecture, Distinct, SearchSpace, SpaceError, check_distinct, check_task, draw
+from spaces.architecture import (
+    Architecture,
+    Distinct,
+    SearchSpace,
+    SpaceError,
+    check_choices,
+    check_distinct,
+    check_task,
+    draw,
+)
 from spaces.registry import register_space
 
 DEPTHS = (1, 2, 3)
@@ -76,7 +85,7 @@ class BlockClassifier(nn.Module):
 
 
 class BlockNetwork(nn.Module):
-    """Start, stage 1, middle, stage 2, classifier. With `depths` (3, 3) it holds the blocks of all nine networks.
+    """Start, stage 1, middle, stage 2, classifier.
 
     Args:
         depths: Number of blocks in stage 1 and stage 2.
@@ -95,17 +104,13 @@ class BlockNetwork(nn.Module):
         if reference:
             initialise_as_reference(self)
 
-    def forward(self, images: Tensor, depths: tuple[int, int] | None = None) -> Tensor:
-        """Maps images (batch, channels, height, width) to logits (batch, classes).
-
-        `depths` uses the first blocks of each stage only: the architecture of that code, with shared weights.
-        """
-        first, second = depths or (len(self.stage1), len(self.stage2))
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps images (batch, channels, height, width) to logits (batch, classes)."""
         features = self.start(images)
-        for block in self.stage1[:first]:
+        for block in self.stage1:
             features = block(features)
         features = self.middle(features)
-        for block in self.stage2[:second]:
+        for block in self.stage2:
             features = block(features)
         logits: Tensor = self.classifier(features)
         return logits
@@ -191,6 +196,21 @@ class MnistBlocks(SearchSpace):
     def canonical(self, architecture: Architecture) -> Architecture:
         """Returns the architecture itself, in its normal spelling."""
         return self.parse(self.code_of(architecture))
+
+    @property
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """The number of blocks in stage 1 and in stage 2."""
+        return (tuple(map(str, DEPTHS)),) * len(WIDTHS)
+
+    def choices(self, architecture: Architecture) -> tuple[int, ...]:
+        """Positions of both depths in `DEPTHS`."""
+        return tuple(DEPTHS.index(depth) for depth in parse_depths(self.code_of(architecture)))
+
+    def choose(self, choices: Sequence[int]) -> Architecture:
+        """The architecture of these depths."""
+        check_choices(self, choices)
+        first, second = (DEPTHS[choice] for choice in choices)
+        return self._architecture(first, second)
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """Lists the four architectures with another depth in one stage."""

@@ -6,13 +6,22 @@ Source: Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from spaces.architecture import Architecture, Distinct, SearchSpace, check_distinct, check_positive, check_task, draw
+from spaces.architecture import (
+    Architecture,
+    Distinct,
+    SearchSpace,
+    check_choices,
+    check_distinct,
+    check_positive,
+    check_task,
+    draw,
+)
 from spaces.nasbench201_code import EDGES, OPERATIONS, all_operations, format_code, parse_code
 from spaces.nasbench201_features import FEATURE_NAMES, feature_vector
 from spaces.nasbench201_graph import (
@@ -124,6 +133,20 @@ class NASBench201(SearchSpace):
         """Says whether a path leads to the output and every operation but `none` lies on one: 9,444 codes do."""
         code = self.code_of(architecture)
         return is_connected(code) and remove_dead_edges(code) == code
+
+    @property
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """The operation of each edge, in the order of `EDGES`."""
+        return (OPERATIONS,) * len(EDGES)
+
+    def choices(self, architecture: Architecture) -> tuple[int, ...]:
+        """Positions of the operations in `OPERATIONS`."""
+        return tuple(OPERATIONS.index(operation) for operation in parse_code(self.code_of(architecture)))
+
+    def choose(self, choices: Sequence[int]) -> Architecture:
+        """The cell of these operations."""
+        check_choices(self, choices)
+        return self._architecture(format_code([OPERATIONS[choice] for choice in choices]))
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """Lists the 24 cells with another operation on one edge."""

@@ -32,13 +32,19 @@ def spaces(
         space = get_space(name)
         table.add_row(
             name,
-            "unlisted" if space.size is None else f"{space.size:,}",
+            _count(space.size),
             ", ".join(f"{key}={value}" for key, value in space.options.items()),
             str(len(space.feature_names)),
             "yes" if name in list_supernets() else "no",
             space.sample(1, np.random.default_rng(0))[0].code,
         )
     make_console().print(table)
+
+
+def _count(size: int | None) -> str:
+    if size is None:
+        return "unlisted"
+    return f"{size:,}" if size < 1e9 else f"{size:.1e}"
 
 
 def experiments() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -14,10 +15,27 @@ from spaces.mnist_blocks import parse_depths
 from spaces.nasbench201 import parse_code
 
 # Options that keep the networks small.
-SPACES: dict[str, dict[str, Any]] = {"mnist_blocks": {}, "nasbench201": {"width": 4, "cells_per_stage": 1}}
+SPACES: dict[str, dict[str, Any]] = {
+    "mnist_blocks": {},
+    "nasbench201": {"width": 4, "cells_per_stage": 1},
+    "nasbench_macro": {"width": 4, "head_width": 16},
+    "once_for_all": {"variant": "mini"},
+}
+
+
+def split_subnet(code: str) -> list[str]:
+    """Resolution, then the two blocks of each stage, "" for one that is not kept."""
+    resolution, *stages = code.split("_")
+    return [resolution, *(block for stage in stages for block in [*stage.split("-"), ""][:2])]
+
 
 # How a code splits into its decisions.
-DECISIONS: dict[str, Callable[[str], Sequence[Hashable]]] = {"mnist_blocks": parse_depths, "nasbench201": parse_code}
+DECISIONS: dict[str, Callable[[str], Sequence[Hashable]]] = {
+    "mnist_blocks": parse_depths,
+    "nasbench201": parse_code,
+    "nasbench_macro": tuple,
+    "once_for_all": split_subnet,
+}
 
 
 @pytest.fixture(params=list_spaces())
@@ -34,6 +52,7 @@ def test_the_same_space_can_be_made_again_from_name_and_options(space: SearchSpa
     again = get_space(space.name, **space.options)
     assert type(again) is type(space)
     assert again.options == space.options
+    assert json.loads(json.dumps(space.options)) == space.options  # so that they survive a file
     assert set(SPACES[space.name]) <= set(space.options)
 
 
@@ -112,6 +131,25 @@ def test_canonical_is_idempotent(space: SearchSpace, architectures: list[Archite
 
 def test_samples_of_functions_are_live(space: SearchSpace) -> None:
     assert all(space.is_live(architecture) for architecture in space.sample(8, np.random.default_rng(3)))
+
+
+def test_choices_tell_architectures_apart_and_lead_back(space: SearchSpace, architectures: list[Architecture]) -> None:
+    taken = [space.choices(architecture) for architecture in architectures]
+    assert len(set(taken)) == len(architectures)
+    assert [space.choose(choices) for choices in taken] == architectures
+    for choices in taken:
+        assert all(0 <= choice < len(options) for choice, options in zip(choices, space.decisions, strict=True))
+    for wrong in (taken[0][1:], (*taken[0], 0), (-1, *taken[0][1:]), (*taken[0][:-1], len(space.decisions[-1]))):
+        with pytest.raises(SpaceError, match=r"^choices: "):
+            space.choose(wrong)
+
+
+def test_every_choice_is_an_architecture(space: SearchSpace) -> None:
+    generator = np.random.default_rng(2)
+    for _ in range(8):
+        chosen = space.choose([int(generator.integers(len(options))) for options in space.decisions])
+        assert space.parse(chosen.code) == chosen
+        assert space.choose(space.choices(chosen)) == chosen
 
 
 def test_neighbours_differ_in_one_decision_and_know_each_other(
@@ -198,6 +236,7 @@ def test_architectures_of_another_space_are_refused(space: SearchSpace) -> None:
     stranger = Architecture("elsewhere", "1,1")
     for method in (
         space.canonical,
+        space.choices,
         space.is_live,
         space.neighbours,
         space.features,

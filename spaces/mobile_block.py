@@ -1,0 +1,112 @@
+"""The block of the MobileNet family: widen, convolve each channel by itself, narrow again.
+
+Source: Sandler et al., MobileNetV2 (CVPR 2018), section 3; Howard et al., MobileNetV3 (ICCV 2019), section 5.3, for
+squeeze and excitation.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "h_swish": nn.Hardswish}
+"""Activations by name."""
+
+DIVISOR = 8
+"""Numbers of channels are multiples of this."""
+
+
+def round_channels(channels: float) -> int:
+    """The multiple of 8 that is next to a number of channels, but not more than a tenth below it."""
+    rounded = max(DIVISOR, int(channels + DIVISOR / 2) // DIVISOR * DIVISOR)
+    return rounded + DIVISOR if rounded < 0.9 * channels else rounded
+
+
+def conv_bn(
+    channels_in: int,
+    channels_out: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    activation: str | None = None,
+) -> nn.Sequential:
+    """Convolution without bias, batch normalisation, activation; padded so that stride 1 keeps height and width."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        conv=nn.Conv2d(
+            channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
+        ),
+        bn=nn.BatchNorm2d(channels_out),
+    )
+    if activation is not None:
+        layers["act"] = ACTIVATIONS[activation]()
+    return nn.Sequential(layers)
+
+
+class SqueezeExcite(nn.Module):
+    """Weighs each channel by what all channels are on average: a quarter of them, then all, then a hard sigmoid."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = squeezed(channels)
+        self.reduce = nn.Conv2d(channels, hidden, 1)
+        self.act = nn.ReLU()
+        self.expand = nn.Conv2d(hidden, channels, 1)
+        self.gate = nn.Hardsigmoid()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Maps (batch, channels, height, width) to the same shape."""
+        means = features.mean(dim=(2, 3), keepdim=True)
+        output: Tensor = features * self.gate(self.expand(self.act(self.reduce(means))))
+        return output
+
+
+def squeezed(channels: int) -> int:
+    """Channels inside of squeeze and excitation."""
+    return round_channels(channels // 4)
+
+
+class MobileBlock(nn.Module):
+    """1x1 convolution to `middle` channels, depthwise convolution, squeeze and excitation, 1x1 convolution back.
+
+    The input is added where it has the output's shape.
+
+    Args:
+        channels_in: Channels of the input.
+        channels_out: Channels of the output.
+        middle: Channels between; None leaves the first convolution out, so that there are `channels_in`.
+        kernel: Height and width of the depthwise convolution, odd.
+        stride: Of the depthwise convolution.
+        activation: Name of the activation behind the first two convolutions.
+        squeeze: Whether there is squeeze and excitation.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        *,
+        middle: int | None,
+        kernel: int,
+        stride: int,
+        activation: str,
+        squeeze: bool = False,
+    ) -> None:
+        super().__init__()
+        wide = channels_in if middle is None else middle
+        self.expand = nn.Identity() if middle is None else conv_bn(channels_in, wide, 1, activation=activation)
+        self.depthwise = conv_bn(wide, wide, kernel, stride=stride, groups=wide, activation=activation)
+        self.squeeze = SqueezeExcite(wide) if squeeze else nn.Identity()
+        self.project = conv_bn(wide, channels_out, 1)
+        self.residual = stride == 1 and channels_in == channels_out
+
+    def body(self, features: Tensor) -> Tensor:
+        """What the block adds to its input."""
+        output: Tensor = self.project(self.squeeze(self.depthwise(self.expand(features))))
+        return output
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Maps (batch, in, height, width) to (batch, out, ceil(height / stride), ceil(width / stride))."""
+        body = self.body(features)
+        return features + body if self.residual else body
