@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ EVALUATION_BATCH = 512
 
 # One stream of random numbers for each purpose. SeedSequence reads a missing number as 0, so none of them is 0.
 _ORDER_STREAM = 1
+_SHARE_STREAM = 6
 
 
 class NonFiniteLossError(RuntimeError):
@@ -56,22 +58,33 @@ class Training:
         data: images to train on and to look at; only read, so that the arrays may be shared and read-only.
         seed: of the initial weights and of everything drawn in the epochs; 0 or more.
         device: where the network lives.
+        share: of the training images, in (0, 1], drawn at random; an epoch then costs that share of one.
 
     Attributes:
         model: the network.
         epoch: epochs done.
-        spent: cost of the last call, whether it returned or raised, in epoch-equivalents: passes over the training
-            images. Looking at the validation images after an epoch counts as part of that epoch.
 
     Raises:
-        ValueError: a negative seed.
+        ValueError: a negative seed, or a share outside its range.
     """
 
     def __init__(
-        self, build: Callable[[], nn.Module], recipe: Recipe, data: ImageData, *, seed: int, device: str = "cpu"
+        self,
+        build: Callable[[], nn.Module],
+        recipe: Recipe,
+        data: ImageData,
+        *,
+        seed: int,
+        device: str = "cpu",
+        share: float = 1.0,
     ) -> None:
         if seed < 0:
             raise ValueError(f"seed is {seed}; it has to be at least 0")
+        if not 0 < share <= 1:
+            raise ValueError(f"share is {share}; it has to be above 0 and at most 1")
+        if share < 1:
+            drawn = np.random.default_rng([seed, 0, _SHARE_STREAM]).permutation(len(data.train))
+            data = replace(data, train=data.train.take(drawn[: max(2, round(share * len(drawn)))]))
         self.recipe, self.data, self.seed, self.device = recipe, data, seed, torch.device(device)
         with seeded(seed, self.device):
             self.model = build().to(self.device)
@@ -85,7 +98,20 @@ class Training:
             self._precision = torch.bfloat16 if native else torch.float16
         self._scaler = torch.amp.GradScaler(enabled=self._precision is torch.float16)
         self.epoch = 0
-        self.spent = 0.0
+        self._epoch_images, self._epoch_cost = len(data.train), share
+        self._passed = self._ahead = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Cost of the last call, whether it returned or raised, in epoch-equivalents: passes over the training images.
+
+        Looking at the validation images after an epoch counts as part of that epoch.
+        """
+        return self._epoch_cost * self._epoch_share
+
+    @property
+    def _epoch_share(self) -> float:
+        return self._passed / self._epoch_images
 
     @property
     def trained(self) -> bool:
@@ -116,43 +142,52 @@ class Training:
 
     def _train_epoch(self) -> Row:
         generator = np.random.default_rng([self.seed, self.epoch, _ORDER_STREAM])
-        images_total = len(self.data.train)
         # Summed on the device: reading a number of each step would make a GPU wait for the CPU.
         loss_sum = torch.zeros((), device=self.device)
-        correct_sum = torch.zeros((), dtype=torch.int64, device=self.device)
+        correct_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         seen = 0
-        self.spent = 0.0
+        self._passed = 0.0
         self.model.train()
         with seeded(int(generator.integers(2**31)), self.device):
-            for images, labels in self._batches(
+            for images, labels in self.batches(
                 self.data.train,
                 self.recipe.batch_size,
                 generator=generator,
                 augmentation=self.recipe.augmentation,
             ):
+                if self._ahead + self._passed >= self._epoch_images:
+                    break
                 for group in self.optimizer.param_groups:
-                    group["lr"] = self.recipe.learning_rate_at(self.epoch + seen / images_total)
+                    group["lr"] = self.recipe.learning_rate_at(self.epoch + self._epoch_share)
                 loss, correct = self.train_batch(images, labels)
                 loss_sum += loss * len(labels)
                 correct_sum += correct
                 seen += len(labels)
-                self.spent = seen / images_total
+        # What a last step of much work goes beyond the epoch is left out of the next one.
+        self._ahead = max(self._ahead + self._passed - self._epoch_images, 0.0)
         return {"train_loss": loss_sum.item() / seen, "train_accuracy": correct_sum.item() / seen}
 
     def train_batch(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One optimiser step; the mean loss (nats) and the number of correct predictions made before the step."""
-        with self._autocast():
+        with self.autocast():
             logits = self.model(images)
             loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        self._clear_gradients()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._take_step()
+        self._passed += len(labels)
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    def _clear_gradients(self) -> None:
         # None and not zero: with a gradient of zero, momentum and weight decay would still move a weight.
         self.optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def _take_step(self) -> None:
         if self.recipe.clip_gradient_norm is not None:
             self._scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_gradient_norm)
         self._scaler.step(self.optimizer)
         self._scaler.update()
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
     def measure(self, *, last: bool) -> Row:
         """What is reported beside the training metrics of an epoch; ``last`` says whether it was the last one."""
@@ -168,19 +203,25 @@ class Training:
     def evaluate(self, images: ImageSet) -> tuple[float, float]:
         """Mean cross-entropy in nats and accuracy in [0, 1] over ``images``, in evaluation mode."""
         self.model.eval()
+        return self.look_at(images)
+
+    @torch.no_grad()
+    def look_at(self, images: ImageSet) -> tuple[float, float]:
+        """The same in the mode that the network is in."""
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        for pixels, labels in self._batches(images, EVALUATION_BATCH):
-            with self._autocast():
+        for pixels, labels in self.batches(images, EVALUATION_BATCH):
+            with self.autocast():
                 logits = self.model(pixels).float()
             loss_sum += functional.cross_entropy(logits, labels, reduction="sum")
             correct += (logits.argmax(1) == labels).sum()
         return loss_sum.item() / len(images), correct.item() / len(images)
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """The precision that the recipe asks for, on this device."""
         return torch.autocast(self.device.type, dtype=self._precision, enabled=self._precision is not None)
 
-    def _batches(self, images: ImageSet, batch_size: int, **drawn: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, images: ImageSet, batch_size: int, **drawn: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches on the device; ``drawn`` is the generator and the augmentation, left out for images as they are."""
         batches = iterate_batches(
             images,
@@ -203,6 +244,7 @@ class Training:
         """
         return {
             "epoch": self.epoch,
+            "ahead": self._ahead,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
@@ -214,7 +256,7 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:  # empty where it was not in use
             self._scaler.load_state_dict(state["scaler"])
-        self.epoch = int(state["epoch"])
+        self.epoch, self._ahead = int(state["epoch"]), float(state["ahead"])
 
 
 def _finite(row: Row, epoch: int) -> Row:

@@ -1,6 +1,7 @@
-"""The Ray Tune trials: a training, the replay of a recorded one, or a supernet. Thin adapters over code without Ray.
+"""What all Ray Tune trials share, and those of one architecture: a training, or the replay of a recorded one.
 
-The one that scores untrained networks is in `proxy_trial`.
+Thin adapters over code without Ray. Those of supernets are in `supernet_trials`, the one that scores untrained networks
+in `proxy_trial`.
 
 A trial keeps its own checkpoint: one file, replaced after every epoch, that holds the state and every row reported so
 far. A trial that starts over, for whatever reason (another worker, a resumed run, a pause), first reports the rows of
@@ -28,7 +29,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import cv2
-import numpy as np
 import torch
 from ray import tune
 
@@ -38,7 +38,7 @@ from trainables.failure import describe_failure, gpu_is_lost
 from trainables.proxies.batch import ProxyBatch
 from trainables.proxies.chunk import ProxyConfig
 from trainables.recipe import Recipe
-from trainables.supernet import SupernetConfig, SupernetTraining, make_sampler, make_supernet
+from trainables.supernet import SupernetConfig
 from trainables.table import RecordedTable
 from trainables.table.recorded_training import RecordedTraining
 from trainables.training import Training
@@ -61,8 +61,10 @@ class TrialSpec:
         recipe: how to train; its ``epochs`` are the trial's.
         seed: of the training.
         checkpoint: file that the trial keeps its state in; every node has to see it.
-        architectures: the one to train, or all that a supernet or proxies score.
-        supernet: settings of a supernet trial.
+        architectures: the one to train, or all that a supernet trains or scores, or that proxies score.
+        supernet: settings of the supernet that is trained, or whose weights are used.
+        candidates: those that the supernet was trained for, where its weights are used.
+        train_share: share of the training images that is trained on.
         last_epoch: when given, report what is on file up to this epoch and end; nothing is trained.
         until: when given, the trial is complete after that many epochs of its schedule.
         proxies: settings of a trial that scores untrained networks.
@@ -80,14 +82,16 @@ class TrialSpec:
     last_epoch: int | None = None
     until: int | None = None
     proxies: ProxyConfig | None = None
+    candidates: tuple[str, ...] = ()
+    train_share: float = 1.0
 
     @property
     def fingerprint(self) -> str:
         """Tells whether a checkpoint belongs to this trial: all that its numbers depend on but the images."""
         options = sorted(self.space_options.items())
         what = (self.trial, self.space, options, self.recipe, self.seed, self.architectures, self.supernet)
-        proxies = "" if self.proxies is None else repr(self.proxies)
-        return hashlib.sha256((repr(what) + proxies).encode()).hexdigest()
+        more = (self.proxies, self.candidates, self.train_share)
+        return hashlib.sha256(repr(what + more).encode()).hexdigest()
 
 
 class _Work(Protocol):
@@ -114,10 +118,12 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         specs: Mapping[str, TrialSpec],
         data: ImageData | ProxyBatch | RecordedTable,
         stage: str = "",
+        weights: Mapping[str, Any] | None = None,
     ) -> None:
         """Keeps what all trials of a worker are given, and starts the first one."""
         self._specs, self._stage = specs, stage
         self._data: Any = data
+        self._weights = weights
         self._first_label = specs[config["trial"]].label
         self._warm_up()
         self._start(config)
@@ -347,57 +353,3 @@ class TableTrial(CheckpointedTrial):
 def _shown(metrics: Mapping[str, Any]) -> dict[str, float]:
     """What schedulers look at."""
     return {name: float(metrics[name]) for name in ("validation_accuracy", "train_loss") if name in metrics}
-
-
-class SupernetTrial(CheckpointedTrial):
-    """One supernet: an epoch a result, then the scores of all candidates, a chunk a result."""
-
-    def _make(self) -> SupernetTraining:
-        spec = self._spec
-        data: ImageData = self._data
-        if spec.supernet is None:
-            raise ValueError(f"supernet of trial {spec.trial!r} is None; a SupernetTrial needs its settings")
-        space = get_space(spec.space, **spec.space_options)
-
-        def build() -> torch.nn.Module:
-            return make_supernet(space, input_shape=data.input_shape, classes=len(data.classes))
-
-        return SupernetTraining(
-            build,
-            spec.recipe,
-            data,
-            paths=spec.architectures,
-            sampler=make_sampler(spec.supernet, paths=len(spec.architectures)),
-            config=spec.supernet,
-            seed=spec.seed,
-            device=self._device,
-        )
-
-    def _advance(self) -> dict[str, Any]:
-        work = self._work
-        assert isinstance(work, SupernetTraining)
-        return self._score(work) if work.trained else self._train(work)
-
-    def _train(self, work: SupernetTraining) -> dict[str, Any]:
-        metrics = work.step_epoch()
-        epoch = int(metrics["epoch"])
-        evidence: list[EvidenceRow] = [
-            ("", epoch, "train_loss", metrics["train_loss"], self._seconds, work.spent),
-            ("", epoch, "train_accuracy", metrics["train_accuracy"], 0.0, 0.0),
-        ]
-        return {"epoch": epoch, "validation_accuracy": float("nan"), "evidence": evidence}
-
-    def _score(self, work: SupernetTraining) -> dict[str, Any]:
-        scores = work.score_chunk()
-        cost = (self._seconds / len(scores), work.cost_per_score)
-        evidence: list[EvidenceRow] = []
-        for score in scores:
-            evidence.append((score.path, work.epoch, "validation_accuracy", score.accuracy, *cost))
-            evidence.append((score.path, work.epoch, "validation_loss", score.loss, 0.0, 0.0))
-            evidence.append((score.path, work.epoch, "updates", float(score.updates), 0.0, 0.0))
-        mean = float(np.mean([score.accuracy for score in scores]))
-        return {"epoch": work.epoch, "validation_accuracy": mean, "evidence": evidence}
-
-    def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
-        # Of no candidate; and the rows that this epoch may have already are of other metrics.
-        return "", epoch, "validation_loss", float("nan"), seconds, epochs

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.supernet import recalibrate
+from trainables.supernet import batch_statistics, recalibrate
 
 
 def network() -> nn.Sequential:
@@ -103,3 +103,32 @@ def test_a_layer_that_is_not_passed_through_is_reset() -> None:
 def test_no_batches_are_refused() -> None:
     with pytest.raises(ValueError, match="batches is empty"):
         recalibrate(network(), [])
+
+
+def test_batch_statistics_leave_no_trace() -> None:
+    model = network()
+    model[1].num_batches_tracked.fill_(7)
+    before = [buffer.clone() for buffer in model.buffers()]
+    model[0].eval()
+    modes = [module.training for module in model.modules()]
+    (data,) = batches(16)
+    with torch.no_grad(), batch_statistics(model):
+        assert not model[2].training  # dropout
+        features = model[1](model[0](data))
+        model(data)
+    normal = model[0](data)
+    normal = (normal - normal.mean((0, 2, 3), keepdim=True)) / (
+        normal.var((0, 2, 3), keepdim=True, correction=0)
+    ).sqrt()
+    assert torch.allclose(features, normal, atol=1e-3)
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(left, right) for left, right in zip(model.buffers(), before, strict=True))
+    assert model[1].momentum == 0.1
+
+
+def test_batch_statistics_end_with_an_error() -> None:
+    model = network()
+    with pytest.raises(RuntimeError), batch_statistics(model):
+        model(torch.zeros(4, 3, 1, 1))
+    assert model.training
+    assert model[1].momentum == 0.1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -24,12 +25,38 @@ PATHS = {
         "|nor_conv_1x1~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|nor_conv_3x3~2|",  # dead edges 0->1 and 2->3
         DISCONNECTED,
     ],
+    "nasbench_macro": ["22222222", "00000000", "11011011", "02101200", "20012021"],
+    "once_for_all": [
+        "r12_k5e3-k5e3_k5e3-k5e3",
+        "r8_k5e2_k5e2",
+        "r12_k3e2_k5e3-k3e3",
+        "r8_k3e3-k5e2_k3e2",
+        "r12_k5e2-k3e2_k3e3-k5e2",
+    ],
 }
-OPTIONS = {"mnist_blocks": {}, "nasbench201": {"width": 4, "cells_per_stage": 2}}
-EVERY_PATH = [(name, path) for name, paths in PATHS.items() for path in paths]
+OPTIONS: dict[str, dict[str, Any]] = {
+    "mnist_blocks": {},
+    "nasbench201": {"width": 4, "cells_per_stage": 2},
+    "nasbench_macro": {"width": 4, "head_width": 16},
+    "once_for_all": {"variant": "mini", "resolutions": [8, 12]},
+}
+# A path that leaves much out, and uses whole whatever it uses of a weight.
+SPARSE = {
+    "mnist_blocks": "1,1",
+    "nasbench201": PATHS["nasbench201"][2],
+    "nasbench_macro": "00000000",
+    "once_for_all": "r8_k5e2_k5e2",
+}
+# A path on which every decision makes a difference.
+FULL = {
+    "mnist_blocks": "3,3",
+    "nasbench201": PATHS["nasbench201"][0],
+    "nasbench_macro": "22222222",
+    "once_for_all": PATHS["once_for_all"][0],
+}
 
 
-@pytest.fixture(params=sorted(PATHS))
+@pytest.fixture(params=list_supernets())
 def space(request: pytest.FixtureRequest) -> SearchSpace:
     return get_space(request.param, **OPTIONS[request.param])
 
@@ -66,14 +93,15 @@ def momentum(supernet: Supernet) -> torch.optim.Optimizer:
 
 
 def test_the_spaces_with_a_supernet_are_listed() -> None:
-    assert list_supernets() == ["mnist_blocks", "nasbench201"]
+    assert list_supernets() == ["mnist_blocks", "nasbench201", "nasbench_macro", "once_for_all"]
 
 
 def test_another_space_has_none() -> None:
     class Other:
         name = "other"
 
-    with pytest.raises(SpaceError, match="'other' has no supernet; spaces that have one: mnist_blocks, nasbench201"):
+    known = "mnist_blocks, nasbench201, nasbench_macro, once_for_all"
+    with pytest.raises(SpaceError, match=f"'other' has no supernet; spaces that have one: {known}"):
         make_supernet(Other(), input_shape=SHAPE, classes=CLASSES)  # type: ignore[arg-type]
 
 
@@ -140,16 +168,49 @@ def test_weights_off_the_path_do_not_move(
     supernet, paths = make(space), PATHS[space.name]
     optimizer = make_optimizer(supernet)
     train(supernet, paths, optimizer)  # so that there is momentum to be carried on
-    smallest = paths[0] if space.name == "mnist_blocks" else paths[2]
+    sparse = SPARSE[space.name]
     before = {name: weight.detach().clone() for name, weight in supernet.named_parameters()}
-    train(supernet, [smallest], optimizer)
+    train(supernet, [sparse], optimizer)
     unused = {name for name, weight in supernet.named_parameters() if weight.grad is None}
     moved = {name for name, weight in supernet.named_parameters() if not torch.equal(weight, before[name])}
     assert unused
     assert moved == before.keys() - unused
     # Those are all but the weights of the architecture itself.
-    on_path = {value.data_ptr() for value in supernet.inherited(smallest).values()}
+    on_path = {value.data_ptr() for value in supernet.inherited(sparse).values()}
     assert unused == {name for name, weight in supernet.named_parameters() if weight.data_ptr() not in on_path}
+
+
+def test_gates_change_no_logits_and_every_option_gets_a_gradient(space: SearchSpace) -> None:
+    supernet, path = make(space).train(), FULL[space.name]
+    supernet.activate(path)
+    ungated = supernet(images())
+    gates = [
+        functional.one_hot(torch.tensor(choice), len(options)).float().requires_grad_()
+        for choice, options in zip(space.choices(space.parse(path)), space.decisions, strict=True)
+    ]
+    supernet.gates = gates
+    gated = supernet(images())
+    assert torch.allclose(gated, ungated, atol=1e-6)
+    functional.cross_entropy(gated, LABELS).backward()
+    gradients = [gate.grad for gate in gates]
+    for gradient, options in zip(gradients, space.decisions, strict=True):
+        assert gradient is not None
+        assert gradient.shape == (len(options),)
+        assert torch.isfinite(gradient).all()
+    assert max(float(gradient.abs().max()) for gradient in gradients if gradient is not None) > 1e-3
+
+
+def test_a_gate_weighs_what_its_option_puts_out() -> None:
+    features = torch.tensor([2.0, -3.0])
+    supernet = make(get_space("mnist_blocks"))
+    assert torch.equal(supernet.gated(0, 1, features), features)
+    gates = torch.tensor([0.0, 1.0, 0.0], requires_grad=True)
+    supernet.gates = [gates]
+    gated = supernet.gated(0, 1, features)
+    assert torch.equal(gated, features)
+    (gated * torch.tensor([1.0, 10.0])).sum().backward()
+    assert gates.grad is not None
+    assert gates.grad.tolist() == [11.0, 2.0 - 30.0, 11.0]
 
 
 def test_dead_edges_are_not_computed() -> None:

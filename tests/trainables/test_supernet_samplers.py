@@ -1,138 +1,174 @@
+"""What holds for every registered sampler, and the registry."""
+
 from __future__ import annotations
 
-import json
+import io
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
-from trainables.supernet import (
-    EpsilonGreedySampler,
-    PathSampler,
-    SupernetConfig,
-    UniformSampler,
-    make_sampler,
+from spaces import SpaceError
+from tests.trainables.supernet_fakes import FakeJudge, cells, names, nine, play, step
+from trainables.supernet import make_supernet
+from trainables.supernet.paths import Paths
+from trainables.supernet.samplers import PathSampler, UniformSampler, list_samplers, make_sampler
+
+OPTIONS: dict[str, dict[str, Any]] = {"epsilon-greedy": {"random_rounds": 10}}
+# progressive is for one space, and has tests of its own
+ANYWHERE = [name for name in list_samplers() if name != "progressive"]
+MADE = {name: {} for name in ANYWHERE} | OPTIONS
+VARIANTS = [*MADE.items(), ("multi-agent", {"feedback": "credit"})]
+
+BY_HASH = FakeJudge(
+    accuracy=lambda path: sum(map(ord, path)) % 97 / 97,
+    loss=lambda path: sum(map(ord, path)) % 89 / 89,
+    gate_loss=lambda gates: torch.stack([(g * torch.arange(len(g))).sum() for g in gates]).sum(),
 )
 
-NINE = 9
+
+def begin(name: str, paths: Paths, **options: Any) -> PathSampler:
+    sampler = make_sampler(name, paths, **options)
+    if paths.space.name != "names":
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            sampler.enter(make_supernet(paths.space, input_shape=(1, 8, 8), classes=10), 0.0)
+    return sampler
 
 
-def play(sampler: PathSampler, rounds: int, accuracy: Callable[[int], float], seed: int = 0) -> list[int]:
-    """Paths drawn when path `p` always has `accuracy(p)` of 100 images right."""
-    generator = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(rounds):
-        path = sampler.draw(generator)
-        sampler.feedback(path, round(100 * accuracy(path)), 100)
-        drawn.append(path)
-    return drawn
+@pytest.mark.parametrize("make_paths", [nine, lambda: cells(40)], ids=["nine", "cells"])
+@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=lambda value: str(value))
+def test_only_paths_of_the_candidates_options_are_drawn_and_none_twice(
+    name: str, options: dict[str, Any], make_paths: Any
+) -> None:
+    paths = make_paths()
+    sampler = begin(name, paths, **options)
+    for group in play(sampler, 120, BY_HASH):
+        assert len(set(group.paths)) == len(group.paths) >= 1
+        for path in group.paths:
+            if not sampler.by_decision:
+                assert path in paths.codes
+            taken = paths.choices(path)
+            assert all(option in allowed for option, allowed in zip(taken, paths.allowed, strict=True))
 
 
-def test_uniform_draws_every_path_equally_often() -> None:
-    drawn = play(UniformSampler(NINE), 9000, lambda path: path / 10)
-    counts = np.bincount(drawn, minlength=NINE)
-    assert stats.chisquare(counts).pvalue > 0.001
-    pairs = np.histogram2d(drawn[:-1:2], drawn[1::2], bins=NINE)[0]
-    assert stats.chisquare(pairs.ravel()).pvalue > 0.001  # and independently of the draw before
+@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=lambda value: str(value))
+def test_options_that_no_candidate_has_are_never_drawn(name: str, options: dict[str, Any]) -> None:
+    space = nine().space
+    sampler = begin(name, Paths(space, ("1,1", "3,1", "1,2", "3,2")), **options)
+    groups = play(sampler, 150, BY_HASH)
+    assert {path for group in groups for path in group.paths} <= {"1,1", "3,1", "1,2", "3,2"}
 
 
-def test_uniform_draws_follow_the_generator() -> None:
-    assert play(UniformSampler(NINE), 50, float, seed=1) == play(UniformSampler(NINE), 50, float, seed=1)
-    assert play(UniformSampler(NINE), 50, float, seed=1) != play(UniformSampler(NINE), 50, float, seed=2)
+@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=lambda value: str(value))
+def test_a_single_candidate_is_trained_in_every_step(name: str, options: dict[str, Any]) -> None:
+    (code,) = cells(1).codes
+    sampler = begin(name, cells(1), **options)
+    assert {group.paths for group in play(sampler, 30, BY_HASH)} == {(code,)}
 
 
-def test_a_single_path_is_always_drawn() -> None:
-    for sampler in (UniformSampler(1), EpsilonGreedySampler(1)):
-        assert play(sampler, 200, lambda path: 0.5) == [0] * 200
+@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=lambda value: str(value))
+def test_a_saved_sampler_goes_on_with_the_same_draws(name: str, options: dict[str, Any]) -> None:
+    paths = cells(30)
+    sampler = begin(name, paths, **options)
+    generator = np.random.default_rng(0)
+    for index in range(60):
+        step(sampler, generator, BY_HASH, index / 100)
+    file = io.BytesIO()
+    torch.save(sampler.state_dict(), file)
+    file.seek(0)
+    restored = make_sampler(name, paths, **options)
+    restored.load_state_dict(torch.load(file, weights_only=True))
+
+    def go_on(one: PathSampler) -> list[Any]:
+        generator = np.random.default_rng(1)
+        groups = [step(one, generator, BY_HASH, index / 100) for index in range(60, 100)]
+        scores = one.scores(paths.codes)
+        return [groups, None if scores is None else scores.tolist()]
+
+    saved = sampler.state_dict()
+    expected = go_on(sampler)
+    assert go_on(restored) == expected
+    again = make_sampler(name, paths, **options)
+    again.load_state_dict(saved)  # what was saved is not changed by going on
+    assert go_on(again) == expected
 
 
-def test_the_first_hundred_rounds_are_random_and_then_the_leader_has_its_share() -> None:
-    rounds = 20_000
-    drawn = play(EpsilonGreedySampler(NINE), 100 + rounds, lambda path: 0.9 if path == 4 else 0.5)
-    first = np.bincount(drawn[:100], minlength=NINE)
-    assert stats.chisquare(first).pvalue > 0.001
-    share = np.mean(np.array(drawn[100:]) == 4)
-    expected = 0.8 + 0.2 / 9
-    sigma = math.sqrt(expected * (1 - expected) / rounds)
-    assert abs(share - expected) < 3 * sigma
-    others = np.bincount([path for path in drawn[100:] if path != 4], minlength=NINE)[[0, 1, 2, 3, 5, 6, 7, 8]]
-    assert stats.chisquare(others).pvalue > 0.001
+@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=lambda value: str(value))
+def test_draws_follow_the_generator(name: str, options: dict[str, Any]) -> None:
+    first, second, third = (play(begin(name, cells(30), **options), 40, BY_HASH, seed) for seed in (1, 1, 2))
+    assert first == second != third
 
 
-def test_exactly_the_first_rounds_are_random() -> None:
-    # With epsilon 0 every later round is the leader's: path 0, since all have the same accuracy.
-    drawn = play(EpsilonGreedySampler(NINE, epsilon=0.0, random_rounds=100), 300, lambda path: 0.5, seed=3)
-    assert drawn[100:] == [0] * 200
-    assert drawn[99] != 0  # the hundredth round is a random one (with this seed)
+@pytest.mark.parametrize("name", [name for name in ANYWHERE if name not in ("fair", "gumbel", "multi-agent")])
+def test_spaces_without_decisions_are_sampled(name: str) -> None:
+    sampler = make_sampler(name, names(12), **MADE[name])
+    if name == "sandwich":
+        sampler.load_state_dict({"ends": [3, 4]})  # it would ask the supernet
+    drawn = {path for group in play(sampler, 300, BY_HASH) for path in group.paths}
+    assert drawn <= set(names(12).codes)
+    assert len(drawn) == (12 if name != "greedy" else 9)  # of six tried three are trained, so the three worst never are
 
 
-def test_no_random_rounds_and_no_epsilon_leave_the_lowest_index() -> None:
-    assert play(EpsilonGreedySampler(NINE, epsilon=0.0, random_rounds=0), 50, lambda path: 0.0) == [0] * 50
+@pytest.mark.parametrize("name", ["fair", "gumbel", "multi-agent"])
+def test_a_sampler_of_decisions_refuses_a_space_without(name: str) -> None:
+    with pytest.raises(ValueError, match="names has no fixed decisions; take uniform"):
+        make_sampler(name, names(3))
 
 
-def test_epsilon_one_is_uniform() -> None:
-    drawn = play(EpsilonGreedySampler(NINE, epsilon=1.0, random_rounds=0), 9000, lambda path: float(path == 4))
-    assert stats.chisquare(np.bincount(drawn, minlength=NINE)).pvalue > 0.001
-
-
-def test_the_leader_has_the_highest_accuracy_and_not_the_most_correct() -> None:
-    sampler = EpsilonGreedySampler(3)
-    sampler.feedback(0, 90, 100)
-    sampler.feedback(2, 10, 10)
-    assert sampler.leader == 2
-    sampler.feedback(2, 0, 10)  # all batches count, not the last one
-    assert sampler.leader == 0
-    sampler.feedback(2, 80, 80)  # 90 of 100: a tie
-    assert sampler.leader == 0
-
-
-def test_unseen_paths_count_as_nothing_right() -> None:
-    sampler = EpsilonGreedySampler(3)
-    assert sampler.leader == 0  # all unseen: the lowest index
-    sampler.feedback(2, 1, 100)
-    assert sampler.leader == 2
-    tied = EpsilonGreedySampler(3)
-    tied.feedback(2, 0, 100)
-    assert tied.leader == 0  # nothing right is a tie with the unseen
-
-
-def test_the_state_comes_back_through_json() -> None:
-    sampler = EpsilonGreedySampler(NINE, random_rounds=20)
-    play(sampler, 70, lambda path: 0.1 * path)
-    restored = EpsilonGreedySampler(NINE, random_rounds=20)
-    restored.load_state_dict(json.loads(json.dumps(sampler.state_dict())))
-    assert (restored.rounds, restored.leader) == (70, sampler.leader)
-    assert play(restored, 100, lambda path: 0.1 * path, seed=5) == play(sampler, 100, lambda path: 0.1 * path, seed=5)
-    assert restored.state_dict() == sampler.state_dict()
-
-
-def test_uniform_has_no_state() -> None:
-    sampler = UniformSampler(NINE)
-    assert sampler.state_dict() == {}
-    sampler.load_state_dict({})
-
-
-def test_the_config_names_the_sampler() -> None:
-    assert isinstance(make_sampler(SupernetConfig(), paths=5), UniformSampler)
-    greedy = make_sampler(SupernetConfig(sampler="epsilon-greedy", epsilon=0.3, random_rounds=7), paths=5)
-    assert isinstance(greedy, EpsilonGreedySampler)
-    assert (greedy.paths, greedy.epsilon, greedy.random_rounds) == (5, 0.3, 7)
+def test_uniform_draws_every_candidate_equally_often_and_independently() -> None:
+    drawn = [nine().codes.index(group.paths[0]) for group in play(UniformSampler(nine()), 9000, BY_HASH)]
+    assert stats.chisquare(np.bincount(drawn, minlength=9)).pvalue > 0.001
+    pairs = np.histogram2d(drawn[:-1:2], drawn[1::2], bins=9)[0]
+    assert stats.chisquare(pairs.ravel()).pvalue > 0.001
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("name", "option", "value", "allowed"),
     [
-        ("sampler", "greedy"),
-        ("epsilon", -0.1),
-        ("epsilon", 1.1),
-        ("epsilon", math.nan),
-        ("random_rounds", -1),
-        ("calibration_images", 1),
+        ("epsilon-greedy", "epsilon", 1.1, r"in \[0, 1\]"),
+        ("epsilon-greedy", "epsilon", math.nan, r"in \[0, 1\]"),
+        ("epsilon-greedy", "random_rounds", -1, "a whole number of at least 0"),
+        ("sandwich", "random", 1.5, "a whole number of at least 0"),
+        ("ucb", "discount", 0, r"in \(0, 1\]"),
+        ("ucb", "exploration", -1.0, "a number of at least 0"),
+        ("ucb", "exploration", math.inf, "a number of at least 0"),
+        ("thompson", "discount", "often", r"in \(0, 1\]"),
+        ("greedy", "sampled", 0, "a whole number of at least 1"),
+        ("greedy", "keep", 11, "at most sampled, which is 10"),
+        ("greedy", "pool", True, "a whole number of at least 1"),
+        ("gumbel", "learning_rate", 0.0, "a number above 0"),
+        ("gumbel", "seed", -1, "a whole number of at least 0"),
+        ("multi-agent", "feedback", "praise", "one of least-squares, credit"),
+        ("multi-agent", "gamma", 0.0, r"in \(0, 1\]"),
+        ("multi-agent", "uniform_until", 2, r"in \[0, 1\]"),
+        ("shrinking", "keep", 1.0, r"in \(0, 1\)"),
+        ("shrinking", "at", 0.5, r"a list of shares, such as \[0.5, 0.75\]"),
+        ("shrinking", "at", [0.5, 1.5], r"in \(0, 1\)"),
     ],
 )
-def test_a_bad_setting_is_refused_by_name(field: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"^{field} is {value!r}"):
-        SupernetConfig(**{field: value})
+def test_a_bad_option_is_refused_in_one_line(name: str, option: str, value: Any, allowed: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{option} is .*it has to be {allowed}$"):
+        make_sampler(name, nine(), **{option: value})
+
+
+def test_shares_have_to_ascend() -> None:
+    with pytest.raises(ValueError, match=r"^at is \[0.7, 0.5\]; its shares have to ascend$"):
+        make_sampler("shrinking", nine(), at=[0.7, 0.5])
+
+
+def test_unknown_names_come_with_a_hint() -> None:
+    with pytest.raises(ValueError, match="unknown sampler 'sandwhich'; did you mean 'sandwich'"):
+        make_sampler("sandwhich", nine())
+    with pytest.raises(ValueError, match="unknown option 'discont' of sampler 'ucb'; did you mean 'discount'"):
+        make_sampler("ucb", nine(), discont=0.9)
+    with pytest.raises(ValueError, match="unknown option 'epsilon' of sampler 'uniform'; allowed: none"):
+        make_sampler("uniform", nine(), epsilon=0.1)
+
+
+def test_a_space_refuses_codes_of_another() -> None:
+    with pytest.raises(SpaceError):
+        Paths(nine().space, cells(1).codes)

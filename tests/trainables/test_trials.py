@@ -26,16 +26,13 @@ import trainables.trials
 from spaces import SpaceError, get_space
 from trainables.data import Augmentation, ImageData
 from trainables.recipe import Recipe
-from trainables.supernet import SupernetConfig
 from trainables.training import Training
-from trainables.trials import POINTER, ArchitectureTrial, SupernetTrial, TrialSpec
+from trainables.trials import POINTER, ArchitectureTrial, TrialSpec
 
 Rows = list[dict[str, Any]]
-Trial = ArchitectureTrial | SupernetTrial
-MakeTrial = Callable[..., Trial]
+MakeTrial = Callable[..., ArchitectureTrial]
 
 RECIPE = Recipe(epochs=3, learning_rate=0.05, augmentation=Augmentation(crop=1))
-NINE = tuple(architecture.code for architecture in get_space("mnist_blocks").enumerate())
 
 
 @pytest.fixture
@@ -53,30 +50,16 @@ def spec(tmp_path: Path) -> TrialSpec:
 
 
 @pytest.fixture
-def supernet_spec(spec: TrialSpec, tmp_path: Path) -> TrialSpec:
-    return replace(
-        spec,
-        trial="supernet",
-        label="9 candidates",
-        checkpoint=str(tmp_path / "supernet.pt"),
-        architectures=NINE,
-        supernet=SupernetConfig(sampler="epsilon-greedy", random_rounds=4, calibration_images=64),
-    )
-
-
-@pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, digits: ImageData) -> MakeTrial:
     """Makes the trial of the first spec; the others are those that its worker may be given later."""
     monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "ray"))
 
-    def make(*specs: TrialSpec, config: dict[str, Any] | None = None) -> Trial:
-        kind: type[Trial] = ArchitectureTrial if specs[0].supernet is None else SupernetTrial
-
-        class Direct(kind):  # type: ignore[misc, valid-type]
+    def make(*specs: TrialSpec, config: dict[str, Any] | None = None) -> ArchitectureTrial:
+        class Direct(ArchitectureTrial):
             def setup(self, config: dict[str, Any]) -> None:
                 super().setup(config, specs={spec.trial: spec for spec in specs}, data=digits, stage="run training-3")
 
-        made: Trial = Direct({"trial": specs[0].trial} | (config or {}))
+        made: ArchitectureTrial = Direct({"trial": specs[0].trial} | (config or {}))
         return made
 
     return make
@@ -85,7 +68,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, digits: ImageData) -> 
 OURS = ("trial", "epoch", "validation_accuracy", "train_loss", "evidence", "outcome", "reason", "done")
 
 
-def results(trial: Trial, most: int = 100) -> Rows:
+def results(trial: ArchitectureTrial, most: int = 100) -> Rows:
     """What the trial reports until it is done, without what Tune adds."""
     rows: Rows = []
     while len(rows) < most and not (rows and rows[-1]["done"]):
@@ -405,7 +388,7 @@ def diverge(logits: Tensor) -> Tensor:
     return logits * math.nan
 
 
-def assert_worker_goes_on(trial: Trial, spec: TrialSpec) -> None:
+def assert_worker_goes_on(trial: ArchitectureTrial, spec: TrialSpec) -> None:
     """The worker trains a healthy trial as if nothing had been."""
     assert trial.reset({"trial": spec.trial})
     rows = results(trial)
@@ -610,69 +593,3 @@ def test_no_warnings_from_shared_images(make: MakeTrial, spec: TrialSpec, digits
         trial = make(spec)
         results(trial)
     assert trial._data is digits
-
-
-# --- supernets
-
-
-def test_rows_of_a_supernet(make: MakeTrial, supernet_spec: TrialSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainables.supernet.training.SupernetTraining.score_chunk.__defaults__", (4,))
-    rows = results(make(supernet_spec))
-    assert [row["epoch"] for row in rows] == [1, 2, 3, 3, 3, 3]
-    assert [row["outcome"] for row in rows] == ["", "", "", "", "", "completed"]
-    assert all(math.isnan(row["validation_accuracy"]) for row in rows[:3])
-    for epoch, row in enumerate(rows[:3], start=1):
-        assert [item[:3] for item in row["evidence"]] == [("", epoch, "train_loss"), ("", epoch, "train_accuracy")]
-        assert [item[5] for item in row["evidence"]] == [1.0, 0.0]
-        assert row["evidence"][0][4] > 0 == row["evidence"][1][4]
-    scores = [item for item in evidence(rows[3:]) if item[2] == "validation_accuracy"]
-    assert tuple(item[0] for item in scores) == NINE
-    assert [len(row["evidence"]) for row in rows[3:]] == [12, 12, 3]
-    for row in rows[3:]:
-        own = [item[3] for item in row["evidence"] if item[2] == "validation_accuracy"]
-        assert row["validation_accuracy"] == pytest.approx(sum(own) / len(own))
-    assert sum(item[3] for item in evidence(rows) if item[2] == "updates") == 3 * 5
-    # 3 epochs, and a forward pass of 200 + 64 images for each path at a third
-    assert sum(item[5] for item in evidence(rows)) == pytest.approx(3 + 9 * (200 + 64) / (3 * 320))
-    assert all((item[4] > 0) == (item[5] > 0) == (item[2] == "validation_accuracy") for item in evidence(rows[3:]))
-
-
-@pytest.mark.parametrize("done", [1, 3, 5])
-def test_a_supernet_goes_on_after_a_crash(
-    done: int, make: MakeTrial, supernet_spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("trainables.supernet.training.SupernetTraining.score_chunk.__defaults__", (4,))
-    whole = results(make(replace(supernet_spec, checkpoint=str(tmp_path / "whole.pt"))))
-    lost = results(make(supernet_spec), most=done)
-    rows = results(make(supernet_spec))
-    assert str(rows[:done]) == str(lost)
-    assert without_seconds(rows) == without_seconds(whole)
-
-
-def test_a_supernet_trial_needs_a_supernet(make: MakeTrial, supernet_spec: TrialSpec, tmp_path: Path) -> None:
-    unset = replace(supernet_spec, trial="unset", supernet=None, checkpoint=str(tmp_path / "unset.pt"))
-    trial = make(supernet_spec, unset)
-    assert trial.reset({"trial": "unset"})
-    (row,) = results(trial)
-    assert row["reason"] == (
-        "could not be set up: ValueError: supernet of trial 'unset' is None; a SupernetTrial needs its settings"
-    )
-
-
-def test_a_supernet_that_cannot_score_says_so(
-    make: MakeTrial, supernet_spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trial = make(supernet_spec)
-    results(trial, most=3)
-
-    def fail(*arguments: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    monkeypatch.setattr("trainables.supernet.training.recalibrate", fail)
-    (row,) = results(trial)
-    assert (row["outcome"], row["epoch"]) == ("failed", 3)
-    assert row["reason"] == "out of memory: OutOfMemoryError: CUDA out of memory."
-    ((architecture, epoch, metric, value, _, epochs),) = row["evidence"]
-    # of no candidate, not an accuracy, and of another metric than the rows of that epoch before
-    assert (architecture, epoch, metric, epochs) == ("", 3, "validation_loss", 0.0)
-    assert math.isnan(value)

@@ -1,22 +1,33 @@
 """Supernets: one training with shared weights that scores every candidate."""
 
-from trainables.supernet.calibration import recalibrate
+from trainables.supernet.batch_norm import batch_statistics, recalibrate
 from trainables.supernet.config import SupernetConfig
-from trainables.supernet.networks import Supernet, list_supernets, make_supernet
-from trainables.supernet.samplers import EpsilonGreedySampler, PathSampler, UniformSampler, make_sampler
-from trainables.supernet.training import PathScore, SupernetTraining, extract
+from trainables.supernet.mnist_blocks import MnistBlocksSupernet
+from trainables.supernet.nasbench201 import NasBench201Supernet
+from trainables.supernet.nasbench_macro import NASBenchMacroSupernet
+from trainables.supernet.network import Supernet, list_supernets, make_supernet
+from trainables.supernet.once_for_all import OnceForAllSupernet
+from trainables.supernet.paths import Paths
+from trainables.supernet.samplers import PathSampler, list_samplers, make_sampler
+from trainables.supernet.training import PathScore, SupernetTraining, extract, score_paths
 
 __all__ = [
-    "EpsilonGreedySampler",
+    "MnistBlocksSupernet",
+    "NASBenchMacroSupernet",
+    "NasBench201Supernet",
+    "OnceForAllSupernet",
     "PathSampler",
     "PathScore",
+    "Paths",
     "Supernet",
     "SupernetConfig",
     "SupernetTraining",
-    "UniformSampler",
+    "batch_statistics",
     "extract",
+    "list_samplers",
     "list_supernets",
     "make_sampler",
     "make_supernet",
     "recalibrate",
+    "score_paths",
 ]

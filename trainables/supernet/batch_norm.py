@@ -1,8 +1,9 @@
-"""Batch-norm recalibration: running statistics that belong to one path instead of to all of them mixed."""
+"""Statistics that belong to one path instead of to all of them mixed: recalibrated, or those of each batch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -48,3 +49,31 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
             module.training = mode
     if seen == 0:
         raise ValueError("batches is empty; recalibration needs at least one batch of images")
+
+
+@contextmanager
+def batch_statistics(model: nn.Module) -> Iterator[None]:
+    """Within the block the model is in evaluation mode, but batch norm normalises by the statistics of its batch.
+
+    The running statistics stay as they are. A score then depends on which images share a batch, so all paths need the
+    same batches, and large ones.
+    """
+    modes = {module: module.training for module in model.modules()}
+    layers = [module for module in modes if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    counts = [layer.num_batches_tracked.clone() for layer in layers if layer.num_batches_tracked is not None]
+    model.eval()
+    try:
+        for layer in layers:
+            layer.train()
+            layer.momentum = 0.0
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        counted = [layer for layer in layers if layer.num_batches_tracked is not None]
+        for layer, count in zip(counted, counts, strict=True):
+            assert layer.num_batches_tracked is not None
+            layer.num_batches_tracked.copy_(count)
+        for module, mode in modes.items():
+            module.training = mode

@@ -1,27 +1,29 @@
-"""Training of a supernet, one path a step, and the scores of all its paths."""
+"""Training of a supernet, a group of paths a step, and the score of any of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from trainables.data import ImageData, ImageSet
 from trainables.recipe import Recipe
-from trainables.supernet.calibration import recalibrate
+from trainables.supernet.batch_norm import batch_statistics, recalibrate
 from trainables.supernet.config import SupernetConfig
-from trainables.supernet.networks import Supernet
-from trainables.supernet.samplers import PathSampler
+from trainables.supernet.judging import HeldBackJudge, hold_back
+from trainables.supernet.network import Supernet
+from trainables.supernet.paths import Paths
+from trainables.supernet.samplers import Outcome, PathSampler, make_sampler
+from trainables.supernet.split import SplitSupernet
+from trainables.supernet.statistics import OptionStatistics
 from trainables.training import EVALUATION_BATCH, Row, Training
-
-CHUNK = 16
-"""Paths scored before the scores are handed on and the state can be saved."""
 
 FORWARD_SHARE = 1 / 3
 """Cost of a forward pass as a share of a forward and a backward pass."""
@@ -33,44 +35,52 @@ _CALIBRATION_STREAM = 3
 
 @dataclass(frozen=True)
 class PathScore:
-    """What one path is worth with inherited weights.
+    """What one path is worth with inherited weights, and how far that can be trusted.
 
     Attributes:
         path: its code.
         accuracy: on the validation images, in [0, 1]; NaN where the loss is not finite.
+        accuracy_sd: standard deviation of that accuracy over draws of validation images, sqrt(p (1 - p) / n). That all
+            paths share their weights adds to it what no number of images shows.
         loss: mean cross-entropy on the validation images, in nats.
-        updates: steps that it was drawn for.
+        updates: paths trained so far that were this one.
+        option_updates: mean over its decisions of the paths trained that took its option; NaN without decisions.
     """
 
     path: str
     accuracy: float
+    accuracy_sd: float
     loss: float
     updates: int
+    option_updates: float
 
 
 class SupernetTraining(Training):
-    """A ``Training`` whose network holds all candidates, of which each step trains one path.
+    """A ``Training`` whose network holds all candidates, of which each step trains a group of paths.
 
-    Weights that a step does not use get no gradient at all, so neither momentum nor weight decay moves them. All paths
-    are scored on the same validation images. What is drawn in an epoch depends on ``(seed, epoch)`` and on what the
-    sampler has learned, so a restored training goes on with the same numbers.
+    An epoch is as much work as a pass over the training images, whatever the sampler: one that trains four paths on
+    each batch sees a quarter of the batches in an epoch, and what it looks at to judge paths counts too. The gradients
+    of a group are summed for one optimiser step. Weights that a step does not use get no gradient at all, so neither
+    momentum nor weight decay moves them.
+
+    All paths are scored on the same validation images. What is drawn in an epoch depends on ``(seed, epoch)`` and on
+    what the sampler has learned, so a restored training goes on with the same numbers.
 
     Args:
         build: makes the supernet; called inside a seeded context.
-        recipe: how to train; ``recipe.epochs`` counts passes over the training images, whatever the paths.
+        recipe: how to train.
         data: images.
-        paths: codes of the candidates, at least one.
-        sampler: chooses the path of each step.
-        config: batch-norm recalibration.
+        paths: the candidates.
+        config: sampler, batch norm, splitting.
         seed: of weights, order, augmentation and paths; 0 or more.
         device: where the supernet lives.
 
     Attributes:
-        updates: steps so far, by path.
-        scored: paths scored so far, from the first on.
+        updates: paths trained so far, by candidate; those that are no candidate are not counted.
+        statistics: the same by option, and the loss that went with it.
 
     Raises:
-        ValueError: no paths, or a negative seed.
+        ValueError: a negative seed, or settings that the space, the candidates or the number of images do not allow.
     """
 
     def __init__(
@@ -79,19 +89,39 @@ class SupernetTraining(Training):
         recipe: Recipe,
         data: ImageData,
         *,
-        paths: Sequence[str],
-        sampler: PathSampler,
+        paths: Paths,
         config: SupernetConfig,
         seed: int,
         device: str = "cpu",
     ) -> None:
-        if not paths:
-            raise ValueError("paths is empty; a supernet needs at least one candidate")
-        super().__init__(build, recipe, data, seed=seed, device=device)
-        self.paths, self.sampler, self.config = list(paths), sampler, config
-        self.updates = [0] * len(self.paths)
-        self.scored = 0
-        self._draws = self._path_generator()
+        self.sampler: PathSampler = make_sampler(config.sampler, paths, **config.options)
+        rest, held_back = hold_back(data.train, self.sampler.judging_share, seed=seed)
+        super().__init__(build, recipe, replace(data, train=rest), seed=seed, device=device)
+        self._epoch_images = len(data.train)
+        self._judge = HeldBackJudge(self, held_back)
+        self.paths, self.config = paths, config
+        self.updates = dict.fromkeys(paths.codes, 0)
+        self.statistics = OptionStatistics(paths)
+        self._calibration_source = data.train
+        self._check_split()
+        self._start_draws()
+
+    def _check_split(self) -> None:
+        if self.config.split_after is None:
+            return
+        if not self.sampler.can_be_split:
+            raise ValueError(
+                f"split_after is {self.config.split_after}, but the sampler {self.config.sampler} cannot train a "
+                "supernet that is split; leave it out"
+            )
+        decision = self.config.split_decision
+        allowed = self.paths.allowed if decision is None else self.paths.allowed[decision : decision + 1]
+        if max(map(len, allowed), default=0) < 2:
+            which = "no decision" if decision is None else f"decision {decision}"
+            raise ValueError(
+                f"split_after is {self.config.split_after}, but {which} of {self.paths.space.name} has two options "
+                "among the candidates; leave it out"
+            )
 
     @property
     def supernet(self) -> Supernet:
@@ -100,95 +130,171 @@ class SupernetTraining(Training):
         return self.model
 
     @property
-    def finished(self) -> bool:
-        """Whether the supernet is trained and every path is scored."""
-        return self.trained and self.scored == len(self.paths)
+    def progress(self) -> float:
+        """Share of the training that is done, in [0, 1]."""
+        return min((self.epoch + self._epoch_share) / self.recipe.epochs, 1.0)
+
+    @property
+    def split_decision(self) -> int | None:
+        """The decision whose options have weights of their own, if the supernet has been split."""
+        return self.supernet.decision if isinstance(self.supernet, SplitSupernet) else None
 
     @property
     def cost_per_score(self) -> float:
         """Epoch-equivalents of scoring one path, recalibration included."""
-        images = len(self.data.validation) + (len(self._calibration_images) if self.config.recalibrate else 0)
-        return FORWARD_SHARE * images / len(self.data.train)
+        images = len(self.data.validation)
+        if self.config.batch_norm == "recalibrated":
+            images += len(self._calibration_images)
+        return FORWARD_SHARE * images / self._epoch_images
 
     def step_epoch(self) -> Row:
-        """Trains one epoch, drawing a path for each step; looks at no validation images.
+        """Trains one epoch; looks at no validation images.
 
         Raises:
             NonFiniteLossError: the mean training loss of the epoch is NaN or infinite.
             RuntimeError: called again after the last epoch.
         """
-        self._draws = self._path_generator()
-        return super().step_epoch()
+        self._start_draws()
+        after = self.config.split_after
+        if after is not None and self.split_decision is None and self.epoch >= after * self.recipe.epochs:
+            self._split(self._most_impact if self.config.split_decision is None else self.config.split_decision)
+        if self.sampler.enter(self.supernet, self.epoch / self.recipe.epochs):
+            self.optimizer.state.clear()
+        row = super().step_epoch()
+        self.statistics.add(self._trained, torch.stack(self._losses).double().cpu().numpy())
+        for path in self._trained:
+            if path in self.updates:
+                self.updates[path] += 1
+        return row
+
+    def _start_draws(self) -> None:
+        self._draws = np.random.default_rng([self.seed, self.epoch, _PATH_STREAM])
+        self._judge.start_epoch(self.epoch)
+        # Read at the end of an epoch: reading a loss at each step would make a GPU wait for the CPU.
+        self._trained: list[str] = []
+        self._losses: list[Tensor] = []
+
+    @property
+    def _most_impact(self) -> int:
+        impact = self.statistics.impact
+        impact[[len(options) < 2 for options in self.paths.allowed]] = -1.0
+        return int(np.argmax(impact))
+
+    def _split(self, decision: int) -> None:
+        """Gives every option of a decision weights of its own; the optimiser starts without momentum."""
+        self.model = SplitSupernet(self.supernet, self.paths, decision).to(self.device)
+        self.model = self.model.to(memory_format=self._memory_format)  # type: ignore[call-overload]
+        self.optimizer = self.recipe.make_optimizer(self.model.parameters())
 
     def train_batch(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One step on a path drawn for it; loss and number of correct predictions are the path's."""
-        path = self.sampler.draw(self._draws)
-        self.supernet.activate(self.paths[path])
-        loss, correct = super().train_batch(images, labels)
-        self.updates[path] += 1
-        self.sampler.feedback(path, int(correct.item()), len(labels))
-        return loss, correct
+        """One step on the paths drawn for it; mean loss and mean number of correct predictions of the group."""
+        group = self.sampler.draw(self._draws, self._judge, self.progress)
+        self._clear_gradients()
+        soft: Tensor | None = None
+        if group.teacher == "frozen":
+            soft = self._frozen_predictions(images)
+        outcomes = []
+        for place, path in enumerate(group.paths):
+            self.supernet.activate(path)
+            with self.autocast():
+                logits = self.model(images)
+                hard = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+                loss = hard
+                if soft is not None:
+                    distilled = functional.cross_entropy(logits, soft)
+                    loss = distilled if group.teacher == "first" else hard + distilled
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            correct = (logits.detach().argmax(1) == labels).sum()
+            outcomes.append(Outcome(path, hard.detach(), correct, len(labels)))
+            self.book(len(labels))
+            if group.teacher == "first" and place == 0:
+                soft = logits.detach().float().softmax(1)
+        self._take_step()
+        self._trained += [outcome.path for outcome in outcomes]
+        self._losses += [outcome.loss for outcome in outcomes]
+        self.sampler.learn(outcomes, self._judge)
+        self.model.train()
+        correct = torch.stack([outcome.correct for outcome in outcomes]).double().mean()
+        return torch.stack([outcome.loss for outcome in outcomes]).mean(), correct
+
+    @torch.no_grad()
+    def _frozen_predictions(self, images: Tensor) -> Tensor:
+        teacher = self.sampler.teacher
+        assert teacher is not None
+        teacher.to(self.device).train()
+        with self.autocast():
+            logits: Tensor = teacher(images)
+        self.book_forward(len(images))
+        return logits.float().softmax(1)
+
+    def book(self, images: float) -> None:
+        """Adds the cost of a forward and a backward pass over so many images to this epoch's."""
+        self._passed += images
+
+    def book_forward(self, images: int) -> None:
+        """Adds the cost of a forward pass over so many images."""
+        self.book(FORWARD_SHARE * images)
 
     def measure(self, *, last: bool) -> Row:
-        """Nothing: paths are scored once, after the last epoch."""
+        """Nothing: paths are scored after the last epoch."""
         return {}
 
-    def score_chunk(self, size: int = CHUNK) -> list[PathScore]:
-        """Scores the next ``size`` paths that have no score yet.
-
-        Raises:
-            RuntimeError: before the last epoch, or when all paths have been scored.
-        """
-        if not self.trained or self.finished:
-            raise RuntimeError(
-                f"epoch {self.epoch} of {self.recipe.epochs}, {self.scored} of {len(self.paths)} paths scored: "
-                "there is nothing to score"
-            )
-        self.spent = 0.0
-        scores = []
-        for index in range(self.scored, min(self.scored + size, len(self.paths))):
-            scores.append(self.score(index))
-            self.spent += self.cost_per_score
-        self.scored += len(scores)
-        return scores
-
-    def score(self, index: int) -> PathScore:
-        """Accuracy and loss of one path, by its position in ``paths``; does not depend on what was scored before."""
-        path = self.paths[index]
+    def score(self, path: str) -> PathScore:
+        """Accuracy and loss of one path; does not depend on what was scored before."""
         self.supernet.activate(path)
-        if self.config.recalibrate:
-            batches = self._batches(self._calibration_images, EVALUATION_BATCH)
-            with self._autocast():
+        if self.config.batch_norm == "recalibrated":
+            batches = self.batches(self._calibration_images, EVALUATION_BATCH)
+            with self.autocast():
                 recalibrate(self.model, (pixels for pixels, _ in batches))
-        loss, accuracy = self.evaluate(self.data.validation)
+        if self.config.batch_norm == "batch":
+            with batch_statistics(self.model):
+                loss, accuracy = self.look_at(self.data.validation)
+        else:
+            loss, accuracy = self.evaluate(self.data.validation)
         if not math.isfinite(loss):
             accuracy = math.nan
-        return PathScore(path=path, accuracy=accuracy, loss=loss, updates=self.updates[index])
-
-    def _path_generator(self) -> np.random.Generator:
-        return np.random.default_rng([self.seed, self.epoch, _PATH_STREAM])
+        return PathScore(
+            path=path,
+            accuracy=accuracy,
+            accuracy_sd=math.sqrt(accuracy * (1 - accuracy) / len(self.data.validation)),
+            loss=loss,
+            updates=self.updates.get(path, 0),
+            option_updates=self.statistics.updates_of(path),
+        )
 
     @cached_property
     def _calibration_images(self) -> ImageSet:
         """The same training images for every path, drawn at random, since training images may be sorted."""
-        count = min(self.config.calibration_images, len(self.data.train))
+        source = self._calibration_source
         generator = np.random.default_rng([self.seed, 0, _CALIBRATION_STREAM])
-        return self.data.train.take(generator.permutation(len(self.data.train))[:count])
+        return source.take(generator.permutation(len(source))[: self.config.calibration_images])
+
+    def weights(self) -> dict[str, Any]:
+        """What scoring needs of the state, without optimiser and sampler."""
+        return {
+            "model": self.model.state_dict(),
+            "split": self.split_decision,
+            "updates": dict(self.updates),
+            "statistics": self.statistics.state_dict(),
+        }
+
+    def load_weights(self, weights: dict[str, Any]) -> None:
+        """Takes over ``weights`` to score paths, not to train on."""
+        if weights["split"] is not None and self.split_decision is None:
+            self._split(int(weights["split"]))
+        self.model.load_state_dict(weights["model"])
+        self.updates = {path: int(count) for path, count in weights["updates"].items()}
+        self.statistics.load_state_dict(weights["statistics"])
 
     def state_dict(self) -> dict[str, Any]:
-        """State of the training, the sampler and the scoring."""
-        return super().state_dict() | {
-            "sampler": self.sampler.state_dict(),
-            "updates": list(self.updates),
-            "scored": self.scored,
-        }
+        """State of the training and the sampler."""
+        return super().state_dict() | self.weights() | {"sampler": self.sampler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes back to a state of ``state_dict``."""
+        self.load_weights(state)
         super().load_state_dict(state)
         self.sampler.load_state_dict(state["sampler"])
-        self.updates = list(state["updates"])
-        self.scored = int(state["scored"])
 
 
 @torch.no_grad()
@@ -196,3 +302,8 @@ def extract(supernet: Supernet, path: str, network: nn.Module) -> nn.Module:
     """Copies the weights of ``path`` into ``network``, the architecture built alone, and returns it."""
     network.load_state_dict(supernet.inherited(path))
     return network
+
+
+def score_paths(training: SupernetTraining, paths: Sequence[str] | None = None) -> list[PathScore]:
+    """Scores of ``paths``, by default of all candidates."""
+    return [training.score(path) for path in (training.paths.codes if paths is None else paths)]

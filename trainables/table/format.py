@@ -17,7 +17,9 @@ sums are right.
 
 Sources: `training`; `training:NAME` for trainings under other conditions; `size` (`parameters`, `flops`); `encoding`
 (one row per entry of an architecture's own numeric encoding); `proxy:NAME` (`score`); `supernet:NAME`
-(`validation_accuracy`); `hardware:DEVICE` (`latency`, `energy`). Accuracies are shares in [0, 1].
+(`validation_accuracy`, with `validation_accuracy_sd` over draws of images where it is known);
+`supernet:NAME:contenders` (trained on from its weights); `hardware:DEVICE` (`latency`, `energy`). Accuracies are shares
+in [0, 1].
 
 Text columns are dictionary-encoded and pages are compressed with zstd. What the table is about stands as JSON in the
 metadata of the parquet schema, under one key.

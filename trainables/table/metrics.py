@@ -12,6 +12,9 @@ _KNOWN = {
     "score": Metric("higher"),
     "latency": Metric("lower", "ms"),
     "energy": Metric("lower", "mJ"),
+    "updates": Metric("none", "count"),
+    "option_updates": Metric("none", "count"),
+    "sampler_score": Metric("higher"),
 }
 
 
@@ -24,6 +27,8 @@ def describe(name: str) -> Metric:
     """What a metric means by its name: `..._accuracy`, `..._loss`, `..._perplexity`, sizes and costs; else a number."""
     if is_accuracy(name):
         return Metric("higher", "share")
+    if name.endswith("_accuracy_sd"):
+        return Metric("lower", "share")
     if name == "loss" or name.endswith("_loss"):
         return Metric("lower", "nats")
     if name == "perplexity" or name.endswith("_perplexity"):

@@ -1,0 +1,87 @@
+"""Tries paths on training images that no weight is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.data import ImageSet
+from trainables.supernet.batch_norm import batch_statistics
+from trainables.supernet.samplers import Outcome
+
+if TYPE_CHECKING:
+    from trainables.supernet.training import SupernetTraining
+
+# Streams of random numbers beside those of the training.
+_SHARE_STREAM = 4
+_JUDGING_STREAM = 5
+
+
+def hold_back(images: ImageSet, share: float, *, seed: int) -> tuple[ImageSet, ImageSet]:
+    """Cuts a share off at random: what is left to train on, and what paths are judged on."""
+    if not share:
+        return images, images.take(np.arange(0))
+    order = np.random.default_rng([seed, 0, _SHARE_STREAM]).permutation(len(images))
+    count = round(share * len(images))
+    return images.take(order[count:]), images.take(order[:count])
+
+
+class HeldBackJudge:
+    """The judge of a training's sampler (`samplers.Judge`); goes through its images again and again, in new orders."""
+
+    def __init__(self, training: SupernetTraining, images: ImageSet) -> None:
+        self._training, self._images = training, images
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Begins the batches of an epoch, which do not depend on those of earlier ones."""
+        self._batches = self._endless(np.random.default_rng([self._training.seed, epoch, _JUDGING_STREAM]))
+
+    def _endless(self, generator: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        if len(self._images) < 2:
+            raise ValueError("the sampler judges paths, but no training images are held back for it")
+        while True:
+            yield from self._training.batches(self._images, self._training.recipe.batch_size, generator=generator)
+
+    @torch.no_grad()
+    def look(self, paths: Sequence[str]) -> list[Outcome]:
+        """How the paths do, all on the same images."""
+        training = self._training
+        images, labels = next(self._batches)
+        outcomes = []
+        with batch_statistics(training.model):
+            for path in paths:
+                training.supernet.activate(path)
+                with training.autocast():
+                    logits = training.model(images).float()
+                loss, correct = functional.cross_entropy(logits, labels), (logits.argmax(1) == labels).sum()
+                outcomes.append(Outcome(path, loss, correct, len(labels)))
+                training.book_forward(len(labels))
+        return outcomes
+
+    def backpropagate(self, path: str, gates: Sequence[Tensor]) -> Outcome:
+        """Adds the gradient of the loss to whatever the ``gates`` were computed from."""
+        training = self._training
+        images, labels = next(self._batches)
+        supernet = training.supernet
+        with batch_statistics(training.model):
+            supernet.activate(path)
+            supernet.gates = [gate.to(training.device) for gate in gates]
+            try:
+                with training.autocast():
+                    logits = training.model(images).float()
+                    loss = functional.cross_entropy(logits, labels)
+                wanted = [gate for gate in gates if gate.requires_grad]
+                gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
+            finally:
+                supernet.gates = None
+        training.book(len(labels))
+        for gate, gradient in zip(wanted, gradients, strict=True):
+            if gradient is not None:
+                gate.backward(gradient, retain_graph=True)  # type: ignore[no-untyped-call]
+        return Outcome(path, loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(labels))

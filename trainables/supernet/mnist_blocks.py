@@ -1,0 +1,49 @@
+"""Shared weights of `mnist_blocks`: a shallow network is the beginning of each stage of the deepest."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from spaces import SearchSpace
+from spaces.mnist_blocks import DEPTHS, BlockNetwork, parse_depths
+from trainables.supernet.network import Supernet, register_supernet
+
+
+@register_supernet("mnist_blocks")
+class MnistBlocksSupernet(Supernet):
+    """The largest of the nine networks; a candidate uses the first blocks of each stage."""
+
+    def __init__(self, space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        largest = f"{DEPTHS[-1]},{DEPTHS[-1]}"
+        network = space.build(space.parse(largest), input_shape=input_shape, classes=classes)
+        assert isinstance(network, BlockNetwork)
+        self.network = network
+        self.activate(largest)
+
+    def activate(self, path: str) -> None:
+        """Chooses the number of blocks in each stage."""
+        self._depths = parse_depths(path)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (batch, classes) of the chosen candidate."""
+        network = self.network
+        features = network.start(images)
+        for stage, (blocks, depth) in enumerate(zip((network.stage1, network.stage2), self._depths, strict=True)):
+            if stage == 1:
+                features = network.middle(features)
+            for block in blocks[:depth]:
+                features = block(features)
+            features = self.gated(stage, DEPTHS.index(depth), features)
+        logits: Tensor = network.classifier(features)
+        return logits
+
+    def inherited(self, path: str) -> dict[str, Tensor]:
+        """Weights outside of the stages, and those of the blocks that the candidate keeps."""
+        depths = dict(zip(("stage1", "stage2"), parse_depths(path), strict=True))
+        weights = {}
+        for key, value in self.network.state_dict().items():
+            part, index, *_ = key.split(".")
+            if part not in depths or int(index) < depths[part]:
+                weights[key] = value
+        return weights

@@ -1,0 +1,82 @@
+"""Shared weights of `nasbench201`: every cell holds all operations on every edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from spaces import SearchSpace
+from spaces.nasbench201 import EDGES, OPERATIONS, MacroNetwork, format_code, live_edges, make_operation, parse_code
+from trainables.supernet.network import Supernet, register_supernet
+
+Gate = Callable[[int, int, Tensor], Tensor]
+"""``Supernet.gated``: edge, operation and what the operation puts out, to what arrives at the next node."""
+
+
+class MixedCell(nn.Module):
+    """A NAS-Bench-201 cell that holds all operations on every edge and computes one of them on each."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # `none` adds nothing and is never computed.
+        self.edges = nn.ModuleList(
+            nn.ModuleDict({name: make_operation(name, channels) for name in OPERATIONS if name != "none"})
+            for _ in EDGES
+        )
+
+    def forward(self, features: Tensor, operations: tuple[str, ...], computed: tuple[bool, ...], gate: Gate) -> Tensor:
+        """Maps (batch, channels, height, width) to the same shape; zeros if no path leads to the output."""
+        nodes: dict[int, Tensor] = {0: features}
+        for edge, (source, target) in enumerate(EDGES):
+            if computed[edge]:
+                taken = operations[edge]
+                start = nodes[source]
+                end = torch.zeros_like(start) if taken == "none" else self.edges[edge][taken](start)  # type: ignore[index]
+                arriving = gate(edge, OPERATIONS.index(taken), end)
+                nodes[target] = nodes[target] + arriving if target in nodes else arriving
+        last = EDGES[-1][1]
+        return nodes[last] if last in nodes else torch.zeros_like(features)
+
+
+@register_supernet("nasbench201")
+class NasBench201Supernet(Supernet):
+    """The skeleton of NAS-Bench-201 with mixed cells."""
+
+    def __init__(self, space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        self.network = MacroNetwork(
+            MixedCell,
+            width=space.options["width"],
+            cells_per_stage=space.options["cells_per_stage"],
+            channels=input_shape[0],
+            classes=classes,
+        )
+        self.activate(format_code(["nor_conv_3x3"] * len(EDGES)))
+
+    def activate(self, path: str) -> None:
+        """Chooses the operation of each edge."""
+        self._operations = parse_code(path)
+        self._live = live_edges(self._operations)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (batch, classes) of the chosen candidate."""
+        # With gates every edge says something, even where nothing of it reaches the output.
+        computed = self._live if self.gates is None else (True,) * len(EDGES)
+        logits: Tensor = self.network(images, self._operations, computed, self.gated)
+        return logits
+
+    def inherited(self, path: str) -> dict[str, Tensor]:
+        """Weights outside of the cells, and those of the chosen operation of each edge."""
+        operations = parse_code(path)
+        weights = {}
+        for key, value in self.network.state_dict().items():
+            before, found, rest = key.partition(".edges.")
+            if not found:
+                weights[key] = value
+                continue
+            edge, operation, parameter = rest.split(".", 2)
+            if operations[int(edge)] == operation:
+                weights[f"{before}.edges.{edge}.{parameter}"] = value
+        return weights

@@ -1,0 +1,77 @@
+"""Shared weights of `nasbench_macro`: every layer holds its three options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from spaces import SearchSpace
+from spaces.mobile_block import MobileBlock
+from spaces.nasbench_macro import LAYERS, NASBenchMacro
+from spaces.nasbench_macro_network import OPTIONS, NASBenchMacroNetwork, make_layer
+from trainables.supernet.network import Supernet, register_supernet
+
+
+class MixedLayer(nn.Module):
+    """A layer that holds all options and computes one of them."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.options = nn.ModuleList(make_layer(option, channels_in, channels_out, stride) for option in OPTIONS)
+
+    def forward(self, features: Tensor, taken: int, gate: Callable[[Tensor], Tensor]) -> Tensor:
+        """Maps (batch, in, height, width) to (batch, out, ceil(height / stride), ceil(width / stride)).
+
+        The gate is on what the option adds to its input. The batch norms ahead undo any change of scale of the whole,
+        so a gate on that would say nothing.
+        """
+        option = self.options[taken]
+        if isinstance(option, nn.Identity):
+            return features + gate(features.new_zeros(()))
+        if isinstance(option, MobileBlock) and option.residual:
+            return features + gate(option.body(features))
+        return gate(option(features))
+
+
+@register_supernet("nasbench_macro")
+class NASBenchMacroSupernet(Supernet):
+    """The network of NAS-Bench-Macro with mixed layers."""
+
+    def __init__(self, space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        assert isinstance(space, NASBenchMacro)
+        self._space = space
+        self.network = NASBenchMacroNetwork(
+            lambda position, *shape: MixedLayer(*shape),
+            width=space.width,
+            head_width=space.head_width,
+            channels=input_shape[0],
+            classes=classes,
+        )
+        self.activate(str(len(OPTIONS) - 1) * LAYERS)
+
+    def activate(self, path: str) -> None:
+        """Chooses the option of each layer."""
+        self._taken = self._space.choices(self._space.parse(path))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (batch, classes) of the chosen candidate."""
+        features = self.network.stem(images)
+        for position, (layer, taken) in enumerate(zip(self.network.layers, self._taken, strict=True)):
+            features = layer(features, taken, lambda body, at=position, option=taken: self.gated(at, option, body))
+        return self.network.classify(features)
+
+    def inherited(self, path: str) -> dict[str, Tensor]:
+        """Weights outside of the layers, and those of the chosen option of each layer."""
+        taken = self._space.choices(self._space.parse(path))
+        weights = {}
+        for key, value in self.network.state_dict().items():
+            before, found, rest = key.partition(".options.")
+            if not found:
+                weights[key] = value
+                continue
+            option, parameter = rest.split(".", 1)
+            if taken[int(before.removeprefix("layers."))] == int(option):
+                weights[f"{before}.{parameter}"] = value
+        return weights
