@@ -27,12 +27,23 @@ from orchestrator.interruption import Interruption
 from orchestrator.plan import check_budget, default_proxies, default_stages
 from orchestrator.proxy_evidence import void_lines, void_scores
 from orchestrator.ranker import Ranking
-from orchestrator.report import print_columns, print_plan, print_ranking, print_score, print_void, write_page
+from orchestrator.report import (
+    print_columns,
+    print_plan,
+    print_ranking,
+    print_score,
+    print_trust,
+    print_void,
+    write_page,
+)
 from orchestrator.rounds import Problem, chosen_before, rank_log, run_rounds
 from orchestrator.scheduling import check_policy
 from orchestrator.scoring import Score, ScoringError, Truth, baseline_truth, score_ranking
 from orchestrator.stage_runs import goes_on, run_stage
-from orchestrator.stages import Stage, baseline_stage, proxy_stage, supernet_stage, training_stage
+from orchestrator.stages import Stage, baseline_stage, proxy_stage, training_stage
+from orchestrator.supernet_runs import SupernetRun
+from orchestrator.supernet_spec import SupernetSpec
+from orchestrator.trust import supernet_trust
 from spaces import Architecture, SearchSpace, measure_size
 from trainables.data import ImageData, load_dataset, make_splits
 from trainables.proxies import ProxyBatch, draw_batch
@@ -79,7 +90,10 @@ class Run:
         proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape))
         if trainings is None and supernets is None:
             proxy_epochs = 0.0 if proxies is None else len(candidates) * proxies.epochs(train_images)
-            trainings, supernets = default_stages(experiment, len(candidates), proxy_epochs=proxy_epochs)
+            scoring = SupernetSpec().score_cost(train_images=train_images, validation_images=len(data.validation))
+            trainings, supernets = default_stages(
+                experiment, len(candidates), proxy_epochs=proxy_epochs, scoring_epochs=scoring
+            )
         resolved = resolved.model_copy(
             update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
         )
@@ -181,13 +195,24 @@ class Run:
                 raise
         rows = self.log.evidence()
         void = void_lines(void_scores(self.log), len(self.candidates))
-        print_ranking(console, ranking, score, rows[rows["stage"] != BASELINE], self.names)
+        evidence, full_epochs = rows[rows["stage"] != BASELINE], self.experiment.recipe.epochs
+        trust = supernet_trust(evidence, self.candidates, full_epochs=full_epochs)
+        print_ranking(console, ranking, score, evidence, self.names)
+        print_trust(console, trust, full_epochs=full_epochs)
         print_void(console, void)
         if score is not None:
             print_columns(console, score, self.names)
             print_score(console, score)
         page = write_page(
-            self.folder / "report.html", self.experiment, ranking, score, rows, self.log.outcomes(), self.names, void
+            self.folder / "report.html",
+            self.experiment,
+            ranking,
+            score,
+            rows,
+            self.log.outcomes(),
+            self.names,
+            void,
+            trust,
         )
         console.print(
             f"written: ranking.csv, ranking.parquet, {page.name}, {LOG_FILE} in {self.folder}", highlight=False
@@ -254,7 +279,7 @@ def run_campaign(
         space = experiment.space.make()
         seeds = experiment.baseline.seeds if experiment.baseline and with_baseline else ()
         proxies, supernets = _proxies(run, data), _supernets(run, data)
-        cheap = [*(stage for stage, _ in proxies), *supernets]
+        cheap = [*(stage for stage, _ in proxies), *(stage for one in supernets for stage in one.planned)]
         stages = [*cheap, *_planned_trainings(run)]
         cost, budget = check_budget(experiment, stages, run.candidates)
         baseline = _planned_baseline(run) if seeds else None
@@ -281,9 +306,9 @@ def run_campaign(
             images = ray.put(data)
             memory = _peak_memory(run, space, data, images, cluster)
 
-            def launch(stage: Stage, reference: ray.ObjectRef = images) -> None:
+            def launch(stage: Stage, reference: ray.ObjectRef = images, weights: ray.ObjectRef | None = None) -> None:
                 if _is_done(log, stage):
-                    display.skip_stage(stage.name, epochs=stage.cost, spent=log.spent_in(stage.name)[1])
+                    display.skip_stage(stage.title, epochs=stage.cost, spent=stage.spent(log))
                     return
                 slot = plan_slot(cluster, experiment.resources, trials=len(stage.specs), peak_memory=memory)
                 run_stage(
@@ -295,13 +320,14 @@ def run_campaign(
                     run=run.folder,
                     display=display,
                     interruption=interruption,
+                    weights=weights,
                     most_checkpoint_bytes=experiment.resources.checkpoint_gigabytes * GIGABYTE,
                 )
 
             for stage, batch in proxies:
                 launch(stage, ray.put(batch))
             for supernet in supernets:
-                launch(supernet)
+                supernet.run_with(log, lambda stage, weights: launch(stage, weights=weights))
             run_rounds(
                 run.problem,
                 experiment.trainings or [],
@@ -349,17 +375,9 @@ def _proxies(run: Run, data: ImageData) -> list[tuple[Stage, ProxyBatch]]:
     return [(stage, draw_batch(data, images=spec.batch_images, seed=spec.seed))]
 
 
-def _supernets(run: Run, data: ImageData) -> list[Stage]:
+def _supernets(run: Run, data: ImageData) -> list[SupernetRun]:
     return [
-        supernet_stage(
-            run.experiment,
-            supernet,
-            run.candidates,
-            run.folder,
-            train_images=len(data.train),
-            validation_images=len(data.validation),
-        )
-        for supernet in run.experiment.supernets or []
+        SupernetRun(run.experiment, spec, run.candidates, run.folder, data) for spec in run.experiment.supernets or []
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -244,11 +244,12 @@ class EvidenceLog:
         query = "SELECT DISTINCT trial FROM evidence WHERE stage = ?"
         return {trial for (trial,) in self.connection.execute(query, (stage,))}
 
-    def spent_in(self, stage: str) -> tuple[float, float]:
-        """Seconds and epoch-equivalents booked so far by one stage."""
-        query = "SELECT COALESCE(SUM(seconds), 0), COALESCE(SUM(epochs), 0) FROM evidence WHERE stage = ?"
-        seconds, epochs = self.connection.execute(query, (stage,)).fetchone()
-        return float(seconds), float(epochs)
+    def spent_in(self, stage: str, trials: Collection[str] | None = None) -> tuple[float, float]:
+        """Seconds and epoch-equivalents booked so far by one stage, or by these trials of it."""
+        query = "SELECT trial, SUM(seconds), SUM(epochs) FROM evidence WHERE stage = ? GROUP BY trial"
+        rows = self.connection.execute(query, (stage,)).fetchall()
+        own = [row[1:] for row in rows if trials is None or row[0] in trials]
+        return float(sum(row[0] for row in own)), float(sum(row[1] for row in own))
 
     def wall_seconds(self) -> dict[str, float]:
         """Wall-clock seconds by stage: from each of its starts to its end, or to the last row when it was cut off."""

@@ -15,9 +15,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from orchestrator.ranker import RankerOptions
+from orchestrator.spec import Seed, Spec, options_from_name
+from orchestrator.supernet_spec import SupernetSpec, supernet_problem
 from orchestrator.tau import PER_STRATUM
 from orchestrator.validation import ProblemsError, hint, problem_lines
 from orchestrator.yaml_text import YamlError, read_yaml, write_yaml
@@ -29,7 +31,6 @@ from trainables.data import list_datasets
 from trainables.proxies import batch_size, get_proxy
 from trainables.proxies.chunk import ProxyConfig, score_cost
 from trainables.recipe import Recipe
-from trainables.supernet import list_supernets
 
 NAMED = resources.files("orchestrator.experiments")
 
@@ -38,18 +39,7 @@ class ExperimentError(ValueError):
     """An experiment that cannot be run; one line per problem, each naming the field and the way out."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-Seed = Annotated[int, Field(ge=0)]
-
-
-def _options_from_name(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-class SpaceSpec(_Strict):
+class SpaceSpec(Spec):
     """A registered search space and the options it is made with."""
 
     name: str
@@ -69,7 +59,7 @@ class SpaceSpec(_Strict):
         return get_space(self.name, **self.options)
 
 
-class DataSpec(_Strict):
+class DataSpec(Spec):
     """Images and how they are split.
 
     ``validation``, ``test`` and ``train`` are a share of the images (below 1) or a number of images. Ranking looks at
@@ -102,7 +92,7 @@ class DataSpec(_Strict):
         return share
 
 
-class SchedulerSpec(_Strict):
+class SchedulerSpec(Spec):
     """A scheduler that says which training goes on and which ends early, and its options.
 
     ``none``, a policy (``full``, ``asha``, ``penguin`` ...), or one of Ray's own (``ray-asha``, ``ray-hyperband``).
@@ -125,7 +115,7 @@ class SchedulerSpec(_Strict):
         return self.name in list_policies()
 
 
-class TrainingSpec(_Strict):
+class TrainingSpec(Spec):
     """Trainings of single candidates: ``epochs`` long on a schedule of that length.
 
     ``until`` ends them after that many epochs of the schedule. ``candidates: all`` trains everybody; a number trains
@@ -136,7 +126,7 @@ class TrainingSpec(_Strict):
     epochs: int = Field(ge=1)
     until: int | None = Field(default=None, ge=1)
     candidates: Literal["all"] | Annotated[int, Field(ge=1)] = "all"
-    scheduler: Annotated[SchedulerSpec, BeforeValidator(_options_from_name)] = SchedulerSpec()
+    scheduler: Annotated[SchedulerSpec, BeforeValidator(options_from_name)] = SchedulerSpec()
     budget_epochs: float | None = Field(default=None, gt=0)
     seed: Seed = 0
 
@@ -182,29 +172,7 @@ class TrainingSpec(_Strict):
         return self.until is None and self.epochs >= full_epochs
 
 
-class SupernetSpec(_Strict):
-    """One training with shared weights that scores every candidate.
-
-    ``recalibrate`` re-estimates the batch-norm statistics of each path on ``calibration_images`` training images before
-    it is scored; turning it off exists to repeat studies that did not. ``learning_rate`` replaces the recipe's.
-    """
-
-    sampler: Literal["uniform", "epsilon-greedy"] = "uniform"
-    epochs: int = Field(default=10, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0)
-    epsilon: float = Field(default=0.2, ge=0, le=1)
-    random_rounds: int = Field(default=100, ge=0)
-    recalibrate: bool = True
-    calibration_images: int = Field(default=512, ge=2)
-    seed: Seed = 0
-
-    @property
-    def stage(self) -> str:
-        """Name of the stage in the evidence log."""
-        return f"supernet:{self.sampler}"
-
-
-class ProxySpec(_Strict):
+class ProxySpec(Spec):
     """Scores of the untrained candidates.
 
     ``images`` of the training part, drawn with ``seed``, are the batch that all are scored on. A score is the mean over
@@ -244,7 +212,7 @@ class ProxySpec(_Strict):
         return sum(score_cost(name, **counts) for name in self.names)
 
 
-class BaselineSpec(_Strict):
+class BaselineSpec(Spec):
     """Full trainings that the ranking is scored against; never part of the evidence.
 
     ``candidates: all`` trains everybody; a number trains that many, drawn at random by design from the finished
@@ -262,7 +230,7 @@ class BaselineSpec(_Strict):
         return seeds
 
 
-class ResourceSpec(_Strict):
+class ResourceSpec(Spec):
     """What one training trial takes. ``auto``: a measured fraction of a GPU where there is one, else CPU threads.
 
     ``checkpoint_gigabytes``: what the states of the waiting trainings of a stage may take on disk. Beyond it those that
@@ -294,13 +262,17 @@ def _no_resources(value: Any) -> Any:
     return {} if value == "auto" else value
 
 
+def _supernet_from_sampler(value: Any) -> Any:
+    return {"sampler": value} if isinstance(value, str) else value
+
+
 def _proxies_from_names(value: Any) -> Any:
     if isinstance(value, list):
         return {"names": value} if value else None
     return value
 
 
-class Experiment(_Strict):
+class Experiment(Spec):
     """A whole run. ``trainings`` and ``supernets`` left out: the budget is split by ``orchestrator.plan``.
 
     ``proxies`` may be a list of names; ``auto``: what the split buys, nothing where the stages are named here.
@@ -308,14 +280,14 @@ class Experiment(_Strict):
 
     name: str
     description: str = ""
-    space: Annotated[SpaceSpec, BeforeValidator(_options_from_name)]
+    space: Annotated[SpaceSpec, BeforeValidator(options_from_name)]
     candidates: Literal["all"] | Annotated[int, Field(ge=2)] | list[str] = "all"
-    data: Annotated[DataSpec, BeforeValidator(_options_from_name)]
+    data: Annotated[DataSpec, BeforeValidator(options_from_name)]
     recipe: Recipe = Recipe()
     budget: str = "10x"
     proxies: Annotated[Literal["auto"] | ProxySpec | None, BeforeValidator(_proxies_from_names)] = "auto"
     trainings: list[TrainingSpec] | None = None
-    supernets: list[SupernetSpec] | None = None
+    supernets: list[Annotated[SupernetSpec, BeforeValidator(_supernet_from_sampler)]] | None = None
     baseline: BaselineSpec | None = BaselineSpec()
     ranker: RankerOptions = RankerOptions()
     resources: Annotated[ResourceSpec, BeforeValidator(_no_resources)] = ResourceSpec()
@@ -337,10 +309,12 @@ class Experiment(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        problems = [*self._repeated_stages(), *self._bad_trainings(), *self._bad_candidates()]
-        if self.supernets and self.space.name not in list_supernets():
-            known = ", ".join(list_supernets())
-            problems.append((("supernets",), f"space {self.space.name!r} has no supernet; these have one: {known}"))
+        problems = [
+            *self._repeated_stages(),
+            *self._bad_trainings(),
+            *self._bad_supernets(),
+            *self._bad_candidates(),
+        ]
         if problems:
             raise ProblemsError(problems)
         return self
@@ -363,6 +337,13 @@ class Experiment(_Strict):
             if self.baseline and spec.seed in self.baseline.seeds:
                 text = f"seed {spec.seed} is a baseline seed too: the truth must not be bought as evidence"
                 yield ("trainings", index, "seed"), text
+
+    def _bad_supernets(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        space = self.space.make()
+        for index, spec in enumerate(self.supernets or []):
+            problem = supernet_problem(spec, space)
+            if problem is not None:
+                yield ("supernets", index, *problem[0]), problem[1]
 
     def _bad_candidates(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         space, asked = self.space.make(), self.candidates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -142,9 +143,12 @@ class CheapEvidence:
         value: the number; NaN where it could not be computed.
         place: by value, 1 is the highest, or the lowest where that is better; 0 without a value.
         of: how many have one.
-        weight: in the ranking, in [0, 1]; 0 where it takes no part, NaN without a ranking.
+        weight: in the ranking, in [0, 1]; 0 where it takes no part, NaN without a ranking. Sizes have theirs together,
+            and so have several supernets.
         lower_is_better: whether less promises more.
         reason: why there is no value; empty where there is one, or where nothing is known of it.
+        sd: standard deviation of the value over draws of images; NaN where it is unknown.
+        updates: times that a supernet has trained just this candidate; NaN for other sources.
     """
 
     source: str
@@ -155,6 +159,8 @@ class CheapEvidence:
     weight: float
     lower_is_better: bool = False
     reason: str = ""
+    sd: float = math.nan
+    updates: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from orchestrator.evidence import BASELINE
-from orchestrator.experiment import SupernetSpec, TrainingSpec
+from orchestrator.experiment import TrainingSpec
 from orchestrator.forecast import Forecast, budget_for, forecast, update
 from orchestrator.plan import SCORING_EPOCHS
 from orchestrator.ranker import Ranking
 from orchestrator.ranker.ranking import Certainty
 from orchestrator.replayed_taus import ReplayedTau
 from orchestrator.rounds import planned_epochs
+from orchestrator.supernet_spec import SupernetSpec
 
 NEIGHBOURS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 """Budgets that are shown beside the one asked for."""
@@ -151,8 +152,9 @@ def training_epochs(spec: TrainingSpec, candidates: int) -> float:
 
 
 def supernet_epochs(spec: SupernetSpec, candidates: int) -> float:
-    """Epoch-equivalents of a supernet and of scoring everybody with it, at most."""
-    return spec.epochs + SCORING_EPOCHS * candidates
+    """Epoch-equivalents of a supernet, of scoring everybody with it and of its contenders, at most."""
+    contenders = 0.0 if spec.contenders is None else spec.contenders.cost(candidates)
+    return spec.epochs + SCORING_EPOCHS * candidates + contenders
 
 
 def look_ahead(

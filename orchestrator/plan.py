@@ -6,17 +6,18 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, SupernetSpec, TrainingSpec
+from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, TrainingSpec
 from orchestrator.rounds import plan_trainings, planned_epochs
 from orchestrator.split import ROUNDING
 from orchestrator.stages import Stage
+from orchestrator.supernet_spec import SupernetSpec
 from trainables.proxies import batch_size
 from trainables.supernet import list_supernets
 
 SUPERNET_EPOCHS = 5
 """A supernet of fewer epochs is not worth its scoring."""
 SCORING_EPOCHS = 0.4
-"""Kept back for each candidate that a supernet scores: enough for 1.2 times as many images as it trains on."""
+"""Kept back for each candidate that a supernet scores, where images are unknown: 1.2 times as many as it trains on."""
 DEFAULT_PROXIES = ProxySpec(names=["jacob_cov"])
 """What complements size best; more of them add nothing to it in replays (docs/proxies.md)."""
 PROXY_SHARE = 0.05
@@ -64,12 +65,12 @@ def expected_images(experiment: Experiment) -> int:
 
 
 def default_stages(
-    experiment: Experiment, count: int, *, proxy_epochs: float = 0.0
+    experiment: Experiment, count: int, *, proxy_epochs: float = 0.0, scoring_epochs: float = SCORING_EPOCHS
 ) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
     """Splits the budget when the experiment does not, less what proxies cost; see ``split.split_budget``.
 
-    What trainings leave over goes to a supernet where the space has one. A budget below an epoch for each pays for
-    one-epoch trainings of as many candidates as it can.
+    What trainings leave over goes to a supernet where the space has one; ``scoring_epochs`` is what it takes to score a
+    candidate. A budget below an epoch for each pays for one-epoch trainings of as many candidates as it can.
     """
     # Never the seed of the baseline: that would be the truth bought as evidence.
     taken = experiment.baseline.seeds if experiment.baseline else ()
@@ -80,6 +81,7 @@ def default_stages(
         speed_up=experiment.speed_up,
         seed=next(seed for seed in itertools.count() if seed not in taken),
         proxy_epochs=proxy_epochs,
+        scoring_epochs=scoring_epochs,
     )
 
 
@@ -92,12 +94,13 @@ def split_stages(
     seed: int = 0,
     schedules: Sequence[int] | None = None,
     proxy_epochs: float = 0.0,
+    scoring_epochs: float = SCORING_EPOCHS,
 ) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
     """The same for a space by its name; ``schedules`` are the lengths that can be trained, None for any."""
     budget = max(count * full_epochs / speed_up - proxy_epochs, 0.0)
     trainings = plan_trainings(count, full_epochs=full_epochs, budget_epochs=budget, seed=seed, schedules=schedules)
     left = budget - sum(planned_epochs(spec, count) for spec in trainings)
-    supernet_epochs = math.floor(left - SCORING_EPOCHS * count)
+    supernet_epochs = math.floor(left - scoring_epochs * count)
     supernets = []
     if supernet_epochs >= SUPERNET_EPOCHS and space in list_supernets():
         supernets = [SupernetSpec(epochs=min(supernet_epochs, full_epochs), seed=seed)]
@@ -124,7 +127,7 @@ def check_budget(experiment: Experiment, stages: Sequence[Stage], candidates: Se
     full = len(candidates) * experiment.recipe.epochs
     budget = full / experiment.speed_up
     if cost > budget + ROUNDING:
-        parts = ", ".join(f"{stage.name} {stage.cost:.1f}" for stage in stages)
+        parts = ", ".join(f"{stage.title} {stage.cost:.1f}" for stage in stages)
         raise ExperimentError(
             f"budget: the evidence costs up to {cost:.1f} epochs ({parts}), but {experiment.budget} cheaper than full "
             f"training ({len(candidates)} x {experiment.recipe.epochs} epochs) is {budget:.1f}; "

@@ -62,6 +62,7 @@ def run_stage(
     run: Path,
     display: Display,
     interruption: Interruption,
+    weights: ray.ObjectRef | None = None,
     most_checkpoint_bytes: float = math.inf,
 ) -> None:
     """Runs what the log lacks of a stage; returns when every trial has ended, or is frozen by a policy that is done.
@@ -75,13 +76,14 @@ def run_stage(
         run: folder of the run.
         display: told about progress.
         interruption: asked whether to end.
+        weights: of the supernet that its trials start from.
         most_checkpoint_bytes: that the states of waiting trainings may take.
 
     Raises:
         RunInterruptedError: the user wants the run to end; what was finished is in the log.
     """
     log.append_event(stage.name, "", "started")
-    display.start_stage(stage.name, trials=len(stage.specs), epochs=stage.cost, spent=log.spent_in(stage.name)[1])
+    display.start_stage(stage.title, trials=len(stage.specs), epochs=stage.cost, spent=stage.spent(log))
     for attempt in range(1, ATTEMPTS + 1):
         waiting = _to_launch(stage, log)
         if not waiting:
@@ -91,6 +93,7 @@ def run_stage(
             waiting,
             log=log,
             data=data,
+            weights=weights,
             slot=slot,
             slots=slots,
             run=run,
@@ -179,6 +182,7 @@ def _launch(
     *,
     log: EvidenceLog,
     data: ray.ObjectRef,
+    weights: ray.ObjectRef | None,
     slot: Slot,
     slots: int,
     run: Path,
@@ -203,7 +207,10 @@ def _launch(
     # A policy keeps to the budget itself, to the epoch.
     stopper = _StageStopper(recorder, interruption, stage.budget_epochs if stage.limits is None else None)
     storage = run / "tune"
-    trainable = tune.with_parameters(stage.trainable, specs=by_key, data=data, stage=f"{run.name} {stage.name}")
+    shared = {"specs": by_key, "data": data, "stage": f"{run.name} {stage.title}"}
+    if weights is not None:
+        shared["weights"] = weights
+    trainable = tune.with_parameters(stage.trainable, **shared)
     trainable = tune.with_resources(trainable, slot.resources)
     trainable.__qualname__ = stage.trainable.__qualname__  # what the dashboard and process titles show
     tuner = tune.Tuner(
@@ -217,7 +224,7 @@ def _launch(
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name=stage.name.replace(":", "-"),
+            name=stage.title.replace(":", "-").replace(" ", "-"),
             storage_path=str(storage.resolve()),
             verbose=0,
             callbacks=[recorder],
@@ -246,6 +253,6 @@ def _lost(log: EvidenceLog, stage: Stage) -> dict[str, str]:
 def _drop_checkpoints(stage: Stage, log: EvidenceLog) -> None:
     """Removes the states of trainings that are complete; stopped ones keep theirs and can be thawed later."""
     outcomes = log.outcomes()
-    for spec in stage.specs:
-        if outcomes.get(spec.trial, ("", ""))[0] == "completed" and spec.supernet is None:
+    for spec in () if stage.keeps_states else stage.specs:
+        if outcomes.get(spec.trial, ("", ""))[0] == "completed":
             Path(spec.checkpoint).unlink(missing_ok=True)

@@ -10,21 +10,26 @@ from pathlib import Path
 
 from ray import tune
 
-from orchestrator.evidence import BASELINE, PROXIES
-from orchestrator.experiment import BaselineSpec, Experiment, ProxySpec, SchedulerSpec, SupernetSpec, TrainingSpec
+from orchestrator.evidence import BASELINE, PROXIES, EvidenceLog
+from orchestrator.experiment import BaselineSpec, Experiment, ProxySpec, SchedulerSpec, TrainingSpec
 from orchestrator.proxy_evidence import ProxyBooking, make_booking
 from orchestrator.scheduling import training_limits
 from schedulers.policies import Limits
 from spaces import Architecture
 from trainables.proxy_trial import ProxyTrial
 from trainables.recipe import Recipe
-from trainables.supernet import SupernetConfig
-from trainables.trials import ArchitectureTrial, SupernetTrial, TrialSpec
+from trainables.trials import ArchitectureTrial, TrialSpec
 
 CHUNK = 16
-"""Untrained candidates that one trial scores, so that the last trial of a worker is short."""
+"""Candidates that one trial scores, so that the last trial of a worker is short."""
 MOST_CHUNKS = 256
 """Beyond so many trials chunks grow: Tune looks at all trials again and again."""
+
+
+def chunked(candidates: Sequence[str]) -> list[Sequence[str]]:
+    """Candidates in the chunks that trials score."""
+    size = max(CHUNK, math.ceil(len(candidates) / MOST_CHUNKS))
+    return [candidates[start : start + size] for start in range(0, len(candidates), size)]
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Stage:
     """A set of trials under one scheduler.
 
     Attributes:
-        name: name in the evidence log.
+        name: name in the evidence log; a supernet has several stages of one name.
         source: what its trials produce.
         specs: one per trial, in the order in which they start.
         trainable: the trial class.
@@ -43,6 +48,8 @@ class Stage:
         limits: what a policy has to keep to, but for the slots; None without a policy.
         features: numeric description of the architectures, by code, for a policy.
         booking: how scores of untrained networks are booked; None where its trials train.
+        part: what tells it from other stages of its name.
+        keeps_states: later stages need the states of its trials when they are complete.
     """
 
     name: str
@@ -56,6 +63,19 @@ class Stage:
     limits: Limits | None = None
     features: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     booking: ProxyBooking | None = None
+    part: str = ""
+    keeps_states: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return f"{self.name} {self.part}".rstrip()
+
+    def spent(self, log: EvidenceLog) -> float:
+        """Epoch-equivalents that are booked of it."""
+        # Rows of untrained networks have keys of their own.
+        own = None if self.booking else {spec.trial for spec in self.specs}
+        return log.spent_in(self.name, own)[1]
 
     @property
     def trials(self) -> dict[str, tuple[float, ...]]:
@@ -68,7 +88,7 @@ class Stage:
         return min(self.planned_epochs, self.budget_epochs or self.planned_epochs)
 
 
-def _spec(
+def trial_spec(
     experiment: Experiment,
     stage: str,
     architectures: Sequence[str],
@@ -78,6 +98,7 @@ def _spec(
     *,
     until: int | None = None,
 ) -> TrialSpec:
+    """What a trial of a stage does; its key tells it from all others of the run."""
     space = experiment.space.make()
     alone = len(architectures) == 1
     label = space.short(Architecture(space.name, architectures[0])) if alone else f"{len(architectures)} candidates"
@@ -108,7 +129,7 @@ def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Seque
         name=spec.stage,
         source="training",
         specs=tuple(
-            _spec(experiment, spec.stage, [code], recipe, spec.seed, run, until=spec.until) for code in candidates
+            trial_spec(experiment, spec.stage, [code], recipe, spec.seed, run, until=spec.until) for code in candidates
         ),
         trainable=ArchitectureTrial,
         scheduler=spec.scheduler,
@@ -128,15 +149,14 @@ def proxy_stage(
     A score counts as many training steps on its batch as it takes (``score_cost``): a pass over the training images is
     an epoch.
     """
-    size = max(CHUNK, math.ceil(len(candidates) / MOST_CHUNKS))
-    chunks = [candidates[start : start + size] for start in range(0, len(candidates), size)]
+    chunks = chunked(candidates)
     by = ",".join(spec.names)
     return Stage(
         name=PROXIES,
         source=PROXIES,
         specs=tuple(
             replace(
-                _spec(experiment, f"{PROXIES}/{by}/{number}", chunk, experiment.recipe, spec.seed, run),
+                trial_spec(experiment, f"{PROXIES}/{by}/{number}", chunk, experiment.recipe, spec.seed, run),
                 label=f"chunk {number} of {len(chunks)}",
                 proxies=spec.config,
             )
@@ -150,44 +170,13 @@ def proxy_stage(
     )
 
 
-def supernet_stage(
-    experiment: Experiment,
-    spec: SupernetSpec,
-    candidates: Sequence[str],
-    run: Path,
-    *,
-    train_images: int,
-    validation_images: int,
-) -> Stage:
-    """One supernet that scores all candidates; the scoring counts too, a forward pass a third of an epoch's."""
-    recipe = experiment.recipe.of_length(spec.epochs, learning_rate=spec.learning_rate)
-    config = SupernetConfig(
-        sampler=spec.sampler,
-        epsilon=spec.epsilon,
-        random_rounds=spec.random_rounds,
-        recalibrate=spec.recalibrate,
-        calibration_images=spec.calibration_images,
-    )
-    calibration = min(spec.calibration_images, train_images) if spec.recalibrate else 0
-    scoring = len(candidates) * (validation_images + calibration) / (3 * train_images)
-    return Stage(
-        name=spec.stage,
-        source=spec.stage,
-        specs=(replace(_spec(experiment, spec.stage, candidates, recipe, spec.seed, run), supernet=config),),
-        trainable=SupernetTrial,
-        scheduler=SchedulerSpec(),
-        schedule_epochs=spec.epochs,
-        planned_epochs=spec.epochs + scoring,
-    )
-
-
 def baseline_stage(experiment: Experiment, spec: BaselineSpec, candidates: Sequence[str], run: Path) -> Stage:
     """Full trainings of the candidates, one per seed; seed by seed, so that a cut-off baseline has whole seeds."""
     return Stage(
         name=BASELINE,
         source="training",
         specs=tuple(
-            _spec(experiment, BASELINE, [code], experiment.recipe, seed, run)
+            trial_spec(experiment, BASELINE, [code], experiment.recipe, seed, run)
             for seed in spec.seeds
             for code in candidates
         ),

@@ -26,7 +26,8 @@ from orchestrator.explanation import (
 )
 from orchestrator.proxy_evidence import void_scores
 from orchestrator.ranker import Ranking
-from orchestrator.ranker.views import LOWER_IS_BETTER
+from orchestrator.ranker.prior import SUPERNETS
+from orchestrator.ranker.views import CONTENDERS, LOWER_IS_BETTER
 from orchestrator.scheduling import features_by_code, logged_curves
 from schedulers.curves.forecast import Forecast
 from schedulers.curves.ladder import Ladder
@@ -213,9 +214,18 @@ def _cheap_evidence(
         lower = source in LOWER_IS_BETTER
         better = values < value if lower else values > value
         place = 1 + int(better.sum()) if math.isfinite(value) else 0
-        name = str(metric) if source == "size" else str(source)
-        weight = math.nan if ranking is None else ranking.weights.get(name, 0.0)
+        weight = math.nan if ranking is None else _weight(str(source), ranking.weights)
         known = int(values.notna().sum())
         reason = reasons.get(str(source), "")
-        found.append(CheapEvidence(str(source), str(metric), value, place, known, weight, lower, reason))
+        beside = rows[(rows["architecture"] == code) & (rows["source"] == source)].groupby("metric")["value"].last()
+        sd, updates = (float(beside.get(name, math.nan)) for name in ("validation_accuracy_sd", "updates"))
+        found.append(CheapEvidence(str(source), str(metric), value, place, known, weight, lower, reason, sd, updates))
     return found
+
+
+def _weight(source: str, weights: Mapping[str, float]) -> float:
+    """What a source weighs: sizes together, and several supernets together, are one group of the ranking."""
+    name = source.removesuffix(CONTENDERS)
+    if source.startswith("supernet:") and SUPERNETS in weights:
+        name = SUPERNETS
+    return weights.get(name, 0.0)

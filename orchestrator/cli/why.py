@@ -97,10 +97,13 @@ def print_explanation(console: Console, found: Explanation) -> None:
         name = evidence.metric if evidence.source == "size" else f"{evidence.source} {evidence.metric}"
         void = f"void: {evidence.reason}" if evidence.reason else "no value"
         value = f"{evidence.value:,.6g}" if math.isfinite(evidence.value) else void
+        known = [f"sd {evidence.sd:.2g}"] if math.isfinite(evidence.sd) else []
+        known += [f"path trained {evidence.updates:,.0f}x"] if math.isfinite(evidence.updates) else []
+        doubt = f" ({', '.join(known)})" if known else ""
         end = "lowest" if evidence.lower_is_better else "highest"
         place = f", place {evidence.place} of {evidence.of} from the {end}" if evidence.place else ""
         weight = f", weight {evidence.weight:.2f} in the ranking" if math.isfinite(evidence.weight) else ""
-        _line(console, f"  {name}: {value}{place}{weight}")
+        _line(console, f"  {name}: {value}{doubt}{place}{weight}")
     _line(console, f"\ncost of all its evidence: {found.cost_epochs:.1f} epochs, {found.cost_seconds:.1f} s")
 
 

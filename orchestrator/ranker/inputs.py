@@ -32,12 +32,15 @@ class Inputs:
         scores: normal scores of size, proxies and supernets, predicted where one has nothing to say.
         names: of the columns of ``scores``.
         kinds: of the columns of ``scores``.
+        reliabilities: of the columns of ``scores``, in [0, 1]: share of what tells candidates apart that is no noise; 1
+            where no noise is known.
     """
 
     encoding: Array
     scores: Array
     names: tuple[str, ...]
     kinds: tuple[Kind, ...]
+    reliabilities: tuple[float, ...]
 
     @property
     def count(self) -> int:
@@ -48,17 +51,16 @@ class Inputs:
 def make_inputs(encoding: Array, views: Sequence[View]) -> Inputs:
     """Inputs from the encoding, (candidates, features), and from the views that are no training of the candidate."""
     cheap = [view for view in views if not view.is_training]
-    columns = [normal_scores(view.values) for view in cheap]
+    columns = [normal_scores(view.order) for view in cheap]
     varied = [view for view, column in zip(cheap, columns, strict=True) if np.nanstd(column) > 0]
-    scores = (
-        np.column_stack([normal_scores(view.values) for view in varied]) if varied else np.zeros((len(encoding), 0))
-    )
+    scores = np.column_stack([normal_scores(view.order) for view in varied]) if varied else np.zeros((len(encoding), 0))
     columns_of_encoding = standardised(encoding)
     return Inputs(
         encoding=columns_of_encoding,
         scores=_completed(columns_of_encoding, scores),
         names=tuple(view.name for view in varied),
         kinds=tuple(view.kind for view in varied),
+        reliabilities=tuple(1.0 if np.isnan(view.reliability) else view.reliability for view in varied),
     )
 
 

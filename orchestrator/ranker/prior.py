@@ -1,8 +1,10 @@
 """The order before anything was trained to the end: a weighted sum of what the sources say, smoothed by architecture.
 
-Each group of sources (size, a curvature proxy, each supernet, the longest short trainings) is one normal score; the
-sum weighs a group by its fidelity (``inputs.weight``) and by whether it agrees with the trainings at all. The sum is
-then averaged with a Gaussian process of it over the encoding: what similar architectures say corrects the noise of one.
+Each group of sources (size, a curvature proxy, supernets, the longest short trainings) is one normal score; the sum
+weighs a group by its fidelity (``inputs.weight``), by how far it is no noise, and by whether it agrees with the
+trainings at all. Supernets are one group: they err alike, since all of them prefer what learns fast with shared
+weights. The sum is then averaged with a Gaussian process of it over the encoding: what similar architectures say
+corrects the noise of one.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ CURVATURE = ("jacov", "jacob_cov", "nwot", "epe_nas", "zico", "zen", "synflow")
 """Proxies that complement size, best first; one of them takes part, since they are correlated with each other."""
 INCREDIBLE, CREDIBLE = 0.1, 0.3
 """Correlation with the trainings from which a cheap source counts, and from which it counts in full."""
+SUPERNETS = "supernets"
+"""Name of the group where there are several; a single one goes by its own."""
 MIN_SHARED = 8
 """Candidates that two sources share before their correlation is believed."""
 SMOOTHED = 20
@@ -57,13 +61,15 @@ def prior_order(
     aggregation: str = "normal-scores",
 ) -> PriorOrder:
     """The order that the sources agree on; all 0 without any."""
-    groups = _groups(inputs)
+    groups, weights = _groups(inputs)
     trained = _training_group(shorts)
-    weights = dict.fromkeys(groups, 1.0)
     if trained is not None:
         name, scores, fidelity, rows = trained
         for other in groups:
-            groups[other], weights[other] = _credible(groups[other], scores, rows)
+            groups[other], credit = _credible(groups[other], scores, rows)
+            weights[other] *= credit
+    _join_supernets(groups, weights, inputs)
+    if trained is not None:
         groups[name], weights[name] = scores, weight(fidelity)
     kept = [name for name in groups if weights[name] > 0 and np.ptp(groups[name]) > 0]
     if not kept:
@@ -88,7 +94,8 @@ def _reliability(groups: Sequence[Scores], fidelity: float) -> float:
     return float(np.clip(len(groups) * mean / (1 + (len(groups) - 1) * mean), least, most))
 
 
-def _groups(inputs: Inputs) -> dict[str, Scores]:
+def _groups(inputs: Inputs) -> tuple[dict[str, Scores], dict[str, float]]:
+    """What does not train the candidates, and its weights: the share of it that is no noise."""
     columns = {name: inputs.scores[:, place] for place, name in enumerate(inputs.names)}
     kinds = dict(zip(inputs.names, inputs.kinds, strict=True))
     groups = {}
@@ -100,7 +107,20 @@ def _groups(inputs: Inputs) -> dict[str, Scores]:
     if not sizes:
         preferred += proxies  # any is better than none
     groups |= {name: normal_scores(columns[name]) for name in preferred[:1]}
-    return groups | {name: normal_scores(columns[name]) for name in columns if kinds[name] == "supernet"}
+    groups |= {name: normal_scores(columns[name]) for name in columns if kinds[name] == "supernet"}
+    reliable = dict(zip(inputs.names, inputs.reliabilities, strict=True))
+    return groups, {name: reliable.get(name, 1.0) for name in groups}
+
+
+def _join_supernets(groups: dict[str, Scores], weights: dict[str, float], inputs: Inputs) -> None:
+    """Puts one group in the place of several supernets: their mean by weight, which has the mean weight."""
+    kinds = dict(zip(inputs.names, inputs.kinds, strict=True))
+    joined = [name for name in groups if kinds.get(name) == "supernet" and weights[name] > 0]
+    if len(joined) < 2:
+        return
+    scores, shares = [groups.pop(name) for name in joined], [weights.pop(name) for name in joined]
+    groups[SUPERNETS] = normal_scores(np.average(scores, axis=0, weights=shares))
+    weights[SUPERNETS] = float(np.average(shares, weights=shares))
 
 
 def _training_group(shorts: Sequence[ShortRuns]) -> tuple[str, Scores, float, np.ndarray] | None:

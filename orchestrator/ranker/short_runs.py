@@ -85,6 +85,7 @@ def complete_short_runs(inputs: Inputs, views: Sequence[View], generator: np.ran
             np.column_stack([inputs.scores, extra]),
             (*inputs.names, view.name, view.name),
             (*inputs.kinds, view.kind, view.kind),
+            (*inputs.reliabilities, 1.0, 1.0),
         )
     return completed
 

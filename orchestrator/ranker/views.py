@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,8 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from orchestrator.ranker.contenders import rank_again
+
 Scores = NDArray[np.float64]
 Kind = Literal["size", "proxy", "supernet", "training", "loss"]
+CONTENDERS = ":contenders"
+"""Ends the source of candidates that were trained on from the weights of a supernet."""
 LOWER_IS_BETTER = frozenset({"proxy:ntk_condition"})
 """Proxies whose direction is down, as `trainables.proxies` has them; the ranker runs without torch."""
 
@@ -29,8 +34,9 @@ class View:
         fidelity: share of full training that it stands for, in [0, 1]; 0 for what is no training of the candidate.
         reached: share of full training that each candidate got, (candidates,): below ``fidelity`` where it ended early.
         stage: the stage whose cost it is.
-        sds: standard deviation of values that are predictions, in their unit, (candidates,); NaN where it is unknown or
-            the value was measured. One NaN for all where no value has one.
+        sds: standard deviation of values that are predictions, or that a supernet has measured on few images, in their
+            unit, (candidates,); NaN where it is unknown or the candidate was trained so far. One NaN for all where no
+            value has one.
     """
 
     name: str
@@ -67,6 +73,11 @@ class View:
         """Whether it is of trainings that are shorter than full training."""
         return self.is_training and not self.is_final
 
+    @property
+    def reliability(self) -> float:
+        """Share of what tells its values apart that is no noise, in [0, 1]; NaN where no noise is known."""
+        return reliability(self.values, self.sds)
+
     def says_what(self, other: View) -> bool:
         """Whether the other says the same of the same."""
         return (self.name, self.kind, self.fidelity) == (other.name, other.kind, other.fidelity) and all(
@@ -102,14 +113,27 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
         if rows["source"].iloc[0] == "training":
             views.extend(_training_views(str(stage), rows, index, full_epochs))
         else:
-            last = rows[rows["metric"] == "validation_accuracy"].sort_values("epoch").groupby("architecture").tail(1)
-            views.append(_cheap(str(stage), "supernet", last, index, str(stage)))
+            views.append(_supernet_view(str(stage), rows, index))
     return [view for view in views if np.isfinite(view.values).any() or np.isfinite(view.order).any()]
 
 
 def _cheap(name: str, kind: Kind, rows: pd.DataFrame, index: pd.Index, stage: str, *, sign: int = 1) -> View:
     values = sign * rows.groupby("architecture")["value"].mean().reindex(index).to_numpy(dtype=float)
     return View(name, kind, values, values, 0.0, np.zeros(len(index)), stage)
+
+
+def _supernet_view(stage: str, rows: pd.DataFrame, index: pd.Index) -> View:
+    """Accuracies with inherited weights; contenders that were trained on from these are ranked by how they then did."""
+
+    def last(metric: str, rows: pd.DataFrame) -> Scores:
+        own = rows[rows["metric"] == metric].sort_values("epoch").groupby("architecture")["value"].last()
+        return own.reindex(index).to_numpy(dtype=float)
+
+    trained_on = rows["source"].str.endswith(CONTENDERS)
+    scored = rows[~trained_on]
+    values, sds = last("validation_accuracy", scored), last("validation_accuracy_sd", scored)
+    again = rank_again(values, sds, last("validation_accuracy", rows[trained_on]))
+    return View(stage, "supernet", values, again, 0.0, np.zeros(len(index)), stage, sds)
 
 
 def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs: int) -> Iterator[View]:
@@ -162,6 +186,18 @@ def _loss_view(stage: str, rows: pd.DataFrame, index: pd.Index, fidelity: float,
     if losses["epoch"].nunique() == 1:
         values = -losses.set_index("architecture")["value"].reindex(index).to_numpy(dtype=float)
         yield View(f"{stage}:train_loss", "loss", values, values, fidelity, reached, stage)
+
+
+def reliability(values: Scores, sds: Scores) -> float:
+    """Share of the variance of ``values`` that is no noise: 1 - mean(sd^2) / variance, in [0, 1].
+
+    NaN where fewer than two have both a value and a standard deviation, or all are the same.
+    """
+    known = np.isfinite(values) & np.isfinite(sds)
+    if known.sum() < 2 or np.ptp(values[known]) == 0:
+        return math.nan
+    noise = float(np.mean(np.broadcast_to(sds, values.shape)[known] ** 2))
+    return float(np.clip(1 - noise / np.var(values[known], ddof=1), 0.0, 1.0))
 
 
 def normal_scores(values: Scores) -> Scores:

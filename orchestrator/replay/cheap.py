@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from orchestrator.evidence import PROXIES, Evidence, EvidenceLog
+from orchestrator.ranker.views import CONTENDERS
 from orchestrator.replay.bench import Bench, names_of
 from orchestrator.replay.errors import ReplayError
 from trainables.table import RecordedTable
@@ -52,7 +53,8 @@ def choose_cheap(table: RecordedTable, *, proxies: str, supernets: str) -> Cheap
     priced: dict[str, float] = {}
     for text in filter(None, supernets.split(",")):
         name, _, cost = (part.strip() for part in text.partition("="))
-        _check("--supernets", name, names_of(table, "supernet"), "")
+        scored = [known for known in names_of(table, "supernet") if not known.endswith(CONTENDERS)]
+        _check("--supernets", name, scored, "")
         try:
             priced[name] = float(cost)
         except ValueError:
@@ -75,12 +77,13 @@ def book_cheap(bench: Bench, cheap: Cheap, log: EvidenceLog, candidates: Sequenc
     log.append(_proxies(bench, cheap.proxies, candidates))
     for name, epochs in cheap.supernets.items():
         source = f"supernet:{name}"
-        scores = bench.table.wide(source)["validation_accuracy"].reindex(list(candidates))
+        scores = bench.table.wide(source).reindex(list(candidates))
+        each = {"validation_accuracy": epochs / len(candidates), "validation_accuracy_sd": 0.0}
         log.append(
-            Evidence(
-                source, source, str(code), source, 0, 0, 0, "validation_accuracy", value, 0.0, epochs / len(candidates)
-            )
-            for code, value in scores.items()
+            Evidence(source, source, str(code), source, 0, 0, 0, metric, value, 0.0, cost)
+            for metric, cost in each.items()
+            if metric in scores
+            for code, value in scores[metric].items()
         )
 
 

@@ -2,5 +2,6 @@
 
 from orchestrator.report.page import write_page
 from orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
+from orchestrator.report.trust import print_trust
 
-__all__ = ["print_columns", "print_plan", "print_ranking", "print_score", "print_void", "write_page"]
+__all__ = ["print_columns", "print_plan", "print_ranking", "print_score", "print_trust", "print_void", "write_page"]

@@ -14,7 +14,9 @@ from orchestrator.experiment import Experiment
 from orchestrator.ranker import Ranking
 from orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, times
 from orchestrator.report.plots import plot_curves, plot_intervals, plot_predictions
+from orchestrator.report.trust import TITLE, name_of, trust_note, trust_rows
 from orchestrator.scoring import Score
+from orchestrator.trust import SupernetTrust
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2430; max-width: 1120px; margin: 2rem auto; padding: 0 1rem; }
@@ -47,6 +49,7 @@ def write_page(
     outcomes: Mapping[str, tuple[str, str]],
     names: Mapping[str, str],
     void: Sequence[str] = (),
+    trust: Sequence[SupernetTrust] = (),
 ) -> Path:
     """Writes the page: headline figures, rank intervals, predicted against measured, all curves, all tables.
 
@@ -59,6 +62,7 @@ def write_page(
         outcomes: how trials ended (``EvidenceLog.outcomes``).
         names: short names of the candidates, by code.
         void: lines on scores of proxies that are void.
+        trust: how far supernets can be trusted.
     """
     truth = dict(zip(score.candidates, score.truth.values, strict=True)) if score else {}
     parts = [f"<h1>{_text(experiment.name)}</h1>", f'<p class="lead">{_text(experiment.description)}</p>']
@@ -77,6 +81,8 @@ def write_page(
             parts.append(
                 _section("Other measures of the ranking", f"Against {against(score)}.", _measures_table(score))
             )
+    if trust:
+        parts.append(_section(TITLE, trust_note(trust, full_epochs=experiment.recipe.epochs), _trust_table(trust)))
     curves = rows[(rows["metric"] == "validation_accuracy") & (rows["source"] == "training")]
     stages = list(dict.fromkeys(curves["stage"]))
     if stages:
@@ -160,6 +166,15 @@ def _measures_table(score: Score) -> str:
         f'<tr><td>{_text(name)}</td><td class="n">{_text(value)}</td></tr>' for name, value in measures(score).items()
     ]
     return _table('<th>measure</th><th class="n">value</th>', rows)
+
+
+def _trust_table(trust: Sequence[SupernetTrust]) -> str:
+    head = "<th>supernet</th>" + "".join(f'<th class="n">{_text(name_of(one))}</th>' for one in trust)
+    body = []
+    for label, cells in trust_rows(trust):
+        numbers = "".join(f'<td class="n">{_text(cell)}</td>' for cell in cells)
+        body.append(f"<tr><td>{_text(label)}</td>{numbers}</tr>")
+    return _table(head, body)
 
 
 def _table(head: str, body: Sequence[str]) -> str:

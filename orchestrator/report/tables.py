@@ -56,7 +56,7 @@ def print_plan(
     table = _table("stage", "trials", "at most epochs", "share of full")
     table.add_row("size", str(len(run.candidates)), "0.0", "0.0%")
     for stage in stages:
-        table.add_row(stage.name, str(len(stage.specs)), f"{stage.cost:.1f}", f"{stage.cost / full:.1%}")
+        table.add_row(stage.title, str(len(stage.specs)), f"{stage.cost:.1f}", f"{stage.cost / full:.1%}")
     table.add_row("evidence in all", "", f"{cost:.1f}", f"{cost / full:.1%}")
     if baseline:
         table.add_row(

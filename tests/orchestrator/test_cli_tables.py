@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.evidence import Evidence, EvidenceLog
+from orchestrator.replay.cheap import choose_cheap
+from orchestrator.replay.errors import ReplayError
 from orchestrator.run_table import import_run
-from trainables.table import TableError, read_table
+from trainables.table import Metric, TableError, read_table
 from trainables.table.importers import list_importers
 
 CSV = "net,ep,acc\na,1,50\na,2,60\nb,1,55\nb,2,65.5\n"
@@ -154,6 +156,36 @@ class TestRuns:
         assert table.final("test_accuracy", schedule_epochs=40, seed=1)[codes[0]] != 0.1
         assert table.rows["seconds"].sum() == pytest.approx(before + 30 + 3 + 5)
         assert any("1 numbers that two stages had bought" in note for note in table.info.notes)
+
+    def test_all_numbers_of_a_supernet_with_what_they_mean(self, run_folder, codes):
+        source, log = "supernet:uniform", EvidenceLog(run_folder / "evidence.sqlite")
+        numbers = {
+            "validation_accuracy": 0.5, "validation_accuracy_sd": 0.02, "updates": 7.0, "option_updates": 9.5,
+            "sampler_score": -1.5,
+        }  # fmt: skip
+        log.append(
+            Evidence(source, f"{source}/{code}", code, source, 10, 10, 0, metric, value)
+            for code in codes[:3]
+            for metric, value in numbers.items()
+        )
+        log.append(
+            Evidence(source, f"{source} contenders/{codes[0]}", codes[0], f"{source}:contenders", epoch, 2, 0,
+                     "validation_accuracy", 0.3 * epoch)
+            for epoch in (1, 2)
+        )  # fmt: skip
+        log.close()
+        table = import_run(run_folder)
+        assert table.wide(source).loc[codes[1]].to_dict() == numbers
+        again = table.rows[table.rows["source"] == f"{source}:contenders"]
+        assert again["value"].tolist() == [0.3, 0.6]
+        described = table.info.metrics
+        assert described["validation_accuracy_sd"] == Metric("lower", "share")
+        assert described["updates"] == described["option_updates"] == Metric("none", "count")
+        assert described["sampler_score"] == Metric("higher")
+        # What was trained on is no supernet of its own.
+        assert choose_cheap(table, proxies="none", supernets="uniform=5").supernets == {"uniform": 5.0}
+        with pytest.raises(ReplayError, match=r"'uniform:contenders' is not in the table; there are uniform$"):
+            choose_cheap(table, proxies="none", supernets="uniform:contenders=5")
 
     def test_a_run_without_evidence(self, run_folder):
         (run_folder / "evidence.sqlite").unlink()

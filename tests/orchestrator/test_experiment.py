@@ -13,6 +13,7 @@ from orchestrator.experiment import (
     load_experiment,
     parse_experiment,
 )
+from spaces import list_spaces
 from trainables.recipe import Recipe
 
 BASE = "name: t\nspace: mnist_blocks\ndata: digits\n"
@@ -76,7 +77,14 @@ trainings:
   - {epochs: 3, scheduler: asha, budget_epochs: 12.5, seed: 7}
   - {epochs: 30, candidates: 3, scheduler: {name: penguin, options: {window: 5}}}
 supernets:
-  - {sampler: epsilon-greedy, epochs: 4, learning_rate: 5e-2}
+  - sampler: {name: epsilon-greedy, options: {epsilon: 0.1}}
+    epochs: 4
+    learning_rate: 5e-2
+    batch_norm: batch
+    split_after: 0.5
+    split_decision: 2
+    contenders: {epochs: 2, share: 0.5, most: 4, learning_rate: 1e-2}
+  - uniform
 baseline: null
 resources: {cpus_per_trial: 0.5, gpus_per_trial: auto, cpus: 2}
 seed: 11
@@ -144,8 +152,8 @@ MISTAKES = {
         ["trainings.0.budget_epochs: .* a finite .*"],
     ),
     "a word for a switch": (
-        "supernets: [{recalibrate: 5}]",
-        ["supernets.0.recalibrate: has to be true or false, not 5"],
+        "recipe: {augmentation: {flip: 5}}",
+        ["recipe.augmentation.flip: has to be true or false, not 5"],
     ),
     "a mapping for a list": ("trainings: {epochs: 3}", ['trainings: has to be a list, not {"epochs": 3}']),
     "a word for a section": ("recipe: sgd", [rf'recipe: has to be keys and values \({SECTIONS}.*\), not "sgd"']),
@@ -162,7 +170,10 @@ MISTAKES = {
     # Values: out of range.
     "too small": ("trainings: [{epochs: 0}]", ["trainings.0.epochs: has to be at least 1, not 0"]),
     "not above zero": ("supernets: [{learning_rate: 0}]", ["supernets.0.learning_rate: has to be above 0, not 0"]),
-    "too big": ("supernets: [{epsilon: 2}]", ["supernets.0.epsilon: has to be at most 1, not 2"]),
+    "too big": (
+        "supernets: [{contenders: {share: 2}}]",
+        ["supernets.0.contenders.share: has to be at most 1, not 2"],
+    ),
     "checked by the recipe": ("recipe: {epochs: 0}", ["recipe.epochs: epochs is 0; it has to be .*"]),
     "checked by the augmentation": (
         "recipe: {augmentation: {crop: -1}}",
@@ -271,7 +282,7 @@ class TestWhere:
 
     def test_space(self):
         assert problems(BASE.replace("mnist_blocks", "mnist_block")) == [
-            "space: 'mnist_block' is unknown (did you mean 'mnist_blocks'?); there are mnist_blocks, nasbench201"
+            f"space: 'mnist_block' is unknown (did you mean 'mnist_blocks'?); there are {', '.join(list_spaces())}"
         ]
 
     @pytest.mark.parametrize(
@@ -325,12 +336,6 @@ class TestWhere:
         parse_experiment(BASE + "trainings: [{epochs: 9, scheduler: ray-hyperband}]\n", where="x.yaml")
         assert capfd.readouterr().err == ""
         assert not caplog.records
-
-    def test_a_supernet_needs_a_space_that_has_one(self, monkeypatch):
-        monkeypatch.setattr("orchestrator.experiment.list_supernets", lambda: ["nasbench201"])
-        assert problems(BASE + "supernets: [{}]\n") == [
-            "supernets: space 'mnist_blocks' has no supernet; these have one: nasbench201"
-        ]
 
 
 class TestFiles:

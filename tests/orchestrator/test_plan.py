@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.experiment import Experiment, ExperimentError, SchedulerSpec, parse_experiment
+from orchestrator.outlook import supernet_epochs
 from orchestrator.plan import check_budget, default_stages
 from orchestrator.stages import Stage
+from orchestrator.supernet_spec import ContenderSpec, SupernetSpec
 from trainables.trials import ArchitectureTrial
 
 
@@ -32,7 +36,13 @@ class TestDefaultStages:
         # 480 epochs: 24 x 18 leaves 48, no full training of 90, but a supernet of 38 and 9.6 for its scoring.
         trainings, supernets = default_stages(experiment(recipe="{epochs: 90}", budget="4.5x"), 24)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(18, "all")]
-        assert [(spec.sampler, spec.epochs) for spec in supernets] == [("uniform", 38)]
+        assert [(spec.sampler.name, spec.epochs) for spec in supernets] == [("uniform", 38)]
+
+    def test_a_supernet_leaves_room_for_its_scoring(self):
+        # Of the 48 epochs that are left, 24 where looking at one candidate is as much work as an epoch.
+        asked = experiment(recipe="{epochs: 90}", budget="4.5x")
+        assert [spec.epochs for spec in default_stages(asked, 24, scoring_epochs=1.0)[1]] == [24]
+        assert default_stages(asked, 24, scoring_epochs=2.0)[1] == []
 
     def test_a_budget_below_an_epoch_each_trains_some(self):
         trainings, supernets = default_stages(experiment(budget="100x"), 50)
@@ -72,6 +82,11 @@ class TestCheckBudget:
     def stage(self, name: str, planned: float, budget: float | None = None) -> Stage:
         return Stage(name, "training", (), ArchitectureTrial, SchedulerSpec(), 10, planned, budget)
 
+    def test_parts_of_a_supernet_are_told_apart(self):
+        scores = replace(self.stage("supernet:uniform", 60.0), part="scores")
+        with pytest.raises(ExperimentError, match=r"\(supernet:uniform 50.0, supernet:uniform scores 60.0\)"):
+            check_budget(experiment(), [self.stage("supernet:uniform", 50.0), scores], codes(24))
+
     def test_adds_up(self):
         stages = [self.stage("a", 40.0), self.stage("b", 90.0, budget=56.0)]
         assert check_budget(experiment(), stages, codes(24)) == (96.0, 96.0)
@@ -87,3 +102,11 @@ class TestCheckBudget:
         assert "up to 96.5 epochs (training-4 96.0, supernet 0.5)" in message
         assert "(24 x 40 epochs) is 96.0" in message
         assert "budget_epochs" in message
+
+
+class TestOutlook:
+    def test_a_supernet_costs_its_training_its_scoring_and_its_contenders(self):
+        assert supernet_epochs(SupernetSpec(epochs=10), 24) == pytest.approx(10 + 0.4 * 24)
+        asked = SupernetSpec(epochs=10, contenders=ContenderSpec(epochs=2, share=0.5, most=6))
+        assert supernet_epochs(asked, 24) == pytest.approx(10 + 0.4 * 24 + 6)
+        assert supernet_epochs(asked, 4) == pytest.approx(10 + 0.4 * 4 + 4)

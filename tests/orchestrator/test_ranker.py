@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from orchestrator.ranker import make_views, normal_scores, rank_evidence
+from orchestrator.ranker.views import reliability
 
 FULL = 40
 
@@ -129,6 +130,45 @@ class TestViews:
             ("training-40", "training", 1.0, True, False),
             ("supernet:uniform", "supernet", 0.0, False, False),
         ]
+
+    def supernet_view(self, trained_on: dict[int, float]):
+        # The second and the third are .2 apart in log-odds, the others 2.
+        values = 1 / (1 + np.exp(-np.array([3.0, 1.0, 0.8, -3.0])))
+        table, stage = Table(4).supernet(values), "supernet:uniform"
+        for code in table.codes:
+            table.add(stage, stage, code, 10, 10, "validation_accuracy_sd", 0.01)
+        for index, value in trained_on.items():
+            for epoch, accuracy in ((1, 1 - value), (2, value)):
+                source = f"{stage}:contenders"
+                table.add(stage, source, table.codes[index], epoch, 2, "validation_accuracy", accuracy)
+        (view,) = make_views(table.frame, table.codes, full_epochs=FULL)
+        return values, view
+
+    def test_contenders_are_ranked_again_and_values_stay_measured(self):
+        values, view = self.supernet_view({1: 0.6, 2: 0.7})
+        assert view.values.tolist() == values.tolist()
+        assert view.order.tolist() == values[[0, 2, 1, 3]].tolist()
+        assert (view.name, view.kind, view.is_training) == ("supernet:uniform", "supernet", False)
+
+    def test_a_contender_that_failed_keeps_its_place(self):
+        values, view = self.supernet_view({1: math.nan, 2: 0.7})
+        assert view.order.tolist() == values.tolist()
+
+    def test_a_supernet_has_the_noise_of_its_images(self):
+        values, view = self.supernet_view({})
+        assert view.sds.tolist() == [0.01] * 4
+        assert view.reliability == pytest.approx(1 - 1e-4 / values.var(ddof=1))
+
+    def test_reliability_is_unknown_without_noise_or_differences(self):
+        values = np.array([0.1, 0.2, 0.4])
+        assert math.isnan(reliability(values, np.array(math.nan)))
+        assert math.isnan(reliability(np.full(3, 0.5), np.full(3, 0.1)))
+        assert math.isnan(reliability(np.array([0.5]), np.array([0.1])))
+        assert reliability(values, np.full(3, 1.0)) == 0.0
+        assert reliability(values, np.zeros(3)) == 1.0
+        # Who has no accuracy does not count.
+        some = reliability(np.array([0.1, np.nan, 0.2, 0.4]), np.array([0.05, 9.0, 0.05, 0.05]))
+        assert some == pytest.approx(1 - 0.0025 / values.var(ddof=1))
 
     def test_the_last_epoch_counts(self):
         table = Table(2)

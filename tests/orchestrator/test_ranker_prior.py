@@ -26,10 +26,11 @@ def noisy(quality: np.ndarray, sd: float, seed: int) -> np.ndarray:
     return quality + np.random.default_rng(seed).normal(0, sd, len(quality))
 
 
-def view(name: str, kind: Kind, values, fidelity=0.0, known=slice(None)) -> View:
+def view(name: str, kind: Kind, values, fidelity=0.0, known=slice(None), sd=np.nan) -> View:
     order = np.full(len(values), np.nan)
     order[known] = np.asarray(values, dtype=float)[known]
-    return View(name, kind, order, order, fidelity, np.zeros(len(values)), "stage")
+    sds = np.full(len(values), float(sd))
+    return View(name, kind, order, order, fidelity, np.zeros(len(values)), "stage", sds)
 
 
 def prior(*views: View, encoding: np.ndarray | None = None, aggregation: str = "normal-scores") -> PriorOrder:
@@ -79,6 +80,49 @@ class TestGroups:
         found = prior(*views, aggregation=aggregation)
         taus = [stats.kendalltau(one.values, quality).statistic for one in views]
         assert stats.kendalltau(found.scores, quality).statistic > max(taus)
+
+
+class TestSupernets:
+    def test_several_are_one_group(self, quality):
+        both = [noisy(quality, 1, seed) for seed in (1, 2)]
+        found = prior(view("supernet:a", "supernet", both[0]), view("supernet:b", "supernet", both[1]))
+        assert found.weights == {"supernets": 1.0}
+        assert stats.kendalltau(found.scores, normal_scores(both[0]) + normal_scores(both[1])).statistic > 0.999
+
+    def test_so_many_of_them_do_not_outvote_size(self, quality):
+        size, wrong = view("flops", "size", quality), noisy(np.zeros(N), 1, 3)
+        one = prior(size, view("supernet:a", "supernet", wrong))
+        many = prior(size, *(view(f"supernet:{name}", "supernet", wrong) for name in "abcde"))
+        assert many.scores.tolist() == one.scores.tolist()
+
+    def test_noise_of_few_images_takes_weight(self, quality):
+        # Variance 4 in all, 1 of it noise.
+        values = 2 * normal_scores(quality) / np.std(normal_scores(quality), ddof=1)
+        found = prior(view("flops", "size", quality), view("supernet:a", "supernet", values, sd=1.0))
+        assert found.weights == {"size": 1.0, "supernet:a": pytest.approx(0.75)}
+
+    def test_nothing_but_noise_takes_no_part(self, quality):
+        noise = view("supernet:a", "supernet", quality, sd=10.0)
+        assert prior(view("flops", "size", quality), noise).weights == {"size": 1.0}
+        assert prior(noise).weights == {}
+
+    def test_a_group_is_weighted_by_reliability(self, quality):
+        values = 2 * normal_scores(quality) / np.std(normal_scores(quality), ddof=1)
+        other = noisy(quality, 1, 4)
+        found = prior(view("supernet:a", "supernet", values, sd=np.sqrt(2)), view("supernet:b", "supernet", other))
+        # Reliabilities of 1/2 and 1: their mean weighted by themselves.
+        assert found.weights == {"supernets": pytest.approx((0.25 + 1) / 1.5)}
+        expected = normal_scores(0.5 * normal_scores(values) + normal_scores(other))
+        assert stats.kendalltau(found.scores, expected).statistic > 0.999
+
+    def test_one_that_trainings_refute_leaves_the_others_alone(self, quality):
+        trained = noisy(quality, 0.3, 1)
+        short = view("short", "training", trained, fidelity=0.1)
+        good = view("supernet:a", "supernet", noisy(quality, 0.3, 2))
+        useless = view("supernet:b", "supernet", np.argsort(np.argsort(trained)) % 2)
+        found = prior(good, useless, short)
+        assert found.weights == {"supernet:a": 1.0, "short": pytest.approx(weight(0.1))}
+        assert stats.kendalltau(found.scores, prior(good, short).scores).statistic > 0.99
 
 
 class TestCredible:

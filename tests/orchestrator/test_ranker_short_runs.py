@@ -18,7 +18,7 @@ def _small_forests(monkeypatch):
 
 @pytest.fixture
 def inputs() -> Inputs:
-    return Inputs(np.random.default_rng(0).standard_normal((N, 6)), np.zeros((N, 0)), (), ())
+    return Inputs(np.random.default_rng(0).standard_normal((N, 6)), np.zeros((N, 0)), (), (), ())
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ class TestCompleted:
         assert (found.measured == 0).all()
 
     def test_without_columns_there_is_nothing_to_predict_from(self, smooth):
-        (found,) = complete(Inputs(np.zeros((N, 0)), np.zeros((N, 0)), (), ()), view(smooth, rows=np.arange(60)))
+        (found,) = complete(Inputs(np.zeros((N, 0)), np.zeros((N, 0)), (), (), ()), view(smooth, rows=np.arange(60)))
         assert found.imputability == 0.0
         assert (found.predicted == 0).all()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def make_ranking() -> Ranking:
             "rank_high": [2.0, 2, 4, 4],
         }
     )
-    return Ranking(table, samples, {"parameters": 0.25, STAGE: 0.75}, "doubtful")
+    return Ranking(table, samples, {"size": 0.25, STAGE: 0.75}, "doubtful")
 
 
 class TestTraining:
@@ -266,3 +267,23 @@ class TestNames:
     def test_a_short_name_of_two_is_told_by_their_codes(self) -> None:
         with pytest.raises(UnknownCandidateError, match="'n' may be 1, 2; give the whole name"):
             find_candidate("n", {"1": "n", "2": "n"}, {})
+
+
+def test_supernets_say_how_often_they_trained_it_and_weigh_together(log: EvidenceLog) -> None:
+    for name in ("fair", "uniform"):
+        source = f"supernet:{name}"
+        log.append(
+            Evidence(source, f"{source} scores", "a", source, 3, 3, 0, metric, value)
+            for metric, value in (("validation_accuracy", 0.5), ("validation_accuracy_sd", 0.02), ("updates", 7.0))
+        )
+    again = "supernet:fair:contenders"
+    log.append([Evidence("supernet:fair", "again", "a", again, 1, 1, 0, "validation_accuracy", 0.6)])
+    ranking = replace(make_ranking(), weights={"size": 0.25, "supernets": 0.75})
+    found = {evidence.source: evidence for evidence in told(log, "a", ranking).other_evidence}
+    assert [found[name].weight for name in ("size", "supernet:fair", "supernet:uniform", again)] == [0.25] + [0.75] * 3
+    assert (found["supernet:fair"].sd, found["supernet:fair"].updates) == (0.02, 7.0)
+    assert math.isnan(found[again].updates)
+    assert math.isnan(found["size"].sd)
+    alone = replace(ranking, weights={"supernet:fair": 1.0})
+    found = {evidence.source: evidence for evidence in told(log, "a", alone).other_evidence}
+    assert (found["supernet:fair"].weight, found["supernet:uniform"].weight) == (1.0, 0.0)

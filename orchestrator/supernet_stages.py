@@ -1,0 +1,96 @@
+"""The stages of a supernet: its training, the scores of all candidates, the contenders trained on from its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from orchestrator.experiment import Experiment, SchedulerSpec
+from orchestrator.stages import Stage, chunked, trial_spec
+from orchestrator.supernet_spec import SupernetSpec
+from trainables.data import ImageData
+from trainables.supernet_trials import ContenderTrial, PathScoresTrial, SupernetTrial, share_weights
+
+
+def supernet_stage(experiment: Experiment, spec: SupernetSpec, candidates: Sequence[str], run: Path) -> Stage:
+    """The training of one supernet over all candidates."""
+    recipe = experiment.recipe.of_length(spec.epochs, learning_rate=spec.learning_rate)
+    trial = trial_spec(experiment, spec.stage, candidates, recipe, spec.seed, run)
+    return Stage(
+        name=spec.stage,
+        source=spec.stage,
+        specs=(replace(trial, supernet=spec.config),),
+        trainable=SupernetTrial,
+        scheduler=SchedulerSpec(),
+        schedule_epochs=spec.epochs,
+        planned_epochs=float(spec.epochs),
+        keeps_states=True,
+    )
+
+
+def scores_stage(
+    experiment: Experiment, spec: SupernetSpec, candidates: Sequence[str], run: Path, data: ImageData
+) -> Stage:
+    """Scores of all candidates by the trained supernet, a chunk of them a trial."""
+    recipe = experiment.recipe.of_length(spec.epochs, learning_rate=spec.learning_rate)
+    chunks = chunked(candidates)
+    cost = spec.score_cost(train_images=len(data.train), validation_images=len(data.validation))
+    return Stage(
+        name=spec.stage,
+        part="scores",
+        source=spec.stage,
+        specs=tuple(
+            replace(
+                trial_spec(experiment, f"{spec.stage} scores/{number}", chunk, recipe, spec.seed, run),
+                label=f"chunk {number} of {len(chunks)}",
+                supernet=spec.config,
+                candidates=tuple(candidates),
+            )
+            for number, chunk in enumerate(chunks, start=1)
+        ),
+        trainable=PathScoresTrial,
+        scheduler=SchedulerSpec(),
+        schedule_epochs=spec.epochs,
+        planned_epochs=len(candidates) * cost,
+    )
+
+
+def contenders_stage(
+    experiment: Experiment, spec: SupernetSpec, candidates: Sequence[str], contenders: Sequence[str], run: Path
+) -> Stage:
+    """Contenders trained on from the weights that they have in the supernet."""
+    asked = spec.contenders
+    assert asked is not None
+    recipe = experiment.recipe.of_length(asked.epochs, learning_rate=asked.learning_rate)
+    return Stage(
+        name=spec.stage,
+        part="contenders",
+        source=spec.contenders_source,
+        specs=tuple(
+            replace(
+                trial_spec(experiment, f"{spec.stage} contenders", [code], recipe, spec.seed, run),
+                supernet=spec.config,
+                candidates=tuple(candidates),
+                train_share=asked.share,
+            )
+            for code in contenders
+        ),
+        trainable=ContenderTrial,
+        scheduler=SchedulerSpec(),
+        schedule_epochs=asked.epochs,
+        planned_epochs=len(contenders) * asked.epochs * asked.share,
+    )
+
+
+def trained_weights(stage: Stage) -> dict[str, Any] | None:
+    """What the workers that score are given: the weights of a trained supernet, None where it was never trained."""
+    (spec,) = stage.specs
+    try:
+        content = torch.load(spec.checkpoint, map_location="cpu", weights_only=True)
+    except OSError:
+        return None
+    return share_weights(content["state"]) if content["fingerprint"] == spec.fingerprint else None
