@@ -119,7 +119,8 @@ def check_networks(training: SupernetTraining, report: Report) -> None:
             layer.transforms["5to3"].copy_(torch.eye(9))
     channels = 4
     centre = max(
-        float((layer.kernel(3, channels) - layer.weight[:channels, :, 1:4, 1:4]).abs().max()) for layer in kernels
+        float((layer.kernel(3, channels) - layer.weight[:channels, :, 1:4, 1:4]).detach().abs().max())
+        for layer in kernels
     )
     report.add(3, "difference to the centre with identity matrices", centre, centre == 0.0)
     report.add(3, "largest entry that training has moved the matrices by", learned, learned > 0)
