@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
+
+from spaces.structure import Family
 
 Distinct = Literal["code", "function"]
 """What may not occur twice in a sample: the same code, or the same function."""
@@ -48,9 +50,12 @@ class SearchSpace(ABC):
         name: Registered name.
         size: Number of codes; None when they cannot be counted.
         feature_names: One name for each entry of `features`.
+        foreign: Whether its networks are made by others, so that it has to be tried whether they take the images at
+            hand and classify them.
     """
 
     name: ClassVar[str]
+    foreign: ClassVar[bool] = False
     size: int | None
     feature_names: tuple[str, ...]
 
@@ -70,6 +75,14 @@ class SearchSpace(ABC):
         Raises:
             SpaceError: The text is not a code of this space; the message says what is wrong, where, what is allowed.
         """
+
+    def match(self, text: str) -> list[Architecture] | None:
+        """The architectures that a pattern stands for; None where the text is no pattern. By default there are none.
+
+        Raises:
+            SpaceError: It is a pattern, but of nothing.
+        """
+        return None
 
     def enumerate(self) -> Iterator[Architecture]:
         """Lists every code once, in a fixed order.
@@ -143,6 +156,11 @@ class SearchSpace(ABC):
     @abstractmethod
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Numeric description, shape (len(feature_names),), always finite; needs no network."""
+
+    def family(self, architecture: Architecture) -> Family:
+        """Which kind of network it is, for those who train each kind by its own recipe; by default `cnn`."""
+        self.code_of(architecture)
+        return "cnn"
 
     def short(self, architecture: Architecture) -> str:
         """A name for places where the code is too long; `parse` reads it too. By default the code itself."""
@@ -255,3 +273,30 @@ def draw(pool: Sequence[Architecture], count: int, generator: np.random.Generato
     if count > len(pool):
         raise SpaceError(f"count: {count:,} asked, but there are only {len(pool):,} {kind}")
     return [pool[index] for index in generator.choice(len(pool), size=count, replace=False)]
+
+
+def one_line(error: BaseException, most: int = 200) -> str:
+    """Type and message of an error on one line, shortened to so many characters."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= most else text[:most] + "..."
+
+
+def draw_one_by_one(draw_one: Callable[[], Architecture], count: int, *, among: int) -> list[Architecture]:
+    """Draws without repeats from more than can be listed.
+
+    Args:
+        draw_one: Draws one, each as likely as any other.
+        count: How many; at most half of `among`, so that repeats stay few.
+        among: How many there surely are to draw from.
+
+    Raises:
+        SpaceError: `count` is negative or larger than that.
+    """
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 0 <= count <= among // 2:
+        raise SpaceError(
+            f"count: {count!r} is not a whole number of 0 to {among // 2:,}, half of what there surely is to draw from"
+        )
+    drawn: dict[Architecture, None] = {}
+    while len(drawn) < count:
+        drawn[draw_one()] = None
+    return list(drawn)

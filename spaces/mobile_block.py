@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "h_swish": nn.Hardswish}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "h_swish": nn.Hardswish}
 """Activations by name."""
 
 DIVISOR = 8
@@ -45,15 +45,21 @@ def conv_bn(
 
 
 class SqueezeExcite(nn.Module):
-    """Weighs each channel by what all channels are on average: a quarter of them, then all, then a hard sigmoid."""
+    """Weighs each channel by what all channels are on average: fewer channels, then all, then a sigmoid.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: Of the map.
+        hidden: Channels inside; None takes about a quarter.
+        gate: Between the second convolution and the weights; None takes a hard sigmoid.
+    """
+
+    def __init__(self, channels: int, hidden: int | None = None, gate: nn.Module | None = None) -> None:
         super().__init__()
-        hidden = squeezed(channels)
+        hidden = squeezed(channels) if hidden is None else hidden
         self.reduce = nn.Conv2d(channels, hidden, 1)
         self.act = nn.ReLU()
         self.expand = nn.Conv2d(hidden, channels, 1)
-        self.gate = nn.Hardsigmoid()
+        self.gate = nn.Hardsigmoid() if gate is None else gate
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps (batch, channels, height, width) to the same shape."""
@@ -80,6 +86,7 @@ class MobileBlock(nn.Module):
         stride: Of the depthwise convolution.
         activation: Name of the activation behind the first two convolutions.
         squeeze: Whether there is squeeze and excitation.
+        groups: Of both 1x1 convolutions; if more than one, channels are shuffled behind the first.
     """
 
     def __init__(
@@ -92,13 +99,18 @@ class MobileBlock(nn.Module):
         stride: int,
         activation: str,
         squeeze: bool = False,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         wide = channels_in if middle is None else middle
-        self.expand = nn.Identity() if middle is None else conv_bn(channels_in, wide, 1, activation=activation)
+        self.expand = (
+            nn.Identity() if middle is None else conv_bn(channels_in, wide, 1, groups=groups, activation=activation)
+        )
+        if groups > 1:
+            self.expand.add_module("shuffle", nn.ChannelShuffle(groups))
         self.depthwise = conv_bn(wide, wide, kernel, stride=stride, groups=wide, activation=activation)
         self.squeeze = SqueezeExcite(wide) if squeeze else nn.Identity()
-        self.project = conv_bn(wide, channels_out, 1)
+        self.project = conv_bn(wide, channels_out, 1, groups=groups)
         self.residual = stride == 1 and channels_in == channels_out
 
     def body(self, features: Tensor) -> Tensor:
@@ -110,3 +122,17 @@ class MobileBlock(nn.Module):
         """Maps (batch, in, height, width) to (batch, out, ceil(height / stride), ceil(width / stride))."""
         body = self.body(features)
         return features + body if self.residual else body
+
+
+def initialise(network: nn.Module, *, batch_norm_eps: float = 1e-5) -> None:
+    """Draws the weights of the convolutions by fan-out (He et al. 2015); biases are 0.
+
+    Linear weights stay as PyTorch has them, and batch normalisation but for what it adds to the variance.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps = batch_norm_eps
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)

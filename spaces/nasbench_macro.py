@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from spaces.architecture import (
     Architecture,
@@ -23,7 +24,8 @@ from spaces.architecture import (
     check_task,
     draw,
 )
-from spaces.nasbench_macro_network import OPTIONS, STAGES, NASBenchMacroNetwork, make_layer
+from spaces.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
+from spaces.nasbench_macro_network import OPTIONS, STAGES, assemble, make_layer
 from spaces.registry import register_space
 
 LAYERS = sum(STAGES)
@@ -141,19 +143,21 @@ class NASBenchMacro(SearchSpace):
         one_hot = [digit == option for digit in code for option in _DIGITS]
         return np.array([sum(counts), *counts, *by_stage, *one_hot], dtype=np.float64)
 
-    def build(
-        self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int
-    ) -> NASBenchMacroNetwork:
+    def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> LayerwiseNetwork:
         """Makes the network; images of any size. Draws its weights from torch's global generator."""
         check_task(input_shape, classes)
         taken = [OPTIONS[choice] for choice in self.choices(architecture)]
-        return NASBenchMacroNetwork(
-            lambda position, *shape: make_layer(taken[position], *shape),
-            width=self.width,
-            head_width=self.head_width,
-            channels=input_shape[0],
-            classes=classes,
+        return self.assemble(
+            lambda position, shape: make_layer(taken[position], shape), channels=input_shape[0], classes=classes
         )
+
+    def make_layer(self, operation: str, shape: LayerShape) -> nn.Module:
+        """Makes a layer; see `nasbench_macro_network.make_layer`."""
+        return make_layer(operation, shape)
+
+    def assemble(self, make: LayerFactory, *, channels: int, classes: int) -> LayerwiseNetwork:
+        """Makes the network around the layers; see `nasbench_macro_network.assemble`."""
+        return assemble(make, width=self.width, head_width=self.head_width, channels=channels, classes=classes)
 
     def _architecture(self, code: str) -> Architecture:
         return Architecture(self.name, code)

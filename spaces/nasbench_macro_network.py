@@ -6,10 +6,11 @@ github.com/xiusu/NAS-Bench-Macro.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from torch import Tensor, nn
+from torch import nn
 
+from spaces.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
 from spaces.mobile_block import MobileBlock, conv_bn
 
 OPTIONS = ("identity", "mb3_k3", "mb6_k5")
@@ -20,28 +21,25 @@ STAGES = (2, 3, 3)
 
 _BLOCKS = {"mb3_k3": (3, 3), "mb6_k5": (6, 5)}  # expansion, kernel
 
-LayerFactory = Callable[[int, int, int, int], nn.Module]
-"""Makes the layer at a position, counted from 0, for channels in, channels out, stride."""
 
-
-def make_layer(option: str, channels_in: int, channels_out: int, stride: int) -> nn.Module:
+def make_layer(option: str, shape: LayerShape) -> nn.Module:
     """Makes one of `OPTIONS`. The identity is a strided 1x1 convolution with batch normalisation if the shape changes.
 
     Maps (batch, in, height, width) to (batch, out, ceil(height / stride), ceil(width / stride)).
     """
+    channels_in, channels_out, stride = shape
     if option == "identity":
-        keeps_shape = stride == 1 and channels_in == channels_out
-        return nn.Identity() if keeps_shape else conv_bn(channels_in, channels_out, 1, stride=stride)
+        return nn.Identity() if shape.is_kept else conv_bn(channels_in, channels_out, 1, stride=stride)
     expansion, kernel = _BLOCKS[option]
     return MobileBlock(
         channels_in, channels_out, middle=expansion * channels_in, kernel=kernel, stride=stride, activation="relu"
     )
 
 
-class NASBenchMacroNetwork(nn.Module):
+def assemble(make: LayerFactory, *, width: int, head_width: int, channels: int, classes: int) -> LayerwiseNetwork:
     """Stem with `width` channels, three stages with 2, 4, 8 times as many, 1x1 convolution, mean, linear layer.
 
-    Layers are initialised as PyTorch does by default, as in the benchmark. Images may have any size.
+    Layers are initialised as PyTorch does by default, as in the benchmark.
 
     Args:
         make: Called for each layer, from the input to the output.
@@ -50,32 +48,19 @@ class NASBenchMacroNetwork(nn.Module):
         channels: Channels of the images.
         classes: Number of logits.
     """
-
-    def __init__(self, make: LayerFactory, *, width: int, head_width: int, channels: int, classes: int) -> None:
-        super().__init__()
-        self.stem = conv_bn(channels, width, 3, activation="relu")
-        self.layers = nn.ModuleList(make(position, *shape) for position, shape in enumerate(layer_shapes(width)))
-        self.features = conv_bn(width * 2 ** len(STAGES), head_width, 1, activation="relu")
-        self.linear = nn.Linear(head_width, classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Maps images (batch, channels, height, width) to logits (batch, classes)."""
-        features = self.stem(images)
-        for layer in self.layers:
-            features = layer(features)
-        return self.classify(features)
-
-    def classify(self, features: Tensor) -> Tensor:
-        """What the last layer puts out, to logits (batch, classes)."""
-        logits: Tensor = self.linear(self.features(features).mean(dim=(2, 3)))
-        return logits
+    return LayerwiseNetwork(
+        conv_bn(channels, width, 3, activation="relu"),
+        [make(position, shape) for position, shape in enumerate(layer_shapes(width))],
+        conv_bn(width * 2 ** len(STAGES), head_width, 1, activation="relu"),
+        nn.Linear(head_width, classes),
+    )
 
 
-def layer_shapes(width: int) -> Iterator[tuple[int, int, int]]:
+def layer_shapes(width: int) -> Iterator[LayerShape]:
     """Channels in, channels out and stride of each layer."""
     channels = width
     for layers in STAGES:
-        yield channels, 2 * channels, 2
+        yield LayerShape(channels, 2 * channels, 2)
         channels *= 2
         for _ in range(layers - 1):
-            yield channels, channels, 1
+            yield LayerShape(channels, channels, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from math import prod
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -17,11 +18,11 @@ from spaces.architecture import (
     Architecture,
     Distinct,
     SearchSpace,
-    SpaceError,
     check_choices,
     check_distinct,
     check_task,
     draw,
+    draw_one_by_one,
 )
 from spaces.once_for_all_code import Block, Subnet, format_code, parse_code
 from spaces.once_for_all_design import make_design
@@ -38,7 +39,9 @@ class OnceForAll(SearchSpace):
     """A once-for-all space; a code is the resolution and the blocks of each stage, such as r28_k3e2-k5e3_k3e2.
 
     Args:
-        variant: "mobilenetv3" is the source's space for ImageNet; "mini" has two stages for images of 28x28.
+        variant: "mobilenetv3" and "proxylessnas" are the source's spaces for ImageNet, the latter with a single block
+            as its last stage; "mini" has two stages for images of 28x28. The source's third, of residual networks, is
+            the space once_for_all_resnet50.
         width: Factor of all numbers of channels; the results are rounded to multiples of 8.
         depths: Numbers of blocks that a stage may keep.
         kernels: Sizes that the depthwise convolution of a block may have.
@@ -46,7 +49,7 @@ class OnceForAll(SearchSpace):
         resolutions: Height and width that images may be resized to.
         widths: Channels that each stage puts out, before `width`.
         strides: Of the first block of each stage.
-        activations: "relu" or "h_swish", for each stage.
+        activations: "relu", "relu6" or "h_swish", for each stage.
         squeeze: Whether blocks have squeeze and excitation, for each stage.
 
     All but the first two are the variant's by default.
@@ -83,8 +86,9 @@ class OnceForAll(SearchSpace):
         self._options = {"variant": variant, "width": width}
         self._options |= {field: list(getattr(unscaled, field)) for field in changes}
         self._blocks = list(product(design.kernels, design.expansions))
-        self._stages_by_depth = [len(self._blocks) ** depth for depth in design.depths]
-        self.size = len(design.resolutions) * sum(self._stages_by_depth) ** len(design.widths)
+        stages = range(len(design.widths))
+        self._stages_by_depth = [[len(self._blocks) ** depth for depth in design.depths_of(stage)] for stage in stages]
+        self.size = len(design.resolutions) * prod(sum(counts) for counts in self._stages_by_depth)
         self.feature_names = self._feature_names()
 
     @property
@@ -105,9 +109,12 @@ class OnceForAll(SearchSpace):
         return parse_code(self.code_of(architecture), self.design)
 
     def _enumerate(self) -> Iterator[Architecture]:
-        listed = [stage for depth in self.design.depths for stage in product(self._blocks, repeat=depth)]
+        listed = [
+            [blocks for depth in self.design.depths_of(stage) for blocks in product(self._blocks, repeat=depth)]
+            for stage in range(len(self.design.widths))
+        ]
         for resolution in self.design.resolutions:
-            for stages in product(listed, repeat=len(self.design.widths)):
+            for stages in product(*listed):
                 yield self._architecture(Subnet(resolution, stages))
 
     def sample(
@@ -122,18 +129,16 @@ class OnceForAll(SearchSpace):
         assert self.size is not None
         if self.size <= _LISTED:
             return draw(list(self.enumerate()), count, generator, "architectures")
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 0 <= count <= self.size // 2:
-            raise SpaceError(f"count: {count!r} is not a whole number of 0 to {self.size // 2:,}, half of the codes")
-        drawn: dict[Architecture, None] = {}
-        while len(drawn) < count:
-            stages = tuple(self._draw_stage(generator) for _ in self.design.widths)
-            resolution = self.design.resolutions[generator.integers(len(self.design.resolutions))]
-            drawn[self._architecture(Subnet(resolution, stages))] = None
-        return list(drawn)
+        return draw_one_by_one(lambda: self._draw(generator), count, among=self.size)
 
-    def _draw_stage(self, generator: np.random.Generator) -> tuple[Block, ...]:
-        shares = np.array(self._stages_by_depth, dtype=np.float64)
-        depth = self.design.depths[generator.choice(len(shares), p=shares / shares.sum())]
+    def _draw(self, generator: np.random.Generator) -> Architecture:
+        stages = tuple(self._draw_stage(stage, generator) for stage in range(len(self.design.widths)))
+        resolution = self.design.resolutions[generator.integers(len(self.design.resolutions))]
+        return self._architecture(Subnet(resolution, stages))
+
+    def _draw_stage(self, stage: int, generator: np.random.Generator) -> tuple[Block, ...]:
+        shares = np.array(self._stages_by_depth[stage], dtype=np.float64)
+        depth = self.design.depths_of(stage)[generator.choice(len(shares), p=shares / shares.sum())]
         return tuple(self._blocks[place] for place in generator.integers(len(self._blocks), size=depth))
 
     def canonical(self, architecture: Architecture) -> Architecture:
@@ -144,13 +149,11 @@ class OnceForAll(SearchSpace):
     def decisions(self) -> tuple[tuple[str, ...], ...]:
         """For each block, kept or not, its kernel and its expansion; then the depth of each stage; the resolution."""
         design = self.design
-        labels = {
-            "kernel": tuple(f"k{kernel}" for kernel in design.kernels),
-            "expansion": tuple(f"e{expansion}" for expansion in design.expansions),
-            "depth": tuple(f"d{depth}" for depth in design.depths),
-            "resolution": tuple(f"r{resolution}" for resolution in design.resolutions),
-        }
-        return tuple(labels[kind] for kind in self.kinds)
+        kernels = tuple(f"k{kernel}" for kernel in design.kernels)
+        expansions = tuple(f"e{expansion}" for expansion in design.expansions)
+        depths = [tuple(f"d{depth}" for depth in design.depths_of(stage)) for stage in range(len(design.widths))]
+        resolutions = tuple(f"r{resolution}" for resolution in design.resolutions)
+        return (*((kernels, expansions) * len(design.blocks)), *depths, resolutions)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -164,11 +167,11 @@ class OnceForAll(SearchSpace):
         design, subnet = self.design, self.subnet(architecture)
         blocks = [
             choice
-            for stage in subnet.stages
-            for kernel, expansion in (*stage, *(stage[-1:] * (design.depths[-1] - len(stage))))
+            for number, stage in enumerate(subnet.stages)
+            for kernel, expansion in (*stage, *(stage[-1:] * (design.depths_of(number)[-1] - len(stage))))
             for choice in (design.kernels.index(kernel), design.expansions.index(expansion))
         ]
-        depths = [design.depths.index(len(stage)) for stage in subnet.stages]
+        depths = [design.depths_of(number).index(len(stage)) for number, stage in enumerate(subnet.stages)]
         return (*blocks, *depths, design.resolutions.index(subnet.resolution))
 
     def choose(self, choices: Sequence[int]) -> Architecture:
@@ -180,7 +183,8 @@ class OnceForAll(SearchSpace):
             decision = design.kernel_decision(stage, place)
             return design.kernels[choices[decision]], design.expansions[choices[decision + 1]]
 
-        depths = [design.depths[choices[design.depth_decision(stage)]] for stage in range(len(design.widths))]
+        stages_of = range(len(design.widths))
+        depths = [design.depths_of(stage)[choices[design.depth_decision(stage)]] for stage in stages_of]
         stages = tuple(tuple(block(stage, place) for place in range(depth)) for stage, depth in enumerate(depths))
         return self._architecture(Subnet(design.resolutions[choices[design.resolution_decision]], stages))
 
@@ -189,21 +193,21 @@ class OnceForAll(SearchSpace):
         subnet = self.subnet(architecture)
         others = [Subnet(other, subnet.stages) for other in self.design.resolutions if other != subnet.resolution]
         for number, stage in enumerate(subnet.stages):
-            for changed in self._neighbouring_stages(stage):
+            for changed in self._neighbouring_stages(number, stage):
                 stages = (*subnet.stages[:number], changed, *subnet.stages[number + 1 :])
                 others.append(Subnet(subnet.resolution, stages))
         return [self._architecture(other) for other in others]
 
-    def _neighbouring_stages(self, stage: tuple[Block, ...]) -> Iterator[tuple[Block, ...]]:
+    def _neighbouring_stages(self, number: int, stage: tuple[Block, ...]) -> Iterator[tuple[Block, ...]]:
         design = self.design
         for place, (kernel, expansion) in enumerate(stage):
             changed = [(other, expansion) for other in design.kernels if other != kernel]
             changed += [(kernel, other) for other in design.expansions if other != expansion]
             for block in changed:
                 yield (*stage[:place], block, *stage[place + 1 :])
-        if len(stage) - 1 in design.depths:
+        if len(stage) - 1 in design.depths_of(number):
             yield stage[:-1]
-        if len(stage) + 1 in design.depths:
+        if len(stage) + 1 in design.depths_of(number):
             for block in self._blocks:
                 yield (*stage, block)
 
@@ -214,9 +218,10 @@ class OnceForAll(SearchSpace):
         """
         design, subnet = self.design, self.subnet(architecture)
         kept = np.array([block for stage in subnet.stages for block in stage])
-        by_block = np.zeros((len(subnet.stages), design.depths[-1], 2))
-        for number, stage in enumerate(subnet.stages):
-            by_block[number, : len(stage)] = stage
+        by_block = np.zeros((len(design.blocks), 2))
+        for place, (number, position) in enumerate(design.blocks):
+            if position < len(subnet.stages[number]):
+                by_block[place] = subnet.stages[number][position]
         depths = [len(stage) for stage in subnet.stages]
         return np.array(
             [subnet.resolution, len(kept), *kept.mean(axis=0), *depths, *by_block.ravel()], dtype=np.float64

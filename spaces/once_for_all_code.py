@@ -57,12 +57,13 @@ def parse_code(text: str, design: Design) -> Subnet:
 def largest(design: Design) -> Subnet:
     """The architecture that takes the last option of every decision: it holds the weights of all others."""
     block = (design.kernels[-1], design.expansions[-1])
-    return Subnet(design.resolutions[-1], ((block,) * design.depths[-1],) * len(design.widths))
+    stages = tuple((block,) * design.depths_of(stage)[-1] for stage in range(len(design.widths)))
+    return Subnet(design.resolutions[-1], stages)
 
 
 def _parse_stage(number: int, stage: str, text: str, design: Design) -> tuple[Block, ...]:
     blocks = stage.split("-")
-    _allowed(f"the depth of stage {number}", str(len(blocks)), design.depths, text)
+    _allowed(f"the depth of stage {number}", str(len(blocks)), design.depths_of(number - 1), text)
     parsed = []
     for place, block in enumerate(blocks, start=1):
         match = re.fullmatch(r"k(\d+)e(\d+)", block)
@@ -82,4 +83,5 @@ def _allowed(what: str, value: str, options: tuple[int, ...], text: str) -> int:
 
 def _form(design: Design) -> str:
     subnet = largest(design)
-    return repr(format_code(Subnet(subnet.resolution, tuple(stage[: design.depths[0]] for stage in subnet.stages))))
+    shortest = (stage[: design.depths_of(number)[0]] for number, stage in enumerate(subnet.stages))
+    return repr(format_code(Subnet(subnet.resolution, tuple(shortest))))

@@ -20,15 +20,19 @@ class Design:
     """The structure that all architectures of a once-for-all space share, and what they may choose from.
 
     A stage is a row of blocks of which an architecture keeps the first few; the first block of a stage has its stride.
+    The last stage may be a single block that is always kept.
 
     Attributes:
         stem: channels of the first convolution and of the fixed block behind it (kernel 3, expansion 1).
         stem_stride: stride of the first convolution.
         widths: channels that each stage puts out.
         strides: 1 or 2 for each stage.
-        activations: "relu" or "h_swish" for each stage; the stem and the head have h_swish.
+        activations: name of the activation for each stage.
         squeeze: for each stage, whether its blocks have squeeze and excitation.
-        head: channels of the last convolution, and of the features that are classified.
+        ends: name of the activation of the first convolution and of the head, and of the fixed block.
+        head: channels of the last convolution, and of the features that are classified if another is behind it.
+        batch_norm_eps: what batch normalisation adds to the variance.
+        last_single: whether the last stage is a single block.
         dropout: share of the features that is dropped in training.
         depths: numbers of blocks that a stage may keep, ascending.
         kernels: odd sizes that a depthwise convolution may have, ascending.
@@ -42,7 +46,10 @@ class Design:
     strides: tuple[int, ...]
     activations: tuple[str, ...]
     squeeze: tuple[bool, ...]
-    head: tuple[int, int]
+    ends: tuple[str, str]
+    head: tuple[int, ...]
+    batch_norm_eps: float
+    last_single: bool
     dropout: float
     depths: tuple[int, ...]
     kernels: tuple[int, ...]
@@ -52,7 +59,11 @@ class Design:
     @property
     def blocks(self) -> tuple[tuple[int, int], ...]:
         """Stage and place of every block that an architecture may have."""
-        return tuple((stage, place) for stage in range(len(self.widths)) for place in range(self.depths[-1]))
+        return tuple((stage, place) for stage in range(len(self.widths)) for place in range(self.depths_of(stage)[-1]))
+
+    def depths_of(self, stage: int) -> tuple[int, ...]:
+        """Numbers of blocks that a stage may keep."""
+        return (1,) if self.last_single and stage == len(self.widths) - 1 else self.depths
 
     def kernel_decision(self, stage: int, place: int) -> int:
         """Position of a block's kernel among the decisions; its expansion comes next."""
@@ -87,7 +98,27 @@ VARIANTS = {
         strides=(2, 2, 2, 1, 2),
         activations=("relu", "relu", "h_swish", "h_swish", "h_swish"),
         squeeze=(False, True, False, True, True),
+        ends=("h_swish", "relu"),
         head=(960, 1280),
+        batch_norm_eps=1e-5,
+        last_single=False,
+        dropout=0.1,
+        depths=(2, 3, 4),
+        kernels=(3, 5, 7),
+        expansions=(3, 4, 6),
+        resolutions=(128, 160, 192, 224),
+    ),
+    "proxylessnas": Design(
+        stem=(32, 16),
+        stem_stride=2,
+        widths=(24, 40, 80, 96, 192, 320),
+        strides=(2, 2, 2, 1, 2, 1),
+        activations=("relu6",) * 6,
+        squeeze=(False,) * 6,
+        ends=("relu6", "relu6"),
+        head=(1280,),
+        batch_norm_eps=1e-3,
+        last_single=True,
         dropout=0.1,
         depths=(2, 3, 4),
         kernels=(3, 5, 7),
@@ -102,7 +133,10 @@ VARIANTS = {
         strides=(2, 2),
         activations=("relu", "h_swish"),
         squeeze=(False, True),
+        ends=("h_swish", "relu"),
         head=(96, 128),
+        batch_norm_eps=1e-5,
+        last_single=False,
         dropout=0.0,
         depths=(1, 2),
         kernels=(3, 5),
@@ -130,7 +164,8 @@ def make_design(variant: str, width: float, changes: dict[str, Sequence[Any] | N
     if variant not in VARIANTS:
         close = get_close_matches(str(variant), VARIANTS, n=1)
         meant = f" (did you mean {close[0]!r}?)" if close else ""
-        raise SpaceError(f"variant: {variant!r} is unknown{meant}; there are {', '.join(VARIANTS)}")
+        own = "; residual networks are the space once_for_all_resnet50" if "resnet" in str(variant) else ""
+        raise SpaceError(f"variant: {variant!r} is unknown{meant}; there are {', '.join(VARIANTS)}{own}")
     if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0 < width < float("inf"):
         raise SpaceError(f"width: {width!r} is not a positive number")
     given: dict[str, Any] = {field: _as_tuple(field, values) for field, values in changes.items() if values is not None}
@@ -140,7 +175,7 @@ def make_design(variant: str, width: float, changes: dict[str, Sequence[Any] | N
         design,
         stem=(round_channels(width * design.stem[0]), round_channels(width * design.stem[1])),
         widths=tuple(round_channels(width * channels) for channels in design.widths),
-        head=(round_channels(width * design.head[0]), round_channels(width * design.head[1])),
+        head=tuple(round_channels(width * channels) for channels in design.head),
     )
 
 

@@ -1,7 +1,7 @@
 """The network of a once-for-all architecture: resize, stem, stages of mobile blocks, head.
 
-Source: Cai et al., Once-for-All (ICLR 2020), and its code, github.com/mit-han-lab/once-for-all: the MobileNetV3 network
-and its initialisation.
+Source: Cai et al., Once-for-All (ICLR 2020), and its code, github.com/mit-han-lab/once-for-all: the MobileNetV3 and the
+ProxylessNAS network and their initialisation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.mobile_block import ACTIVATIONS, MobileBlock, conv_bn
+from spaces.mobile_block import ACTIVATIONS, MobileBlock, conv_bn, initialise
 from spaces.once_for_all_code import Subnet
 from spaces.once_for_all_design import Design, middle_channels
 
@@ -24,8 +24,8 @@ class OnceForAllNetwork(nn.Module):
     """The skeleton around the blocks; it computes all blocks that it has.
 
     The fixed parts are: a 3x3 convolution and a block of kernel 3 and expansion 1 before the stages; behind them a 1x1
-    convolution, the mean over the map, another 1x1 convolution without batch normalisation, dropout, a linear layer.
-    Batch normalisation has PyTorch's defaults (eps 1e-5, momentum 0.1), as in the source.
+    convolution, the mean over the map, another 1x1 convolution without batch normalisation if the head of the design
+    has two entries, dropout, a linear layer. The momentum of batch normalisation is 0.1, as in the source.
 
     Args:
         design: What all architectures share.
@@ -49,23 +49,22 @@ class OnceForAllNetwork(nn.Module):
         super().__init__()
         self.resolution = resolution
         first, second = design.stem
-        self.stem = conv_bn(channels, first, 3, stride=design.stem_stride, activation="h_swish")
-        self.first = MobileBlock(first, second, middle=None, kernel=3, stride=1, activation="relu")
+        outer, inner = design.ends
+        self.stem = conv_bn(channels, first, 3, stride=design.stem_stride, activation=outer)
+        self.first = MobileBlock(first, second, middle=None, kernel=3, stride=1, activation=inner)
         self.stages = nn.ModuleList(
             nn.ModuleList(make_block(stage, place) for place in range(depth)) for stage, depth in enumerate(depths)
         )
-        self.features = conv_bn(design.widths[-1], design.head[0], 1, activation="h_swish")
-        self.classifier = nn.Sequential(
-            OrderedDict(
-                pool=nn.AdaptiveAvgPool2d(1),
-                conv=nn.Conv2d(design.head[0], design.head[1], 1, bias=False),
-                act=ACTIVATIONS["h_swish"](),
-                flat=nn.Flatten(),
-                dropout=nn.Dropout(design.dropout),
-                linear=nn.Linear(design.head[1], classes),
-            )
-        )
-        initialise(self)
+        self.features = conv_bn(design.widths[-1], design.head[0], 1, activation=outer)
+        classifier: OrderedDict[str, nn.Module] = OrderedDict(pool=nn.AdaptiveAvgPool2d(1))
+        if len(design.head) > 1:
+            classifier["conv"] = nn.Conv2d(design.head[0], design.head[1], 1, bias=False)
+            classifier["act"] = ACTIVATIONS[outer]()
+        classifier["flat"] = nn.Flatten()
+        classifier["dropout"] = nn.Dropout(design.dropout)
+        classifier["linear"] = nn.Linear(design.head[-1], classes)
+        self.classifier = nn.Sequential(classifier)
+        initialise(self, batch_norm_eps=design.batch_norm_eps)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps images (batch, channels, height, width) to logits (batch, classes)."""
@@ -107,15 +106,3 @@ def resize(images: Tensor, resolution: int) -> Tensor:
     if images.shape[2:] == size:
         return images
     return functional.interpolate(images, size=size, mode="bilinear", antialias=True)
-
-
-def initialise(network: nn.Module) -> None:
-    """Draws the weights of the convolutions by fan-out (He et al. 2015); biases are 0.
-
-    Linear weights and batch normalisation stay as PyTorch has them.
-    """
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-        if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.bias is not None:
-            nn.init.zeros_(layer.bias)

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from spaces.architecture import SearchSpace, SpaceError
+from spaces.own_code import import_own, is_own_code
 
 _SPACES: dict[str, type[SearchSpace]] = {}
 
@@ -40,14 +41,12 @@ def get_space(name: str, **options: Any) -> SearchSpace:
         >>> get_space("nasbench201", width=8).parse("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|").space
         'nasbench201'
 
+    A space of the user's own is named by where it is: `get_space("package.module:MySpace")`.
+
     Raises:
         SpaceError: No such space, no such option, or the space refuses an option's value.
     """
-    if name not in _SPACES:
-        raise SpaceError(
-            f"space: {name!r} is unknown{_suggestion(name, list(_SPACES))}; there are {_join(list_spaces())}"
-        )
-    space = _SPACES[name]
+    space = _SPACES.get(name) or _own_space(name)
     allowed = list(inspect.signature(space).parameters)
     for option in options:
         if option not in allowed:
@@ -59,6 +58,26 @@ def get_space(name: str, **options: Any) -> SearchSpace:
 def list_spaces(pattern: str = "*") -> list[str]:
     """Lists the registered names that match a shell pattern, in alphabetical order."""
     return sorted(name for name in _SPACES if fnmatchcase(name, pattern))
+
+
+def _own_space(name: str) -> type[SearchSpace]:
+    if not is_own_code(name):
+        raise SpaceError(
+            f"space: {name!r} is unknown{_suggestion(name, list(_SPACES))}; there are {_join(list_spaces())}"
+        )
+    try:
+        space = import_own(name)
+    except SpaceError as error:
+        raise SpaceError(f"space: {str(error).removeprefix('code: ')}") from error.__cause__
+    if not isinstance(space, type) or not issubclass(space, SearchSpace):
+        raise SpaceError(f"space: {name!r} is no class of search spaces; let it inherit from spaces.ChoiceSpace")
+    missing = sorted(getattr(space, "__abstractmethods__", ()))
+    if missing:
+        raise SpaceError(f"space: {name!r} does not define {', '.join(missing)}")
+    if getattr(space, "name", name) != name:
+        # Workers make the space again from its name, and have imported nothing else.
+        raise SpaceError(f"space: {name!r} calls itself {space.name!r}; leave out `name`, or set it to {name!r}")
+    return space
 
 
 def _suggestion(word: str, known: list[str]) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces.architecture import Architecture, SearchSpace
+from spaces.architecture import Architecture, SearchSpace, SpaceError, one_line
+from spaces.weightless import build_weightless
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,24 @@ def measure_size(
     """Counts parameters and FLOPs of an architecture; allocates no weights and draws no random numbers.
 
     Raises:
-        SpaceError: The space cannot build the network for this task.
+        SpaceError: The space cannot build the network for this task, the network cannot take such images, or it gives
+            anything but a row of logits for each.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
-        # eval: in training mode batch normalisation refuses a single value per channel, which one small image gives.
-        network = space.build(architecture, input_shape=input_shape, classes=classes).eval()
-        counter = FlopCounterMode(display=False)
-        with counter:
-            network(torch.empty(1, *input_shape))
+    network = build_weightless(lambda: space.build(architecture, input_shape=input_shape, classes=classes))
+    # In training mode batch normalisation refuses a single value per channel, which one small image gives.
+    network.eval()
     parameters = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    # The counter hooks into the gradients of whatever a module is given, and fails where that is a weight.
+    network.requires_grad_(False)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
+        counter = FlopCounterMode(display=False)
+        try:
+            with counter:
+                logits = network(torch.empty(1, *input_shape))
+        except Exception as error:
+            shape = "x".join(map(str, input_shape))
+            raise SpaceError(f"input_shape: {architecture} cannot take {shape} images: {one_line(error)}") from error
+    if space.foreign and (not isinstance(logits, torch.Tensor) or logits.shape != (1, classes)):
+        given = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise SpaceError(f"code: {architecture} is no classifier: for one image it gives {given}, not {classes} logits")
     return Size(parameters=parameters, flops=counter.get_total_flops() // 2)

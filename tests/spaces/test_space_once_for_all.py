@@ -46,6 +46,51 @@ def test_sizes_of_the_largest_and_the_smallest(resolution: int, stage: str, para
     assert (size.parameters, size.flops) == (parameters, flops)
 
 
+# Those of the source's own implementation, counted with it.
+@pytest.mark.parametrize(
+    ("width", "resolution", "block", "parameters", "flops"),
+    [
+        (1.0, 224, "k7e6", 5_103_336, 606_590_720),
+        (1.0, 128, "k3e3", 2_500_632, 51_200_000),
+        (1.3, 224, "k7e6", 7_942_056, 1_004_908_032),
+        (1.3, 128, "k3e3", 3_718_832, 87_823_104),
+    ],
+)
+def test_sizes_of_the_proxylessnas_variant(
+    width: float, resolution: int, block: str, parameters: int, flops: int
+) -> None:
+    space = get_space("once_for_all", variant="proxylessnas", width=width)
+    depth = 4 if block == "k7e6" else 2
+    code = "_".join((f"r{resolution}", *["-".join([block] * depth)] * 5, block))
+    size = measure_size(space, space.parse(code), input_shape=(3, 224, 224), classes=1000)
+    assert (size.parameters, size.flops) == (parameters, flops)
+
+
+def test_the_last_stage_of_the_proxylessnas_variant_is_a_single_block() -> None:
+    space = get_space("once_for_all", variant="proxylessnas", resolutions=[64])
+    assert isinstance(space, OnceForAll)
+    assert space.size == (9**2 + 9**3 + 9**4) ** 5 * 9
+    assert len(space.decisions) == 2 * 21 + 6 + 1
+    assert space.decisions[2 * 21 :] == (("d2", "d3", "d4"),) * 5 + (("d1",), ("r64",))
+    code = "_".join(("r64", *["k3e3-k5e4"] * 5, "k7e6"))
+    architecture = space.parse(code)
+    assert space.choose(space.choices(architecture)) == architecture
+    neighbours = [neighbour.code.split("_") for neighbour in space.neighbours(architecture)]
+    assert {parts[-1] for parts in neighbours if parts[:-1] == code.split("_")[:-1]} == {
+        "k3e6",
+        "k5e6",
+        "k7e3",
+        "k7e4",
+    }
+    with pytest.raises(SpaceError, match=r"^code: the depth of stage 6 of .* is 2; allowed are 1$"):
+        space.parse(f"{code}-k7e6")
+    network = space.build(architecture, input_shape=(3, 64, 64), classes=5)
+    assert {norm.eps for norm in network.modules() if isinstance(norm, torch.nn.BatchNorm2d)} == {1e-3}
+    kinds = {type(module) for module in network.modules()}
+    assert torch.nn.ReLU6 in kinds
+    assert not kinds & {torch.nn.ReLU, torch.nn.Hardswish}
+
+
 def test_the_largest_takes_the_last_of_all_options() -> None:
     assert format_code(largest(mini().design)) == "r28_k5e3-k5e3_k5e3-k5e3"
     space = mobilenetv3()
@@ -194,6 +239,7 @@ def test_wrong_codes_are_explained(text: str, message: str) -> None:
     ("options", "message"),
     [
         ({"variant": "mobilnetv3"}, r"^variant: 'mobilnetv3' is unknown \(did you mean 'mobilenetv3'\?\); there are"),
+        ({"variant": "resnet50"}, r"; residual networks are the space once_for_all_resnet50$"),
         ({"width": 0}, r"^width: 0 is not a positive number$"),
         ({"kernels": 3}, r"^kernels: 3 is not a list of at least one entry$"),
         ({"kernels": []}, r"^kernels: \[\] is not a list"),
@@ -204,7 +250,7 @@ def test_wrong_codes_are_explained(text: str, message: str) -> None:
         ({"widths": [16, 20]}, r"^widths: 20 is not a multiple of 8$"),
         ({"strides": [2]}, r"^strides: 1 entries, but widths has 2; give one a stage$"),
         ({"strides": [2, 3]}, r"^strides: 3 is not among 1, 2$"),
-        ({"activations": ["relu", "tanh"]}, r"^activations: 'tanh' is not among relu, h_swish$"),
+        ({"activations": ["relu", "tanh"]}, r"^activations: 'tanh' is not among relu, relu6, h_swish$"),
         ({"squeeze": [1, 0]}, r"^squeeze: 1 is not among False, True$"),
     ],
 )

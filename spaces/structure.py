@@ -1,0 +1,101 @@
+"""What a network is made of: its layers counted, and the family that follows from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+Family = Literal["cnn", "bare_cnn", "modern_cnn", "transformer"]
+"""Kinds of networks that want to be trained differently.
+
+`cnn`: convolutions with batch normalisation (ResNet, MobileNet, RegNet). `bare_cnn`: convolutions without any
+normalisation (AlexNet, VGG). `modern_cnn`: convolutions with layer or group normalisation (ConvNeXt). `transformer`:
+attention, or other mixing of tokens without convolutions (ViT, Swin, MLP-Mixer).
+"""
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_ATTENTION = re.compile("attention|attn", re.IGNORECASE)
+# Weights for channels, places or branches of a convolutional network go by the name of attention, too.
+_GATES = re.compile("channel|spatial|split|kernel|pool|gate", re.IGNORECASE)
+_STEM = 3
+"""Convolutions that a network of tokens may have before its first token."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Counts over the modules of a network.
+
+    Attributes:
+        parameters: trainable weights.
+        convolutions: convolution layers.
+        spatial: those of them with a kernel above 1.
+        depthwise: those with one filter for each channel.
+        kernels: sum of the kernel sides of the spatial ones.
+        linears: linear layers.
+        attentions: attention blocks.
+        batch_norms: batch normalisations.
+        other_norms: layer, group and other normalisations.
+        widest: channels or features of the widest convolution or linear layer.
+    """
+
+    parameters: int
+    convolutions: int
+    spatial: int
+    depthwise: int
+    kernels: int
+    linears: int
+    attentions: int
+    batch_norms: int
+    other_norms: int
+    widest: int
+
+    @property
+    def family(self) -> Family:
+        """The kind that the counts say; see `Family`."""
+        if self.attentions >= 2 or (self.other_norms > self.batch_norms and self.spatial <= _STEM):
+            return "transformer"
+        if self.batch_norms >= max(self.other_norms, 1):
+            return "cnn"
+        return "modern_cnn" if self.other_norms else "bare_cnn"
+
+
+def describe_structure(network: nn.Module) -> Structure:
+    """Counts the layers of a network; on the meta device too."""
+    modules = list(network.modules())
+    convolutions = [module for module in modules if isinstance(module, _CONVOLUTIONS)]
+    spatial = [layer for layer in convolutions if max(layer.kernel_size) > 1]
+    linears = [module for module in modules if isinstance(module, nn.Linear)]
+    batch_norms = [module for module in modules if "BatchNorm" in type(module).__name__ or _is_batch_norm(module)]
+    norms = [module for module in modules if re.search("norm", type(module).__name__, re.IGNORECASE)]
+    others = [module for module in norms if not _is_batch_norm(module) and "BatchNorm" not in type(module).__name__]
+    widths = [layer.out_channels for layer in convolutions] + [layer.out_features for layer in linears]
+    return Structure(
+        parameters=sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
+        convolutions=len(convolutions),
+        spatial=len(spatial),
+        depthwise=sum(layer.groups == layer.in_channels > 1 for layer in convolutions),
+        kernels=sum(max(layer.kernel_size) for layer in spatial),
+        linears=len(linears),
+        attentions=sum(1 for _ in _attention_blocks(network)),
+        batch_norms=len(batch_norms),
+        other_norms=len(others),
+        widest=max(widths, default=0),
+    )
+
+
+def _is_batch_norm(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
+
+
+def _attention_blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """Blocks named so that have weights; what is inside such a block is part of it."""
+    name = type(module).__name__
+    if _ATTENTION.search(name) and not _GATES.search(name) and any(True for _ in module.parameters()):
+        yield module
+        return
+    for child in module.children():
+        yield from _attention_blocks(child)
