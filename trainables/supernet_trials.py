@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from spaces import get_space
-from trainables.data import ImageData
+from trainables.data import ImageData, less_data
 from trainables.supernet import Paths, PathScore, SupernetTraining, extract, make_supernet
 from trainables.supernet.scoring import PathScoring
 from trainables.training import Training
@@ -110,7 +110,10 @@ class PathScoresTrial(CheckpointedTrial):
 
 
 class ContenderTrial(ArchitectureTrial):
-    """One candidate, trained on from the weights that it has in a supernet; one result an epoch."""
+    """One candidate, trained on from the weights that it has in a supernet; one result an epoch.
+
+    It trains on ``epoch_share`` of the images: the supernet, which it is given the data of, has trained on all.
+    """
 
     def _make(self) -> Training:
         assert self._weights is not None
@@ -124,4 +127,11 @@ class ContenderTrial(ArchitectureTrial):
             network = space.build(space.parse(code), input_shape=data.input_shape, classes=len(data.classes))
             return extract(supernet.supernet, code, network)
 
-        return Training(build, spec.recipe, data, seed=spec.seed, device=self._device, share=spec.train_share)
+        return Training(
+            build,
+            spec.recipe,
+            less_data(data, share=spec.epoch_share, seed=spec.seed),
+            seed=spec.seed,
+            device=self._device,
+            epoch_share=spec.epoch_share,
+        )

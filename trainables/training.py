@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.data import ImageData, ImageSet, iterate_batches
+from trainables.data.prefetch import prefetched
 from trainables.recipe import Recipe
 
 Row: TypeAlias = dict[str, float]
@@ -25,7 +25,6 @@ EVALUATION_BATCH = 512
 
 # One stream of random numbers for each purpose. SeedSequence reads a missing number as 0, so none of them is 0.
 _ORDER_STREAM = 1
-_SHARE_STREAM = 6
 
 
 class NonFiniteLossError(RuntimeError):
@@ -58,14 +57,14 @@ class Training:
         data: images to train on and to look at; only read, so that the arrays may be shared and read-only.
         seed: of the initial weights and of everything drawn in the epochs; 0 or more.
         device: where the network lives.
-        share: of the training images, in (0, 1], drawn at random; an epoch then costs that share of one.
+        epoch_share: what an epoch on these images costs, in (0, 1], where they are less than all there is.
 
     Attributes:
         model: the network.
         epoch: epochs done.
 
     Raises:
-        ValueError: a negative seed, or a share outside its range.
+        ValueError: a negative seed, or an epoch_share outside its range.
     """
 
     def __init__(
@@ -76,15 +75,12 @@ class Training:
         *,
         seed: int,
         device: str = "cpu",
-        share: float = 1.0,
+        epoch_share: float = 1.0,
     ) -> None:
         if seed < 0:
             raise ValueError(f"seed is {seed}; it has to be at least 0")
-        if not 0 < share <= 1:
-            raise ValueError(f"share is {share}; it has to be above 0 and at most 1")
-        if share < 1:
-            drawn = np.random.default_rng([seed, 0, _SHARE_STREAM]).permutation(len(data.train))
-            data = replace(data, train=data.train.take(drawn[: max(2, round(share * len(drawn)))]))
+        if not 0 < epoch_share <= 1:
+            raise ValueError(f"epoch_share is {epoch_share}; it has to be above 0 and at most 1")
         self.recipe, self.data, self.seed, self.device = recipe, data, seed, torch.device(device)
         with seeded(seed, self.device):
             self.model = build().to(self.device)
@@ -98,7 +94,7 @@ class Training:
             self._precision = torch.bfloat16 if native else torch.float16
         self._scaler = torch.amp.GradScaler(enabled=self._precision is torch.float16)
         self.epoch = 0
-        self._epoch_images, self._epoch_cost = len(data.train), share
+        self._epoch_images, self._epoch_cost = len(data.train), epoch_share
         self._passed = self._ahead = 0.0
 
     @property
@@ -229,13 +225,14 @@ class Training:
             mean=self.data.mean,
             std=self.data.std,
             scaling=self.recipe.scaling,
+            device=self.device,
             **({"generator": None, "augmentation": None} | drawn),
         )
+        # A training with one core has none to spare for the next batch.
+        if self.device.type != "cpu" or torch.get_num_threads() > 1:
+            batches = prefetched(batches)
         for pixels, labels in batches:
-            yield (
-                pixels.to(self.device, memory_format=self._memory_format, non_blocking=True),
-                labels.to(self.device, non_blocking=True),
-            )
+            yield pixels.contiguous(memory_format=self._memory_format), labels
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on; safe to load with ``weights_only=True``.

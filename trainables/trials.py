@@ -64,7 +64,7 @@ class TrialSpec:
         architectures: the one to train, or all that a supernet trains or scores, or that proxies score.
         supernet: settings of the supernet that is trained, or whose weights are used.
         candidates: those that the supernet was trained for, where its weights are used.
-        train_share: share of the training images that is trained on.
+        epoch_share: what an epoch costs of one on all images at their full size; see ``data.less_data``.
         last_epoch: when given, report what is on file up to this epoch and end; nothing is trained.
         until: when given, the trial is complete after that many epochs of its schedule.
         proxies: settings of a trial that scores untrained networks.
@@ -83,14 +83,14 @@ class TrialSpec:
     until: int | None = None
     proxies: ProxyConfig | None = None
     candidates: tuple[str, ...] = ()
-    train_share: float = 1.0
+    epoch_share: float = 1.0
 
     @property
     def fingerprint(self) -> str:
         """Tells whether a checkpoint belongs to this trial: all that its numbers depend on but the images."""
         options = sorted(self.space_options.items())
         what = (self.trial, self.space, options, self.recipe, self.seed, self.architectures, self.supernet)
-        more = (self.proxies, self.candidates, self.train_share)
+        more = (self.proxies, self.candidates, self.epoch_share)
         return hashlib.sha256(repr(what + more).encode()).hexdigest()
 
 
@@ -310,7 +310,7 @@ class ArchitectureTrial(CheckpointedTrial):
         def build() -> torch.nn.Module:
             return space.build(architecture, input_shape=data.input_shape, classes=len(data.classes))
 
-        return Training(build, spec.recipe, data, seed=spec.seed, device=self._device)
+        return Training(build, spec.recipe, data, seed=spec.seed, device=self._device, epoch_share=spec.epoch_share)
 
     def _advance(self) -> dict[str, Any]:
         work = self._work

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from spaces.torchvision_import import import_torchvision
 from trainables.data import DataError, list_datasets, load_dataset
@@ -70,14 +71,17 @@ def one_line(excinfo):
 
 
 def test_the_names():
-    assert list_datasets() == ("cifar10", "digits", "fashion-mnist", "mnist")
+    assert list_datasets() == ("cifar10", "cifar100", "digits", "fashion-mnist", "mnist", "svhn")
 
 
 def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(DataError) as excinfo:
         load_dataset("fashion_mnist")
-    assert one_line(excinfo) == "unknown data set 'fashion_mnist'; did you mean fashion-mnist?"
-    with pytest.raises(DataError, match="there are cifar10, digits, fashion-mnist, mnist"):
+    assert one_line(excinfo) == (
+        "unknown data set 'fashion_mnist'; there are cifar10, cifar100, digits, fashion-mnist, mnist, svhn, "
+        "and folder:PATH, imagenet:PATH, npz:PATH; did you mean 'fashion-mnist'?"
+    )
+    with pytest.raises(DataError, match=r"and folder:PATH, imagenet:PATH, npz:PATH$"):
         load_dataset("imagenet")
 
 
@@ -338,6 +342,82 @@ def test_python_batches_in_a_folder_of_another_name_are_explained(tmp_path):
     write_cifar_python(tmp_path / "cifar10")
     with pytest.raises(DataError, match="from a folder named cifar-10-batches-py only"):
         load_dataset("cifar10", root=tmp_path)
+
+
+# --- CIFAR-100 and SVHN
+
+
+@pytest.mark.parametrize("folder", ["cifar100", "cifar-100-binary", "cifar100/cifar-100-binary"])
+def test_cifar100_has_its_fine_labels(tmp_path, folder):
+    (tmp_path / folder).mkdir(parents=True)
+    planes = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
+    records = b"".join(bytes([7, 50 + i]) + planes[i].tobytes() for i in range(3))  # coarse, fine, pixels
+    (tmp_path / folder / "train.bin").write_bytes(records)
+    (tmp_path / folder / "test.bin").write_bytes(records[: 2 + 3072])
+    dataset = load_dataset("cifar100", root=tmp_path)
+    np.testing.assert_array_equal(dataset.train_images, planes.transpose(0, 2, 3, 1))
+    assert dataset.train_labels.tolist() == [50, 51, 52]
+    assert dataset.test_labels.tolist() == [50]
+    # Published facts: a hundred classes in the order of their names.
+    assert len(dataset.classes) == len(set(dataset.classes)) == 100
+    assert list(dataset.classes) == sorted(dataset.classes)
+    assert (dataset.classes[0], dataset.classes[50], dataset.classes[99]) == ("apple", "mouse", "worm")
+
+
+def test_python_files_of_cifar100_with_another_md5_are_never_unpickled(tmp_path):
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    for name in ("train", "test", "meta"):
+        (folder / name).write_bytes(pickle.dumps(trap(tmp_path)))
+    with pytest.raises(DataError, match="train: its MD5 is not the published 16019d7e"):
+        load_dataset("cifar100", root=tmp_path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def write_svhn(folder, *, n=5, labels=None):
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3, n), dtype=np.uint8)
+    labels = np.arange(1, n + 1) if labels is None else np.asarray(labels)
+    for part in ("train", "test"):
+        savemat(folder / f"{part}_32x32.mat", {"X": pixels, "y": labels.astype(np.uint8)[:, None]})
+    return pixels
+
+
+def test_svhn_images_come_first_and_ten_is_zero(tmp_path):
+    pixels = write_svhn(tmp_path / "svhn", labels=[10, 1, 9, 2, 10])
+    dataset = load_dataset("svhn", root=tmp_path)
+    np.testing.assert_array_equal(dataset.train_images[3], pixels[..., 3])
+    assert dataset.train_labels.tolist() == [0, 1, 9, 2, 0]
+    assert len(dataset.test) == 5
+
+
+def test_svhn_files_that_are_none_are_named(tmp_path):
+    write_svhn(tmp_path / "svhn", labels=[11, 1, 9, 2, 10])
+    with pytest.raises(DataError, match=r"train_32x32\.mat: labels should be 0\.\.9, got 0\.\.11"):
+        load_dataset("svhn", root=tmp_path)
+    savemat(tmp_path / "svhn" / "train_32x32.mat", {"X": np.zeros(3)})
+    with pytest.raises(DataError, match=r"train_32x32\.mat: needs the arrays X .* and y"):
+        load_dataset("svhn", root=tmp_path)
+    (tmp_path / "svhn" / "train_32x32.mat").write_bytes(b"junk")
+    with pytest.raises(DataError, match=r"train_32x32\.mat: is not a whole \.mat file") as excinfo:
+        load_dataset("svhn", root=tmp_path)
+    one_line(excinfo)
+    (tmp_path / "svhn" / "test_32x32.mat").unlink()
+    with pytest.raises(DataError, match=r"test_32x32\.mat missing"):
+        load_dataset("svhn", root=tmp_path)
+
+
+def test_svhn_is_fetched_in_two_parts_into_a_folder_of_its_own(tmp_path, monkeypatch):
+    asked = []
+
+    class Fetcher:
+        def __init__(self, root, split, download):
+            asked.append((root, split, download))
+            write_svhn(Path(root))
+
+    monkeypatch.setattr(import_torchvision().datasets, "SVHN", Fetcher)
+    assert len(load_dataset("svhn", root=tmp_path, download=True).train) == 5
+    assert asked == [(str(tmp_path / "svhn"), part, True) for part in ("train", "test")]
 
 
 # --- missing, incomplete, downloaded

@@ -132,8 +132,8 @@ def test_bad_arguments_are_named(size, channels, said):
         decode_image(encoded(RED_BLUE), size, channels)
 
 
-def test_an_image_of_another_shape_is_squashed():
-    wide = np.repeat(RED_BLUE, 3, axis=1)  # 16 x 48
+def test_of_an_image_of_another_shape_the_middle_is_kept():
+    wide = np.concatenate([np.zeros((16, 10, 3), np.uint8), RED_BLUE, np.zeros((16, 11, 3), np.uint8)], axis=1)
     np.testing.assert_array_equal(decode_image(encoded(wide), 16, 3), RED_BLUE)
 
 

@@ -25,6 +25,7 @@ PATHS = {
         "|nor_conv_1x1~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|nor_conv_3x3~2|",  # dead edges 0->1 and 2->3
         DISCONNECTED,
     ],
+    "fbnet": ["k5e6_k5e6-k5e6", "skip_skip-skip", "k3e1g2_k3e3-skip", "k3e1_skip-k5e1g2", "k5e3_k3e6-k5e1"],
     "nasbench_macro": ["22222222", "00000000", "11011011", "02101200", "20012021"],
     "once_for_all": [
         "r12_k5e3-k5e3_k5e3-k5e3",
@@ -33,26 +34,49 @@ PATHS = {
         "r8_k3e3-k5e2_k3e2",
         "r12_k5e2-k3e2_k3e3-k5e2",
     ],
+    "once_for_all_resnet50": [
+        "r12_w1-conv-w1_w1-e0.5-e0.5_w1-e0.5-e0.5",
+        "r8_w1-skip-w1_w1-e0.5_w1-e0.5",
+        "r12_w0.5-conv-w1_w1-e0.25_w0.5-e0.25-e0.5",
+        "r8_w0.5-skip-w0.5_w0.5-e0.25-e0.25_w0.5-e0.25",
+        "r12_w1-conv-w0.5_w0.5-e0.5_w1-e0.5-e0.25",
+    ],
+    "proxyless": [
+        "k7e6-k7e6_k7e6-k7e6-k7e6",
+        "k3e3-id_k3e3-id-id",
+        "k3e3-k5e6_k5e3-id-k7e3",
+        "k5e6-id_k7e3-k3e6-id",
+        "k7e3-k3e3_k3e6-k5e3-k3e3",
+    ],
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "mnist_blocks": {},
     "nasbench201": {"width": 4, "cells_per_stage": 2},
+    "fbnet": {"variant": "mini"},
     "nasbench_macro": {"width": 4, "head_width": 16},
     "once_for_all": {"variant": "mini", "resolutions": [8, 12]},
+    "once_for_all_resnet50": {"variant": "mini", "resolutions": [8, 12]},
+    "proxyless": {"variant": "mini"},
 }
 # A path that leaves much out, and uses whole whatever it uses of a weight.
 SPARSE = {
     "mnist_blocks": "1,1",
     "nasbench201": PATHS["nasbench201"][2],
+    "fbnet": "skip_skip-skip",
     "nasbench_macro": "00000000",
     "once_for_all": "r8_k5e2_k5e2",
+    "once_for_all_resnet50": "r8_w1-skip-w1_w1-e0.5_w1-e0.5",
+    "proxyless": "k3e3-id_k3e3-id-id",
 }
 # A path on which every decision makes a difference.
 FULL = {
     "mnist_blocks": "3,3",
     "nasbench201": PATHS["nasbench201"][0],
+    "fbnet": PATHS["fbnet"][0],
     "nasbench_macro": "22222222",
     "once_for_all": PATHS["once_for_all"][0],
+    "once_for_all_resnet50": PATHS["once_for_all_resnet50"][0],
+    "proxyless": PATHS["proxyless"][0],
 }
 
 
@@ -93,14 +117,22 @@ def momentum(supernet: Supernet) -> torch.optim.Optimizer:
 
 
 def test_the_spaces_with_a_supernet_are_listed() -> None:
-    assert list_supernets() == ["mnist_blocks", "nasbench201", "nasbench_macro", "once_for_all"]
+    assert list_supernets() == [
+        "fbnet",
+        "mnist_blocks",
+        "nasbench201",
+        "nasbench_macro",
+        "once_for_all",
+        "once_for_all_resnet50",
+        "proxyless",
+    ]
 
 
 def test_another_space_has_none() -> None:
     class Other:
         name = "other"
 
-    known = "mnist_blocks, nasbench201, nasbench_macro, once_for_all"
+    known = "fbnet, mnist_blocks, nasbench201, nasbench_macro, once_for_all, once_for_all_resnet50, proxyless"
     with pytest.raises(SpaceError, match=f"'other' has no supernet; spaces that have one: {known}"):
         make_supernet(Other(), input_shape=SHAPE, classes=CLASSES)  # type: ignore[arg-type]
 

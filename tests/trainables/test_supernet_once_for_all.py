@@ -209,7 +209,22 @@ def test_a_block_is_registered_once() -> None:
     assert len(set(weights)) == len(weights)
 
 
-@pytest.mark.parametrize("options", [{}, {"variant": "mini"}, {"width": 1.2}])
+def test_a_last_stage_of_one_block_is_shared_too() -> None:
+    space = get_space("once_for_all", variant="proxylessnas", width=0.25, depths=[1, 2], resolutions=[16])
+    assert isinstance(space, OnceForAll)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = OnceForAllSupernet(space, input_shape=SHAPE, classes=CLASSES).eval()
+    for architecture in space.sample(5, np.random.default_rng(0)):
+        network = space.build(architecture, input_shape=SHAPE, classes=CLASSES).eval()
+        network.load_state_dict(made.inherited(architecture.code))
+        made.activate(architecture.code)
+        with torch.no_grad():
+            assert torch.allclose(made(images()), network(images()), atol=1e-5), architecture
+    assert {norm.eps for norm in made.modules() if isinstance(norm, nn.BatchNorm2d)} == {1e-3}
+
+
+@pytest.mark.parametrize("options", [{}, {"variant": "mini"}, {"width": 1.2}, {"variant": "proxylessnas"}])
 def test_the_supernet_is_the_largest_network_and_the_matrices(options: dict[str, Any]) -> None:
     space = get_space("once_for_all", **options)
     assert isinstance(space, OnceForAll)

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from spaces import get_space
-from trainables.data import Augmentation, ImageData
+from trainables.data import Augmentation, ImageData, less_data
 from trainables.recipe import Recipe
 from trainables.supernet import Paths, SupernetConfig, SupernetTraining, extract, make_supernet, score_paths
 from trainables.supernet_trials import ContenderTrial, PathScoresTrial, SupernetTrial, share_weights
@@ -184,7 +184,7 @@ def test_a_contender_starts_from_its_weights_in_the_supernet(
         recipe=recipe,
         architectures=("2,3",),
         candidates=NINE,
-        train_share=0.25,
+        epoch_share=0.25,
         checkpoint=str(tmp_path / "contender.pt"),
     )
     rows = results(make(ContenderTrial, own, weights))
@@ -194,9 +194,9 @@ def test_a_contender_starts_from_its_weights_in_the_supernet(
             supernet.supernet, "2,3", SPACE.build(SPACE.parse("2,3"), input_shape=digits.input_shape, classes=10)
         ),
         recipe,
-        digits,
+        less_data(digits, share=0.25, seed=5),
         seed=5,
-        share=0.25,
+        epoch_share=0.25,
     )
     expected = [alone.step_epoch()["validation_accuracy"] for _ in range(2)]
     assert [row["validation_accuracy"] for row in rows] == expected

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import trainables.training
-from trainables.data import Augmentation, ImageData, ImageSet, iterate_batches
+from trainables.data import Augmentation, ImageData, ImageSet, iterate_batches, less_data
 from trainables.recipe import Recipe
 from trainables.training import NonFiniteLossError, Row, Training
 
@@ -381,3 +381,23 @@ def test_the_schedule_may_be_one_step_long(digits: ImageData, build_tiny: Build)
 def test_a_negative_seed_is_refused_at_once(digits: ImageData, build_tiny: Build) -> None:
     with pytest.raises(ValueError, match="seed is -1"):
         Training(build_tiny, SHORT, digits, seed=-1)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_what_an_epoch_costs_is_a_share(share: float, digits: ImageData, build_tiny: Build) -> None:
+    with pytest.raises(ValueError, match=f"epoch_share is {share}; it has to be above 0 and at most 1"):
+        Training(build_tiny, SHORT, digits, seed=0, epoch_share=share)
+
+
+def test_an_epoch_on_less_data_costs_its_share(digits: ImageData, build_tiny: Build) -> None:
+    training = Training(build_tiny, SHORT, less_data(digits, share=0.25), seed=0, epoch_share=0.25)
+    training.step_epoch()
+    assert training.spent == 0.25
+
+
+def test_batches_made_ahead_change_nothing(digits: ImageData, build_tiny: Build) -> None:
+    alone = run(Training(build_tiny, DRAWN, digits, seed=0))
+    # Only says that there is a second core; PyTorch is not told to use it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "get_num_threads", lambda: 2)
+        assert run(Training(build_tiny, DRAWN, digits, seed=0)) == alone

@@ -1,13 +1,15 @@
-"""Data sets as uint8 arrays in memory, their splits, their augmentation, their mini-batches."""
+"""Data sets as uint8 arrays, their splits and subsets, their augmentation, their mini-batches."""
 
 from trainables.data.augment import Augmentation, augment, normalise
 from trainables.data.batches import iterate_batches
-from trainables.data.datasets import Dataset, list_datasets, load_dataset
+from trainables.data.dataset import Dataset
+from trainables.data.datasets import check_dataset_name, list_datasets, load_dataset
 from trainables.data.decode import decode_image
-from trainables.data.errors import DataError
+from trainables.data.errors import DataError, NoTestSetError
 from trainables.data.image_set import ImageSet
 from trainables.data.resize import resize_image, resize_images
 from trainables.data.splits import ImageData, make_splits
+from trainables.data.subsets import choose_images, less_data
 
 __all__ = [
     "Augmentation",
@@ -15,9 +17,13 @@ __all__ = [
     "Dataset",
     "ImageData",
     "ImageSet",
+    "NoTestSetError",
     "augment",
+    "check_dataset_name",
+    "choose_images",
     "decode_image",
     "iterate_batches",
+    "less_data",
     "list_datasets",
     "load_dataset",
     "make_splits",

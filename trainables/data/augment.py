@@ -55,16 +55,48 @@ def augment(images: Images, augmentation: Augmentation, generator: np.random.Gen
     Raises:
         DataError: A crop or a cutout that could leave nothing of an image of this size.
     """
-    height, width = images.shape[1:3]
+    n, height, width = images.shape[:3]
+    drawn = draw_changes((n, height, width), augmentation, generator)
+    changed = images.copy() if drawn.window is None else _cropped(images, augmentation.crop, *drawn.window)
+    if drawn.flipped is not None:
+        _flip(changed, drawn.flipped)
+    if drawn.cut is not None:
+        _cut_out(changed, augmentation.cutout, *drawn.cut)
+    return changed
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What was drawn for a batch of n images; None for what is not switched on.
+
+    Attributes:
+        window: top and left of the window in the image with its margin, (2, n).
+        flipped: whether it is mirrored, (n,).
+        cut: top and left of the black square, which may be outside, (2, n).
+    """
+
+    window: npt.NDArray[np.int64] | None
+    flipped: npt.NDArray[np.bool_] | None
+    cut: npt.NDArray[np.int64] | None
+
+
+def draw_changes(shape: tuple[int, int, int], augmentation: Augmentation, generator: np.random.Generator) -> Changes:
+    """Draws for a batch of `(n, H, W)`; the same for whoever applies them.
+
+    Raises:
+        DataError: A crop or a cutout that could leave nothing of an image of this size.
+    """
+    n, height, width = shape
     for name, pixels in (("crop", augmentation.crop), ("cutout", augmentation.cutout)):
         if pixels >= min(height, width):
             raise DataError(f"{name} is {pixels}; it has to be smaller than the images, which are {height} x {width}")
-    changed = _cropped(images, augmentation.crop, generator) if augmentation.crop else images.copy()
-    if augmentation.flip:
-        _flip(changed, generator)
+    window = generator.integers(0, 2 * augmentation.crop + 1, (2, n)) if augmentation.crop else None
+    flipped = generator.random((n,)) < 0.5 if augmentation.flip else None
+    cut = None
     if augmentation.cutout:
-        _cut_out(changed, augmentation.cutout, generator)
-    return changed
+        centres = generator.integers(0, height, (n,)), generator.integers(0, width, (n,))
+        cut = np.stack(centres) - augmentation.cutout // 2
+    return Changes(window, flipped, cut)
 
 
 def normalise(images: Images, mean: Sequence[float], std: Sequence[float]) -> npt.NDArray[np.float32]:
@@ -81,38 +113,39 @@ def normalise(images: Images, mean: Sequence[float], std: Sequence[float]) -> np
     n, height, width, channels = images.shape
     if len(mean) != channels or len(std) != channels or not all(value > 0 for value in std):
         raise DataError(f"mean {mean} and std {std} need one value for each of {channels} channels, std above 0")
-    pixels = np.arange(256, dtype=np.float64)
+    tables = scaling_tables(mean, std)
     tall = images.reshape(n * height, width, channels)  # the batch as one image, so that OpenCV is called once
     normalised = np.empty((n, channels, height, width), np.float32)
     for channel in range(channels):
-        table = ((pixels - mean[channel]) / std[channel]).astype(np.float32)
         plane = cv2.extractChannel(tall, channel)
-        normalised[:, channel] = cv2.LUT(plane, table).reshape(n, height, width)
+        normalised[:, channel] = cv2.LUT(plane, tables[channel]).reshape(n, height, width)
     return normalised
 
 
-def _cropped(images: Images, margin: int, generator: np.random.Generator) -> Images:
+def scaling_tables(mean: Sequence[float], std: Sequence[float]) -> npt.NDArray[np.float32]:
+    """What each of the 256 pixel values becomes, (channels, 256)."""
+    pixels = np.arange(256, dtype=np.float64)
+    tables: npt.NDArray[np.float32] = ((pixels - np.c_[list(mean)]) / np.c_[list(std)]).astype(np.float32)
+    return tables
+
+
+def _cropped(images: Images, margin: int, top: npt.NDArray[np.int64], left: npt.NDArray[np.int64]) -> Images:
     n, height, width, channels = images.shape
     # One padded block and one gather: three times as fast as cv2.copyMakeBorder image by image.
     padded = np.zeros((n, height + 2 * margin, width + 2 * margin, channels), np.uint8)
     padded[:, margin : margin + height, margin : margin + width] = images
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width, channels), axis=(1, 2, 3))
-    top, left = generator.integers(0, 2 * margin + 1, (2, n))
     cropped: Images = windows[np.arange(n), top, left, 0]
     return cropped
 
 
-def _flip(images: Images, generator: np.random.Generator) -> None:
-    n, height, width, channels = images.shape
-    chosen = generator.random((n,)) < 0.5
+def _flip(images: Images, chosen: npt.NDArray[np.bool_]) -> None:
+    _, height, width, channels = images.shape
     if chosen.any():
         tall = images[chosen].reshape(-1, width, channels)  # below one another, so that OpenCV is called once
         images[chosen] = cv2.flip(tall, 1).reshape(-1, height, width, channels)
 
 
-def _cut_out(images: Images, side: int, generator: np.random.Generator) -> None:
-    n, height, width, _ = images.shape
-    tops = generator.integers(0, height, (n,)) - side // 2
-    lefts = generator.integers(0, width, (n,)) - side // 2
+def _cut_out(images: Images, side: int, tops: npt.NDArray[np.int64], lefts: npt.NDArray[np.int64]) -> None:
     for image, top, left in zip(images, tops.tolist(), lefts.tolist(), strict=True):
         image[max(top, 0) : top + side, max(left, 0) : left + side] = 0

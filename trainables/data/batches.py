@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from trainables.data.augment import Augmentation, augment, normalise
+from trainables.data.augment_tensor import augment_tensor, normalise_tensor
 from trainables.data.errors import DataError
 from trainables.data.image_set import ImageSet
 
@@ -22,6 +23,7 @@ def iterate_batches(
     std: Sequence[float],
     drop_last: bool = False,
     scaling: Literal["normalise", "unit"] = "normalise",
+    device: torch.device | str = "cpu",
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Goes once through the images, in batches of `(b, C, H, W)` float32 and `(b,)` int64.
 
@@ -37,6 +39,7 @@ def iterate_batches(
         std: Of each channel, in 0..255 units.
         drop_last: Leave out a last batch of fewer than `batch_size` images.
         scaling: `normalise` gives `(pixel - mean) / std`; `unit` gives `pixel / 255` and looks at neither.
+        device: Where the batches are. On another than the CPU images are changed and scaled there, to the same values.
 
     Raises:
         DataError: A batch size below 1, an augmentation without a generator, an unknown scaling.
@@ -50,7 +53,8 @@ def iterate_batches(
     if scaling == "unit":
         channels = images.images.shape[3]
         mean, std = [0.0] * channels, [255.0] * channels
-    return _batches(images, _bounds(len(images), batch_size, drop_last), generator, augmentation, mean, std)
+    bounds = _bounds(len(images), batch_size, drop_last)
+    return _batches(images, bounds, generator, augmentation, mean, std, torch.device(device))
 
 
 def _batches(
@@ -60,14 +64,21 @@ def _batches(
     augmentation: Augmentation | None,
     mean: Sequence[float],
     std: Sequence[float],
+    device: torch.device,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     order = np.arange(len(images)) if generator is None else generator.permutation(len(images))
     for start, stop in pairwise(bounds):
-        batch = images.take(order[start:stop])
-        pixels = batch.images
+        chosen = order[start:stop]
+        pixels, labels = images.images[chosen], torch.from_numpy(images.labels[chosen])
+        if device.type == "cpu":
+            if augmentation and generator is not None:
+                pixels = augment(pixels, augmentation, generator)
+            yield torch.from_numpy(normalise(pixels, mean, std)), labels
+            continue
+        sent = torch.from_numpy(pixels).to(device, non_blocking=True)
         if augmentation and generator is not None:
-            pixels = augment(pixels, augmentation, generator)
-        yield torch.from_numpy(normalise(pixels, mean, std)), torch.from_numpy(batch.labels)
+            sent = augment_tensor(sent, augmentation, generator)
+        yield normalise_tensor(sent, mean, std), labels.to(device, non_blocking=True)
 
 
 def _bounds(n: int, batch_size: int, drop_last: bool) -> list[int]:

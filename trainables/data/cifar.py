@@ -1,4 +1,4 @@
-"""The two published forms of CIFAR-10: the binary batches, and the Python batches that torchvision fetches.
+"""The two published forms of CIFAR-10 and CIFAR-100: binary files, and the Python files that torchvision fetches.
 
 Source: https://www.cs.toronto.edu/~kriz/cifar.html.
 """
@@ -12,6 +12,7 @@ from trainables.data.image_set import ImageSet, labelled
 
 _TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 _TEST = ("test_batch",)
+_TRAIN_100, _TEST_100 = ("train",), ("test",)
 
 
 def read_cifar_binary_folder(
@@ -25,13 +26,36 @@ def read_cifar_binary_folder(
         IncompleteError: Only some of the six are there.
         DataError: A file is broken; it is named.
     """
-    if not _all_there(folder, [f"{name}.bin" for name in _TRAIN + _TEST]):
+    return _read_binary(folder, (_TRAIN, _TEST), 1, shape, n_classes)
+
+
+def read_cifar100_binary_folder(
+    folder: Path, shape: tuple[int, int, int], n_classes: int
+) -> tuple[ImageSet, ImageSet] | None:
+    """The same of CIFAR-100, `train.bin` and `test.bin`: two bytes for the labels, and the second is the class.
+
+    Raises:
+        IncompleteError: Only one of the two is there.
+        DataError: A file is broken; it is named.
+    """
+    return _read_binary(folder, (_TRAIN_100, _TEST_100), 2, shape, n_classes)
+
+
+def _read_binary(
+    folder: Path,
+    parts: tuple[tuple[str, ...], tuple[str, ...]],
+    label_bytes: int,
+    shape: tuple[int, int, int],
+    n_classes: int,
+) -> tuple[ImageSet, ImageSet] | None:
+    train, test = parts
+    if not _all_there(folder, [f"{name}.bin" for name in train + test]):
         return None
     height, width, channels = shape
 
     def read(name: str) -> ImageSet:
         path = folder / f"{name}.bin"
-        record = 1 + height * width * channels
+        record = label_bytes + height * width * channels
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -42,10 +66,11 @@ def read_cifar_binary_folder(
                 " delete it and fetch it again"
             )
         records = np.frombuffer(content, np.uint8).reshape(-1, record)
-        planes = records[:, 1:].reshape(-1, channels, height, width)
-        return labelled(planes.transpose(0, 2, 3, 1), records[:, 0], source=str(path), shape=shape, n_classes=n_classes)
+        labels = records[:, label_bytes - 1]
+        planes = records[:, label_bytes:].reshape(-1, channels, height, width)
+        return labelled(planes.transpose(0, 2, 3, 1), labels, source=str(path), shape=shape, n_classes=n_classes)
 
-    return _joined([read(name) for name in _TRAIN]), _joined([read(name) for name in _TEST])
+    return _joined([read(name) for name in train]), _joined([read(name) for name in test])
 
 
 def read_cifar_python_folder(
@@ -60,12 +85,30 @@ def read_cifar_python_folder(
         IncompleteError: Only some of the files are there.
         DataError: A file is not the published one; it is named.
     """
-    if not _all_there(folder, [*_TRAIN, *_TEST, "batches.meta"]):
+    return _read_python(folder, "CIFAR10", [*_TRAIN, *_TEST, "batches.meta"], shape, n_classes)
+
+
+def read_cifar100_python_folder(
+    folder: Path, shape: tuple[int, int, int], n_classes: int
+) -> tuple[ImageSet, ImageSet] | None:
+    """The same of CIFAR-100, in torchvision's folder `cifar-100-python`.
+
+    Raises:
+        IncompleteError: Only some of the files are there.
+        DataError: A file is not the published one; it is named.
+    """
+    return _read_python(folder, "CIFAR100", [*_TRAIN_100, *_TEST_100, "meta"], shape, n_classes)
+
+
+def _read_python(
+    folder: Path, torchvision_name: str, names: list[str], shape: tuple[int, int, int], n_classes: int
+) -> tuple[ImageSet, ImageSet] | None:
+    if not _all_there(folder, names):
         return None
     from spaces.torchvision_import import import_torchvision  # seconds, and only this form needs it
 
     datasets = import_torchvision().datasets
-    published = datasets.CIFAR10
+    published = getattr(datasets, torchvision_name)
     if folder.name != published.base_folder:
         raise DataError(f"{folder}: torchvision reads these files from a folder named {published.base_folder} only")
     for name, md5 in [*published.train_list, *published.test_list, (published.meta["filename"], published.meta["md5"])]:

@@ -1,135 +1,59 @@
-"""The data sets by name, in memory."""
+"""The data sets by name."""
 
 import difflib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from trainables.data.cifar import read_cifar_binary_folder, read_cifar_python_folder
+from trainables.data.dataset import Dataset
+from trainables.data.decoded_cache import Progress
 from trainables.data.download import download as fetch
 from trainables.data.errors import DataError, IncompleteError
-from trainables.data.idx import read_idx_folder
-from trainables.data.image_set import Images, ImageSet, Labels
-from trainables.data.npz import read_npz_folder
-
-__all__ = ["DataError", "Dataset", "list_datasets", "load_dataset"]
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A data set as it is published: images `(n, H, W, C)`, 0..255, RGB order, and labels `(n,)`.
-
-    `test_images` and `test_labels` are None where there is no official test set. Label `i` is `classes[i]`.
-    """
-
-    name: str
-    train_images: Images
-    train_labels: Labels
-    test_images: Images | None
-    test_labels: Labels | None
-    classes: tuple[str, ...]
-
-    @property
-    def train(self) -> ImageSet:
-        """The official training set."""
-        return ImageSet(self.train_images, self.train_labels)
-
-    @property
-    def test(self) -> ImageSet | None:
-        """The official test set, where there is one."""
-        if self.test_images is None or self.test_labels is None:
-            return None
-        return ImageSet(self.test_images, self.test_labels)
-
-
-# (folder, (H, W, C), number of classes) -> (train, test), or None where the folder has no file of this form.
-_FolderReader = Callable[[Path, tuple[int, int, int], int], tuple[ImageSet, ImageSet] | None]
-
-
-@dataclass(frozen=True)
-class _Published:
-    """Where a data set is found on disk and on the net, and what every copy of it must look like."""
-
-    shape: tuple[int, int, int]
-    classes: tuple[str, ...]
-    folders: tuple[str, ...]
-    readers: tuple[_FolderReader, ...]
-    forms: str
-    torchvision_name: str
-    origin: str
-    megabytes: int
-
-
-_PUBLISHED = {
-    "mnist": _Published(
-        shape=(28, 28, 1),
-        classes=tuple("0123456789"),
-        folders=("mnist", "MNIST", "MNIST/raw", "mnist/raw"),
-        readers=(read_idx_folder, read_npz_folder),
-        forms="IDX, IDX.gz or *train*.npz with *test*.npz",
-        torchvision_name="MNIST",
-        origin="https://ossci-datasets.s3.amazonaws.com/mnist",
-        megabytes=12,
-    ),
-    "fashion-mnist": _Published(
-        shape=(28, 28, 1),
-        classes=(
-            "T-shirt/top",
-            "trouser",
-            "pullover",
-            "dress",
-            "coat",
-            "sandal",
-            "shirt",
-            "sneaker",
-            "bag",
-            "ankle boot",
-        ),
-        folders=("fashion-mnist", "fashion_mnist", "FashionMNIST", "FashionMNIST/raw", "fashion-mnist/raw"),
-        readers=(read_idx_folder, read_npz_folder),
-        forms="IDX, IDX.gz or *train*.npz with *test*.npz",
-        torchvision_name="FashionMNIST",
-        origin="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
-        megabytes=31,
-    ),
-    "cifar10": _Published(
-        shape=(32, 32, 3),
-        classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-        folders=(
-            "cifar10",
-            "cifar-10",
-            "CIFAR10",
-            "cifar-10-batches-py",
-            "cifar-10-batches-bin",
-            "cifar10/cifar-10-batches-py",
-            "cifar10/cifar-10-batches-bin",
-        ),
-        readers=(read_npz_folder, read_cifar_binary_folder, read_cifar_python_folder),
-        forms="*train*.npz with *test*.npz, binary batches or Python batches",
-        torchvision_name="CIFAR10",
-        origin="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-        megabytes=170,
-    ),
-}
+from trainables.data.image_set import ImageSet
+from trainables.data.own_images import KINDS, load_own, split_own
+from trainables.data.published import PUBLISHED, Published
 
 
 def list_datasets() -> tuple[str, ...]:
     """The names that `load_dataset` knows, in alphabetical order."""
-    return tuple(sorted(["digits", *_PUBLISHED]))
+    return tuple(sorted(["digits", *PUBLISHED]))
 
 
-def load_dataset(name: str, *, root: Path | None = None, download: bool = False) -> Dataset:
-    """Reads a data set into memory.
+def check_dataset_name(name: str) -> None:
+    """Makes sure that `load_dataset` knows what is meant; nothing is looked for.
+
+    Raises:
+        DataError: It does not.
+    """
+    if name not in list_datasets() and split_own(name) is None:
+        close = difflib.get_close_matches(name, list_datasets(), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        own = ", ".join(f"{kind}:PATH" for kind in KINDS)
+        raise DataError(f"unknown data set {name!r}; there are {', '.join(list_datasets())}, and {own}{hint}")
+
+
+def load_dataset(
+    name: str,
+    *,
+    root: Path | None = None,
+    download: bool = False,
+    size: int | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Reads a data set: into memory, but for very many files of the user's own.
 
     Args:
-        name: One of `list_datasets()`. `digits` is part of scikit-learn; the others are looked for below `root`.
+        name: One of `list_datasets()`, or the user's own images; see `load_own`. `digits` is part of scikit-learn; the
+            other published ones are looked for below `root`.
         root: Folder that holds the data sets' own folders (`mnist`, `MNIST/raw`, `cifar-10-batches-bin`, ...). Default:
             the environment variable `TAURANK_DATA`, else `data` in the working directory.
         download: Whether a data set that is not there may be fetched into `root`, through torchvision. A line says
             what comes from where, and how big it is.
+        size: Pixels on each side that own files are decoded to; published images keep theirs.
+        cache: Folder that decoded files are kept in.
+        progress: Told how many of how many files are decoded.
 
     Raises:
         DataError: An unknown name, nothing found, or a broken file.
@@ -138,17 +62,16 @@ def load_dataset(name: str, *, root: Path | None = None, download: bool = False)
         >>> load_dataset("digits").train_images.shape
         (1797, 8, 8, 1)
     """
+    check_dataset_name(name)
     if name == "digits":
         return _digits()
-    if name not in _PUBLISHED:
-        close = difflib.get_close_matches(name, list_datasets(), n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(list_datasets())}"
-        raise DataError(f"unknown data set {name!r}; {hint}")
-    published = _PUBLISHED[name]
+    if name not in PUBLISHED:
+        return load_own(name, size=size, cache=cache, progress=progress)
+    published = PUBLISHED[name]
     root = Path(os.environ.get("TAURANK_DATA") or "data") if root is None else Path(root)
     parts = _find(published, root, tolerant=download)
     if parts is None and download:
-        fetch(name, published.torchvision_name, root, origin=published.origin, megabytes=published.megabytes)
+        fetch(name, published, root)
         parts = _find(published, root, tolerant=False)
     if parts is None:
         raise DataError(
@@ -160,7 +83,7 @@ def load_dataset(name: str, *, root: Path | None = None, download: bool = False)
     return Dataset(name, train.images, train.labels, test.images, test.labels, published.classes)
 
 
-def _find(published: _Published, root: Path, *, tolerant: bool) -> tuple[ImageSet, ImageSet] | None:
+def _find(published: Published, root: Path, *, tolerant: bool) -> tuple[ImageSet, ImageSet] | None:
     """The first whole copy below `root`; an incomplete one is an error only if there is no other, unless `tolerant`."""
     incomplete: IncompleteError | None = None
     for folder in published.folders:

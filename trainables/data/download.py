@@ -4,30 +4,31 @@ import logging
 from pathlib import Path
 
 from trainables.data.errors import DataError
+from trainables.data.published import Published
 
 logger = logging.getLogger(__name__)
 
 
-def download(name: str, torchvision_name: str, root: Path, *, origin: str, megabytes: int) -> None:
+def download(name: str, published: Published, root: Path) -> None:
     """Fetches a data set into torchvision's own folder below `root`; says so before it begins.
 
     Args:
         name: The data set, for the lines shown.
-        torchvision_name: Its class in `torchvision.datasets`.
+        published: Where it comes from.
         root: Made where it does not exist.
-        origin: Where the files come from, for the lines shown.
-        megabytes: Size of the files to fetch.
 
     Raises:
         DataError: The files could not be fetched.
     """
     # A warning, so that it is seen where logging has not been set up: nothing is fetched by surprise.
-    logger.warning("Downloading %s from %s (%d MB) into %s", name, origin, megabytes, root)
+    origin = published.origin
+    logger.warning("Downloading %s from %s (%d MB) into %s", name, origin, published.megabytes, root)
     from spaces.torchvision_import import import_torchvision  # takes a second, rarely needed
 
-    fetch = getattr(import_torchvision().datasets, torchvision_name)
+    fetch = getattr(import_torchvision().datasets, published.torchvision_name)
     try:
-        fetch(str(root), train=True, download=True)
+        for part in published.fetched:
+            fetch(str(root / published.fetched_into), **part, download=True)
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(

@@ -1,12 +1,17 @@
 """Images with their labels, in memory."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trainables.data.errors import DataError
+
+if TYPE_CHECKING:
+    from trainables.data.mapped import MappedImages
 
 Images = npt.NDArray[np.uint8]
 """`(n, H, W, C)`, 0..255, channels in RGB order."""
@@ -17,13 +22,13 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images `(n, H, W, C)`, 0..255, and their labels `(n,)`; image `i` has label `i`.
+    """Images `(n, H, W, C)`, 0..255, in memory or in a file, and their labels `(n,)`; image `i` has label `i`.
 
     Raises:
         DataError: The arrays have another type or shape, or are of different lengths.
     """
 
-    images: Images
+    images: Images | MappedImages
     labels: Labels
 
     def __post_init__(self) -> None:
@@ -37,9 +42,15 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, index: npt.NDArray[np.intp]) -> "ImageSet":
-        """A copy of the images at these positions, in this order."""
+    def take(self, index: npt.NDArray[np.intp]) -> ImageSet:
+        """A copy of the images at these positions, in this order, in memory."""
         return ImageSet(self.images[index], self.labels[index])
+
+    def part(self, index: npt.NDArray[np.intp]) -> ImageSet:
+        """The images at these positions, in this order, where they are: those in a file stay there."""
+        if isinstance(self.images, np.ndarray):
+            return self.take(index)
+        return ImageSet(self.images.part(index), self.labels[index])
 
 
 def labelled(
@@ -73,5 +84,5 @@ def labelled(
     return ImageSet(np.ascontiguousarray(images), labels.astype(np.int64))
 
 
-def _described(array: npt.NDArray[Any]) -> str:
+def _described(array: npt.NDArray[Any] | MappedImages) -> str:
     return f"{array.dtype} {array.shape}"

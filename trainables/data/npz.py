@@ -1,11 +1,15 @@
-"""Pairs of NumPy archives: `*train*.npz` and `*test*.npz`, each with the arrays `x` (images) and `y` (labels)."""
+"""NumPy archives: pairs of `*train*.npz` and `*test*.npz` with the arrays `x` and `y`, or one of the user's own."""
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from trainables.data.dataset import Dataset
 from trainables.data.errors import DataError, IncompleteError
 from trainables.data.image_set import ImageSet, labelled
 
@@ -29,13 +33,93 @@ def read_npz_folder(folder: Path, shape: tuple[int, int, int], n_classes: int) -
     return _read(paths["train"][0], shape, n_classes), _read(paths["test"][0], shape, n_classes)
 
 
+def read_npz_file(name: str, path: Path) -> Dataset:
+    """The arrays `x` and `y` of one archive, or `x_train` and `y_train`; with `x_test` and `y_test` also a test set.
+
+    Images are uint8 `(n, H, W)` or `(n, H, W, C)` of one or three channels; labels are whole numbers or names. The
+    classes are what there is of them, in order.
+
+    Raises:
+        DataError: The archive is broken, or its arrays are of another kind.
+    """
+    arrays = _arrays(path, ("x", "y", "x_train", "y_train", "x_test", "y_test"))
+    ending = "_train" if "x_train" in arrays else ""
+    if f"x{ending}" not in arrays or f"y{ending}" not in arrays:
+        raise DataError(
+            f"{name}: needs the arrays x and y, or x_train and y_train; has {', '.join(sorted(arrays)) or 'none'}"
+        )
+    labels = _labels(name, f"y{ending}", arrays)
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise DataError(f"{name}: y has {len(classes)} classes; telling apart takes at least 2")
+    train = _image_set(name, f"x{ending}", arrays, labels, classes)
+    if ("x_test" in arrays) != ("y_test" in arrays):
+        there, lacking = ("x_test", "y_test") if "x_test" in arrays else ("y_test", "x_test")
+        raise DataError(f"{name}: has {there} without {lacking}")
+    test = None
+    if "x_test" in arrays:
+        labels = _labels(name, "y_test", arrays)
+        unknown = np.setdiff1d(labels, classes)
+        if len(unknown):
+            raise DataError(f"{name}: y_test has the class {str(unknown[0])!r}, which y{ending} lacks")
+        test = _image_set(name, "x_test", arrays, labels, classes)
+        if test.images.shape[1:] != train.images.shape[1:]:
+            raise DataError(
+                f"{name}: x_test has other images than x{ending}: {test.images.shape}, {train.images.shape}"
+            )
+    return Dataset(
+        name,
+        train.images,
+        train.labels,
+        None if test is None else test.images,
+        None if test is None else test.labels,
+        tuple(str(value) for value in classes),
+    )
+
+
+def _labels(name: str, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    labels = arrays[key]
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iuU":
+        raise DataError(f"{name}: {key} should be whole numbers or names (n,), got {labels.dtype} {labels.shape}")
+    return labels
+
+
+def _image_set(
+    name: str, key: str, arrays: Mapping[str, npt.NDArray[Any]], labels: npt.NDArray[Any], classes: npt.NDArray[Any]
+) -> ImageSet:
+    images = arrays[key]
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise DataError(
+            f"{name}: {key} should be uint8 (n, H, W) or (n, H, W, C), got {images.dtype} {images.shape};"
+            " bring pixels to 0..255"
+        )
+    shape = (*images.shape[1:], 1)[:3]
+    if shape[2] not in (1, 3):
+        raise DataError(f"{name}: {key} has {shape[2]} channels; it has to be 1 or 3, and the last dimension")
+    if min(shape[:2]) < 1:
+        raise DataError(f"{name}: {key} has images of {shape[0]} x {shape[1]} pixels")
+    places = np.searchsorted(classes, labels)
+    return labelled(images, places, source=name, shape=shape, n_classes=len(classes))
+
+
 def _read(path: Path, shape: tuple[int, int, int], n_classes: int) -> ImageSet:
+    arrays = _arrays(path, ("x", "y"))
+    if len(arrays) < 2:
+        raise DataError(f"{path}: needs the arrays x (images) and y (labels); has {', '.join(arrays) or 'neither'}")
+    return labelled(arrays["x"], arrays["y"], source=str(path), shape=shape, n_classes=n_classes)
+
+
+def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
+    """Those of the named arrays that an archive has."""
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: is not a whole .npz archive of plain arrays (it is no zip file)")
     try:
         # Pickled arrays run code of whoever wrote them, so they are refused.
         with np.load(path, allow_pickle=False) as archive:
-            images, labels = archive["x"], archive["y"]
-    except KeyError as error:
-        raise DataError(f"{path}: needs the arrays x (images) and y (labels); {error.args[0]}") from error
+            return {name: archive[name] for name in names if name in archive}
+    except MemoryError as error:
+        raise DataError(f"{path}: takes more memory than there is") from error
     except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: is not a whole .npz archive of plain arrays ({error})") from error
-    return labelled(images, labels, source=str(path), shape=shape, n_classes=n_classes)

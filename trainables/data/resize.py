@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from trainables.data.image_set import Images
+from trainables.data.mapped import MappedImages
 
 
 def resize_image(image: Images, size: int) -> Images:
@@ -22,11 +23,20 @@ def resize_image(image: Images, size: int) -> Images:
     return image.reshape(size, size, channels)
 
 
-def resize_images(images: Images, size: int) -> Images:
-    """Images `(n, H, W, C)` squashed to `(n, size, size, C)`; see `resize_image`."""
+def fit_image(image: Images, size: int) -> Images:
+    """The middle of one image `(H, W, C)`, as `(size, size, C)`: its short side becomes `size`, its aspect stays."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    # Cut before it is resized: what is cut off need not be.
+    return resize_image(image[top : top + side, left : left + side], size)
+
+
+def resize_images(images: Images | MappedImages, size: int) -> Images | MappedImages:
+    """Images `(n, H, W, C)` squashed to `(n, size, size, C)`, in memory; those that have the size stay as they are."""
     if images.shape[1:3] == (size, size):
         return images
     resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
-    for index, image in enumerate(images):
-        resized[index] = resize_image(image, size)
+    for index in range(len(images)):
+        resized[index] = resize_image(images[index], size)
     return resized

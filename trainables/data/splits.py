@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.datasets import Dataset
-from trainables.data.errors import DataError
+from trainables.data.dataset import Dataset
+from trainables.data.errors import DataError, NoTestSetError
 from trainables.data.image_set import Images, ImageSet, Labels
+from trainables.data.mapped import MappedImages
 from trainables.data.resize import resize_images
+
+_CHUNK = 4096
+"""Images of a file that are looked at together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +45,11 @@ class ImageData:
         """`(C, H, W)` of one image, as a network takes it."""
         _, height, width, channels = self.train.images.shape
         return channels, height, width
+
+    @property
+    def file(self) -> Path | None:
+        """Where the training images are, if they are not in memory: every node has to see it."""
+        return self.train.images.path if isinstance(self.train.images, MappedImages) else None
 
 
 def make_splits(
@@ -92,7 +102,7 @@ def make_splits(
     n_test = 0
     if official is None:
         if test is None:
-            raise DataError(
+            raise NoTestSetError(
                 f"test is None, but {dataset.name} has no official test set; give a fraction or a number of its {total}"
             )
         n_test = _count("test", test, dataset.name, total, total)
@@ -149,7 +159,7 @@ def _count(field: str, value: float | int, name: str, total: int, available: int
 
 
 def _cut(images: ImageSet, sizes: Sequence[int], generator: np.random.Generator) -> list[ImageSet]:
-    return [images.take(index) for index in stratified_indices(images.labels, sizes, generator)]
+    return [images.part(index) for index in stratified_indices(images.labels, sizes, generator)]
 
 
 def _resized(images: ImageSet, size: int | None) -> ImageSet:
@@ -161,7 +171,20 @@ def _image_data(dataset: Dataset, train: ImageSet, validation: ImageSet, test: I
     return ImageData(train, validation, test, dataset.classes, mean, std)
 
 
-def _mean_and_std(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _mean_and_std(images: Images | MappedImages) -> tuple[tuple[float, ...], tuple[float, ...]]:
     n, height, width, channels = images.shape
-    mean, std = cv2.meanStdDev(images.reshape(n * height, width, channels))
+    if isinstance(images, MappedImages):
+        moments = [_mean_and_variance(images[start : start + _CHUNK]) for start in range(0, n, _CHUNK)]
+        weights = np.diff([*range(0, n, _CHUNK), n]) / n
+        means, variances = (np.array(column) for column in zip(*moments, strict=True))
+        mean = weights @ means
+        # Of the whole: within the chunks and between them.
+        std = np.sqrt(weights @ (variances + (means - mean) ** 2))
+    else:
+        mean, std = cv2.meanStdDev(images.reshape(n * height, width, channels))
     return tuple(mean.ravel().tolist()), tuple(value if value > 0 else 1.0 for value in std.ravel().tolist())
+
+
+def _mean_and_variance(images: Images) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    mean, std = cv2.meanStdDev(images.reshape(-1, *images.shape[2:]))
+    return mean.ravel(), std.ravel() ** 2

@@ -37,16 +37,25 @@ class ElasticBatchNorm(nn.BatchNorm2d):
         )
 
 
-class ElasticPointwise(nn.Conv2d):
-    """1x1 convolution of as many of the first channels as come in, to the first `active` of its channels."""
+class ElasticConvolution(nn.Conv2d):
+    """Convolution of as many of the first channels as come in, to the first `active` of its channels."""
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(channels_in, channels_out, 1, bias=False)
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, *, stride: int = 1) -> None:
+        super().__init__(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.active = channels_out
 
     def forward(self, features: Tensor) -> Tensor:
-        """Maps (batch, in, height, width) to (batch, active, height, width)."""
-        return functional.conv2d(features, self.weight[: self.active, : features.shape[1]])
+        """Maps (batch, in, height, width) to (batch, active, ceil(height / stride), ceil(width / stride))."""
+        weight = self.weight[: self.active, : features.shape[1]]
+        return functional.conv2d(features, weight, stride=self.stride, padding=self.padding)
+
+
+class ElasticLinear(nn.Linear):
+    """Linear layer of as many of the first features as come in."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Maps (batch, in) to (batch, out); in may be fewer than it has."""
+        return functional.linear(features, self.weight[:, : features.shape[1]], self.bias)
 
 
 class ElasticDepthwise(nn.Conv2d):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spaces.mobile_block import MobileBlock, squeezed
-from trainables.supernet.elastic import ElasticBatchNorm, ElasticDepthwise, ElasticPointwise, ElasticSqueeze
+from trainables.supernet.elastic import ElasticBatchNorm, ElasticConvolution, ElasticDepthwise, ElasticSqueeze
 
 # Along which axis a tensor has the channels in the middle of the block, and those inside of squeeze and excitation.
 _MIDDLE = {
@@ -64,7 +64,7 @@ class ElasticBlock(MobileBlock):
             squeeze=squeeze,
         )
         self._widths = widths
-        self._widen = [ElasticPointwise(channels_in, widest)]  # in a list, so that it is registered once
+        self._widen = [ElasticConvolution(channels_in, widest, 1)]  # in a list, so that it is registered once
         self.expand.conv = self._widen[0]
         self.expand.bn = ElasticBatchNorm(widest)
         self._depthwise = [ElasticDepthwise(widest, kernels, stride=stride)]
@@ -72,7 +72,7 @@ class ElasticBlock(MobileBlock):
         self.depthwise.bn = ElasticBatchNorm(widest)
         if squeeze:
             self.squeeze = ElasticSqueeze(widest)
-        self.project.conv = ElasticPointwise(widest, channels_out)
+        self.project.conv = ElasticConvolution(widest, channels_out, 1)
 
     def take(self, *, kernel: int, width: int) -> None:
         """Chooses the kernel and the channels in the middle."""

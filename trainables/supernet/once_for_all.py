@@ -37,7 +37,7 @@ class OnceForAllSupernet(Supernet):
         self.network = OnceForAllNetwork(
             design,
             design.resolutions[-1],
-            [design.depths[-1]] * len(design.widths),
+            [design.depths_of(stage)[-1] for stage in range(len(design.widths))],
             self._make_block,
             channels=input_shape[0],
             classes=classes,
@@ -81,7 +81,8 @@ class OnceForAllSupernet(Supernet):
                 body = self.gated(decision, design.kernels.index(kernel), body)
                 body = self.gated(decision + 1, design.expansions.index(expansion), body)
                 if place == len(blocks) - 1:
-                    body = self.gated(design.depth_decision(stage), design.depths.index(len(blocks)), body)
+                    depth = design.depths_of(stage).index(len(blocks))
+                    body = self.gated(design.depth_decision(stage), depth, body)
                 features = features + body if block.residual else body
         return network.classify(features)
 

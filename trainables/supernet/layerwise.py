@@ -1,4 +1,4 @@
-"""Shared weights of `nasbench_macro`: every layer holds its three options."""
+"""Shared weights of the spaces of one operation per layer: every layer holds all its operations."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from spaces import SearchSpace
+from spaces import FBNet, NASBenchMacro, ProxylessNAS, SearchSpace
 from spaces.mobile_block import MobileBlock
-from spaces.nasbench_macro import LAYERS, NASBenchMacro
-from spaces.nasbench_macro_network import OPTIONS, NASBenchMacroNetwork, make_layer
 from trainables.supernet.network import Supernet, register_supernet
 
 
 class MixedLayer(nn.Module):
-    """A layer that holds all options and computes one of them."""
+    """A layer that holds all operations and computes one of them."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+    def __init__(self, options: list[nn.Module]) -> None:
         super().__init__()
-        self.options = nn.ModuleList(make_layer(option, channels_in, channels_out, stride) for option in OPTIONS)
+        self.options = nn.ModuleList(options)
 
     def forward(self, features: Tensor, taken: int, gate: Callable[[Tensor], Tensor]) -> Tensor:
         """Maps (batch, in, height, width) to (batch, out, ceil(height / stride), ceil(width / stride)).
 
-        The gate is on what the option adds to its input. The batch norms ahead undo any change of scale of the whole,
-        so a gate on that would say nothing.
+        The gate is on what the operation adds to its input. The batch norms ahead undo any change of scale of the
+        whole, so a gate on that would say nothing.
         """
         option = self.options[taken]
         if isinstance(option, nn.Identity):
@@ -34,25 +32,27 @@ class MixedLayer(nn.Module):
         return gate(option(features))
 
 
+@register_supernet("fbnet")
 @register_supernet("nasbench_macro")
-class NASBenchMacroSupernet(Supernet):
-    """The network of NAS-Bench-Macro with mixed layers."""
+@register_supernet("proxyless")
+class LayerwiseSupernet(Supernet):
+    """The network of the space with mixed layers; a candidate uses one operation of each."""
 
     def __init__(self, space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
-        assert isinstance(space, NASBenchMacro)
+        assert isinstance(space, (FBNet, NASBenchMacro, ProxylessNAS))
         self._space = space
-        self.network = NASBenchMacroNetwork(
-            lambda position, *shape: MixedLayer(*shape),
-            width=space.width,
-            head_width=space.head_width,
+        self.network = space.assemble(
+            lambda position, shape: MixedLayer(
+                [space.make_layer(operation, shape) for operation in space.decisions[position]]
+            ),
             channels=input_shape[0],
             classes=classes,
         )
-        self.activate(str(len(OPTIONS) - 1) * LAYERS)
+        self._taken = (0,) * len(space.decisions)
 
     def activate(self, path: str) -> None:
-        """Chooses the option of each layer."""
+        """Chooses the operation of each layer."""
         self._taken = self._space.choices(self._space.parse(path))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class NASBenchMacroSupernet(Supernet):
         return self.network.classify(features)
 
     def inherited(self, path: str) -> dict[str, Tensor]:
-        """Weights outside of the layers, and those of the chosen option of each layer."""
+        """Weights outside of the layers, and those of the chosen operation of each layer."""
         taken = self._space.choices(self._space.parse(path))
         weights = {}
         for key, value in self.network.state_dict().items():

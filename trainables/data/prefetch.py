@@ -1,0 +1,21 @@
+"""The next batch is made while the network trains on this one."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def prefetched(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items in the same order, each made in a thread while the one before it is in use.
+
+    Only one item is made at a time, so generators of random numbers are drawn from as without the thread. What making
+    an item raises is raised where it is taken.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+        end = object()
+        ahead = thread.submit(next, items, end)
+        while (item := ahead.result()) is not end:
+            ahead = thread.submit(next, items, end)
+            yield item  # type: ignore[misc]
