@@ -30,6 +30,7 @@ from orchestrator.ranker.contenders import find_contenders, rank_again
 from orchestrator.ranker.views import normal_scores
 from orchestrator.tau import agreement, tau_b
 from spaces import Architecture
+from trainables.data import less_data
 from trainables.supernet import Paths, SupernetConfig, SupernetTraining, extract, make_supernet, score_paths
 from trainables.training import Training
 
@@ -83,7 +84,8 @@ def train_on(study: Study, supernet: SupernetTraining, code: str, share: float, 
         network = study.space.build(Architecture(study.space.name, code), input_shape=shape, classes=classes)
         return extract(supernet.supernet, code, network)
 
-    training = Training(build, study.recipe.of_length(1), study.data, seed=seed, share=share)
+    data = less_data(study.data, share=share, seed=seed)
+    training = Training(build, study.recipe.of_length(1), data, seed=seed, epoch_share=share)
     while not training.finished:
         row = training.step_epoch()
     return float(row["validation_accuracy"])

@@ -13,17 +13,18 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import ray
 from rich.console import Console
 
 from orchestrator.baseline_sample import draw_baseline
+from orchestrator.candidates import book_candidates, choose_candidates, has_ended, measure_sizes
 from orchestrator.cluster import Cluster, check_shared, connect, measure_peak_memory, plan_slot
 from orchestrator.display import Display
-from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
-from orchestrator.experiment import DataSpec, Experiment, ExperimentError, ProxySpec, parse_experiment
+from orchestrator.evidence import BASELINE, EvidenceLog
+from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, TrainingSpec, parse_experiment
 from orchestrator.interruption import Interruption
+from orchestrator.less_data import StageImages
 from orchestrator.plan import check_budget, default_proxies, default_stages
 from orchestrator.proxy_evidence import void_lines, void_scores
 from orchestrator.ranker import Ranking
@@ -44,8 +45,9 @@ from orchestrator.stages import Stage, baseline_stage, proxy_stage, training_sta
 from orchestrator.supernet_runs import SupernetRun
 from orchestrator.supernet_spec import SupernetSpec
 from orchestrator.trust import supernet_trust
-from spaces import Architecture, SearchSpace, measure_size
-from trainables.data import ImageData, load_dataset, make_splits
+from spaces import Architecture, SearchSpace
+from trainables.data import ImageData
+from trainables.data.subsets import smaller_side
 from trainables.proxies import ProxyBatch, draw_batch
 
 EXPERIMENT_FILE = "experiment.yaml"
@@ -81,10 +83,13 @@ class Run:
 
         Raises:
             RunError: the folder cannot be written.
-            ExperimentError: more candidates asked for than the space has.
+            ExperimentError: more candidates asked for than the space has, or models that cannot take the images.
         """
-        candidates = _candidates(experiment)
-        resolved = experiment.model_copy(update={"candidates": list(candidates)})
+        chosen = choose_candidates(experiment, data)
+        candidates = chosen.codes
+        # A path that came from the command line is relative to where that was typed.
+        images = experiment.data.relative_to(Path.cwd())
+        resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images})
         trainings, supernets = experiment.trainings, experiment.supernets
         train_images = len(data.train)
         proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape))
@@ -108,6 +113,7 @@ class Run:
         log = EvidenceLog(folder / LOG_FILE)
         if experiment.trainings is None and experiment.supernets is None:
             log.note(PLAN, OURS)
+        book_candidates(log, resolved, chosen)
         return Run(folder, resolved, candidates, log)
 
     @staticmethod
@@ -232,33 +238,6 @@ def _fresh(parent: Path, name: str) -> Path:
     raise RunError(f"{parent} has a thousand runs of this second; give another folder with --out")
 
 
-def _candidates(experiment: Experiment) -> tuple[str, ...]:
-    space = experiment.space.make()
-    if isinstance(experiment.candidates, list):
-        return tuple(space.parse(code).code for code in experiment.candidates)
-    if experiment.candidates == "all":
-        return tuple(architecture.code for architecture in space.enumerate())
-    drawn = space.sample(experiment.candidates, np.random.default_rng([experiment.seed, 0]))
-    return tuple(architecture.code for architecture in drawn)
-
-
-def load_images(spec: DataSpec, *, root: Path | None, download: bool) -> ImageData:
-    """The images of an experiment, split.
-
-    Raises:
-        DataError: they are not there, or cannot be split so; one line with the way out.
-    """
-    return make_splits(
-        load_dataset(spec.name, root=root, download=download),
-        seed=spec.seed,
-        validation=spec.validation,
-        test=spec.test,
-        train=spec.train,
-        size=spec.size,
-        evaluate_on=spec.evaluate_on,
-    )
-
-
 def run_campaign(
     run: Run,
     data: ImageData,
@@ -280,14 +259,14 @@ def run_campaign(
         seeds = experiment.baseline.seeds if experiment.baseline and with_baseline else ()
         proxies, supernets = _proxies(run, data), _supernets(run, data)
         cheap = [*(stage for stage, _ in proxies), *(stage for one in supernets for stage in one.planned)]
-        stages = [*cheap, *_planned_trainings(run)]
+        stages = [*cheap, *_planned_trainings(run, data)]
         cost, budget = check_budget(experiment, stages, run.candidates)
         baseline = _planned_baseline(run) if seeds else None
         print_plan(console, experiment, data, stages, baseline, cost, budget, run)
-        _measure_sizes(run, space, data)
+        measure_sizes(log, experiment, run.candidates, data)
 
         total = cost + (baseline.cost if baseline else 0.0)
-        ended = _has_ended(log, RANKING) and (baseline is None or _has_ended(log, BASELINE))
+        ended = has_ended(log, RANKING) and (baseline is None or has_ended(log, BASELINE))
         if ended and not _thaws(run):
             console.print("nothing left to run", highlight=False)
             return run.report(console)
@@ -303,6 +282,8 @@ def run_campaign(
                 display.say(_dashboard_line(cluster))
             if not cluster.local:
                 check_shared(run.folder)
+                if data.file is not None:
+                    check_shared(data.file.parent, option="--cache")
             images = ray.put(data)
             memory = _peak_memory(run, space, data, images, cluster)
 
@@ -324,6 +305,13 @@ def run_campaign(
                     most_checkpoint_bytes=experiment.resources.checkpoint_gigabytes * GIGABYTE,
                 )
 
+            less = StageImages(data, images, experiment, run.folder, log)
+
+            def train(spec: TrainingSpec, codes: list[str]) -> None:
+                stage = training_stage(experiment, spec, codes, run.folder)
+                slot = plan_slot(cluster, experiment.resources, trials=1, peak_memory=memory)
+                launch(stage, images if _is_done(log, stage) else less.for_stage(spec, run.candidates[0], slot))
+
             for stage, batch in proxies:
                 launch(stage, ray.put(batch))
             for supernet in supernets:
@@ -332,7 +320,7 @@ def run_campaign(
                 run.problem,
                 experiment.trainings or [],
                 log=log,
-                launch=lambda spec, codes: launch(training_stage(experiment, spec, codes, run.folder)),
+                launch=train,
                 budget_epochs=budget - sum(stage.cost for stage in cheap),
                 adaptive=run.is_split_by_us,
             )
@@ -345,25 +333,6 @@ def run_campaign(
             if baseline:
                 launch(_drawn_baseline(run, ranking))
         return run.report(console)
-
-
-def _measure_sizes(run: Run, space: SearchSpace, data: ImageData) -> None:
-    """Parameters and FLOPs of all candidates: the baseline that every other source has to beat."""
-    if _has_ended(run.log, "size"):
-        return
-    run.log.append_event("size", "", "started")
-    for code in run.candidates:
-        started = time.perf_counter()
-        size = measure_size(
-            space, Architecture(space.name, code), input_shape=data.input_shape, classes=len(data.classes)
-        )
-        seconds = time.perf_counter() - started
-        values = (("parameters", size.parameters, seconds), ("flops", size.flops, 0.0))
-        run.log.append(
-            Evidence("size", f"size/{code}", code, "size", 0, 0, 0, metric, float(value), cost)
-            for metric, value, cost in values
-        )
-    run.log.append_event("size", "", "ended")
 
 
 def _proxies(run: Run, data: ImageData) -> list[tuple[Stage, ProxyBatch]]:
@@ -381,7 +350,7 @@ def _supernets(run: Run, data: ImageData) -> list[SupernetRun]:
     ]
 
 
-def _planned_trainings(run: Run) -> list[Stage]:
+def _planned_trainings(run: Run, data: ImageData) -> list[Stage]:
     """The trainings before it is known who is chosen: any so many cost the same."""
     planned = []
     for spec in run.experiment.trainings or []:
@@ -392,6 +361,7 @@ def _planned_trainings(run: Run) -> list[Stage]:
         count = len(run.candidates) if spec.candidates == "all" else spec.candidates
         try:
             check_policy(spec, count)
+            smaller_side(data, spec.resolution)
         except ValueError as error:
             raise ExperimentError(f"trainings: {spec.stage}: {error}") from None
         planned.append(training_stage(run.experiment, spec, run.candidates[:count], run.folder))
@@ -422,7 +392,7 @@ def _drawn_baseline(run: Run, ranking: Ranking) -> Stage:
 def _is_done(log: EvidenceLog, stage: Stage) -> bool:
     """Whether all trials have ended: a stage that is gone on with has more of them, or more to spend, than it had."""
     outcomes = log.outcomes()
-    ended = _has_ended(log, stage.name) and all(spec.trial in outcomes for spec in stage.specs)
+    ended = has_ended(log, stage.name) and all(spec.trial in outcomes for spec in stage.specs)
     return ended and not goes_on(stage, log)
 
 
@@ -436,11 +406,6 @@ def _thaws(run: Run) -> bool:
     return any(goes_on(stage, run.log) for stage in stages)
 
 
-def _has_ended(log: EvidenceLog, stage: str) -> bool:
-    events = log.events()
-    return bool(((events["stage"] == stage) & (events["trial"] == "") & (events["event"] == "ended")).any())
-
-
 def _peak_memory(
     run: Run, space: SearchSpace, data: ImageData, reference: ray.ObjectRef, cluster: Cluster
 ) -> float | None:
@@ -449,7 +414,8 @@ def _peak_memory(
     rows = run.log.evidence()
     flops = rows[(rows["source"] == "size") & (rows["metric"] == "flops")].set_index("architecture")["value"]
     largest = Architecture(space.name, str(flops.idxmax()))
-    return measure_peak_memory(space, largest, run.experiment.recipe, reference, input_shape=data.input_shape)
+    recipe = run.experiment.recipe_of(largest.code)
+    return measure_peak_memory(space, largest, recipe, reference, input_shape=data.input_shape)
 
 
 def _dashboard_line(cluster: Cluster) -> str:

@@ -220,8 +220,10 @@ def _alive() -> dict[str, str]:
     return {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
 
 
-def check_shared(folder: Path) -> None:
+def check_shared(folder: Path, *, option: str = "--out") -> None:
     """Makes sure that every node sees ``folder``, may write there and can import what a trial needs.
+
+    ``option`` is what gives another folder.
 
     Raises:
         ClusterError: a node does not; names it.
@@ -229,7 +231,7 @@ def check_shared(folder: Path) -> None:
     if "working_dir" in _shipped() and folder.resolve().is_relative_to(Path.cwd().resolve()):
         raise ClusterError(
             f"{folder} is in the working directory of the job, which Ray removes after it; "
-            "give --out a folder that all nodes share"
+            f"give {option} a folder that all nodes share"
         )
     marker = folder / f".shared-{uuid.uuid4().hex}"
     marker.touch()
@@ -271,7 +273,7 @@ def check_shared(folder: Path) -> None:
                 raise ClusterError(f"node {host} cannot {problem}; install taurank's dependencies there")
             if problem:
                 raise ClusterError(
-                    f"node {host} {problem} {folder}; give --out a folder that all nodes share (NFS, for example)"
+                    f"node {host} {problem} {folder}; give {option} a folder that all nodes share (NFS, for example)"
                 )
     finally:
         marker.unlink(missing_ok=True)

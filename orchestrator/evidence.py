@@ -42,6 +42,7 @@ CREATE TABLE evidence (
     value REAL,
     seconds REAL NOT NULL,
     epochs REAL NOT NULL,
+    epoch_share REAL NOT NULL DEFAULT 1,
     UNIQUE (trial, architecture, epoch, metric)
 );
 CREATE TABLE events (
@@ -78,6 +79,7 @@ class Evidence:
         seconds: device time booked with this row: seconds of the trial times its share of a GPU, or times its cores.
             The rows of one epoch share one booking, so sums are right.
         epochs: the same in epoch-equivalents: passes over the training images, a forward pass counting a third.
+        epoch_share: fidelity of the images of a training, in (0, 1]: share of the images times share of their pixels.
     """
 
     stage: str
@@ -91,6 +93,7 @@ class Evidence:
     value: float
     seconds: float = 0.0
     epochs: float = 0.0
+    epoch_share: float = 1.0
 
 
 _TYPES: dict[Any, type] = {"str": str, "int": int, "float": float}
@@ -141,6 +144,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if found is None or found[0] != FORMAT:
         format_found = found[0] if found else "unknown"
         raise EvidenceError(f"{path} is an evidence log of format {format_found}; this version reads {FORMAT}")
+    if "epoch_share" not in {column[1] for column in connection.execute("PRAGMA table_info(evidence)")}:
+        # A log from before there was less data to train on.
+        connection.execute("ALTER TABLE evidence ADD COLUMN epoch_share REAL NOT NULL DEFAULT 1")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
 

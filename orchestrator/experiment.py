@@ -26,8 +26,12 @@ from orchestrator.yaml_text import YamlError, read_yaml, write_yaml
 from schedulers import ray_schedulers
 from schedulers.policies import list_policies
 from schedulers.tune import list_schedulers, make_scheduler
-from spaces import SearchSpace, get_space, list_spaces
-from trainables.data import list_datasets
+from spaces import Architecture, SearchSpace, Zoo, get_space, list_spaces
+from trainables.data import check_dataset_name
+from trainables.data.own_images import split_own
+from trainables.data.subsets import Choice
+from trainables.difficulty import COST as DIFFICULTY_COST
+from trainables.family_recipe import GOVERNED, FamilyRecipes
 from trainables.proxies import batch_size, get_proxy
 from trainables.proxies.chunk import ProxyConfig, score_cost
 from trainables.recipe import Recipe
@@ -62,6 +66,9 @@ class SpaceSpec(Spec):
 class DataSpec(Spec):
     """Images and how they are split.
 
+    ``name`` is a published data set, or own images: ``folder:PATH``, ``imagenet:PATH``, ``npz:PATH``. A path is
+    relative to the folder of the experiment file. ``size`` is what files are decoded to; without it that is 64.
+
     ``validation``, ``test`` and ``train`` are a share of the images (below 1) or a number of images. Ranking looks at
     validation images only, the baseline at test images. ``size`` resizes all images to size x size. ``evaluate_on:
     training`` evaluates on the training images; it is there to repeat a published study that did so.
@@ -78,11 +85,16 @@ class DataSpec(Spec):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in list_datasets():
-            raise ValueError(
-                f"unknown data set {name!r}; there are {', '.join(list_datasets())}{hint(name, list_datasets())}"
-            )
+        check_dataset_name(name)
         return name
+
+    def relative_to(self, folder: Path) -> DataSpec:
+        """The same with the path of own images made absolute: it means the same from wherever the run goes on."""
+        own = split_own(self.name)
+        if own is None:
+            return self
+        kind, path = own
+        return self.model_copy(update={"name": f"{kind}:{(folder / path).resolve()}"})
 
     @field_validator("validation", "test", "train")
     @classmethod
@@ -115,15 +127,39 @@ class SchedulerSpec(Spec):
         return self.name in list_policies()
 
 
+class SubsetSpec(Spec):
+    """A share of the training images, the same for all candidates, and how it is chosen: see ``choose_images``.
+
+    ``difficulty`` takes a short training of one candidate on all images first, which is paid for.
+    """
+
+    share: float = Field(gt=0, le=1)
+    by: Choice = "stratified"
+
+    @property
+    def choosing_epochs(self) -> float:
+        """Epoch-equivalents that choosing takes."""
+        return DIFFICULTY_COST if self.by == "difficulty" and self.share < 1 else 0.0
+
+
+def _subset_from_share(value: Any) -> Any:
+    return {"share": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 class TrainingSpec(Spec):
     """Trainings of single candidates: ``epochs`` long on a schedule of that length.
 
     ``until`` ends them after that many epochs of the schedule. ``candidates: all`` trains everybody; a number trains
     that many, chosen by design: those whose result tells most about the others. ``budget_epochs`` bounds what a
     scheduler may spend; without a scheduler the cost is known beforehand.
+
+    Less data is cheaper: ``subset`` trains on a share of the images, ``resolution`` on images of that share of the
+    pixels of each side. An epoch then costs ``subset.share * resolution ** 2`` of one.
     """
 
     epochs: int = Field(ge=1)
+    subset: Annotated[SubsetSpec, BeforeValidator(_subset_from_share)] = SubsetSpec(share=1.0)
+    resolution: float = Field(default=1.0, gt=0, le=1)
     until: int | None = Field(default=None, ge=1)
     candidates: Literal["all"] | Annotated[int, Field(ge=1)] = "all"
     scheduler: Annotated[SchedulerSpec, BeforeValidator(options_from_name)] = SchedulerSpec()
@@ -160,7 +196,17 @@ class TrainingSpec(Spec):
     def stage(self) -> str:
         """Name of the stage in the evidence log."""
         cut = "" if self.until is None else f"@{self.until}"
+        if self.subset.share < 1:
+            by = "" if self.subset.by == "stratified" else f"-{self.subset.by}"
+            cut += f"-on-{self.subset.share:g}{by}"
+        if self.resolution < 1:
+            cut += f"-at-{self.resolution:g}"
         return f"training-{self.epochs}{cut}" + ("" if self.scheduler.name == "none" else f":{self.scheduler.name}")
+
+    @property
+    def epoch_share(self) -> float:
+        """What an epoch costs of one on all images at their full size."""
+        return self.subset.share * self.resolution**2
 
     @property
     def last_epoch(self) -> int:
@@ -169,7 +215,14 @@ class TrainingSpec(Spec):
 
     def is_full(self, full_epochs: int) -> bool:
         """Whether it is full training."""
-        return self.until is None and self.epochs >= full_epochs
+        return self.until is None and self.epochs >= full_epochs and self.epoch_share == 1
+
+    def cost(self, count: int) -> float:
+        """Epoch-equivalents of the trainings of so many candidates if no scheduler ends any.
+
+        What choosing the images takes (``choosing_epochs`` of the subset) comes on top.
+        """
+        return count * self.last_epoch * self.epoch_share
 
 
 class ProxySpec(Spec):
@@ -272,10 +325,19 @@ def _proxies_from_names(value: Any) -> Any:
     return value
 
 
+def _families_from_auto(value: Any) -> Any:
+    return {} if value == "auto" else value
+
+
 class Experiment(Spec):
     """A whole run. ``trainings`` and ``supernets`` left out: the budget is split by ``orchestrator.plan``.
 
     ``proxies`` may be a list of names; ``auto``: what the split buys, nothing where the stages are named here.
+
+    ``candidates`` may list patterns where the space has them (``timm:convnext*``). ``families``: each family of
+    networks is trained by a recipe of its own, which takes the place of what ``recipe`` says of optimiser, learning
+    rate, decay, warm-up, smoothing and clipping; ``recipe: auto`` is short for ``families: auto``. That is the default
+    where the candidates are other people's models, unless ``recipe`` says one of those itself.
     """
 
     name: str
@@ -284,6 +346,7 @@ class Experiment(Spec):
     candidates: Literal["all"] | Annotated[int, Field(ge=2)] | list[str] = "all"
     data: Annotated[DataSpec, BeforeValidator(options_from_name)]
     recipe: Recipe = Recipe()
+    families: Annotated[FamilyRecipes | None, BeforeValidator(_families_from_auto)] = None
     budget: str = "10x"
     proxies: Annotated[Literal["auto"] | ProxySpec | None, BeforeValidator(_proxies_from_names)] = "auto"
     trainings: list[TrainingSpec] | None = None
@@ -313,6 +376,7 @@ class Experiment(Spec):
             *self._repeated_stages(),
             *self._bad_trainings(),
             *self._bad_supernets(),
+            *self._bad_families(),
             *self._bad_candidates(),
         ]
         if problems:
@@ -345,24 +409,68 @@ class Experiment(Spec):
             if problem is not None:
                 yield ("supernets", index, *problem[0]), problem[1]
 
+    def _bad_families(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        if self.families is None:
+            return
+        default = Recipe()
+        for field in GOVERNED:
+            if getattr(self.recipe, field) != getattr(default, field):
+                text = "each family says that for itself; change it in families, or set families: null for all alike"
+                yield ("recipe", field), text
+        if self.supernets:
+            yield ("supernets",), "all paths of a supernet share one recipe; set families: null, or leave supernets out"
+
     def _bad_candidates(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         space, asked = self.space.make(), self.candidates
-        if isinstance(asked, int) and space.size is not None and asked > space.size:
-            yield ("candidates",), f"{asked} are more than the {space.size} of {self.space.name}"
         if not isinstance(asked, list):
+            try:
+                size = space.size
+            except ValueError as error:
+                yield ("space", "options"), str(error)
+                return
+            if isinstance(asked, int) and size is not None and asked > size:
+                yield ("candidates",), f"{asked} are more than the {size} of {self.space.name}"
             return
-        if len(asked) < 2:
-            yield ("candidates",), f"lists {len(asked)}; an order needs at least 2"
         seen: Counter[str] = Counter()
+        others: set[str] = set()
+        unknown = 0
         for index, text in enumerate(asked):
             try:
+                matches = space.match(text)
+                if matches is not None:
+                    others.update(architecture.code for architecture in matches)
+                    continue
                 code = space.parse(text).code
             except ValueError as error:
+                unknown += 1
                 yield ("candidates", index), str(error)
                 continue
             seen[code] += 1
             if seen[code] == 2:
                 yield ("candidates", index), f"{text!r} is listed twice"
+        count = len(others | set(seen)) + unknown
+        if count < 2:
+            yield ("candidates",), f"lists {count}; an order needs at least 2"
+
+    def listed(self) -> tuple[list[str], list[str]]:
+        """Codes that ``candidates`` lists itself, and those that only its patterns stand for."""
+        assert isinstance(self.candidates, list)
+        space = self.space.make()
+        named, matched = [], []
+        for text in self.candidates:
+            matches = space.match(text)
+            if matches is None:
+                named.append(space.parse(text).code)
+            else:
+                matched += [architecture.code for architecture in matches]
+        return named, [code for code in dict.fromkeys(matched) if code not in named]
+
+    def recipe_of(self, code: str) -> Recipe:
+        """How a candidate is trained to the end: by the recipe of its family, or by the one that all share."""
+        if self.families is None:
+            return self.recipe
+        space = self.space.make()
+        return self.families.recipe(self.recipe, space.family(Architecture(space.name, code)))
 
     @property
     def speed_up(self) -> float:
@@ -384,6 +492,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
+    """Spells out ``recipe: auto``, and what a file over other people's models means that is silent about it."""
+    recipe, space = content.get("recipe"), content.get("space")
+    if recipe == "auto":
+        return {"families": "auto"} | {key: value for key, value in content.items() if key != "recipe"}
+    name = space.get("name") if isinstance(space, dict) else space
+    by_hand = isinstance(recipe, dict) and any(field in recipe for field in GOVERNED)
+    if name == Zoo.name and "families" not in content and not by_hand:
+        return content | {"families": "auto"}
+    return content
 
 
 def list_experiments() -> list[str]:
@@ -413,7 +533,8 @@ def load_experiment(name_or_file: str) -> Experiment:
     except OSError as error:
         suggestion = f"; did you mean {path.stem!r}, which comes with taurank?" if path.stem in known else ""
         raise ExperimentError(f"{path} cannot be read: {error.strerror or error}{suggestion}") from None
-    return parse_experiment(text, where=name_or_file)
+    experiment = parse_experiment(text, where=name_or_file)
+    return experiment.model_copy(update={"data": experiment.data.relative_to(path.parent.absolute())})
 
 
 def parse_experiment(text: str, *, where: str) -> Experiment:
@@ -431,7 +552,7 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
         raise ExperimentError(f"{where}: expected keys and values (name, space, data ...), found {found}")
     # By way of JSON, where keys are text and types can be taken strictly: `epochs: yes` is not an epoch.
     try:
-        as_json = json.dumps(content, default=str)
+        as_json = json.dumps(_with_families(content), default=str)
     except (ValueError, TypeError):
         raise ExperimentError(f"{where}: a part of it contains itself, or has keys that are not text") from None
     try:

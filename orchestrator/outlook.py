@@ -147,8 +147,9 @@ class Outlook:
 
 
 def training_epochs(spec: TrainingSpec, candidates: int) -> float:
-    """Epochs of a stage of trainings, at most."""
-    return min(planned_epochs(spec, candidates), spec.budget_epochs or math.inf)
+    """Epoch-equivalents of a stage of trainings, at most."""
+    most = math.inf if spec.budget_epochs is None else spec.budget_epochs + spec.subset.choosing_epochs
+    return min(planned_epochs(spec, candidates), most)
 
 
 def supernet_epochs(spec: SupernetSpec, candidates: int) -> float:

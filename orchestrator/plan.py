@@ -110,7 +110,8 @@ def split_stages(
 def candidate_count(experiment: Experiment) -> int:
     """How many candidates an experiment ranks."""
     if isinstance(experiment.candidates, list):
-        return len(experiment.candidates)
+        named, matched = experiment.listed()
+        return len(named) + len(matched)
     if experiment.candidates != "all":
         return experiment.candidates
     space = experiment.space.make()

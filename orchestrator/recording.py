@@ -201,6 +201,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             value=value,
             seconds=seconds * self._share,
             epochs=epochs,
+            epoch_share=self._specs[key].epoch_share,
         )
 
 

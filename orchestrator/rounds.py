@@ -94,14 +94,14 @@ def run_rounds(
             if more:
                 # The same stage, gone on with: together they are one view.
                 launch(spec, codes + more)
-                freed = len(more) * spec.last_epoch
+                freed = spec.cost(len(more))
                 spare = budget_epochs - sum(planned_epochs(other, len(problem.candidates)) for other in trainings)
                 given_up = max(0, -int((spare - freed) // problem.full_epochs))
 
 
 def planned_epochs(spec: TrainingSpec, count: int) -> float:
     """Epochs that the trainings of ``count`` candidates cost if no scheduler ends any."""
-    return float((count if spec.candidates == "all" else spec.candidates) * spec.last_epoch)
+    return spec.cost(count if spec.candidates == "all" else spec.candidates) + spec.subset.choosing_epochs
 
 
 def chosen_before(candidates: Sequence[str], spec: TrainingSpec, log: EvidenceLog) -> list[str]:
@@ -133,7 +133,7 @@ def _more(
     if spec.candidates == "all" or following.candidates == "all" or not following.is_full(problem.full_epochs):
         return []
     shorts = spec.candidates
-    left = budget_epochs - shorts * spec.last_epoch
+    left = budget_epochs - planned_epochs(spec, shorts)
     split = Split(spec.last_epoch, spec.until is not None, shorts, following.candidates)
 
     def choose() -> list[str]:

@@ -119,8 +119,8 @@ def trial_spec(
 
 def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Sequence[str], run: Path) -> Stage:
     """Trainings of single candidates on a schedule of ``spec.epochs``."""
-    recipe = experiment.recipe.of_length(spec.epochs)
     limits, features = None, {}
+    choosing = spec.subset.choosing_epochs
     if spec.scheduler.is_policy:
         space = experiment.space.make()
         limits = training_limits(spec)
@@ -129,13 +129,18 @@ def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Seque
         name=spec.stage,
         source="training",
         specs=tuple(
-            trial_spec(experiment, spec.stage, [code], recipe, spec.seed, run, until=spec.until) for code in candidates
+            replace(
+                trial_spec(experiment, spec.stage, [code], recipe, spec.seed, run, until=spec.until),
+                epoch_share=spec.epoch_share,
+            )
+            for code in candidates
+            for recipe in (experiment.recipe_of(code).of_length(spec.epochs),)
         ),
         trainable=ArchitectureTrial,
         scheduler=spec.scheduler,
         schedule_epochs=spec.epochs,
-        planned_epochs=float(len(candidates) * spec.last_epoch),
-        budget_epochs=spec.budget_epochs,
+        planned_epochs=spec.cost(len(candidates)) + choosing,
+        budget_epochs=None if spec.budget_epochs is None else spec.budget_epochs + choosing,
         limits=limits,
         features=features,
     )
@@ -176,7 +181,7 @@ def baseline_stage(experiment: Experiment, spec: BaselineSpec, candidates: Seque
         name=BASELINE,
         source="training",
         specs=tuple(
-            trial_spec(experiment, BASELINE, [code], experiment.recipe, seed, run)
+            trial_spec(experiment, BASELINE, [code], experiment.recipe_of(code), seed, run)
             for seed in spec.seeds
             for code in candidates
         ),

@@ -75,7 +75,7 @@ def contenders_stage(
                 trial_spec(experiment, f"{spec.stage} contenders", [code], recipe, spec.seed, run),
                 supernet=spec.config,
                 candidates=tuple(candidates),
-                train_share=asked.share,
+                epoch_share=asked.share,
             )
             for code in contenders
         ),

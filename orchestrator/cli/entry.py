@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from orchestrator.cli import listing, plan, proxies, replay, runs, tables, why
+from orchestrator.cli import listing, models, plan, proxies, replay, runs, tables, why
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +25,7 @@ for command in (
     replay.replay,
     proxies.proxies,
     listing.spaces,
+    models.models,
     listing.experiments,
 ):
     app.command()(command)

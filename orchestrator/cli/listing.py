@@ -13,7 +13,7 @@ from orchestrator.cli.terminal import make_console
 
 
 def spaces(
-    pattern: Annotated[str, typer.Argument(help="Names to list, with * and ?.")] = "*",
+    pattern: Annotated[str, typer.Argument(help="Names to list, with * and ?; or your own as module:Class.")] = "*",
 ) -> None:
     """List the search spaces: size, options and their defaults, features, supernet, an example."""
     import numpy as np
@@ -22,7 +22,7 @@ def spaces(
     from spaces import SpaceError, get_space, list_spaces
     from trainables.supernet import list_supernets
 
-    names = list_spaces(pattern)
+    names = [pattern] if ":" in pattern else list_spaces(pattern)
     if not names:
         raise SpaceError(f"no space matches {pattern!r}; known: {', '.join(list_spaces())}")
     table = Table(box=None, pad_edge=False)

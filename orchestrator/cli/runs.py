@@ -5,6 +5,7 @@ Commands import what they need themselves: torch and Ray take seconds, and --hel
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,14 @@ DataDir = Annotated[
 Download = Annotated[
     bool, typer.Option("--download", help="Fetch the data set if it is missing (says what and how big).")
 ]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        help="Where decoded image files are kept. Default: taurank in $XDG_CACHE_HOME, else in ~/.cache.",
+        show_default=False,
+    ),
+]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -42,33 +51,112 @@ Folder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=Fa
 
 
 def run(
+    context: typer.Context,
     experiment: Annotated[
         str,
         typer.Argument(help="A YAML file, or the name of an experiment that comes with taurank.", show_default=False),
-    ],
+    ] = "",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--models",
+            help="Instead of a file: models by name, as 'timm:*_tiny*,torchvision:resnet18' or my_module:make; may be "
+            "given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str, typer.Option("--data", help="With --models: the data set, as cifar10 or folder:PATH.", show_default=False)
+    ] = "",
+    size: Annotated[
+        int | None,
+        typer.Option("--size", min=4, help="With --models: side that images are resized to.", show_default=False),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", min=1, help="With --models: of full training. Default: 20.", show_default=False),
+    ] = None,
+    budget: Annotated[
+        str,
+        typer.Option("--budget", help="With --models: how many times cheaper. Default: 10x.", show_default=False),
+    ] = "",
+    save_yaml: Annotated[
+        Path | None,
+        typer.Option("--save-yaml", help="With --models: write the file and run nothing.", show_default=False),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Where the folder of the run is made.")] = Path("runs"),
     data_dir: DataDir = None,
     download: Download = False,
+    cache: Cache = None,
     address: Address = None,
     dashboard: Dashboard = False,
-    no_baseline: NoBaseline = False,
+    baseline: Annotated[
+        bool | None,
+        typer.Option(
+            "--baseline/--no-baseline",
+            help="Whether to train all candidates to the end, too, to score the ranking. Default: as the file says; "
+            "not with --models.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Rank the candidates of an experiment, then score the ranking against full training."""
-    from orchestrator.campaign import Run, load_images
+    """Rank the candidates of an experiment, or models by name; score the ranking against full training, if asked."""
+    from orchestrator.campaign import Run
     from orchestrator.experiment import load_experiment
+    from orchestrator.image_loading import load_images
+    from orchestrator.models_experiment import (
+        BUDGET,
+        EPOCHS,
+        ModelsError,
+        experiment_of_models,
+        load_with_test,
+        write_models,
+    )
 
-    loaded = load_experiment(experiment)
     root = data_dir.resolve() if data_dir else None
-    data = load_images(loaded.data, root=root, download=download)
-    created = Run.create(loaded, out, data)
+    load = partial(load_images, root=root, download=download, cache=cache)
+    given = {"--data": data, "--size": size, "--epochs": epochs, "--budget": budget, "--save-yaml": save_yaml}
+    if models:
+        if experiment:
+            raise ModelsError(f"--models: {experiment} says itself what is ranked; leave one of the two out")
+        if not data:
+            raise ModelsError("--data is missing: which images? --data cifar10, or --data folder:PATH for your own")
+        make = partial(
+            experiment_of_models,
+            models,
+            data,
+            size=size,
+            epochs=epochs or EPOCHS,
+            budget=budget or BUDGET,
+            baseline=bool(baseline),
+        )
+        loaded, text, images = load_with_test(lambda test: make(test=test), load)
+        if save_yaml:
+            write_models(text, save_yaml)
+            typer.echo(f"written: {save_yaml}; taurank run {save_yaml} runs it")
+            return
+        console = make_console()
+        console.print("as a file (--save-yaml FILE writes it, and runs nothing):", highlight=False)
+        console.print("".join(f"  {line}\n" for line in text.splitlines()), markup=False, highlight=False)
+    else:
+        if not experiment:
+            context.fail("Missing argument 'EXPERIMENT', or --models and --data.")
+        for name, value in given.items():
+            if value:
+                raise ModelsError(f"{name}: {experiment} says that itself; change it there")
+        loaded = load_experiment(experiment)
+        if baseline and loaded.baseline is None:
+            raise ModelsError(f"--baseline: {experiment} says baseline: null; write baseline: {{seeds: [1]}} there")
+        images = load(loaded.data)
+    created = Run.create(loaded, out, images)
     if root:
         created.log.note(DATA_DIR, str(root))
     _campaign(
         created,
-        data,
+        images,
         address=address,
         dashboard=dashboard,
-        with_baseline=not no_baseline,
+        with_baseline=baseline is not False,
     )
 
 
@@ -76,19 +164,21 @@ def resume(
     folder: Folder,
     data_dir: DataDir = None,
     download: Download = False,
+    cache: Cache = None,
     address: Address = None,
     dashboard: Dashboard = False,
     no_baseline: NoBaseline = False,
 ) -> None:
     """Go on with a run that was interrupted; nothing that is finished is repeated."""
-    from orchestrator.campaign import Run, load_images
+    from orchestrator.campaign import Run
+    from orchestrator.image_loading import load_images
 
     opened = Run.open(folder)
     noted = opened.log.noted(DATA_DIR)
     root = data_dir or (Path(noted) if noted else None)
     _campaign(
         opened,
-        load_images(opened.experiment.data, root=root, download=download),
+        load_images(opened.experiment.data, root=root, download=download, cache=cache),
         address=address,
         dashboard=dashboard,
         with_baseline=not no_baseline,

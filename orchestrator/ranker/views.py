@@ -96,6 +96,8 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
     Trainings that all ran equally long are also seen by their training loss. It sums over many more images than a
     validation accuracy does, and orders short trainings better where validation is noisy: the training speed estimate
     TSE-E of Ru et al. 2021 with E = 1.
+
+    Trainings on less data stand for the share of full training that they cost; none of them is a full one.
     """
     index = pd.Index(candidates)
     views: list[View] = []
@@ -140,30 +142,33 @@ def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs
     measured = rows[rows["metric"] == "validation_accuracy"].sort_values("epoch")
     last = measured.groupby("architecture").tail(1).set_index("architecture")
     value, epoch = last["value"].reindex(index), last["epoch"].reindex(index)
+    # Of the stage, which is of one kind of data: other stages are other views.
+    share = float(rows["epoch_share"].iloc[0]) if "epoch_share" in rows else 1.0
     schedule = int(rows["schedule_epochs"].max())
+    length = schedule * share / full_epochs
     predicted, sd = _predictions(rows, index)
     early = epoch < schedule
     guessed = predicted.notna() & early
     sds = sd.where(guessed).to_numpy(dtype=float)
-    reached = (epoch / full_epochs).clip(0.0, 1.0).fillna(0.0).to_numpy(dtype=float)
+    reached = (epoch * share / full_epochs).clip(0.0, 1.0).fillna(0.0).to_numpy(dtype=float)
     # Accuracies are below 1, so whole epochs come first.
     order = (epoch.where(value.notna()) + value / 2).to_numpy(dtype=float)
     mixed = epoch[value.notna()].nunique() > 1
     final = predicted.where(guessed, value.where(~early)).to_numpy(dtype=float)
-    seen = schedule >= full_epochs and bool(np.isfinite(final).any())
+    seen = length >= 1 and bool(np.isfinite(final).any())
     if seen:
         yield View(stage, "training", final, final, 1.0, reached, stage, sds)
     if predicted.notna().any():
-        if schedule < full_epochs:
-            yield View(stage, "training", final, final, schedule / full_epochs, reached, stage, sds)
+        if length < 1:
+            yield View(stage, "training", final, final, length, reached, stage, sds)
         if not (early & value.notna() & ~guessed).any():
             return
         seen = True  # what follows shows those who ended early without a prediction, beside the others
-    if (early & value.notna()).any() or schedule < full_epochs:
+    if (early & value.notna()).any() or length < 1:
         name = f"{stage}:until" if seen else stage
         # Trained equally long: an accuracy is what it is. Else no value of one can be set beside that of another.
         shown = value.where(epoch == schedule) if mixed else value
-        fidelity = min(float(np.median(reached[value.notna()])), schedule / full_epochs) if value.notna().any() else 0.0
+        fidelity = min(float(np.median(reached[value.notna()])), length) if value.notna().any() else 0.0
         fidelity = min(fidelity, 0.999)
         values = shown.to_numpy(dtype=float)
         yield View(name, "training", values, order if mixed else values, fidelity, reached, stage)

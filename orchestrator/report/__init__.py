@@ -1,7 +1,19 @@
 """What a run tells: tables and one page."""
 
+from orchestrator.report.candidates import print_candidates, print_models, print_recipes
 from orchestrator.report.page import write_page
 from orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
 from orchestrator.report.trust import print_trust
 
-__all__ = ["print_columns", "print_plan", "print_ranking", "print_score", "print_trust", "print_void", "write_page"]
+__all__ = [
+    "print_candidates",
+    "print_columns",
+    "print_models",
+    "print_plan",
+    "print_ranking",
+    "print_recipes",
+    "print_score",
+    "print_trust",
+    "print_void",
+    "write_page",
+]

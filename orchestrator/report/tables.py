@@ -15,6 +15,7 @@ from rich.table import Table
 from orchestrator.experiment import Experiment
 from orchestrator.forecast import forecast
 from orchestrator.ranker import Ranking
+from orchestrator.report.candidates import print_candidates, print_recipes
 from orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, predicted, times
 from orchestrator.scoring import Score, SpeedUp
 from orchestrator.stages import Stage
@@ -40,6 +41,7 @@ def print_plan(
     run: Run,
 ) -> None:
     """What is going to be done and what it will cost, in epochs of training one candidate."""
+    print_candidates(console, experiment, run.log, run.candidates)
     shape = "x".join(map(str, data.input_shape))
     full = len(run.candidates) * experiment.recipe.epochs
     _line(
@@ -53,6 +55,7 @@ def print_plan(
         f"full training is {experiment.recipe.epochs} epochs each, {full} in all; "
         f"budget: {experiment.budget} cheaper, {budget:.1f}",
     )
+    print_recipes(console, experiment, run.candidates)
     table = _table("stage", "trials", "at most epochs", "share of full")
     table.add_row("size", str(len(run.candidates)), "0.0", "0.0%")
     for stage in stages:

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator import cli
 
-COMMANDS = ("run", "plan", "resume", "rank", "score", "why", "replay", "proxies", "spaces", "experiments")
+COMMANDS = ("run", "plan", "resume", "rank", "score", "why", "replay", "proxies", "spaces", "models", "experiments")
 
 
 class TestHelp:
@@ -50,7 +50,7 @@ class TestMistakes:
             (("run", "quickstrat"), "did you mean 'quickstart'?"),
             (("run", "nope.yaml"), "nope.yaml cannot be read: No such file or directory"),
             (("run", "quickstart", "--out", "/dev/null"), "cannot write to /dev/null"),
-            (("spaces", "nope*"), "no space matches 'nope*'; known: mnist_blocks, nasbench201"),
+            (("spaces", "nope*"), "no space matches 'nope*'; known: darts, "),
             (("resume", "/nowhere"), "/nowhere is not the folder of a run"),
             (("rank", "/nowhere"), "/nowhere is not the folder of a run"),
             (("score", "/nowhere"), "/nowhere is not the folder of a run"),

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestrator.campaign import OURS, PLAN, Run, load_images
+from orchestrator.campaign import OURS, PLAN, Run
 from orchestrator.evidence import EvidenceLog
 from orchestrator.experiment import Experiment, load_experiment
 from orchestrator.forecast import forecast
+from orchestrator.image_loading import load_images
 from orchestrator.report import print_plan
 from orchestrator.stages import training_stage
 from trainables.table import RecordedTable, write_table

@@ -303,7 +303,8 @@ class TestWhere:
         text = BASE.replace("data: digits", "data: {name: digit, validation: -1, test: 1.5, train: all, size: 2}")
         assert problems(text) == [
             "data.name: unknown data set 'digit'; "
-            "there are cifar10, digits, fashion-mnist, mnist; did you mean 'digits'?",
+            "there are cifar10, cifar100, digits, fashion-mnist, mnist, svhn, "
+            "and folder:PATH, imagenet:PATH, npz:PATH; did you mean 'digits'?",
             "data.validation: -1 is neither a share of the images (0.2) nor a number of images (1000)",
             "data.test: 1.5 is neither a share of the images (0.2) nor a number of images (1000)",
             'data.train: has to be a number, not "all"',

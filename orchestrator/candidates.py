@@ -1,0 +1,164 @@
+"""Who is ranked: codes from what an experiment asks for, and how large they are on its images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.evidence import Evidence, EvidenceLog
+from orchestrator.experiment import Experiment, ExperimentError
+from spaces import Architecture, SearchSpace, Size, SpaceError, measure_size
+from trainables.data import ImageData
+
+SIZE = "size"
+"""Stage of the log, and source, of parameters and FLOPs."""
+LEFT_OUT = "left out"
+"""Event of the log for a model that a pattern stands for, but that cannot take the images."""
+SIDES = (32, 64, 96, 128, 160, 192, 224, 256, 288, 384)
+"""Sides of the square images that are tried for somebody whose images a model cannot take."""
+MOST_TRIED = 5
+"""Models that all sides are tried with; that takes a second or two each."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Size of a candidate and the seconds that it took to find out."""
+
+    size: Size
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Who is ranked.
+
+    Attributes:
+        codes: in their order.
+        sizes: by code; empty where nobody had to be tried.
+        left_out: models that a pattern stands for, but that cannot take the images; with the reason.
+    """
+
+    codes: tuple[str, ...]
+    sizes: Mapping[str, Measured]
+    left_out: Mapping[str, str]
+
+
+def choose_candidates(experiment: Experiment, data: ImageData) -> Candidates:
+    """Spells out who is ranked.
+
+    Other people's models are tried on an image of this size, without weights: one that is named and cannot take it is a
+    mistake, one that was only matched or drawn is left out.
+
+    Raises:
+        ExperimentError: a named model cannot take the images, with the sizes that it takes; or too few are left.
+    """
+    space = experiment.space.make()
+    if not space.foreign:
+        return Candidates(_asked(experiment, space), {}, {})
+    if isinstance(experiment.candidates, list):
+        named, matched = experiment.listed()
+        wanted = len(named) + len(matched)
+    else:
+        named, wanted = [], space.size or 0
+        matched = [code.code for code in space.enumerate()]
+        if experiment.candidates != "all":
+            wanted = experiment.candidates
+            order = np.random.default_rng([experiment.seed, 0]).permutation(len(matched))
+            matched = [matched[place] for place in order]
+    fitting: dict[str, Measured] = {}
+    problems: dict[str, str] = {}
+    for code in (*named, *matched):
+        if len(fitting) == wanted:
+            break
+        try:
+            fitting[code] = _measure(space, code, data)
+        except SpaceError as error:
+            problems[code] = str(error)
+    wrong = [code for code in named if code in problems]
+    if wrong:
+        raise ExperimentError("\n".join(_way_out(space, wrong, problems, data)))
+    if len(fitting) < 2:
+        reason = f"; {next(iter(problems.values()))}" if problems else ""
+        raise ExperimentError(
+            f"candidates: {len(problems)} of {len(problems) + len(fitting)} models cannot take these images, and an "
+            f"order needs 2{reason}"
+        )
+    return Candidates(tuple(fitting), fitting, problems)
+
+
+def _asked(experiment: Experiment, space: SearchSpace) -> tuple[str, ...]:
+    if isinstance(experiment.candidates, list):
+        named, matched = experiment.listed()
+        return (*named, *matched)
+    if experiment.candidates == "all":
+        return tuple(architecture.code for architecture in space.enumerate())
+    drawn = space.sample(experiment.candidates, np.random.default_rng([experiment.seed, 0]))
+    return tuple(architecture.code for architecture in drawn)
+
+
+def _way_out(space: SearchSpace, wrong: list[str], problems: Mapping[str, str], data: ImageData) -> Iterator[str]:
+    """A line for each model that cannot take the images."""
+    channels = data.input_shape[0]
+    for number, code in enumerate(wrong):
+        line = f"candidates: {problems[code].removeprefix('input_shape: ').removeprefix('code: ')}"
+        if number < MOST_TRIED and problems[code].startswith("input_shape"):
+            sides = sides_taken(space, Architecture(space.name, code), channels=channels, classes=len(data.classes))
+            listed = ", ".join(map(str, sides or SIDES))
+            line += f"; data.size may be {listed}" if sides else f"; it takes no data.size of {listed}"
+        yield f"{line}; or leave it out"
+
+
+def sides_taken(space: SearchSpace, architecture: Architecture, *, channels: int, classes: int) -> list[int]:
+    """Which of ``SIDES`` a network takes, by trying."""
+    taken = []
+    for side in SIDES:
+        try:
+            measure_size(space, architecture, input_shape=(channels, side, side), classes=classes)
+        except SpaceError:
+            continue
+        taken.append(side)
+    return taken
+
+
+def _measure(space: SearchSpace, code: str, data: ImageData) -> Measured:
+    started = time.perf_counter()
+    size = measure_size(space, Architecture(space.name, code), input_shape=data.input_shape, classes=len(data.classes))
+    return Measured(size, time.perf_counter() - started)
+
+
+def book_candidates(log: EvidenceLog, experiment: Experiment, candidates: Candidates) -> None:
+    """Notes in a new log who was left out, and the sizes where they are known."""
+    for code, reason in candidates.left_out.items():
+        log.append_event(SIZE, code, LEFT_OUT, reason)
+    if candidates.sizes:
+        _book_sizes(log, experiment, candidates.sizes.items())
+
+
+def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Iterable[str], data: ImageData) -> None:
+    """Parameters and FLOPs of all candidates, unless the log has them: what every other source has to beat."""
+    if not has_ended(log, SIZE):
+        space = experiment.space.make()
+        _book_sizes(log, experiment, ((code, _measure(space, code, data)) for code in codes))
+
+
+def _book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Iterable[tuple[str, Measured]]) -> None:
+    log.append_event(SIZE, "", "started")
+    space = experiment.space.make()
+    for code, measured in sizes:
+        values = (("parameters", measured.size.parameters, measured.seconds), ("flops", measured.size.flops, 0.0))
+        log.append(
+            Evidence(SIZE, f"size/{code}", code, SIZE, 0, 0, 0, metric, float(value), cost)
+            for metric, value, cost in values
+        )
+        if experiment.families is not None:
+            log.append_event(SIZE, f"size/{code}", "family", space.family(Architecture(space.name, code)))
+    log.append_event(SIZE, "", "ended")
+
+
+def has_ended(log: EvidenceLog, stage: str) -> bool:
+    """Whether a stage was ended; more of it may have been asked for since."""
+    events = log.events()
+    return bool(((events["stage"] == stage) & (events["trial"] == "") & (events["event"] == "ended")).any())

@@ -1,0 +1,100 @@
+"""Who is ranked, as a table: other people's models with family and size, before anything is spent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.candidates import LEFT_OUT, SIZE
+from orchestrator.evidence import EvidenceLog
+from orchestrator.experiment import Experiment
+from spaces import Architecture
+from trainables.recipe import Recipe
+
+SHOWN = 40
+"""Rows on the terminal; ``experiment.yaml`` of the run lists all."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model: family, the images it was sized on where they differ, parameters, FLOPs; or why it has no size."""
+
+    code: str
+    family: str = ""
+    images: str = ""
+    parameters: float = 0.0
+    flops: float = 0.0
+    problem: str = ""
+
+
+def print_models(console: Console, rows: Sequence[Row], *, most: int | None = None) -> None:
+    """A line for each model, up to ``most``; problems below."""
+    fitting = [row for row in rows if not row.problem]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    table.add_column("family", no_wrap=True)
+    sized = any(row.images for row in fitting)
+    if sized:
+        table.add_column("images", justify="right", no_wrap=True)
+    table.add_column("parameters", justify="right", no_wrap=True)
+    table.add_column("MFLOPs", justify="right", no_wrap=True)
+    for row in fitting[:most]:
+        images = [row.images] if sized else []
+        table.add_row(row.code, row.family, *images, f"{row.parameters:,.0f}", f"{row.flops / 1e6:,.1f}")
+    if fitting:
+        console.print(table)
+    if most is not None and len(fitting) > most:
+        _line(console, f"... and {len(fitting) - most} more")
+    for row in rows:
+        if row.problem:
+            _line(console, f"left out: {row.problem}")
+
+
+def print_candidates(console: Console, experiment: Experiment, log: EvidenceLog, codes: Sequence[str]) -> None:
+    """The candidates of a run over other people's models, and who was left out; nothing for other spaces."""
+    space = experiment.space.make()
+    if not space.foreign:
+        return
+    evidence = log.evidence()
+    sizes = evidence[evidence["stage"] == SIZE]
+    values = dict(zip(zip(sizes["architecture"], sizes["metric"], strict=True), sizes["value"], strict=True))
+    rows = [
+        Row(
+            code,
+            space.family(Architecture(space.name, code)),
+            parameters=values[code, "parameters"],
+            flops=values[code, "flops"],
+        )
+        for code in codes
+    ]
+    events = log.events()
+    out = events[(events["stage"] == SIZE) & (events["event"] == LEFT_OUT)]
+    rows += [Row(code, problem=reason) for code, reason in zip(out["trial"], out["reason"], strict=True)]
+    print_models(console, rows, most=SHOWN)
+
+
+def print_recipes(console: Console, experiment: Experiment, codes: Sequence[str]) -> None:
+    """A line for each family among the candidates: how it is trained."""
+    if experiment.families is None:
+        return
+    space = experiment.space.make()
+    families = Counter(space.family(Architecture(space.name, code)) for code in codes)
+    for family, count in families.most_common():
+        recipe = experiment.families.recipe(experiment.recipe, family)
+        _line(console, f"recipe of {family} ({count}): {_recipe_text(recipe)}")
+
+
+def _recipe_text(recipe: Recipe) -> str:
+    clip = "" if recipe.clip_gradient_norm is None else f", gradients clipped at {recipe.clip_gradient_norm:g}"
+    return (
+        f"{recipe.optimizer}, learning rate {recipe.learning_rate:.3g}, weight decay {recipe.weight_decay:g}, "
+        f"warm-up {recipe.warmup_epochs:.3g} epochs, label smoothing {recipe.label_smoothing:g}{clip}"
+    )
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
