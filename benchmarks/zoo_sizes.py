@@ -52,21 +52,12 @@ def measure(pattern: str, count: int, seed: int) -> pd.DataFrame:
 
 def published(folder: Path) -> dict[str, float]:
     """Millions of parameters by model; of several trained weights of one model the first."""
-    table = pd.read_csv(folder / "timm" / "results-imagenet.csv.gz")
+    table = pd.read_csv(folder / "timm" / "results-imagenet.csv.gz", thousands=",")
     bare = "timm:" + table["model"].str.partition(".")[0]
     return dict(zip(bare[::-1], table["param_count"][::-1], strict=True))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pattern", default="timm:*")
-    parser.add_argument("--models", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/zoo_sizes.csv"))
-    asked = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    table = measure(asked.pattern, asked.models, asked.seed)
-    table.to_csv(asked.output, index=False)
+def tell(table: pd.DataFrame) -> None:
     failed = table[table["failure"] != ""]
     for name in ("seconds", "cpu_seconds"):
         taken = table[name]
@@ -86,6 +77,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(failed)} failures")
     for failure in failed["failure"]:
         print(f"  {failure}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pattern", default="timm:*")
+    parser.add_argument("--models", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/zoo_sizes.csv"))
+    asked = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    table = measure(asked.pattern, asked.models, asked.seed)
+    table.to_csv(asked.output, index=False)
+    tell(table)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ LEFT_OUT = "left out"
 SIDES = (32, 64, 96, 128, 160, 192, 224, 256, 288, 384)
 """Sides of the square images that are tried for somebody whose images a model cannot take."""
 MOST_TRIED = 5
-"""Models that all sides are tried with; that takes a second or two each."""
+"""Models that all sides are tried with; that takes some seconds each."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ _ATTENTION = re.compile("attention|attn", re.IGNORECASE)
 _GATES = re.compile("channel|spatial|split|kernel|pool|gate", re.IGNORECASE)
 _STEM = 3
 """Convolutions that a network of tokens may have before its first token."""
+_MOSTLY = 4
+"""Linear layers for a convolution in a network of tokens without normalisation; LeNet has fewer."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Structure:
     @property
     def family(self) -> Family:
         """The kind that the counts say; see `Family`."""
-        if self.attentions >= 2 or (self.other_norms > self.batch_norms and self.spatial <= _STEM):
+        of_tokens = self.other_norms > self.batch_norms or self.linears >= _MOSTLY * max(self.convolutions, 1)
+        if self.attentions >= 2 or (of_tokens and self.spatial <= _STEM):
             return "transformer"
         if self.batch_norms >= max(self.other_norms, 1):
             return "cnn"
@@ -69,9 +72,8 @@ def describe_structure(network: nn.Module) -> Structure:
     convolutions = [module for module in modules if isinstance(module, _CONVOLUTIONS)]
     spatial = [layer for layer in convolutions if max(layer.kernel_size) > 1]
     linears = [module for module in modules if isinstance(module, nn.Linear)]
-    batch_norms = [module for module in modules if "BatchNorm" in type(module).__name__ or _is_batch_norm(module)]
-    norms = [module for module in modules if re.search("norm", type(module).__name__, re.IGNORECASE)]
-    others = [module for module in norms if not _is_batch_norm(module) and "BatchNorm" not in type(module).__name__]
+    batch_norms = [module for module in modules if _is_batch_norm(module)]
+    others = [module for module in modules if _is_norm(module) and not _is_batch_norm(module)]
     widths = [layer.out_channels for layer in convolutions] + [layer.out_features for layer in linears]
     return Structure(
         parameters=sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
@@ -88,7 +90,13 @@ def describe_structure(network: nn.Module) -> Structure:
 
 
 def _is_batch_norm(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.batchnorm._BatchNorm)
+    return isinstance(module, nn.modules.batchnorm._BatchNorm) or "BatchNorm" in type(module).__name__
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """By its name: libraries have their own. What holds layers with weights is a block, not a normalisation."""
+    holds_layers = any(True for child in module.children() for _ in child.parameters())
+    return "norm" in type(module).__name__.lower() and not holds_layers
 
 
 def _attention_blocks(module: nn.Module) -> Iterator[nn.Module]:

@@ -163,7 +163,7 @@ class Zoo(SearchSpace):
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Parameters, counts of layers by kind, kernels, width, family one-hot, of the model made for 1,000 classes.
 
-        It is built on the meta device, about 0.1 s the first time.
+        It is built on the meta device, which takes some tenths of a second the first time.
         """
         found = _structure(self.code_of(architecture))
         family = [float(found.family == kind) for kind in get_args(Family)]

@@ -173,7 +173,7 @@ MISTAKES = [
     ((*SCORE[:2], "--candidates", 10, *SCORE[4:]), "--candidates: count: 10 asked"),
     ((*SCORE[:2], "--candidates", "7x", *SCORE[4:]), "--candidates: "),
     ((*SCORE[:2], "--candidates", ",", *SCORE[4:]), "--candidates: ',' names none"),
-    ((*SCORE[:4], "--data", "digit"), "unknown data set 'digit'; did you mean digits?"),
+    ((*SCORE[:4], "--data", "digit"), "did you mean 'digits'?"),
     ((*SCORE, "--proxies", "nwto"), "--proxies: unknown proxy 'nwto'; did you mean 'nwot'?"),
     ((*SCORE, "--proxies", ","), "--proxies: names none"),
     ((*SCORE, "--images", 5000), "a batch of 5000 images was asked for"),

@@ -297,11 +297,23 @@ class TestStructure:
                 "modern_cnn",
             ),
             ([nn.Conv2d(3, 4, 4), nn.LayerNorm(4), nn.Linear(4, 4)], "transformer"),
+            ([nn.Conv2d(3, 4, 4), *(nn.Linear(4, 4) for _ in range(4))], "transformer"),
+            ([nn.Conv2d(3, 4, 5), nn.Conv2d(4, 4, 5), *(nn.Linear(4, 4) for _ in range(3))], "bare_cnn"),
             ([nn.MultiheadAttention(4, 1), nn.MultiheadAttention(4, 1), nn.BatchNorm1d(4)], "transformer"),
         ],
     )
     def test_family(self, layers: list[nn.Module], family: str) -> None:
         assert describe_structure(nn.Sequential(*layers)).family == family
+
+    def test_blocks_with_norm_in_their_name_are_no_normalisation(self) -> None:
+        class NormFreeBlock(nn.Sequential):
+            pass
+
+        class RmsNormLike(nn.Identity):
+            pass
+
+        found = describe_structure(nn.Sequential(NormFreeBlock(nn.Conv2d(3, 4, 3)), RmsNormLike()))
+        assert (found.batch_norms, found.other_norms) == (0, 1)
 
     def test_gates_are_no_attention(self) -> None:
         class ChannelAttn(nn.Linear):
