@@ -18,18 +18,27 @@ import ray
 from rich.console import Console
 
 from orchestrator.baseline_sample import draw_baseline
-from orchestrator.candidates import book_candidates, choose_candidates, has_ended, measure_sizes
+from orchestrator.candidates import SIZE, book_candidates, choose_candidates, has_ended, measure_sizes
 from orchestrator.cluster import Cluster, check_shared, connect, measure_peak_memory, plan_slot
 from orchestrator.display import Display
 from orchestrator.evidence import BASELINE, EvidenceLog
 from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, TrainingSpec, parse_experiment
+from orchestrator.hardware_spec import ObjectiveSpec
 from orchestrator.interruption import Interruption
+from orchestrator.latency_runs import Say, book_latencies, open_meter
 from orchestrator.less_data import StageImages
+from orchestrator.narrowing import book_narrowing, narrowed_space
+from orchestrator.objectives import ObjectiveError
 from orchestrator.plan import check_budget, default_proxies, default_stages
+from orchestrator.pretext_check import check_task
 from orchestrator.proxy_evidence import void_lines, void_scores
 from orchestrator.ranker import Ranking
 from orchestrator.report import (
+    front_line,
+    hardware_lines,
+    objective_line,
     print_columns,
+    print_hardware,
     print_plan,
     print_ranking,
     print_score,
@@ -40,10 +49,12 @@ from orchestrator.report import (
 from orchestrator.rounds import Problem, chosen_before, rank_log, run_rounds
 from orchestrator.scheduling import check_policy
 from orchestrator.scoring import Score, ScoringError, Truth, baseline_truth, score_ranking
+from orchestrator.scoring.objective import score_objective
 from orchestrator.stage_runs import goes_on, run_stage
 from orchestrator.stages import Stage, baseline_stage, proxy_stage, training_stage
 from orchestrator.supernet_runs import SupernetRun
 from orchestrator.supernet_spec import SupernetSpec
+from orchestrator.tradeoff import FRONT_FILE, check_objective, known_cost, make_front, with_objective
 from orchestrator.trust import supernet_trust
 from spaces import Architecture, SearchSpace
 from trainables.data import ImageData
@@ -52,6 +63,8 @@ from trainables.proxies import ProxyBatch, draw_batch
 
 EXPERIMENT_FILE = "experiment.yaml"
 LOG_FILE = "evidence.sqlite"
+TABLE_FILE = "latency.json"
+"""Latencies by part, where the candidates' were summed: another run may take it as its ``latency.table``."""
 RANKING = "ranking"
 """Stage of the log that stands for the ranking before the baseline."""
 PLAN, OURS = "plan", "automatic"
@@ -73,23 +86,37 @@ class Run:
     log: EvidenceLog
 
     @staticmethod
-    def create(experiment: Experiment, parent: Path, data: ImageData) -> Run:
+    def create(
+        experiment: Experiment, parent: Path, data: ImageData, *, address: str | None = None, say: Say = print
+    ) -> Run:
         """Makes the folder ``<name>-<time>`` below ``parent`` and writes the resolved experiment into it.
 
         Args:
             experiment: what is run.
             parent: where the folder is made.
             data: its images: what proxies cost depends on how many there are.
+            address: of the cluster where latencies are measured, if any are; None for a local one.
+            say: told about that.
 
         Raises:
             RunError: the folder cannot be written.
-            ExperimentError: more candidates asked for than the space has, or models that cannot take the images.
+            ExperimentError: more candidates asked for than the space has or than keep the constraints, or models that
+                cannot take the images.
+            ClusterError: latencies cannot be measured.
         """
-        chosen = choose_candidates(experiment, data)
-        candidates = chosen.codes
+        with open_meter(experiment, data, address=address, say=say) as meter:
+            narrowed = None
+            if experiment.narrow is not None and meter is not None:
+                narrowed = narrowed_space(experiment, data, meter, say=say)
+            chosen = choose_candidates(experiment, data, meter, within=narrowed, say=say)
+            candidates = chosen.codes
+            if meter is not None:
+                say(f"latencies of {len(candidates):,} candidates ...")
+                meter.measure(candidates)
+                check_objective(experiment.objective, [meter.found[code].milliseconds for code in candidates])
         # A path that came from the command line is relative to where that was typed.
         images = experiment.data.relative_to(Path.cwd())
-        resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images})
+        resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images, "narrow": None})
         trainings, supernets = experiment.trainings, experiment.supernets
         train_images = len(data.train)
         proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape))
@@ -114,6 +141,12 @@ class Run:
         if experiment.trainings is None and experiment.supernets is None:
             log.note(PLAN, OURS)
         book_candidates(log, resolved, chosen)
+        if narrowed is not None:
+            book_narrowing(log, experiment, narrowed)
+        if meter is not None:
+            book_latencies(log, meter, candidates)
+            if meter.table is not None:
+                meter.table.save(folder / TABLE_FILE)
         return Run(folder, resolved, candidates, log)
 
     @staticmethod
@@ -173,8 +206,9 @@ class Run:
 
     def rank(self) -> Ranking:
         """The ranking from what is in the log now; the baseline is never looked at."""
-        baseline = self.experiment.baseline
-        return rank_log(self.problem, self.log, truth_seeds=len(baseline.seeds) if baseline else 1)
+        baseline, spec = self.experiment.baseline, self.experiment.objective
+        ranking = rank_log(self.problem, self.log, truth_seeds=len(baseline.seeds) if baseline else 1)
+        return ranking if spec is None else with_objective(ranking, spec, self.log.evidence())
 
     def score(self, ranking: Ranking, truth: Truth | None = None) -> Score:
         """The ranking against ``truth``, by default against the run's own baseline.
@@ -184,6 +218,12 @@ class Run:
         """
         found = truth or baseline_truth(self.log, self.candidates)
         return score_ranking(ranking, found, self.log, self.candidates, full_epochs=self.experiment.recipe.epochs)
+
+    def _scored_objective(self, ranking: Ranking, spec: ObjectiveSpec, truth: Truth, evidence: pd.DataFrame) -> str:
+        try:
+            return objective_line(score_objective(ranking, spec, truth, evidence, self.candidates))
+        except ObjectiveError as error:  # a truth of another kind, from a file: the ranking has its score all the same
+            return str(error)
 
     def report(self, console: Console, truth: Truth | None = None, *, need_score: bool = False) -> Ranking:
         """Ranks from the log, prints the tables and writes ranking files and page.
@@ -201,7 +241,8 @@ class Run:
                 raise
         rows = self.log.evidence()
         void = void_lines(void_scores(self.log), len(self.candidates))
-        evidence, full_epochs = rows[rows["stage"] != BASELINE], self.experiment.recipe.epochs
+        experiment = self.experiment
+        evidence, full_epochs = rows[rows["stage"] != BASELINE], experiment.recipe.epochs
         trust = supernet_trust(evidence, self.candidates, full_epochs=full_epochs)
         print_ranking(console, ranking, score, evidence, self.names)
         print_trust(console, trust, full_epochs=full_epochs)
@@ -209,9 +250,18 @@ class Run:
         if score is not None:
             print_columns(console, score, self.names)
             print_score(console, score)
+            if experiment.objective is not None:
+                _say(console, self._scored_objective(ranking, experiment.objective, score.truth, evidence))
+        hardware = hardware_lines(experiment, self.log, self.candidates)
+        print_hardware(console, hardware)
+        tradeoff = None
+        if len(evidence[evidence["source"] == SIZE]):
+            tradeoff = make_front(ranking, evidence, known_cost(evidence))
+            tradeoff.write(self.folder)
+            _say(console, front_line(tradeoff, self.folder))
         page = write_page(
             self.folder / "report.html",
-            self.experiment,
+            experiment,
             ranking,
             score,
             rows,
@@ -219,11 +269,18 @@ class Run:
             self.names,
             void,
             trust,
+            tradeoff,
+            hardware,
         )
+        fronts = f"{FRONT_FILE}, " if tradeoff else ""
         console.print(
-            f"written: ranking.csv, ranking.parquet, {page.name}, {LOG_FILE} in {self.folder}", highlight=False
+            f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {self.folder}", highlight=False
         )
         return ranking
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _fresh(parent: Path, name: str) -> Path:
@@ -362,6 +419,7 @@ def _planned_trainings(run: Run, data: ImageData) -> list[Stage]:
         try:
             check_policy(spec, count)
             smaller_side(data, spec.resolution)
+            check_task(run.experiment, spec, run.candidates[0], data)
         except ValueError as error:
             raise ExperimentError(f"trainings: {spec.stage}: {error}") from None
         planned.append(training_stage(run.experiment, spec, run.candidates[:count], run.folder))

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from orchestrator.evidence import Evidence, EvidenceLog
 from orchestrator.experiment import Experiment, ExperimentError
-from spaces import Architecture, SearchSpace, Size, SpaceError, measure_size
+from orchestrator.screening import Latencies, Measured, Screen, check_enough, endless_draws, screened
+from spaces import Architecture, SearchSpace, SpaceError, measure_size
 from trainables.data import ImageData
 
 SIZE = "size"
 """Stage of the log, and source, of parameters and FLOPs."""
 LEFT_OUT = "left out"
 """Event of the log for a model that a pattern stands for, but that cannot take the images."""
+CONSTRAINTS = "constraints"
+"""Stage of the log for what is done about constraints."""
+SET_ASIDE = "set aside"
+"""Event of a candidate that violates a constraint; its reason says which, and by what value."""
+DRAWN_AGAIN = "drawn again"
+"""Event of the stage where candidates are drawn; its reason says how many violated a constraint."""
 SIDES = (32, 64, 96, 128, 160, 192, 224, 256, 288, 384)
 """Sides of the square images that are tried for somebody whose images a model cannot take."""
 MOST_TRIED = 5
 """Models that all sides are tried with; that takes some seconds each."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Size of a candidate and the seconds that it took to find out."""
-
-    size: Size
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -39,54 +38,84 @@ class Candidates:
         codes: in their order.
         sizes: by code; empty where nobody had to be tried.
         left_out: models that a pattern stands for, but that cannot take the images; with the reason.
+        set_aside: who is listed but violates a constraint; with its value.
+        drawn_again: how many were drawn that violate a constraint.
     """
 
     codes: tuple[str, ...]
     sizes: Mapping[str, Measured]
     left_out: Mapping[str, str]
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    drawn_again: int = 0
 
 
-def choose_candidates(experiment: Experiment, data: ImageData) -> Candidates:
+def choose_candidates(
+    experiment: Experiment,
+    data: ImageData,
+    latencies: Latencies | None = None,
+    *,
+    within: SearchSpace | None = None,
+    say: Callable[[str], None] = print,
+) -> Candidates:
     """Spells out who is ranked.
 
     Other people's models are tried on an image of this size, without weights: one that is named and cannot take it is a
-    mistake, one that was only matched or drawn is left out.
+    mistake, one that was only matched or drawn is left out. Who is listed and violates a constraint is set aside; of
+    those who are drawn, others are drawn in their place.
+
+    Args:
+        experiment: says who is asked for.
+        data: its images.
+        latencies: where it has a constraint on latency.
+        within: what candidates are drawn from, where that is not the whole space.
+        say: told about progress, where that takes long.
 
     Raises:
         ExperimentError: a named model cannot take the images, with the sizes that it takes; or too few are left.
     """
-    space = experiment.space.make()
-    if not space.foreign:
+    space = within or experiment.space.make()
+    if not space.foreign and not experiment.bounds:
         return Candidates(_asked(experiment, space), {}, {})
-    if isinstance(experiment.candidates, list):
-        named, matched = experiment.listed()
-        wanted = len(named) + len(matched)
+    screen = Screen(space, experiment.bounds, data, latencies, say)
+    named: list[str] = []
+    if isinstance(experiment.candidates, int):
+        wanted = experiment.candidates
+        fitting = screened(screen, _draws(experiment, space), wanted)
+        check_enough(screen, len(fitting), wanted, drawn=True)
     else:
-        named, wanted = [], space.size or 0
-        matched = [code.code for code in space.enumerate()]
-        if experiment.candidates != "all":
-            wanted = experiment.candidates
-            order = np.random.default_rng([experiment.seed, 0]).permutation(len(matched))
-            matched = [matched[place] for place in order]
-    fitting: dict[str, Measured] = {}
-    problems: dict[str, str] = {}
-    for code in (*named, *matched):
-        if len(fitting) == wanted:
-            break
-        try:
-            fitting[code] = _measure(space, code, data)
-        except SpaceError as error:
-            problems[code] = str(error)
+        if isinstance(experiment.candidates, list):
+            named, _ = experiment.listed()
+        fitting = screen.fitting(_asked(experiment, space))
+    problems = screen.problems
     wrong = [code for code in named if code in problems]
     if wrong:
         raise ExperimentError("\n".join(_way_out(space, wrong, problems, data)))
+    check_enough(screen, len(fitting), 2, drawn=False)
     if len(fitting) < 2:
         reason = f"; {next(iter(problems.values()))}" if problems else ""
         raise ExperimentError(
             f"candidates: {len(problems)} of {len(problems) + len(fitting)} models cannot take these images, and an "
             f"order needs 2{reason}"
         )
-    return Candidates(tuple(fitting), fitting, problems)
+    drawn = isinstance(experiment.candidates, int)
+    return Candidates(
+        codes=tuple(fitting),
+        sizes={code: screen.sizes[code] for code in fitting},
+        left_out=problems,
+        set_aside={} if drawn else screen.violations,
+        drawn_again=len(screen.violations) if drawn else 0,
+    )
+
+
+def _draws(experiment: Experiment, space: SearchSpace) -> Iterator[str]:
+    """Codes in the order in which they are drawn, without repeats."""
+    assert isinstance(experiment.candidates, int)
+    if not space.foreign:
+        yield from endless_draws(space, experiment.candidates, experiment.seed)
+        return
+    codes = [architecture.code for architecture in space.enumerate()]
+    for place in np.random.default_rng([experiment.seed, 0]).permutation(len(codes)):
+        yield codes[place]
 
 
 def _asked(experiment: Experiment, space: SearchSpace) -> tuple[str, ...]:
@@ -130,9 +159,13 @@ def _measure(space: SearchSpace, code: str, data: ImageData) -> Measured:
 
 
 def book_candidates(log: EvidenceLog, experiment: Experiment, candidates: Candidates) -> None:
-    """Notes in a new log who was left out, and the sizes where they are known."""
+    """Notes in a new log who was left out or set aside, and the sizes where they are known."""
     for code, reason in candidates.left_out.items():
         log.append_event(SIZE, code, LEFT_OUT, reason)
+    for code, reason in candidates.set_aside.items():
+        log.append_event(CONSTRAINTS, code, SET_ASIDE, reason)
+    if candidates.drawn_again:
+        log.append_event(CONSTRAINTS, "", DRAWN_AGAIN, str(candidates.drawn_again))
     if candidates.sizes:
         _book_sizes(log, experiment, candidates.sizes.items())
 

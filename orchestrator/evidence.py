@@ -201,12 +201,12 @@ class EvidenceLog:
             connection.executemany(query, values)
         return connection.total_changes - before
 
-    def append_event(self, stage: str, trial: str, event: str, reason: str = "") -> None:
-        """Notes what happened to a trial (or, with an empty trial, to a stage)."""
+    def append_event(self, stage: str, trial: str, event: str, reason: str = "", *, at: float | None = None) -> None:
+        """Notes what happened to a trial (or, with an empty trial, to a stage), now or at another Unix time."""
         with _failures_named(self.path):
             self.connection.execute(
                 "INSERT INTO events (time, stage, trial, event, reason) VALUES (?, ?, ?, ?, ?)",
-                (time.time(), stage, trial, event, reason),
+                (time.time() if at is None else at, stage, trial, event, reason),
             )
 
     def note(self, key: str, value: str) -> None:

@@ -17,6 +17,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
+from orchestrator.constraints import Constraint, ConstraintError, read_constraint
+from orchestrator.hardware_spec import LatencySpec, ObjectiveSpec
+from orchestrator.narrow_spec import NarrowSpec
 from orchestrator.ranker import RankerOptions
 from orchestrator.spec import Seed, Spec, options_from_name
 from orchestrator.supernet_spec import SupernetSpec, supernet_problem
@@ -32,6 +35,7 @@ from trainables.data.own_images import split_own
 from trainables.data.subsets import Choice
 from trainables.difficulty import COST as DIFFICULTY_COST
 from trainables.family_recipe import GOVERNED, FamilyRecipes
+from trainables.pretext import PretextTask, get_task
 from trainables.proxies import batch_size, get_proxy
 from trainables.proxies.chunk import ProxyConfig, score_cost
 from trainables.recipe import Recipe
@@ -155,9 +159,12 @@ class TrainingSpec(Spec):
 
     Less data is cheaper: ``subset`` trains on a share of the images, ``resolution`` on images of that share of the
     pixels of each side. An epoch then costs ``subset.share * resolution ** 2`` of one.
+
+    ``task`` trains by a pretext task instead of labels. An epoch then costs as many as the task has views of an image.
     """
 
     epochs: int = Field(ge=1)
+    task: str | None = None
     subset: Annotated[SubsetSpec, BeforeValidator(_subset_from_share)] = SubsetSpec(share=1.0)
     resolution: float = Field(default=1.0, gt=0, le=1)
     until: int | None = Field(default=None, ge=1)
@@ -165,6 +172,20 @@ class TrainingSpec(Spec):
     scheduler: Annotated[SchedulerSpec, BeforeValidator(options_from_name)] = SchedulerSpec()
     budget_epochs: float | None = Field(default=None, gt=0)
     seed: Seed = 0
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None:
+            get_task(name)
+        return name
+
+    @model_validator(mode="after")
+    def _without_labels(self) -> TrainingSpec:
+        if self.task is not None and self.subset.choosing_epochs:
+            problem = "difficulty trains with labels, and a task has none; choose images by stratified or k-center"
+            raise ProblemsError([(("subset", "by"), problem)])
+        return self
 
     @model_validator(mode="after")
     def _accepted_by_scheduler(self) -> TrainingSpec:
@@ -201,12 +222,29 @@ class TrainingSpec(Spec):
             cut += f"-on-{self.subset.share:g}{by}"
         if self.resolution < 1:
             cut += f"-at-{self.resolution:g}"
-        return f"training-{self.epochs}{cut}" + ("" if self.scheduler.name == "none" else f":{self.scheduler.name}")
+        kind = "training" if self.task is None else f"pretext-{self.task}"
+        return f"{kind}-{self.epochs}{cut}" + ("" if self.scheduler.name == "none" else f":{self.scheduler.name}")
+
+    @property
+    def source(self) -> str:
+        """What its evidence comes from."""
+        return "training" if self.task is None else f"pretext:{self.task}"
+
+    @property
+    def pretext_task(self) -> PretextTask | None:
+        """The task itself; None where candidates are trained with labels."""
+        return None if self.task is None else get_task(self.task)
 
     @property
     def epoch_share(self) -> float:
-        """What an epoch costs of one on all images at their full size."""
+        """Share of the images times share of their pixels."""
         return self.subset.share * self.resolution**2
+
+    @property
+    def epoch_cost(self) -> float:
+        """What an epoch costs of one with labels on all images at their full size."""
+        task = self.pretext_task
+        return self.epoch_share * (1 if task is None else task.views)
 
     @property
     def last_epoch(self) -> int:
@@ -215,14 +253,14 @@ class TrainingSpec(Spec):
 
     def is_full(self, full_epochs: int) -> bool:
         """Whether it is full training."""
-        return self.until is None and self.epochs >= full_epochs and self.epoch_share == 1
+        return self.task is None and self.until is None and self.epochs >= full_epochs and self.epoch_share == 1
 
     def cost(self, count: int) -> float:
         """Epoch-equivalents of the trainings of so many candidates if no scheduler ends any.
 
         What choosing the images takes (``choosing_epochs`` of the subset) comes on top.
         """
-        return count * self.last_epoch * self.epoch_share
+        return count * self.last_epoch * self.epoch_cost
 
 
 class ProxySpec(Spec):
@@ -325,6 +363,10 @@ def _proxies_from_names(value: Any) -> Any:
     return value
 
 
+def _list_from_one(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 def _families_from_auto(value: Any) -> Any:
     return {} if value == "auto" else value
 
@@ -338,12 +380,21 @@ class Experiment(Spec):
     networks is trained by a recipe of its own, which takes the place of what ``recipe`` says of optimiser, learning
     rate, decay, warm-up, smoothing and clipping; ``recipe: auto`` is short for ``families: auto``. That is the default
     where the candidates are other people's models, unless ``recipe`` says one of those itself.
+
+    ``constraints`` (``params <= 5e6``, ``latency <= 20ms``) are applied before anything is trained: who is listed and
+    violates one is set aside, drawn candidates are drawn again. Latency is measured where a constraint or the objective
+    needs it, or where ``latency`` says how. ``narrow: {}`` draws candidates with the options of each decision only that
+    suit the device; they are chosen by latencies when the run starts, and kept in its log.
     """
 
     name: str
     description: str = ""
     space: Annotated[SpaceSpec, BeforeValidator(options_from_name)]
     candidates: Literal["all"] | Annotated[int, Field(ge=2)] | list[str] = "all"
+    constraints: Annotated[list[str], BeforeValidator(_list_from_one)] = Field(default_factory=list)
+    narrow: NarrowSpec | None = None
+    latency: LatencySpec | None = None
+    objective: ObjectiveSpec | None = None
     data: Annotated[DataSpec, BeforeValidator(options_from_name)]
     recipe: Recipe = Recipe()
     families: Annotated[FamilyRecipes | None, BeforeValidator(_families_from_auto)] = None
@@ -370,6 +421,19 @@ class Experiment(Spec):
             raise ValueError(f"{budget} is not how many times cheaper than full training: write 10x, or 1x and above")
         return budget
 
+    @field_validator("constraints")
+    @classmethod
+    def _readable(cls, constraints: list[str]) -> list[str]:
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        for index, text in enumerate(constraints):
+            try:
+                read_constraint(text)
+            except ConstraintError as error:
+                problems.append(((index,), str(error)))
+        if problems:
+            raise ProblemsError(problems)
+        return constraints
+
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
         problems = [
@@ -378,6 +442,7 @@ class Experiment(Spec):
             *self._bad_supernets(),
             *self._bad_families(),
             *self._bad_candidates(),
+            *self._bad_narrowing(),
         ]
         if problems:
             raise ProblemsError(problems)
@@ -398,7 +463,7 @@ class Experiment(Spec):
                     ("trainings", index, "epochs"),
                     f"{spec.epochs} is longer than full training (recipe.epochs: {full})",
                 )
-            if self.baseline and spec.seed in self.baseline.seeds:
+            if self.baseline and spec.task is None and spec.seed in self.baseline.seeds:
                 text = f"seed {spec.seed} is a baseline seed too: the truth must not be bought as evidence"
                 yield ("trainings", index, "seed"), text
 
@@ -452,6 +517,16 @@ class Experiment(Spec):
         if count < 2:
             yield ("candidates",), f"lists {count}; an order needs at least 2"
 
+    def _bad_narrowing(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        if self.narrow is None:
+            return
+        space = self.space.make()
+        if space.foreign or not space.decisions:
+            text = f"{space.name} has no decisions whose options could be left out; leave narrow out"
+            yield ("narrow",), text
+        if not isinstance(self.candidates, int):
+            yield ("narrow",), "it is for candidates that are drawn; write candidates: 50, or leave narrow out"
+
     def listed(self) -> tuple[list[str], list[str]]:
         """Codes that ``candidates`` lists itself, and those that only its patterns stand for."""
         assert isinstance(self.candidates, list)
@@ -471,6 +546,19 @@ class Experiment(Spec):
             return self.recipe
         space = self.space.make()
         return self.families.recipe(self.recipe, space.family(Architecture(space.name, code)))
+
+    @property
+    def bounds(self) -> tuple[Constraint, ...]:
+        """The constraints as they are applied."""
+        return tuple(read_constraint(text) for text in self.constraints)
+
+    @property
+    def measured_latency(self) -> LatencySpec | None:
+        """How the candidates' latency is measured; None where nobody asks for it."""
+        wanted = any(bound.measure == "latency" for bound in self.bounds)
+        wanted = wanted or self.narrow is not None
+        wanted = wanted or (self.objective is not None and self.objective.of == "latency")
+        return self.latency or (LatencySpec() if wanted else None)
 
     @property
     def speed_up(self) -> float:
@@ -534,7 +622,9 @@ def load_experiment(name_or_file: str) -> Experiment:
         suggestion = f"; did you mean {path.stem!r}, which comes with taurank?" if path.stem in known else ""
         raise ExperimentError(f"{path} cannot be read: {error.strerror or error}{suggestion}") from None
     experiment = parse_experiment(text, where=name_or_file)
-    return experiment.model_copy(update={"data": experiment.data.relative_to(path.parent.absolute())})
+    folder = path.parent.absolute()
+    latency = None if experiment.latency is None else experiment.latency.relative_to(folder)
+    return experiment.model_copy(update={"data": experiment.data.relative_to(folder), "latency": latency})
 
 
 def parse_experiment(text: str, *, where: str) -> Experiment:

@@ -135,16 +135,16 @@ class Rival:
 
 @dataclass(frozen=True)
 class CheapEvidence:
-    """What a source without training of the candidate says.
+    """What a source says that does not train the candidate with labels.
 
     Attributes:
-        source: ``size``, ``proxy:...`` or ``supernet:...``.
+        source: ``size``, ``proxy:...``, ``supernet:...``, ``latency``, or the stage of a pretext task.
         metric: name of the number.
         value: the number; NaN where it could not be computed.
         place: by value, 1 is the highest, or the lowest where that is better; 0 without a value.
         of: how many have one.
-        weight: in the ranking, in [0, 1]; 0 where it takes no part, NaN without a ranking. Sizes have theirs together,
-            and so have several supernets.
+        weight: in the ranking, in [0, 1]; 0 where it takes no part, NaN without a ranking, and for what is a cost.
+            Sizes have theirs together, and so have several supernets, and several pretext tasks.
         lower_is_better: whether less promises more.
         reason: why there is no value; empty where there is one, or where nothing is known of it.
         sd: standard deviation of the value over draws of images; NaN where it is unknown.

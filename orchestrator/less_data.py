@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,19 @@ from orchestrator.cluster import ClusterError, Slot
 from orchestrator.evidence import Evidence, EvidenceLog
 from orchestrator.experiment import Experiment, TrainingSpec
 from spaces import Architecture
-from trainables.data import ImageData, less_data
+from trainables.data import ImageData, ImageSet, less_data
 from trainables.data.subsets import Losses
 from trainables.difficulty import COST, EPOCHS, measure_difficulty
 from trainables.training import Training
 
 DIFFICULTY = "difficulty"
 """Source of what it takes to find out which images are hard; shared by all candidates."""
+
+
+def _without_labels(data: ImageData) -> ImageData:
+    """The same with training images of one class, so that choosing some of them looks at no label."""
+    train = ImageSet(data.train.images, np.zeros_like(data.train.labels))
+    return replace(data, train=train)
 
 
 class StageImages:
@@ -54,11 +61,13 @@ class StageImages:
         """
         if spec.epoch_share == 1:
             return self._reference
-        subset = spec.subset
+        subset, data = spec.subset, self._data
+        if spec.task is not None:
+            data = _without_labels(data)
         losses = self._losses(spec, code, slot) if subset.by == "difficulty" and subset.share < 1 else None
         return ray.put(
             less_data(
-                self._data,
+                data,
                 share=subset.share,
                 by=subset.by,
                 resolution=spec.resolution,

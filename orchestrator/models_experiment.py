@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.constraints import ConstraintError, read_constraint
 from orchestrator.experiment import DataSpec, Experiment, parse_experiment
 from orchestrator.yaml_text import write_yaml
 from spaces import Zoo
@@ -32,6 +33,7 @@ def experiment_of_models(
     budget: str = BUDGET,
     baseline: bool = False,
     test: float | None = None,
+    constraints: Sequence[str] = (),
 ) -> tuple[Experiment, str]:
     """An experiment over models by name, and the YAML file that says the same from any folder.
 
@@ -43,10 +45,17 @@ def experiment_of_models(
         budget: how many times cheaper than full training of all.
         baseline: whether all are also trained to the end, to score the ranking.
         test: share of the images that is cut off as test images; None for the data set's own.
+        constraints: that models have to keep to be ranked.
 
     Raises:
         ExperimentError: a model, the data set or the budget is none; one line each.
+        ModelsError: a constraint is none.
     """
+    for text in constraints:
+        try:
+            read_constraint(text)
+        except ConstraintError as error:
+            raise ModelsError(f"--constraint: {error}") from None
     codes = [code for text in models for part in text.split(",") if (code := part.strip())]
     given = {"name": data, "size": size, "test": test}
     images: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -54,6 +63,7 @@ def experiment_of_models(
         "name": "models",
         "space": Zoo.name,
         "candidates": codes,
+        **({"constraints": list(constraints)} if constraints else {}),
         "data": images,
         "recipe": {"epochs": epochs},
         "families": "auto",

@@ -230,8 +230,10 @@ def progress_of(evidence: pd.DataFrame, rank: Callable[[], Ranking]) -> Progress
 
 
 def counts(trainings: Sequence[TrainingSpec], candidates: int, full_epochs: int) -> tuple[int, int]:
-    """How many short and how many full trainings."""
+    """How many short and how many full trainings; those by a pretext task are neither."""
     found = [0, 0]
     for spec in trainings:
+        if spec.task is not None:
+            continue
         found[spec.is_full(full_epochs)] += candidates if spec.candidates == "all" else spec.candidates
     return found[0], found[1]

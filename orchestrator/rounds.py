@@ -122,7 +122,7 @@ def _chosen(problem: Problem, spec: TrainingSpec, log: EvidenceLog, *, given_up:
         model = rank_model(problem, log)
         if spec.is_full(problem.full_epochs):
             return model.choose_full_trainings(count)
-        return model.choose_short_runs(count)
+        return model.choose_short_runs(count, again=spec.task is not None)
 
     return _once(log, f"selected:{spec.stage}", choose) if count > 0 else []
 

@@ -24,8 +24,8 @@ def training_limits(spec: TrainingSpec, *, slots: int = 1, points: tuple[int, ..
         slots: that run at once.
         points: epochs at which they report, the last being their last; None for every epoch.
     """
-    # A policy counts the epochs of its trainings; with less data each is a part of one.
-    budget = math.inf if spec.budget_epochs is None else spec.budget_epochs / spec.epoch_share
+    # A policy counts the epochs of its trainings; with less data each is a part of one, by a task perhaps several.
+    budget = math.inf if spec.budget_epochs is None else spec.budget_epochs / spec.epoch_cost
     return Limits(points[-1] if points else spec.last_epoch, budget, slots, points=points)
 
 

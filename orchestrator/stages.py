@@ -118,7 +118,7 @@ def trial_spec(
 
 
 def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Sequence[str], run: Path) -> Stage:
-    """Trainings of single candidates on a schedule of ``spec.epochs``."""
+    """Trainings of single candidates on a schedule of ``spec.epochs``, with labels or by a pretext task."""
     limits, features = None, {}
     choosing = spec.subset.choosing_epochs
     if spec.scheduler.is_policy:
@@ -127,11 +127,12 @@ def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Seque
         features = {code: tuple(space.features(Architecture(space.name, code))) for code in candidates}
     return Stage(
         name=spec.stage,
-        source="training",
+        source=spec.source,
         specs=tuple(
             replace(
                 trial_spec(experiment, spec.stage, [code], recipe, spec.seed, run, until=spec.until),
                 epoch_share=spec.epoch_share,
+                task=spec.task,
             )
             for code in candidates
             for recipe in (experiment.recipe_of(code).of_length(spec.epochs),)

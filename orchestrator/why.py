@@ -24,10 +24,11 @@ from orchestrator.explanation import (
     Training,
     TrainingStage,
 )
+from orchestrator.latency_runs import LATENCY, METRIC
 from orchestrator.proxy_evidence import void_scores
 from orchestrator.ranker import Ranking
-from orchestrator.ranker.prior import SUPERNETS
-from orchestrator.ranker.views import CONTENDERS, LOWER_IS_BETTER
+from orchestrator.ranker.prior import PRETEXT_TASKS, SUPERNETS
+from orchestrator.ranker.views import CONTENDERS, LOWER_IS_BETTER, PRETEXT
 from orchestrator.scheduling import features_by_code, logged_curves
 from schedulers.curves.forecast import Forecast
 from schedulers.curves.ladder import Ladder
@@ -36,8 +37,8 @@ from schedulers.policies import Curve, Limits
 from schedulers.policies.policy import curve_matrix
 
 RIVALS = 5
-RANKED_BY = ("parameters", "flops", "score", "validation_accuracy")
-"""Of sources without training; what else they have said is not what they are ranked by."""
+SHOWN = ("parameters", "flops", "score", "validation_accuracy", METRIC)
+"""Of sources without training; what else they have said is neither what they are ranked by nor what they cost."""
 WIDTH_90 = 1.6448536269514722
 """Standard deviations on either side that hold 90 % of a normal distribution."""
 _STATES = {
@@ -203,29 +204,32 @@ def _cheap_evidence(
 ) -> list[CheapEvidence]:
     own_void = void[void["architecture"] == code]
     reasons = dict(zip("proxy:" + own_void["proxy"], own_void["reason"], strict=True))
-    untrained = (rows["source"] != "training") & rows["metric"].isin(RANKED_BY)
+    untrained = (rows["source"] != "training") & rows["metric"].isin(SHOWN)
     cheap = rows[untrained & rows["architecture"].isin(list(names))]
     found = []
-    for (source, metric), own in cheap.groupby(["source", "metric"], sort=False):
+    # By stage too: a pretext task may be trained by at two lengths.
+    for (stage, source, metric), own in cheap.groupby(["stage", "source", "metric"], sort=False):
         values = own.sort_values("epoch").groupby("architecture")["value"].last()
         if code not in own["architecture"].to_numpy():
             continue
         value = float(values.get(code, math.nan))
-        lower = source in LOWER_IS_BETTER
+        lower = source in LOWER_IS_BETTER or source == LATENCY
         better = values < value if lower else values > value
         place = 1 + int(better.sum()) if math.isfinite(value) else 0
-        weight = math.nan if ranking is None else _weight(str(source), ranking.weights)
+        shown = str(stage if str(source).startswith(PRETEXT) else source)
+        weight = math.nan if ranking is None or source == LATENCY else _weight(str(source), shown, ranking.weights)
         known = int(values.notna().sum())
         reason = reasons.get(str(source), "")
         beside = rows[(rows["architecture"] == code) & (rows["source"] == source)].groupby("metric")["value"].last()
         sd, updates = (float(beside.get(name, math.nan)) for name in ("validation_accuracy_sd", "updates"))
-        found.append(CheapEvidence(str(source), str(metric), value, place, known, weight, lower, reason, sd, updates))
+        found.append(CheapEvidence(shown, str(metric), value, place, known, weight, lower, reason, sd, updates))
     return found
 
 
-def _weight(source: str, weights: Mapping[str, float]) -> float:
-    """What a source weighs: sizes together, and several supernets together, are one group of the ranking."""
-    name = source.removesuffix(CONTENDERS)
-    if source.startswith("supernet:") and SUPERNETS in weights:
-        name = SUPERNETS
+def _weight(source: str, shown: str, weights: Mapping[str, float]) -> float:
+    """What a source weighs: sizes, several supernets, several pretext tasks are one group of the ranking each."""
+    name = shown.removesuffix(CONTENDERS)
+    for kind, together in (("supernet:", SUPERNETS), (PRETEXT, PRETEXT_TASKS)):
+        if source.startswith(kind) and together in weights:
+            name = together
     return weights.get(name, 0.0)

@@ -13,6 +13,7 @@ from spaces.once_for_all_resnet50 import OnceForAllResNet50
 from spaces.pnas import PNAS
 from spaces.proxyless import ProxylessNAS
 from spaces.registry import get_space, list_spaces, register_space
+from spaces.restricted import RestrictedSpace
 from spaces.size import Size, measure_size
 from spaces.structure import Family, Structure, describe_structure
 from spaces.torchvision_import import import_torchvision
@@ -33,6 +34,7 @@ __all__ = [
     "OnceForAll",
     "OnceForAllResNet50",
     "ProxylessNAS",
+    "RestrictedSpace",
     "SearchSpace",
     "Size",
     "SpaceError",

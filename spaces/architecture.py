@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +54,8 @@ class SearchSpace(ABC):
             hand and classify them.
     """
 
-    name: ClassVar[str]
-    foreign: ClassVar[bool] = False
+    name: str
+    foreign: bool = False
     size: int | None
     feature_names: tuple[str, ...]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from spaces.architecture import Architecture, SearchSpace, SpaceError, one_line
@@ -54,3 +56,16 @@ def measure_size(
         given = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise SpaceError(f"code: {architecture} is no classifier: for one image it gives {given}, not {classes} logits")
     return Size(parameters=parameters, flops=counter.get_total_flops() // 2)
+
+
+@torch.no_grad()
+def count_flops(module: nn.Module, input_shape: Sequence[int]) -> int:
+    """FLOPs of a part of a network for one input, counted as in `Size`, by a pass in evaluation mode.
+
+    Args:
+        module: Maps one tensor (1, *input_shape).
+        input_shape: Shape of the input without the batch.
+    """
+    with FlopCounterMode(display=False) as counter:
+        module.eval()(torch.zeros(1, *input_shape))
+    return int(counter.get_total_flops() // 2)

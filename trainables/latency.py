@@ -10,7 +10,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,20 @@ class Conditions:
     batch: int
     threads: int
     torch: str
+
+    @classmethod
+    def here(cls, device: str, *, batch: int, threads: int) -> Conditions:
+        """Those of a measurement in this process, with weights of PyTorch's default type.
+
+        Raises:
+            LatencyError: the device is not there.
+        """
+        precision = str(torch.get_default_dtype()).removeprefix("torch.")
+        return cls(_device_name(device), precision, batch, threads, torch.__version__)
+
+    def __str__(self) -> str:
+        cores = f", {self.threads} thread{'s' * (self.threads > 1)}" if self.device.startswith("cpu") else ""
+        return f"{self.device}{cores}, batch {self.batch}, {self.precision}, PyTorch {self.torch}"
 
 
 class LatencyTable:
@@ -180,18 +194,17 @@ def measure_table(
         SpaceError: the space cannot build the network for this task, or a number is too small.
         LatencyError: there are no architectures, or the device is not there; see also `latency_keys`.
     """
-    _check(device, batch=batch, threads=threads, warm_up=warm_up, repeats=repeats)
+    _check(device, batch=batch, threads=threads, warm_up=warm_up, repeats=repeats)  # before networks are built
     parts: dict[str, Part] = {}
     for architecture in architectures:
         for part in parts_of(space, architecture, input_shape=input_shape, classes=classes):
             parts.setdefault(part.key, part)
     if not parts:
         raise LatencyError("architectures: there are none; give some that have the parts to be measured")
-    passes = [_prepare(part.module, part.input_shape, batch, device) for part in parts.values()]
-    measured = _measure(passes, threads=threads, warm_up=warm_up, repeats=repeats)
+    networks = [(part.module, part.input_shape) for part in parts.values()]
+    measured = measure_in_turn(networks, batch=batch, device=device, threads=threads, warm_up=warm_up, repeats=repeats)
     milliseconds = {key: latency.median for key, latency in zip(parts, measured, strict=True)}
-    precision = str(torch.get_default_dtype()).removeprefix("torch.")
-    return LatencyTable(milliseconds, Conditions(_device_name(device), precision, batch, threads, torch.__version__))
+    return LatencyTable(milliseconds, Conditions.here(device, batch=batch, threads=threads))
 
 
 def measure_latency(
@@ -206,7 +219,9 @@ def measure_latency(
 ) -> Latency:
     """Times forward passes of a copy of a network, or of a part of one, in evaluation mode.
 
-    The median is robust against what else runs on the machine now and then, not against what runs all the time.
+    On one thread of a CPU it is the time that the processor spends: waiting for other processes does not count. On
+    several it is that of the clock, whose median is robust against what else runs on the machine now and then, not
+    against what runs all the time.
 
     Args:
         network: maps (batch, *input_shape) to anything.
@@ -221,9 +236,37 @@ def measure_latency(
         SpaceError: a number is too small.
         LatencyError: the device is not there.
     """
+    return measure_in_turn(
+        [(network, input_shape)], batch=batch, device=device, threads=threads, warm_up=warm_up, repeats=repeats
+    )[0]
+
+
+def measure_in_turn(
+    networks: Sequence[tuple[nn.Module, Sequence[int]]],
+    *,
+    batch: int = 1,
+    device: str = "cpu",
+    threads: int = 1,
+    warm_up: int = 5,
+    repeats: int = 30,
+) -> list[Latency]:
+    """Times several networks, or parts of networks, a pass of each in turn, so that a change of load hits all alike.
+
+    Args:
+        networks: each with the shape of one of its inputs.
+        batch: see `measure_latency`, as for the others.
+        device: of the measurement.
+        threads: of the CPU.
+        warm_up: passes before those that count.
+        repeats: passes that count.
+
+    Raises:
+        SpaceError: a number is too small.
+        LatencyError: the device is not there.
+    """
     _check(device, batch=batch, threads=threads, warm_up=warm_up, repeats=repeats)
-    prepared = _prepare(network, input_shape, batch, device)
-    return _measure([prepared], threads=threads, warm_up=warm_up, repeats=repeats)[0]
+    passes = [_prepare(network, shape, batch, device) for network, shape in networks]
+    return _measure(passes, threads=threads, warm_up=warm_up, repeats=repeats)
 
 
 def _check(device: str, *, warm_up: int, **counts: int) -> None:
@@ -244,17 +287,22 @@ def _prepare(network: nn.Module, input_shape: Sequence[int], batch: int, device:
 
 def _measure(passes: Sequence[tuple[nn.Module, Tensor]], *, threads: int, warm_up: int, repeats: int) -> list[Latency]:
     """Times all passes in turn."""
+    if not passes:
+        return []
     with threads_set(threads), torch.inference_mode():
         for _ in range(warm_up):
             for network, images in passes:
                 network(images)
-        times = [[_time(network, images) for network, images in passes] for _ in range(repeats)]
+        # A pass of a whole network is longer than a turn of the scheduler, one of its parts is not: where processes
+        # wait for cores, by the clock on the wall whole networks took 1.6 times as long as the sum of their parts.
+        clock = time.thread_time if threads == 1 else time.perf_counter
+        times = [[_time(network, images, clock) for network, images in passes] for _ in range(repeats)]
     bounds = torch.tensor([0.5, 0.25, 0.75], dtype=torch.float64)
     quantiles = torch.tensor(times, dtype=torch.float64).quantile(bounds, dim=0)
     return [Latency(*column) for column in quantiles.T.tolist()]
 
 
-def _time(network: nn.Module, images: Tensor) -> float:
+def _time(network: nn.Module, images: Tensor, clock: Callable[[], float]) -> float:
     if images.is_cuda:
         with torch.cuda.device(images.device):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
@@ -264,9 +312,9 @@ def _time(network: nn.Module, images: Tensor) -> float:
             end.record()
             torch.cuda.synchronize()
         return float(begin.elapsed_time(end))
-    began = time.perf_counter()
+    began = clock()
     network(images)
-    return 1e3 * (time.perf_counter() - began)
+    return 1e3 * (clock() - began)
 
 
 def _device_name(device: str) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.data import ImageData, ImageSet, iterate_batches
+from trainables.data import Augmentation, ImageData, ImageSet, iterate_batches
 from trainables.data.prefetch import prefetched
 from trainables.recipe import Recipe
 
@@ -156,9 +156,9 @@ class Training:
                 for group in self.optimizer.param_groups:
                     group["lr"] = self.recipe.learning_rate_at(self.epoch + self._epoch_share)
                 loss, correct = self.train_batch(images, labels)
-                loss_sum += loss * len(labels)
+                loss_sum += loss * labels.numel()
                 correct_sum += correct
-                seen += len(labels)
+                seen += labels.numel()
         # What a last step of much work goes beyond the epoch is left out of the next one.
         self._ahead = max(self._ahead + self._passed - self._epoch_images, 0.0)
         return {"train_loss": loss_sum.item() / seen, "train_accuracy": correct_sum.item() / seen}
@@ -206,12 +206,14 @@ class Training:
         """The same in the mode that the network is in."""
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        seen = 0
         for pixels, labels in self.batches(images, EVALUATION_BATCH):
             with self.autocast():
                 logits = self.model(pixels).float()
             loss_sum += functional.cross_entropy(logits, labels, reduction="sum")
             correct += (logits.argmax(1) == labels).sum()
-        return loss_sum.item() / len(images), correct.item() / len(images)
+            seen += labels.numel()
+        return loss_sum.item() / seen, correct.item() / seen
 
     def autocast(self) -> torch.autocast:
         """The precision that the recipe asks for, on this device."""
@@ -219,20 +221,31 @@ class Training:
 
     def batches(self, images: ImageSet, batch_size: int, **drawn: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches on the device; ``drawn`` is the generator and the augmentation, left out for images as they are."""
-        batches = iterate_batches(
-            images,
-            batch_size=batch_size,
-            mean=self.data.mean,
-            std=self.data.std,
-            scaling=self.recipe.scaling,
-            device=self.device,
-            **({"generator": None, "augmentation": None} | drawn),
-        )
+        batches = self._make_batches(images, batch_size, **({"generator": None, "augmentation": None} | drawn))
         # A training with one core has none to spare for the next batch.
         if self.device.type != "cpu" or torch.get_num_threads() > 1:
             batches = prefetched(batches)
         for pixels, labels in batches:
             yield pixels.contiguous(memory_format=self._memory_format), labels
+
+    def _make_batches(
+        self,
+        images: ImageSet,
+        batch_size: int,
+        *,
+        generator: np.random.Generator | None,
+        augmentation: Augmentation | None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        return iterate_batches(
+            images,
+            batch_size=batch_size,
+            generator=generator,
+            augmentation=augmentation,
+            mean=self.data.mean,
+            std=self.data.std,
+            scaling=self.recipe.scaling,
+            device=self.device,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on; safe to load with ``weights_only=True``.

@@ -35,6 +35,7 @@ from ray import tune
 from spaces import get_space
 from trainables.data import ImageData
 from trainables.failure import describe_failure, gpu_is_lost
+from trainables.pretext import PretextTraining, get_task
 from trainables.proxies.batch import ProxyBatch
 from trainables.proxies.chunk import ProxyConfig
 from trainables.recipe import Recipe
@@ -65,6 +66,7 @@ class TrialSpec:
         supernet: settings of the supernet that is trained, or whose weights are used.
         candidates: those that the supernet was trained for, where its weights are used.
         epoch_share: what an epoch costs of one on all images at their full size; see ``data.less_data``.
+        task: name of the pretext task that is trained by; None for training with labels.
         last_epoch: when given, report what is on file up to this epoch and end; nothing is trained.
         until: when given, the trial is complete after that many epochs of its schedule.
         proxies: settings of a trial that scores untrained networks.
@@ -84,13 +86,14 @@ class TrialSpec:
     proxies: ProxyConfig | None = None
     candidates: tuple[str, ...] = ()
     epoch_share: float = 1.0
+    task: str | None = None
 
     @property
     def fingerprint(self) -> str:
         """Tells whether a checkpoint belongs to this trial: all that its numbers depend on but the images."""
         options = sorted(self.space_options.items())
         what = (self.trial, self.space, options, self.recipe, self.seed, self.architectures, self.supernet)
-        more = (self.proxies, self.candidates, self.epoch_share)
+        more = (self.proxies, self.candidates, self.epoch_share, self.task)
         return hashlib.sha256(repr(what + more).encode()).hexdigest()
 
 
@@ -299,7 +302,7 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
 
 
 class ArchitectureTrial(CheckpointedTrial):
-    """One architecture, trained from scratch; one result an epoch."""
+    """One architecture, trained from scratch with labels or by a pretext task; one result an epoch."""
 
     def _make(self) -> Training:
         spec = self._spec
@@ -307,10 +310,16 @@ class ArchitectureTrial(CheckpointedTrial):
         space = get_space(spec.space, **spec.space_options)
         architecture = space.parse(spec.architectures[0])
 
-        def build() -> torch.nn.Module:
-            return space.build(architecture, input_shape=data.input_shape, classes=len(data.classes))
+        def build(input_shape: tuple[int, int, int], classes: int) -> torch.nn.Module:
+            return space.build(architecture, input_shape=input_shape, classes=classes)
 
-        return Training(build, spec.recipe, data, seed=spec.seed, device=self._device, epoch_share=spec.epoch_share)
+        def build_for_labels() -> torch.nn.Module:
+            return build(data.input_shape, len(data.classes))
+
+        settings: dict[str, Any] = {"seed": spec.seed, "device": self._device, "epoch_share": spec.epoch_share}
+        if spec.task is not None:
+            return PretextTraining(get_task(spec.task), build, spec.recipe, data, **settings)
+        return Training(build_for_labels, spec.recipe, data, **settings)
 
     def _advance(self) -> dict[str, Any]:
         work = self._work

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from orchestrator.cli import listing, models, plan, proxies, replay, runs, tables, why
+from orchestrator.cli import front, listing, models, plan, proxies, replay, runs, tables, why
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +21,7 @@ for command in (
     runs.resume,
     runs.rank,
     runs.score,
+    front.front,
     why.why,
     replay.replay,
     proxies.proxies,

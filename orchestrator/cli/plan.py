@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 NOT_OURS = (
     "note: the experiment names its stages itself; the forecast is of the split that taurank makes of the same budget"
 )
+CONSTRAINED = (
+    "note: constraints are applied when the run starts, on its images; who violates one is set aside, so fewer may "
+    "be ranked, for less"
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Subject:
     stages: Purchase | None = None
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
+
+    @property
+    def split_by_us(self) -> Subject:
+        """The same with stages that are ours to choose."""
+        return replace(self, stages=None, notes=tuple(note for note in self.notes if note != NOT_OURS))
 
 
 def plan(
@@ -118,11 +127,11 @@ def plan(
     )
     if budget is not None or tau is not None:
         factor = None if budget is None else parse_budget(budget)
-        subject = replace(subject, budget=factor, stages=None, notes=())
+        subject = replace(subject.split_by_us, budget=factor)
     elif subject.budget is None:
         raise PlanError("--budget or --tau is missing: give --budget 10x, or --tau 0.85 for what reaches that")
     if lengths is not None:
-        subject = replace(subject, stages=None, notes=())
+        subject = subject.split_by_us
     seconds = epoch_seconds or (subject.progress.epoch_seconds if subject.progress else math.nan)
     if table is None:
         question = _by_shipped_replays(subject, lengths, seconds)
@@ -152,7 +161,8 @@ def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | Non
         return _of_experiment(load_experiment(what))
     run = Run.open(Path(what))
     subject = replace(_of_experiment(run.experiment), progress=progress_of(run.log.evidence(), run.rank))
-    return replace(subject, notes=()) if run.is_split_by_us else subject
+    # Who is set aside is known of a run.
+    return replace(subject, notes=() if run.is_split_by_us else (NOT_OURS,))
 
 
 def _of_experiment(experiment: Experiment) -> Subject:
@@ -160,13 +170,14 @@ def _of_experiment(experiment: Experiment) -> Subject:
     from orchestrator.plan import candidate_count, default_proxies, expected_images
 
     count, full, images = candidate_count(experiment), experiment.recipe.epochs, expected_images(experiment)
-    subject = Subject(experiment.space.name, count, full, experiment.speed_up, experiment.proxies, images)
+    notes = (CONSTRAINED,) if experiment.constraints and not isinstance(experiment.candidates, int) else ()
+    subject = Subject(experiment.space.name, count, full, experiment.speed_up, experiment.proxies, images, notes=notes)
     if experiment.trainings is None and experiment.supernets is None:
         return subject
     proxies = default_proxies(experiment, train_images=images)
     cost = 0.0 if proxies is None else count * proxies.epochs(images)
     stages = Purchase(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()), cost)
-    return replace(subject, proxies=proxies, stages=stages, notes=(NOT_OURS,))
+    return replace(subject, proxies=proxies, stages=stages, notes=(NOT_OURS, *notes))
 
 
 def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:

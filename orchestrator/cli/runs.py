@@ -80,6 +80,15 @@ def run(
         str,
         typer.Option("--budget", help="With --models: how many times cheaper. Default: 10x.", show_default=False),
     ] = "",
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--constraint",
+            help="With --models: who is ranked at all, as 'params <= 5e6', 'flops <= 600M', 'latency <= 20ms'; may be "
+            "given several times.",
+            show_default=False,
+        ),
+    ] = None,
     save_yaml: Annotated[
         Path | None,
         typer.Option("--save-yaml", help="With --models: write the file and run nothing.", show_default=False),
@@ -115,7 +124,8 @@ def run(
 
     root = data_dir.resolve() if data_dir else None
     load = partial(load_images, root=root, download=download, cache=cache)
-    given = {"--data": data, "--size": size, "--epochs": epochs, "--budget": budget, "--save-yaml": save_yaml}
+    given: dict[str, object] = {"--data": data, "--size": size, "--epochs": epochs, "--budget": budget}
+    given |= {"--constraint": constraint, "--save-yaml": save_yaml}
     if models:
         if experiment:
             raise ModelsError(f"--models: {experiment} says itself what is ranked; leave one of the two out")
@@ -129,6 +139,7 @@ def run(
             epochs=epochs or EPOCHS,
             budget=budget or BUDGET,
             baseline=bool(baseline),
+            constraints=constraint or (),
         )
         loaded, text, images = load_with_test(lambda test: make(test=test), load)
         if save_yaml:
@@ -148,7 +159,8 @@ def run(
         if baseline and loaded.baseline is None:
             raise ModelsError(f"--baseline: {experiment} says baseline: null; write baseline: {{seeds: [1]}} there")
         images = load(loaded.data)
-    created = Run.create(loaded, out, images)
+    say = partial(make_console().print, markup=False, highlight=False, soft_wrap=True)
+    created = Run.create(loaded, out, images, address=address, say=say)
     if root:
         created.log.note(DATA_DIR, str(root))
     _campaign(

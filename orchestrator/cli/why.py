@@ -58,11 +58,13 @@ def _begun_stages(run: Run) -> list[TrainingStage]:
     """The stages of trainings that have begun: trials of the log, and those that their stage has yet to begin."""
     from orchestrator.evidence import BASELINE
     from orchestrator.explanation import TrainingStage
+    from orchestrator.ranker.views import PRETEXT
     from orchestrator.rounds import chosen_before
     from orchestrator.stages import training_stage
 
     rows, begun = run.log.evidence(), set(run.log.events()["stage"])
-    logged = rows[rows["source"] == "training"].drop_duplicates("trial").set_index("trial")
+    trained = (rows["source"] == "training") | rows["source"].str.startswith(PRETEXT)
+    logged = rows[trained].drop_duplicates("trial").set_index("trial")
     stages = []
     for spec in run.experiment.trainings or []:
         if spec.stage not in begun:
@@ -94,7 +96,7 @@ def print_explanation(console: Console, found: Explanation) -> None:
     if found.other_evidence:
         _line(console, "\nother evidence:")
     for evidence in found.other_evidence:
-        name = evidence.metric if evidence.source == "size" else f"{evidence.source} {evidence.metric}"
+        name = evidence.metric if evidence.source in ("size", "latency") else f"{evidence.source} {evidence.metric}"
         void = f"void: {evidence.reason}" if evidence.reason else "no value"
         value = f"{evidence.value:,.6g}" if math.isfinite(evidence.value) else void
         known = [f"sd {evidence.sd:.2g}"] if math.isfinite(evidence.sd) else []

@@ -155,9 +155,12 @@ class RankingModel:
         return max(known[-2:]) if known else float("nan")
 
     @_one_thread
-    def choose_short_runs(self, count: int) -> list[str]:
-        """Codes of the next ``count`` candidates for a short training, by design; those that had one are left out."""
-        short = [view for view in self.views if view.is_short and not view.is_loss]
+    def choose_short_runs(self, count: int, *, again: bool = False) -> list[str]:
+        """Codes of the next ``count`` candidates for a short training, by design.
+
+        Those that had one are left out, but not where they are to be trained ``again`` for another purpose.
+        """
+        short = [] if again else [view for view in self.views if view.is_short and not view.is_loss]
         # Failed ones too: they would fail again.
         had = np.flatnonzero(short[-1].reached > 0) if short else np.zeros(0, dtype=np.intp)
         process = short_run_process(self.inputs, relevance=False)

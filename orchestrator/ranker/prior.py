@@ -1,10 +1,10 @@
 """The order before anything was trained to the end: a weighted sum of what the sources say, smoothed by architecture.
 
-Each group of sources (size, a curvature proxy, supernets, the longest short trainings) is one normal score; the sum
-weighs a group by its fidelity (``inputs.weight``), by how far it is no noise, and by whether it agrees with the
-trainings at all. Supernets are one group: they err alike, since all of them prefer what learns fast with shared
-weights. The sum is then averaged with a Gaussian process of it over the encoding: what similar architectures say
-corrects the noise of one.
+Each group of sources (size, a curvature proxy, pretext tasks, supernets, the longest short trainings) is one normal
+score; the sum weighs a group by its fidelity (``inputs.weight``), by how far it is no noise, and by whether it agrees
+with the trainings at all. Supernets are one group: they err alike, since all of them prefer what learns fast with
+shared weights. So are pretext tasks, whose trainings are alike but for the question. The sum is then averaged with a
+Gaussian process of it over the encoding: what similar architectures say corrects the noise of one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from orchestrator.ranker.aggregation import AGGREGATIONS
 from orchestrator.ranker.gaussian_process import Block, GaussianProcess
 from orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled, share, weight
 from orchestrator.ranker.short_runs import LOSS_FADES, ShortRuns
-from orchestrator.ranker.views import Scores, normal_scores
+from orchestrator.ranker.views import Kind, Scores, normal_scores
 
 CURVATURE = ("jacov", "jacob_cov", "nwot", "epe_nas", "zico", "zen", "synflow")
 """Proxies that complement size, best first; one of them takes part, since they are correlated with each other."""
 INCREDIBLE, CREDIBLE = 0.1, 0.3
 """Correlation with the trainings from which a cheap source counts, and from which it counts in full."""
-SUPERNETS = "supernets"
-"""Name of the group where there are several; a single one goes by its own."""
+SUPERNETS, PRETEXT_TASKS = "supernets", "pretext tasks"
+"""Names of these groups where there are several of a kind; a single one goes by its own."""
 MIN_SHARED = 8
 """Candidates that two sources share before their correlation is believed."""
 SMOOTHED = 20
@@ -68,7 +68,8 @@ def prior_order(
         for other in groups:
             groups[other], credit = _credible(groups[other], scores, rows)
             weights[other] *= credit
-    _join_supernets(groups, weights, inputs)
+    _join(groups, weights, inputs, "supernet", SUPERNETS)
+    _join(groups, weights, inputs, "pretext", PRETEXT_TASKS)
     if trained is not None:
         groups[name], weights[name] = scores, weight(fidelity)
     kept = [name for name in groups if weights[name] > 0 and np.ptp(groups[name]) > 0]
@@ -107,20 +108,20 @@ def _groups(inputs: Inputs) -> tuple[dict[str, Scores], dict[str, float]]:
     if not sizes:
         preferred += proxies  # any is better than none
     groups |= {name: normal_scores(columns[name]) for name in preferred[:1]}
-    groups |= {name: normal_scores(columns[name]) for name in columns if kinds[name] == "supernet"}
+    groups |= {name: normal_scores(columns[name]) for name in columns if kinds[name] in ("pretext", "supernet")}
     reliable = dict(zip(inputs.names, inputs.reliabilities, strict=True))
     return groups, {name: reliable.get(name, 1.0) for name in groups}
 
 
-def _join_supernets(groups: dict[str, Scores], weights: dict[str, float], inputs: Inputs) -> None:
-    """Puts one group in the place of several supernets: their mean by weight, which has the mean weight."""
+def _join(groups: dict[str, Scores], weights: dict[str, float], inputs: Inputs, kind: Kind, name_of_group: str) -> None:
+    """Puts one group in the place of several of a kind: their mean by weight, which has the mean weight."""
     kinds = dict(zip(inputs.names, inputs.kinds, strict=True))
-    joined = [name for name in groups if kinds.get(name) == "supernet" and weights[name] > 0]
+    joined = [name for name in groups if kinds.get(name) == kind and weights[name] > 0]
     if len(joined) < 2:
         return
     scores, shares = [groups.pop(name) for name in joined], [weights.pop(name) for name in joined]
-    groups[SUPERNETS] = normal_scores(np.average(scores, axis=0, weights=shares))
-    weights[SUPERNETS] = float(np.average(shares, weights=shares))
+    groups[name_of_group] = normal_scores(np.average(scores, axis=0, weights=shares))
+    weights[name_of_group] = float(np.average(shares, weights=shares))
 
 
 def _training_group(shorts: Sequence[ShortRuns]) -> tuple[str, Scores, float, np.ndarray] | None:

@@ -15,7 +15,9 @@ from scipy import stats
 from orchestrator.ranker.contenders import rank_again
 
 Scores = NDArray[np.float64]
-Kind = Literal["size", "proxy", "supernet", "training", "loss"]
+Kind = Literal["size", "proxy", "pretext", "supernet", "training", "loss"]
+PRETEXT = "pretext:"
+"""Begins the source of trainings by a pretext task."""
 CONTENDERS = ":contenders"
 """Ends the source of candidates that were trained on from the weights of a supernet."""
 LOWER_IS_BETTER = frozenset({"proxy:ntk_condition"})
@@ -27,8 +29,9 @@ class View:
     """What one source says about the candidates.
 
     Attributes:
-        name: the stage for trainings and supernets, the metric for size, the source for proxies.
-        kind: ``loss`` is the training loss of trainings whose accuracy is another view.
+        name: the stage for trainings, pretext tasks and supernets, the metric for size, the source for proxies.
+        kind: ``loss`` is the training loss of trainings whose accuracy is another view; ``pretext`` is the accuracy of
+            the candidate in a task without labels.
         values: accuracy in [0, 1] or another score, (candidates,); NaN where the source has nothing to say.
         order: the same as something to rank by: differs from ``values`` where trials ended at different epochs.
         fidelity: share of full training that it stands for, in [0, 1]; 0 for what is no training of the candidate.
@@ -50,7 +53,7 @@ class View:
 
     @property
     def is_training(self) -> bool:
-        """Whether the candidates themselves were trained."""
+        """Whether the candidates themselves were trained for what they are ranked by."""
         return self.kind in ("training", "loss")
 
     @property
@@ -97,6 +100,8 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
     validation accuracy does, and orders short trainings better where validation is noisy: the training speed estimate
     TSE-E of Ru et al. 2021 with E = 1.
 
+    Trainings by a pretext task are one view a stage: a score of theirs, and no fidelity of full training.
+
     Trainings on less data stand for the share of full training that they cost; none of them is a full one.
     """
     index = pd.Index(candidates)
@@ -114,6 +119,8 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
         rows = found[found["stage"] == stage]
         if rows["source"].iloc[0] == "training":
             views.extend(_training_views(str(stage), rows, index, full_epochs))
+        elif rows["source"].iloc[0].startswith(PRETEXT):
+            views.append(_pretext_view(str(stage), rows, index))
         else:
             views.append(_supernet_view(str(stage), rows, index))
     return [view for view in views if np.isfinite(view.values).any() or np.isfinite(view.order).any()]
@@ -138,10 +145,43 @@ def _supernet_view(stage: str, rows: pd.DataFrame, index: pd.Index) -> View:
     return View(stage, "supernet", values, again, 0.0, np.zeros(len(index)), stage, sds)
 
 
-def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs: int) -> Iterator[View]:
+def _pretext_view(stage: str, rows: pd.DataFrame, index: pd.Index) -> View:
+    """The accuracy of the last epoch in the task.
+
+    Of those that a policy has ended early it is the one that it predicts for them; without predictions the order is
+    (last epoch, accuracy there).
+    """
+    value, epoch = _last_accuracies(rows, index)
+    predicted, sd = _predictions(rows, index)
+    early = epoch < int(rows["schedule_epochs"].max())
+    guessed = predicted.notna() & early
+    values = order = value
+    if not (early & value.notna() & ~guessed).any():
+        values = order = predicted.where(guessed, value.where(~early))
+    elif epoch[value.notna()].nunique() > 1:
+        # Accuracies are below 1, so whole epochs come first.
+        values, order = value.where(~early), epoch.where(value.notna()) + value / 2
+    return View(
+        stage,
+        "pretext",
+        values.to_numpy(dtype=float),
+        order.to_numpy(dtype=float),
+        0.0,
+        np.zeros(len(index)),
+        stage,
+        sd.where(guessed).to_numpy(dtype=float),
+    )
+
+
+def _last_accuracies(rows: pd.DataFrame, index: pd.Index) -> tuple[pd.Series, pd.Series]:
+    """Validation accuracy of the last epoch and that epoch, (candidates,) each."""
     measured = rows[rows["metric"] == "validation_accuracy"].sort_values("epoch")
     last = measured.groupby("architecture").tail(1).set_index("architecture")
-    value, epoch = last["value"].reindex(index), last["epoch"].reindex(index)
+    return last["value"].reindex(index), last["epoch"].reindex(index)
+
+
+def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs: int) -> Iterator[View]:
+    value, epoch = _last_accuracies(rows, index)
     # Of the stage, which is of one kind of data: other stages are other views.
     share = float(rows["epoch_share"].iloc[0]) if "epoch_share" in rows else 1.0
     schedule = int(rows["schedule_epochs"].max())

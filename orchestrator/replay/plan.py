@@ -144,6 +144,8 @@ def _split(bench: Bench, candidates: int, budget_epochs: float) -> list[Training
 
 
 def _check_recorded(bench: Bench, spec: TrainingSpec, candidates: int) -> None:
+    if spec.task is not None:
+        raise ReplayError(f"--trainings: {spec.stage}: trainings by a pretext task are not recorded; leave it out")
     if spec.epochs not in bench.seeds:
         known = ", ".join(map(str, sorted(bench.seeds)))
         raise ReplayError(f"--trainings: {spec.stage}: no schedule of {spec.epochs} epochs is recorded, but {known}")

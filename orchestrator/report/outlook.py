@@ -95,7 +95,7 @@ def _bought(outlook: Outlook) -> Table:
         add(supernet.stage, "1", f"{supernet.epochs}", supernet_epochs(supernet, question.candidates))
     for spec in purchase.trainings:
         many = question.candidates if spec.candidates == "all" else spec.candidates
-        kind = "full" if spec.is_full(question.full_epochs) else "short"
+        kind = spec.task or ("full" if spec.is_full(question.full_epochs) else "short")
         cut = "" if spec.until is None else f" of {spec.epochs}"
         add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", training_epochs(spec, question.candidates))
     add("in all", "", "", purchase.epochs(question.candidates))

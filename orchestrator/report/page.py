@@ -13,9 +13,11 @@ from orchestrator.evidence import BASELINE
 from orchestrator.experiment import Experiment
 from orchestrator.ranker import Ranking
 from orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, times
-from orchestrator.report.plots import plot_curves, plot_intervals, plot_predictions
+from orchestrator.report.hardware import HEADINGS, cost_text, objective_cells
+from orchestrator.report.plots import plot_curves, plot_front, plot_intervals, plot_predictions
 from orchestrator.report.trust import TITLE, name_of, trust_note, trust_rows
 from orchestrator.scoring import Score
+from orchestrator.tradeoff import Front
 from orchestrator.trust import SupernetTrust
 
 STYLE = """
@@ -50,6 +52,8 @@ def write_page(
     names: Mapping[str, str],
     void: Sequence[str] = (),
     trust: Sequence[SupernetTrust] = (),
+    tradeoff: Front | None = None,
+    hardware: Sequence[str] = (),
 ) -> Path:
     """Writes the page: headline figures, rank intervals, predicted against measured, all curves, all tables.
 
@@ -63,6 +67,8 @@ def write_page(
         names: short names of the candidates, by code.
         void: lines on scores of proxies that are void.
         trust: how far supernets can be trusted.
+        tradeoff: accuracy against cost.
+        hardware: lines on constraints, who was set aside by them, and latencies.
     """
     truth = dict(zip(score.candidates, score.truth.values, strict=True)) if score else {}
     parts = [f"<h1>{_text(experiment.name)}</h1>", f'<p class="lead">{_text(experiment.description)}</p>']
@@ -81,6 +87,13 @@ def write_page(
             parts.append(
                 _section("Other measures of the ranking", f"Against {against(score)}.", _measures_table(score))
             )
+    if tradeoff is not None and len(tradeoff.members):
+        note = "Blue: on the front with this probability: no other is as cheap or cheaper and more accurate."
+        content = plot_front(tradeoff, names) + _front_table(tradeoff, names)
+        parts.append(_section(f"The Pareto front: accuracy against {tradeoff.against}", note, content))
+    if hardware:
+        entries = "".join(f"<li>{_text(line)}</li>" for line in hardware)
+        parts.append(_section("Constraints and measurements", "", f"<ul>{entries}</ul>"))
     if trust:
         parts.append(_section(TITLE, trust_note(trust, full_epochs=experiment.recipe.epochs), _trust_table(trust)))
     curves = rows[(rows["metric"] == "validation_accuracy") & (rows["source"] == "training")]
@@ -168,6 +181,19 @@ def _measures_table(score: Score) -> str:
     return _table('<th>measure</th><th class="n">value</th>', rows)
 
 
+def _front_table(found: Front, names: Mapping[str, str]) -> str:
+    head = "<th>architecture</th>" + "".join(
+        f'<th class="n">{name}</th>' for name in (HEADINGS[found.against], "rank", "predicted final", "on the front")
+    )
+    body = []
+    for _, row in found.members.iterrows():
+        values = [cost_text(found.against, row[found.column]), row["rank"], percent(row["predicted_accuracy"])]
+        values.append(f"{row['front_probability']:.0%}")
+        cells = "".join(f'<td class="n">{_text(value)}</td>' for value in values)
+        body.append(f"<tr><td><code>{_text(names[row['architecture']])}</code></td>{cells}</tr>")
+    return _table(head, body)
+
+
 def _trust_table(trust: Sequence[SupernetTrust]) -> str:
     head = "<th>supernet</th>" + "".join(f'<th class="n">{_text(name_of(one))}</th>' for one in trust)
     body = []
@@ -183,7 +209,9 @@ def _table(head: str, body: Sequence[str]) -> str:
 
 def _ranking_table(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> str:
     k = min(TOP, len(ranking.table))
-    numbers = [f"in top {k}", "predicted final", "90 % interval", *(["measured"] if truth else []), "seconds", "epochs"]
+    numbers = [f"in top {k}", "predicted final", "90 % interval", *(["measured"] if truth else [])]
+    by_objective = "objective" in ranking.table
+    numbers += [*(["objective", "rank by it"] if by_objective else []), "seconds", "epochs"]
     head = '<th class="n">rank</th><th class="n">tier</th><th class="n">between</th>'
     head += "<th>architecture</th>" + "".join(f'<th class="n">{name}</th>' for name in numbers) + "<th>evidence</th>"
     body = []
@@ -196,6 +224,8 @@ def _ranking_table(ranking: Ranking, truth: Mapping[str, float], names: Mapping[
         values.append(f"{percent(row['accuracy_low'])} - {percent(row['accuracy_high'])}" if values[1] != "-" else "-")
         if truth:
             values.append(percent(truth.get(code, np.nan)))
+        if by_objective:
+            values += objective_cells(row)
         values += [f"{row['seconds']:.1f}", f"{row['epochs']:.1f}"]
         cells = [f'<td class="n">{row["rank"]}</td><td class="n">{row["tier"]}</td>']
         cells.append(f'<td class="n">{row["rank_low"]} - {row["rank_high"]}</td>')

@@ -10,16 +10,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from orchestrator.ranker import Ranking
+from orchestrator.tradeoff import Front
 
 BLUE, ORANGE, GREY, LIGHT = "#2f6fb0", "#d9772b", "#9aa7b5", "#e6ebf1"
 WIDTH = 10.8
 """Inches of a plot over the whole page."""
 NAMED = 60
 """Candidates up to which each gets its name beside the plot."""
+_COSTS = {
+    "latency": (1.0, "latency, ms"),
+    "flops": (1e6, "FLOPs, millions of multiply-accumulates"),
+    "parameters": (1e6, "parameters, millions"),
+}
+LABELLED = 12
+"""Members of a front up to which each gets its name beside its point."""
 DRAWN = 400
 """Lines up to which a plot is drawn line by line; more of them are one picture, or the page would get heavy."""
 
@@ -84,6 +93,44 @@ def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylabel("measured after full training")
     return _svg(figure)
+
+
+def plot_front(found: Front, names: Mapping[str, str]) -> str:
+    """Predicted accuracy (the score where there is none) against cost; the front of the means as steps."""
+    table, members = found.table, found.members
+    figure, axes = _axes(WIDTH, 4.6)
+    known = table["predicted_accuracy"].notna().any()
+    value = "predicted_accuracy" if known else "score"
+    unit, label = _COSTS[found.against]
+    cost = table[found.column] / unit
+    axes.scatter(cost, table[value], s=18, c=GREY, alpha=0.5, linewidths=0, rasterized=len(table) > DRAWN)
+    blues = to_rgba_array([BLUE] * len(table), table["front_probability"].to_numpy())
+    axes.scatter(cost, table[value], s=30, c=blues, linewidths=0, rasterized=len(table) > DRAWN)
+    x, y = members[found.column].to_numpy() / unit, members[value].to_numpy()
+    axes.step(
+        [*x, float(cost.max())], [*y, y[-1]], where="post", color=ORANGE, linewidth=1.2, label="front of the means"
+    )
+    if known:
+        error = [y - members["accuracy_low"], members["accuracy_high"] - y]
+        axes.errorbar(x, y, yerr=error, fmt="none", ecolor=ORANGE, elinewidth=0.8, alpha=0.7)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.plot(x, y, "o", color=ORANGE, markersize=4, markerfacecolor="none")
+    if len(members) <= LABELLED:
+        for at, height, code in zip(x, y, members["architecture"], strict=True):
+            axes.annotate(
+                shortened(names[code]), (at, height), (4, -9), textcoords="offset points", fontsize=7, parse_math=False
+            )
+    if cost.min() > 0 and cost.max() > 20 * cost.min():
+        axes.set_xscale("log")
+    axes.set_xlabel(label)
+    axes.set_ylabel("predicted final accuracy" if known else "score (no candidate was trained to the end)")
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    return _svg(figure)
+
+
+def shortened(name: str, most: int = 28) -> str:
+    """A name that fits beside a point."""
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from orchestrator.forecast import forecast
 from orchestrator.ranker import Ranking
 from orchestrator.report.candidates import print_candidates, print_recipes
 from orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, predicted, times
+from orchestrator.report.hardware import hardware_lines, print_hardware
 from orchestrator.scoring import Score, SpeedUp
 from orchestrator.stages import Stage
 from trainables.data import ImageData
@@ -42,6 +43,7 @@ def print_plan(
 ) -> None:
     """What is going to be done and what it will cost, in epochs of training one candidate."""
     print_candidates(console, experiment, run.log, run.candidates)
+    print_hardware(console, hardware_lines(experiment, run.log, run.candidates))
     shape = "x".join(map(str, data.input_shape))
     full = len(run.candidates) * experiment.recipe.epochs
     _line(
@@ -97,6 +99,10 @@ def print_ranking(
         table.add_column("predicted final", justify="right", no_wrap=True)
     if truth:
         table.add_column("measured", justify="right", no_wrap=True)
+    by_objective = known_final and "objective" in ranking.table
+    if by_objective:
+        table.add_column("objective", justify="right", no_wrap=True)
+        table.add_column("rank by it", justify="right", no_wrap=True)
     if wide:
         table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("epochs", justify="right", no_wrap=True)
@@ -109,6 +115,10 @@ def print_ranking(
             cells.append(f"{percent(row['predicted_accuracy'])} ({low:.1%}-{high:.1%})")
         if truth:
             cells.append(percent(truth[row["architecture"]]))
+        if by_objective:
+            cells += (
+                ["-", "-"] if pd.isna(row["objective"]) else [f"{row['objective']:.4f}", str(row["objective_rank"])]
+            )
         if wide:
             cells.append(f"{row['seconds']:.1f}")
         own = [name for name in row["evidence"].split(", ") if name]
@@ -121,6 +131,8 @@ def print_ranking(
         _line(console, f"... and {len(ranking.table) - SHOWN} more in ranking.csv")
     if not known_final:
         _line(console, "no candidate was trained to the end, so there is an order but no predicted final accuracy")
+        if "objective" in ranking.table:
+            _line(console, "without a predicted accuracy there is no objective either")
     seconds, epochs = evidence["seconds"].sum(), evidence["epochs"].sum()
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in ranking.weights.items())
     _line(console, f"evidence cost {epochs:.1f} epochs, {seconds:.1f} s of trials")

@@ -110,7 +110,7 @@ def score_ranking(
     scores = -table["rank"].to_numpy(dtype=float)
     rows = log.evidence()
     evidence = rows[rows["stage"] != BASELINE]
-    compare = _comparison(truth, candidates)
+    compare = comparison(truth, candidates)
     known = np.isfinite(truth.values)
     complete = [np.where(known, seed, np.nan) for seed in truth.seeds if np.isfinite(seed[known]).all()]
     full_seconds = seconds_of_full_training(log, rows, len(candidates))
@@ -128,7 +128,7 @@ def score_ranking(
     )
 
 
-def _comparison(truth: Truth, candidates: Sequence[str]) -> Callable[[ArrayLike, ArrayLike], Agreement]:
+def comparison(truth: Truth, candidates: Sequence[str]) -> Callable[[ArrayLike, ArrayLike], Agreement]:
     """How two lists are compared: over all who have both, or as the design of the sample asks for."""
     if truth.sample is None:
         return agreement

@@ -13,7 +13,20 @@ import pytest
 
 from orchestrator import cli
 
-COMMANDS = ("run", "plan", "resume", "rank", "score", "why", "replay", "proxies", "spaces", "models", "experiments")
+COMMANDS = (
+    "run",
+    "plan",
+    "resume",
+    "rank",
+    "score",
+    "front",
+    "why",
+    "replay",
+    "proxies",
+    "spaces",
+    "models",
+    "experiments",
+)
 
 
 class TestHelp:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces import SpaceError, get_space
-from trainables.latency import Conditions, Latency, LatencyTable, measure_latency, measure_table
+from trainables.latency import Conditions, Latency, LatencyTable, measure_in_turn, measure_latency, measure_table
 from trainables.latency_keys import LatencyError, latency_keys
 
 CONDITIONS = Conditions(device="cpu", precision="float32", batch=1, threads=1, torch="2.6.0")
@@ -260,10 +261,13 @@ def test_a_network_is_measured_as_it_is_used_and_left_as_it_was(precision: torch
     assert 0 < latency.low <= latency.median <= latency.high
 
 
-def test_the_median_and_the_middle_half(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_median_and_the_middle_half(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 0.001, 0.010, 0.015, 0.020, 0.022, 0.030, 0.039, 0.040, 0.043])  # 1, 5, 2, 9, 3 ms
-    monkeypatch.setattr("trainables.latency.time.perf_counter", lambda: next(clock))
-    latency = measure_latency(nn.Identity(), (1,), warm_up=1, repeats=5)
+    # On one thread what the processor spends, on several what passes.
+    name = "thread_time" if threads == 1 else "perf_counter"
+    monkeypatch.setattr(f"trainables.latency.time.{name}", lambda: next(clock))
+    latency = measure_latency(nn.Identity(), (1,), threads=threads, warm_up=1, repeats=5)
     assert (latency.median, latency.low, latency.high) == pytest.approx((3.0, 2.0, 5.0))
     assert isinstance(latency, Latency)
 
@@ -292,3 +296,34 @@ def test_numbers_that_are_too_small(argument: str) -> None:
 def test_a_table_of_nothing() -> None:
     with pytest.raises(LatencyError, match="architectures: there are none"):
         measure_table(get_space("once_for_all", variant="mini"), [], input_shape=SHAPE, classes=10)
+
+
+class Sleeper(nn.Module):
+    """Waits, as for a core that another process has."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        time.sleep(0.01)
+        return images
+
+
+def test_waiting_does_not_count_on_one_thread() -> None:
+    assert measure_latency(Sleeper(), (1,), warm_up=0, repeats=3).median < 5
+    assert measure_latency(Sleeper(), (1,), threads=2, warm_up=0, repeats=3).median >= 10
+
+
+def test_in_turn_means_a_pass_of_each_before_the_next_of_any() -> None:
+    order: list[int] = []
+
+    class Numbered(nn.Module):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+        def forward(self, images: Tensor) -> Tensor:
+            order.append(self.number)
+            return images
+
+    found = measure_in_turn([(Numbered(1), (1,)), (Numbered(2), (2, 2))], warm_up=1, repeats=2)
+    assert order == [1, 2] * 3
+    assert len(found) == 2
+    assert measure_in_turn([], repeats=2) == []

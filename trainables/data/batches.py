@@ -10,7 +10,7 @@ import torch
 from trainables.data.augment import Augmentation, augment, normalise
 from trainables.data.augment_tensor import augment_tensor, normalise_tensor
 from trainables.data.errors import DataError
-from trainables.data.image_set import ImageSet
+from trainables.data.image_set import Images, ImageSet
 
 
 def iterate_batches(
@@ -55,6 +55,30 @@ def iterate_batches(
         mean, std = [0.0] * channels, [255.0] * channels
     bounds = _bounds(len(images), batch_size, drop_last)
     return _batches(images, bounds, generator, augmentation, mean, std, torch.device(device))
+
+
+def iterate_pixels(
+    images: ImageSet,
+    *,
+    batch_size: int,
+    generator: np.random.Generator | None,
+    augmentation: Augmentation | None,
+) -> Iterator[Images]:
+    """The same batches as bytes `(b, H, W, C)`, without labels: for whoever makes targets of the images themselves.
+
+    Args:
+        images: What to go through.
+        batch_size: Images in a batch; see `iterate_batches`.
+        generator: Shuffles the images and draws the augmentation; None keeps the order. What is drawn from it between
+            two batches moves the augmentation of the later one.
+        augmentation: What to change in each image; None for nothing.
+    """
+    order = np.arange(len(images)) if generator is None else generator.permutation(len(images))
+    for start, stop in pairwise(_bounds(len(images), batch_size, drop_last=False)):
+        pixels = images.images[order[start:stop]]
+        if augmentation and generator is not None:
+            pixels = augment(pixels, augmentation, generator)
+        yield pixels
 
 
 def _batches(

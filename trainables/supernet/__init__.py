@@ -10,6 +10,7 @@ from trainables.supernet.once_for_all import OnceForAllSupernet
 from trainables.supernet.once_for_all_resnet50 import OnceForAllResNet50Supernet
 from trainables.supernet.paths import Paths
 from trainables.supernet.samplers import PathSampler, list_samplers, make_sampler
+from trainables.supernet.staged import StagedSupernet
 from trainables.supernet.training import PathScore, SupernetTraining, extract, score_paths
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "PathSampler",
     "PathScore",
     "Paths",
+    "StagedSupernet",
     "Supernet",
     "SupernetConfig",
     "SupernetTraining",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from spaces import FBNet, NASBenchMacro, ProxylessNAS, SearchSpace
+from spaces import FBNet, NASBenchMacro, ProxylessNAS, RestrictedSpace, SearchSpace
 from spaces.mobile_block import MobileBlock
 from trainables.supernet.network import Supernet, register_supernet
 
@@ -36,15 +36,23 @@ class MixedLayer(nn.Module):
 @register_supernet("nasbench_macro")
 @register_supernet("proxyless")
 class LayerwiseSupernet(Supernet):
-    """The network of the space with mixed layers; a candidate uses one operation of each."""
+    """The network of the space with mixed layers; a candidate uses one operation of each.
+
+    Of a restricted space, layers hold the allowed operations only.
+    """
+
+    takes_restricted = True
 
     def __init__(self, space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
-        assert isinstance(space, (FBNet, NASBenchMacro, ProxylessNAS))
+        base = space
+        while isinstance(base, RestrictedSpace):
+            base = base.base
+        assert isinstance(base, (FBNet, NASBenchMacro, ProxylessNAS))
         self._space = space
-        self.network = space.assemble(
+        self.network = base.assemble(
             lambda position, shape: MixedLayer(
-                [space.make_layer(operation, shape) for operation in space.decisions[position]]
+                [base.make_layer(operation, shape) for operation in space.decisions[position]]
             ),
             channels=input_shape[0],
             classes=classes,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from spaces import SearchSpace, SpaceError
+from spaces import RestrictedSpace, SearchSpace, SpaceError
 
 
 class Supernet(nn.Module):
@@ -16,8 +17,10 @@ class Supernet(nn.Module):
     Attributes:
         gates: weights (options,) of the options of each of the space's decisions while an architecture step of a
             Gumbel sampler is computed; None otherwise.
+        takes_restricted: whether it can hold a restricted space; else the options of its space have fixed positions.
     """
 
+    takes_restricted: ClassVar[bool] = False
     gates: Sequence[Tensor] | None
 
     def __init__(self) -> None:
@@ -47,8 +50,7 @@ class Supernet(nn.Module):
         return features * weights[option] + (weights.sum() - weights[option])
 
 
-SupernetClass = Callable[..., Supernet]
-_SUPERNETS: dict[str, SupernetClass] = {}
+_SUPERNETS: dict[str, type[Supernet]] = {}
 
 
 def register_supernet(space: str) -> Callable[[type[Supernet]], type[Supernet]]:
@@ -70,8 +72,15 @@ def make_supernet(space: SearchSpace, *, input_shape: tuple[int, int, int], clas
     """The supernet of a space for images of ``input_shape`` (channels, height, width).
 
     Raises:
-        SpaceError: the space has no supernet.
+        SpaceError: the space has no supernet, or none that can leave options out.
     """
     if space.name not in _SUPERNETS:
         raise SpaceError(f"space {space.name!r} has no supernet; spaces that have one: {', '.join(list_supernets())}")
-    return _SUPERNETS[space.name](space, input_shape=input_shape, classes=classes)
+    supernet = _SUPERNETS[space.name]
+    if isinstance(space, RestrictedSpace) and not supernet.takes_restricted:
+        raise SpaceError(
+            f"space: the supernet of {space.name} holds all options whatever is allowed; make that of the unrestricted "
+            "space, and restrict its paths to codes of the restricted one"
+        )
+    build: Callable[..., Supernet] = supernet
+    return build(space, input_shape=input_shape, classes=classes)

@@ -1,0 +1,38 @@
+"""The command `taurank front`.
+
+It imports what it needs itself: torch and Ray take seconds, and --help should not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from orchestrator.cli.terminal import make_console
+
+
+def front(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    against: Annotated[
+        Literal["latency", "flops", "parameters"] | None,
+        typer.Option(
+            "--against", help="The cost. Default: latency where it was measured, else flops.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Show which candidates are best for their cost, and how sure that is; writes front.csv."""
+    from orchestrator.campaign import Run
+    from orchestrator.evidence import BASELINE
+    from orchestrator.report import print_front
+    from orchestrator.tradeoff import FRONT_FILE, known_cost, make_front
+
+    opened = Run.open(folder)
+    rows = opened.log.evidence()
+    evidence = rows[rows["stage"] != BASELINE]
+    found = make_front(opened.rank(), evidence, against or known_cost(evidence))
+    console = make_console()
+    print_front(console, found, opened.names)
+    found.write(opened.folder)
+    console.print(f"written: {FRONT_FILE} in {opened.folder}", highlight=False, soft_wrap=True)

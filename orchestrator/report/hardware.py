@@ -1,0 +1,133 @@
+"""What is told of constraints, latencies, objectives and the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from orchestrator.candidates import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE
+from orchestrator.constraints import Measure
+from orchestrator.evidence import EvidenceLog
+from orchestrator.experiment import Experiment
+from orchestrator.latency_runs import VOID, logged_conditions
+from orchestrator.narrowing import narrowing_line
+from orchestrator.report.figures import decimal, interval, percent
+from orchestrator.scoring.objective import ObjectiveScore
+from orchestrator.tradeoff import FRONT_FILE, Front, costs
+from spaces import Architecture
+
+NAMED = 20
+"""Candidates that are named on the terminal; the page has all."""
+WORTH_SHOWING = 0.1
+"""Probability from which a candidate is shown that is not on the front of the means."""
+HEADINGS: dict[Measure, str] = {"latency": "latency ms", "flops": "MFLOPs", "parameters": "parameters"}
+
+
+def hardware_lines(experiment: Experiment, log: EvidenceLog, codes: Sequence[str]) -> list[str]:
+    """What the space was narrowed to, constraints, who was set aside, how latencies were measured; a line each."""
+    events = log.events()
+    narrowed = narrowing_line(log)
+    lines = [] if narrowed is None else [narrowed]
+    if experiment.constraints:
+        ours = events[events["stage"] == CONSTRAINTS]
+        aside = ours[ours["event"] == SET_ASIDE]
+        drawn = ours.loc[ours["event"] == DRAWN_AGAIN, "reason"]
+        again = f"{number_of(int(drawn.iloc[0]))} violated them and others were drawn instead" if len(drawn) else ""
+        counted = f"{number_of(len(aside))} set aside" if len(aside) else again or "all candidates keep them"
+        lines.append(f"constraints: {', '.join(experiment.constraints)}; {counted}")
+        space = experiment.space.make()
+        for code, reason in zip(aside["trial"], aside["reason"], strict=True):
+            lines.append(f"set aside: {space.short(Architecture(space.name, code))}: {reason}")
+    found = logged_conditions(log)
+    if found is not None:
+        by, conditions = found
+        values = costs(log.evidence(), codes, "latency")
+        known = values[np.isfinite(values)]
+        span = f"{known.min():.3g} to {known.max():.3g} ms" if len(known) else "none"
+        lines.append(f"latency: {span}, {by} ({conditions})")
+        for trial, reason in events.loc[events["event"] == VOID, ["trial", "reason"]].itertuples(index=False):
+            if str(trial).startswith("latency/"):
+                lines.append(f"no latency: {str(trial).removeprefix('latency/')}: {reason}")
+    return lines
+
+
+def print_hardware(console: Console, lines: Sequence[str]) -> None:
+    """These lines, of candidates only the first ones."""
+    named = 0
+    for line in lines:
+        named += line.startswith("set aside:")
+        if not line.startswith("set aside:") or named <= NAMED:
+            _line(console, line)
+    if named > NAMED:
+        _line(console, f"... and {named - NAMED:,} more set aside, in the log and in report.html")
+
+
+def print_front(console: Console, found: Front, names: Mapping[str, str], *, most: int = 40) -> None:
+    """The front of the means and who may belong to it, cheapest first."""
+    table = found.table
+    shown = table[table["on_front"] | (table["front_probability"] >= WORTH_SHOWING)]
+    _line(console, f"Pareto front of accuracy against {found.against}, cheapest first (* on the front by the means)")
+    drawn = Table(box=None, pad_edge=False)
+    drawn.add_column("", no_wrap=True)
+    drawn.add_column("architecture", overflow="fold", min_width=12)
+    for heading in (HEADINGS[found.against], "rank", "predicted final", "on the front"):
+        drawn.add_column(heading, justify="right", no_wrap=True)
+    for _, row in shown.head(most).iterrows():
+        drawn.add_row(
+            "*" if row["on_front"] else "",
+            escape(names[row["architecture"]]),
+            cost_text(found.against, row[found.column]),
+            str(row["rank"]),
+            percent(row["predicted_accuracy"]),
+            f"{row['front_probability']:.0%}",
+        )
+    console.print(drawn)
+    if len(shown) > most:
+        _line(console, f"... and {len(shown) - most:,} more")
+    left = len(table) - len(shown)
+    if left:
+        _line(console, f"{left:,} others are on the front with less than {WORTH_SHOWING:.0%}; {FRONT_FILE} has all")
+
+
+def cost_text(against: Measure, value: float) -> str:
+    """A cost in the unit of its heading."""
+    if against == "latency":
+        return f"{value:.3g}"
+    return f"{value / 1e6:,.2f}" if against == "flops" else f"{value:,.0f}"
+
+
+def objective_cells(row: pd.Series) -> list[str]:
+    """Objective and rank by it of a row of the ranking, dashes where there is none."""
+    return ["-", "-"] if pd.isna(row["objective"]) else [f"{row['objective']:.4f}", str(row["objective_rank"])]
+
+
+def number_of(candidates: int) -> str:
+    """So many candidates, in words."""
+    return f"{candidates:,} candidate" + ("" if candidates == 1 else "s")
+
+
+def front_line(found: Front, folder: Path) -> str:
+    """How many are on the front, and what shows them."""
+    return (
+        f"accuracy against {found.against}: {number_of(len(found.members))} on the Pareto front; "
+        f"taurank front {folder} shows it"
+    )
+
+
+def objective_line(score: ObjectiveScore) -> str:
+    """Tau of the objective, beside what needs no objective, and what needs no training."""
+    return (
+        f"objective {score.spec}: tau-b {decimal(score.ours.tau)} ({interval(score.ours)}) against the same objective "
+        f"of full training; by our accuracy alone {decimal(score.by_accuracy.tau)}, by {score.spec.of} alone "
+        f"{decimal(score.by_cost.tau)}"
+    )
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

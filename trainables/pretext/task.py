@@ -1,0 +1,132 @@
+"""What a pretext task is, and tasks by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import ClassVar, TypeAlias, TypeVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from trainables.data import Images
+from trainables.recipe import Recipe
+
+BuildNetwork: TypeAlias = Callable[[tuple[int, int, int], int], nn.Module]
+"""Makes an untrained network for images `(C, H, W)` and a number of classes."""
+
+
+class PretextError(ValueError):
+    """A task that there is not, or that these images or this network are not fit for; one line, with the way out."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What a batch of a task is made with.
+
+    Attributes:
+        generator: Of everything that the task draws.
+        training: Whether it is to be trained on; a task may change such images more than those it is measured on.
+        mean: Of each channel, in 0..255 units.
+        std: Of each channel, in 0..255 units.
+    """
+
+    generator: np.random.Generator
+    training: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class PretextTask(ABC):
+    """A question about images whose answer is in the images themselves: no label is looked at.
+
+    How well an architecture learns to answer it orders architectures much as supervised training does (Liu et al. 2020,
+    arXiv 2003.12056, sections 3 and 4).
+
+    Attributes:
+        name: Registered name; evidence has it as `pretext:NAME`.
+        source: Paper that the task comes from.
+        views: Forward passes that an image takes; the cost of an epoch is so many epoch-equivalents.
+        answers: Rows of targets that an image makes.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    views: ClassVar[int] = 1
+    answers: ClassVar[int] = 1
+
+    @abstractmethod
+    def check(self, images: Images) -> None:
+        """Looks at some of the images, as they will be trained on.
+
+        Raises:
+            PretextError: The question cannot be asked of them.
+        """
+
+    @abstractmethod
+    def make_batch(self, images: Images, draws: Draws) -> tuple[Tensor, Tensor]:
+        """What the network is given, float32 `(views * n, C, h, w)`, and what it should say, int64.
+
+        Args:
+            images: `(n, H, W, C)`, augmented already; they stay as they are.
+            draws: With what.
+        """
+
+    @abstractmethod
+    def make_network(self, build: BuildNetwork, input_shape: tuple[int, int, int]) -> nn.Module:
+        """The network with a head for the task; weights are drawn from torch's global generator.
+
+        Args:
+            build: Makes the network itself.
+            input_shape: `(C, H, W)` of the images that the question is asked of.
+
+        Raises:
+            PretextError: The network has no place for such a head.
+        """
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe for the task: as many views a step as it has images, at the learning rate divided by the views.
+
+        As in the code of Liu et al. 2020: 32 images, 128 views, a rate of .025, beside 128 images and .1 with labels.
+        """
+        size = max(recipe.batch_size // self.views, 2)
+        return replace(recipe, batch_size=size, learning_rate=recipe.learning_rate / self.views)
+
+
+_TASKS: dict[str, type[PretextTask]] = {}
+TaskClass = TypeVar("TaskClass", bound=type[PretextTask])
+
+
+def register_task(task: TaskClass) -> TaskClass:
+    """Class decorator: makes a task known under its `name`.
+
+    Raises:
+        PretextError: Another task has the name already.
+    """
+    if task.name in _TASKS:
+        taken = _TASKS[task.name]
+        raise PretextError(
+            f"register_task: {task.name!r} is taken by {taken.__module__}.{taken.__qualname__}; choose another name"
+        )
+    _TASKS[task.name] = task
+    return task
+
+
+def get_task(name: str) -> PretextTask:
+    """Makes a task by its name.
+
+    Raises:
+        PretextError: There is none of that name.
+    """
+    if name not in _TASKS:
+        close = get_close_matches(name, _TASKS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(list_tasks())}"
+        raise PretextError(f"unknown task {name!r}; {hint}")
+    return _TASKS[name]()
+
+
+def list_tasks() -> list[str]:
+    """All names, in alphabetical order."""
+    return sorted(_TASKS)
