@@ -29,10 +29,10 @@ from recorded import NAAP440, SPIKENAS, read_recorded
 
 from orchestrator import rounds
 from orchestrator.evidence import EvidenceLog
-from orchestrator.experiment import TrainingSpec
 from orchestrator.ranker import RankingModel
 from orchestrator.replay import Bench, Cheap, ReplayError, ReplayPlan, make_bench, plan_replay, replay_draw
 from orchestrator.split import SHARE_OF_SOME
+from orchestrator.training_spec import TrainingSpec
 
 OUT = Path(__file__).with_suffix(".csv")
 KEY = ["set", "n", "budget", "draw", "variant"]

@@ -21,7 +21,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from paired import Task, compare, compared
 
-from orchestrator.experiment import TrainingSpec
 from orchestrator.ranker import RankerOptions, design, final, prior
 from orchestrator.ranker.model import LABEL_NOISE, SHORT_RUN_NOISE
 from orchestrator.replay import Bench, Cheap, ReplayPlan, Row, draw_candidates, plan_replay, replay_draw
@@ -29,6 +28,7 @@ from orchestrator.replay.measures import agreement_columns
 from orchestrator.replay.reference import make_reference
 from orchestrator.rounds import Problem
 from orchestrator.tau import tau_b
+from orchestrator.training_spec import TrainingSpec
 
 OUT = Path(__file__).with_suffix(".csv")
 FULL = "full-method"

@@ -22,7 +22,7 @@ from orchestrator.candidates import SIZE, book_candidates, choose_candidates, ha
 from orchestrator.cluster import Cluster, check_shared, connect, measure_peak_memory, plan_slot
 from orchestrator.display import Display
 from orchestrator.evidence import BASELINE, EvidenceLog
-from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, TrainingSpec, parse_experiment
+from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, parse_experiment
 from orchestrator.hardware_spec import ObjectiveSpec
 from orchestrator.interruption import Interruption
 from orchestrator.latency_runs import Say, book_latencies, open_meter
@@ -55,6 +55,7 @@ from orchestrator.stages import Stage, baseline_stage, proxy_stage, training_sta
 from orchestrator.supernet_runs import SupernetRun
 from orchestrator.supernet_spec import SupernetSpec
 from orchestrator.tradeoff import FRONT_FILE, check_objective, known_cost, make_front, with_objective
+from orchestrator.training_spec import TrainingSpec
 from orchestrator.trust import supernet_trust
 from spaces import Architecture, SearchSpace
 from trainables.data import ImageData

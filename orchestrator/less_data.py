@@ -13,7 +13,8 @@ from torch import nn
 
 from orchestrator.cluster import ClusterError, Slot
 from orchestrator.evidence import Evidence, EvidenceLog
-from orchestrator.experiment import Experiment, TrainingSpec
+from orchestrator.experiment import Experiment
+from orchestrator.training_spec import TrainingSpec
 from spaces import Architecture
 from trainables.data import ImageData, ImageSet, less_data
 from trainables.data.subsets import Losses

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from orchestrator.evidence import BASELINE
-from orchestrator.experiment import TrainingSpec
 from orchestrator.forecast import Forecast, budget_for, forecast, update
 from orchestrator.plan import SCORING_EPOCHS
 from orchestrator.ranker import Ranking
@@ -17,6 +16,7 @@ from orchestrator.ranker.ranking import Certainty
 from orchestrator.replayed_taus import ReplayedTau
 from orchestrator.rounds import planned_epochs
 from orchestrator.supernet_spec import SupernetSpec
+from orchestrator.training_spec import TrainingSpec
 
 NEIGHBOURS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 """Budgets that are shown beside the one asked for."""

@@ -6,11 +6,12 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, TrainingSpec
+from orchestrator.experiment import Experiment, ExperimentError, ProxySpec
 from orchestrator.rounds import plan_trainings, planned_epochs
 from orchestrator.split import ROUNDING
 from orchestrator.stages import Stage
 from orchestrator.supernet_spec import SupernetSpec
+from orchestrator.training_spec import TrainingSpec
 from trainables.proxies import batch_size
 from trainables.supernet import list_supernets
 

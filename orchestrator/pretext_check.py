@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from orchestrator.experiment import Experiment, TrainingSpec
+from orchestrator.experiment import Experiment
+from orchestrator.training_spec import TrainingSpec
 from spaces import Architecture
 from trainables.data import ImageData, resize_images
 from trainables.data.subsets import smaller_side

@@ -15,9 +15,9 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 
 from orchestrator.evidence import BASELINE, EvidenceLog
-from orchestrator.experiment import TrainingSpec
 from orchestrator.ranker import RankerOptions, Ranking, RankingModel
 from orchestrator.split import Split, more_short_trainings, split_budget
+from orchestrator.training_spec import TrainingSpec
 
 Launch = Callable[[TrainingSpec, list[str]], None]
 DEFAULTS = RankerOptions()

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import pandas as pd
 
 from orchestrator.evidence import FROZEN, EvidenceLog
-from orchestrator.experiment import TrainingSpec
+from orchestrator.training_spec import TrainingSpec
 from schedulers.policies import Curve, Limits, make_policy
 from schedulers.policies.driver import Driver
 from schedulers.policies.policy import State

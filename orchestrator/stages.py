@@ -11,9 +11,10 @@ from pathlib import Path
 from ray import tune
 
 from orchestrator.evidence import BASELINE, PROXIES, EvidenceLog
-from orchestrator.experiment import BaselineSpec, Experiment, ProxySpec, SchedulerSpec, TrainingSpec
+from orchestrator.experiment import BaselineSpec, Experiment, ProxySpec
 from orchestrator.proxy_evidence import ProxyBooking, make_booking
 from orchestrator.scheduling import training_limits
+from orchestrator.training_spec import SchedulerSpec, TrainingSpec
 from schedulers.policies import Limits
 from spaces import Architecture
 from trainables.proxy_trial import ProxyTrial

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from orchestrator.experiment import Experiment, SchedulerSpec
+from orchestrator.experiment import Experiment
 from orchestrator.stages import Stage, chunked, trial_spec
 from orchestrator.supernet_spec import SupernetSpec
+from orchestrator.training_spec import SchedulerSpec
 from trainables.data import ImageData
 from trainables.supernet_trials import ContenderTrial, PathScoresTrial, SupernetTrial, share_weights
 

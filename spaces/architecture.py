@@ -275,6 +275,21 @@ def draw(pool: Sequence[Architecture], count: int, generator: np.random.Generato
     return [pool[index] for index in generator.choice(len(pool), size=count, replace=False)]
 
 
+def draw_listed(
+    space: SearchSpace, count: int, generator: np.random.Generator, distinct: Distinct
+) -> list[Architecture]:
+    """Draws uniformly and without repeats from all codes of a space that can be listed, or from the canonical ones.
+
+    Raises:
+        SpaceError: `count` is negative or larger than their number.
+    """
+    codes = list(space.enumerate())
+    if distinct == "code":
+        return draw(codes, count, generator, "codes")
+    pool = [architecture for architecture in codes if space.canonical(architecture) == architecture]
+    return draw(pool, count, generator, "architectures that differ as functions; distinct='code' allows more")
+
+
 def one_line(error: BaseException, most: int = 200) -> str:
     """Type and message of an error on one line, shortened to so many characters."""
     text = " ".join(f"{type(error).__name__}: {error}".split())

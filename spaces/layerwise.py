@@ -20,7 +20,7 @@ from spaces.architecture import (
     check_choices,
     check_distinct,
     check_task,
-    draw,
+    draw_listed,
     draw_one_by_one,
 )
 from spaces.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
@@ -126,11 +126,7 @@ class LayerwiseSpace(SearchSpace):
         check_distinct(distinct)
         assert self.size is not None
         if self.size <= _LISTED:
-            codes = list(self.enumerate())
-            if distinct == "code":
-                return draw(codes, count, generator, "codes")
-            pool = [architecture for architecture in codes if self.canonical(architecture) == architecture]
-            return draw(pool, count, generator, "architectures that differ as functions; distinct='code' allows more")
+            return draw_listed(self, count, generator, distinct)
         canonical = distinct == "function"
         among = self.functions if canonical else self.size
         return draw_one_by_one(lambda: self._draw(generator, canonical=canonical), count, among=among)

@@ -25,7 +25,7 @@ from spaces.architecture import (
     check_choices,
     check_distinct,
     check_task,
-    draw,
+    draw_listed,
     draw_one_by_one,
 )
 from spaces.layerwise_network import LayerShape, LayerwiseNetwork
@@ -148,11 +148,7 @@ class MnasNet(SearchSpace):
         check_distinct(distinct)
         assert self.size is not None
         if self.size <= _LISTED:
-            codes = list(self.enumerate())
-            if distinct == "code":
-                return draw(codes, count, generator, "codes")
-            pool = [architecture for architecture in codes if self.canonical(architecture) == architecture]
-            return draw(pool, count, generator, "architectures that differ as functions; distinct='code' allows more")
+            return draw_listed(self, count, generator, distinct)
         if distinct == "code":
             return draw_one_by_one(lambda: self._draw(generator), count, among=self.size)
 

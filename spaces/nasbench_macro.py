@@ -22,7 +22,7 @@ from spaces.architecture import (
     check_distinct,
     check_positive,
     check_task,
-    draw,
+    draw_listed,
 )
 from spaces.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
 from spaces.nasbench_macro_network import OPTIONS, STAGES, assemble, make_layer
@@ -98,11 +98,7 @@ class NASBenchMacro(SearchSpace):
     ) -> list[Architecture]:
         """Draws among the 3,969 canonical architectures, or among all 6,561 codes."""
         check_distinct(distinct)
-        codes = list(self.enumerate())
-        if distinct == "code":
-            return draw(codes, count, generator, "codes")
-        pool = [architecture for architecture in codes if canonical_code(architecture.code) == architecture.code]
-        return draw(pool, count, generator, "architectures that differ as functions; distinct='code' allows more")
+        return draw_listed(self, count, generator, distinct)
 
     def canonical(self, architecture: Architecture) -> Architecture:
         """Returns the one whose identities stand last in each stage; see `canonical_code`."""

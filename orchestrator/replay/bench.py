@@ -10,10 +10,10 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from orchestrator.experiment import TrainingSpec
 from orchestrator.replay.encoding import encode
 from orchestrator.replay.errors import ReplayError
 from orchestrator.replay.truth import BOUGHT_METRIC, MEAN, Truth, make_truth
+from orchestrator.training_spec import TrainingSpec
 from spaces import Architecture, SearchSpace, get_space, list_spaces
 from trainables.table import RecordedTable
 from trainables.table.format import TRAINING_SOURCE

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.evidence import PROXIES, EvidenceLog
-from orchestrator.experiment import TrainingSpec
 from orchestrator.forecast import forecast
 from orchestrator.ranker import Ranking
 from orchestrator.replay.bench import Bench
@@ -23,6 +22,7 @@ from orchestrator.replay.reference import make_reference
 from orchestrator.replayed_taus import shipped_replays
 from orchestrator.rounds import Problem, rank_log, run_rounds
 from orchestrator.tau import tau_b
+from orchestrator.training_spec import TrainingSpec
 
 
 def draw_candidates(bench: Bench, plan: ReplayPlan, draw: int) -> list[str]:

@@ -17,7 +17,7 @@ from orchestrator.cluster import Slot, connect
 from orchestrator.decision_events import ended_event, paused_event, predicted_values, sent_event
 from orchestrator.display import Display
 from orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
-from orchestrator.experiment import ResourceSpec, TrainingSpec
+from orchestrator.experiment import ResourceSpec
 from orchestrator.interruption import Interruption
 from orchestrator.replay.bench import Bench
 from orchestrator.replay.clock import InTurn, Result, SimulatedStage
@@ -25,6 +25,7 @@ from orchestrator.replay.errors import ReplayError
 from orchestrator.scheduling import features_by_code, logged_curves, training_limits
 from orchestrator.stage_runs import run_stage
 from orchestrator.stages import Stage
+from orchestrator.training_spec import TrainingSpec
 from schedulers.policies import Curve, Decision, Policy, Step, list_policies, make_policy
 from schedulers.policies.driver import Driver
 from trainables.recipe import Recipe

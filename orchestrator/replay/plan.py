@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.experiment import TrainingSpec, load_experiment
+from orchestrator.experiment import load_experiment
 from orchestrator.replay.bench import Bench
 from orchestrator.replay.cheap import Cheap
 from orchestrator.replay.errors import ReplayError
 from orchestrator.rounds import plan_trainings
 from orchestrator.scheduling import check_policy
+from orchestrator.training_spec import TrainingSpec
 from orchestrator.validation import problem_lines
 from orchestrator.yaml_text import YamlError, read_yaml
 

@@ -15,12 +15,13 @@ import pytest
 from orchestrator import less_data
 from orchestrator.cluster import ClusterError, Slot
 from orchestrator.evidence import Evidence, EvidenceLog
-from orchestrator.experiment import Experiment, ExperimentError, TrainingSpec, load_experiment, parse_experiment
+from orchestrator.experiment import Experiment, ExperimentError, load_experiment, parse_experiment
 from orchestrator.less_data import StageImages
 from orchestrator.ranker.views import make_views
 from orchestrator.rounds import planned_epochs
 from orchestrator.scheduling import training_limits
 from orchestrator.stages import training_stage
+from orchestrator.training_spec import TrainingSpec
 from trainables.data import load_dataset, make_splits
 
 FILE = """

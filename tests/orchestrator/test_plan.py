@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.experiment import Experiment, ExperimentError, SchedulerSpec, parse_experiment
+from orchestrator.experiment import Experiment, ExperimentError, parse_experiment
 from orchestrator.outlook import supernet_epochs
 from orchestrator.plan import check_budget, default_stages
 from orchestrator.stages import Stage
 from orchestrator.supernet_spec import ContenderSpec, SupernetSpec
+from orchestrator.training_spec import SchedulerSpec
 from trainables.trials import ArchitectureTrial
 
 

@@ -19,7 +19,7 @@ import pytest
 from orchestrator import less_data
 from orchestrator.cluster import Slot
 from orchestrator.evidence import Evidence, EvidenceLog
-from orchestrator.experiment import Experiment, ExperimentError, TrainingSpec, parse_experiment
+from orchestrator.experiment import Experiment, ExperimentError, parse_experiment
 from orchestrator.less_data import StageImages
 from orchestrator.outlook import counts
 from orchestrator.pretext_check import check_task
@@ -34,6 +34,7 @@ from orchestrator.replay.plan import read_trainings
 from orchestrator.rounds import planned_epochs
 from orchestrator.scheduling import training_limits
 from orchestrator.stages import training_stage
+from orchestrator.training_spec import TrainingSpec
 from orchestrator.trust import supernet_trust
 from orchestrator.why import explain
 from spaces import get_space, measure_size

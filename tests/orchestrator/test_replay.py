@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from orchestrator.evidence import EvidenceLog
-from orchestrator.experiment import TrainingSpec
 from orchestrator.replay import (
     Bench,
     ReplayError,
@@ -33,6 +32,7 @@ from orchestrator.replay.launching import ClockLaunch
 from orchestrator.replay.reference import make_reference
 from orchestrator.rounds import Problem, rank_log, run_rounds
 from orchestrator.tau import tau_b
+from orchestrator.training_spec import TrainingSpec
 from trainables.table import RecordedTable
 
 MakePlan = Callable[..., ReplayPlan]

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
-from orchestrator.experiment import TrainingSpec
 from orchestrator.rounds import Problem, plan_trainings, planned_epochs, rank_log, run_rounds
 from orchestrator.split import ANCHORS
+from orchestrator.training_spec import TrainingSpec
 
 FULL, N = 20, 40
 SHORT = TrainingSpec(epochs=2, candidates=20)

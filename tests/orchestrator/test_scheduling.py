@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from orchestrator.evidence import Evidence, EvidenceLog
-from orchestrator.experiment import SchedulerSpec, TrainingSpec
 from orchestrator.scheduling import check_policy, features_by_code, logged_curves, training_limits
+from orchestrator.training_spec import SchedulerSpec, TrainingSpec
 from schedulers.policies import Curve, Limits
 
 STAGE = "training-4:asha"
