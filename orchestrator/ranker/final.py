@@ -183,8 +183,8 @@ def score_finally(
     predictions: dict[str, list[Scores]] = {name: [] for name in names}
     left_out: dict[str, list[Scores]] = {name: [] for name in names}
     first: GaussianProcessRegressor | None = None
-    targets = _targets(labels.values)
-    aligned = [_aligned(target, inputs.prior[labels.rows]) for target in targets]
+    targets = score_targets(labels.values)
+    aligned = [align_to_prior(target, inputs.prior[labels.rows]) for target in targets]
     for target in aligned:
         for name in names:
             regressor = REGRESSORS[name](inputs, generator).fit(labels.rows, target, labels.noise_factors)
@@ -208,13 +208,14 @@ def score_finally(
     )
 
 
-def _targets(values: Scores) -> tuple[Scores, Scores]:
+def score_targets(values: Scores) -> tuple[Scores, Scores]:
+    """Two monotone transforms of labels: normal scores, and ``-log(c - y)`` with c above the best; see ``HEADROOM``."""
     best = float(values.max())
     distance = (best - float(np.median(values))) or (best - float(values.min())) or 1.0
     return normal_scores(values), -np.log(best + HEADROOM * distance - values)
 
 
-def _aligned(target: Scores, prior: Scores) -> Scores:
+def align_to_prior(target: Scores, prior: Scores) -> Scores:
     """Labels on the scale of the prior of the same candidates: designed ones are extremes, not a sample."""
     spread = float(target.std()) if np.ptp(target) > 0 else 1.0
     stretch = max(float(prior.std()), SMALLEST_SPREAD) / spread

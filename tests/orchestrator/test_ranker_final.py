@@ -10,10 +10,10 @@ from orchestrator.ranker.final import (
     MOST_DIVERGED,
     SHOWN,
     Labels,
-    _aligned,
-    _targets,
+    align_to_prior,
     find_labels,
     score_finally,
+    score_targets,
     without_diverged,
 )
 from orchestrator.ranker.regressors import LABEL_NOISE, FinalInputs
@@ -170,34 +170,34 @@ class TestTargets:
 
     def test_log_distance_to_a_ceiling(self):
         ceiling = 0.9 + HEADROOM * (0.9 - 0.7)
-        assert _targets(self.VALUES)[1] == pytest.approx(-np.log(ceiling - self.VALUES))
+        assert score_targets(self.VALUES)[1] == pytest.approx(-np.log(ceiling - self.VALUES))
 
     def test_a_monotone_transform_leaves_the_first(self):
-        assert _targets(np.exp(9 * self.VALUES))[0] == pytest.approx(_targets(self.VALUES)[0])
+        assert score_targets(np.exp(9 * self.VALUES))[0] == pytest.approx(score_targets(self.VALUES)[0])
 
     def test_an_affine_one_leaves_both_once_aligned(self):
         prior = np.array([0.3, -1.0, 0.2, 0.9, 1.5])
-        for one, other in zip(_targets(self.VALUES), _targets(40 - 3 + 7 * self.VALUES), strict=True):
-            assert _aligned(other, prior) == pytest.approx(_aligned(one, prior))
+        for one, other in zip(score_targets(self.VALUES), score_targets(40 - 3 + 7 * self.VALUES), strict=True):
+            assert align_to_prior(other, prior) == pytest.approx(align_to_prior(one, prior))
 
     def test_the_order_stays(self):
-        for target in _targets(self.VALUES):
+        for target in score_targets(self.VALUES):
             assert np.argsort(target).tolist() == np.argsort(self.VALUES).tolist()
 
     @pytest.mark.parametrize("values", [[0.5] * 7, [0.9, 0.9, 0.9, 0.9, 0.2], [0.3]])
     def test_the_best_may_be_most(self, values):
-        _, target = _targets(np.array(values))
+        _, target = score_targets(np.array(values))
         assert np.isfinite(target).all()
         assert np.ptp(target) < 2  # not a thousand times farther apart than labels that differ
 
     def test_alignment_takes_the_prior_of_the_same_candidates(self):
         prior = np.array([1.0, 2.0, 4.0])
-        found = _aligned(np.array([0.1, 0.7, 0.3]), prior)
+        found = align_to_prior(np.array([0.1, 0.7, 0.3]), prior)
         assert (found.mean(), found.std()) == (pytest.approx(prior.mean()), pytest.approx(prior.std()))
 
     def test_equal_labels_say_nothing_beyond_the_prior(self):
         prior = np.array([1.0, 2.0, 4.0])
-        assert _aligned(np.full(3, 0.1), prior) == pytest.approx(np.full(3, prior.mean()))
+        assert align_to_prior(np.full(3, 0.1), prior) == pytest.approx(np.full(3, prior.mean()))
 
 
 class TestScores:

@@ -1,0 +1,149 @@
+"""What a search ends in: the order of what was looked at, and of the best predicted that were not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from orchestrator.evidence import Evidence
+from orchestrator.ranker import Ranking, rank_evidence
+from orchestrator.ranker.ranking import LEVEL
+from orchestrator.search.drawing import draw_one, listed, mutant
+from orchestrator.search.pool import SIZES
+from orchestrator.search.searcher import FreeScores, Observation, Searcher, SearchError
+from spaces import Architecture, SearchSpace
+
+CANDIDATES = 1_000
+"""Architectures that were not looked at and are predicted by default."""
+PARENTS = 20
+"""The best that were looked at, whose mutants are half of these."""
+
+
+@dataclass(frozen=True)
+class FinalList:
+    """The end of a search.
+
+    Attributes:
+        ranking: of all that were looked at and of the best predicted others, with their uncertainty.
+        looked_at: whether each was trained, in the order of the ranking's table; failed ones were.
+    """
+
+    ranking: Ranking
+    looked_at: tuple[bool, ...]
+
+
+def final_list(
+    searcher: Searcher,
+    *,
+    full_epochs: int,
+    unseen: int = 20,
+    candidates: Sequence[Architecture] | None = None,
+) -> FinalList:
+    """Ranks by the ranker's posterior what a search has looked at, and the best predicted that it has not.
+
+    Args:
+        searcher: with all its observations; its first objective is an accuracy in [0, 1], higher is better.
+        full_epochs: length of full training.
+        unseen: how many that were not looked at are in the list.
+        candidates: whom these are chosen from, by predicted score; by default random ones and mutants of the best.
+            Those that the constraints refuse are left out.
+
+    Raises:
+        SearchError: nothing was observed, or an argument is out of its range.
+    """
+    if not searcher.observations:
+        raise SearchError("observations: the searcher was told nothing, so that there is nothing to rank")
+    if full_epochs < 1 or unseen < 0:
+        raise SearchError(f"full_epochs, unseen: {full_epochs} and {unseen} are not at least 1 and 0")
+    space, problem = searcher.space, searcher.problem
+    seen = list(dict.fromkeys(space.canonical(one.architecture) for one in searcher.observations))
+    if candidates is None:
+        candidates = _usual_candidates(searcher) if unseen else []
+    others = [one for one in dict.fromkeys(map(space.canonical, candidates)) if one not in set(seen)]
+    everybody = [*seen, *others]
+    encoding = pd.DataFrame(
+        np.array([space.features(one) for one in everybody]), index=pd.Index([one.code for one in everybody])
+    )
+    rows = [
+        *_rows(space, searcher.observations, next(iter(problem.objectives)), full_epochs),
+        *_free_rows(problem.free_scores, everybody),
+    ]
+    ranking = rank_evidence(pd.DataFrame(rows), encoding, full_epochs=full_epochs, seed=problem.seed)
+    codes = {one.code for one in seen}
+    best = _best_unseen(searcher, [code for code in ranking.table["architecture"] if code not in codes], unseen)
+    table = _only(ranking, codes | best)
+    return FinalList(table, tuple(code in codes for code in table.table["architecture"]))
+
+
+def _usual_candidates(searcher: Searcher) -> list[Architecture]:
+    generator = np.random.default_rng([searcher.problem.seed, len(searcher.observations), 1])
+    everybody = listed(searcher.space)
+    if everybody is not None and len(everybody) <= CANDIDATES:
+        return list(everybody)
+    drawn = [draw_one(searcher.space, generator) for _ in range(CANDIDATES // 2)]
+    parents = searcher.best(PARENTS)
+    mutants = [
+        mutant(searcher.space, parents[place % len(parents)], generator) for place in range(CANDIDATES // 2) if parents
+    ]
+    return [*drawn, *mutants]
+
+
+def _best_unseen(searcher: Searcher, codes: Sequence[str], count: int) -> set[str]:
+    """The first so many that may be in the list."""
+    found: set[str] = set()
+    for code in codes:
+        if len(found) == count:
+            break
+        if searcher.allows(Architecture(searcher.space.name, code)):
+            found.add(code)
+    return found
+
+
+def _rows(space: SearchSpace, told: Sequence[Observation], objective: str, full_epochs: int) -> list[Evidence]:
+    """Evidence as the log has it: a training for each observation, the number of which is its seed."""
+    rows = []
+    for number, observation in enumerate(told):
+        epochs = max(1, round(observation.fidelity * full_epochs))
+        value = observation.values[objective]
+        rows.append(
+            Evidence(
+                stage=f"training-{epochs}",
+                trial=f"search/{number}",
+                architecture=space.canonical(observation.architecture).code,
+                source="training",
+                epoch=epochs,
+                schedule_epochs=epochs,
+                seed=number,
+                metric="validation_accuracy",
+                value=math.nan if math.isnan(value) else value,
+                epochs=observation.cost * full_epochs,
+            )
+        )
+    return rows
+
+
+def _free_rows(free_scores: FreeScores | None, everybody: Sequence[Architecture]) -> list[Evidence]:
+    rows = []
+    for name, scores in ({} if free_scores is None else free_scores(everybody)).items():
+        source, metric = ("size", name) if name in SIZES else (name, "score")
+        for one, value in zip(everybody, scores, strict=True):
+            rows.append(Evidence(source, f"{source}/{one.code}", one.code, source, 0, 0, 0, metric, float(value)))
+    return rows
+
+
+def _only(ranking: Ranking, codes: set[str]) -> Ranking:
+    """The ranking of some of its candidates among themselves."""
+    kept = ranking.table["architecture"].isin(codes).to_numpy()
+    table, samples = ranking.table[kept].reset_index(drop=True), ranking.samples[:, kept]
+    rank = np.arange(1, len(table) + 1)
+    ranks = stats.rankdata(-samples, axis=1)
+    tail = (1 - LEVEL) / 2
+    table["rank"] = rank
+    table["rank_low"] = np.minimum(np.quantile(ranks, tail, axis=0, method="lower").astype(np.int64), rank)
+    table["rank_high"] = np.maximum(np.quantile(ranks, 1 - tail, axis=0, method="higher").astype(np.int64), rank)
+    return Ranking(table, samples, ranking.weights, ranking.certainty)

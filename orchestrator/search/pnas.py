@@ -1,0 +1,125 @@
+"""Progressive search: simple cells first, each level grown from the best of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from orchestrator.ranker.regressors import REGRESSORS
+from orchestrator.search.ensemble import MEMBERS, ensemble_mean
+from orchestrator.search.pool import Pool
+from orchestrator.search.progression import progression_of
+from orchestrator.search.searcher import Problem, Searcher, SearchError
+from schedulers.policies.registry import choices
+from spaces import Architecture
+
+Level = dict[Architecture, Architecture]
+"""Canonical architectures of a level, and how each is said as one that can grow."""
+
+
+class PnasSearcher(Searcher):
+    """Trains all of the first level; of each next one the best predicted of what the best of the last grow into.
+
+    A level begins when all of the one before are told; until then fewer are proposed than asked for. The predictor is
+    an ensemble that has seen the levels before. The last level goes on in rounds of ``beam``, each predicted anew,
+    where the source ends.
+
+    Source: Liu et al., Progressive Neural Architecture Search (ECCV 2018), algorithm 1; its beam is 256, its predictor
+    an LSTM or a perceptron over embeddings.
+
+    Args:
+        problem: what is searched; its space is pnas or nasbench201.
+        beam: how many of a level are trained.
+        members: of the ensemble.
+        regressor: of the ranker, that each member is; see `Surrogate`.
+    """
+
+    def __init__(
+        self, problem: Problem, *, beam: int = 20, members: int = MEMBERS, regressor: str = "extra-trees"
+    ) -> None:
+        super().__init__(problem)
+        for name, value in (("beam", beam), ("members", members)):
+            if value < 1:
+                raise SearchError(f"{name}: {value} is not at least 1")
+        if regressor not in REGRESSORS:
+            raise SearchError(f"regressor: {regressor!r} is unknown; {choices(regressor, list(REGRESSORS))}")
+        self._progression = progression_of(problem.space)
+        self._beam, self._members, self._regressor = beam, members, regressor
+        self._first = self._level(self._progression.first(), set())
+        self._grown: dict[tuple[Architecture, ...], Level] = {}
+        self._order: tuple[tuple[int, int], list[Architecture]] = ((0, 0), [])
+
+    def level_of(self, architecture: Architecture) -> int:
+        """The level at which an architecture came up, from 1; 0 for none so far."""
+        canonical = self.space.canonical(architecture)
+        return next((number for number, level in enumerate(self._levels(), start=1) if canonical in level), 0)
+
+    def predictions(self, *, members: int | None = None) -> dict[Architecture, float]:
+        """What an ensemble of so many predicts of the level at hand, by all that is told before it; higher is better.
+
+        Empty at the first level, where nothing can be predicted. By default the ensemble is the searcher's.
+        """
+        levels = list(self._levels())
+        return self._predicted(levels, 0, members or self._members) if len(levels) > 1 else {}
+
+    def _propose(self, generator: np.random.Generator) -> Architecture | None:
+        levels = list(self._levels())
+        level, last = levels[-1], len(levels) == self._progression.levels
+        if len(levels) == 1:
+            found = self._first_new(level)
+        else:
+            done = sum(one in level for one in self._known)
+            if done % self._beam == 0 and any(one in level for one in self._open):
+                return None
+            found = self._first_new(self._best_predicted(levels, done // self._beam))
+        if found is None and not self._open:
+            what = "the last level has" if last else f"level {len(levels)} has no trained architecture to grow, and"
+            self.ended = f"{what} no more architectures" + (
+                " that keep the constraints" if self.problem.constraints is not None else ""
+            )
+        return found
+
+    def _levels(self) -> Iterator[Level]:
+        """The levels so far: the last one is not complete, or the last there is."""
+        level, seen = self._first, set(self._first)
+        yield level
+        for number in range(2, self._progression.levels + 1):
+            enough = len(level) if number == 2 else self._beam
+            told = [one for one in dict.fromkeys(self._canonical) if one in level]
+            parents = sorted((one for one in told if one in self.scored), key=self.scored.__getitem__, reverse=True)
+            complete = len(told) >= enough or all(one in self._known or not self._allowed(one) for one in level)
+            if any(one in level for one in self._open) or not complete or not parents:
+                return
+            level = self._expanded(tuple(level[one] for one in parents[: self._beam]), seen)
+            seen |= level.keys()
+            yield level
+
+    def _expanded(self, parents: tuple[Architecture, ...], seen: set[Architecture]) -> Level:
+        if parents not in self._grown:
+            children = [child for parent in parents for child in self._progression.grow(parent)]
+            self._grown[parents] = self._level(children, seen)
+        return self._grown[parents]
+
+    def _level(self, architectures: list[Architecture], seen: set[Architecture]) -> Level:
+        level: Level = {}
+        for form in architectures:
+            canonical = self.space.canonical(form)
+            if canonical not in seen and self.space.is_live(canonical):
+                level.setdefault(canonical, form)
+        return level
+
+    def _best_predicted(self, levels: list[Level], number: int) -> list[Architecture]:
+        """The last level, best predicted first, by those told of the levels before and of the rounds before in it."""
+        if self._order[0] != (len(levels), number):
+            predicted = self._predicted(levels, number, self._members)
+            self._order = (len(levels), number), sorted(levels[-1], key=lambda one: -predicted.get(one, 0.0))
+        return self._order[1]
+
+    def _predicted(self, levels: list[Level], number: int, members: int) -> dict[Architecture, float]:
+        before = [one for level in levels[:-1] for one in level]
+        known = [one for one in dict.fromkeys(self._canonical) if one in levels[-1]][: number * self._beam]
+        told = [(one, self.scored[one], 1.0) for one in [*before, *known] if one in self.scored]
+        pool = Pool(self.space, [*levels[-1], *before], self.problem.free_scores, self.problem.seed)
+        mean = ensemble_mean(pool, told, regressor=self._regressor, seed=self.problem.seed, members=members)
+        return {} if mean is None else {one: float(mean[pool.place[one]]) for one in levels[-1]}
