@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         began = time.perf_counter()
         subprocess.run(command, cwd=work, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
         print(f"{time.perf_counter() - began:.0f} s of wall time")
-        (folder,) = (work / "runs").iterdir()
+        (folder,) = (work / "runs").glob("[!.]*")
         table_of(Run.open(folder)).round(4).to_csv(OUT, index=False)
     print(f"written: {OUT.name}")
 

@@ -28,7 +28,7 @@ from orchestrator.ranker.prior import PriorOrder, prior_order
 from orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
 from orchestrator.ranker.regressors import FinalInputs, final_process
 from orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, short_run_process
-from orchestrator.ranker.views import View, make_views
+from orchestrator.ranker.views import make_views
 
 DRAWS = 200
 SHORT_RUN_NOISE, LABEL_NOISE = 0.1, 0.05
@@ -62,10 +62,13 @@ class RankerOptions:
     Attributes:
         models: regressors of the final score; the Gaussian process always takes part.
         aggregation: how the sources are fused into the prior order.
+        training_loss: whether the training loss counts beside the accuracy of short trainings. Between families of
+            networks, and between recipes, it tells how fast one fits, not how well it does on other images.
     """
 
     models: Models = ("gaussian-process", "extra-trees")
     aggregation: Aggregation = "normal-scores"
+    training_loss: bool = True
 
 
 class RankingModel:
@@ -95,7 +98,8 @@ class RankingModel:
         self._evidence, self._seed, self._options = evidence, seed, options or RankerOptions()
         self._encoding = encoding.sort_index()
         self.codes = [str(code) for code in self._encoding.index]
-        self.views: list[View] = make_views(evidence, self.codes, full_epochs=full_epochs)
+        views = make_views(evidence, self.codes, full_epochs=full_epochs)
+        self.views = [view for view in views if self._options.training_loss or not view.is_loss]
         if earlier is not None and self._sees_before_full_trainings_what(earlier):
             vars(self).update({part: vars(earlier)[part] for part in BEFORE_FULL_TRAININGS if part in vars(earlier)})
 
@@ -171,6 +175,11 @@ class RankingModel:
         """Codes of the next ``count`` candidates for a full training, by design; trained ones are left out."""
         process = final_process(self.final_inputs)
         return self._choose(process, LABEL_NOISE, count, self.labels.rows, most_of_pool=0.6, step=5)
+
+    @property
+    def can_design(self) -> bool:
+        """Whether anything describes the candidates, so that trainings can be chosen by design and not at random."""
+        return bool(short_run_process(self.inputs, relevance=False).blocks)
 
     def _choose(
         self, process: GaussianProcess, noise: float, count: int, had: Rows, *, most_of_pool: float, step: int

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from orchestrator.ranker import make_views, normal_scores, rank_evidence
+from orchestrator.ranker import RankerOptions, make_views, normal_scores, rank_evidence
 from orchestrator.ranker.views import reliability
 
 FULL = 40
@@ -66,8 +66,8 @@ class Table:
         names += ["value", "seconds", "epochs"]
         return pd.DataFrame(self.rows, columns=names).astype({"value": float, "seconds": float, "epochs": float})
 
-    def rank(self, *, seed: int = 0, codes: Sequence[str] | None = None):
-        return rank_evidence(self.frame, bare(codes or self.codes), full_epochs=FULL, seed=seed)
+    def rank(self, *, seed: int = 0, codes: Sequence[str] | None = None, options: RankerOptions | None = None):
+        return rank_evidence(self.frame, bare(codes or self.codes), full_epochs=FULL, seed=seed, options=options)
 
 
 def bare(codes: Sequence[str]) -> pd.DataFrame:
@@ -564,3 +564,11 @@ class TestTrainingLoss:
         for index, value in enumerate([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]):
             table.add("training-2", "training", table.codes[index], 2, 2, "train_loss", value)
         assert list(table.rank().table["architecture"]) == table.codes[::-1]
+
+    def test_it_counts_for_nothing_where_it_is_not_to_count(self):
+        table = Table(8).training(2, [0.5] * 4 + [0.7] * 4)
+        unseen = table.rank(options=RankerOptions(training_loss=False)).samples
+        for index, value in enumerate([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]):
+            table.add("training-2", "training", table.codes[index], 2, 2, "train_loss", value)
+        np.testing.assert_array_equal(table.rank(options=RankerOptions(training_loss=False)).samples, unseen)
+        assert not np.array_equal(table.rank().samples, unseen)
