@@ -32,6 +32,7 @@ budget: 1x
 trainings: [{{epochs: 1}}]
 supernets: []
 baseline: null
+share_results: false
 resources: {{cpus: {workers}}}
 """
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,8 @@ from rich.console import Console
 
 from orchestrator.baseline_sample import draw_baseline
 from orchestrator.candidates import SIZE, book_candidates, choose_candidates, has_ended, measure_sizes
-from orchestrator.cluster import Cluster, check_shared, connect, measure_peak_memory, plan_slot
+from orchestrator.checkpoints import CheckpointStore
+from orchestrator.cluster import Cluster, Slot, check_shared, connect, measure_peak_memory, plan_slot
 from orchestrator.display import Display
 from orchestrator.evidence import BASELINE, EvidenceLog
 from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, parse_experiment
@@ -27,12 +27,14 @@ from orchestrator.hardware_spec import ObjectiveSpec
 from orchestrator.interruption import Interruption
 from orchestrator.latency_runs import Say, book_latencies, open_meter
 from orchestrator.less_data import StageImages
+from orchestrator.metrics import run_metrics, told_to
 from orchestrator.narrowing import book_narrowing, narrowed_space
 from orchestrator.objectives import ObjectiveError
 from orchestrator.plan import check_budget, default_proxies, default_stages
 from orchestrator.pretext_check import check_task
 from orchestrator.proxy_evidence import void_lines, void_scores
 from orchestrator.ranker import Ranking
+from orchestrator.ranking_lines import ranking_lines
 from orchestrator.report import (
     front_line,
     hardware_lines,
@@ -47,18 +49,25 @@ from orchestrator.report import (
     write_page,
 )
 from orchestrator.rounds import Problem, chosen_before, rank_log, run_rounds
+from orchestrator.run_lock import RunHeldError, hold_run
+from orchestrator.run_log import RAY_LOG, RunLog
+from orchestrator.run_state import RunState, StagePlan, StatusFile
 from orchestrator.scheduling import check_policy
 from orchestrator.scoring import Score, ScoringError, Truth, baseline_truth, score_ranking
 from orchestrator.scoring.objective import score_objective
+from orchestrator.shared_results import FOLDER, SharedResults, images_of, taken_over_line
 from orchestrator.stage_runs import goes_on, run_stage
 from orchestrator.stages import Stage, baseline_stage, proxy_stage, training_stage
-from orchestrator.supernet_runs import SupernetRun
+from orchestrator.storage import check_room, storage_failures
+from orchestrator.supernet_runs import SupernetRun, trained_for
 from orchestrator.supernet_spec import SupernetSpec
 from orchestrator.tradeoff import FRONT_FILE, check_objective, known_cost, make_front, with_objective
 from orchestrator.training_spec import TrainingSpec
-from orchestrator.trust import supernet_trust
+from orchestrator.trust import SupernetTrust, supernet_trust
+from orchestrator.whole_files import replaced
 from spaces import Architecture, SearchSpace
 from trainables.data import ImageData
+from trainables.data.digest import digest_images
 from trainables.data.subsets import smaller_side
 from trainables.proxies import ProxyBatch, draw_batch
 
@@ -68,8 +77,12 @@ TABLE_FILE = "latency.json"
 """Latencies by part, where the candidates' were summed: another run may take it as its ``latency.table``."""
 RANKING = "ranking"
 """Stage of the log that stands for the ranking before the baseline."""
+MADE = "made"
+"""What the log notes first: when the run was made."""
 PLAN, OURS = "plan", "automatic"
 """What the log notes of a run whose stages were not asked for: its plan may change with what is found."""
+PLAN_CHANGED = "plan changed"
+"""What the log notes of a run to whose stages others were added: they are asked for since."""
 GIGABYTE = 1e9
 
 
@@ -130,15 +143,9 @@ class Run:
         resolved = resolved.model_copy(
             update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
         )
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            folder = _fresh(parent.resolve(), f"{experiment.name}-{stamp}")
-            (folder / EXPERIMENT_FILE).write_text(resolved.to_yaml(), encoding="utf-8")
-            (folder / "checkpoints").mkdir()
-        except OSError as error:
-            raise RunError(f"cannot write to {parent}: {error.strerror}; give another folder with --out") from None
+        folder = make_folder(parent, experiment.name)
         log = EvidenceLog(folder / LOG_FILE)
+        log.note(MADE, f"{datetime.now():%Y-%m-%d %H:%M:%S}")
         if experiment.trainings is None and experiment.supernets is None:
             log.note(PLAN, OURS)
         book_candidates(log, resolved, chosen)
@@ -148,6 +155,12 @@ class Run:
             book_latencies(log, meter, candidates)
             if meter.table is not None:
                 meter.table.save(folder / TABLE_FILE)
+        try:
+            # The last one: a folder without it is that of no run.
+            with replaced(folder / EXPERIMENT_FILE) as file:
+                file.write_text(resolved.to_yaml(), encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"cannot write to {parent}: {error.strerror}; give another folder with --out") from None
         return Run(folder, resolved, candidates, log)
 
     @staticmethod
@@ -169,7 +182,7 @@ class Run:
     @property
     def is_split_by_us(self) -> bool:
         """Whether the stages were not asked for, so that they may change with what is found."""
-        return self.log.noted(PLAN) == OURS
+        return self.log.noted(PLAN) == OURS and self.log.noted(PLAN_CHANGED) is None
 
     @property
     def farewell(self) -> str:
@@ -189,12 +202,11 @@ class Run:
         Raises:
             RunError: another one does.
         """
-        with (self.folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RunError(f"another taurank is working on {self.folder}; wait for it or stop it") from None
-            yield
+        try:
+            with hold_run(self.folder):
+                yield
+        except RunHeldError as error:
+            raise RunError(str(error)) from None
 
     @cached_property
     def problem(self) -> Problem:
@@ -202,8 +214,20 @@ class Run:
         space = self.experiment.space.make()
         features = [space.features(Architecture(space.name, code)) for code in self.candidates]
         encoding = pd.DataFrame(features, index=list(self.candidates), columns=list(space.feature_names), dtype=float)
-        experiment = self.experiment
-        return Problem(self.candidates, encoding, experiment.recipe.epochs, experiment.seed, experiment.ranker)
+        experiment, options = self.experiment, self.experiment.ranker
+        if experiment.families is not None:
+            options = replace(options, training_loss=False)
+        return Problem(self.candidates, encoding, experiment.recipe.epochs, experiment.seed, options, self.names)
+
+    def shared_results(self, images: str, slot: Slot) -> SharedResults:
+        """Where runs of one folder share their trainings on the images of a digest."""
+        return SharedResults(self.folder.parent / FOLDER, images, "cuda" if slot.gpus else "cpu")
+
+    def checkpoints(self, supernets: Iterable[Stage]) -> CheckpointStore:
+        """Where the trainings keep their states, those of these supernets for good."""
+        needed = [Path(spec.checkpoint) for stage in supernets if stage.keeps_states for spec in stage.specs]
+        most = self.experiment.resources.checkpoint_gigabytes * GIGABYTE
+        return CheckpointStore(self.folder / "checkpoints", most, needed)
 
     def rank(self) -> Ranking:
         """The ranking from what is in the log now; the baseline is never looked at."""
@@ -219,6 +243,12 @@ class Run:
         """
         found = truth or baseline_truth(self.log, self.candidates)
         return score_ranking(ranking, found, self.log, self.candidates, full_epochs=self.experiment.recipe.epochs)
+
+    def trust(self) -> list[SupernetTrust]:
+        """How far its supernets can be trusted, by what is in the log now."""
+        rows = self.log.evidence()
+        full_epochs = self.experiment.recipe.epochs
+        return supernet_trust(rows[rows["stage"] != BASELINE], self.candidates, full_epochs=full_epochs)
 
     def _scored_objective(self, ranking: Ranking, spec: ObjectiveSpec, truth: Truth, evidence: pd.DataFrame) -> str:
         try:
@@ -241,13 +271,16 @@ class Run:
             if need_score:
                 raise
         rows = self.log.evidence()
+        trust = self.trust()
         void = void_lines(void_scores(self.log), len(self.candidates))
         experiment = self.experiment
         evidence, full_epochs = rows[rows["stage"] != BASELINE], experiment.recipe.epochs
-        trust = supernet_trust(evidence, self.candidates, full_epochs=full_epochs)
         print_ranking(console, ranking, score, evidence, self.names)
         print_trust(console, trust, full_epochs=full_epochs)
         print_void(console, void)
+        taken_over = taken_over_line(self.log)
+        if taken_over:
+            _say(console, taken_over)
         if score is not None:
             print_columns(console, score, self.names)
             print_score(console, score)
@@ -284,8 +317,23 @@ def _say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def make_folder(parent: Path, name: str) -> Path:
+    """A new folder ``<name>-<time>`` for a run; of those made within one second all but the first have a number.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    name = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = _fresh(parent.resolve(), name)
+        (folder / "checkpoints").mkdir()
+    except OSError as error:
+        raise RunError(f"cannot write to {parent}: {error.strerror}; give another folder with --out") from None
+    return folder
+
+
 def _fresh(parent: Path, name: str) -> Path:
-    """A new folder; runs started within one second get a number."""
     for number in range(1, 1000):
         folder = parent / (name if number == 1 else f"{name}-{number}")
         try:
@@ -309,10 +357,18 @@ def run_campaign(
 
     Raises:
         RunInterruptedError: the user wants it to end; call again to go on.
-        ExperimentError, ClusterError, RunError: it cannot run, in one line.
+        ExperimentError, ClusterError, RunError, StorageError, EvidenceError: it cannot run, in one line.
     """
     experiment, log = run.experiment, run.log
-    with run.locked(), Interruption(run.farewell) as interruption:
+    run_log, status = RunLog(run.folder), StatusFile(run.folder)
+    with (
+        storage_failures(run.folder, log),
+        run.locked(),
+        Interruption(run.farewell) as interruption,
+        run_log.session(),
+        log.followed_by(run_log),
+    ):
+        check_room(run.folder)
         space = experiment.space.make()
         seeds = experiment.baseline.seeds if experiment.baseline and with_baseline else ()
         proxies, supernets = _proxies(run, data), _supernets(run, data)
@@ -321,6 +377,8 @@ def run_campaign(
         cost, budget = check_budget(experiment, stages, run.candidates)
         baseline = _planned_baseline(run) if seeds else None
         print_plan(console, experiment, data, stages, baseline, cost, budget, run)
+        plan = [StagePlan(stage.title, len(stage.specs), stage.cost) for stage in (*stages, baseline) if stage]
+        status.tell(RunState(doing="sizes are measured, Ray starts", stages=tuple(plan), budget_epochs=budget))
         measure_sizes(log, experiment, run.candidates, data)
 
         total = cost + (baseline.cost if baseline else 0.0)
@@ -331,10 +389,20 @@ def run_campaign(
         console.print("starting Ray ..." if address is None else f"joining Ray at {address} ...", highlight=False)
         with (
             connect(
-                address, resources=experiment.resources, dashboard=dashboard, log_file=run.folder / "run.log"
+                address, resources=experiment.resources, dashboard=dashboard, log_file=run.folder / RAY_LOG
             ) as cluster,
-            Display(console, total_epochs=total, budget_epochs=budget, names=run.names) as display,
+            run_metrics(run.folder.name, log) as metrics,
+            Display(
+                console,
+                total_epochs=total,
+                budget_epochs=budget,
+                names=run.names,
+                plan=plan,
+                tell=told_to(status.tell, metrics.tell),
+                run_log=run_log,
+            ) as display,
         ):
+            display.doing("the nodes are checked, the images go to Ray")
             interruption.install()  # Ray takes SIGTERM when it starts
             if cluster.dashboard:
                 display.say(_dashboard_line(cluster))
@@ -345,7 +413,15 @@ def run_campaign(
             images = ray.put(data)
             memory = _peak_memory(run, space, data, images, cluster)
 
-            def launch(stage: Stage, reference: ray.ObjectRef = images, weights: ray.ObjectRef | None = None) -> None:
+            digest = digest_images(data) if experiment.share_results else ""
+            checkpoints = run.checkpoints([stage for one in supernets for stage in one.planned])
+
+            def launch(
+                stage: Stage,
+                reference: ray.ObjectRef = images,
+                weights: ray.ObjectRef | None = None,
+                digest: str = digest,
+            ) -> None:
                 if _is_done(log, stage):
                     display.skip_stage(stage.title, epochs=stage.cost, spent=stage.spent(log))
                     return
@@ -355,12 +431,15 @@ def run_campaign(
                     log=log,
                     data=reference,
                     slot=slot,
-                    slots=cluster.places(slot),
+                    slots=lambda: cluster.now().places(slot),
                     run=run.folder,
                     display=display,
                     interruption=interruption,
                     weights=weights,
-                    most_checkpoint_bytes=experiment.resources.checkpoint_gigabytes * GIGABYTE,
+                    checkpoints=checkpoints,
+                    images=data.file,
+                    patience=experiment.resources.patience,
+                    results=run.shared_results(digest, slot) if experiment.share_results else None,
                 )
 
             less = StageImages(data, images, experiment, run.folder, log)
@@ -368,12 +447,15 @@ def run_campaign(
             def train(spec: TrainingSpec, codes: list[str]) -> None:
                 stage = training_stage(experiment, spec, codes, run.folder)
                 slot = plan_slot(cluster, experiment.resources, trials=1, peak_memory=memory)
-                launch(stage, images if _is_done(log, stage) else less.for_stage(spec, run.candidates[0], slot))
+                judge = run.candidates[0]
+                shown = images if _is_done(log, stage) else less.for_stage(spec, judge, slot)
+                launch(stage, shown, digest=images_of(digest, spec, judge))
 
             for stage, batch in proxies:
                 launch(stage, ray.put(batch))
             for supernet in supernets:
                 supernet.run_with(log, lambda stage, weights: launch(stage, weights=weights))
+            display.doing("the ranker chooses who is trained")
             run_rounds(
                 run.problem,
                 experiment.trainings or [],
@@ -382,14 +464,19 @@ def run_campaign(
                 budget_epochs=budget - sum(stage.cost for stage in cheap),
                 adaptive=run.is_split_by_us,
             )
+            display.doing("the ranking is made")
             started = time.perf_counter()
             log.append_event(RANKING, "", "started")
             # Written before the first baseline training: the order cannot have seen the truth.
             ranking = run.rank()
             ranking.write(run.folder)
+            for decision, reason in ranking_lines(ranking, run.trust()):
+                run_log.line(RANKING, "", decision, reason)
+            metrics.ranked(ranking.table["architecture"])
             log.append_event(RANKING, "", "ended", f"{time.perf_counter() - started:.2f} s")
             if baseline:
                 launch(_drawn_baseline(run, ranking))
+            display.doing("the report is written")
         return run.report(console)
 
 
@@ -404,7 +491,10 @@ def _proxies(run: Run, data: ImageData) -> list[tuple[Stage, ProxyBatch]]:
 
 def _supernets(run: Run, data: ImageData) -> list[SupernetRun]:
     return [
-        SupernetRun(run.experiment, spec, run.candidates, run.folder, data) for spec in run.experiment.supernets or []
+        SupernetRun(
+            run.experiment, spec, run.candidates, run.candidates[: trained_for(run.log, spec)], run.folder, data
+        )
+        for spec in run.experiment.supernets or []
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from orchestrator.evidence import Evidence, EvidenceLog
+from orchestrator.evidence import EXTENDED, Evidence, EvidenceLog
 from orchestrator.experiment import Experiment, ExperimentError
 from orchestrator.screening import Latencies, Measured, Screen, check_enough, endless_draws, screened
 from spaces import Architecture, SearchSpace, SpaceError, measure_size
@@ -171,10 +171,11 @@ def book_candidates(log: EvidenceLog, experiment: Experiment, candidates: Candid
 
 
 def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Iterable[str], data: ImageData) -> None:
-    """Parameters and FLOPs of all candidates, unless the log has them: what every other source has to beat."""
+    """Parameters and FLOPs of the candidates that the log has none of: what every other source has to beat."""
     if not has_ended(log, SIZE):
-        space = experiment.space.make()
-        _book_sizes(log, experiment, ((code, _measure(space, code, data)) for code in codes))
+        space, known = experiment.space.make(), log.architectures(SIZE)
+        left = [code for code in codes if code not in known]
+        _book_sizes(log, experiment, ((code, _measure(space, code, data)) for code in left))
 
 
 def _book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Iterable[tuple[str, Measured]]) -> None:
@@ -192,6 +193,9 @@ def _book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Iterable[tuple[
 
 
 def has_ended(log: EvidenceLog, stage: str) -> bool:
-    """Whether a stage was ended; more of it may have been asked for since."""
+    """Whether a stage was ended, and the run was not extended since."""
     events = log.events()
+    extended = events.index[events["event"] == EXTENDED]
+    if len(extended):
+        events = events.loc[extended[-1] :]
     return bool(((events["stage"] == stage) & (events["trial"] == "") & (events["event"] == "ended")).any())

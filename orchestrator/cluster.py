@@ -6,15 +6,17 @@ import json
 import logging
 import math
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray
+from ray._private import ray_constants
 from ray.exceptions import AuthenticationError, GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -84,9 +86,18 @@ class Cluster:
         """GPUs in all."""
         return sum(node.gpus for node in self.nodes)
 
+    def now(self) -> Cluster:
+        """The cluster as it is by now: nodes come and go."""
+        return replace(self, nodes=_nodes())
+
     def places(self, slot: Slot) -> int:
         """Trials of this size that run at once."""
         return sum(_places(node, slot) for node in self.nodes)
+
+
+def _nodes() -> tuple[Slot, ...]:
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return tuple(Slot(cpus=node.get("CPU", 0.0), gpus=node.get("GPU", 0.0)) for node in alive)
 
 
 def _places(node: Slot, slot: Slot) -> int:
@@ -116,14 +127,15 @@ def connect(
             _check_reachable(address)
             info = ray.init(address=address, runtime_env=_runtime_env(), **common)
         else:
-            info = ray.init(
-                address="local",
-                num_cpus=resources.cpus,
-                num_gpus=resources.gpus,
-                include_dashboard=dashboard,
-                dashboard_host="127.0.0.1",
-                **common,
-            )
+            with _on_loopback():
+                info = ray.init(
+                    address="local",
+                    num_cpus=resources.cpus,
+                    num_gpus=resources.gpus,
+                    include_dashboard=dashboard,
+                    dashboard_host="127.0.0.1",
+                    **common,
+                )
     except ClusterError:
         raise
     except Exception as error:
@@ -136,14 +148,31 @@ def connect(
     _log_to(log_file)
     try:
         url = str(info.get("webui_url") or "") if (dashboard or address) else ""
-        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield Cluster(
-            nodes=tuple(Slot(cpus=node.get("CPU", 0.0), gpus=node.get("GPU", 0.0)) for node in alive),
+            nodes=_nodes(),
             dashboard=f"http://{url}" if url else "",
             local=not address,
         )
     finally:
         ray.shutdown()
+        if not address:
+            # Tune's snapshots, which nobody reads: 200 MB after a thousand trials. The logs beside them stay.
+            shutil.rmtree(Path(info["session_dir"]) / "artifacts", ignore_errors=True)
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Has a Ray that starts here listen on loopback.
+
+    On Linux it takes the machine's address in the network, and its ports are then open to all of it. Only on macOS and
+    Windows it stays on loopback, by this constant, which it reads when it starts.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _check_reachable(address: str) -> None:
@@ -204,11 +233,16 @@ def _runtime_env() -> dict[str, Any]:
     return {key: value for key, value in environment.items() if key == "env_vars" or key not in shipped}
 
 
+class _RayLog(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Says nothing: a disk that is full is the evidence log's to complain about."""
+
+
 def _log_to(log_file: Path | None) -> None:
-    """Ray's own warnings go to the run's log: the terminal belongs to the progress display."""
+    """Ray's own warnings go to a file: the terminal belongs to the progress display."""
     if log_file is None:
         return
-    handler = logging.FileHandler(log_file)
+    handler = _RayLog(log_file, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logger = logging.getLogger("ray")
     logger.handlers = [handler]

@@ -11,6 +11,11 @@ DROPPED_EVENT = ("checkpoint-dropped", "no room on disk (resources.checkpoint_gi
 PREDICTED, PREDICTED_SD = "predicted_accuracy", "predicted_accuracy_sd"
 
 
+def unsaved_event(reason: str) -> tuple[str, str]:
+    """Event and reason of a trial whose state could not be kept; the first of its stage stands for all."""
+    return "checkpoint-not-written", f"{reason}; if its worker is lost it repeats the epochs since"
+
+
 def sent_event(step: Step, *, again: bool) -> tuple[str, str]:
     """Event and reason of a trial that starts, or goes on ``again``."""
     return "resumed" if again else "started", f"to epoch {step.until}: {step.reason}"

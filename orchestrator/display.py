@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -13,24 +12,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from orchestrator.evidence import BASELINE, PROXIES, Evidence
+from orchestrator.run_log import RunLog
+from orchestrator.run_state import Counts, RunState, StagePlan, Waiting
+from orchestrator.wording import counted, duration
 
 PLAIN_LINE_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How many trials of a stage are in which state."""
-
-    running: int = 0
-    paused: int = 0
-    stopped: int = 0
-    done: int = 0
-    failed: int = 0
-    waiting: int = 0
-
-    def __str__(self) -> str:
-        parts = [f"{self.running} running", f"{self.paused} paused", f"{self.stopped} stopped", f"{self.done} done"]
-        return ", ".join(parts + ([f"{self.failed} failed"] if self.failed else []))
+def _to_nobody(state: RunState) -> None:
+    """Nobody asks."""
 
 
 class Display:
@@ -41,12 +31,28 @@ class Display:
         total_epochs: epoch-equivalents of all stages, baseline included, for the time left.
         budget_epochs: epoch-equivalents that the evidence may cost.
         names: short names of the candidates, by code.
+        plan: the stages in their order.
+        tell: told what is shown, whenever that changes.
+        run_log: where what is said goes, too.
     """
 
     def __init__(
-        self, console: Console, *, total_epochs: float, budget_epochs: float, names: Mapping[str, str]
+        self,
+        console: Console,
+        *,
+        total_epochs: float,
+        budget_epochs: float,
+        names: Mapping[str, str],
+        plan: Sequence[StagePlan] = (),
+        tell: Callable[[RunState], None] = _to_nobody,
+        run_log: RunLog | None = None,
     ) -> None:
         self._console, self._names = console, names
+        self._plan, self._tell, self._run_log = {stage.title: stage for stage in plan}, tell, run_log
+        self._doing = ""
+        self._waiting: Waiting | None = None
+        self._patience: float | None = None
+        self._saved: dict[str, float] = {}
         self.total_epochs, self.budget_epochs = total_epochs, budget_epochs
         self._stage, self._trials, self._counts = "", 0, Counts()
         self._stage_epochs, self._spent_now = 0.0, 0.0
@@ -80,10 +86,33 @@ class Display:
             self._live.stop()
             self._live = None
 
+    def doing(self, what: str) -> None:
+        """What goes on from now on, in words, until a stage begins."""
+        self._end_stage()
+        self._doing = what
+        self._tell(self.state)
+
+    @property
+    def state(self) -> RunState:
+        """All that others may want to know of this moment."""
+        return RunState(
+            doing="" if self._stage else self._doing,
+            stage=self._stage,
+            stages=tuple(self._plan.values()),
+            counts=self._counts,
+            spent=dict(self._spent),
+            saved=dict(self._saved),
+            budget_epochs=self.budget_epochs,
+            waiting=self._waiting,
+            patience=self._patience,
+        )
+
     def skip_stage(self, name: str, *, epochs: float, spent: float) -> None:
         """A stage was over before: ``spent`` counts as used, nothing of its planned ``epochs`` is left to wait for."""
         self._end_stage()
         self._behind[name], self._spent[name] = epochs, spent
+        if self._run_log is not None:
+            self._run_log.line(name, "", "skipped", f"it is over since an earlier part of the run, {spent:.1f} epochs")
 
     def start_stage(self, name: str, *, trials: int, epochs: float, spent: float) -> None:
         """A stage begins (or goes on, with ``spent`` of its ``epochs`` behind it, perhaps with more trials)."""
@@ -93,10 +122,17 @@ class Display:
         self._stage_epochs, self._spent[name] = epochs, spent
         self._stage_started = self._said = time.monotonic()
         self._best, self._best_value = "", -1.0
+        known = self._plan.get(name)
+        self._plan[name] = StagePlan(name, trials, epochs if known is None else max(epochs, known.epochs))
         self._task = self._bar.add_task(name, total=max(epochs, 1e-9), completed=spent)  # type: ignore[arg-type]
         if self._live is None:
             already = f", {spent:.0f} of them done before" if spent else ""
-            self.say(f"stage {name}: {_counted(trials, 'trial')}, at most {epochs:.0f} epochs{already}")
+            self._print(f"stage {name}: {counted(trials, 'trial')}, at most {epochs:.0f} epochs{already}")
+        if self._run_log is not None:
+            already = f", {spent:.1f} of them spent before" if spent else ""
+            text = f"{counted(trials, 'trial')}, at most {epochs:.1f} epochs{already}"
+            self._run_log.line(name, "", "begins", text)
+        self._tell(self.state)
 
     def advance(self, epochs: float, accuracies: Sequence[Evidence]) -> None:
         """New rows came in: their epoch-equivalents and their accuracies."""
@@ -108,29 +144,46 @@ class Display:
         if self._task is not None:
             self._bar.update(self._task, completed=self._spent[self._stage])
 
-    def update(self, counts: Counts) -> None:
-        """New counts; on a plain output a line now and then."""
-        self._counts = counts
+    def update(
+        self, counts: Counts, *, saved: float = 0.0, waiting: Waiting | None = None, patience: float | None = None
+    ) -> None:
+        """New counts, epochs saved, what is waited for; on a plain output a line now and then.
+
+        ``patience`` is how long a worker may report nothing, in seconds.
+        """
+        self._counts, self._saved[self._stage] = counts, saved
+        self._waiting, self._patience = waiting, patience
+        self._tell(self.state)
         now = time.monotonic()
         if self._live is None and now - self._said >= PLAIN_LINE_SECONDS:
             self._said = now
-            self.say(f"  {self._stage}: {counts}; {self._details()}")
+            self._print(f"  {self._stage}: {counts}; {self._details()}")
 
     def say(self, line: str) -> None:
-        """Prints a line above the display."""
+        """Prints a line above the display, and notes it in the log of the run."""
+        self._print(line)
+        if self._run_log is not None:
+            self._run_log.line(self._stage, "", "note", line)
+
+    def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _end_stage(self) -> None:
         if not self._stage:
             return
-        took = _duration(time.monotonic() - self._stage_started)
-        self.say(f"stage {self._stage}: {self._spent[self._stage]:.1f} epochs, {took}")
+        took = duration(time.monotonic() - self._stage_started)
+        self._print(f"stage {self._stage}: {self._spent[self._stage]:.1f} epochs, {took}")
+        if self._run_log is not None:
+            saved = self._saved.get(self._stage, 0.0)
+            text = f"{self._spent[self._stage]:.1f} epochs in {took}"
+            self._run_log.end_stage(self._stage, text + (f", {saved:.1f} saved" if saved else ""))
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._behind[self._stage] = self._stage_epochs
         if self._stage == PROXIES:  # its epochs take other seconds than those of trainings: no base for the time left
             self._started, self._spent_now = time.monotonic(), 0.0
-        self._stage, self._task = "", None
+        self._stage, self._task, self._waiting = "", None, None
+        self._doing = "between stages"
 
     def _details(self) -> str:
         parts = []
@@ -142,21 +195,11 @@ class Display:
         left = self.total_epochs - sum(self._behind.values()) - self._spent.get(self._stage, 0.0)
         elapsed = time.monotonic() - self._started
         if self._spent_now > 0 and left > 0 and self._stage != PROXIES:
-            parts.append(f"about {_duration(left * elapsed / self._spent_now)} left")
+            parts.append(f"about {duration(left * elapsed / self._spent_now)} left")
         return ", ".join(parts)
 
     def _render(self) -> Group:
         if not self._stage:
-            return Group(Text("starting Ray ..."))
-        counts = Text(f"{_counted(self._trials, 'trial')}: {self._counts}", overflow="ellipsis", no_wrap=True)
+            return Group(Text(f"{self._doing or 'starting Ray'} ..."))
+        counts = Text(f"{counted(self._trials, 'trial')}: {self._counts}", overflow="ellipsis", no_wrap=True)
         return Group(self._bar, counts, Text(self._details(), style="dim", overflow="ellipsis", no_wrap=True))
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes}:{rest:02d} min"

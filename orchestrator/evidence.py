@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -23,6 +23,10 @@ PROXIES = "proxies"
 """Stage of the scores of untrained networks."""
 FROZEN = "frozen"
 """Event of a trial that its stage left waiting: it keeps its checkpoint, and goes on if the stage does."""
+TAKEN = "taken over"
+"""Event of a trial whose training another run has completed; the reason says which. It costs what it did there."""
+EXTENDED = "extended"
+"""Event of a log that is a copy of another run's, which more was asked of then: stages that had ended go on."""
 FINAL_EVENTS = ("completed", "stopped", "failed", FROZEN)
 """Events after which a trial is not continued by its stage."""
 
@@ -96,17 +100,34 @@ class Evidence:
     epoch_share: float = 1.0
 
 
+class Follower(Protocol):
+    """Is told what is added to a log, as it happens."""
+
+    def rows(self, rows: Sequence[Evidence]) -> None:
+        """Rows came in."""
+
+    def event(self, stage: str, trial: str, event: str, reason: str) -> None:
+        """Something happened to a trial, or with an empty trial to a stage."""
+
+
 _TYPES: dict[Any, type] = {"str": str, "int": int, "float": float}
 _COLUMNS = {"time": float} | {field.name: _TYPES[field.type] for field in fields(Evidence)}
 
 
 @contextmanager
 def _failures_named(path: Path) -> Iterator[None]:
-    """A full disk, a folder that is gone: one line instead of the database's traceback."""
+    """A full disk, a folder that is gone, a damaged file: one line instead of the database's traceback."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise EvidenceError(f"{path} cannot be used as an evidence log: {error}") from None
+    except EvidenceError:
+        raise
+    except (sqlite3.Error, pd.errors.DatabaseError, ValueError, TypeError, OverflowError) as error:  # types: damage
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise EvidenceError(
+                f"cannot write to {path}: the disk is full; free some space, then: taurank resume {path.parent}"
+            ) from None
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise EvidenceError(f"{path} cannot be used as an evidence log: {reason}") from None
 
 
 def _stored(row: Evidence) -> tuple[str | int | float | None, ...]:
@@ -159,14 +180,20 @@ class EvidenceLog:
     """The log file of one run (SQLite in WAL mode: a killed writer loses at most the row in flight).
 
     The connection is opened on first use and left behind when the log is pickled.
+
+    Attributes:
+        failure: why the last row or event could not be written; None where it was.
+        followers: told of rows and events once they are written; left behind when the log is pickled.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self.failure: EvidenceError | None = None
+        self.followers: list[Follower] = []
         self._connection: sqlite3.Connection | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_connection": None}
+        return {"path": self.path, "failure": None, "followers": [], "_connection": None}
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -185,77 +212,115 @@ class EvidenceLog:
             self._connection.close()
             self._connection = None
 
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with _failures_named(self.path):
+                yield self.connection
+        except EvidenceError as error:
+            self.failure = error
+            raise
+        self.failure = None
+
+    def _read(self, query: str, parameters: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+        with _failures_named(self.path):
+            return self.connection.execute(query, parameters).fetchall()
+
+    @contextmanager
+    def followed_by(self, follower: Follower) -> Iterator[None]:
+        """Meanwhile a follower is told of what is added."""
+        self.followers.append(follower)
+        try:
+            yield
+        finally:
+            self.followers.remove(follower)
+
     def append(self, rows: Iterable[Evidence]) -> int:
         """Adds rows in one transaction and returns how many were new; rows already there are left as they are."""
-        now = time.time()
+        now, rows = time.time(), list(rows)
         values = [(now, *_stored(row)) for row in rows]
         marks = ", ".join("?" * len(_COLUMNS))
         query = f"""
             INSERT INTO evidence ({", ".join(_COLUMNS)}) VALUES ({marks})
             ON CONFLICT (trial, architecture, epoch, metric) DO NOTHING
         """
-        connection = self.connection
-        before = connection.total_changes
-        with _failures_named(self.path), connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(query, values)
-        return connection.total_changes - before
+        with self._writing() as connection:
+            before = connection.total_changes
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(query, values)
+            new = connection.total_changes - before
+        if new:
+            for follower in self.followers:
+                follower.rows(rows)
+        return new
 
     def append_event(self, stage: str, trial: str, event: str, reason: str = "", *, at: float | None = None) -> None:
         """Notes what happened to a trial (or, with an empty trial, to a stage), now or at another Unix time."""
-        with _failures_named(self.path):
-            self.connection.execute(
+        with self._writing() as connection:
+            connection.execute(
                 "INSERT INTO events (time, stage, trial, event, reason) VALUES (?, ?, ?, ?, ?)",
                 (time.time() if at is None else at, stage, trial, event, reason),
             )
+        for follower in self.followers:
+            follower.event(stage, trial, event, reason)
 
     def note(self, key: str, value: str) -> None:
         """Keeps a fact of the run under ``key``; the first one stays."""
-        with _failures_named(self.path):
-            self.connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
+        with self._writing() as connection:
+            connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
 
     def noted(self, key: str) -> str | None:
         """What was noted under ``key``, None for nothing."""
-        found = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if found is None else str(found[0])
+        found = self._read("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(found[0][0]) if found else None
 
     def evidence(self) -> pd.DataFrame:
         """All rows in the order they came in, one column per field of ``Evidence``, and ``time`` (Unix seconds)."""
         query = f"SELECT {', '.join(_COLUMNS)} FROM evidence ORDER BY id"
         # Without rows, or with nothing but missing values, the database cannot know the types.
-        return pd.read_sql_query(query, self.connection).astype(_COLUMNS)
+        with _failures_named(self.path):
+            return pd.read_sql_query(query, self.connection).astype(_COLUMNS)
 
     def events(self) -> pd.DataFrame:
         """All events in the order they came in: ``time, stage, trial, event, reason``."""
-        return pd.read_sql_query("SELECT time, stage, trial, event, reason FROM events ORDER BY id", self.connection)
+        query = "SELECT time, stage, trial, event, reason FROM events ORDER BY id"
+        with _failures_named(self.path):
+            return pd.read_sql_query(query, self.connection)
 
     def outcomes(self) -> dict[str, tuple[str, str]]:
         """Last final event and its reason, by trial; trials that have not ended are absent."""
         marks = ", ".join("?" * len(FINAL_EVENTS))
         query = f"SELECT trial, event, reason FROM events WHERE trial != '' AND event IN ({marks}) ORDER BY id"
         # Later ones replace earlier ones.
-        return {trial: (event, reason) for trial, event, reason in self.connection.execute(query, FINAL_EVENTS)}
+        return {trial: (event, reason) for trial, event, reason in self._read(query, FINAL_EVENTS)}
 
     def last_epochs(self) -> dict[str, int]:
         """Highest epoch on record, by trial."""
-        return dict(self.connection.execute("SELECT trial, MAX(epoch) FROM evidence GROUP BY trial"))
+        return dict(self._read("SELECT trial, MAX(epoch) FROM evidence GROUP BY trial"))
 
     def architectures(self, stage: str) -> set[str]:
         """Candidates that a stage has rows of."""
         query = "SELECT DISTINCT architecture FROM evidence WHERE stage = ?"
-        return {code for (code,) in self.connection.execute(query, (stage,))}
+        return {code for (code,) in self._read(query, (stage,))}
 
     def trials_of(self, stage: str) -> set[str]:
         """Keys of the trials that a stage has rows of."""
         query = "SELECT DISTINCT trial FROM evidence WHERE stage = ?"
-        return {trial for (trial,) in self.connection.execute(query, (stage,))}
+        return {trial for (trial,) in self._read(query, (stage,))}
 
     def spent_in(self, stage: str, trials: Collection[str] | None = None) -> tuple[float, float]:
         """Seconds and epoch-equivalents booked so far by one stage, or by these trials of it."""
         query = "SELECT trial, SUM(seconds), SUM(epochs) FROM evidence WHERE stage = ? GROUP BY trial"
-        rows = self.connection.execute(query, (stage,)).fetchall()
+        rows = self._read(query, (stage,))
         own = [row[1:] for row in rows if trials is None or row[0] in trials]
         return float(sum(row[0] for row in own)), float(sum(row[1] for row in own))
+
+    def seconds_of_results(self, stage: str, trials: Collection[str]) -> list[float]:
+        """Seconds booked by each result of these trials that has cost any."""
+        query = "SELECT trial, SUM(seconds) FROM evidence WHERE stage = ? GROUP BY trial, epoch"
+        rows = self._read(query, (stage,))
+        return [float(seconds) for trial, seconds in rows if trial in trials and seconds > 0]
 
     def wall_seconds(self) -> dict[str, float]:
         """Wall-clock seconds by stage: from each of its starts to its end, or to the last row when it was cut off."""
@@ -267,14 +332,15 @@ class EvidenceLog:
         """
         started: dict[str, float] = {}
         last: dict[str, float] = {}
-        for stage, at, event in self.connection.execute(query):
-            if event == "started":
-                if stage in started:
-                    seconds[stage] = seconds.get(stage, 0.0) + last[stage] - started[stage]
-                started[stage] = at
-            last[stage] = at
-            if event == "ended" and stage in started:
-                seconds[stage] = seconds.get(stage, 0.0) + at - started.pop(stage)
-        for stage, at in started.items():
-            seconds[stage] = seconds.get(stage, 0.0) + last[stage] - at
+        with _failures_named(self.path):
+            for stage, at, event in self._read(query):
+                if event == "started":
+                    if stage in started:
+                        seconds[stage] = seconds.get(stage, 0.0) + last[stage] - started[stage]
+                    started[stage] = at
+                last[stage] = at
+                if event == "ended" and stage in started:
+                    seconds[stage] = seconds.get(stage, 0.0) + at - started.pop(stage)
+            for stage, at in started.items():
+                seconds[stage] = seconds.get(stage, 0.0) + last[stage] - at
         return seconds

@@ -163,8 +163,10 @@ class BaselineSpec(Spec):
 class ResourceSpec(Spec):
     """What one training trial takes. ``auto``: a measured fraction of a GPU where there is one, else CPU threads.
 
-    ``checkpoint_gigabytes``: what the states of the waiting trainings of a stage may take on disk. Beyond it those that
-    have trained least lose theirs, and start over when they are thawed.
+    ``checkpoint_gigabytes``: what the states of all trainings of the run may take on disk. Beyond it those that have
+    ended lose theirs, then those of the waiting ones that have trained least; these start over when they are thawed.
+    ``hang_minutes``: a trial that reports nothing for so long is ended, and has failed if that happens again. ``auto``:
+    20 times the median of what results of the stage took so far, and at least ten minutes.
     """
 
     cpus_per_trial: float | Literal["auto"] = "auto"
@@ -172,6 +174,12 @@ class ResourceSpec(Spec):
     cpus: int | None = Field(default=None, ge=1)
     gpus: int | None = Field(default=None, ge=0)
     checkpoint_gigabytes: float = Field(default=50.0, ge=0)
+    hang_minutes: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds that a trial may report nothing; None for ``auto``."""
+        return None if self.hang_minutes == "auto" else 60 * self.hang_minutes
 
     @field_validator("cpus_per_trial", "gpus_per_trial")
     @classmethod
@@ -224,6 +232,8 @@ class Experiment(Spec):
     violates one is set aside, drawn candidates are drawn again. Latency is measured where a constraint or the objective
     needs it, or where ``latency`` says how. ``narrow: {}`` draws candidates with the options of each decision only that
     suit the device; they are chosen by latencies when the run starts, and kept in its log.
+
+    ``share_results: false`` trains everything anew, also what another run in the same folder has trained alike.
     """
 
     name: str
@@ -244,13 +254,14 @@ class Experiment(Spec):
     baseline: BaselineSpec | None = BaselineSpec()
     ranker: RankerOptions = RankerOptions()
     resources: Annotated[ResourceSpec, BeforeValidator(_no_resources)] = ResourceSpec()
+    share_results: bool = True
     seed: Seed = 0
 
     @field_validator("name")
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-            raise ValueError(f"{name!r} names the folder of the run: use letters, digits, '-', '_' and '.'")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
+            raise ValueError(f"{name!r} names the folder of the run: use up to 100 letters, digits, '-', '_' and '.'")
         return name
 
     @field_validator("budget", mode="before")

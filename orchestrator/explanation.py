@@ -15,11 +15,13 @@ class TrainingStage:
         name: of the stage.
         schedule_epochs: length of their schedule.
         trials: the architecture of each, by name.
+        choice: how those were chosen who are trained, in words; empty where all are, or nothing is noted.
     """
 
     name: str
     schedule_epochs: int
     trials: Mapping[str, str]
+    choice: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ class Explanation:
         standing: in the ranking; None before there is one.
         rivals: nearest ones, best first.
         rivals_by: ``ranking``, or the stage whose forecast says so; empty without any.
+        passed_over: stages that trained others, with how these were chosen, in words.
         trainings: in the order of the stages.
         other_evidence: of sources without training.
         cost_epochs: of all its evidence, in epochs; what is shared, such as a supernet, is not in it.
@@ -184,6 +187,7 @@ class Explanation:
     standing: Standing | None
     rivals: tuple[Rival, ...]
     rivals_by: str
+    passed_over: tuple[tuple[str, str], ...]
     trainings: tuple[Training, ...]
     other_evidence: tuple[CheapEvidence, ...]
     cost_epochs: float

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
 
 from orchestrator.checkpoints import CheckpointStore
-from orchestrator.decision_events import DROPPED_EVENT, ended_event, paused_event, predicted_values, sent_event
-from orchestrator.display import Counts, Display
-from orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
+from orchestrator.decision_events import (
+    DROPPED_EVENT,
+    ended_event,
+    paused_event,
+    predicted_values,
+    sent_event,
+    unsaved_event,
+)
+from orchestrator.display import Display
+from orchestrator.evidence import FINAL_EVENTS, FROZEN, TAKEN, Evidence, EvidenceLog
 from orchestrator.proxy_evidence import VOID, ProxyBooking, score_key, score_rows
+from orchestrator.resource_wait import ResourceWait
+from orchestrator.storage import check_after_loss
+from orchestrator.tally import StageTally
+from orchestrator.worker_watch import WorkerWatch
 from schedulers.policy_scheduler import PolicyScheduler
 from trainables.proxies.chunk import ScoreRow
 from trainables.trials import TrialSpec
@@ -36,8 +48,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         share: of a device that a trial holds (see ``Slot.share``); its seconds are multiplied with it.
         scheduler: asked for the reasons of its decisions, when it has any.
         display: told about progress.
-        checkpoints: trimmed whenever a policy lets a trial wait.
+        checkpoints: told what is written, and trimmed when that is too much.
         booking: how scores of untrained networks are booked, where the stage has any.
+        watch: told about workers, and asked about those that are lost.
+        places: trials of the stage that the cluster has room for now, for a policy.
+        wait: asked what trials wait for while none runs.
     """
 
     def __init__(
@@ -53,18 +68,27 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         display: Display,
         checkpoints: CheckpointStore,
         booking: ProxyBooking | None = None,
+        watch: WorkerWatch | None = None,
+        places: Callable[[], int] | None = None,
+        wait: ResourceWait | None = None,
     ) -> None:
+        self._watch, self._places, self._wait = watch or WorkerWatch(), places, wait
         self._checkpoints, self._booking = checkpoints, booking
         self._share = share
         self._log, self._stage, self._source = log, stage, source
         self._specs = {spec.trial: spec for spec in specs}
+        self._files = {spec.trial: Path(spec.checkpoint) for spec in specs}
+        self._said_unsaved = False
         self._schedule_epochs, self._scheduler, self._display = schedule_epochs, scheduler, display
         self._policy = scheduler if isinstance(scheduler, PolicyScheduler) else None
         self._outcomes = log.outcomes()
-        self._begun = set(log.last_epochs())
+        last_epochs = log.last_epochs()
+        self._begun = set(last_epochs)
+        self._tally = StageTally(specs, schedule_epochs=schedule_epochs, last_epochs=last_epochs, policy=self._policy)
         self._sent: dict[str, Any] = {}
         events = log.events()
         self._void = set(events.loc[events["event"] == VOID, "trial"])
+        self._taken = set(events.loc[events["event"] == TAKEN, "trial"])
         self._refreshed = 0.0
         self.spent_epochs = float(log.spent_in(stage)[1])
 
@@ -75,6 +99,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Notes that a worker has taken up the trial, and under a policy why; after a loss it has been said already."""
         key = trial.config["trial"]
+        self._watch.started(key)
         if self._policy is None:
             if key not in self._outcomes:
                 self._log.append_event(self._stage, key, "started")
@@ -97,16 +122,26 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             assert self._booking is not None
             rows += score_rows(score, self._booking, share=self._share)
             self._note_void(score)
-        if self._log.append(rows):  # a trial that starts over reports rows that are here already
+        new = self._log.append(rows) > 0  # a trial that starts over reports rows that are here already
+        self._watch.heard(key, new=new, seconds=sum(row.seconds for row in rows) / self._share)
+        self._watch.allow(trial)
+        if new:
             epochs = sum(row.epochs for row in rows)
             self.spent_epochs += epochs
+            self._tally.reached(key, max(row.epoch for row in rows))
             self._display.advance(epochs, [row for row in rows if row.metric == "validation_accuracy"])
+            self._note_taken(key, result.get("taken_from", ""))
         if result.get("outcome") in FINAL_EVENTS:
             self._end(key, result["outcome"], result["reason"])
         elif self._policy is not None:
             self._note_decision(key)
         elif result.get("done") and "outcome" in result:
             self._end(key, "stopped", f"by {type(self._scheduler).__name__} after epoch {result['epoch']}")
+        self._note_unsaved(key, result.get("unsaved", ""))
+        self._checkpoints.written(self._files[key])
+        if self._checkpoints.is_full:
+            for dropped in self._checkpoints.trim(self._files, self._idle()):
+                self._log.append_event(self._stage, dropped, *DROPPED_EVENT)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Notes what became of a trial that ends while it waits; of others that is known from their last result."""
@@ -114,40 +149,61 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             self._note_end(trial.config["trial"])
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Notes that the trial was lost with its worker; the stage starts it again."""
-        self._log.append_event(self._stage, trial.config["trial"], "lost", _last_line(trial))
+        """Notes that the trial was lost with its worker: it has failed if that was one too many, else starts again."""
+        key = trial.config["trial"]
+        reason, too_many = self._watch.lost(key, _error(trial))
+        check_after_loss(self._log.path.parent, reason)
+        if too_many and not self._watch.problem:
+            self._end(key, "failed", f"lost its worker again and again: {reason}")
+        else:
+            self._log.append_event(self._stage, key, "lost", reason)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Notes that the trial lost its worker and will be continued by another."""
-        self._log.append_event(self._stage, trial.config["trial"], "recovered", _last_line(trial))
+        reason, _ = self._watch.lost(trial.config["trial"], _error(trial))
+        check_after_loss(self._log.path.parent, reason)
+        self._watch.allow(trial)
+        self._log.append_event(self._stage, trial.config["trial"], "recovered", reason)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Refreshes the display, now and then."""
+        """Looks after the workers and refreshes the display, now and then."""
+        if self._watch.look(trials) and self._policy is not None and self._places is not None:
+            self._policy.set_slots(max(1, self._places()))
         now = time.monotonic()
         if now - self._refreshed < REFRESH_SECONDS:
             return
         self._refreshed = now
-        ended = [self._outcomes.get(key, ("", ""))[0] for key in self._specs]
-        running = sum(trial.status == Trial.RUNNING for trial in trials)
-        paused = sum(trial.status == Trial.PAUSED for trial in trials)
-        waiting = sum(trial.status == Trial.PENDING for trial in trials)
-        if self._policy is not None:
-            # Tune holds those that have not begun as paused ones.
-            new = sum(
-                trial.status == Trial.PAUSED and self._policy.curves[trial.config["trial"]].state == "new"
-                for trial in trials
-            )
-            paused, waiting = paused - new, waiting + new
-        self._display.update(
-            Counts(
-                running=running,
-                paused=paused + ended.count(FROZEN),
-                stopped=ended.count("stopped"),
-                done=ended.count("completed"),
-                failed=ended.count("failed"),
-                waiting=waiting,
-            )
-        )
+        counts = self._tally.counts(trials, self._outcomes)
+        waiting = None
+        if self._wait is not None:
+            ready = sum(trial.status == Trial.PENDING for trial in trials)
+            waiting = self._wait.look(running=counts.running, ready=ready)
+        saved = self._tally.saved(self._outcomes)
+        self._display.update(counts, saved=saved, waiting=waiting, patience=self._watch.patience)
+
+    def _note_taken(self, key: str, run: str) -> None:
+        """That a training is one that another run has completed; once for each trial."""
+        if run and key not in self._taken:
+            self._taken.add(key)
+            self._log.append_event(self._stage, key, TAKEN, f"trained by {run}")
+
+    def _note_unsaved(self, key: str, reason: str) -> None:
+        """That a state could not be kept, once: the trial goes on, and repeats some epochs if its worker is lost."""
+        if reason and not self._said_unsaved:
+            self._said_unsaved = True
+            self._log.append_event(self._stage, key, *unsaved_event(reason))
+            self._display.say(f"the states of trainings cannot be kept: {reason}; they go on without")
+
+    def _idle(self) -> list[str]:
+        """Trials that do not run: those that have ended, then those that wait; of each the least trained first.
+
+        It is the cheapest to repeat. A scheduler of Ray's knows the curves of its waiting trials only while they go on
+        where they were, so they keep their states.
+        """
+        if self._policy is None:
+            return sorted(key for key in self._specs if key in self._outcomes)
+        idle = [curve for curve in self._policy.curves.values() if curve.state != "running"]
+        return [curve.trial for curve in sorted(idle, key=lambda one: (one.waits, one.last_epoch, one.trial))]
 
     def _note_void(self, score: ScoreRow) -> None:
         """Why a score is void: before its row, so that the log never has one without a reason."""
@@ -163,8 +219,6 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         curve = self._policy.curves[key]
         if curve.state == "paused":
             self._log.append_event(self._stage, key, *paused_event(curve, self._policy.decisions[key]))
-            for dropped in self._checkpoints.trim(self._policy.curves):
-                self._log.append_event(self._stage, dropped, *DROPPED_EVENT)
         elif curve.state in ("stopped", "failed"):
             self._note_end(key)
 
@@ -205,7 +259,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         )
 
 
-def _last_line(trial: Trial) -> str:
-    """What ended the worker: the last line of the error, which says it, without the traceback."""
-    lines = str(trial.get_error() or "").strip().splitlines()
-    return lines[-1].strip()[:300] if lines else "worker lost"
+def _error(trial: Trial) -> str:
+    """What Tune has written of the losses of a trial; ``Trial.get_error`` reads a copy of it that comes later."""
+    try:
+        return Path(trial.error_file).read_text(encoding="utf-8")
+    except (OSError, TypeError):
+        return ""

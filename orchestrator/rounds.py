@@ -6,9 +6,10 @@ the log, since what is known moves on.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,10 @@ from orchestrator.training_spec import TrainingSpec
 
 Launch = Callable[[TrainingSpec, list[str]], None]
 DEFAULTS = RankerOptions()
+CHOSEN = "chosen"
+"""Event of a stage: candidates were chosen for it, and why."""
+NAMED = 5
+"""Candidates that an event names; the notes of the log have all."""
 _last_models: WeakKeyDictionary[EvidenceLog, RankingModel] = WeakKeyDictionary()
 """By log: rounds ask again for what has not changed since, and it is most of their time."""
 
@@ -35,6 +40,7 @@ class Problem:
         full_epochs: length of full training.
         seed: of the ranker.
         options: of the ranker.
+        names: short names of the candidates, by code; for those without one the code is said.
     """
 
     candidates: tuple[str, ...]
@@ -42,6 +48,7 @@ class Problem:
     full_epochs: int
     seed: int
     options: RankerOptions = DEFAULTS
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan_trainings(
@@ -106,25 +113,58 @@ def planned_epochs(spec: TrainingSpec, count: int) -> float:
 
 def chosen_before(candidates: Sequence[str], spec: TrainingSpec, log: EvidenceLog) -> list[str]:
     """Candidates that a round has been for, as far as the log knows."""
-    if spec.candidates == "all":
-        return list(candidates)
-    noted = log.noted(f"selected:{spec.stage}")
-    return [] if noted is None else list(json.loads(noted))
+    return list(candidates) if spec.candidates == "all" else _noted(log, f"selected:{spec.stage}")
+
+
+def choice_of(log: EvidenceLog, spec: TrainingSpec) -> str:
+    """How the candidates of a round were chosen, in words; empty where nothing is noted."""
+    events = log.events()
+    found = events.loc[(events["stage"] == spec.stage) & (events["event"] == CHOSEN), "reason"]
+    return "; then ".join(str(reason).rsplit(": ", 1)[0] for reason in found)
 
 
 def _chosen(problem: Problem, spec: TrainingSpec, log: EvidenceLog, *, given_up: int) -> list[str]:
-    """Candidates of a round, by design; noted before the first is trained."""
+    """Candidates of a round, by design; noted before the first is trained.
+
+    Where more are asked for than were then, since the run was extended, the design goes on from those.
+    """
     if spec.candidates == "all" and not given_up:
         return list(problem.candidates)
     count = (len(problem.candidates) if spec.candidates == "all" else spec.candidates) - given_up
 
-    def choose() -> list[str]:
-        model = rank_model(problem, log)
-        if spec.is_full(problem.full_epochs):
-            return model.choose_full_trainings(count)
-        return model.choose_short_runs(count, again=spec.task is not None)
+    key = f"selected:{spec.stage}"
+    there = _noted(log, key)
+    if len(there) >= count:
+        return there
+    model = rank_model(problem, log)
+    if spec.is_full(problem.full_epochs):
+        chosen = model.choose_full_trainings(count)
+    else:
+        chosen = model.choose_short_runs(count, again=spec.task is not None)
+    more = [code for code in chosen if code not in set(there)][: count - len(there)]
+    if more:
+        log.note(_next_key(log, key), json.dumps(more))
+        log.append_event(spec.stage, "", CHOSEN, _grounds(problem, spec, model, more, given_up=given_up))
+    return there + more
 
-    return _once(log, f"selected:{spec.stage}", choose) if count > 0 else []
+
+def _grounds(problem: Problem, spec: TrainingSpec, model: RankingModel, chosen: Sequence[str], *, given_up: int) -> str:
+    """Why these were chosen, and what the others save."""
+    if not model.can_design:
+        why = "drawn at random: nothing describes the candidates"
+    elif spec.is_full(problem.full_epochs):
+        why = "by design: their final scores tell most about those of the others"
+    else:
+        why = "by design: their curves tell most about those of the others"
+    left = len(problem.candidates) - len(chosen)
+    saved = f"; {spec.cost(left):g} epochs saved on the {left} others" if left else ""
+    fewer = f"; {given_up} fewer than planned, for more short trainings" if given_up else ""
+    return f"{len(chosen)} of {len(problem.candidates)} {why}{saved}{fewer}: {_named(problem, chosen)}"
+
+
+def _named(problem: Problem, codes: Sequence[str]) -> str:
+    shown = ", ".join(problem.names.get(code, code) for code in codes[:NAMED])
+    return shown if len(codes) <= NAMED else f"{shown} and {len(codes) - NAMED} more"
 
 
 def _more(
@@ -147,7 +187,26 @@ def _more(
         )
         return model.choose_short_runs(count) if count else []
 
-    return _once(log, f"selected:{spec.stage}:more", choose)
+    noted = log.noted(f"selected:{spec.stage}:more") is not None
+    more = _once(log, f"selected:{spec.stage}:more", choose)
+    if more and not noted:
+        text = f"{len(more)} more, since models do not predict short trainings here: {_named(problem, more)}"
+        log.append_event(spec.stage, "", CHOSEN, text)
+    return more
+
+
+def _noted(log: EvidenceLog, key: str) -> list[str]:
+    """All that were chosen for a round, in the order of their choice."""
+    notes = itertools.takewhile(bool, (log.noted(_numbered(key, number)) for number in itertools.count()))
+    return [code for note in notes for code in json.loads(note or "[]")]
+
+
+def _next_key(log: EvidenceLog, key: str) -> str:
+    return next(found for number in itertools.count() if log.noted(found := _numbered(key, number)) is None)
+
+
+def _numbered(key: str, number: int) -> str:
+    return key if number == 0 else f"{key}:extended {number}"
 
 
 def _once(log: EvidenceLog, key: str, choose: Callable[[], list[str]]) -> list[str]:

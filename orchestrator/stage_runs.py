@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,31 +12,37 @@ import ray
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
 
+from orchestrator import memory_kills
 from orchestrator.checkpoints import CheckpointStore
-from orchestrator.cluster import Slot
+from orchestrator.cluster import ClusterError, Slot
 from orchestrator.display import Display
 from orchestrator.evidence import FROZEN, PROXIES, EvidenceLog
 from orchestrator.interruption import Interruption, RunInterruptedError
 from orchestrator.proxy_evidence import left_to_score
 from orchestrator.recording import Recorder
+from orchestrator.resource_wait import ResourceWait
 from orchestrator.scheduling import logged_curves
+from orchestrator.shared_results import SharedResults
 from orchestrator.stages import Stage
-from orchestrator.submission import KeepsWorkers
+from orchestrator.submission import KeepsWorkers, TrialNames, trial_folder
+from orchestrator.worker_watch import WorkerWatch
 from schedulers.policies import make_policy
 from schedulers.policies.driver import Driver
 from schedulers.tune import make_scheduler
-from trainables.trials import TrialSpec
+from trainables.trials import ArchitectureTrial, TrialSpec
 
-ATTEMPTS = 3
-"""Launches of a stage: a trial whose worker dies is continued by Tune, and here once more where Tune gives up."""
-WORKER_LOSSES = 3
+LAUNCHES = 3
+"""Launches of a stage in a row that bring nothing new; then what is left has failed."""
 
 
 class _StageStopper(tune.Stopper):  # type: ignore[misc]
-    """Ends the whole stage when its budget is spent or the user wants the run to end."""
+    """Ends the whole stage when its budget is spent, the user wants the run to end, or no trial can go on."""
 
-    def __init__(self, recorder: Recorder, interruption: Interruption, budget_epochs: float | None) -> None:
-        self._recorder, self._interruption, self._budget_epochs = recorder, interruption, budget_epochs
+    def __init__(
+        self, recorder: Recorder, interruption: Interruption, watch: WorkerWatch, budget_epochs: float | None
+    ) -> None:
+        self._recorder, self._interruption, self._watch = recorder, interruption, watch
+        self._budget_epochs = budget_epochs
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -49,7 +55,7 @@ class _StageStopper(tune.Stopper):  # type: ignore[misc]
         return self._budget_epochs is not None and self._recorder.spent_epochs >= self._budget_epochs
 
     def stop_all(self) -> bool:
-        return self._interruption.requested or self.out_of_budget
+        return self._interruption.requested or self.out_of_budget or bool(self._watch.problem)
 
 
 def run_stage(
@@ -58,12 +64,15 @@ def run_stage(
     log: EvidenceLog,
     data: ray.ObjectRef,
     slot: Slot,
-    slots: int,
+    slots: Callable[[], int],
     run: Path,
     display: Display,
     interruption: Interruption,
     weights: ray.ObjectRef | None = None,
-    most_checkpoint_bytes: float = math.inf,
+    checkpoints: CheckpointStore | None = None,
+    images: Path | None = None,
+    patience: float | None = None,
+    results: SharedResults | None = None,
 ) -> None:
     """Runs what the log lacks of a stage; returns when every trial has ended, or is frozen by a policy that is done.
 
@@ -72,25 +81,33 @@ def run_stage(
         log: what is there of it, and where the rest goes.
         data: what its trials are given.
         slot: what a trial takes.
-        slots: trials that a policy lets run at once.
+        slots: trials that a policy lets run at once; asked now and then.
         run: folder of the run.
         display: told about progress.
         interruption: asked whether to end.
         weights: of the supernet that its trials start from.
-        most_checkpoint_bytes: that the states of waiting trainings may take.
+        checkpoints: where the trainings of the run keep their states, where these are bounded.
+        images: file that trials read their images from; None where those are in memory.
+        patience: seconds that a trial may take for a result; None for what follows from how long the others took.
+        results: where its complete trainings are kept, and those of other runs taken from; None for nowhere.
 
     Raises:
         RunInterruptedError: the user wants the run to end; what was finished is in the log.
+        ClusterError: the images are gone; the same.
     """
+    watch = WorkerWatch(patience=patience, images=images, took=_took(log, stage, slot))
+    if results is not None and stage.trainable is ArchitectureTrial:
+        # Trainings from scratch: they depend on nothing but what their specs say.
+        stage = replace(stage, specs=tuple(results.shared(spec) for spec in stage.specs))
     log.append_event(stage.name, "", "started")
     display.start_stage(stage.title, trials=len(stage.specs), epochs=stage.cost, spent=stage.spent(log))
-    for attempt in range(1, ATTEMPTS + 1):
-        waiting = _to_launch(stage, log)
-        if not waiting:
-            break
+    fruitless = 0
+    while fruitless < LAUNCHES and (waiting := _to_launch(stage, log)):
+        known = watch.results
         stopper = _launch(
             stage,
             waiting,
+            watch=watch,
             log=log,
             data=data,
             weights=weights,
@@ -99,20 +116,23 @@ def run_stage(
             run=run,
             display=display,
             interruption=interruption,
-            most_checkpoint_bytes=most_checkpoint_bytes,
+            checkpoints=checkpoints or CheckpointStore(run / "checkpoints"),
         )
         left = [spec for spec in stage.specs if spec.trial not in log.outcomes()]
         if interruption.requested:
             raise RunInterruptedError(stage.name)
+        if watch.problem:
+            raise ClusterError(f"the images are gone: {watch.problem}; bring them back, then: taurank resume {run}")
+        fruitless = 0 if watch.results > known else fruitless + 1
         lost = _lost(log, stage)
         for spec in left:
             if stopper.out_of_budget:
                 log.append_event(stage.name, spec.trial, "stopped", "the budget of the stage is spent")
             elif stage.scheduler.name != "none" and stage.limits is None and spec.trial not in lost:
                 log.append_event(stage.name, spec.trial, "stopped", f"by {stage.scheduler.name} while paused")
-            elif attempt == ATTEMPTS:
+            elif fruitless == LAUNCHES:
                 reason = lost.get(spec.trial, "it never came to its end")
-                log.append_event(stage.name, spec.trial, "failed", f"given up after {ATTEMPTS} launches: {reason}")
+                log.append_event(stage.name, spec.trial, "failed", f"given up after {LAUNCHES} launches: {reason}")
     _drop_checkpoints(stage, log)
     log.append_event(stage.name, "", "ended")
 
@@ -182,16 +202,18 @@ def _launch(
     *,
     log: EvidenceLog,
     data: ray.ObjectRef,
+    watch: WorkerWatch,
     weights: ray.ObjectRef | None,
     slot: Slot,
-    slots: int,
+    slots: Callable[[], int],
     run: Path,
     display: Display,
     interruption: Interruption,
-    most_checkpoint_bytes: float,
+    checkpoints: CheckpointStore,
 ) -> _StageStopper:
     by_key = {spec.trial: spec for spec in specs}
-    scheduler = _scheduler(stage, specs, log, slots)
+    checkpoints.tidy()
+    scheduler = _scheduler(stage, specs, log, slots())
     recorder = Recorder(
         log,
         stage=stage.name,
@@ -201,11 +223,14 @@ def _launch(
         share=slot.share,
         scheduler=scheduler,
         display=display,
-        checkpoints=CheckpointStore(stage.specs, most_checkpoint_bytes),
+        checkpoints=checkpoints,
         booking=stage.booking,
+        watch=watch,
+        places=slots,
+        wait=ResourceWait(slot.resources),
     )
     # A policy keeps to the budget itself, to the epoch.
-    stopper = _StageStopper(recorder, interruption, stage.budget_epochs if stage.limits is None else None)
+    stopper = _StageStopper(recorder, interruption, watch, stage.budget_epochs if stage.limits is None else None)
     storage = run / "tune"
     shared = {"specs": by_key, "data": data, "stage": f"{run.name} {stage.title}"}
     if weights is not None:
@@ -220,8 +245,8 @@ def _launch(
             scheduler=scheduler,
             search_alg=KeepsWorkers(stopper.stop_all),
             reuse_actors=True,
-            trial_name_creator=lambda trial: by_key[trial.config["trial"]].label,
-            trial_dirname_creator=lambda trial: trial.trial_id,
+            trial_name_creator=TrialNames(by_key),
+            trial_dirname_creator=trial_folder,
         ),
         run_config=tune.RunConfig(
             name=stage.title.replace(":", "-").replace(" ", "-"),
@@ -229,19 +254,27 @@ def _launch(
             verbose=0,
             callbacks=[recorder],
             stop=stopper,
-            failure_config=tune.FailureConfig(max_failures=WORKER_LOSSES),
+            failure_config=tune.FailureConfig(max_failures=-1),  # the watch says when it is enough
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
+    memory_kills.install()
     interruption.graceful = True
     try:
         if not interruption.requested:
             tuner.fit()
     finally:
         interruption.graceful = False
-    # Tune's own bookkeeping; nothing of ours is read from there.
-    shutil.rmtree(storage, ignore_errors=True)
+        # Tune's own bookkeeping; nothing of ours is read from there.
+        shutil.rmtree(storage, ignore_errors=True)
     return stopper
+
+
+def _took(log: EvidenceLog, stage: Stage, slot: Slot) -> list[float]:
+    """Seconds that results took which the stage has already."""
+    return [
+        seconds / slot.share for seconds in log.seconds_of_results(stage.name, {spec.trial for spec in stage.specs})
+    ]
 
 
 def _lost(log: EvidenceLog, stage: Stage) -> dict[str, str]:

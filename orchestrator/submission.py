@@ -1,12 +1,39 @@
-"""How the trials of a stage come to Ray Tune: all at once, and without letting workers go that are needed again."""
+"""How the trials of a stage come to Ray Tune: all at once, named, and with workers kept that are needed again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.search.basic_variant import BasicVariantGenerator
+
+from trainables.trials import TrialSpec
+
+
+class TrialNames:
+    """What people see a trial called: its label.
+
+    Tune keeps it beside every trial, and pickles it with each of them for a state that nobody reads: it is empty then.
+    """
+
+    def __init__(self, specs: Mapping[str, TrialSpec]) -> None:
+        self._specs = specs
+
+    def __call__(self, trial: Trial) -> str:
+        """The label of a trial."""
+        return self._specs[trial.config["trial"]].label
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrialNames:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def trial_folder(trial: Trial) -> str:
+    """Name of the folder that Tune makes for a trial."""
+    return str(trial.trial_id)
 
 
 class KeepsWorkers(BasicVariantGenerator):  # type: ignore[misc]

@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from orchestrator.experiment import Experiment
 from orchestrator.stages import Stage, chunked, trial_spec
 from orchestrator.supernet_spec import SupernetSpec
 from orchestrator.training_spec import SchedulerSpec
+from trainables.checkpoint_file import read_checkpoint
 from trainables.data import ImageData
 from trainables.supernet_trials import ContenderTrial, PathScoresTrial, SupernetTrial, share_weights
 
@@ -34,9 +33,14 @@ def supernet_stage(experiment: Experiment, spec: SupernetSpec, candidates: Seque
 
 
 def scores_stage(
-    experiment: Experiment, spec: SupernetSpec, candidates: Sequence[str], run: Path, data: ImageData
+    experiment: Experiment,
+    spec: SupernetSpec,
+    candidates: Sequence[str],
+    paths: Sequence[str],
+    run: Path,
+    data: ImageData,
 ) -> Stage:
-    """Scores of all candidates by the trained supernet, a chunk of them a trial."""
+    """Scores of all candidates by a supernet that was trained for ``paths``, a chunk of them a trial."""
     recipe = experiment.recipe.of_length(spec.epochs, learning_rate=spec.learning_rate)
     chunks = chunked(candidates)
     cost = spec.score_cost(train_images=len(data.train), validation_images=len(data.validation))
@@ -49,7 +53,7 @@ def scores_stage(
                 trial_spec(experiment, f"{spec.stage} scores/{number}", chunk, recipe, spec.seed, run),
                 label=f"chunk {number} of {len(chunks)}",
                 supernet=spec.config,
-                candidates=tuple(candidates),
+                candidates=tuple(paths),
             )
             for number, chunk in enumerate(chunks, start=1)
         ),
@@ -61,9 +65,9 @@ def scores_stage(
 
 
 def contenders_stage(
-    experiment: Experiment, spec: SupernetSpec, candidates: Sequence[str], contenders: Sequence[str], run: Path
+    experiment: Experiment, spec: SupernetSpec, paths: Sequence[str], contenders: Sequence[str], run: Path
 ) -> Stage:
-    """Contenders trained on from the weights that they have in the supernet."""
+    """Contenders trained on from the weights that they have in a supernet that was trained for ``paths``."""
     asked = spec.contenders
     assert asked is not None
     recipe = experiment.recipe.of_length(asked.epochs, learning_rate=asked.learning_rate)
@@ -75,7 +79,7 @@ def contenders_stage(
             replace(
                 trial_spec(experiment, f"{spec.stage} contenders", [code], recipe, spec.seed, run),
                 supernet=spec.config,
-                candidates=tuple(candidates),
+                candidates=tuple(paths),
                 epoch_share=asked.share,
             )
             for code in contenders
@@ -88,10 +92,10 @@ def contenders_stage(
 
 
 def trained_weights(stage: Stage) -> dict[str, Any] | None:
-    """What the workers that score are given: the weights of a trained supernet, None where it was never trained."""
+    """What the workers that score are given: the weights of a trained supernet.
+
+    None where it was never trained, or where its file is gone or damaged.
+    """
     (spec,) = stage.specs
-    try:
-        content = torch.load(spec.checkpoint, map_location="cpu", weights_only=True)
-    except OSError:
-        return None
-    return share_weights(content["state"]) if content["fingerprint"] == spec.fingerprint else None
+    saved = read_checkpoint(Path(spec.checkpoint), spec.fingerprint)
+    return None if saved is None or saved.state is None else share_weights(saved.state)

@@ -17,6 +17,7 @@ from orchestrator.latency_runs import LATENCY, METRIC
 from orchestrator.objectives import ObjectiveError, objective
 from orchestrator.pareto import front, front_probability
 from orchestrator.ranker import Ranking
+from orchestrator.whole_files import replaced
 
 FRONT_FILE = "front.csv"
 COLUMNS: dict[Measure, str] = {"latency": METRIC, "flops": "flops", "parameters": "parameters"}
@@ -53,7 +54,8 @@ class Front:
 
     def write(self, folder: Path) -> None:
         """Writes ``front.csv``."""
-        self.table.to_csv(folder / FRONT_FILE, index=False)
+        with replaced(folder / FRONT_FILE) as file:
+            self.table.to_csv(file, index=False)
 
 
 def costs(evidence: pd.DataFrame, codes: Sequence[str], against: Measure) -> NDArray[np.float64]:

@@ -95,6 +95,11 @@ def explain(
         standing=standing,
         rivals=rivals,
         rivals_by=rivals_by,
+        passed_over=tuple(
+            (stage.name, stage.choice)
+            for stage in stages
+            if stage.name != BASELINE and stage.trials and code not in stage.trials.values()
+        ),
         trainings=trainings,
         other_evidence=tuple(_cheap_evidence(rows, code, names, ranking, void_scores(log))),
         cost_epochs=float(own["epochs"].sum()),

@@ -1,4 +1,4 @@
-"""YAML as experiments are written in: nothing given twice is dropped, and 1e-4 is a number."""
+"""YAML as experiments are written in: nothing given twice is dropped, 1e-4 is a number, and what is read is bounded."""
 
 from __future__ import annotations
 
@@ -7,13 +7,54 @@ from typing import Any
 
 import yaml
 
+MOST_CHARACTERS = 2**26
+"""64 million: a million candidates with long codes."""
+DEEPEST = 50
+"""Lists and mappings within each other; an experiment has half a dozen."""
+MOST_REPEATED = 100_000
+"""Parts that aliases (`*name`) may stand for in all: a few lines of them can stand for billions."""
+LONGEST_NUMBER = 100
+"""Characters; reading longer ones takes time with the square of their length."""
+SHOWN = 40
+
 
 class YamlError(ValueError):
     """Text that is no YAML; one line."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, except that a key given twice is refused instead of the first being dropped."""
+    """YAML's safe loader, but a key given twice is refused and not dropped, and so is what would take long to read."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            problem = f"more than {DEEPEST} lists and mappings within each other; an experiment has few"
+            here = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=here)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            _check_aliases(node)
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > LONGEST_NUMBER:
+            problem = f"{_shown(node)} is a number of more than {LONGEST_NUMBER} characters"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+            # What the text of a scalar says of itself, by its form or a tag such as !!int, and is not.
+            problem = f"{_shown(node)} cannot be read as {node.tag.rpartition(':')[2]}; put text in quotes"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -22,6 +63,39 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
+def _shown(node: yaml.Node) -> str:
+    text = repr(node.value) if isinstance(node, yaml.ScalarNode) else "a list or mapping"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _check_aliases(root: yaml.Node) -> None:
+    """Refuses what contains itself, and aliases that stand for very many parts: each is counted wherever it stands."""
+    sizes: dict[int, int] = {}
+    open_ones: set[int] = set()
+
+    def size(node: yaml.Node) -> int:
+        if id(node) in open_ones:
+            raise yaml.MarkedYAMLError(problem="a part of it contains itself", problem_mark=node.start_mark)
+        if id(node) not in sizes:
+            open_ones.add(id(node))
+            sizes[id(node)] = 1 + sum(map(size, _inner(node)))
+            open_ones.remove(id(node))
+        return sizes[id(node)]
+
+    if size(root) - len(sizes) > MOST_REPEATED:
+        problem = f"aliases (*name) stand for more than {MOST_REPEATED:,} parts; write out what is needed"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=root.start_mark)
+
+
+def _inner(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 class _Dumper(yaml.SafeDumper):
@@ -39,8 +113,10 @@ def read_yaml(text: str) -> Any:
     """Mappings, lists and scalars from YAML text.
 
     Raises:
-        YamlError: broken YAML or a key given twice; names the line.
+        YamlError: broken YAML, a key given twice, or more than can be meant; names the line.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise YamlError(f"has {len(text):,} characters; {MOST_CHARACTERS:,} are the most that are read")
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:

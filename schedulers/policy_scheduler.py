@@ -8,6 +8,7 @@ which starts again when a trial does.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -105,6 +106,10 @@ class PolicyScheduler(TrialScheduler):  # type: ignore[misc]
             ValueError: a curve of an unknown trial.
         """
         self._driver.load(curves)
+
+    def set_slots(self, slots: int) -> None:
+        """Take in how many trials can run at once from now on: nodes come and go."""
+        self._driver.limits = replace(self._driver.limits, slots=slots)
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Hold a new trial; one that is added again after the loss of its worker just goes on.

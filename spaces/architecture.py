@@ -20,8 +20,16 @@ ENUMERATION_LIMIT = 10_000_000
 """Spaces with more codes than this are sampled, not listed."""
 
 
+LONGEST = 2000
+"""Characters of a message: what somebody has written may be of any length, and messages repeat it."""
+
+
 class SpaceError(ValueError):
     """A search space was asked for something that it does not have."""
+
+    def __init__(self, message: str) -> None:
+        cut = len(message) > LONGEST
+        super().__init__(f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}" if cut else message)
 
 
 @dataclass(frozen=True, order=True, slots=True)

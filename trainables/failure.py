@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 
 from trainables.training import NonFiniteLossError
@@ -34,3 +37,17 @@ def gpu_is_lost() -> bool:
     except RuntimeError:
         return True
     return False
+
+
+def describe_lost_images(file: Path | None) -> str:
+    """Why the file of the images, where they stay in one, cannot be read any more; empty where it can.
+
+    A worker that reads beyond the end of a file that was cut short is killed (SIGBUS): this only looks at its length.
+    """
+    if file is None:
+        return ""
+    try:
+        np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        return f"{file}: " + (getattr(error, "strerror", None) or " ".join(str(error).split()))
+    return ""

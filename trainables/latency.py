@@ -150,7 +150,7 @@ class LatencyTable:
             raise LatencyError(f"{path} cannot be read: {error.strerror or error}") from None
         except LatencyError as error:
             raise LatencyError(f"{path}: {error}") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise LatencyError(f"{path} is no latency table; measure_table makes one, its save writes it") from None
 
 

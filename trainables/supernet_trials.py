@@ -54,6 +54,8 @@ def _make_training(spec: TrialSpec, data: ImageData, candidates: tuple[str, ...]
 class SupernetTrial(CheckpointedTrial):
     """One supernet, an epoch a result; the last one also has what the sampler has come to think of the candidates."""
 
+    keeps_state = True
+
     def _make(self) -> SupernetTraining:
         return _make_training(self._spec, self._data, self._spec.architectures, self._device)
 

@@ -11,7 +11,8 @@ nothing is trained twice.
 A result holds, beside what Tune adds: ``trial``, ``epoch``, ``validation_accuracy`` (NaN where there is none),
 ``train_loss`` in nats where the training of one architecture has it, ``evidence`` as tuples of architecture, epoch,
 metric, value, seconds and epoch-equivalents, ``outcome`` (``completed``, ``failed`` or empty while the trial goes on),
-``reason`` and ``done``.
+``reason``, ``taken_from`` (the run and stage that trained, where this one did not; see `kept_results`), ``unsaved``
+(why the state could not be kept; empty where it was) and ``done``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -33,8 +33,10 @@ import torch
 from ray import tune
 
 from spaces import get_space
+from trainables.checkpoint_file import Saved, read_checkpoint, write_checkpoint
 from trainables.data import ImageData
-from trainables.failure import describe_failure, gpu_is_lost
+from trainables.failure import describe_failure, describe_lost_images, gpu_is_lost
+from trainables.kept_results import keep_result, read_result
 from trainables.pretext import PretextTraining, get_task
 from trainables.proxies.batch import ProxyBatch
 from trainables.proxies.chunk import ProxyConfig
@@ -70,6 +72,7 @@ class TrialSpec:
         last_epoch: when given, report what is on file up to this epoch and end; nothing is trained.
         until: when given, the trial is complete after that many epochs of its schedule.
         proxies: settings of a trial that scores untrained networks.
+        kept: file that a complete training is kept in for other runs, and taken from; empty for none.
     """
 
     trial: str
@@ -87,6 +90,7 @@ class TrialSpec:
     candidates: tuple[str, ...] = ()
     epoch_share: float = 1.0
     task: str | None = None
+    kept: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -113,7 +117,13 @@ class _Work(Protocol):
 
 
 class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
-    """What all trials share: rows, checkpoint, outcomes, reuse of the worker by the next trial."""
+    """What all trials share: rows, checkpoint, outcomes, reuse of the worker by the next trial.
+
+    Attributes:
+        keeps_state: whether the state of a complete training is kept: others start from it.
+    """
+
+    keeps_state = False
 
     def setup(
         self,
@@ -144,14 +154,24 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
             torch.optim.SGD([weight])  # torch imports a second's worth of modules with the first optimiser
 
     def _start(self, config: dict[str, Any]) -> None:
-        """Prepares a trial; whatever goes wrong becomes the trial's outcome, since raising here would lose it."""
-        self._started = time.perf_counter()
+        """Takes up a trial, which is set up when it is first asked for something.
+
+        Here Tune does not call it running yet: a worker that dies would be a trial that is given up, and one that hangs
+        would be watched by nobody.
+        """
         self._spec = self._specs[config["trial"]]
         print(f"{self._stage}: {self._spec.label}", file=sys.stderr)  # the worker's log, which the dashboard shows
         self._rows: list[dict[str, Any]] = []
+        self._taken_from = self._unsaved = ""
         self._reported = 0
         self._work: _Work | None = None
         self._failure: dict[str, Any] | None = None
+        self._is_set_up = False
+
+    def _set_up(self) -> None:
+        """Reads what is on file and builds the network; whatever goes wrong becomes the trial's outcome."""
+        self._is_set_up = True
+        self._started = time.perf_counter()
         self._take_share()
         try:
             self._prepare()
@@ -171,22 +191,39 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
 
     def _prepare(self) -> None:
         saved = self._read_checkpoint()
-        self._rows = [] if saved is None else saved["rows"]
+        kept = None
+        if saved is None and self._spec.kept:
+            wanted = self._spec.until or self._spec.recipe.epochs
+            kept = read_result(Path(self._spec.kept), trial=self._spec.trial, epochs=wanted)
+            self._taken_from = "" if kept is None or kept.run == self._stage else kept.run
+        if saved is not None:
+            self._rows = saved.rows
+        elif kept is not None:
+            self._rows = kept.rows
         if self._spec.last_epoch is not None:
             self._rows = [row for row in self._rows if row["epoch"] <= self._spec.last_epoch]
             return
+        if kept is not None or (saved is not None and saved.state is None):
+            return
         self._work = self._make()
-        if saved is not None:
-            self._work.load_state_dict(saved["state"])
+        if saved is None or saved.state is None:
+            return
+        try:
+            self._work.load_state_dict(saved.state)
+        except Exception:  # a state that is not the one of this network: as good as none
+            self._rows, self._work = [], self._make()
 
     def step(self) -> dict[str, Any]:
         """The next result: one that is on file, or a new one."""
+        if not self._is_set_up:
+            self._set_up()
         if self._reported == len(self._rows) and self._work is not None:
             self._go_on()
         if self._reported < len(self._rows):
             row = self._rows[self._reported]
             self._reported += 1
-            return row | {"done": row["outcome"] == "completed"}
+            more = {"taken_from": self._taken_from, "unsaved": self._unsaved}
+            return row | {"done": row["outcome"] == "completed"} | more
         if self._failure is not None:
             return self._failure
         # A trial that ended earlier has reported what is on file; how it ended is in the log already.
@@ -211,6 +248,8 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         row |= {"trial": self._spec.trial, "outcome": "completed" if self._completed(self._work) else "", "reason": ""}
         self._rows.append(row)
         self._write_checkpoint()
+        if self._spec.kept and row["outcome"] == "completed":
+            keep_result(Path(self._spec.kept), run=self._stage, rows=self._rows)
 
     def _completed(self, work: _Work) -> bool:
         until = self._spec.until
@@ -218,7 +257,7 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
 
     def _fail(self, error: Exception, *, doing: str, epoch: int, epochs: float) -> None:
         """Makes the error the trial's outcome: recorded, not retried, and no harm to the others."""
-        if gpu_is_lost():
+        if gpu_is_lost() or self._images_are_gone:
             raise error  # This worker would fail every later trial too; Tune replaces it and repeats this one.
         self._failure = {
             "trial": self._spec.trial,
@@ -229,6 +268,10 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
             "reason": describe_failure(error, doing=doing),
             "done": True,
         }
+
+    @property
+    def _images_are_gone(self) -> bool:
+        return isinstance(self._data, ImageData) and bool(describe_lost_images(self._data.file))
 
     @property
     def _seconds(self) -> float:
@@ -253,26 +296,20 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         """The row without a value that books what a failure has cost."""
         raise NotImplementedError
 
-    def _read_checkpoint(self) -> dict[str, Any] | None:
-        """State and rows on file; None, which means starting over, where that is gone, broken or another trial's."""
-        try:
-            content = torch.load(self._spec.checkpoint, map_location="cpu", weights_only=True)
-        except Exception:  # torch raises half a dozen types for a damaged file
-            return None
-        if not isinstance(content, dict) or content.get("fingerprint") != self._spec.fingerprint:
-            return None
-        return content
+    def _read_checkpoint(self) -> Saved | None:
+        saved = read_checkpoint(Path(self._spec.checkpoint), self._spec.fingerprint)
+        if saved is None or saved.state is not None:
+            return saved
+        # Rows without a state are enough for a training that has ended; another one can't go on from them.
+        ended = self._spec.last_epoch is not None or (saved.rows and saved.rows[-1]["outcome"])
+        return saved if ended else None
 
     def _write_checkpoint(self) -> None:
+        """Keeps what has come so far. Where that cannot be written (a full disk) the trial goes on all the same."""
         assert self._work is not None
-        path = Path(self._spec.checkpoint)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        content = {"fingerprint": self._spec.fingerprint, "state": self._work.state_dict(), "rows": self._rows}
-        try:
-            torch.save(content, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        needed = self.keeps_state or not self._rows[-1]["outcome"]
+        saved = Saved(self._rows, self._work.state_dict() if needed else None)
+        self._unsaved = write_checkpoint(Path(self._spec.checkpoint), self._spec.fingerprint, saved)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """How far the trial has come; all else is in its own file."""
@@ -280,6 +317,7 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint: str | dict[str, Any] | None) -> None:
         """What has been reported before is not reported again."""
+        self._set_up()
         reported = int(json.loads(Path(str(checkpoint), POINTER).read_text()))
         # The row that ends a trial is reported again if need be: without it Tune would ask for another one.
         ended = bool(self._rows) and self._rows[-1]["outcome"] == "completed"

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from orchestrator.cli import front, listing, models, plan, proxies, replay, runs, tables, why
+from orchestrator.cli import extend, front, listing, models, plan, proxies, replay, runs, status, tables, why
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,9 +19,11 @@ for command in (
     runs.run,
     plan.plan,
     runs.resume,
+    extend.extend,
     runs.rank,
     runs.score,
     front.front,
+    status.status,
     why.why,
     replay.replay,
     proxies.proxies,
@@ -40,9 +42,14 @@ def main() -> None:
     except (ValueError, RuntimeError, OSError) as error:
         if _is_ours(error):
             for line in str(error).splitlines():
-                print(f"taurank: {line}", file=sys.stderr)
+                print(f"taurank: {_printable(line)}", file=sys.stderr)
             sys.exit(2)
         raise
+
+
+def _printable(line: str) -> str:
+    """Errors repeat what stands in files: a stranger's must not steer the terminal."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
 
 
 def _is_ours(error: BaseException) -> bool:

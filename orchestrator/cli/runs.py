@@ -163,7 +163,7 @@ def run(
     created = Run.create(loaded, out, images, address=address, say=say)
     if root:
         created.log.note(DATA_DIR, str(root))
-    _campaign(
+    run_to_its_end(
         created,
         images,
         address=address,
@@ -188,7 +188,7 @@ def resume(
     opened = Run.open(folder)
     noted = opened.log.noted(DATA_DIR)
     root = data_dir or (Path(noted) if noted else None)
-    _campaign(
+    run_to_its_end(
         opened,
         load_images(opened.experiment.data, root=root, download=download, cache=cache),
         address=address,
@@ -200,8 +200,11 @@ def resume(
 def rank(folder: Folder) -> None:
     """Rank again from the log of a run, without training; writes the ranking and the report."""
     from orchestrator.campaign import Run
+    from orchestrator.storage import storage_failures
 
-    Run.open(folder).report(make_console())
+    opened = Run.open(folder)
+    with storage_failures(opened.folder, opened.log):
+        opened.report(make_console())
 
 
 def score(
@@ -219,16 +222,19 @@ def score(
     """Score the ranking of a run against full training: its own baseline, another run's, or a table's."""
     from orchestrator.campaign import Run
     from orchestrator.scoring import read_truth
+    from orchestrator.storage import storage_failures
 
     opened = Run.open(folder)
     space = opened.experiment.space.make()
     truth = None
     if baseline:
         truth = read_truth(baseline, opened.candidates, parse=lambda text: space.parse(text).code)
-    opened.report(make_console(), truth, need_score=True)
+    with storage_failures(opened.folder, opened.log):
+        opened.report(make_console(), truth, need_score=True)
 
 
-def _campaign(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> None:
+def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> None:
+    """Runs what the run lacks; when it is interrupted, says how to go on."""
     from orchestrator.campaign import run_campaign
     from orchestrator.interruption import EXIT_CODE, RunInterruptedError
 

@@ -59,7 +59,7 @@ def _begun_stages(run: Run) -> list[TrainingStage]:
     from orchestrator.evidence import BASELINE
     from orchestrator.explanation import TrainingStage
     from orchestrator.ranker.views import PRETEXT
-    from orchestrator.rounds import chosen_before
+    from orchestrator.rounds import choice_of, chosen_before
     from orchestrator.stages import training_stage
 
     rows, begun = run.log.evidence(), set(run.log.events()["stage"])
@@ -73,7 +73,7 @@ def _begun_stages(run: Run) -> list[TrainingStage]:
         waiting = set(chosen_before(run.candidates, spec, run.log)) - set(trials.values())
         planned = training_stage(run.experiment, spec, sorted(waiting), run.folder).specs
         trials |= {new.trial: new.architectures[0] for new in planned}
-        stages.append(TrainingStage(spec.stage, spec.epochs, trials))
+        stages.append(TrainingStage(spec.stage, spec.epochs, trials, choice_of(run.log, spec)))
     trials = {str(t): str(code) for t, code in logged.loc[logged["stage"] == BASELINE, "architecture"].items()}
     return [*stages, TrainingStage(BASELINE, run.experiment.recipe.epochs, trials)]
 
@@ -88,6 +88,10 @@ def print_explanation(console: Console, found: Explanation) -> None:
         width = max(len(rival.name) for rival in found.rivals)
         for rival in found.rivals:
             _line(console, f"  {rival.place:>4}  {rival.name:<{width}}  {rival.probability:.0%} that ours is better")
+    if found.passed_over:
+        _line(console, "")
+    for stage, choice in found.passed_over:
+        _line(console, f"{stage}: others were chosen" + (f", {choice}" if choice else ""))
     for training in found.trainings:
         _line(console, "")
         _print_training(console, training)

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from orchestrator.tau import tau_b, top_membership
+from orchestrator.whole_files import replaced
 
 Certainty = Literal["uncalibrated", "doubtful", "calibrated"]
 LEVEL = 0.9
@@ -108,8 +109,10 @@ class Ranking:
 
     def write(self, folder: Path) -> None:
         """Writes ``ranking.csv`` and ``ranking.parquet``."""
-        self.with_tiers.to_csv(folder / "ranking.csv", index=False)
-        self.with_tiers.to_parquet(folder / "ranking.parquet", index=False)
+        with replaced(folder / "ranking.csv") as file:
+            self.with_tiers.to_csv(file, index=False)
+        with replaced(folder / "ranking.parquet") as file:
+            self.with_tiers.to_parquet(file, index=False)
 
     def _beats(self, first: int, others: slice) -> NDArray[np.float64]:
         """Probability that the candidate at place ``first`` is better than each of the others; a tie is half."""

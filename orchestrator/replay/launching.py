@@ -235,7 +235,7 @@ class _RayLaunch:
                 log=self._log,
                 data=self._data,
                 slot=SLOT,
-                slots=self._slots,
+                slots=lambda: self._slots,
                 run=self._run,
                 display=display,
                 interruption=self._interruption,

@@ -19,6 +19,7 @@ from orchestrator.report.trust import TITLE, name_of, trust_note, trust_rows
 from orchestrator.scoring import Score
 from orchestrator.tradeoff import Front
 from orchestrator.trust import SupernetTrust
+from orchestrator.whole_files import replaced
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2430; max-width: 1120px; margin: 2rem auto; padding: 0 1rem; }
@@ -115,9 +116,8 @@ def write_page(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(f"taurank: {experiment.name}")}'
         f"</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )
-    partial = path.with_suffix(".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    with replaced(path) as file:
+        file.write_text(page, encoding="utf-8")
     return path
 
 

@@ -197,7 +197,8 @@ def _speed_up_line(speed: SpeedUp, candidates: int) -> str:
     cheaper = f"{times(speed.epochs)} in epochs, {times(speed.seconds)} in seconds of trials"
     if speed.estimated:
         return f"speed-up, everything counted, full cost estimated as mean sampled training x {candidates}: {cheaper}"
-    return f"speed-up as measured, everything counted: {cheaper}, {times(speed.wall)} in wall time"
+    wall = f", {times(speed.wall)} in wall time" if np.isfinite(speed.wall) else ""
+    return f"speed-up as measured, everything counted: {cheaper}{wall}"
 
 
 def print_columns(console: Console, score: Score, names: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.baseline_sample import sampled_baseline
-from orchestrator.evidence import BASELINE, EvidenceLog
+from orchestrator.evidence import BASELINE, TAKEN, EvidenceLog
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class SpeedUp:
     Attributes:
         epochs: in epochs of training.
         seconds: in device seconds of trials.
-        wall: in wall time; NaN where only a sample was trained, whose wall time says nothing about that of all.
+        wall: in wall time; NaN where only a sample was trained, whose wall time says nothing about that of all, or
+            where trainings were taken over from other runs, which took none.
         estimated: whether the full cost in seconds is an estimate: mean cost per sampled training times the candidates.
     """
 
@@ -48,6 +49,7 @@ def speed_up(log: EvidenceLog, rows: pd.DataFrame, *, full_seconds: float, full_
         return None
     evidence, baseline = rows[rows["stage"] != BASELINE], rows[rows["stage"] == BASELINE]
     sampled = sampled_baseline(log) is not None
+    taken_over = bool((log.events()["event"] == TAKEN).any())
     wall = log.wall_seconds()
     # Several seeds, one of them perhaps cut off: the wall time of one in proportion.
     full_wall = wall.get(BASELINE, np.nan) * ratio(full_seconds, float(baseline["seconds"].sum()))
@@ -55,7 +57,7 @@ def speed_up(log: EvidenceLog, rows: pd.DataFrame, *, full_seconds: float, full_
     return SpeedUp(
         epochs=ratio(full_epochs, float(evidence["epochs"].sum())),
         seconds=ratio(full_seconds, float(evidence["seconds"].sum())),
-        wall=np.nan if sampled else ratio(full_wall, spent_wall),
+        wall=np.nan if sampled or taken_over else ratio(full_wall, spent_wall),
         estimated=sampled,
     )
 

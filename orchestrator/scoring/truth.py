@@ -107,7 +107,7 @@ def _from_csv(source: Path) -> pd.DataFrame:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise ScoringError(f"{source} cannot be read as CSV: {reason}") from None
     if not {"architecture", "value"} <= set(table.columns):
-        found = ", ".join(map(str, table.columns))
+        found = ", ".join(" ".join(str(column).split()) for column in table.columns)
         raise ScoringError(f"{source} needs the columns 'architecture' and 'value'; it has {found}")
     values = pd.to_numeric(table["value"], errors="coerce")
     broken = np.flatnonzero(values.isna() & table["value"].notna())

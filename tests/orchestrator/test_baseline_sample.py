@@ -239,7 +239,7 @@ class TestRun:
         (tmp_path / "sampled.yaml").write_text(EXPERIMENT)
         done = self.command(tmp_path, "run", "sampled.yaml")
         assert done.returncode == 0, done.stdout + done.stderr
-        (folder,) = (tmp_path / "runs").iterdir()
+        (folder,) = (tmp_path / "runs").glob("[!.]*")
         log = EvidenceLog(folder / "evidence.sqlite")
         rows, sample = log.evidence(), sampled_baseline(log)
         trained = rows[(rows["stage"] == BASELINE) & (rows["metric"] == "test_accuracy")]["architecture"]

@@ -39,6 +39,12 @@ class TestRows:
         assert log.evidence()["value"].tolist() == [0.5, 0.5]
         assert log.spent_in("training-3") == (4.0, 2.0)
 
+    def test_what_each_result_took(self, log):
+        log.append([ROW, replace(ROW, metric="train_loss", seconds=0.5), replace(ROW, epoch=2, seconds=0.0)])
+        log.append([replace(ROW, epoch=3, seconds=4.0), replace(ROW, trial="other", seconds=9.0)])
+        assert log.seconds_of_results("training-3", {ROW.trial}) == [2.5, 4.0]
+        assert log.seconds_of_results("another stage", {ROW.trial}) == []
+
     def test_twice_in_one_batch(self, log):
         assert log.append([ROW, ROW]) == 1
 

@@ -137,7 +137,10 @@ MISTAKES = {
     ),
     "like nothing": (
         "resources: {zzz: 1}",
-        ["resources.zzz: unknown key; there are cpus_per_trial, gpus_per_trial, cpus, gpus, checkpoint_gigabytes"],
+        [
+            "resources.zzz: unknown key; there are cpus_per_trial, "
+            "gpus_per_trial, cpus, gpus, checkpoint_gigabytes, hang_minutes"
+        ],
     ),
     "a key that is a type": ("baseline: {int: 1}", ["baseline.int: unknown key; there are seeds, candidates"]),
     "a key that is a number": ("3: 4", [r"3: unknown key; there are name, .*"]),
@@ -251,7 +254,7 @@ MISTAKES = {
     "a tab": ("\trecipe: 3", ["line 4: found character .* that cannot start any token"]),
     "a python object": ("recipe: !!python/object:os.system {}", ["line 4: could not determine a constructor .*"]),
     "a control character": ("description: \x00", ["unacceptable character .*"]),
-    "itself": ("trainings: &x [*x]", ["a part of it contains itself.*"]),
+    "itself": ("trainings: &x [*x]", ["line 4: a part of it contains itself"]),
 }
 
 
@@ -277,7 +280,7 @@ class TestWhere:
 
     def test_the_name_has_to_name_a_folder(self):
         assert problems(BASE.replace("name: t", "name: a b/c")) == [
-            "name: 'a b/c' names the folder of the run: use letters, digits, '-', '_' and '.'"
+            "name: 'a b/c' names the folder of the run: use up to 100 letters, digits, '-', '_' and '.'"
         ]
 
     def test_space(self):
@@ -395,4 +398,4 @@ class TestRanker:
         assert model.startswith("ranker.models.0: has to be 'gaussian-process'")
         assert model.endswith("not \"extra-tree\"; did you mean 'extra-trees'?")
         assert aggregation.startswith("ranker.aggregation: has to be 'normal-scores'")
-        assert key == "ranker.foo: unknown key; there are models, aggregation"
+        assert key == "ranker.foo: unknown key; there are models, aggregation, training_loss"

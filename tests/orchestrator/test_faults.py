@@ -140,6 +140,10 @@ def test_a_run_survives_ctrl_c_kill_9_sigterm_and_a_lost_worker(undisturbed: Pat
     assert process.returncode == 130, output
     assert "Traceback" not in output
 
+    # A state that is gone means starting over, and the same numbers.
+    for state in (run / "checkpoints").iterdir():
+        state.unlink()
+
     with started(tmp_path, "resume", str(run)) as process:
         so_far = epochs_of(EvidenceLog(run / "evidence.sqlite").evidence(), "baseline")
         wait_for(tmp_path, lambda rows: epochs_of(rows, "baseline") >= so_far + 2)

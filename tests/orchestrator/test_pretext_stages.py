@@ -381,7 +381,7 @@ def test_a_run(tmp_path: Path) -> None:
     (tmp_path / "pretext.yaml").write_text(RUN)
     done = taurank_in(tmp_path, "run", "pretext.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = (tmp_path / "runs").glob("[!.]*")
     stage = "pretext-rotation-2-on-0.5:full"
     evidence = EvidenceLog(run / "evidence.sqlite").evidence()
     own = evidence[evidence["stage"] == stage]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from orchestrator.checkpoints import CheckpointStore
 from orchestrator.evidence import PROXIES, Evidence, EvidenceLog
 from orchestrator.proxy_evidence import (
     VOID,
@@ -41,7 +42,7 @@ def log(tmp_path: Path) -> EvidenceLog:
 def recorder(log: EvidenceLog) -> Recorder:
     silent = SimpleNamespace(advance=lambda *_: None, update=lambda *_: None)
     unused: Any = None
-    specs = [SimpleNamespace(trial="chunk")]
+    specs = [SimpleNamespace(trial="chunk", checkpoint="chunk.pt", until=None)]
     return Recorder(
         log,
         stage=PROXIES,
@@ -51,7 +52,7 @@ def recorder(log: EvidenceLog) -> Recorder:
         share=0.5,
         scheduler=unused,
         display=silent,  # type: ignore[arg-type]
-        checkpoints=unused,
+        checkpoints=CheckpointStore(Path("nowhere")),
         booking=BOOKING,
     )
 

@@ -187,7 +187,7 @@ def test_an_interrupted_run_scores_the_rest_and_ranks(tmp_path: Path) -> None:
     said, _ = first.communicate(timeout=120)
     assert first.returncode == 130, said
     assert "Go on with: taurank resume" in said
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = (tmp_path / "runs").glob("[!.]*")
     log = EvidenceLog(folder / "evidence.sqlite")
     before = scores(log)
     assert 8 <= len(before) < 80

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
-from orchestrator.rounds import Problem, plan_trainings, planned_epochs, rank_log, run_rounds
+from orchestrator.rounds import CHOSEN, Problem, choice_of, plan_trainings, planned_epochs, rank_log, run_rounds
 from orchestrator.split import ANCHORS
 from orchestrator.training_spec import TrainingSpec
 
@@ -116,6 +116,19 @@ class TestRounds:
         parts.run(SHORT, LONG)
         parts.run(SHORT, LONG)
         assert parts.launched[-2:] == parts.launched[-4:-2] == whole.launched
+
+    def test_who_was_chosen_and_why_is_said_once(self):
+        lab = Lab()
+        lab.run(SHORT, LONG)
+        lab.run(SHORT, LONG)
+        events = lab.log.events()
+        said = events.loc[events["event"] == CHOSEN, ["stage", "reason"]].to_numpy().tolist()
+        assert [stage for stage, _ in said] == [SHORT.stage, LONG.stage]
+        count, of = len(lab.launched[0][1]), len(lab.problem.candidates)
+        assert said[0][1].startswith(f"{count} of {of} ")
+        assert f"; {SHORT.cost(of - count):g} epochs saved on the {of - count} others: " in said[0][1]
+        assert choice_of(lab.log, SHORT) == said[0][1].rsplit(": ", 1)[0]
+        assert choice_of(lab.log, TrainingSpec(epochs=3)) == ""
 
     def test_the_baseline_is_never_looked_at(self):
         seen, blind = Lab(), Lab()

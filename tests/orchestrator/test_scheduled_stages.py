@@ -54,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         first.kill()
         first.wait()
-    (found,) = (folder / "runs").iterdir()
+    (found,) = (folder / "runs").glob("[!.]*")
     resume(found)
     return found
 

@@ -87,7 +87,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, str]:
     folder = tmp_path_factory.mktemp("shared")
     (folder / "shared.yaml").write_text(EXPERIMENT)
     output = finish(taurank(folder, "run", "shared.yaml"))
-    (found,) = (folder / "runs").iterdir()
+    (found,) = (folder / "runs").glob("[!.]*")
     return Run.open(found), output
 
 
@@ -142,7 +142,7 @@ def test_each_part_costs_what_was_planned_and_is_booked_as_its_own(
 ) -> None:
     run, _ = undisturbed
     spec = (run.experiment.supernets or [])[0]
-    stages = SupernetRun(run.experiment, spec, run.candidates, run.folder, data).planned
+    stages = SupernetRun(run.experiment, spec, run.candidates, run.candidates, run.folder, data).planned
     assert [stage.title for stage in stages] == [HEALTHY, f"{HEALTHY} scores", f"{HEALTHY} contenders"]
     assert [stage.name for stage in stages] == [HEALTHY] * 3
     training, scores, contenders = stages

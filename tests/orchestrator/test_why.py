@@ -144,6 +144,15 @@ class TestTraining:
         assert (final.place, final.of) == (1, 1)
         assert found.rivals == ()
 
+    def test_a_stage_that_trained_others(self, log: EvidenceLog) -> None:
+        book_curve(log, "a", [0.2], stage="other", trial="other/a")
+        other = TrainingStage("other", 10, {"other/a": "a"}, "1 of 4 by design")
+        empty = TrainingStage("empty", 10, {})
+        stages = [TrainingStage(STAGE, 10, TRIALS), other, empty, TrainingStage(BASELINE, 10, {f"{BASELINE}/a": "a"})]
+        found = explain(log, "b", names=NAMES, stages=stages, encoding=NO_FEATURES)
+        assert found.passed_over == (("other", "1 of 4 by design"),)
+        assert explain(log, "a", names=NAMES, stages=stages, encoding=NO_FEATURES).passed_over == ()
+
     def test_a_baseline_is_no_evidence(self, log: EvidenceLog) -> None:
         trials = {f"{BASELINE}/{name}/seed 1": code for code, name in NAMES.items()}
         for trial, code in trials.items():

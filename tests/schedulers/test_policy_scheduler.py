@@ -101,6 +101,18 @@ class TestHold:
         assert train(tune, "d", 0.1, 0.2) == ["CONTINUE", "PAUSE"]
         assert tune.fill() == "b"
 
+    def test_slots_come_and_go_with_their_nodes(self):
+        tune = controller(Halving(), slots=1)
+        assert tune.fill() == "d"
+        tune.scheduler.set_slots(3)
+        assert tune.fill() == "cb"
+        tune.scheduler.set_slots(1)
+        train(tune, "d", 0.1, 0.2)
+        train(tune, "c", 0.1, 0.2)
+        assert tune.fill() == ""  # b is one already
+        train(tune, "b", 0.1, 0.2)
+        assert tune.fill() == "a"
+
     def test_one_trial_at_a_time_waits_for_its_worker(self):
         tune = controller(Halving(), slots=3)
         assert tune.offer() == "d"

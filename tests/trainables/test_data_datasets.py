@@ -159,7 +159,7 @@ def test_an_idx_file_without_a_whole_header_is_named(tmp_path, content):
 def test_bytes_after_the_end_of_an_idx_file_are_refused(tmp_path):
     path = tmp_path / "labels"
     path.write_bytes(idx(np.arange(5)) + b"\0")
-    with pytest.raises(DataError, match=r"labels: 14 bytes, but its header declares 8 \+ 5"):
+    with pytest.raises(DataError, match=r"labels: more than 13 bytes, but its header declares 8 \+ 5"):
         read_idx(path, 1)
 
 

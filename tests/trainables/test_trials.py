@@ -176,6 +176,30 @@ def test_after_a_crash_rows_are_reported_again_and_the_rest_is_the_same(
     assert epochs == list(range(done + 1, 4))
 
 
+def test_what_another_run_has_trained_is_not_trained_again(
+    make: MakeTrial, spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = str(tmp_path / "kept.json")
+    first = make(replace(spec, kept=kept))
+    first._stage = "another training-3"
+    trained = results(first)
+
+    def never(self: Training) -> Any:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Training, "step_epoch", never)
+    other = replace(spec, kept=kept, trial="baseline/2,1/seed 5", checkpoint=str(tmp_path / "other.pt"))
+    trial = make(other)
+    taken = trial.train()
+    assert taken["taken_from"] == "another training-3"
+    rows = results(make(other))
+    assert str(rows) == str([row | {"trial": other.trial} for row in trained])  # seconds too
+    short = results(make(replace(other, until=2)))
+    assert [(row["epoch"], row["outcome"]) for row in short] == [(1, ""), (2, "completed")]
+    again = results(make(replace(other, last_epoch=1)))
+    assert [(row["epoch"], row["outcome"], row["done"]) for row in again[:1]] == [(1, "", False)]
+
+
 def damage_cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
@@ -233,21 +257,37 @@ def test_only_the_checkpoint_is_left_on_disk(make: MakeTrial, spec: TrialSpec, t
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["trial.pt"]
 
 
-def test_a_checkpoint_that_cannot_be_written_is_no_outcome(
+def test_a_trial_goes_on_where_its_state_cannot_be_written(
     make: MakeTrial, spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = results(make(replace(spec, checkpoint=str(tmp_path / "whole.pt"))))
     trial = make(spec)
 
-    def full(content: Any, path: Path) -> None:
-        path.write_text("half of it")
+    def full(content: Any, file: Any) -> None:
+        file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("trainables.trials.torch.save", full)
-        with pytest.raises(OSError, match="No space"):  # Tune tries again, with another worker
-            trial.train()
-    assert not [path for path in tmp_path.iterdir() if path.is_file()]
-    assert [row["outcome"] for row in results(make(spec))] == ["", "", "completed"]
+        patched.setattr("trainables.checkpoint_file.torch.save", full)
+        first = trial.train()
+    assert first["unsaved"] == f"{tmp_path}: No space left on device"
+    assert not (tmp_path / "trial.pt").exists()
+    assert not list(tmp_path.glob("*.partial"))
+    second = trial.train()
+    assert second["unsaved"] == ""
+    assert without_seconds([{name: row[name] for name in OURS if name in row} for row in (first, second)]) == (
+        without_seconds(whole[:2])
+    )
+    # Another worker goes on from the second epoch, whose state there was room for.
+    assert without_seconds(results(make(spec))) == without_seconds(whole)
+
+
+def test_a_complete_training_keeps_its_rows_and_no_state(make: MakeTrial, spec: TrialSpec) -> None:
+    whole = results(make(spec))
+    content = torch.load(spec.checkpoint, weights_only=True)
+    assert content["state"] is None
+    assert len(content["rows"]) == 3
+    assert results(make(spec)) == whole
 
 
 @pytest.mark.parametrize("reported", [1, 2])
@@ -526,6 +566,15 @@ def test_the_memory_of_a_failed_step_is_free_before_the_next_trial(
     assert trial._work is None
 
 
+def test_images_that_are_gone_are_no_outcome_of_a_candidate(
+    make: MakeTrial, faulty: Callable[[FaultySpace], TrialSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.trials.describe_lost_images", lambda file: "images.npy: No such file or directory")
+    trial = make(faulty(FaultySpace(stumble)))
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):  # Tune tries again, and the driver looks at the file
+        trial.train()
+
+
 # --- workers
 
 
@@ -563,10 +612,10 @@ def test_a_trial_takes_as_many_threads_as_it_has_cores(
     asked: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     monkeypatch.setattr(cv2, "setNumThreads", asked.append)
-    make(spec, config={"__trial_info__": share({"CPU": cores})})
+    make(spec, config={"__trial_info__": share({"CPU": cores})}).train()
     assert asked == [threads, threads]
     asked.clear()
-    make(spec)
+    make(spec).train()
     assert asked == []
 
 

@@ -162,7 +162,7 @@ def _list_csv(source: str, path: Path) -> FileList:
     if not rows:
         raise DataError(f"{source}: has no rows; it needs the columns file and label")
     if not {"file", "label"} <= rows[0].keys():
-        raise DataError(f"{source}: needs the columns file and label, has {', '.join(str(key) for key in rows[0])}")
+        raise DataError(f"{source}: needs the columns file and label, has {_some([*map(str, rows[0])])}")
     for number, row in enumerate(rows, start=2):
         if None in row or any(not (row[column] or "").strip() for column in ("file", "label")):
             raise DataError(f"{source}: line {number} does not have one value for each column")
@@ -187,4 +187,4 @@ def _list_csv(source: str, path: Path) -> FileList:
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(" ".join(name.split()) for name in names[:SHOWN]) + more

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from trainables.data.errors import DataError, IncompleteError
 from trainables.data.image_set import ImageSet, labelled
 
+MOST_BYTES = 2**30
+"""Twenty times the largest file of these data sets."""
 _DIMENSIONS = {"images": 3, "labels": 1}
 
 
@@ -53,22 +55,30 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: Wrong magic number, more or fewer bytes than the header declares, a broken gzip; the file is named.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete it and fetch it again") from error
     header = 4 + 4 * dimensions
     expected = 0x0800 + dimensions  # 08: unsigned bytes
-    magic = int.from_bytes(content[:4], "big")
-    if len(content) >= 4 and magic != expected:
-        raise DataError(f"{path}: magic number {magic}, but an IDX file of {dimensions} dimension(s) has {expected}")
-    shape = tuple(int.from_bytes(content[at : at + 4], "big") for at in range(4, header, 4))
-    if len(content) < header or len(content) - header != math.prod(shape):
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            head = file.read(header)
+            magic = int.from_bytes(head[:4], "big")
+            if len(head) >= 4 and magic != expected:
+                raise DataError(
+                    f"{path}: magic number {magic}, but an IDX file of {dimensions} dimension(s) has {expected}"
+                )
+            shape = tuple(int.from_bytes(head[at : at + 4], "big") for at in range(4, header, 4))
+            size = math.prod(shape)
+            if size > MOST_BYTES:
+                raise DataError(f"{path}: its header declares {size} bytes; {MOST_BYTES} are the most that are read")
+            # No more than one byte beyond: a small gzip may hold terabytes.
+            content = file.read(size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error}); delete it and fetch it again") from error
+    if len(head) < header or len(content) != size:
+        found = f"more than {header + size}" if len(content) > size else len(head) + len(content)
         raise DataError(
-            f"{path}: {len(content)} bytes, but its header declares {header} + {math.prod(shape)};"
-            " delete it and fetch it again"
+            f"{path}: {found} bytes, but its header declares {header} + {size}; delete it and fetch it again"
         )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def _find(folder: Path, part: str, what: str) -> Path | None:

@@ -1,7 +1,6 @@
 """NumPy archives: pairs of `*train*.npz` and `*test*.npz` with the arrays `x` and `y`, or one of the user's own."""
 
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import numpy.typing as npt
 from trainables.data.dataset import Dataset
 from trainables.data.errors import DataError, IncompleteError
 from trainables.data.image_set import ImageSet, labelled
+
+SHOWN_CHARACTERS = 200
 
 
 def read_npz_folder(folder: Path, shape: tuple[int, int, int], n_classes: int) -> tuple[ImageSet, ImageSet] | None:
@@ -118,8 +119,13 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     try:
         # Pickled arrays run code of whoever wrote them, so they are refused.
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in names if name in archive}
+            found = {name: archive[name] for name in names if name in archive}
     except MemoryError as error:
         raise DataError(f"{path}: takes more memory than there is") from error
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: is not a whole .npz archive of plain arrays ({error})") from error
+    except Exception as error:  # for a damaged file NumPy raises what its parsers do, of half a dozen types
+        reason = " ".join(str(error).split())[:SHOWN_CHARACTERS]
+        raise DataError(f"{path}: is not a whole .npz archive of plain arrays ({reason})") from error
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of other files
+            raise DataError(f"{path}: {name} is no array; save it with numpy.savez")
+    return found

@@ -10,6 +10,8 @@ import pandas as pd
 from trainables.table.format import COLUMNS, IDENTITY, TEXT, WHOLE, Metric, TableError
 from trainables.table.metrics import is_accuracy
 
+MOST_WHOLE = np.iinfo(np.int32).max
+
 
 def checked_rows(frame: pd.DataFrame, metrics: Mapping[str, Metric]) -> pd.DataFrame:
     """The rows in the types of the format, text as categories, after checking all that the format promises.
@@ -53,12 +55,11 @@ def _typed(column: pd.Series) -> pd.Series:
         raise TableError(f"{name}: the type is {column.dtype}, but it has to be a number")
     if name not in WHOLE:
         return column.astype(np.float64)
-    whole = column.astype(np.int32) if column.notna().all() else column
-    if whole.dtype != np.int32 or not (whole == column).all():
-        raise TableError(
-            f"{name}: {_first(column[column.isna() | (column % 1 != 0)])} is not a whole number of 32 bits"
-        )
-    return whole
+    numbers = column.to_numpy(np.float64, na_value=np.nan)
+    odd = ~(np.abs(numbers) <= MOST_WHOLE) | (np.trunc(numbers) != numbers)
+    if odd.any():
+        raise TableError(f"{name}: {column.iloc[int(np.argmax(odd))]} is not a whole number of 32 bits")
+    return column.astype(np.int32)
 
 
 def _check_numbers(rows: pd.DataFrame) -> None:

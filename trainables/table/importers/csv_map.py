@@ -50,6 +50,9 @@ def import_csv(
     for name in ("value", "seconds", *WHOLE):
         frame[name] = _numbers(frame[name], name)
     for name in ("architecture", "source", "metric"):
+        empty = np.flatnonzero(frame[name].isna() & frame["value"].notna())
+        if len(empty):
+            raise TableError(f"row {int(empty[0]) + 1}: {name} is empty; every row needs one")
         frame[name] = frame[name].astype(str).str.strip()
     rows = frame.loc[np.isfinite(frame["value"]), list(COLUMNS)]
     if percent:
@@ -84,7 +87,7 @@ def _mapped(recording: Recording, columns: Mapping[str, str]) -> pd.DataFrame:
         raise TableError(f"{recording.path} is not a CSV file; --map is for CSV files alone")
     for name, column in columns.items():
         if column not in recording.names:
-            known = ", ".join(sorted(recording.names))
+            known = ", ".join(" ".join(name.split()) for name in sorted(recording.names))
             raise TableError(f"--map {name}={column}: {recording.path} has no such column; there are {known}")
     frame = recording.frame()
     return pd.DataFrame({name: frame[column] for name, column in columns.items()})

@@ -20,6 +20,7 @@ from trainables.table.importers.spikenas import SPIKENAS
 from trainables.table.importers.timm_results import TIMM
 from trainables.table.recorded import RecordedTable
 
+SHOWN_CHARACTERS = 200
 _IMPORTERS = {
     importer.name: importer
     for importer in (A4NN, HELP_LATENCY, MIT_CURVES, NAAP440, NASBENCH201, NATS_BENCH, SPIKENAS, TIMM)
@@ -45,7 +46,14 @@ def import_table(paths: Sequence[Path], *, importer: str = "", space: str = "", 
     """
     recordings = [open_recording(path) for path in paths]
     chosen = _named(importer, recordings) if importer else _recognised(recordings)
-    table = chosen.read(recordings, data)
+    try:
+        table = chosen.read(recordings, data)
+    except TableError:
+        raise
+    except Exception as error:  # arrays of other types and shapes fail in any way
+        names = ", ".join(str(recording.path) for recording in recordings)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:SHOWN_CHARACTERS]
+        raise TableError(f"{names}: not what {chosen.name} reads ({reason}); fetch it again") from None
     info = replace(table.info, origin=chosen.origin, licence=chosen.licence)
     return in_space(replace(table, info=info), space or info.space)
 

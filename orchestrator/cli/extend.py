@@ -1,0 +1,78 @@
+"""The command `taurank extend`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.runs import (
+    DATA_DIR,
+    Address,
+    Cache,
+    Dashboard,
+    DataDir,
+    Download,
+    Folder,
+    NoBaseline,
+    run_to_its_end,
+)
+from orchestrator.cli.terminal import make_console
+
+
+def extend(
+    folder: Folder,
+    candidates: Annotated[
+        int | None, typer.Option("--candidates", help="How many in all; the new ones are drawn.", show_default=False)
+    ] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option("--add", help="A candidate by name; may be given several times.", show_default=False),
+    ] = None,
+    budget: Annotated[
+        str, typer.Option("--budget", help="How many times cheaper than full training, as 5x.", show_default=False)
+    ] = "",
+    baseline_seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--baseline-seed", help="One more seed of full training; may be given several times.", show_default=False
+        ),
+    ] = None,
+    stages: Annotated[
+        Path | None,
+        typer.Option("--stages", help="A YAML file with lists of more trainings or supernets.", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    download: Download = False,
+    cache: Cache = None,
+    address: Address = None,
+    dashboard: Dashboard = False,
+    no_baseline: NoBaseline = False,
+) -> None:
+    """Go on from a run with more candidates, budget, seeds or stages, in a folder of its own.
+
+    What the run has bought is evidence there; only what it lacks is bought.
+    """
+    from orchestrator.campaign import Run
+    from orchestrator.extension import Changes, read_stages
+    from orchestrator.extension import extend as extended
+    from orchestrator.image_loading import load_images
+
+    changes = Changes(
+        candidates=candidates,
+        add=tuple(add or ()),
+        budget=budget or None,
+        seeds=tuple(baseline_seed or ()),
+        stages={} if stages is None else read_stages(stages),
+    )
+    opened = Run.open(folder)
+    noted = opened.log.noted(DATA_DIR)
+    root = data_dir or (Path(noted) if noted else None)
+    images = load_images(opened.experiment.data, root=root, download=download, cache=cache)
+    say = partial(make_console().print, markup=False, highlight=False, soft_wrap=True)
+    run = extended(opened, changes, images, address=address, say=say)
+    new = len(run.candidates) - len(opened.candidates)
+    say(f"{run.folder} goes on from {opened.folder.name}" + (f" with {new} more candidates" if new else ""))
+    run_to_its_end(run, images, address=address, dashboard=dashboard, with_baseline=not no_baseline)

@@ -1,0 +1,139 @@
+"""The command `taurank status`.
+
+It imports what it needs itself, and neither torch nor Ray: it answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.terminal import make_console
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+    from orchestrator.status import RunStatus, StageStatus
+
+WATCH_SECONDS = 2.0
+STATES = ("running", "paused", "waiting", "done", "stopped", "failed")
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on showing it, every two seconds, until nobody works on the run.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
+) -> None:
+    """Tell how a run stands: stages, trials, budget, time left, and why nothing runs where nothing does."""
+    from orchestrator.status import StatusError, run_status
+
+    if json_ and watch:
+        raise StatusError("--json prints one object; leave --watch out, or ask again")
+    found = run_status(folder)
+    if json_:
+        print(json.dumps(asdict(found), indent=2, allow_nan=False))
+    elif watch:
+        _watch(folder)
+    else:
+        make_console().print(show(found, now=time.time()))
+
+
+def _watch(folder: Path) -> None:
+    from rich.live import Live
+
+    from orchestrator.status import run_status
+
+    found = run_status(folder)
+    with Live(show(found, now=time.time()), console=make_console(), auto_refresh=False) as live:
+        try:
+            while found.state == "running":
+                time.sleep(WATCH_SECONDS)
+                found = run_status(folder)
+                live.update(show(found, now=time.time()), refresh=True)
+        except KeyboardInterrupt:
+            return
+
+
+def show(found: RunStatus, *, now: float) -> Group:
+    """All of it: a line on the run, a row for each stage, and what it has spent and still needs."""
+    from rich.console import Group
+    from rich.text import Text
+
+    lines = [Text(line, overflow="fold") for line in _lines(found, now)]
+    stages = [_table(found)] if found.stages else []
+    return Group(Text(_headline(found), style="bold"), *stages, *lines)
+
+
+def _headline(found: RunStatus) -> str:
+    by = f" ({found.holder})" if found.holder else ""
+    where = f", stage {found.number} of {len(found.stages)}: {found.stage}" if found.number else ""
+    return f"{Path(found.folder).name}: {found.state}{by}{where if found.state != 'finished' else ''}"
+
+
+def _table(found: RunStatus) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stage", overflow="fold")
+    for name in ("trials", *STATES, "epochs", "at most", "saved", "seconds"):
+        table.add_column(name, justify="right")
+    for stage in found.stages:
+        here = stage.title == found.stage and found.state == "running"
+        table.add_row(escape(stage.title), *_figures(stage), style="bold" if here else None)
+    return table
+
+
+def _figures(stage: StageStatus) -> list[str]:
+    counts = [getattr(stage.counts, name) for name in STATES]
+    return [
+        str(stage.trials or "-"),
+        *(str(count or "-") for count in counts),
+        f"{stage.epochs:,.1f}",
+        f"{stage.most_epochs:,.1f}" if stage.most_epochs else "-",
+        f"{stage.saved_epochs:,.1f}" if stage.saved_epochs else "-",
+        f"{stage.seconds:,.1f}",
+    ]
+
+
+def _lines(found: RunStatus, now: float) -> list[str]:
+    from orchestrator.wording import counted, duration
+
+    budget = ""
+    if found.budget_epochs:
+        budget = f" of {found.budget_epochs:,.1f} ({found.spent_epochs / found.budget_epochs:.0%} of the budget)"
+    baseline = f"; baseline: {found.baseline_epochs:,.1f} epochs" if found.baseline_epochs else ""
+    lines = [f"evidence: {found.spent_epochs:,.1f} epochs{budget}, {found.spent_seconds:,.1f} device seconds{baseline}"]
+    if found.taken:
+        share = found.taken_epochs / max(found.spent_epochs + found.baseline_epochs, 1e-9)
+        trainings = counted(found.taken, "training")
+        lines.append(f"taken over from other runs: {trainings}, {found.taken_epochs:,.1f} epochs ({share:.0%})")
+    if found.last_row:
+        at = datetime.fromtimestamp(found.last_row).strftime("%Y-%m-%d %H:%M:%S")
+        lines.append(
+            f"last result: {at}, {duration(now - found.last_row)} ago; {counted(found.rows, 'row')} of evidence"
+        )
+    if found.left is not None:
+        left = found.left
+        of = f" for {found.stage}" if left.of_stage else ""
+        when = "" if found.state == "running" else " once it goes on"
+        lines.append(
+            f"time left{of}: about {duration(left.seconds)}{when} at the pace so far, {duration(left.low)} to "
+            f"{duration(left.high)} at that of its fastest and slowest parts; less where trials end early"
+        )
+    elif found.state == "running":
+        lines.append("time left: not known before the stage has booked a few epochs")
+    if found.standstill:
+        lines.append(f"nothing runs: {found.standstill}")
+    if found.last_line:
+        lines.append(f"last line of run.log: {found.last_line}")
+    return lines

@@ -1,0 +1,16 @@
+"""How many cases the fuzz tests draw: the same 100 each time; `pytest --hypothesis-profile=explore`: 2,000 new ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+_COMMON: dict[str, Any] = {
+    "deadline": None,  # `tests.fuzzing.answer` ends what hangs, which a deadline waits for
+    "database": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+}
+settings.register_profile("repeatable", max_examples=100, derandomize=True, **_COMMON)
+settings.register_profile("explore", max_examples=2000, **_COMMON)
+settings.load_profile("repeatable")

@@ -1,0 +1,30 @@
+"""What tells one set of images from another."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from trainables.data.mapped import MappedImages
+from trainables.data.splits import ImageData
+
+
+def digest_images(data: ImageData) -> str:
+    """A digest of all pixels and labels, in their order.
+
+    Images that stay in their file are told by its name, which the cache makes from what was decoded, by its size and by
+    their positions: reading them all would take minutes.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (data.train, data.validation, data.test):
+        images = part.images
+        if isinstance(images, MappedImages):
+            rows = b"all" if images.rows is None else np.asarray(images.rows, dtype=np.int64).tobytes()
+            digest.update(f"{images.path.name} {images.path.stat().st_size} {images.shape}".encode() + rows)
+        else:
+            digest.update(repr(images.shape).encode())
+            digest.update(np.ascontiguousarray(images).data)
+        digest.update(np.asarray(part.labels, dtype=np.int64).tobytes())
+    digest.update(repr((data.classes, data.mean, data.std)).encode())
+    return digest.hexdigest()
