@@ -76,7 +76,7 @@ def _waits(waiting: Waiting, ready: int, now: float) -> str:
         return f"workers are starting, since {duration(now - waiting.since)}"
     if any(waiting.free[name] < amount for name, amount in waiting.asked.items()):
         return f"{said}; others hold the rest"
-    return f"{said}; no node by itself has as much free"
+    return f"{said}; Ray places them next, unless no node by itself has as much free"
 
 
 def _amounts(amounts: Mapping[str, float]) -> str:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 NOT_OURS = (
     "note: the experiment names its stages itself; the forecast is of the split that taurank makes of the same budget"
 )
+NARROWED = (
+    "note: narrow: candidates are drawn from what suits the device; the latency of every option is measured when the "
+    "run starts, which is booked in seconds and takes no epochs"
+)
+TIMED = "note: latencies are measured when the run starts, which is booked in seconds and takes no epochs"
 CONSTRAINED = (
     "note: constraints are applied when the run starts, on its images; who violates one is set aside, so fewer may "
     "be ranked, for less"
@@ -170,7 +175,12 @@ def _of_experiment(experiment: Experiment) -> Subject:
     from orchestrator.plan import candidate_count, default_proxies, expected_images
 
     count, full, images = candidate_count(experiment), experiment.recipe.epochs, expected_images(experiment)
-    notes = (CONSTRAINED,) if experiment.constraints and not isinstance(experiment.candidates, int) else ()
+    said = {
+        NARROWED: experiment.narrow is not None,
+        TIMED: experiment.narrow is None and experiment.measured_latency is not None,
+        CONSTRAINED: bool(experiment.constraints) and not isinstance(experiment.candidates, int),
+    }
+    notes = tuple(note for note, holds in said.items() if holds)
     subject = Subject(experiment.space.name, count, full, experiment.speed_up, experiment.proxies, images, notes=notes)
     if experiment.trainings is None and experiment.supernets is None:
         return subject

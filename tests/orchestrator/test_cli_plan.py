@@ -125,6 +125,22 @@ class TestExperiments:
         assert "note:" not in out
         assert "budget: 1x cheaper" in out
 
+    @pytest.mark.parametrize(
+        ("more", "begins"),
+        [
+            ("narrow: {}", "note: narrow: "),
+            ("constraints: latency <= 5ms", "note: latencies are measured"),
+            ("constraints: params <= 5M", None),
+        ],
+    )
+    def test_what_the_device_takes_is_named(self, more: str, begins: str | None, plan: Taurank, tmp_path: Path) -> None:
+        file = tmp_path / "device.yaml"
+        file.write_text(f"name: device\nspace: nasbench201\ncandidates: 30\ndata: digits\n{more}\n")
+        code, out, err = plan(file)
+        assert (code, err) == (0, "")
+        notes = [line for line in out.splitlines() if line.startswith("note: ") and "latenc" in line]
+        assert [note.startswith(begins) for note in notes] == [True] if begins else notes == []
+
 
 class TestRuns:
     def test_where_it_stands_and_where_it_ends(self, plan: Taurank, run_folder: Path) -> None:

@@ -193,7 +193,7 @@ class TestWhyNothingRuns:
         ("starting", "free", "total", "says"),
         [
             (False, 0.25, 1.0, "asks for 2 CPU, 0.5 GPU, free: 4 of 8 CPU, 0.25 of 1 GPU; others hold the rest"),
-            (False, 1.0, 1.0, "free: 4 of 8 CPU, 1 of 1 GPU; no node by itself has as much free"),
+            (False, 1.0, 1.0, "1 of 1 GPU; Ray places them next, unless no node by itself has as much free"),
             (False, 0.0, 0.0, "0 of 0 GPU; no node that is left is large enough, so it waits for one"),
             (True, 0.0, 1.0, "workers are starting, since 0:20 min"),
         ],
