@@ -255,7 +255,7 @@ def main() -> None:
             found.append(result)
             print(f"{part}: " + ", ".join(f"{name} {shown(value)}" for name, value in result.items()), flush=True)
         others = pd.read_csv(OUT).query("part != @part") if OUT.is_file() else pd.DataFrame()
-        pd.concat([others, pd.DataFrame(found)]).dropna(axis=1, how="all").to_csv(OUT, index=False)
+        pd.concat([others, pd.DataFrame(found)]).dropna(axis=1, how="all").round(3).to_csv(OUT, index=False)
     print(pd.read_csv(OUT).to_string(index=False, na_rep="", float_format=lambda value: f"{value:,.2f}"))
 
 
