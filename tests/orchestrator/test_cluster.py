@@ -215,6 +215,10 @@ def own_address() -> str:
     return str(ray.util.get_node_ip_address())
 
 
+AT_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""For processes that join a Ray which listens on loopback: by itself Ray takes 127.0.0.1 for the machine's address."""
+
+
 def join(address: str, token: str | None, home: Path) -> tuple[list[str], float]:
     """What a process says that joins a cluster, and how long it takes to; tokens are read once a process."""
     code = f"""
@@ -230,7 +234,8 @@ except ClusterError as error:
 print(time.perf_counter() - started)
 """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment |= {"HOME": str(home), "PYTHONPATH": str(ROOT)} | ({"RAY_AUTH_TOKEN": token} if token else {})
+    environment |= {"HOME": str(home), "PYTHONPATH": str(ROOT)} | AT_LOOPBACK
+    environment |= {"RAY_AUTH_TOKEN": token} if token else {}
     output = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
     *lines, seconds = (output.stdout + output.stderr).splitlines()
     return lines, float(seconds)
@@ -333,7 +338,7 @@ with connect(sys.argv[1], resources=ResourceSpec()):
         output = subprocess.run(
             command,
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | AT_LOOPBACK,
             capture_output=True,
             text=True,
             timeout=120,
