@@ -1,0 +1,323 @@
+"""A search from its first proposal to its report: who is proposed is trained, then all are ranked."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import ray
+from rich.console import Console
+
+from orchestrator.campaign import EXPERIMENT_FILE, LOG_FILE, MADE, RANKING, TABLE_FILE, Run, RunError, make_folder
+from orchestrator.candidates import add_size, has_ended
+from orchestrator.cluster import Slot, check_shared, connect, plan_slot
+from orchestrator.display import Display
+from orchestrator.evidence import EvidenceLog
+from orchestrator.experiment import Experiment, ExperimentError
+from orchestrator.interruption import Interruption
+from orchestrator.metrics import run_metrics, told_to
+from orchestrator.proposals import ACCURACY, STAGE, Proposals, note_unseen, proposed_codes
+from orchestrator.ranker import Ranking
+from orchestrator.ranking_lines import ranking_lines
+from orchestrator.run_log import RAY_LOG, RunLog
+from orchestrator.run_state import RunState, StagePlan, StatusFile
+from orchestrator.screening import Screen
+from orchestrator.search import final_list, make_searcher
+from orchestrator.search.searcher import Direction, Searcher, SearchError
+from orchestrator.search_latencies import KeptLatencies, keep_latencies
+from orchestrator.search_runs import run_search_stage
+from orchestrator.search_spec import MEASURED_BY_IMAGES, SearchSpec
+from orchestrator.shared_results import SharedResults
+from orchestrator.stages import trial_spec
+from orchestrator.storage import check_room, storage_failures
+from orchestrator.tradeoff import costs
+from orchestrator.whole_files import replaced
+from spaces import Architecture
+from trainables.data import ImageData
+from trainables.data.digest import digest_images
+from trainables.proxies import draw_batch
+from trainables.trials import TrialSpec
+
+MEASURING_IMAGES = 14
+"""Images of the batch that te_nas measures networks on."""
+
+
+def create_search(experiment: Experiment, parent: Path) -> Run:
+    """Makes the folder of a search and writes the experiment into it; nothing is proposed yet.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    resolved = experiment.model_copy(
+        update={
+            # A path that came from the command line is relative to where that was typed.
+            "data": experiment.data.relative_to(Path.cwd()),
+            "proxies": None,
+            "trainings": [],
+            "supernets": [],
+            "baseline": None,
+        }
+    )
+    folder = make_folder(parent, experiment.name)
+    log = EvidenceLog(folder / LOG_FILE)
+    log.note(MADE, f"{datetime.now():%Y-%m-%d %H:%M:%S}")
+    try:
+        with replaced(folder / EXPERIMENT_FILE) as file:
+            file.write_text(resolved.to_yaml(), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write to {parent}: {error.strerror}; give another folder with --out") from None
+    return Run(folder, resolved, (), log)
+
+
+def run_search(
+    run: Run, data: ImageData, *, console: Console, address: str | None = None, dashboard: bool = False
+) -> Ranking:
+    """Runs what the log of a search lacks, and reports. The same call starts and resumes.
+
+    Raises:
+        RunInterruptedError: the user wants it to end; call again to go on.
+        ExperimentError, SearchError, ClusterError, RunError, StorageError, EvidenceError: it cannot run, in one line.
+    """
+    experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
+    run_log, status = RunLog(run.folder), StatusFile(run.folder)
+    with (
+        storage_failures(run.folder, log),
+        run.locked(),
+        Interruption(run.farewell) as interruption,
+        run_log.session(),
+        log.followed_by(run_log),
+    ):
+        check_room(run.folder)
+        epochs = spec.epochs or experiment.recipe.epochs
+        planned = float(spec.evaluations * epochs)
+        _print_plan(console, run, data, spec, epochs)
+        plan = [StagePlan(STAGE, spec.evaluations, planned)]
+        status.tell(RunState(doing="Ray starts", stages=tuple(plan), budget_epochs=planned))
+        if has_ended(log, RANKING):
+            console.print("nothing left to run", highlight=False)
+            return _report(run, console)
+        console.print("starting Ray ..." if address is None else f"joining Ray at {address} ...", highlight=False)
+        names: dict[str, str] = {}
+        with (
+            connect(
+                address, resources=experiment.resources, dashboard=dashboard, log_file=run.folder / RAY_LOG
+            ) as cluster,
+            run_metrics(run.folder.name, log) as metrics,
+            Display(
+                console,
+                total_epochs=planned,
+                budget_epochs=planned,
+                names=names,
+                plan=plan,
+                tell=told_to(status.tell, metrics.tell),
+                run_log=run_log,
+            ) as display,
+        ):
+            display.doing("the searcher is made from the log")
+            interruption.install()  # Ray takes SIGTERM when it starts
+            if not cluster.local:
+                check_shared(run.folder)
+                if data.file is not None:
+                    check_shared(data.file.parent, option="--cache")
+            slot = plan_slot(cluster, experiment.resources, trials=spec.evaluations)
+            latencies = keep_latencies(
+                experiment, data, cluster, log=log, file=run.folder / TABLE_FILE, say=display.say
+            )
+            screen = Screen(experiment.space.make(), experiment.bounds, data, latencies, display.say)
+            proposals = make_proposals(run, data, screen=screen, latencies=latencies, slot=slot, names=names)
+            if not has_ended(log, STAGE):
+                run_search_stage(
+                    proposals,
+                    log=log,
+                    epochs=epochs,
+                    data=ray.put(data),
+                    slot=slot,
+                    slots=lambda: math.floor(
+                        cluster.now().places(slot) - (latencies.cores if latencies else 0.0) / slot.cpus
+                    ),
+                    run=run.folder,
+                    display=display,
+                    interruption=interruption,
+                    checkpoints=run.checkpoints([]),
+                    images=data.file,
+                    patience=experiment.resources.patience,
+                )
+            if proposals.searcher.ended:
+                display.say(f"the search ended after {len(proposals.specs)} proposals: {proposals.searcher.ended}")
+            display.doing("the best predicted of the others are chosen")
+            proposals.tell()
+            note_unseen(log, best_unseen(proposals.searcher, experiment))
+            run = run.searched()
+            for code in run.candidates:
+                add_size(log, experiment, code, data, screen.sizes)
+                if latencies is not None:
+                    latencies.book(code)
+            started = time.perf_counter()
+            log.append_event(RANKING, "", "started")
+            ranking = run.rank()
+            for decision, reason in ranking_lines(ranking, run.trust()):
+                run_log.line(RANKING, "", decision, reason)
+            metrics.ranked(ranking.table["architecture"])
+            log.append_event(RANKING, "", "ended", f"{time.perf_counter() - started:.2f} s")
+            display.doing("the report is written")
+        return _report(run, console)
+
+
+def spec_of(experiment: Experiment) -> SearchSpec:
+    """What an experiment says of its search.
+
+    Raises:
+        ExperimentError: nothing.
+    """
+    if experiment.search is None:
+        raise ExperimentError("search: the experiment lists its candidates; taurank run ranks those")
+    return experiment.search
+
+
+def make_proposals(
+    run: Run,
+    data: ImageData,
+    *,
+    screen: Screen,
+    latencies: KeptLatencies | None,
+    slot: Slot,
+    names: dict[str, str],
+) -> Proposals:
+    """The proposals of a run, as far as its log has them.
+
+    Args:
+        run: of a search.
+        data: its images.
+        screen: judges who may be proposed.
+        latencies: where they are known.
+        slot: what a trial takes.
+        names: is told the short name of each proposal.
+    """
+    experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
+    space = experiment.space.make()
+    epochs = spec.epochs or experiment.recipe.epochs
+    objectives: dict[str, Direction] = {ACCURACY: "higher"}
+    # The one searcher of several objectives.
+    cost = ("flops" if latencies is None else "latency") if spec.method == "nsga2" else None
+    if cost is not None:
+        objectives[cost] = "lower"
+    results = None
+    if experiment.share_results:
+        results = run.shared_results(digest_images(data), slot)
+
+    def book(code: str) -> dict[str, float]:
+        names[code] = space.short(Architecture(space.name, code))
+        add_size(log, experiment, code, data, screen.sizes)
+        if latencies is not None:
+            latencies.book(code)
+        if cost is None:
+            return {}
+        return {cost: float(costs(log.evidence(), [code], "latency" if cost == "latency" else "flops")[0])}
+
+    searcher = make_searcher(
+        spec.method,
+        space,
+        seed=experiment.seed,
+        constraints=screen if experiment.bounds or space.foreign else None,
+        objectives=objectives,
+        **spec.options,
+        **_measure(spec, data, experiment),
+    )
+    return Proposals(
+        searcher,
+        log,
+        evaluations=spec.evaluations,
+        full_epochs=experiment.recipe.epochs,
+        spec=_maker(experiment, epochs, run.folder, results),
+        book=book,
+    )
+
+
+def _maker(
+    experiment: Experiment, epochs: int, folder: Path, results: SharedResults | None
+) -> Callable[[str], TrialSpec]:
+    def make(code: str) -> TrialSpec:
+        recipe = experiment.recipe_of(code).of_length(epochs)
+        spec = trial_spec(experiment, STAGE, [code], recipe, experiment.seed, folder)
+        return spec if results is None else results.shared(spec)
+
+    return make
+
+
+def _measure(spec: SearchSpec, data: ImageData, experiment: Experiment) -> dict[str, Any]:
+    """What te_nas measures networks by; nothing for the others."""
+    if spec.method != MEASURED_BY_IMAGES:
+        return {}
+    from trainables.proxies.averaged_network import AveragedNetwork
+
+    batch = draw_batch(data, images=MEASURING_IMAGES, seed=experiment.seed)
+    return {"measure": AveragedNetwork(batch.images, classes=batch.classes)}
+
+
+def best_unseen(searcher: Searcher, experiment: Experiment) -> list[str]:
+    """Codes of the best predicted that were not trained, best first; they keep the constraints.
+
+    Raises:
+        SearchError: nothing was trained to its end.
+    """
+    if not searcher.scored:
+        raise SearchError(f"all {len(searcher.observations)} trainings failed; taurank why FOLDER says how")
+    unseen = spec_of(experiment).unseen
+    ending = final_list(searcher, full_epochs=experiment.recipe.epochs, unseen=unseen)
+    table = ending.ranking.table
+    return [str(code) for code, known in zip(table["architecture"], ending.looked_at, strict=True) if not known]
+
+
+def _print_plan(console: Console, run: Run, data: ImageData, spec: SearchSpec, epochs: int) -> None:
+    experiment = run.experiment
+    known = len(proposed_codes(run.log))
+    size = experiment.space.make().size
+    of = "" if size is None else f" of {size:,}"
+    lines = [
+        f"taurank searches {experiment.space.name} on {experiment.data.name} ({len(data.train)} training, "
+        f"{len(data.validation)} validation images, {len(data.classes)} classes) by {spec.method}",
+        f"{spec.evaluations} architectures{of} are trained for {epochs} of {experiment.recipe.epochs} epochs"
+        + (f"; {known} of them are proposed" if known else ""),
+    ]
+    if experiment.constraints:
+        lines.append("whoever is proposed keeps " + ", ".join(experiment.constraints))
+    lines.append(f"folder: {run.folder}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _report(run: Run, console: Console) -> Ranking:
+    ranking = run.report(console)
+    for line in search_lines(run, ranking):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return ranking
+
+
+def search_lines(run: Run, ranking: Ranking) -> list[str]:
+    """What a search has found, in a line each: the best it has trained, the best it has not, and the cost."""
+    table, names = ranking.table, run.names
+    looked = table[table["looked_at"]]
+    spent = run.log.spent_in(STAGE)[1]
+    full = run.experiment.recipe.epochs
+    lines = [
+        f"trained {len(looked)} for {spent:,.0f} epochs, as much as {spent / full:,.1f} full trainings; best of them: "
+        f"{_placed(looked, names)}"
+    ]
+    others = table[~table["looked_at"]]
+    if len(others):
+        lines.append(f"not trained, best predicted: {_placed(others, names)}")
+    return lines
+
+
+def _placed(table: Any, names: dict[str, str]) -> str:
+    first = table.iloc[0]
+    accuracy = float(first["predicted_accuracy"])
+    predicted = "" if math.isnan(accuracy) else f", accuracy {accuracy:.3f}"
+    return (
+        f"{names[first['architecture']]} (rank {first['rank']}, between {first['rank_low']} and {first['rank_high']}"
+        f"{predicted})"
+    )
