@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher as TuneSearcher
 
 from orchestrator import memory_kills
@@ -25,7 +26,6 @@ from orchestrator.resource_wait import ResourceWait
 from orchestrator.stage_runs import LAUNCHES, StageStopper
 from orchestrator.submission import trial_folder
 from orchestrator.worker_watch import WorkerWatch
-from schedulers.tune import make_scheduler
 from trainables.proposed_trial import ProposedTrial
 from trainables.trials import TrialSpec
 
@@ -207,7 +207,7 @@ def _launch(
 ) -> Exception | None:
     """Has Tune train what waits and what is proposed then; gives what the search could not go on for."""
     checkpoints.tidy()
-    scheduler = make_scheduler("none", schedule_epochs=epochs, trials={})
+    scheduler = FIFOScheduler()
     recorder = Recorder(
         log,
         stage=STAGE,
