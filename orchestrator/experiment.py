@@ -448,6 +448,7 @@ class Experiment(Spec):
             del content["search"]
         else:  # who it proposed is in the log
             del content["candidates"]
+            content |= {"proxies": None, "trainings": [], "supernets": [], "baseline": None}
         return write_yaml(content)
 
 

@@ -170,7 +170,9 @@ def _of_experiment(experiment: Experiment) -> Subject:
     from orchestrator.plan import candidate_count, default_proxies, expected_images
 
     if experiment.search is not None:
-        raise PlanError("a search has no plan: it trains search.evaluations, each for search.epochs; taurank search FILE")
+        raise PlanError(
+            "a search has no plan: it trains search.evaluations for search.epochs; run it by taurank search"
+        )
     count, full, images = candidate_count(experiment), experiment.recipe.epochs, expected_images(experiment)
     notes = (CONSTRAINED,) if experiment.constraints and not isinstance(experiment.candidates, int) else ()
     subject = Subject(experiment.space.name, count, full, experiment.speed_up, experiment.proxies, images, notes=notes)

@@ -83,7 +83,7 @@ def search(
         loaded = load_experiment(experiment)
         if loaded.search is None:
             raise SearchCommandError(
-                f"{experiment} has no part search; write `search: posterior` in place of candidates, or take taurank run"
+                f"{experiment} has no part search; write search: posterior in place of candidates, or take taurank run"
             )
         images = load(loaded.data)
     else:
