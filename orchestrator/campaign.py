@@ -32,7 +32,7 @@ from orchestrator.narrowing import book_narrowing, narrowed_space
 from orchestrator.objectives import ObjectiveError
 from orchestrator.plan import check_budget, default_proxies, default_stages
 from orchestrator.pretext_check import check_task
-from orchestrator.proposals import proposed_codes, unseen_codes
+from orchestrator.proposals import STAGE, proposed_codes, unseen_codes
 from orchestrator.proxy_evidence import void_lines, void_scores
 from orchestrator.ranker import Ranking
 from orchestrator.ranking_lines import ranking_lines
@@ -47,6 +47,7 @@ from orchestrator.report import (
     print_score,
     print_trust,
     print_void,
+    search_lines,
     write_page,
 )
 from orchestrator.rounds import Problem, chosen_before, rank_log, run_rounds
@@ -304,6 +305,10 @@ class Run:
             print_score(console, score)
             if experiment.objective is not None:
                 _say(console, self._scored_objective(ranking, experiment.objective, score.truth, evidence))
+        if experiment.search is not None:
+            spent = self.log.spent_in(STAGE)[1]
+            for line in search_lines(ranking, self.names, spent_epochs=spent, full_epochs=full_epochs):
+                _say(console, line)
         hardware = hardware_lines(experiment, self.log, self.candidates)
         print_hardware(console, hardware)
         tradeoff = None
@@ -423,7 +428,7 @@ def run_campaign(
             display.doing("the nodes are checked, the images go to Ray")
             interruption.install()  # Ray takes SIGTERM when it starts
             if cluster.dashboard:
-                display.say(_dashboard_line(cluster))
+                display.say(dashboard_line(cluster))
             if not cluster.local:
                 check_shared(run.folder)
                 if data.file is not None:
@@ -585,7 +590,8 @@ def _peak_memory(
     return measure_peak_memory(space, largest, recipe, reference, input_shape=data.input_shape)
 
 
-def _dashboard_line(cluster: Cluster) -> str:
+def dashboard_line(cluster: Cluster) -> str:
+    """Where the dashboard is, for people."""
     where = "" if cluster.local else " on the head node"
     token = " (it asks for the token: run `ray get-auth-token`)" if os.environ.get("RAY_AUTH_MODE") == "token" else ""
     return f"Ray dashboard{where}: {cluster.dashboard}/#/actors{token}"

@@ -12,7 +12,17 @@ from typing import Any
 import ray
 from rich.console import Console
 
-from orchestrator.campaign import EXPERIMENT_FILE, LOG_FILE, MADE, RANKING, TABLE_FILE, Run, RunError, make_folder
+from orchestrator.campaign import (
+    EXPERIMENT_FILE,
+    LOG_FILE,
+    MADE,
+    RANKING,
+    TABLE_FILE,
+    Run,
+    RunError,
+    dashboard_line,
+    make_folder,
+)
 from orchestrator.candidates import add_size, has_ended
 from orchestrator.cluster import Slot, check_shared, connect, plan_slot
 from orchestrator.display import Display
@@ -99,7 +109,7 @@ def run_search(
         status.tell(RunState(doing="Ray starts", stages=tuple(plan), budget_epochs=planned))
         if has_ended(log, RANKING):
             console.print("nothing left to run", highlight=False)
-            return _report(run, console)
+            return run.report(console)
         console.print("starting Ray ..." if address is None else f"joining Ray at {address} ...", highlight=False)
         names: dict[str, str] = {}
         with (
@@ -119,6 +129,8 @@ def run_search(
         ):
             display.doing("the searcher is made from the log")
             interruption.install()  # Ray takes SIGTERM when it starts
+            if cluster.dashboard:
+                display.say(dashboard_line(cluster))
             if not cluster.local:
                 check_shared(run.folder)
                 if data.file is not None:
@@ -164,7 +176,7 @@ def run_search(
             metrics.ranked(ranking.table["architecture"])
             log.append_event(RANKING, "", "ended", f"{time.perf_counter() - started:.2f} s")
             display.doing("the report is written")
-        return _report(run, console)
+        return run.report(console)
 
 
 def spec_of(experiment: Experiment) -> SearchSpec:
@@ -288,36 +300,3 @@ def _print_plan(console: Console, run: Run, data: ImageData, spec: SearchSpec, e
     lines.append(f"folder: {run.folder}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _report(run: Run, console: Console) -> Ranking:
-    ranking = run.report(console)
-    for line in search_lines(run, ranking):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return ranking
-
-
-def search_lines(run: Run, ranking: Ranking) -> list[str]:
-    """What a search has found, in a line each: the best it has trained, the best it has not, and the cost."""
-    table, names = ranking.table, run.names
-    looked = table[table["looked_at"]]
-    spent = run.log.spent_in(STAGE)[1]
-    full = run.experiment.recipe.epochs
-    lines = [
-        f"trained {len(looked)} for {spent:,.0f} epochs, as much as {spent / full:,.1f} full trainings; best of them: "
-        f"{_placed(looked, names)}"
-    ]
-    others = table[~table["looked_at"]]
-    if len(others):
-        lines.append(f"not trained, best predicted: {_placed(others, names)}")
-    return lines
-
-
-def _placed(table: Any, names: dict[str, str]) -> str:
-    first = table.iloc[0]
-    accuracy = float(first["predicted_accuracy"])
-    predicted = "" if math.isnan(accuracy) else f", accuracy {accuracy:.3f}"
-    return (
-        f"{names[first['architecture']]} (rank {first['rank']}, between {first['rank_low']} and {first['rank_high']}"
-        f"{predicted})"
-    )

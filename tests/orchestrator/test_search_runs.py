@@ -15,15 +15,17 @@ from typing import cast
 import pytest
 
 from orchestrator.campaign import Run, RunError
+from orchestrator.candidates import has_ended
 from orchestrator.evidence import Evidence, EvidenceLog
 from orchestrator.experiment import Experiment, ExperimentError, parse_experiment
 from orchestrator.extension import Changes, extend
 from orchestrator.image_loading import load_images
 from orchestrator.latency_runs import Meter
 from orchestrator.proposals import STAGE, Proposals, note_unseen, proposed_codes, unseen_codes
+from orchestrator.report import search_lines
 from orchestrator.search import make_searcher
 from orchestrator.search.searcher import SearchError
-from orchestrator.search_campaign import best_unseen, create_search, search_lines
+from orchestrator.search_campaign import best_unseen, create_search
 from orchestrator.search_latencies import KeptLatencies
 from orchestrator.search_runs import AsksOurs
 from spaces import get_space
@@ -273,8 +275,9 @@ class TestRun:
 
     def test_its_end_says_what_was_trained_and_what_that_cost(self, tmp_path: Path) -> None:
         run = searched(tmp_path)
-        trained, others = search_lines(run, run.rank())
-        assert trained.startswith("trained 8 for 16 epochs, as much as 4.0 full trainings; best of them: ")
+        spent = run.log.spent_in(STAGE)[1]
+        trained, others = search_lines(run.rank(), run.names, spent_epochs=spent, full_epochs=4)
+        assert trained.startswith("the search trained 8 for 16 epochs, as much as 4.0 full trainings; best of them: ")
         assert others.startswith("not trained, best predicted: ")
 
     def test_before_two_were_looked_at_there_is_no_ranking(self, tmp_path: Path) -> None:
@@ -293,9 +296,12 @@ class TestRun:
 
     def test_it_is_extended_by_evaluations(self, tmp_path: Path, data: ImageData) -> None:
         run = searched(tmp_path)
+        run.log.append_event(STAGE, "", "ended")
+        assert has_ended(run.log, STAGE)
         longer = extend(run, Changes(evaluations=12), data)
         assert longer.experiment.search is not None
         assert longer.experiment.search.evaluations == 12
+        assert not has_ended(longer.log, STAGE)
         assert proposed_codes(longer.log) == proposed_codes(run.log)
         assert Run.open(longer.folder).experiment == longer.experiment
         with pytest.raises(ExperimentError, match="--evaluations: 8 in all; it has 8, so give more"):
