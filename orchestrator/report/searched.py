@@ -22,8 +22,8 @@ def search_lines(ranking: Ranking, names: Mapping[str, str], *, spent_epochs: fl
     table = ranking.table
     trained, others = table[table["looked_at"]], table[~table["looked_at"]]
     lines = [
-        f"the search trained {len(trained)} for {spent_epochs:,.0f} epochs, as much as {spent_epochs / full_epochs:,.1f} "
-        f"full trainings; best of them: {_placed(trained, names)}"
+        f"the search trained {len(trained)} for {spent_epochs:,.0f} epochs, as much as "
+        f"{spent_epochs / full_epochs:,.1f} full trainings; best of them: {_placed(trained, names)}"
     ]
     if len(others):
         lines.append(f"not trained, best predicted: {_placed(others, names)}")
