@@ -16,6 +16,7 @@ import pytest
 
 from orchestrator.campaign import Run, RunError
 from orchestrator.candidates import has_ended
+from orchestrator.cluster import Slot
 from orchestrator.evidence import Evidence, EvidenceLog
 from orchestrator.experiment import Experiment, ExperimentError, parse_experiment
 from orchestrator.extension import Changes, extend
@@ -23,12 +24,14 @@ from orchestrator.image_loading import load_images
 from orchestrator.latency_runs import Meter
 from orchestrator.proposals import STAGE, Proposals, note_unseen, proposed_codes, unseen_codes
 from orchestrator.report import search_lines
+from orchestrator.screening import Screen
 from orchestrator.search import make_searcher
 from orchestrator.search.searcher import SearchError
 from orchestrator.search_campaign import best_unseen, create_search
 from orchestrator.search_latencies import KeptLatencies
 from orchestrator.search_runs import AsksOurs
-from spaces import get_space
+from orchestrator.search_set_up import make_proposals
+from spaces import Architecture, get_space, measure_size
 from trainables.candidate_latency import CandidateLatency
 from trainables.data import ImageData
 from trainables.latency import Conditions
@@ -308,6 +311,49 @@ class TestRun:
             extend(run, Changes(evaluations=8), data)
         with pytest.raises(ExperimentError, match="a search is extended by --evaluations alone"):
             extend(run, Changes(candidates=20), data)
+
+
+class TestSetUp:
+    """The searcher of a run as it is made for real, with trainings that nobody runs."""
+
+    def make(self, folder: Path, data: ImageData, more: str) -> tuple[Run, Proposals]:
+        run = create_search(read(more), folder)
+        screen = Screen(SPACE, run.experiment.bounds, data, None, print)
+        return run, make_proposals(run, data, screen=screen, latencies=None, slot=Slot(1.0), names={})
+
+    def test_all_that_is_proposed_or_returned_keeps_the_constraints(self, tmp_path: Path, data: ImageData) -> None:
+        more = "search: {method: random, evaluations: 4, unseen: 2}\nconstraints: params <= 6000"
+        run, found = self.make(tmp_path, data, more)
+        to_the_end(found, run.log)
+        found.tell()
+        codes = [*proposed_codes(run.log), *best_unseen(found.searcher, run.experiment)]
+        assert len(set(codes)) == 6
+        assert found.searcher.problem.constraints is not None
+        assert found.searcher.problem.constraints.nearest  # somebody was refused
+        sizes = [
+            measure_size(SPACE, Architecture(SPACE.name, code), input_shape=data.input_shape, classes=10).parameters
+            for code in codes
+        ]
+        assert max(sizes) <= 6000
+        rows = run.log.evidence()
+        assert list(rows.loc[rows["metric"] == "parameters", "value"]) == sizes[:4]
+
+    def test_nsga2_is_told_flops_where_no_latency_is_measured(self, tmp_path: Path, data: ImageData) -> None:
+        run, found = self.make(tmp_path, data, "search: {method: nsga2, evaluations: 2}")
+        to_the_end(found, run.log)
+        found.tell()
+        rows = run.log.evidence()
+        flops = list(rows.loc[rows["metric"] == "flops", "value"])
+        assert [one.values["flops"] for one in found.searcher.observations] == flops
+        assert found.searcher.problem.objectives == {"accuracy": "higher", "flops": "lower"}
+
+    def test_a_training_is_as_long_as_the_search_says_and_shared(self, tmp_path: Path, data: ImageData) -> None:
+        run, found = self.make(tmp_path, data, "search: {method: random, evaluations: 2, epochs: 3}")
+        trial = found.following()
+        assert trial is not None
+        assert (trial.recipe.epochs, trial.seed) == (3, 0)
+        assert trial.label == SPACE.short(Architecture(SPACE.name, trial.architectures[0]))
+        assert Path(trial.kept).is_relative_to(run.folder.parent / ".results")
 
 
 class CountingMeter:
