@@ -63,12 +63,15 @@ class KeptLatencies:
                 found[code] = CandidateLatency(**json.loads(noted))
         new = [code for code in codes if code not in found]
         if new:
-            before = self._meter.table
+            before, shared = self._meter.table, self._meter.shared_seconds
             self._meter.measure(new)
             table = self._meter.table
             if table is not None and table is not before:
                 table.save(self._file)
             self._log.note(LATENCY, json.dumps({"by": self._meter.by, "conditions": asdict(self._meter.conditions)}))
+            # Those who are refused cost as well: all measurements are shared by whoever is ranked.
+            spent = self._meter.shared_seconds - shared + sum(self._meter.seconds[code] for code in new)
+            self._log.append([_row(new[0], "", "shared_seconds", spent, spent)])
             for code in new:
                 self._log.note(NOTED + code, json.dumps(asdict(found[code])))
         return {code: found[code] for code in codes}
@@ -76,17 +79,16 @@ class KeptLatencies:
     def book(self, code: str) -> float:
         """Makes the latency of an architecture evidence of the run; gives the milliseconds, NaN for none."""
         found = self.measure([code])[code]
-        trial = f"{LATENCY}/{code}"
-
-        def row(metric: str, value: float, seconds: float = 0.0) -> Evidence:
-            return Evidence(LATENCY, trial, code, LATENCY, 0, 0, 0, metric, value, seconds)
-
-        rows = [row(METRIC, found.milliseconds, self._meter.seconds[code])]
+        rows = [_row(code, code, METRIC, found.milliseconds)]
         if found.low == found.low:
-            rows += [row(f"{METRIC}_low", found.low), row(f"{METRIC}_high", found.high)]
+            rows += [_row(code, code, f"{METRIC}_low", found.low), _row(code, code, f"{METRIC}_high", found.high)]
         if self._log.append(rows) and found.reason:
-            self._log.append_event(LATENCY, trial, VOID, found.reason)
+            self._log.append_event(LATENCY, rows[0].trial, VOID, found.reason)
         return found.milliseconds
+
+
+def _row(measured: str, architecture: str, metric: str, value: float, seconds: float = 0.0) -> Evidence:
+    return Evidence(LATENCY, f"{LATENCY}/{measured}", architecture, LATENCY, 0, 0, 0, metric, value, seconds)
 
 
 def keep_latencies(

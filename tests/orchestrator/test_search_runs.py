@@ -359,6 +359,7 @@ class TestSetUp:
 class CountingMeter:
     """Measures by the length of a code, and counts."""
 
+    shared_seconds = 0.0
     by, table, conditions = "whole networks", None, Conditions("cpu", "float32", 1, 1, "2.13")
 
     def __init__(self) -> None:
@@ -399,8 +400,10 @@ class TestKeptLatencies:
         assert kept.book("bb") == 2.0
         assert kept.book("bb") == 2.0
         rows = log.evidence()
-        assert list(rows["architecture"]) == ["bb"]
-        assert (rows["metric"].iloc[0], rows["value"].iloc[0], rows["seconds"].iloc[0]) == ("latency_ms", 2.0, 0.5)
+        assert list(rows["architecture"]) == ["", "bb"]
+        assert list(rows["metric"]) == ["shared_seconds", "latency_ms"]
+        assert list(rows["value"]) == [1.0, 2.0]
+        assert list(rows["seconds"]) == [1.0, 0.0]  # the refused one has cost as much
 
 
 @pytest.mark.slow
