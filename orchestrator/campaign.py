@@ -32,6 +32,7 @@ from orchestrator.narrowing import book_narrowing, narrowed_space
 from orchestrator.objectives import ObjectiveError
 from orchestrator.plan import check_budget, default_proxies, default_stages
 from orchestrator.pretext_check import check_task
+from orchestrator.proposals import STAGE, proposed_codes, unseen_codes
 from orchestrator.proxy_evidence import void_lines, void_scores
 from orchestrator.ranker import Ranking
 from orchestrator.ranking_lines import ranking_lines
@@ -46,6 +47,7 @@ from orchestrator.report import (
     print_score,
     print_trust,
     print_void,
+    search_lines,
     write_page,
 )
 from orchestrator.rounds import Problem, chosen_before, rank_log, run_rounds
@@ -175,9 +177,15 @@ class Run:
         if not file.is_file() or not (folder / LOG_FILE).is_file():
             raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
         experiment = parse_experiment(file.read_text(encoding="utf-8"), where=str(file))
+        if experiment.search is not None:
+            return Run(folder, experiment, (), EvidenceLog(folder / LOG_FILE)).searched()
         if not isinstance(experiment.candidates, list):
             raise RunError(f"{file} does not list its candidates; runs write them there, put them back")
         return Run(folder, experiment, tuple(experiment.candidates), EvidenceLog(folder / LOG_FILE))
+
+    def searched(self) -> Run:
+        """The run of a search with the candidates that its log has now: its proposals, and the best of the others."""
+        return replace(self, candidates=(*proposed_codes(self.log), *unseen_codes(self.log)))
 
     @property
     def is_split_by_us(self) -> bool:
@@ -230,9 +238,20 @@ class Run:
         return CheckpointStore(self.folder / "checkpoints", most, needed)
 
     def rank(self) -> Ranking:
-        """The ranking from what is in the log now; the baseline is never looked at."""
+        """The ranking from what is in the log now; the baseline is never looked at.
+
+        That of a search has a column ``looked_at``: who was trained.
+
+        Raises:
+            RunError: a search that has looked at fewer than two.
+        """
         baseline, spec = self.experiment.baseline, self.experiment.objective
+        if len(self.candidates) < 2:
+            raise RunError(f"{self.folder} has looked at {len(self.candidates)}, and an order needs 2; resume it first")
         ranking = rank_log(self.problem, self.log, truth_seeds=len(baseline.seeds) if baseline else 1)
+        if self.experiment.search is not None:
+            trained = ranking.table["architecture"].isin(proposed_codes(self.log))
+            ranking = replace(ranking, table=ranking.table.assign(looked_at=trained))
         return ranking if spec is None else with_objective(ranking, spec, self.log.evidence())
 
     def score(self, ranking: Ranking, truth: Truth | None = None) -> Score:
@@ -286,6 +305,10 @@ class Run:
             print_score(console, score)
             if experiment.objective is not None:
                 _say(console, self._scored_objective(ranking, experiment.objective, score.truth, evidence))
+        if experiment.search is not None:
+            spent = self.log.spent_in(STAGE)[1]
+            for line in search_lines(ranking, self.names, spent_epochs=spent, full_epochs=full_epochs):
+                _say(console, line)
         hardware = hardware_lines(experiment, self.log, self.candidates)
         print_hardware(console, hardware)
         tradeoff = None
@@ -405,7 +428,7 @@ def run_campaign(
             display.doing("the nodes are checked, the images go to Ray")
             interruption.install()  # Ray takes SIGTERM when it starts
             if cluster.dashboard:
-                display.say(_dashboard_line(cluster))
+                display.say(dashboard_line(cluster))
             if not cluster.local:
                 check_shared(run.folder)
                 if data.file is not None:
@@ -567,7 +590,8 @@ def _peak_memory(
     return measure_peak_memory(space, largest, recipe, reference, input_shape=data.input_shape)
 
 
-def _dashboard_line(cluster: Cluster) -> str:
+def dashboard_line(cluster: Cluster) -> str:
+    """Where the dashboard is, for people."""
     where = "" if cluster.local else " on the head node"
     token = " (it asks for the token: run `ray get-auth-token`)" if os.environ.get("RAY_AUTH_MODE") == "token" else ""
     return f"Ray dashboard{where}: {cluster.dashboard}/#/actors{token}"

@@ -178,18 +178,31 @@ def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Iterable[str]
         _book_sizes(log, experiment, ((code, _measure(space, code, data)) for code in left))
 
 
+def add_size(
+    log: EvidenceLog, experiment: Experiment, code: str, data: ImageData, known: Mapping[str, Measured]
+) -> None:
+    """Parameters and FLOPs of one more candidate, from those that are known or else by measuring."""
+    if code not in log.architectures(SIZE):
+        space = experiment.space.make()
+        _book_size(log, experiment, space, code, known[code] if code in known else _measure(space, code, data))
+
+
 def _book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Iterable[tuple[str, Measured]]) -> None:
     log.append_event(SIZE, "", "started")
     space = experiment.space.make()
     for code, measured in sizes:
-        values = (("parameters", measured.size.parameters, measured.seconds), ("flops", measured.size.flops, 0.0))
-        log.append(
-            Evidence(SIZE, f"size/{code}", code, SIZE, 0, 0, 0, metric, float(value), cost)
-            for metric, value, cost in values
-        )
-        if experiment.families is not None:
-            log.append_event(SIZE, f"size/{code}", "family", space.family(Architecture(space.name, code)))
+        _book_size(log, experiment, space, code, measured)
     log.append_event(SIZE, "", "ended")
+
+
+def _book_size(log: EvidenceLog, experiment: Experiment, space: SearchSpace, code: str, measured: Measured) -> None:
+    values = (("parameters", measured.size.parameters, measured.seconds), ("flops", measured.size.flops, 0.0))
+    log.append(
+        Evidence(SIZE, f"size/{code}", code, SIZE, 0, 0, 0, metric, float(value), cost)
+        for metric, value, cost in values
+    )
+    if experiment.families is not None:
+        log.append_event(SIZE, f"size/{code}", "family", space.family(Architecture(space.name, code)))
 
 
 def has_ended(log: EvidenceLog, stage: str) -> bool:

@@ -20,6 +20,7 @@ from orchestrator.constraints import Constraint, ConstraintError, read_constrain
 from orchestrator.hardware_spec import LatencySpec, ObjectiveSpec
 from orchestrator.narrow_spec import NarrowSpec
 from orchestrator.ranker import RankerOptions
+from orchestrator.search_spec import SearchSpec
 from orchestrator.spec import Seed, Spec, options_from_name
 from orchestrator.supernet_spec import SupernetSpec, supernet_problem
 from orchestrator.tau import PER_STRATUM
@@ -214,6 +215,10 @@ def _list_from_one(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _search_from_method(value: Any) -> Any:
+    return {"method": value} if isinstance(value, str) else value
+
+
 def _families_from_auto(value: Any) -> Any:
     return {} if value == "auto" else value
 
@@ -233,6 +238,8 @@ class Experiment(Spec):
     needs it, or where ``latency`` says how. ``narrow: {}`` draws candidates with the options of each decision only that
     suit the device; they are chosen by latencies when the run starts, and kept in its log.
 
+    ``search`` takes the place of ``candidates`` and of all stages: who is trained is proposed as the results come in.
+
     ``share_results: false`` trains everything anew, also what another run in the same folder has trained alike.
     """
 
@@ -240,6 +247,7 @@ class Experiment(Spec):
     description: str = ""
     space: Annotated[SpaceSpec, BeforeValidator(options_from_name)]
     candidates: Literal["all"] | Annotated[int, Field(ge=2)] | list[str] = "all"
+    search: Annotated[SearchSpec | None, BeforeValidator(_search_from_method)] = None
     constraints: Annotated[list[str], BeforeValidator(_list_from_one)] = Field(default_factory=list)
     narrow: NarrowSpec | None = None
     latency: LatencySpec | None = None
@@ -293,6 +301,7 @@ class Experiment(Spec):
             *self._bad_families(),
             *self._bad_candidates(),
             *self._bad_narrowing(),
+            *self._bad_search(),
         ]
         if problems:
             raise ProblemsError(problems)
@@ -377,6 +386,23 @@ class Experiment(Spec):
         if not isinstance(self.candidates, int):
             yield ("narrow",), "it is for candidates that are drawn; write candidates: 50, or leave narrow out"
 
+    def _bad_search(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        if self.search is None:
+            return
+        if self.candidates != "all":
+            yield ("candidates",), "a search proposes its candidates itself; leave candidates out, or search"
+        for field in ("proxies", "trainings", "supernets", "narrow", "baseline"):
+            if field in self.model_fields_set and getattr(self, field) not in (None, [], "auto"):
+                yield (field,), f"a search has no such part; leave {field} out, or rank what it finds in another run"
+        if self.budget != _default_of("budget"):
+            yield ("budget",), "search.evaluations and search.epochs say what a search spends; leave budget out"
+        if (self.search.epochs or 0) > self.recipe.epochs:
+            text = f"{self.search.epochs} is longer than full training (recipe.epochs: {self.recipe.epochs})"
+            yield ("search", "epochs"), text
+        problem = self.search.problem_in(self.space.make())
+        if problem is not None:
+            yield ("search", problem[0]), problem[1]
+
     def listed(self) -> tuple[list[str], list[str]]:
         """Codes that ``candidates`` lists itself, and those that only its patterns stand for."""
         assert isinstance(self.candidates, list)
@@ -417,7 +443,17 @@ class Experiment(Spec):
 
     def to_yaml(self) -> str:
         """The experiment as a file that runs again as it is."""
-        return write_yaml(_plain(self))
+        content = _plain(self)
+        if self.search is None:
+            del content["search"]
+        else:  # who it proposed is in the log
+            del content["candidates"]
+            content |= {"proxies": None, "trainings": [], "supernets": [], "baseline": None}
+        return write_yaml(content)
+
+
+def _default_of(field: str) -> Any:
+    return Experiment.model_fields[field].default
 
 
 def _plain(value: Any) -> Any:

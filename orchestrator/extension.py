@@ -23,6 +23,7 @@ from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, pars
 from orchestrator.latency_runs import Meter, Say, book_latencies, open_meter
 from orchestrator.less_data import DIFFICULTY
 from orchestrator.rounds import plan_trainings, planned_epochs
+from orchestrator.search_spec import SearchSpec
 from orchestrator.split import ROUNDING
 from orchestrator.supernet_runs import note_trained_for
 from orchestrator.tradeoff import check_objective
@@ -47,6 +48,7 @@ class Changes:
         budget: as an experiment has it; None for the same.
         seeds: more seeds of the baseline.
         stages: lists of more ``trainings`` and ``supernets``, as an experiment has them.
+        evaluations: of a search, how many in all; None for the same.
     """
 
     candidates: int | None = None
@@ -54,6 +56,7 @@ class Changes:
     budget: str | None = None
     seeds: tuple[int, ...] = ()
     stages: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    evaluations: int | None = None
 
 
 def read_stages(file: Path) -> dict[str, list[Any]]:
@@ -92,6 +95,10 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
     if changes == Changes():
         raise ExperimentError("nothing to extend: give more candidates, another budget, more seeds or more stages")
     old = run.experiment
+    if old.search is not None:
+        return _longer_search(run, old.search, changes)
+    if changes.evaluations is not None:
+        raise ExperimentError("--evaluations: the run is no search; give --candidates or --budget")
     if old.baseline is not None and old.baseline.candidates != "all" and (changes.candidates or changes.add):
         raise ExperimentError(
             f"its baseline is a sample of the {len(run.candidates)} candidates that it has; take a run of all of them, "
@@ -119,6 +126,27 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
     if meter is not None and new:
         book_latencies(log, meter, new)
     return Run(folder, changed, candidates, log)
+
+
+def _longer_search(run: Run, search: SearchSpec, changes: Changes) -> Run:
+    """The run of a search that goes on from the proposals of another one."""
+    wanted = changes.evaluations
+    if wanted is None or changes != Changes(evaluations=wanted):
+        raise ExperimentError("a search is extended by --evaluations alone: how many architectures it trains in all")
+    if wanted <= search.evaluations:
+        raise ExperimentError(f"--evaluations: {wanted} in all; it has {search.evaluations}, so give more")
+    more = search.model_copy(update={"evaluations": wanted})
+    with run.locked():
+        folder = make_folder(run.folder.parent, run.experiment.name)
+        try:
+            log = _copy(run, folder)
+            changed = run.experiment.model_copy(update={"search": more})
+            with replaced(folder / EXPERIMENT_FILE) as file:
+                file.write_text(changed.to_yaml(), encoding="utf-8")
+        except (OSError, sqlite3.Error) as error:
+            raise RunError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None
+    log.append_event("", "", EXTENDED, f"from {run.folder.name}, {search.evaluations} to {wanted} evaluations")
+    return Run(folder, changed, run.candidates, log).searched()
 
 
 def _changed(run: Run, changes: Changes, candidates: int | list[str]) -> Experiment:

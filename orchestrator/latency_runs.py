@@ -55,12 +55,22 @@ class Meter:
         slot: what a worker takes.
         table: latencies of parts that were measured before; then nothing is measured here.
         say: told about progress.
+        waits: whether a measurement waits until its cores are free; they never are while trials hold them all and wait
+            for it in turn.
     """
 
     def __init__(
-        self, space: SearchSpace, setting: Setting, slot: Slot, table: LatencyTable | None = None, say: Say = print
+        self,
+        space: SearchSpace,
+        setting: Setting,
+        slot: Slot,
+        table: LatencyTable | None = None,
+        say: Say = print,
+        *,
+        waits: bool = True,
     ) -> None:
         self._space, self._setting, self._slot, self._say = space, setting, slot, say
+        self._held = slot if waits else Slot(0.0, 0.0)
         self._table, self.by = table, "" if table is None else GIVEN
         self._parts: dict[str, tuple[str, ...]] = {}
         self.found: dict[str, CandidateLatency] = {}
@@ -90,6 +100,10 @@ class Meter:
                 self._sum(new)
             self.ended = time.time()
         return {code: self.found[code] for code in codes}
+
+    def go_on(self, by: str, table: LatencyTable | None) -> None:
+        """Goes on from an earlier part of a run: how latencies were found there, and those of the parts."""
+        self.by, self._table = by, table
 
     def table_of(self, architectures: Sequence[Architecture]) -> LatencyTable:
         """Latencies of the parts: the given table, or one of these architectures that is measured now.
@@ -158,7 +172,7 @@ class Meter:
         def answer() -> Answer:  # Ray takes nothing but functions
             return compute()
 
-        task = ray.remote(num_cpus=self._slot.cpus, num_gpus=self._slot.gpus)(answer)
+        task = ray.remote(num_cpus=self._held.cpus, num_gpus=self._held.gpus)(answer)
         try:
             found: Answer = ray.get(task.remote())
         except RayTaskError as error:
@@ -188,16 +202,29 @@ def open_meter(experiment: Experiment, data: ImageData, *, address: str | None, 
     if spec is None:
         yield None
         return
-    table = None
-    if spec.table is not None:
-        try:
-            table = LatencyTable.load(Path(spec.table))
-        except LatencyError as error:
-            raise ExperimentError(f"latency.table: {error}") from None
-    setting = Setting(data.input_shape, len(data.classes), spec.batch, spec.threads, spec.precision, spec.device)
+    table, setting = given_table(spec), setting_of(spec, data)
     say("starting Ray to measure latencies ..." if address is None else f"joining Ray at {address} for latencies ...")
     with connect(address, resources=experiment.resources) as cluster:
         yield Meter(experiment.space.make(), setting, latency_slot(cluster, experiment.resources, spec), table, say)
+
+
+def given_table(spec: LatencySpec) -> LatencyTable | None:
+    """The table that latencies are to be summed from; None where none is given.
+
+    Raises:
+        ExperimentError: it cannot be read.
+    """
+    if spec.table is None:
+        return None
+    try:
+        return LatencyTable.load(Path(spec.table))
+    except LatencyError as error:
+        raise ExperimentError(f"latency.table: {error}") from None
+
+
+def setting_of(spec: LatencySpec, data: ImageData) -> Setting:
+    """How latencies of networks for these images are measured."""
+    return Setting(data.input_shape, len(data.classes), spec.batch, spec.threads, spec.precision, spec.device)
 
 
 def latency_slot(cluster: Cluster, resources: ResourceSpec, spec: LatencySpec) -> Slot:

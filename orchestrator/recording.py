@@ -96,6 +96,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         # Tune pickles callbacks beside its own state, which we never restore from: the log is the truth.
         return {}
 
+    def expect(self, spec: TrialSpec) -> None:
+        """One more trial belongs to the stage: a search knows of it only now."""
+        self._specs[spec.trial], self._files[spec.trial] = spec, Path(spec.checkpoint)
+        self._tally.expect(spec)
+
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Notes that a worker has taken up the trial, and under a policy why; after a loss it has been said already."""
         key = trial.config["trial"]

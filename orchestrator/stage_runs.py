@@ -35,7 +35,7 @@ LAUNCHES = 3
 """Launches of a stage in a row that bring nothing new; then what is left has failed."""
 
 
-class _StageStopper(tune.Stopper):  # type: ignore[misc]
+class StageStopper(tune.Stopper):  # type: ignore[misc]
     """Ends the whole stage when its budget is spent, the user wants the run to end, or no trial can go on."""
 
     def __init__(
@@ -48,13 +48,16 @@ class _StageStopper(tune.Stopper):  # type: ignore[misc]
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No trial is ended alone."""
         return False
 
     @property
     def out_of_budget(self) -> bool:
+        """Whether the budget is spent."""
         return self._budget_epochs is not None and self._recorder.spent_epochs >= self._budget_epochs
 
     def stop_all(self) -> bool:
+        """Whether the stage ends now."""
         return self._interruption.requested or self.out_of_budget or bool(self._watch.problem)
 
 
@@ -210,7 +213,7 @@ def _launch(
     display: Display,
     interruption: Interruption,
     checkpoints: CheckpointStore,
-) -> _StageStopper:
+) -> StageStopper:
     by_key = {spec.trial: spec for spec in specs}
     checkpoints.tidy()
     scheduler = _scheduler(stage, specs, log, slots())
@@ -230,7 +233,7 @@ def _launch(
         wait=ResourceWait(slot.resources),
     )
     # A policy keeps to the budget itself, to the epoch.
-    stopper = _StageStopper(recorder, interruption, watch, stage.budget_epochs if stage.limits is None else None)
+    stopper = StageStopper(recorder, interruption, watch, stage.budget_epochs if stage.limits is None else None)
     storage = run / "tune"
     shared = {"specs": by_key, "data": data, "stage": f"{run.name} {stage.title}"}
     if weights is not None:

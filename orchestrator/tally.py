@@ -33,9 +33,16 @@ class StageTally:
         last_epochs: Mapping[str, int],
         policy: PolicyScheduler | None,
     ) -> None:
-        self._ends = {spec.trial: spec.until or schedule_epochs for spec in specs}
+        self._schedule_epochs = schedule_epochs
+        self._ends: dict[str, int] = {}
+        for spec in specs:
+            self.expect(spec)
         self._reached = {key: epoch for key, epoch in last_epochs.items() if key in self._ends}
         self._policy = policy
+
+    def expect(self, spec: TrialSpec) -> None:
+        """One more trial belongs to the stage."""
+        self._ends[spec.trial] = spec.until or self._schedule_epochs
 
     def reached(self, key: str, epoch: int) -> None:
         """A trial has trained that many epochs."""

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from orchestrator.cli import extend, front, listing, models, plan, proxies, replay, runs, status, tables, why
+from orchestrator.cli import extend, front, listing, models, plan, proxies, replay, runs, search, status, tables, why
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 for command in (
     runs.run,
+    search.search,
     plan.plan,
     runs.resume,
     extend.extend,

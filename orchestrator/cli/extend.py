@@ -40,6 +40,10 @@ def extend(
             "--baseline-seed", help="One more seed of full training; may be given several times.", show_default=False
         ),
     ] = None,
+    evaluations: Annotated[
+        int | None,
+        typer.Option("--evaluations", help="Of a search: how many it trains in all.", show_default=False),
+    ] = None,
     stages: Annotated[
         Path | None,
         typer.Option("--stages", help="A YAML file with lists of more trainings or supernets.", show_default=False),
@@ -66,6 +70,7 @@ def extend(
         budget=budget or None,
         seeds=tuple(baseline_seed or ()),
         stages={} if stages is None else read_stages(stages),
+        evaluations=evaluations,
     )
     opened = Run.open(folder)
     noted = opened.log.noted(DATA_DIR)
@@ -73,6 +78,7 @@ def extend(
     images = load_images(opened.experiment.data, root=root, download=download, cache=cache)
     say = partial(make_console().print, markup=False, highlight=False, soft_wrap=True)
     run = extended(opened, changes, images, address=address, say=say)
-    new = len(run.candidates) - len(opened.candidates)
+    # Whom a search looks at next it does not know yet.
+    new = 0 if run.experiment.search is not None else len(run.candidates) - len(opened.candidates)
     say(f"{run.folder} goes on from {opened.folder.name}" + (f" with {new} more candidates" if new else ""))
     run_to_its_end(run, images, address=address, dashboard=dashboard, with_baseline=not no_baseline)

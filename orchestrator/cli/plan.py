@@ -171,9 +171,13 @@ def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | Non
 
 
 def _of_experiment(experiment: Experiment) -> Subject:
-    from orchestrator.outlook import Purchase
+    from orchestrator.outlook import PlanError, Purchase
     from orchestrator.plan import candidate_count, default_proxies, expected_images
 
+    if experiment.search is not None:
+        raise PlanError(
+            "a search has no plan: it trains search.evaluations for search.epochs; run it by taurank search"
+        )
     count, full, images = candidate_count(experiment), experiment.recipe.epochs, expected_images(experiment)
     said = {
         NARROWED: experiment.narrow is not None,

@@ -158,6 +158,8 @@ def run(
         loaded = load_experiment(experiment)
         if baseline and loaded.baseline is None:
             raise ModelsError(f"--baseline: {experiment} says baseline: null; write baseline: {{seeds: [1]}} there")
+        if loaded.search is not None:
+            raise ModelsError(f"{experiment} is a search; take taurank search {experiment}")
         images = load(loaded.data)
     say = partial(make_console().print, markup=False, highlight=False, soft_wrap=True)
     created = Run.create(loaded, out, images, address=address, say=say)
@@ -237,9 +239,13 @@ def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard:
     """Runs what the run lacks; when it is interrupted, says how to go on."""
     from orchestrator.campaign import run_campaign
     from orchestrator.interruption import EXIT_CODE, RunInterruptedError
+    from orchestrator.search_campaign import run_search
 
     console = make_console()
     try:
+        if run.experiment.search is not None:
+            run_search(run, data, console=console, address=address, dashboard=dashboard)
+            return
         run_campaign(run, data, console=console, address=address, dashboard=dashboard, with_baseline=with_baseline)
     except RunInterruptedError:
         console.print(run.farewell, highlight=False, soft_wrap=True)

@@ -58,6 +58,7 @@ def _begun_stages(run: Run) -> list[TrainingStage]:
     """The stages of trainings that have begun: trials of the log, and those that their stage has yet to begin."""
     from orchestrator.evidence import BASELINE
     from orchestrator.explanation import TrainingStage
+    from orchestrator.proposals import STAGE as SEARCH
     from orchestrator.ranker.views import PRETEXT
     from orchestrator.rounds import choice_of, chosen_before
     from orchestrator.stages import training_stage
@@ -74,6 +75,11 @@ def _begun_stages(run: Run) -> list[TrainingStage]:
         planned = training_stage(run.experiment, spec, sorted(waiting), run.folder).specs
         trials |= {new.trial: new.architectures[0] for new in planned}
         stages.append(TrainingStage(spec.stage, spec.epochs, trials, choice_of(run.log, spec)))
+    search = run.experiment.search
+    if search is not None and SEARCH in begun:
+        trials = {str(t): str(code) for t, code in logged.loc[logged["stage"] == SEARCH, "architecture"].items()}
+        epochs = search.epochs or run.experiment.recipe.epochs
+        stages.append(TrainingStage(SEARCH, epochs, trials, f"proposed by {search.method}"))
     trials = {str(t): str(code) for t, code in logged.loc[logged["stage"] == BASELINE, "architecture"].items()}
     return [*stages, TrainingStage(BASELINE, run.experiment.recipe.epochs, trials)]
 

@@ -1,0 +1,109 @@
+"""The command `taurank search`.
+
+It imports what it needs itself: torch and Ray take seconds, and --help should not.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.runs import DATA_DIR, Address, Cache, Dashboard, DataDir, Download, run_to_its_end
+from orchestrator.cli.terminal import make_console
+
+
+def search(
+    context: typer.Context,
+    experiment: Annotated[
+        str, typer.Argument(help="A YAML file with a part `search:`; or give --space and --data.", show_default=False)
+    ] = "",
+    space: Annotated[
+        str, typer.Option("--space", help="Instead of a file: name of the search space.", show_default=False)
+    ] = "",
+    data: Annotated[
+        str, typer.Option("--data", help="With --space: the data set, as cifar10 or folder:PATH.", show_default=False)
+    ] = "",
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="With --space: the searcher. Default: posterior.", show_default=False),
+    ] = None,
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            "--evaluations",
+            min=2,
+            help="With --space: architectures that are trained. Default: 60.",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", min=1, help="With --space: of each training. Default: 20.", show_default=False),
+    ] = None,
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--constraint",
+            help="With --space: what all keep, as 'params <= 5e6', 'flops <= 600M', 'latency <= 20ms'; may be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the folder of the run is made.")] = Path("runs"),
+    data_dir: DataDir = None,
+    download: Download = False,
+    cache: Cache = None,
+    address: Address = None,
+    dashboard: Dashboard = False,
+) -> None:
+    """Search a space that is too large to list: train what is proposed, rank it with the best predicted others."""
+    from orchestrator.experiment import load_experiment
+    from orchestrator.image_loading import load_images
+    from orchestrator.models_experiment import load_with_test
+    from orchestrator.search_campaign import create_search
+    from orchestrator.search_experiment import SearchCommandError, experiment_of_search
+
+    load = partial(load_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache)
+    given = {
+        "--space": space,
+        "--data": data,
+        "--method": method,
+        "--evaluations": evaluations,
+        "--epochs": epochs,
+        "--constraint": constraint,
+    }
+    console = make_console()
+    if experiment:
+        for name, value in given.items():
+            if value:
+                raise SearchCommandError(f"{name}: {experiment} says that itself; change it there")
+        loaded = load_experiment(experiment)
+        if loaded.search is None:
+            raise SearchCommandError(
+                f"{experiment} has no part search; write search: posterior in place of candidates, or take taurank run"
+            )
+        images = load(loaded.data)
+    else:
+        if not space:
+            context.fail("Missing argument 'EXPERIMENT', or --space and --data.")
+        if not data:
+            raise SearchCommandError("--data is missing: which images? --data cifar10, or --data folder:PATH")
+        make = partial(
+            experiment_of_search,
+            space,
+            data,
+            method=method,
+            evaluations=evaluations,
+            epochs=epochs,
+            constraints=constraint or (),
+        )
+        loaded, text, images = load_with_test(lambda test: make(test=test), load)
+        console.print("as a file:", highlight=False)
+        console.print("".join(f"  {line}\n" for line in text.splitlines()), markup=False, highlight=False)
+    created = create_search(loaded, out)
+    if data_dir:
+        created.log.note(DATA_DIR, str(data_dir.resolve()))
+    run_to_its_end(created, images, address=address, dashboard=dashboard, with_baseline=False)

@@ -1,0 +1,40 @@
+"""What a search has found, in lines below its ranking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from orchestrator.ranker import Ranking
+
+
+def search_lines(ranking: Ranking, names: Mapping[str, str], *, spent_epochs: float, full_epochs: int) -> list[str]:
+    """The best that was trained, the best that was not, and the cost.
+
+    Args:
+        ranking: with a column ``looked_at``.
+        names: short names, by code.
+        spent_epochs: of the trainings.
+        full_epochs: length of full training.
+    """
+    table = ranking.table
+    trained, others = table[table["looked_at"]], table[~table["looked_at"]]
+    lines = [
+        f"the search trained {len(trained)} for {spent_epochs:,.0f} epochs, as much as "
+        f"{spent_epochs / full_epochs:,.1f} full trainings; best of them: {_placed(trained, names)}"
+    ]
+    if len(others):
+        lines.append(f"not trained, best predicted: {_placed(others, names)}")
+    return lines
+
+
+def _placed(table: pd.DataFrame, names: Mapping[str, str]) -> str:
+    first = table.iloc[0]
+    accuracy = float(first["predicted_accuracy"])
+    predicted = "" if math.isnan(accuracy) else f", predicted accuracy {accuracy:.3f}"
+    return (
+        f"{names[str(first['architecture'])]} (rank {first['rank']}, between {first['rank_low']} and "
+        f"{first['rank_high']}{predicted})"
+    )

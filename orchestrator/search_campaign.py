@@ -1,0 +1,200 @@
+"""A search from its first proposal to its report: who is proposed is trained, then all are ranked."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import datetime
+from pathlib import Path
+
+import ray
+from rich.console import Console
+
+from orchestrator.campaign import (
+    EXPERIMENT_FILE,
+    LOG_FILE,
+    MADE,
+    RANKING,
+    TABLE_FILE,
+    Run,
+    RunError,
+    dashboard_line,
+    make_folder,
+)
+from orchestrator.candidates import add_size, has_ended
+from orchestrator.cluster import check_shared, connect, plan_slot
+from orchestrator.display import Display
+from orchestrator.evidence import EvidenceLog
+from orchestrator.experiment import Experiment
+from orchestrator.interruption import Interruption
+from orchestrator.metrics import run_metrics, told_to
+from orchestrator.proposals import STAGE, note_unseen, proposed_codes
+from orchestrator.ranker import Ranking
+from orchestrator.ranking_lines import ranking_lines
+from orchestrator.run_log import RAY_LOG, RunLog
+from orchestrator.run_state import RunState, StagePlan, StatusFile
+from orchestrator.screening import Screen
+from orchestrator.search import final_list
+from orchestrator.search.searcher import Searcher, SearchError
+from orchestrator.search_latencies import keep_latencies
+from orchestrator.search_runs import run_search_stage
+from orchestrator.search_set_up import make_proposals, spec_of
+from orchestrator.search_spec import SearchSpec
+from orchestrator.storage import check_room, storage_failures
+from orchestrator.whole_files import replaced
+from trainables.data import ImageData
+
+
+def create_search(experiment: Experiment, parent: Path) -> Run:
+    """Makes the folder of a search and writes the experiment into it; nothing is proposed yet.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    resolved = experiment.model_copy(
+        update={
+            # A path that came from the command line is relative to where that was typed.
+            "data": experiment.data.relative_to(Path.cwd()),
+            "proxies": None,
+            "trainings": [],
+            "supernets": [],
+            "baseline": None,
+        }
+    )
+    folder = make_folder(parent, experiment.name)
+    log = EvidenceLog(folder / LOG_FILE)
+    log.note(MADE, f"{datetime.now():%Y-%m-%d %H:%M:%S}")
+    try:
+        with replaced(folder / EXPERIMENT_FILE) as file:
+            file.write_text(resolved.to_yaml(), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write to {parent}: {error.strerror}; give another folder with --out") from None
+    return Run(folder, resolved, (), log)
+
+
+def run_search(
+    run: Run, data: ImageData, *, console: Console, address: str | None = None, dashboard: bool = False
+) -> Ranking:
+    """Runs what the log of a search lacks, and reports. The same call starts and resumes.
+
+    Raises:
+        RunInterruptedError: the user wants it to end; call again to go on.
+        ExperimentError, SearchError, ClusterError, RunError, StorageError, EvidenceError: it cannot run, in one line.
+    """
+    experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
+    run_log, status = RunLog(run.folder), StatusFile(run.folder)
+    with (
+        storage_failures(run.folder, log),
+        run.locked(),
+        Interruption(run.farewell) as interruption,
+        run_log.session(),
+        log.followed_by(run_log),
+    ):
+        check_room(run.folder)
+        epochs = spec.epochs or experiment.recipe.epochs
+        planned = float(spec.evaluations * epochs)
+        _print_plan(console, run, data, spec, epochs)
+        plan = [StagePlan(STAGE, spec.evaluations, planned)]
+        status.tell(RunState(doing="Ray starts", stages=tuple(plan), budget_epochs=planned))
+        if has_ended(log, RANKING):
+            console.print("nothing left to run", highlight=False)
+            return run.report(console)
+        console.print("starting Ray ..." if address is None else f"joining Ray at {address} ...", highlight=False)
+        names: dict[str, str] = {}
+        with (
+            connect(
+                address, resources=experiment.resources, dashboard=dashboard, log_file=run.folder / RAY_LOG
+            ) as cluster,
+            run_metrics(run.folder.name, log) as metrics,
+            Display(
+                console,
+                total_epochs=planned,
+                budget_epochs=planned,
+                names=names,
+                plan=plan,
+                tell=told_to(status.tell, metrics.tell),
+                run_log=run_log,
+            ) as display,
+        ):
+            display.doing("the searcher is made from the log")
+            interruption.install()  # Ray takes SIGTERM when it starts
+            if cluster.dashboard:
+                display.say(dashboard_line(cluster))
+            if not cluster.local:
+                check_shared(run.folder)
+                if data.file is not None:
+                    check_shared(data.file.parent, option="--cache")
+            slot = plan_slot(cluster, experiment.resources, trials=spec.evaluations)
+            latencies = keep_latencies(
+                experiment, data, cluster, log=log, file=run.folder / TABLE_FILE, say=display.say
+            )
+            screen = Screen(experiment.space.make(), experiment.bounds, data, latencies, display.say)
+            proposals = make_proposals(run, data, screen=screen, latencies=latencies, slot=slot, names=names)
+            if not has_ended(log, STAGE):
+                run_search_stage(
+                    proposals,
+                    log=log,
+                    epochs=epochs,
+                    data=ray.put(data),
+                    slot=slot,
+                    slots=lambda: math.floor(
+                        cluster.now().places(slot) - (latencies.cores if latencies else 0.0) / slot.cpus
+                    ),
+                    run=run.folder,
+                    display=display,
+                    interruption=interruption,
+                    checkpoints=run.checkpoints([]),
+                    images=data.file,
+                    patience=experiment.resources.patience,
+                )
+            if proposals.searcher.ended:
+                display.say(f"the search ended after {len(proposals.specs)} proposals: {proposals.searcher.ended}")
+            display.doing("the best predicted of the others are chosen")
+            proposals.tell()
+            note_unseen(log, best_unseen(proposals.searcher, experiment))
+            run = run.searched()
+            for code in run.candidates:
+                add_size(log, experiment, code, data, screen.sizes)
+                if latencies is not None:
+                    latencies.book(code)
+            started = time.perf_counter()
+            log.append_event(RANKING, "", "started")
+            ranking = run.rank()
+            for decision, reason in ranking_lines(ranking, run.trust()):
+                run_log.line(RANKING, "", decision, reason)
+            metrics.ranked(ranking.table["architecture"])
+            log.append_event(RANKING, "", "ended", f"{time.perf_counter() - started:.2f} s")
+            display.doing("the report is written")
+        return run.report(console)
+
+
+def best_unseen(searcher: Searcher, experiment: Experiment) -> list[str]:
+    """Codes of the best predicted that were not trained, best first; they keep the constraints.
+
+    Raises:
+        SearchError: nothing was trained to its end.
+    """
+    if not searcher.scored:
+        raise SearchError(f"all {len(searcher.observations)} trainings failed; taurank why FOLDER says how")
+    unseen = spec_of(experiment).unseen
+    ending = final_list(searcher, full_epochs=experiment.recipe.epochs, unseen=unseen)
+    table = ending.ranking.table
+    return [str(code) for code, known in zip(table["architecture"], ending.looked_at, strict=True) if not known]
+
+
+def _print_plan(console: Console, run: Run, data: ImageData, spec: SearchSpec, epochs: int) -> None:
+    experiment = run.experiment
+    known = len(proposed_codes(run.log))
+    size = experiment.space.make().size
+    of = "" if size is None else f" of {size:,}"
+    lines = [
+        f"taurank searches {experiment.space.name} on {experiment.data.name} ({len(data.train)} training, "
+        f"{len(data.validation)} validation images, {len(data.classes)} classes) by {spec.method}",
+        f"{spec.evaluations} architectures{of} are trained for {epochs} of {experiment.recipe.epochs} epochs"
+        + (f"; {known} of them are proposed" if known else ""),
+    ]
+    if experiment.constraints:
+        lines.append("whoever is proposed keeps " + ", ".join(experiment.constraints))
+    lines.append(f"folder: {run.folder}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
