@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.campaign import Run
 from orchestrator.candidates import add_size
 from orchestrator.cluster import Slot
 from orchestrator.experiment import Experiment, ExperimentError
 from orchestrator.proposals import ACCURACY, STAGE, Proposals
+from orchestrator.run import Run
 from orchestrator.screening import Screen
 from orchestrator.search import make_searcher
 from orchestrator.search.searcher import Direction

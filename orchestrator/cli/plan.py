@@ -155,9 +155,9 @@ def plan(
 
 def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | None) -> Subject:
     """An experiment, or a run where ``what`` is a folder."""
-    from orchestrator.campaign import Run
     from orchestrator.experiment import load_experiment
     from orchestrator.outlook import PlanError, progress_of
+    from orchestrator.run import Run
 
     for name, value in (("--space", space), ("--candidates", candidates), ("--epochs", epochs)):
         if value:
