@@ -9,10 +9,11 @@ from orchestrator.baseline_sample import draw_baseline
 from orchestrator.candidates import has_ended, measure_sizes
 from orchestrator.cluster import Cluster, measure_peak_memory, plan_slot
 from orchestrator.evidence import BASELINE, EvidenceLog
-from orchestrator.experiment import ExperimentError, ProxySpec
+from orchestrator.experiment import ExperimentError
 from orchestrator.less_data import StageImages
 from orchestrator.plan import check_budget
 from orchestrator.pretext_check import check_task
+from orchestrator.proxy_spec import ProxySpec
 from orchestrator.ranker import Ranking
 from orchestrator.report import print_plan
 from orchestrator.rounds import chosen_before, run_rounds

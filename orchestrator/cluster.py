@@ -20,7 +20,7 @@ from ray._private import ray_constants
 from ray.exceptions import AuthenticationError, GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator.experiment import ResourceSpec
+from orchestrator.resource_spec import ResourceSpec
 from spaces import Architecture, SearchSpace
 from trainables.data import ImageData
 from trainables.recipe import Recipe

@@ -18,10 +18,11 @@ from typing import Any
 
 from orchestrator.candidates import choose_candidates
 from orchestrator.evidence import EXTENDED, EvidenceLog
-from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, parse_experiment
+from orchestrator.experiment import Experiment, ExperimentError, parse_experiment
 from orchestrator.latency_runs import Meter, Say, book_latencies, open_meter
 from orchestrator.less_data import DIFFICULTY
 from orchestrator.new_run import make_folder, write_experiment
+from orchestrator.proxy_spec import ProxySpec
 from orchestrator.rounds import plan_trainings, planned_epochs
 from orchestrator.run import LOG_FILE, PLAN_CHANGED, TABLE_FILE, Run, RunError
 from orchestrator.search_spec import SearchSpec

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from ray import tune
 
+from orchestrator.baseline_spec import BaselineSpec
 from orchestrator.evidence import BASELINE, PROXIES, EvidenceLog
-from orchestrator.experiment import BaselineSpec, Experiment, ProxySpec
+from orchestrator.experiment import Experiment
 from orchestrator.proxy_evidence import ProxyBooking, make_booking
+from orchestrator.proxy_spec import ProxySpec
 from orchestrator.scheduling import training_limits
 from orchestrator.training_spec import SchedulerSpec, TrainingSpec
 from schedulers.policies import Limits

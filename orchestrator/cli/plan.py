@@ -15,8 +15,9 @@ import typer
 from orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from orchestrator.experiment import Experiment, ProxySpec
+    from orchestrator.experiment import Experiment
     from orchestrator.outlook import Progress, Purchase, Question
+    from orchestrator.proxy_spec import ProxySpec
 
 NOT_OURS = (
     "note: the experiment names its stages itself; the forecast is of the split that taurank makes of the same budget"

@@ -29,7 +29,7 @@ from orchestrator.cluster import (
     measure_peak_memory,
     plan_slot,
 )
-from orchestrator.experiment import ResourceSpec
+from orchestrator.resource_spec import ResourceSpec
 from spaces import Architecture, get_space
 from trainables.data import load_dataset, make_splits
 from trainables.recipe import Recipe
@@ -224,7 +224,7 @@ def join(address: str, token: str | None, home: Path) -> tuple[list[str], float]
     code = f"""
 import time
 from orchestrator.cluster import ClusterError, connect
-from orchestrator.experiment import ResourceSpec
+from orchestrator.resource_spec import ResourceSpec
 started = time.perf_counter()
 try:
     with connect({address!r}, resources=ResourceSpec()):
@@ -326,7 +326,7 @@ class TestFakeGpu:
 import json, os, sys
 from pathlib import Path
 from orchestrator.cluster import connect
-from orchestrator.experiment import ResourceSpec
+from orchestrator.resource_spec import ResourceSpec
 import ray
 def files():
     import orchestrator, schedulers, spaces, trainables

@@ -11,7 +11,7 @@ import pytest
 from orchestrator import latency_runs
 from orchestrator.cluster import Cluster, ClusterError, Slot
 from orchestrator.evidence import EvidenceLog
-from orchestrator.experiment import ExperimentError, ResourceSpec, parse_experiment
+from orchestrator.experiment import ExperimentError, parse_experiment
 from orchestrator.hardware_spec import LatencySpec
 from orchestrator.latency_runs import (
     GIVEN,
@@ -26,6 +26,7 @@ from orchestrator.latency_runs import (
 )
 from orchestrator.new_run import create_run
 from orchestrator.report import hardware_lines
+from orchestrator.resource_spec import ResourceSpec
 from orchestrator.run import TABLE_FILE, Run
 from spaces import get_space
 from trainables.candidate_latency import CandidateLatency, Setting, parts_by_code
