@@ -7,10 +7,11 @@ from rich.console import Console
 
 from orchestrator.baseline_sample import draw_baseline
 from orchestrator.candidates import has_ended, measure_sizes
-from orchestrator.cluster import Cluster, measure_peak_memory, plan_slot
+from orchestrator.cluster import Cluster
 from orchestrator.evidence import BASELINE, EvidenceLog
 from orchestrator.experiment import ExperimentError
 from orchestrator.less_data import StageImages
+from orchestrator.peak_memory import measure_peak_memory
 from orchestrator.plan import check_budget
 from orchestrator.pretext_check import check_task
 from orchestrator.proxy_spec import ProxySpec
@@ -23,6 +24,7 @@ from orchestrator.run_session import run_session
 from orchestrator.run_state import StagePlan
 from orchestrator.scheduling import check_policy
 from orchestrator.shared_results import images_of
+from orchestrator.slots import plan_slot
 from orchestrator.stage_runs import goes_on, run_stage
 from orchestrator.stages import Stage, baseline_stage, proxy_stage, training_stage
 from orchestrator.supernet_runs import SupernetRun, trained_for

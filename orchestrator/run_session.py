@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from orchestrator.cluster import Cluster, check_shared, connect
+from orchestrator.cluster import Cluster, connect
 from orchestrator.display import Display
 from orchestrator.interruption import Interruption
 from orchestrator.metrics import RunMetrics, run_metrics, told_to
@@ -19,6 +19,7 @@ from orchestrator.ranking_lines import ranking_lines
 from orchestrator.run import RANKING, Run
 from orchestrator.run_log import RAY_LOG, RunLog
 from orchestrator.run_state import RunState, StagePlan, StatusFile
+from orchestrator.shared_folder import check_shared
 from orchestrator.storage import check_room, storage_failures
 from trainables.data import ImageData
 

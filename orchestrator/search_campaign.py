@@ -9,7 +9,6 @@ import ray
 from rich.console import Console
 
 from orchestrator.candidates import add_size, has_ended
-from orchestrator.cluster import plan_slot
 from orchestrator.experiment import Experiment
 from orchestrator.new_run import first_log, make_folder, write_experiment
 from orchestrator.proposals import STAGE, note_unseen, proposed_codes
@@ -25,6 +24,7 @@ from orchestrator.search_latencies import keep_latencies
 from orchestrator.search_runs import run_search_stage
 from orchestrator.search_set_up import make_proposals, spec_of
 from orchestrator.search_spec import SearchSpec
+from orchestrator.slots import plan_slot
 from trainables.data import ImageData
 
 

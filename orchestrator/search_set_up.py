@@ -23,7 +23,7 @@ from spaces import Architecture
 from trainables.data import ImageData
 from trainables.data.digest import digest_images
 from trainables.proxies import draw_batch
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 MEASURING_IMAGES = 14
 """Images of the batch that te_nas measures networks on."""

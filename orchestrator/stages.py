@@ -21,7 +21,8 @@ from schedulers.policies import Limits
 from spaces import Architecture
 from trainables.proxy_trial import ProxyTrial
 from trainables.recipe import Recipe
-from trainables.trials import ArchitectureTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import ArchitectureTrial
 
 CHUNK = 16
 """Candidates that one trial scores, so that the last trial of a worker is short."""

@@ -31,7 +31,8 @@ from schedulers.policies.driver import Driver
 from trainables.recipe import Recipe
 from trainables.table import RecordedTable
 from trainables.table.recorded_training import RecordedTraining
-from trainables.trials import TableTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import TableTrial
 
 SIMULATED = ("none", *list_policies())
 """Schedulers that run without Ray: no scheduler, and the policies."""

@@ -18,22 +18,16 @@ import orchestrator  # noqa: F401  (settings that Ray reads when it is imported)
 import ray  # isort: skip
 from ray import tune
 
-from orchestrator.cluster import (
-    JOB_VARIABLE,
-    Cluster,
-    ClusterError,
-    Slot,
-    _runtime_env,
-    check_shared,
-    connect,
-    measure_peak_memory,
-    plan_slot,
-)
+from orchestrator.cluster import JOB_VARIABLE, Cluster, ClusterError, Slot, _runtime_env, connect
+from orchestrator.peak_memory import measure_peak_memory
 from orchestrator.resource_spec import ResourceSpec
+from orchestrator.shared_folder import check_shared
+from orchestrator.slots import plan_slot
 from spaces import Architecture, get_space
 from trainables.data import load_dataset, make_splits
 from trainables.recipe import Recipe
-from trainables.trials import ArchitectureTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import ArchitectureTrial
 
 ROOT = Path(__file__).parents[2]
 AUTO = ResourceSpec()

@@ -36,7 +36,7 @@ from trainables.candidate_latency import CandidateLatency
 from trainables.data import ImageData
 from trainables.latency import Conditions
 from trainables.recipe import Recipe
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 ROOT = Path(__file__).parents[2]
 TEXT = """
