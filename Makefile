@@ -22,6 +22,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# One thread each, or the processes wait for each other's.
+test: export OMP_NUM_THREADS ?= 1
 test: lint
 	# Two processes: half of the slow tests wait for Ray. A file stays in one, for its fixtures.
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
