@@ -307,7 +307,10 @@ class Run:
                 _say(console, self._scored_objective(ranking, experiment.objective, score.truth, evidence))
         if experiment.search is not None:
             spent = self.log.spent_in(STAGE)[1]
-            for line in search_lines(ranking, self.names, spent_epochs=spent, full_epochs=full_epochs):
+            before = float(rows.loc[rows["stage"].str.startswith("supernet:"), "epochs"].sum())
+            for line in search_lines(
+                ranking, self.names, spent_epochs=spent, full_epochs=full_epochs, supernet_epochs=before
+            ):
                 _say(console, line)
         hardware = hardware_lines(experiment, self.log, self.candidates)
         print_hardware(console, hardware)

@@ -40,6 +40,9 @@ from orchestrator.search_latencies import keep_latencies
 from orchestrator.search_runs import run_search_stage
 from orchestrator.search_set_up import make_proposals, spec_of
 from orchestrator.search_spec import SearchSpec
+from orchestrator.search_supernet import check_constraints, is_trained, learned_scores, search_supernet
+from orchestrator.stage_runs import run_stage
+from orchestrator.stages import Stage
 from orchestrator.storage import check_room, storage_failures
 from orchestrator.whole_files import replaced
 from trainables.data import ImageData
@@ -92,9 +95,12 @@ def run_search(
     ):
         check_room(run.folder)
         epochs = spec.epochs or experiment.recipe.epochs
-        planned = float(spec.evaluations * epochs)
-        _print_plan(console, run, data, spec, epochs)
-        plan = [StagePlan(STAGE, spec.evaluations, planned)]
+        space, supernet = experiment.space.make(), search_supernet(run)
+        _print_plan(console, run, data, spec, epochs, supernet)
+        plan = [StagePlan(STAGE, spec.evaluations, float(spec.evaluations * epochs))]
+        if supernet is not None:
+            plan.insert(0, StagePlan(supernet.title, 1, supernet.cost))
+        planned = sum(stage.epochs for stage in plan)
         status.tell(RunState(doing="Ray starts", stages=tuple(plan), budget_epochs=planned))
         if has_ended(log, RANKING):
             console.print("nothing left to run", highlight=False)
@@ -128,14 +134,37 @@ def run_search(
             latencies = keep_latencies(
                 experiment, data, cluster, log=log, file=run.folder / TABLE_FILE, say=display.say
             )
-            screen = Screen(experiment.space.make(), experiment.bounds, data, latencies, display.say)
-            proposals = make_proposals(run, data, screen=screen, latencies=latencies, slot=slot, names=names)
+            screen = Screen(space, experiment.bounds, data, latencies, display.say)
+            images, scores = ray.put(data), None
+            if supernet is not None and is_trained(log, supernet):
+                display.skip_stage(supernet.title, epochs=supernet.cost, spent=supernet.spent(log))
+            elif supernet is not None:
+                check_constraints(space, screen if experiment.bounds else None, experiment.seed)
+                whole = plan_slot(cluster, experiment.resources, trials=1)
+                run_stage(
+                    supernet,
+                    log=log,
+                    data=images,
+                    slot=whole,
+                    slots=lambda: cluster.now().places(whole),
+                    run=run.folder,
+                    display=display,
+                    interruption=interruption,
+                    checkpoints=run.checkpoints([]),
+                    images=data.file,
+                    patience=experiment.resources.patience,
+                )
+            if supernet is not None:
+                scores = learned_scores(log, supernet, space)
+            proposals = make_proposals(
+                run, data, screen=screen, latencies=latencies, slot=slot, names=names, scores=scores
+            )
             if not has_ended(log, STAGE):
                 run_search_stage(
                     proposals,
                     log=log,
                     epochs=epochs,
-                    data=ray.put(data),
+                    data=images,
                     slot=slot,
                     slots=lambda: math.floor(
                         cluster.now().places(slot) - (latencies.cores if latencies else 0.0) / slot.cpus
@@ -182,7 +211,9 @@ def best_unseen(searcher: Searcher, experiment: Experiment) -> list[str]:
     return [str(code) for code, known in zip(table["architecture"], ending.looked_at, strict=True) if not known]
 
 
-def _print_plan(console: Console, run: Run, data: ImageData, spec: SearchSpec, epochs: int) -> None:
+def _print_plan(
+    console: Console, run: Run, data: ImageData, spec: SearchSpec, epochs: int, supernet: Stage | None
+) -> None:
     experiment = run.experiment
     known = len(proposed_codes(run.log))
     size = experiment.space.make().size
@@ -193,6 +224,9 @@ def _print_plan(console: Console, run: Run, data: ImageData, spec: SearchSpec, e
         f"{spec.evaluations} architectures{of} are trained for {epochs} of {experiment.recipe.epochs} epochs"
         + (f"; {known} of them are proposed" if known else ""),
     ]
+    if supernet is not None:
+        state = "has been trained" if is_trained(run.log, supernet) else "is trained first"
+        lines.append(f"a supernet of the whole space {state}: {supernet.title}, {supernet.cost:,.0f} epochs")
     if experiment.constraints:
         lines.append("whoever is proposed keeps " + ", ".join(experiment.constraints))
     lines.append(f"folder: {run.folder}")
