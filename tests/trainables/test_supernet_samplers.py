@@ -124,6 +124,22 @@ def test_a_sampler_of_decisions_refuses_a_space_without(name: str) -> None:
         make_sampler(name, names(3))
 
 
+@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=lambda value: str(value))
+def test_what_is_said_of_options_adds_up_to_what_is_said_of_paths(name: str, options: dict[str, Any]) -> None:
+    paths = cells(12)  # so few that some options of some edges do not occur
+    sampler = begin(name, paths, **options)
+    play(sampler, 60, BY_HASH)
+    table = sampler.option_scores()
+    if name not in ("gumbel", "mixture", "multi-agent"):
+        assert table is None
+        return
+    assert table is not None
+    for decision, allowed in enumerate(paths.allowed):
+        assert np.flatnonzero(np.isfinite(table[decision])).tolist() == list(allowed)
+    sums = [sum(table[place, taken] for place, taken in enumerate(paths.choices(code))) for code in paths.codes]
+    assert sums == pytest.approx(sampler.scores(paths.codes))
+
+
 def test_uniform_draws_every_candidate_equally_often_and_independently() -> None:
     drawn = [nine().codes.index(group.paths[0]) for group in play(UniformSampler(nine()), 9000, BY_HASH)]
     assert stats.chisquare(np.bincount(drawn, minlength=9)).pvalue > 0.001
