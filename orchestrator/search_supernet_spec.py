@@ -11,6 +11,7 @@ from orchestrator.spec import Seed, Spec
 from orchestrator.supernet_spec import SamplerSpec, SupernetSpec, supernet_problem
 from orchestrator.validation import problem_lines
 from spaces import SearchSpace
+from trainables.supernet import can_mix, list_supernets
 
 SAMPLERS = {"gdas": "gumbel", "manas": "multi-agent", "darts": "mixture"}
 """Searchers whose scores a supernet is trained for, and its sampler."""
@@ -54,8 +55,9 @@ def supernet_options_problem(method: str, options: Mapping[str, Any], space: Sea
         asked = SupernetSearchOptions.model_validate(content)
     except ValidationError as error:
         return "options", "; ".join(problem_lines(error, SupernetSearchOptions, content))
-    if not space.decisions:
-        return "method", f"{method} decides option by option, but {space.name} has no fixed decisions; take random"
+    if method == "darts" and space.name in list_supernets() and not can_mix(space):
+        text = f"darts computes all options at once, which the supernet of {space.name} cannot; take gdas"
+        return "method", text
     found = supernet_problem(asked.supernet(method, seed=0), space)
     if found is None:
         return None
