@@ -47,6 +47,7 @@ METHODS = {
 }
 PUBLISHED = {"gdas": "93.51 ± .13", "darts": "54.30 (skip connections alone)", "manas": "no figure for this table"}
 """On all of CIFAR-10, from memory."""
+KEY = ("method", "seed", "images", "epochs")
 BEST, RANDOM = 10, 1_000
 
 
@@ -76,7 +77,8 @@ def search(method: str, seed: int, *, images: int, epochs: int, accuracies: pd.S
         "method": method,
         "seed": seed,
         "images": images,
-        "epochs": round(spent, 2),
+        "epochs": epochs,
+        "spent_epochs": round(spent, 2),
         "work_of_a_step": round(training.work, 3),
         "train_accuracy": round(row["train_accuracy"], 3),
         "cell": cell,
@@ -92,6 +94,7 @@ def search(method: str, seed: int, *, images: int, epochs: int, accuracies: pd.S
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=positive, default=3)
     parser.add_argument("--images", type=positive, default=3_000)
     parser.add_argument("--epochs", type=positive, default=30)
@@ -101,10 +104,10 @@ def main() -> None:
         sys.exit(f"recorded trainings are missing: {recorded}; set TAURANK_DATA")
     torch.set_num_threads(1)
     accuracies = pd.read_parquet(recorded).set_index("arch_str")["c10_test_hp200_mean"]
-    table = pd.read_csv(OUT) if OUT.is_file() else pd.DataFrame(columns=["method", "seed"])
+    table = pd.read_csv(OUT) if OUT.is_file() else pd.DataFrame(columns=list(KEY))
     for seed in range(options.seeds):
-        for method in METHODS:
-            if ((table["method"] == method) & (table["seed"] == seed)).any():
+        for method in options.methods:
+            if (table[list(KEY)] == [method, seed, options.images, options.epochs]).all(axis=1).any():
                 continue
             row = search(method, seed, images=options.images, epochs=options.epochs, accuracies=accuracies)
             table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
@@ -112,9 +115,9 @@ def main() -> None:
             short = SPACE.short(SPACE.parse(str(row["cell"])))
             print(f"{method:6} seed {seed}  {short}  {row['test_accuracy']:.2f} %", flush=True)
     drawn = [accuracies[one.code] for one in SPACE.sample(RANDOM, np.random.default_rng(0))]
-    for method, own in table.groupby("method"):
+    for (method, images, epochs), own in table.groupby(["method", "images", "epochs"]):
         shown = own[["test_accuracy", "mean_of_ten", "skips", "nones", "convolutions", "cpu_seconds"]].mean()
-        print(f"{method}: {len(own)} seeds; published {PUBLISHED[str(method)]}; means:")
+        print(f"{method}, {images} images, {epochs} epochs, {len(own)} seeds; published {PUBLISHED[method]}; means:")
         print("  " + "  ".join(f"{name} {value:.2f}" for name, value in shown.items()))
     print(
         f"{RANDOM:,} random cells: {np.mean(drawn):.2f}, median {np.median(drawn):.2f}; best of all {accuracies.max()}"
