@@ -24,7 +24,7 @@ lint: $(READY)
 
 test: lint
 	# Two processes: half of the slow tests wait for Ray. A file stays in one, for its fixtures.
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -74,8 +74,8 @@ class Outcome:
     """What a run's log holds of its trainings."""
 
     def __init__(self, folder: Path) -> None:
-        from orchestrator.campaign import Run
         from orchestrator.evidence import BASELINE
+        from orchestrator.run import Run
         from orchestrator.scheduling import features_by_code, logged_curves
 
         self.run = Run.open(folder)

@@ -66,8 +66,8 @@ SIZES = ("parameters", "flops")
 METHODS = {
     "random": Method("random"),
     "evolution": Method("evolution"),
-    "tpe": Method("tpe", 200, 20),
-    "nsga2": Method("nsga2", 200, 20),
+    "tpe": Method("tpe", 200),
+    "nsga2": Method("nsga2", 200),
     "hurricane": Method("hurricane", 150),
     "pnas": Method("pnas", 100, options={"regressor": "gaussian-process"}),
     "predictor": Method("predictor", 150),
@@ -75,7 +75,7 @@ METHODS = {
     "posterior": Method("posterior", 150),
     "posterior+size": Method("posterior", 150, free=SIZES),
     "posterior+proxies": Method("posterior", 150, free=(*SIZES, "proxies")),
-    "ofa": Method("ofa", 150, 10),
+    "ofa": Method("ofa", 150),
 }
 
 

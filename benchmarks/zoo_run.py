@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from orchestrator.campaign import Run
+from orchestrator.run import Run
 from orchestrator.tau import agreement
 from trainables.data import load_dataset
 

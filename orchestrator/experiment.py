@@ -8,31 +8,30 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
+from orchestrator.baseline_spec import BaselineSpec
 from orchestrator.constraints import Constraint, ConstraintError, read_constraint
+from orchestrator.data_spec import DataSpec
+from orchestrator.experiment_problems import problems_of
 from orchestrator.hardware_spec import LatencySpec, ObjectiveSpec
 from orchestrator.narrow_spec import NarrowSpec
+from orchestrator.proxy_spec import ProxySpec
 from orchestrator.ranker import RankerOptions
+from orchestrator.resource_spec import ResourceSpec
 from orchestrator.search_spec import SearchSpec
+from orchestrator.space_spec import SpaceSpec
 from orchestrator.spec import Seed, Spec, options_from_name
-from orchestrator.supernet_spec import SupernetSpec, supernet_problem
-from orchestrator.tau import PER_STRATUM
+from orchestrator.supernet_spec import SupernetSpec
 from orchestrator.training_spec import TrainingSpec
 from orchestrator.validation import ProblemsError, hint, problem_lines
 from orchestrator.yaml_text import YamlError, read_yaml, write_yaml
-from spaces import Architecture, SearchSpace, Zoo, get_space, list_spaces
-from trainables.data import check_dataset_name
-from trainables.data.own_images import split_own
+from spaces import Architecture, Zoo
 from trainables.family_recipe import GOVERNED, FamilyRecipes
-from trainables.proxies import batch_size, get_proxy
-from trainables.proxies.chunk import ProxyConfig, score_cost
 from trainables.recipe import Recipe
 
 NAMED = resources.files("orchestrator.experiments")
@@ -40,161 +39,6 @@ NAMED = resources.files("orchestrator.experiments")
 
 class ExperimentError(ValueError):
     """An experiment that cannot be run; one line per problem, each naming the field and the way out."""
-
-
-class SpaceSpec(Spec):
-    """A registered search space and the options it is made with."""
-
-    name: str
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _known(self) -> SpaceSpec:
-        try:
-            self.make()
-        except ValueError as error:
-            field = "options" if self.name in list_spaces() else "name"
-            raise ProblemsError([((field,), str(error).removeprefix("space: "))]) from None
-        return self
-
-    def make(self) -> SearchSpace:
-        """The space itself."""
-        return get_space(self.name, **self.options)
-
-
-class DataSpec(Spec):
-    """Images and how they are split.
-
-    ``name`` is a published data set, or own images: ``folder:PATH``, ``imagenet:PATH``, ``npz:PATH``. A path is
-    relative to the folder of the experiment file. ``size`` is what files are decoded to; without it that is 64.
-
-    ``validation``, ``test`` and ``train`` are a share of the images (below 1) or a number of images. Ranking looks at
-    validation images only, the baseline at test images. ``size`` resizes all images to size x size. ``evaluate_on:
-    training`` evaluates on the training images; it is there to repeat a published study that did so.
-    """
-
-    name: str
-    validation: float | int = 0.2
-    test: float | int | None = None
-    train: float | int | None = None
-    size: int | None = Field(default=None, ge=4)
-    seed: Seed = 0
-    evaluate_on: Literal["held-out", "training"] = "held-out"
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        check_dataset_name(name)
-        return name
-
-    def relative_to(self, folder: Path) -> DataSpec:
-        """The same with the path of own images made absolute: it means the same from wherever the run goes on."""
-        own = split_own(self.name)
-        if own is None:
-            return self
-        kind, path = own
-        return self.model_copy(update={"name": f"{kind}:{(folder / path).resolve()}"})
-
-    @field_validator("validation", "test", "train")
-    @classmethod
-    def _some(cls, share: float | int | None) -> float | int | None:
-        if share is not None and (share <= 0 or (isinstance(share, float) and share > 1)):
-            raise ValueError(f"{share} is neither a share of the images (0.2) nor a number of images (1000)")
-        return share
-
-
-class ProxySpec(Spec):
-    """Scores of the untrained candidates.
-
-    ``images`` of the training part, drawn with ``seed``, are the batch that all are scored on. A score is the mean over
-    ``initialisations``, with the weights of seeds ``seed``, ``seed + 1`` and so on. Without ``images`` there are
-    as many as ``batch_size`` says.
-    """
-
-    names: list[str]
-    images: int | None = Field(default=None, ge=2)
-    initialisations: int = Field(default=1, ge=1)
-    seed: Seed = 0
-
-    @field_validator("names")
-    @classmethod
-    def _known(cls, names: list[str]) -> list[str]:
-        if not names:
-            raise ValueError("names no proxy; write `proxies: null` for none, or leave proxies out for the default")
-        for place, name in enumerate(names):
-            get_proxy(name)
-            if name in names[:place]:
-                raise ValueError(f"{name} is listed twice; a proxy can be there once")
-        return names
-
-    @property
-    def batch_images(self) -> int:
-        """Images in the batch, those of a large image where none are named."""
-        return self.images or batch_size(None)
-
-    @property
-    def config(self) -> ProxyConfig:
-        """What a trial is told."""
-        return ProxyConfig(tuple(self.names), tuple(range(self.seed, self.seed + self.initialisations)))
-
-    def epochs(self, train_images: int) -> float:
-        """Epoch-equivalents for one candidate; see ``score_cost``."""
-        counts = {"images": self.batch_images, "initialisations": self.initialisations, "train_images": train_images}
-        return sum(score_cost(name, **counts) for name in self.names)
-
-
-class BaselineSpec(Spec):
-    """Full trainings that the ranking is scored against; never part of the evidence.
-
-    ``candidates: all`` trains everybody; a number trains that many, drawn at random by design from the finished
-    ranking, and tau is estimated from them.
-    """
-
-    seeds: tuple[Seed, ...] = (1,)
-    candidates: Literal["all"] | Annotated[int, Field(ge=PER_STRATUM)] = "all"
-
-    @field_validator("seeds")
-    @classmethod
-    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) != len(seeds) or not seeds:
-            raise ValueError(f"seeds are {list(seeds)}; give at least one, none twice (baseline: null for no baseline)")
-        return seeds
-
-
-class ResourceSpec(Spec):
-    """What one training trial takes. ``auto``: a measured fraction of a GPU where there is one, else CPU threads.
-
-    ``checkpoint_gigabytes``: what the states of all trainings of the run may take on disk. Beyond it those that have
-    ended lose theirs, then those of the waiting ones that have trained least; these start over when they are thawed.
-    ``hang_minutes``: a trial that reports nothing for so long is ended, and has failed if that happens again. ``auto``:
-    20 times the median of what results of the stage took so far, and at least ten minutes.
-    """
-
-    cpus_per_trial: float | Literal["auto"] = "auto"
-    gpus_per_trial: float | Literal["auto"] = "auto"
-    cpus: int | None = Field(default=None, ge=1)
-    gpus: int | None = Field(default=None, ge=0)
-    checkpoint_gigabytes: float = Field(default=50.0, ge=0)
-    hang_minutes: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
-
-    @property
-    def patience(self) -> float | None:
-        """Seconds that a trial may report nothing; None for ``auto``."""
-        return None if self.hang_minutes == "auto" else 60 * self.hang_minutes
-
-    @field_validator("cpus_per_trial", "gpus_per_trial")
-    @classmethod
-    def _sensible(cls, value: float | str) -> float | str:
-        if isinstance(value, float) and (value < 0 or (value > 1 and value != int(value))):
-            raise ValueError(f"{value} is not a share Ray can place: use a fraction up to 1, or a whole number")
-        return value
-
-    @field_validator("cpus_per_trial")
-    @classmethod
-    def _bounded(cls, value: float | str) -> float | str:
-        if value == 0:
-            raise ValueError("0 CPUs would start all trials at once: use a fraction up to 1, or a whole number")
-        return value
 
 
 def _no_resources(value: Any) -> Any:
@@ -294,114 +138,10 @@ class Experiment(Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        problems = [
-            *self._repeated_stages(),
-            *self._bad_trainings(),
-            *self._bad_supernets(),
-            *self._bad_families(),
-            *self._bad_candidates(),
-            *self._bad_narrowing(),
-            *self._bad_search(),
-        ]
+        problems = list(problems_of(self))
         if problems:
             raise ProblemsError(problems)
         return self
-
-    def _repeated_stages(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        for kind, specs in (("trainings", self.trainings or []), ("supernets", self.supernets or [])):
-            stages = [spec.stage for spec in specs]
-            for index, stage in enumerate(stages):
-                if stage in stages[:index]:
-                    yield (kind, index), f"{stage} is listed twice; each stage can be there once"
-
-    def _bad_trainings(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        full = self.recipe.epochs
-        for index, spec in enumerate(self.trainings or []):
-            if spec.epochs > full:
-                yield (
-                    ("trainings", index, "epochs"),
-                    f"{spec.epochs} is longer than full training (recipe.epochs: {full})",
-                )
-            if self.baseline and spec.task is None and spec.seed in self.baseline.seeds:
-                text = f"seed {spec.seed} is a baseline seed too: the truth must not be bought as evidence"
-                yield ("trainings", index, "seed"), text
-
-    def _bad_supernets(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        space = self.space.make()
-        for index, spec in enumerate(self.supernets or []):
-            problem = supernet_problem(spec, space)
-            if problem is not None:
-                yield ("supernets", index, *problem[0]), problem[1]
-
-    def _bad_families(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        if self.families is None:
-            return
-        default = Recipe()
-        for field in GOVERNED:
-            if getattr(self.recipe, field) != getattr(default, field):
-                text = "each family says that for itself; change it in families, or set families: null for all alike"
-                yield ("recipe", field), text
-        if self.supernets:
-            yield ("supernets",), "all paths of a supernet share one recipe; set families: null, or leave supernets out"
-
-    def _bad_candidates(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        space, asked = self.space.make(), self.candidates
-        if not isinstance(asked, list):
-            try:
-                size = space.size
-            except ValueError as error:
-                yield ("space", "options"), str(error)
-                return
-            if isinstance(asked, int) and size is not None and asked > size:
-                yield ("candidates",), f"{asked} are more than the {size} of {self.space.name}"
-            return
-        seen: Counter[str] = Counter()
-        others: set[str] = set()
-        unknown = 0
-        for index, text in enumerate(asked):
-            try:
-                matches = space.match(text)
-                if matches is not None:
-                    others.update(architecture.code for architecture in matches)
-                    continue
-                code = space.parse(text).code
-            except ValueError as error:
-                unknown += 1
-                yield ("candidates", index), str(error)
-                continue
-            seen[code] += 1
-            if seen[code] == 2:
-                yield ("candidates", index), f"{text!r} is listed twice"
-        count = len(others | set(seen)) + unknown
-        if count < 2:
-            yield ("candidates",), f"lists {count}; an order needs at least 2"
-
-    def _bad_narrowing(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        if self.narrow is None:
-            return
-        space = self.space.make()
-        if space.foreign or not space.decisions:
-            text = f"{space.name} has no decisions whose options could be left out; leave narrow out"
-            yield ("narrow",), text
-        if not isinstance(self.candidates, int):
-            yield ("narrow",), "it is for candidates that are drawn; write candidates: 50, or leave narrow out"
-
-    def _bad_search(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        if self.search is None:
-            return
-        if self.candidates != "all":
-            yield ("candidates",), "a search proposes its candidates itself; leave candidates out, or search"
-        for field in ("proxies", "trainings", "supernets", "narrow", "baseline"):
-            if field in self.model_fields_set and getattr(self, field) not in (None, [], "auto"):
-                yield (field,), f"a search has no such part; leave {field} out, or rank what it finds in another run"
-        if self.budget != _default_of("budget"):
-            yield ("budget",), "search.evaluations and search.epochs say what a search spends; leave budget out"
-        if (self.search.epochs or 0) > self.recipe.epochs:
-            text = f"{self.search.epochs} is longer than full training (recipe.epochs: {self.recipe.epochs})"
-            yield ("search", "epochs"), text
-        problem = self.search.problem_in(self.space.make())
-        if problem is not None:
-            yield ("search", problem[0]), problem[1]
 
     def listed(self) -> tuple[list[str], list[str]]:
         """Codes that ``candidates`` lists itself, and those that only its patterns stand for."""
@@ -450,10 +190,6 @@ class Experiment(Spec):
             del content["candidates"]
             content |= {"proxies": None, "trainings": [], "supernets": [], "baseline": None}
         return write_yaml(content)
-
-
-def _default_of(field: str) -> Any:
-    return Experiment.model_fields[field].default
 
 
 def _plain(value: Any) -> Any:

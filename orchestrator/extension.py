@@ -16,19 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.campaign import EXPERIMENT_FILE, LOG_FILE, PLAN_CHANGED, TABLE_FILE, Run, RunError, make_folder
 from orchestrator.candidates import choose_candidates
 from orchestrator.evidence import EXTENDED, EvidenceLog
-from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, parse_experiment
+from orchestrator.experiment import Experiment, ExperimentError, parse_experiment
 from orchestrator.latency_runs import Meter, Say, book_latencies, open_meter
 from orchestrator.less_data import DIFFICULTY
+from orchestrator.new_run import make_folder, write_experiment
+from orchestrator.proxy_spec import ProxySpec
 from orchestrator.rounds import plan_trainings, planned_epochs
+from orchestrator.run import LOG_FILE, PLAN_CHANGED, TABLE_FILE, Run, RunError
 from orchestrator.search_spec import SearchSpec
 from orchestrator.split import ROUNDING
 from orchestrator.supernet_runs import note_trained_for
 from orchestrator.tradeoff import check_objective
 from orchestrator.training_spec import TrainingSpec
-from orchestrator.whole_files import replaced
 from orchestrator.yaml_text import YamlError, read_yaml, write_yaml
 from trainables.data import ImageData
 
@@ -114,10 +115,9 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
         folder = make_folder(run.folder.parent, old.name)
         try:
             log = _copy(run, folder)
-            with replaced(folder / EXPERIMENT_FILE) as file:
-                file.write_text(changed.to_yaml(), encoding="utf-8")
         except (OSError, sqlite3.Error) as error:
             raise RunError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None
+        write_experiment(changed, folder)
     log.append_event("", "", EXTENDED, f"from {run.folder.name}, {len(run.candidates)} to {len(candidates)} candidates")
     if changes.stages:
         log.note(PLAN_CHANGED, "stages were added")
@@ -140,11 +140,10 @@ def _longer_search(run: Run, search: SearchSpec, changes: Changes) -> Run:
         folder = make_folder(run.folder.parent, run.experiment.name)
         try:
             log = _copy(run, folder)
-            changed = run.experiment.model_copy(update={"search": more})
-            with replaced(folder / EXPERIMENT_FILE) as file:
-                file.write_text(changed.to_yaml(), encoding="utf-8")
         except (OSError, sqlite3.Error) as error:
             raise RunError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None
+        changed = run.experiment.model_copy(update={"search": more})
+        write_experiment(changed, folder)
     log.append_event("", "", EXTENDED, f"from {run.folder.name}, {search.evaluations} to {wanted} evaluations")
     return Run(folder, changed, run.candidates, log).searched()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from orchestrator.experiment import DataSpec
+from orchestrator.data_spec import DataSpec
 from trainables.data import ImageData, load_dataset, make_splits
 
 

@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from orchestrator.cluster import Cluster, ClusterError, Slot, connect, plan_slot
+from orchestrator.cluster import Cluster, ClusterError, Slot, connect
 from orchestrator.display import PLAIN_LINE_SECONDS
 from orchestrator.evidence import Evidence, EvidenceLog
-from orchestrator.experiment import Experiment, ExperimentError, ResourceSpec
+from orchestrator.experiment import Experiment, ExperimentError
 from orchestrator.hardware_spec import LatencySpec
+from orchestrator.resource_spec import ResourceSpec
+from orchestrator.slots import plan_slot
 from spaces import Architecture, SearchSpace
 from trainables.candidate_latency import (
     CandidateLatency,

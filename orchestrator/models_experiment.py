@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.constraints import ConstraintError, read_constraint
-from orchestrator.experiment import DataSpec, Experiment, parse_experiment
+from orchestrator.data_spec import DataSpec
+from orchestrator.experiment import Experiment, parse_experiment
 from orchestrator.yaml_text import write_yaml
 from spaces import Zoo
 from trainables.data import ImageData, NoTestSetError

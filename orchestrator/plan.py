@@ -6,7 +6,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from orchestrator.experiment import Experiment, ExperimentError, ProxySpec
+from orchestrator.experiment import Experiment, ExperimentError
+from orchestrator.proxy_spec import ProxySpec
 from orchestrator.rounds import plan_trainings, planned_epochs
 from orchestrator.split import ROUNDING
 from orchestrator.stages import Stage

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from orchestrator.evidence import EvidenceLog
 from orchestrator.search.searcher import Observation, Searcher
 from spaces import Architecture
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 STAGE = "search"
 """Stage of the log whose trials are the proposals."""

@@ -16,9 +16,9 @@ from rich.progress import Progress
 
 from orchestrator.cluster import connect
 from orchestrator.display import PLAIN_LINE_SECONDS
-from orchestrator.experiment import ResourceSpec
 from orchestrator.interruption import Interruption
 from orchestrator.proxy_workers import score_candidates, worker_slot
+from orchestrator.resource_spec import ResourceSpec
 from orchestrator.score_file import ScoreFile
 from spaces import SearchSpace
 from trainables.data import ImageData, load_dataset, make_splits

@@ -28,7 +28,7 @@ from orchestrator.tally import StageTally
 from orchestrator.worker_watch import WorkerWatch
 from schedulers.policy_scheduler import PolicyScheduler
 from trainables.proxies.chunk import ScoreRow
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 REFRESH_SECONDS = 0.5
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from orchestrator.campaign import Run
 from orchestrator.decision_events import PREDICTED, PREDICTED_SD
+from orchestrator.run import Run
 from trainables.table import RecordedTable, TableError, TableInfo
 from trainables.table.format import COLUMNS, IDENTITY
 from trainables.table.metrics import describe_all

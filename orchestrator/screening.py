@@ -76,6 +76,7 @@ class Screen:
         Raises:
             SpaceError: a network of a space of ours cannot be built for the images.
         """
+        self._said = time.monotonic()
         left = [code for code in codes if self._has_size(code)]
         by_size = [bound for bound in self._constraints if bound.measure != "latency"]
         left = [code for code in left if self._keeps(code, by_size, self._size_values(code))]

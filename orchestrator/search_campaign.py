@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import math
-import time
-from datetime import datetime
 from pathlib import Path
 
 import ray
 from rich.console import Console
 
-from orchestrator.campaign import (
-    EXPERIMENT_FILE,
-    LOG_FILE,
-    MADE,
-    RANKING,
-    TABLE_FILE,
-    Run,
-    RunError,
-    dashboard_line,
-    make_folder,
-)
 from orchestrator.candidates import add_size, has_ended
-from orchestrator.cluster import check_shared, connect, plan_slot
-from orchestrator.display import Display
-from orchestrator.evidence import EvidenceLog
 from orchestrator.experiment import Experiment
-from orchestrator.interruption import Interruption
-from orchestrator.metrics import run_metrics, told_to
+from orchestrator.new_run import first_log, make_folder, write_experiment
 from orchestrator.proposals import STAGE, note_unseen, proposed_codes
 from orchestrator.ranker import Ranking
-from orchestrator.ranking_lines import ranking_lines
-from orchestrator.run_log import RAY_LOG, RunLog
-from orchestrator.run_state import RunState, StagePlan, StatusFile
+from orchestrator.run import RANKING, TABLE_FILE, Run
+from orchestrator.run_report import report_run
+from orchestrator.run_session import run_session
+from orchestrator.run_state import StagePlan
 from orchestrator.screening import Screen
 from orchestrator.search import final_list
 from orchestrator.search.searcher import Searcher, SearchError
@@ -40,11 +24,15 @@ from orchestrator.search_latencies import keep_latencies
 from orchestrator.search_runs import run_search_stage
 from orchestrator.search_set_up import make_proposals, spec_of
 from orchestrator.search_spec import SearchSpec
-from orchestrator.search_supernet import check_constraints, is_trained, learned_scores, search_supernet
-from orchestrator.stage_runs import run_stage
+from orchestrator.search_supernet import (
+    check_constraints,
+    is_trained,
+    learned_scores,
+    search_supernet,
+    train_supernet,
+)
+from orchestrator.slots import plan_slot
 from orchestrator.stages import Stage
-from orchestrator.storage import check_room, storage_failures
-from orchestrator.whole_files import replaced
 from trainables.data import ImageData
 
 
@@ -65,13 +53,8 @@ def create_search(experiment: Experiment, parent: Path) -> Run:
         }
     )
     folder = make_folder(parent, experiment.name)
-    log = EvidenceLog(folder / LOG_FILE)
-    log.note(MADE, f"{datetime.now():%Y-%m-%d %H:%M:%S}")
-    try:
-        with replaced(folder / EXPERIMENT_FILE) as file:
-            file.write_text(resolved.to_yaml(), encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write to {parent}: {error.strerror}; give another folder with --out") from None
+    log = first_log(folder)
+    write_experiment(resolved, folder)
     return Run(folder, resolved, (), log)
 
 
@@ -85,15 +68,7 @@ def run_search(
         ExperimentError, SearchError, ClusterError, RunError, StorageError, EvidenceError: it cannot run, in one line.
     """
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
-    run_log, status = RunLog(run.folder), StatusFile(run.folder)
-    with (
-        storage_failures(run.folder, log),
-        run.locked(),
-        Interruption(run.farewell) as interruption,
-        run_log.session(),
-        log.followed_by(run_log),
-    ):
-        check_room(run.folder)
+    with run_session(run) as session:
         epochs = spec.epochs or experiment.recipe.epochs
         space, supernet = experiment.space.make(), search_supernet(run)
         _print_plan(console, run, data, spec, epochs, supernet)
@@ -101,60 +76,26 @@ def run_search(
         if supernet is not None:
             plan.insert(0, StagePlan(supernet.title, 1, supernet.cost))
         planned = sum(stage.epochs for stage in plan)
-        status.tell(RunState(doing="Ray starts", stages=tuple(plan), budget_epochs=planned))
+        session.planned(plan, budget_epochs=planned, doing="Ray starts")
         if has_ended(log, RANKING):
             console.print("nothing left to run", highlight=False)
-            return run.report(console)
-        console.print("starting Ray ..." if address is None else f"joining Ray at {address} ...", highlight=False)
+            return report_run(run, console)
         names: dict[str, str] = {}
-        with (
-            connect(
-                address, resources=experiment.resources, dashboard=dashboard, log_file=run.folder / RAY_LOG
-            ) as cluster,
-            run_metrics(run.folder.name, log) as metrics,
-            Display(
-                console,
-                total_epochs=planned,
-                budget_epochs=planned,
-                names=names,
-                plan=plan,
-                tell=told_to(status.tell, metrics.tell),
-                run_log=run_log,
-            ) as display,
-        ):
+        with session.on_ray(
+            data, console=console, address=address, dashboard=dashboard, total_epochs=planned, names=names
+        ) as on_ray:
+            cluster, display = on_ray.cluster, on_ray.display
             display.doing("the searcher is made from the log")
-            interruption.install()  # Ray takes SIGTERM when it starts
-            if cluster.dashboard:
-                display.say(dashboard_line(cluster))
-            if not cluster.local:
-                check_shared(run.folder)
-                if data.file is not None:
-                    check_shared(data.file.parent, option="--cache")
             slot = plan_slot(cluster, experiment.resources, trials=spec.evaluations)
             latencies = keep_latencies(
                 experiment, data, cluster, log=log, file=run.folder / TABLE_FILE, say=display.say
             )
             screen = Screen(space, experiment.bounds, data, latencies, display.say)
             images, scores = ray.put(data), None
-            if supernet is not None and is_trained(log, supernet):
-                display.skip_stage(supernet.title, epochs=supernet.cost, spent=supernet.spent(log))
-            elif supernet is not None:
-                check_constraints(space, screen if experiment.bounds else None, experiment.seed)
-                whole = plan_slot(cluster, experiment.resources, trials=1)
-                run_stage(
-                    supernet,
-                    log=log,
-                    data=images,
-                    slot=whole,
-                    slots=lambda: cluster.now().places(whole),
-                    run=run.folder,
-                    display=display,
-                    interruption=interruption,
-                    checkpoints=run.checkpoints([]),
-                    images=data.file,
-                    patience=experiment.resources.patience,
-                )
             if supernet is not None:
+                if not is_trained(log, supernet):
+                    check_constraints(space, screen if experiment.bounds else None, experiment.seed)
+                train_supernet(supernet, session, on_ray, images, file=data.file)
                 scores = learned_scores(log, supernet, space)
             proposals = make_proposals(
                 run, data, screen=screen, latencies=latencies, slot=slot, names=names, scores=scores
@@ -171,7 +112,7 @@ def run_search(
                     ),
                     run=run.folder,
                     display=display,
-                    interruption=interruption,
+                    interruption=session.interruption,
                     checkpoints=run.checkpoints([]),
                     images=data.file,
                     patience=experiment.resources.patience,
@@ -186,15 +127,9 @@ def run_search(
                 add_size(log, experiment, code, data, screen.sizes)
                 if latencies is not None:
                     latencies.book(code)
-            started = time.perf_counter()
-            log.append_event(RANKING, "", "started")
-            ranking = run.rank()
-            for decision, reason in ranking_lines(ranking, run.trust()):
-                run_log.line(RANKING, "", decision, reason)
-            metrics.ranked(ranking.table["architecture"])
-            log.append_event(RANKING, "", "ended", f"{time.perf_counter() - started:.2f} s")
+            on_ray.rank(run)
             display.doing("the report is written")
-        return run.report(console)
+        return report_run(run, console)
 
 
 def best_unseen(searcher: Searcher, experiment: Experiment) -> list[str]:

@@ -27,7 +27,7 @@ from orchestrator.stage_runs import LAUNCHES, StageStopper
 from orchestrator.submission import trial_folder
 from orchestrator.worker_watch import WorkerWatch
 from trainables.proposed_trial import ProposedTrial
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 PLACES_SECONDS = 5.0
 """For so long the number of places in the cluster is taken to stay."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from orchestrator.campaign import Run
 from orchestrator.candidates import add_size
 from orchestrator.cluster import Slot
 from orchestrator.experiment import Experiment, ExperimentError
 from orchestrator.proposals import ACCURACY, STAGE, Proposals
+from orchestrator.run import Run
 from orchestrator.screening import Screen
 from orchestrator.search import make_searcher
 from orchestrator.search.searcher import Direction
@@ -24,7 +24,7 @@ from spaces import Architecture
 from trainables.data import ImageData
 from trainables.data.digest import digest_images
 from trainables.proxies import draw_batch
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 Scores: TypeAlias = list[list[float]]
 """What options are worth, a list for each decision, higher is better; NaN for those that no architecture has."""

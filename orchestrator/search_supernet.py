@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from orchestrator.campaign import Run
+import ray
+
 from orchestrator.evidence import EvidenceLog
+from orchestrator.run import Run
+from orchestrator.run_session import RaySession, RunSession
 from orchestrator.search.registry import make_searcher
 from orchestrator.search.searcher import Constraints, SearchError
 from orchestrator.search_set_up import Scores, spec_of
 from orchestrator.search_supernet_spec import SAMPLERS, SupernetSearchOptions
+from orchestrator.slots import plan_slot
+from orchestrator.stage_runs import run_stage
 from orchestrator.stages import Stage
 from orchestrator.supernet_stages import supernet_stage
 from spaces import SearchSpace
@@ -33,6 +39,42 @@ def search_supernet(run: Run) -> Stage | None:
 def is_trained(log: EvidenceLog, stage: Stage) -> bool:
     """Whether the supernet has come to its end."""
     return log.outcomes().get(stage.specs[0].trial, ("", ""))[0] == "completed"
+
+
+def train_supernet(
+    stage: Stage, session: RunSession, on_ray: RaySession, images: ray.ObjectRef, *, file: Path | None
+) -> None:
+    """Trains the supernet, or what is left of it; nothing where it is trained.
+
+    Args:
+        stage: of the supernet.
+        session: of the run.
+        on_ray: where it is trained.
+        images: to train on.
+        file: that trials read these from; None where they are in memory.
+
+    Raises:
+        RunInterruptedError: the user wants the run to end; its checkpoint is kept.
+        ClusterError: the images are gone; the same.
+    """
+    run, cluster = session.run, on_ray.cluster
+    if is_trained(run.log, stage):
+        on_ray.display.skip_stage(stage.title, epochs=stage.cost, spent=stage.spent(run.log))
+        return
+    slot = plan_slot(cluster, run.experiment.resources, trials=1)
+    run_stage(
+        stage,
+        log=run.log,
+        data=images,
+        slot=slot,
+        slots=lambda: cluster.now().places(slot),
+        run=run.folder,
+        display=on_ray.display,
+        interruption=session.interruption,
+        checkpoints=run.checkpoints([]),
+        images=file,
+        patience=run.experiment.resources.patience,
+    )
 
 
 def learned_scores(log: EvidenceLog, stage: Stage, space: SearchSpace) -> Scores:

@@ -20,7 +20,7 @@ import trainables
 from orchestrator.evidence import TAKEN, EvidenceLog
 from orchestrator.training_spec import TrainingSpec
 from spaces.own_code import import_own, is_own_code
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 FOLDER = ".results"
 """Beside the folders of the runs that share it."""

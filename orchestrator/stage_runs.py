@@ -29,7 +29,8 @@ from orchestrator.worker_watch import WorkerWatch
 from schedulers.policies import make_policy
 from schedulers.policies.driver import Driver
 from schedulers.tune import make_scheduler
-from trainables.trials import ArchitectureTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import ArchitectureTrial
 
 LAUNCHES = 3
 """Launches of a stage in a row that bring nothing new; then what is left has failed."""

@@ -10,16 +10,19 @@ from pathlib import Path
 
 from ray import tune
 
+from orchestrator.baseline_spec import BaselineSpec
 from orchestrator.evidence import BASELINE, PROXIES, EvidenceLog
-from orchestrator.experiment import BaselineSpec, Experiment, ProxySpec
+from orchestrator.experiment import Experiment
 from orchestrator.proxy_evidence import ProxyBooking, make_booking
+from orchestrator.proxy_spec import ProxySpec
 from orchestrator.scheduling import training_limits
 from orchestrator.training_spec import SchedulerSpec, TrainingSpec
 from schedulers.policies import Limits
 from spaces import Architecture
 from trainables.proxy_trial import ProxyTrial
 from trainables.recipe import Recipe
-from trainables.trials import ArchitectureTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import ArchitectureTrial
 
 CHUNK = 16
 """Candidates that one trial scores, so that the last trial of a worker is short."""

@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 
 class TrialNames:

@@ -9,7 +9,7 @@ from ray.tune.experiment import Trial
 from orchestrator.evidence import FROZEN
 from orchestrator.run_state import Counts
 from schedulers.policy_scheduler import PolicyScheduler
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 SPARED = ("stopped", FROZEN)
 """Final events of trials that have not come to their end."""

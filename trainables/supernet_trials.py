@@ -14,7 +14,8 @@ from trainables.data import ImageData, less_data
 from trainables.supernet import Paths, PathScore, SupernetTraining, extract, make_supernet
 from trainables.supernet.scoring import PathScoring
 from trainables.training import Training
-from trainables.trials import ArchitectureTrial, CheckpointedTrial, EvidenceRow, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import ArchitectureTrial, CheckpointedTrial, EvidenceRow
 
 RESULT_SECONDS = 1.0
 """A result holds the scores of so long: each one costs the driver milliseconds."""

@@ -59,10 +59,10 @@ def extend(
 
     What the run has bought is evidence there; only what it lacks is bought.
     """
-    from orchestrator.campaign import Run
     from orchestrator.extension import Changes, read_stages
     from orchestrator.extension import extend as extended
     from orchestrator.image_loading import load_images
+    from orchestrator.run import Run
 
     changes = Changes(
         candidates=candidates,

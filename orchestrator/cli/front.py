@@ -23,9 +23,9 @@ def front(
     ] = None,
 ) -> None:
     """Show which candidates are best for their cost, and how sure that is; writes front.csv."""
-    from orchestrator.campaign import Run
     from orchestrator.evidence import BASELINE
     from orchestrator.report import print_front
+    from orchestrator.run import Run
     from orchestrator.tradeoff import FRONT_FILE, known_cost, make_front
 
     opened = Run.open(folder)

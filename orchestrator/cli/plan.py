@@ -15,8 +15,9 @@ import typer
 from orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from orchestrator.experiment import Experiment, ProxySpec
+    from orchestrator.experiment import Experiment
     from orchestrator.outlook import Progress, Purchase, Question
+    from orchestrator.proxy_spec import ProxySpec
 
 NOT_OURS = (
     "note: the experiment names its stages itself; the forecast is of the split that taurank makes of the same budget"
@@ -155,9 +156,9 @@ def plan(
 
 def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | None) -> Subject:
     """An experiment, or a run where ``what`` is a folder."""
-    from orchestrator.campaign import Run
     from orchestrator.experiment import load_experiment
     from orchestrator.outlook import PlanError, progress_of
+    from orchestrator.run import Run
 
     for name, value in (("--space", space), ("--candidates", candidates), ("--epochs", epochs)):
         if value:

@@ -14,7 +14,7 @@ import typer
 from orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from orchestrator.campaign import Run
+    from orchestrator.run import Run
     from trainables.data import ImageData
 
 DATA_DIR = "data_dir"
@@ -110,7 +110,6 @@ def run(
     ] = None,
 ) -> None:
     """Rank the candidates of an experiment, or models by name; score the ranking against full training, if asked."""
-    from orchestrator.campaign import Run
     from orchestrator.experiment import load_experiment
     from orchestrator.image_loading import load_images
     from orchestrator.models_experiment import (
@@ -121,6 +120,7 @@ def run(
         load_with_test,
         write_models,
     )
+    from orchestrator.new_run import create_run
 
     root = data_dir.resolve() if data_dir else None
     load = partial(load_images, root=root, download=download, cache=cache)
@@ -162,7 +162,7 @@ def run(
             raise ModelsError(f"{experiment} is a search; take taurank search {experiment}")
         images = load(loaded.data)
     say = partial(make_console().print, markup=False, highlight=False, soft_wrap=True)
-    created = Run.create(loaded, out, images, address=address, say=say)
+    created = create_run(loaded, out, images, address=address, say=say)
     if root:
         created.log.note(DATA_DIR, str(root))
     run_to_its_end(
@@ -184,8 +184,8 @@ def resume(
     no_baseline: NoBaseline = False,
 ) -> None:
     """Go on with a run that was interrupted; nothing that is finished is repeated."""
-    from orchestrator.campaign import Run
     from orchestrator.image_loading import load_images
+    from orchestrator.run import Run
 
     opened = Run.open(folder)
     noted = opened.log.noted(DATA_DIR)
@@ -201,12 +201,13 @@ def resume(
 
 def rank(folder: Folder) -> None:
     """Rank again from the log of a run, without training; writes the ranking and the report."""
-    from orchestrator.campaign import Run
+    from orchestrator.run import Run
+    from orchestrator.run_report import report_run
     from orchestrator.storage import storage_failures
 
     opened = Run.open(folder)
     with storage_failures(opened.folder, opened.log):
-        opened.report(make_console())
+        report_run(opened, make_console())
 
 
 def score(
@@ -222,7 +223,8 @@ def score(
     ] = None,
 ) -> None:
     """Score the ranking of a run against full training: its own baseline, another run's, or a table's."""
-    from orchestrator.campaign import Run
+    from orchestrator.run import Run
+    from orchestrator.run_report import report_run
     from orchestrator.scoring import read_truth
     from orchestrator.storage import storage_failures
 
@@ -232,7 +234,7 @@ def score(
     if baseline:
         truth = read_truth(baseline, opened.candidates, parse=lambda text: space.parse(text).code)
     with storage_failures(opened.folder, opened.log):
-        opened.report(make_console(), truth, need_score=True)
+        report_run(opened, make_console(), truth, need_score=True)
 
 
 def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> None:

@@ -18,8 +18,8 @@ from orchestrator.cli.terminal import make_console
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestrator.campaign import Run
     from orchestrator.explanation import Explanation, Training, TrainingStage
+    from orchestrator.run import Run
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARKS = 60
@@ -37,8 +37,8 @@ def why(
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
     """Tell what a run knows of one candidate: its curves, their forecasts, each decision on it, its nearest rivals."""
-    from orchestrator.campaign import Run
     from orchestrator.naming import find_candidate
+    from orchestrator.run import Run
     from orchestrator.why import explain
 
     opened = Run.open(run)

@@ -17,11 +17,11 @@ from orchestrator.cluster import Slot, connect
 from orchestrator.decision_events import ended_event, paused_event, predicted_values, sent_event
 from orchestrator.display import Display
 from orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
-from orchestrator.experiment import ResourceSpec
 from orchestrator.interruption import Interruption
 from orchestrator.replay.bench import Bench
 from orchestrator.replay.clock import InTurn, Result, SimulatedStage
 from orchestrator.replay.errors import ReplayError
+from orchestrator.resource_spec import ResourceSpec
 from orchestrator.scheduling import features_by_code, logged_curves, training_limits
 from orchestrator.stage_runs import run_stage
 from orchestrator.stages import Stage
@@ -31,7 +31,8 @@ from schedulers.policies.driver import Driver
 from trainables.recipe import Recipe
 from trainables.table import RecordedTable
 from trainables.table.recorded_training import RecordedTraining
-from trainables.trials import TableTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import TableTrial
 
 SIMULATED = ("none", *list_policies())
 """Schedulers that run without Ray: no scheduler, and the policies."""

@@ -23,7 +23,7 @@ from orchestrator.stages import Stage
 from trainables.data import ImageData
 
 if TYPE_CHECKING:
-    from orchestrator.campaign import Run
+    from orchestrator.run import Run
 
 SHOWN = 40
 """Rows of the ranking on the terminal; the files hold all of them."""

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestrator.campaign import OURS, PLAN, Run
 from orchestrator.evidence import EvidenceLog
 from orchestrator.experiment import Experiment, load_experiment
 from orchestrator.forecast import forecast
 from orchestrator.image_loading import load_images
+from orchestrator.new_run import create_run
 from orchestrator.report import print_plan
+from orchestrator.run import OURS, PLAN
 from orchestrator.stages import training_stage
 from trainables.table import RecordedTable, write_table
 
@@ -225,7 +226,7 @@ class TestOwnTable:
 def test_a_run_says_it_before_it_starts(tmp_path: Path) -> None:
     experiment = load_experiment("quickstart")
     data = load_images(experiment.data, root=None, download=False)
-    run = Run.create(experiment, tmp_path, data)
+    run = create_run(experiment, tmp_path, data)
     stages = [
         training_stage(run.experiment, spec, run.candidates, run.folder) for spec in run.experiment.trainings or []
     ]

@@ -18,22 +18,16 @@ import orchestrator  # noqa: F401  (settings that Ray reads when it is imported)
 import ray  # isort: skip
 from ray import tune
 
-from orchestrator.cluster import (
-    JOB_VARIABLE,
-    Cluster,
-    ClusterError,
-    Slot,
-    _runtime_env,
-    check_shared,
-    connect,
-    measure_peak_memory,
-    plan_slot,
-)
-from orchestrator.experiment import ResourceSpec
+from orchestrator.cluster import JOB_VARIABLE, Cluster, ClusterError, Slot, _runtime_env, connect
+from orchestrator.peak_memory import measure_peak_memory
+from orchestrator.resource_spec import ResourceSpec
+from orchestrator.shared_folder import check_shared
+from orchestrator.slots import plan_slot
 from spaces import Architecture, get_space
 from trainables.data import load_dataset, make_splits
 from trainables.recipe import Recipe
-from trainables.trials import ArchitectureTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import ArchitectureTrial
 
 ROOT = Path(__file__).parents[2]
 AUTO = ResourceSpec()
@@ -224,7 +218,7 @@ def join(address: str, token: str | None, home: Path) -> tuple[list[str], float]
     code = f"""
 import time
 from orchestrator.cluster import ClusterError, connect
-from orchestrator.experiment import ResourceSpec
+from orchestrator.resource_spec import ResourceSpec
 started = time.perf_counter()
 try:
     with connect({address!r}, resources=ResourceSpec()):
@@ -326,7 +320,7 @@ class TestFakeGpu:
 import json, os, sys
 from pathlib import Path
 from orchestrator.cluster import connect
-from orchestrator.experiment import ResourceSpec
+from orchestrator.resource_spec import ResourceSpec
 import ray
 def files():
     import orchestrator, schedulers, spaces, trainables

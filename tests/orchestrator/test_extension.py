@@ -10,12 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.campaign import Run, RunError
 from orchestrator.candidates import has_ended
 from orchestrator.evidence import BASELINE, EXTENDED, Evidence, EvidenceLog
 from orchestrator.experiment import ExperimentError, parse_experiment
 from orchestrator.extension import Changes, extend, read_stages
 from orchestrator.image_loading import load_images
+from orchestrator.new_run import create_run
+from orchestrator.run import Run, RunError
 from orchestrator.supernet_runs import trained_for
 from spaces import get_space
 from trainables.data import ImageData
@@ -41,7 +42,7 @@ def data() -> ImageData:
 
 
 def make(data: ImageData, folder: Path, more: str = SPLIT) -> Run:
-    return Run.create(parse_experiment(TEXT + more, where="test"), folder, data)
+    return create_run(parse_experiment(TEXT + more, where="test"), folder, data)
 
 
 class TestCandidates:

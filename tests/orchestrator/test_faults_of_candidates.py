@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from orchestrator.campaign import Run, run_campaign
+from orchestrator.campaign import run_campaign
 from orchestrator.cluster import ClusterError
 from orchestrator.evidence import EvidenceLog
 from orchestrator.experiment import parse_experiment
+from orchestrator.new_run import create_run
 from spaces import NASBench201
 from trainables.data import ImageData, load_dataset, make_splits
 from trainables.data.image_set import ImageSet
@@ -164,7 +165,7 @@ def test_images_that_are_cut_short_end_the_run_and_no_candidate(
     experiment = parse_experiment(text, where="cutting.yaml")
     whole = make_splits(load_dataset("digits"), seed=0, validation=200, test=200)
     data = in_a_file(whole, images)
-    run = Run.create(experiment, tmp_path / "runs", data)
+    run = create_run(experiment, tmp_path / "runs", data)
     with pytest.raises(
         ClusterError, match=r"the images are gone: .*images\.npy.*; bring them back, then: taurank resume"
     ):

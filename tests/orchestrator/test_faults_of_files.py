@@ -13,11 +13,12 @@ import pytest
 import ray
 import torch
 
-import orchestrator.campaign
+import orchestrator.new_run
 import orchestrator.supernet_runs
-from orchestrator.campaign import EXPERIMENT_FILE, Run, RunError
 from orchestrator.experiment import Experiment, parse_experiment
+from orchestrator.new_run import create_run
 from orchestrator.ranker import Ranking
+from orchestrator.run import EXPERIMENT_FILE, Run, RunError
 from orchestrator.stages import Stage
 from orchestrator.supernet_runs import SupernetRun
 from orchestrator.whole_files import replaced
@@ -92,7 +93,7 @@ def test_a_killed_writer_leaves_the_ranking_of_before(tmp_path: Path, monkeypatc
 def test_a_run_that_is_killed_while_it_is_made_is_none(
     moment: str, tmp_path: Path, files: Experiment, digits: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = getattr(orchestrator.campaign, moment)
+    done = getattr(orchestrator.new_run, moment)
 
     def kill(*arguments: Any, **options: Any) -> None:
         if moment != "replaced":  # killed right after it
@@ -100,15 +101,15 @@ def test_a_run_that_is_killed_while_it_is_made_is_none(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(orchestrator.campaign, moment, kill)
+        patched.setattr(orchestrator.new_run, moment, kill)
         with pytest.raises(Killed):
-            Run.create(files, tmp_path, digits)
+            create_run(files, tmp_path, digits)
     (folder,) = tmp_path.iterdir()
     assert not (folder / EXPERIMENT_FILE).exists()
     with pytest.raises(RunError, match="is not the folder of a run") as caught:
         Run.open(folder)
     assert "\n" not in str(caught.value)
-    Run.open(Run.create(files, tmp_path, digits).folder)  # within the same second, too
+    Run.open(create_run(files, tmp_path, digits).folder)  # within the same second, too
 
 
 # --- gone: images
@@ -152,7 +153,7 @@ class Launcher:
 @pytest.fixture
 def launcher(tmp_path: Path, files: Experiment, digits: ImageData, monkeypatch: pytest.MonkeyPatch) -> Launcher:
     monkeypatch.setattr(ray, "put", lambda weights: float(weights["model"]["weight"].sum()))
-    return Launcher(Run.create(files, tmp_path, digits))
+    return Launcher(create_run(files, tmp_path, digits))
 
 
 def supernet_of(launcher: Launcher, digits: ImageData) -> SupernetRun:

@@ -16,7 +16,6 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from orchestrator.campaign import Run
 from orchestrator.cluster import Slot
 from orchestrator.evidence import Evidence, EvidenceLog
 from orchestrator.experiment import Experiment, ExperimentError, parse_experiment
@@ -24,6 +23,7 @@ from orchestrator.extension import Changes, extend
 from orchestrator.image_loading import load_images
 from orchestrator.proposals import proposed_codes
 from orchestrator.report import search_lines
+from orchestrator.run import Run
 from orchestrator.screening import Screen
 from orchestrator.search import make_searcher
 from orchestrator.search.searcher import SearchError

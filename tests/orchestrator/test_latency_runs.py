@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 
 from orchestrator import latency_runs
-from orchestrator.campaign import TABLE_FILE, Run
 from orchestrator.cluster import Cluster, ClusterError, Slot
 from orchestrator.evidence import EvidenceLog
-from orchestrator.experiment import ExperimentError, ResourceSpec, parse_experiment
+from orchestrator.experiment import ExperimentError, parse_experiment
 from orchestrator.hardware_spec import LatencySpec
 from orchestrator.latency_runs import (
     GIVEN,
@@ -25,7 +24,10 @@ from orchestrator.latency_runs import (
     latency_slot,
     logged_conditions,
 )
+from orchestrator.new_run import create_run
 from orchestrator.report import hardware_lines
+from orchestrator.resource_spec import ResourceSpec
+from orchestrator.run import TABLE_FILE, Run
 from spaces import get_space
 from trainables.candidate_latency import CandidateLatency, Setting, parts_by_code
 from trainables.data import load_dataset, make_splits
@@ -207,7 +209,7 @@ class TestMistakes:
             if content is not None:
                 file.write_text(content)
             with pytest.raises(ExperimentError, match=f"^latency.table: .*{message}"):
-                Run.create(experiment(f"candidates: 2\nlatency: {{table: {file}}}\n"), tmp_path / "runs", images)
+                create_run(experiment(f"candidates: 2\nlatency: {{table: {file}}}\n"), tmp_path / "runs", images)
         assert not (tmp_path / "runs").exists()
 
 
@@ -216,7 +218,7 @@ class TestWithRay:
     def test_a_run_has_latencies_once_and_resumes_with_them(self, images, tmp_path):
         said = []
         bound = "candidates: 30\nconstraints: latency >= 1us\nobjective: {kind: mnasnet-soft, target: 1ms}\n"
-        run = Run.create(experiment(bound), tmp_path, images, say=said.append)
+        run = create_run(experiment(bound), tmp_path, images, say=said.append)
         assert said == ["starting Ray to measure latencies ...", "latencies of 30 candidates ..."]
         by, conditions = logged_conditions(run.log)
         assert by == PARTS
@@ -234,7 +236,7 @@ class TestWithRay:
         assert json.loads((run.folder / TABLE_FILE).read_text())["conditions"]["batch"] == 1
         bound = np.median(latencies)
         given = f"candidates: {json.dumps(run.candidates)}\nlatency: {{table: {run.folder / TABLE_FILE}}}\n"
-        again = Run.create(experiment(f"{given}constraints: latency <= {bound}ms\n"), tmp_path, images, say=said.append)
+        again = create_run(experiment(f"{given}constraints: latency <= {bound}ms\n"), tmp_path, images, say=said.append)
         assert list(again.candidates) == [code for code in run.candidates if latencies[code] <= bound]
         rows = again.log.evidence()
         sums = rows[rows["metric"] == METRIC].set_index("architecture")["value"]
@@ -242,7 +244,7 @@ class TestWithRay:
         assert logged_conditions(again.log) == (GIVEN, conditions)
 
     def test_whole_networks(self, images, tmp_path):
-        run = Run.create(experiment("candidates: 2\nlatency: {batch: 2}\n"), tmp_path, images, say=lambda line: None)
+        run = create_run(experiment("candidates: 2\nlatency: {batch: 2}\n"), tmp_path, images, say=lambda line: None)
         by, conditions = logged_conditions(run.log)
         assert (by, conditions.batch) == (WHOLE, 2)
         rows = run.log.evidence()

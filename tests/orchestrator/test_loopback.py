@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from orchestrator.cluster import connect
-from orchestrator.experiment import ResourceSpec
+from orchestrator.resource_spec import ResourceSpec
 
 
 def listening() -> Iterator[tuple[str, str]]:

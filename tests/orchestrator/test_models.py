@@ -7,10 +7,10 @@ import importlib.util
 import numpy as np
 import pytest
 
-from orchestrator.campaign import Run
 from orchestrator.candidates import LEFT_OUT, choose_candidates, sides_taken
 from orchestrator.experiment import ExperimentError, load_experiment, parse_experiment
 from orchestrator.models_experiment import experiment_of_models
+from orchestrator.new_run import create_run
 from orchestrator.stages import baseline_stage, training_stage
 from spaces import Architecture, Zoo
 from trainables.data import load_dataset, make_splits
@@ -97,7 +97,7 @@ class TestExperiment:
 class TestCandidates:
     def test_a_matched_model_that_cannot_take_the_images_is_left_out(self, images, tmp_path):
         experiment = parse("[torchvision:shufflenet_v2_x0_5, torchvision:mnasnet0_5, 'torchvision:alex*']")
-        run = Run.create(experiment, tmp_path, images)
+        run = create_run(experiment, tmp_path, images)
         assert run.candidates == ("torchvision:shufflenet_v2_x0_5", "torchvision:mnasnet0_5")
         assert load_experiment(str(run.folder / "experiment.yaml")).candidates == list(run.candidates)
         events = run.log.events()
@@ -110,7 +110,7 @@ class TestCandidates:
 
     def test_a_named_one_is_a_mistake_with_the_sizes_that_it_takes(self, images, tmp_path):
         with pytest.raises(ExperimentError) as caught:
-            Run.create(parse("[torchvision:alexnet, torchvision:mnasnet0_5]"), tmp_path / "runs", images)
+            create_run(parse("[torchvision:alexnet, torchvision:mnasnet0_5]"), tmp_path / "runs", images)
         message = str(caught.value)
         assert message.startswith("candidates: torchvision:alexnet cannot take 1x20x20 images: RuntimeError: ")
         assert message.endswith("; data.size may be 64, 96, 128, 160, 192, 224, 256, 288, 384; or leave it out")

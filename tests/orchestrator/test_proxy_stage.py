@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from orchestrator.evidence import PROXIES, EvidenceLog
-from orchestrator.experiment import Experiment, ExperimentError, ProxySpec, load_experiment, parse_experiment
+from orchestrator.experiment import Experiment, ExperimentError, load_experiment, parse_experiment
 from orchestrator.plan import DEFAULT_PROXIES, are_cheap, default_proxies, default_stages
+from orchestrator.proxy_spec import ProxySpec
 from orchestrator.stages import CHUNK, MOST_CHUNKS, Stage, proxy_stage
 from trainables.proxies.chunk import ProxyConfig
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from orchestrator.campaign import Run
 from orchestrator.candidates import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE, choose_candidates
 from orchestrator.experiment import ExperimentError, parse_experiment
+from orchestrator.new_run import create_run
 from orchestrator.report import hardware_lines, print_hardware
 from orchestrator.screening import DRAWS, Screen, endless_draws, screened
 from spaces import Architecture, get_space, measure_size
@@ -173,7 +173,7 @@ class TestLatency:
 
 class TestRun:
     def test_it_is_named_in_log_plan_and_report(self, drawn, middle, images, tmp_path):
-        run = Run.create(parse(drawn, f"[params <= {middle}]"), tmp_path, images)
+        run = create_run(parse(drawn, f"[params <= {middle}]"), tmp_path, images)
         assert parse_experiment((run.folder / "experiment.yaml").read_text(), where="t").candidates == list(
             run.candidates
         )
@@ -192,13 +192,13 @@ class TestRun:
         assert written.getvalue().splitlines() == lines
 
     def test_sizes_are_not_measured_again(self, drawn, middle, images, tmp_path):
-        run = Run.create(parse(drawn, f"[params <= {middle}]"), tmp_path, images)
+        run = create_run(parse(drawn, f"[params <= {middle}]"), tmp_path, images)
         rows = run.log.evidence()
         assert set(rows["architecture"]) == set(run.candidates)
         assert set(rows["metric"]) == {"parameters", "flops"}
 
     def test_how_many_were_drawn_again(self, middle, images, tmp_path):
-        run = Run.create(parse(6, f"[params <= {middle}]"), tmp_path, images)
+        run = create_run(parse(6, f"[params <= {middle}]"), tmp_path, images)
         events = run.log.events()
         (count,) = events.loc[events["event"] == DRAWN_AGAIN, "reason"]
         (line,) = hardware_lines(run.experiment, run.log, run.candidates)
@@ -215,7 +215,7 @@ class TestRun:
 
     def test_nothing_is_written_where_nobody_is_left(self, drawn, images, tmp_path):
         with pytest.raises(ExperimentError):
-            Run.create(parse(drawn, "[params <= 5]"), tmp_path / "runs", images)
+            create_run(parse(drawn, "[params <= 5]"), tmp_path / "runs", images)
         assert not (tmp_path / "runs").exists()
 
 

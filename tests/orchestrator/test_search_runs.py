@@ -14,7 +14,6 @@ from typing import cast
 
 import pytest
 
-from orchestrator.campaign import Run, RunError
 from orchestrator.candidates import has_ended
 from orchestrator.cluster import Slot
 from orchestrator.evidence import Evidence, EvidenceLog
@@ -24,6 +23,7 @@ from orchestrator.image_loading import load_images
 from orchestrator.latency_runs import Meter
 from orchestrator.proposals import STAGE, Proposals, note_unseen, proposed_codes, unseen_codes
 from orchestrator.report import search_lines
+from orchestrator.run import Run, RunError
 from orchestrator.screening import Screen
 from orchestrator.search import make_searcher
 from orchestrator.search.searcher import SearchError
@@ -36,7 +36,7 @@ from trainables.candidate_latency import CandidateLatency
 from trainables.data import ImageData
 from trainables.latency import Conditions
 from trainables.recipe import Recipe
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 ROOT = Path(__file__).parents[2]
 TEXT = """

@@ -21,7 +21,7 @@ from trainables.data import ImageData, ImageSet
 from trainables.data.digest import digest_images
 from trainables.data.mapped import MappedImages
 from trainables.recipe import Recipe
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 ROOT = Path(__file__).parents[2]
 SPEC = TrialSpec(

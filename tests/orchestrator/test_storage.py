@@ -19,9 +19,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from orchestrator.campaign import Run, RunError, run_campaign
+from orchestrator.campaign import run_campaign
 from orchestrator.evidence import Evidence, EvidenceError, EvidenceLog
 from orchestrator.experiment import parse_experiment
+from orchestrator.new_run import create_run
+from orchestrator.run import Run, RunError
 from orchestrator.storage import ROOM_BYTES, StorageError, check_after_loss, check_room, storage_failures
 from trainables.data import load_dataset, make_splits
 
@@ -151,7 +153,7 @@ def test_a_limit_on_file_sizes_is_named(tmp_path):
 def make_run(folder: Path) -> Run:
     experiment = parse_experiment(EXPERIMENT, where="disk.yaml")
     images = make_splits(load_dataset("digits"), seed=0, validation=200, test=200)
-    return Run.create(experiment, folder, images, say=lambda line: None)
+    return create_run(experiment, folder, images, say=lambda line: None)
 
 
 def test_a_folder_that_became_read_only_gets_one_line(disk):

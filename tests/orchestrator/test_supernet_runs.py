@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.campaign import Run
 from orchestrator.evidence import EvidenceLog
+from orchestrator.run import Run
 from orchestrator.supernet_runs import SupernetRun
 from trainables.data import ImageData, load_dataset, make_splits
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from orchestrator.campaign import Run
 from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
 from orchestrator.hardware_spec import ObjectiveSpec
 from orchestrator.objectives import ObjectiveError, objective
 from orchestrator.ranker import Ranking
 from orchestrator.report import print_front, print_ranking, write_page
+from orchestrator.run import Run
 from orchestrator.scoring import Truth
 from orchestrator.scoring.objective import score_objective
 from orchestrator.tau import tau_b

@@ -29,7 +29,8 @@ from trainables.data import (
 from trainables.pretext import PretextError, PretextTraining, get_task, list_tasks
 from trainables.recipe import Recipe
 from trainables.training import Row, Training
-from trainables.trials import ArchitectureTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import ArchitectureTrial
 
 RECIPE = Recipe(epochs=3, batch_size=32, learning_rate=0.05, augmentation=Augmentation(crop=1, flip=True))
 VIEWS = {"rotation": 4, "jigsaw": 4, "colorization": 1}

@@ -20,7 +20,7 @@ from trainables.proxies import draw_batch
 from trainables.proxies.chunk import ProxyConfig, ProxyScoring
 from trainables.proxy_trial import ProxyTrial
 from trainables.recipe import Recipe
-from trainables.trials import TrialSpec
+from trainables.trial_spec import TrialSpec
 
 SPACE = get_space("nasbench201", width=4, cells_per_stage=1)
 CELLS = tuple(SPACE.parse(name).code for name in ("3-s3-ns3", "s-s3-1s3", "1-31-13s"))

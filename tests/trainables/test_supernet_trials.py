@@ -21,7 +21,8 @@ from trainables.recipe import Recipe
 from trainables.supernet import Paths, SupernetConfig, SupernetTraining, extract, make_supernet, score_paths
 from trainables.supernet_trials import ContenderTrial, PathScoresTrial, SupernetTrial, share_weights
 from trainables.training import Training
-from trainables.trials import CheckpointedTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import CheckpointedTrial
 
 Rows = list[dict[str, Any]]
 MakeTrial = Callable[..., CheckpointedTrial]

@@ -18,7 +18,8 @@ from trainables.recipe import Recipe
 from trainables.table import RecordedTable, TableInfo
 from trainables.table.format import COLUMNS
 from trainables.table.metrics import describe_all
-from trainables.trials import ArchitectureTrial, TableTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import ArchitectureTrial, TableTrial
 
 
 @pytest.fixture

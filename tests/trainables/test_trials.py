@@ -27,7 +27,8 @@ from spaces import SpaceError, get_space
 from trainables.data import Augmentation, ImageData
 from trainables.recipe import Recipe
 from trainables.training import Training
-from trainables.trials import POINTER, ArchitectureTrial, TrialSpec
+from trainables.trial_spec import TrialSpec
+from trainables.trials import POINTER, ArchitectureTrial
 
 Rows = list[dict[str, Any]]
 MakeTrial = Callable[..., ArchitectureTrial]
