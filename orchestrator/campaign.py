@@ -10,6 +10,7 @@ from orchestrator.candidates import has_ended, measure_sizes
 from orchestrator.cluster import Cluster
 from orchestrator.evidence import BASELINE, EvidenceLog
 from orchestrator.experiment import ExperimentError
+from orchestrator.launch import Setting
 from orchestrator.less_data import StageImages
 from orchestrator.peak_memory import measure_peak_memory
 from orchestrator.plan import check_budget
@@ -90,21 +91,19 @@ def run_campaign(
                     display.skip_stage(stage.title, epochs=stage.cost, spent=stage.spent(log))
                     return
                 slot = plan_slot(cluster, experiment.resources, trials=len(stage.specs), peak_memory=memory)
-                run_stage(
-                    stage,
+                setting = Setting(
+                    run=run.folder,
                     log=log,
-                    data=reference,
                     slot=slot,
                     slots=lambda: cluster.now().places(slot),
-                    run=run.folder,
                     display=display,
                     interruption=session.interruption,
-                    weights=weights,
                     checkpoints=checkpoints,
                     images=data.file,
                     patience=experiment.resources.patience,
-                    results=run.shared_results(digest, slot) if experiment.share_results else None,
                 )
+                results = run.shared_results(digest, slot) if experiment.share_results else None
+                run_stage(stage, setting, data=reference, weights=weights, results=results)
 
             less = StageImages(data, images, experiment, run.folder, log)
 

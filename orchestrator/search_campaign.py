@@ -10,6 +10,7 @@ from rich.console import Console
 
 from orchestrator.candidates import add_size, has_ended
 from orchestrator.experiment import Experiment
+from orchestrator.launch import Setting
 from orchestrator.new_run import first_log, make_folder, write_experiment
 from orchestrator.proposals import STAGE, note_unseen, proposed_codes
 from orchestrator.ranker import Ranking
@@ -101,22 +102,20 @@ def run_search(
                 run, data, screen=screen, latencies=latencies, slot=slot, names=names, scores=scores
             )
             if not has_ended(log, STAGE):
-                run_search_stage(
-                    proposals,
+                setting = Setting(
+                    run=run.folder,
                     log=log,
-                    epochs=epochs,
-                    data=images,
                     slot=slot,
                     slots=lambda: math.floor(
                         cluster.now().places(slot) - (latencies.cores if latencies else 0.0) / slot.cpus
                     ),
-                    run=run.folder,
                     display=display,
                     interruption=session.interruption,
                     checkpoints=run.checkpoints([]),
                     images=data.file,
                     patience=experiment.resources.patience,
                 )
+                run_search_stage(proposals, setting, epochs=epochs, data=images)
             if proposals.searcher.ended:
                 display.say(f"the search ended after {len(proposals.specs)} proposals: {proposals.searcher.ended}")
             display.doing("the best predicted of the others are chosen")

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher as TuneSearcher
 
-from orchestrator import memory_kills
-from orchestrator.checkpoints import CheckpointStore
-from orchestrator.cluster import ClusterError, Slot
-from orchestrator.display import Display
-from orchestrator.evidence import EvidenceLog
-from orchestrator.interruption import Interruption, RunInterruptedError
+from orchestrator.launch import Setting, StageStopper, launch
 from orchestrator.proposals import STAGE, Proposals
 from orchestrator.recording import Recorder
 from orchestrator.resource_wait import ResourceWait
-from orchestrator.stage_runs import LAUNCHES, StageStopper
-from orchestrator.submission import trial_folder
+from orchestrator.stage_runs import LAUNCHES
 from orchestrator.worker_watch import WorkerWatch
 from trainables.proposed_trial import ProposedTrial
 from trainables.trial_spec import TrialSpec
@@ -105,68 +97,30 @@ class AsksOurs(TuneSearcher):  # type: ignore[misc]
         return self._room
 
 
-def run_search_stage(
-    proposals: Proposals,
-    *,
-    log: EvidenceLog,
-    epochs: int,
-    data: ray.ObjectRef,
-    slot: Slot,
-    slots: Callable[[], int],
-    run: Path,
-    display: Display,
-    interruption: Interruption,
-    checkpoints: CheckpointStore,
-    images: Path | None = None,
-    patience: float | None = None,
-) -> None:
+def run_search_stage(proposals: Proposals, setting: Setting, *, epochs: int, data: ray.ObjectRef) -> None:
     """Trains what is proposed until there are no more proposals and all have ended; goes on where the log ends.
 
     Args:
         proposals: of the search.
-        log: what is there of it, and where the rest goes.
+        setting: what the trainings run in.
         epochs: of a training.
         data: the images.
-        slot: what a trial takes.
-        slots: trials that run at once; asked now and then.
-        run: folder of the run.
-        display: told about progress.
-        interruption: asked whether to end.
-        checkpoints: where the trainings of the run keep their states.
-        images: file that trials read their images from; None where those are in memory.
-        patience: seconds that a trial may take for a result; None for what follows from how long the others took.
 
     Raises:
         RunInterruptedError: the user wants the run to end; what was finished is in the log.
         ClusterError: the images are gone; the same.
         SearchError, ExperimentError: nothing can be proposed; what was under way has ended.
     """
-    took = [seconds / slot.share for seconds in log.seconds_of_results(STAGE, set(proposals.specs))]
-    watch = WorkerWatch(patience=patience, images=images, took=took)
+    log = setting.log
+    watch = setting.watch(STAGE, proposals.specs)
     log.append_event(STAGE, "", "started")
     planned = float(proposals.evaluations * epochs)
-    display.start_stage(STAGE, trials=proposals.evaluations, epochs=planned, spent=log.spent_in(STAGE)[1])
+    setting.display.start_stage(STAGE, trials=proposals.evaluations, epochs=planned, spent=log.spent_in(STAGE)[1])
     fruitless = 0
     while waiting := _waiting(proposals):
         known = watch.results
-        problem = _launch(
-            proposals,
-            waiting,
-            log=log,
-            epochs=epochs,
-            data=data,
-            slot=slot,
-            slots=slots,
-            run=run,
-            display=display,
-            interruption=interruption,
-            checkpoints=checkpoints,
-            watch=watch,
-        )
-        if interruption.requested:
-            raise RunInterruptedError(STAGE)
-        if watch.problem:
-            raise ClusterError(f"the images are gone: {watch.problem}; bring them back, then: taurank resume {run}")
+        problem = _launch(proposals, waiting, setting, epochs=epochs, data=data, watch=watch)
+        setting.check(STAGE, watch)
         if problem is not None:
             raise problem
         fruitless = 0 if watch.results > known else fruitless + 1
@@ -193,69 +147,42 @@ def _waiting(proposals: Proposals) -> list[TrialSpec]:
 def _launch(
     proposals: Proposals,
     waiting: list[TrialSpec],
+    setting: Setting,
     *,
-    log: EvidenceLog,
     epochs: int,
     data: ray.ObjectRef,
-    slot: Slot,
-    slots: Callable[[], int],
-    run: Path,
-    display: Display,
-    interruption: Interruption,
-    checkpoints: CheckpointStore,
     watch: WorkerWatch,
 ) -> Exception | None:
     """Has Tune train what waits and what is proposed then; gives what the search could not go on for."""
-    checkpoints.tidy()
+    setting.checkpoints.tidy()
     scheduler = FIFOScheduler()
     recorder = Recorder(
-        log,
+        setting.log,
         stage=STAGE,
         source="training",
         specs=list(proposals.specs.values()),
         schedule_epochs=epochs,
-        share=slot.share,
+        share=setting.slot.share,
         scheduler=scheduler,
-        display=display,
-        checkpoints=checkpoints,
+        display=setting.display,
+        checkpoints=setting.checkpoints,
         watch=watch,
-        wait=ResourceWait(slot.resources),
+        wait=ResourceWait(setting.slot.resources),
     )
-    stopper = StageStopper(recorder, interruption, watch, None)
-    searcher = AsksOurs(proposals, waiting, places=slots, over=stopper.stop_all, expect=recorder.expect)
-    trainable = tune.with_parameters(ProposedTrial, data=data, stage=f"{run.name} {STAGE}")
-    trainable = tune.with_resources(trainable, slot.resources)
-    trainable.__qualname__ = ProposedTrial.__qualname__  # what the dashboard and process titles show
-    storage = run / "tune"
-    tuner = tune.Tuner(
-        trainable,
-        tune_config=tune.TuneConfig(
-            scheduler=scheduler,
-            search_alg=searcher,
-            num_samples=-1,  # the searcher says when it is enough
-            reuse_actors=True,
-            trial_name_creator=_label,
-            trial_dirname_creator=trial_folder,
-        ),
-        run_config=tune.RunConfig(
-            name=STAGE,
-            storage_path=str(storage.resolve()),
-            verbose=0,
-            callbacks=[recorder],
-            stop=stopper,
-            failure_config=tune.FailureConfig(max_failures=-1),  # the watch says when it is enough
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-        ),
+    stopper = StageStopper(recorder, setting.interruption, watch, None)
+    searcher = AsksOurs(proposals, waiting, places=setting.slots, over=stopper.stop_all, expect=recorder.expect)
+    launch(
+        setting,
+        ProposedTrial,
+        shared={"data": data},
+        title=STAGE,
+        names=_label,
+        scheduler=scheduler,
+        recorder=recorder,
+        stopper=stopper,
+        search_alg=searcher,
+        num_samples=-1,  # the searcher says when it is enough
     )
-    memory_kills.install()
-    interruption.graceful = True
-    try:
-        if not interruption.requested:
-            tuner.fit()
-    finally:
-        interruption.graceful = False
-        # Tune's own bookkeeping; nothing of ours is read from there.
-        shutil.rmtree(storage, ignore_errors=True)
     return searcher.problem
 
 

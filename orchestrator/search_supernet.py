@@ -8,6 +8,7 @@ from pathlib import Path
 import ray
 
 from orchestrator.evidence import EvidenceLog
+from orchestrator.launch import Setting
 from orchestrator.run import Run
 from orchestrator.run_session import RaySession, RunSession
 from orchestrator.search.registry import make_searcher
@@ -62,19 +63,18 @@ def train_supernet(
         on_ray.display.skip_stage(stage.title, epochs=stage.cost, spent=stage.spent(run.log))
         return
     slot = plan_slot(cluster, run.experiment.resources, trials=1)
-    run_stage(
-        stage,
+    setting = Setting(
+        run=run.folder,
         log=run.log,
-        data=images,
         slot=slot,
         slots=lambda: cluster.now().places(slot),
-        run=run.folder,
         display=on_ray.display,
         interruption=session.interruption,
         checkpoints=run.checkpoints([]),
         images=file,
         patience=run.experiment.resources.patience,
     )
+    run_stage(stage, setting, data=images)
 
 
 def learned_scores(log: EvidenceLog, stage: Stage, space: SearchSpace) -> Scores:

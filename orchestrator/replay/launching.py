@@ -13,11 +13,13 @@ from typing import Protocol
 import ray
 from rich.console import Console
 
+from orchestrator.checkpoints import CheckpointStore
 from orchestrator.cluster import Slot, connect
 from orchestrator.decision_events import ended_event, paused_event, predicted_values, sent_event
 from orchestrator.display import Display
 from orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
 from orchestrator.interruption import Interruption
+from orchestrator.launch import Setting
 from orchestrator.replay.bench import Bench
 from orchestrator.replay.clock import InTurn, Result, SimulatedStage
 from orchestrator.replay.errors import ReplayError
@@ -231,16 +233,16 @@ class _RayLaunch:
             features=features,
         )
         with Display(Console(quiet=True), total_epochs=epochs, budget_epochs=epochs, names={}) as display:
-            run_stage(
-                stage,
+            setting = Setting(
+                run=self._run,
                 log=self._log,
-                data=self._data,
                 slot=SLOT,
                 slots=lambda: self._slots,
-                run=self._run,
                 display=display,
                 interruption=self._interruption,
+                checkpoints=CheckpointStore(self._run / "checkpoints"),
             )
+            run_stage(stage, setting, data=self._data)
 
     def _spec(self, spec: TrainingSpec, code: str) -> TrialSpec:
         key = trial_key(self._bench, spec, code)

@@ -112,7 +112,7 @@ class _NeedsThin(trainables.proxies.Proxy):
 
 @pytest.fixture
 def thin_proxy(monkeypatch):
-    monkeypatch.setitem(trainables.proxies.proxy._PROXIES, "needs_thin", _NeedsThin)
+    monkeypatch.setitem(trainables.proxies.proxy._PROXIES._classes, "needs_thin", _NeedsThin)
     return ProxyConfig(("needs_thin",))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 
 from trainables.data import Images
+from trainables.named_classes import NamedClasses
 from trainables.recipe import Recipe
 
 BuildNetwork: TypeAlias = Callable[[tuple[int, int, int], int], nn.Module]
@@ -95,7 +95,7 @@ class PretextTask(ABC):
         return replace(recipe, batch_size=size, learning_rate=recipe.learning_rate / self.views)
 
 
-_TASKS: dict[str, type[PretextTask]] = {}
+_TASKS: NamedClasses[PretextTask] = NamedClasses("task", PretextError)
 TaskClass = TypeVar("TaskClass", bound=type[PretextTask])
 
 
@@ -105,13 +105,7 @@ def register_task(task: TaskClass) -> TaskClass:
     Raises:
         PretextError: Another task has the name already.
     """
-    if task.name in _TASKS:
-        taken = _TASKS[task.name]
-        raise PretextError(
-            f"register_task: {task.name!r} is taken by {taken.__module__}.{taken.__qualname__}; choose another name"
-        )
-    _TASKS[task.name] = task
-    return task
+    return _TASKS.register(task)
 
 
 def get_task(name: str) -> PretextTask:
@@ -120,13 +114,9 @@ def get_task(name: str) -> PretextTask:
     Raises:
         PretextError: There is none of that name.
     """
-    if name not in _TASKS:
-        close = get_close_matches(name, _TASKS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(list_tasks())}"
-        raise PretextError(f"unknown task {name!r}; {hint}")
-    return _TASKS[name]()
+    return _TASKS.make(name)
 
 
 def list_tasks() -> list[str]:
     """All names, in alphabetical order."""
-    return sorted(_TASKS)
+    return _TASKS.names()

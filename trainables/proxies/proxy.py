@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+
+from trainables.named_classes import NamedClasses
 
 if TYPE_CHECKING:
     from trainables.proxies.probe import Probe
@@ -86,7 +86,7 @@ class Proxy(ABC):
         """
 
 
-_PROXIES: dict[str, type[Proxy]] = {}
+_PROXIES: NamedClasses[Proxy] = NamedClasses("proxy", ProxyError)
 ProxyClass = TypeVar("ProxyClass", bound=type[Proxy])
 
 
@@ -96,13 +96,7 @@ def register_proxy(proxy: ProxyClass) -> ProxyClass:
     Raises:
         ProxyError: Another proxy has the name already.
     """
-    if proxy.name in _PROXIES:
-        taken = _PROXIES[proxy.name]
-        raise ProxyError(
-            f"register_proxy: {proxy.name!r} is taken by {taken.__module__}.{taken.__qualname__}; choose another name"
-        )
-    _PROXIES[proxy.name] = proxy
-    return proxy
+    return _PROXIES.register(proxy)
 
 
 def get_proxy(name: str) -> Proxy:
@@ -111,16 +105,12 @@ def get_proxy(name: str) -> Proxy:
     Raises:
         ProxyError: There is none of that name.
     """
-    if name not in _PROXIES:
-        close = get_close_matches(name, _PROXIES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(list_proxies())}"
-        raise ProxyError(f"unknown proxy {name!r}; {hint}")
-    return _PROXIES[name]()
+    return _PROXIES.make(name)
 
 
 def list_proxies(pattern: str = "*") -> list[str]:
     """Lists the names that match a shell pattern, in alphabetical order."""
-    return sorted(name for name in _PROXIES if fnmatchcase(name, pattern))
+    return _PROXIES.names(pattern)
 
 
 def summary_of(proxy: Proxy) -> str:
