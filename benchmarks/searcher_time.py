@@ -4,7 +4,7 @@ A small space that is listed (NAS-Bench-201, 5,389 cells) and a large one that i
 made-up accuracies. `first` is the proposal right after a tell, when models are fitted; `next` is another one before the
 next tell, mean of four. Processor time of one thread, median over repetitions with other seeds. Prints a table and
 writes `searcher_time.csv`. `te_nas` is not here: its time is that of measuring networks, see `te_nas_pruning.csv`; nor
-is `pnas`, which random observations do not bring to its later levels.
+is `pnas`, which random observations do not bring to its later levels, nor are those that a supernet tells.
 
     OMP_NUM_THREADS=1 python benchmarks/searcher_time.py
 """
@@ -24,7 +24,7 @@ from spaces import Architecture, SearchSpace, get_space
 
 OUT = Path(__file__).with_suffix(".csv")
 NEXT = 4
-ELSEWHERE = ("te_nas", "pnas")
+ELSEWHERE = ("te_nas", "pnas", "gdas", "manas", "darts")
 
 
 def made_up(space: SearchSpace, count: int, seed: int) -> list[Observation]:

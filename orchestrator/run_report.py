@@ -64,7 +64,10 @@ def report_run(run: Run, console: Console, truth: Truth | None = None, *, need_s
             _say(console, _scored_objective(run, ranking, experiment.objective, score.truth, evidence))
     if experiment.search is not None:
         spent = run.log.spent_in(STAGE)[1]
-        for line in search_lines(ranking, run.names, spent_epochs=spent, full_epochs=full_epochs):
+        before = float(rows.loc[rows["stage"].str.startswith("supernet:"), "epochs"].sum())
+        for line in search_lines(
+            ranking, run.names, spent_epochs=spent, full_epochs=full_epochs, supernet_epochs=before
+        ):
             _say(console, line)
     hardware = hardware_lines(experiment, run.log, run.candidates)
     print_hardware(console, hardware)

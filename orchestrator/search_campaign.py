@@ -25,7 +25,15 @@ from orchestrator.search_latencies import keep_latencies
 from orchestrator.search_runs import run_search_stage
 from orchestrator.search_set_up import make_proposals, spec_of
 from orchestrator.search_spec import SearchSpec
+from orchestrator.search_supernet import (
+    check_constraints,
+    is_trained,
+    learned_scores,
+    search_supernet,
+    train_supernet,
+)
 from orchestrator.slots import plan_slot
+from orchestrator.stages import Stage
 from trainables.data import ImageData
 
 
@@ -63,9 +71,12 @@ def run_search(
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
     with run_session(run) as session:
         epochs = spec.epochs or experiment.recipe.epochs
-        planned = float(spec.evaluations * epochs)
-        _print_plan(console, run, data, spec, epochs)
-        plan = [StagePlan(STAGE, spec.evaluations, planned)]
+        space, supernet = experiment.space.make(), search_supernet(run)
+        _print_plan(console, run, data, spec, epochs, supernet)
+        plan = [StagePlan(STAGE, spec.evaluations, float(spec.evaluations * epochs))]
+        if supernet is not None:
+            plan.insert(0, StagePlan(supernet.title, 1, supernet.cost))
+        planned = sum(stage.epochs for stage in plan)
         session.planned(plan, budget_epochs=planned, doing="Ray starts")
         if has_ended(log, RANKING):
             console.print("nothing left to run", highlight=False)
@@ -80,8 +91,16 @@ def run_search(
             latencies = keep_latencies(
                 experiment, data, cluster, log=log, file=run.folder / TABLE_FILE, say=display.say
             )
-            screen = Screen(experiment.space.make(), experiment.bounds, data, latencies, display.say)
-            proposals = make_proposals(run, data, screen=screen, latencies=latencies, slot=slot, names=names)
+            screen = Screen(space, experiment.bounds, data, latencies, display.say)
+            images, scores = ray.put(data), None
+            if supernet is not None:
+                if not is_trained(log, supernet):
+                    check_constraints(space, screen if experiment.bounds else None, experiment.seed)
+                train_supernet(supernet, session, on_ray, images, file=data.file)
+                scores = learned_scores(log, supernet, space)
+            proposals = make_proposals(
+                run, data, screen=screen, latencies=latencies, slot=slot, names=names, scores=scores
+            )
             if not has_ended(log, STAGE):
                 setting = Setting(
                     run=run.folder,
@@ -96,7 +115,7 @@ def run_search(
                     images=data.file,
                     patience=experiment.resources.patience,
                 )
-                run_search_stage(proposals, setting, epochs=epochs, data=ray.put(data))
+                run_search_stage(proposals, setting, epochs=epochs, data=images)
             if proposals.searcher.ended:
                 display.say(f"the search ended after {len(proposals.specs)} proposals: {proposals.searcher.ended}")
             display.doing("the best predicted of the others are chosen")
@@ -126,7 +145,9 @@ def best_unseen(searcher: Searcher, experiment: Experiment) -> list[str]:
     return [str(code) for code, known in zip(table["architecture"], ending.looked_at, strict=True) if not known]
 
 
-def _print_plan(console: Console, run: Run, data: ImageData, spec: SearchSpec, epochs: int) -> None:
+def _print_plan(
+    console: Console, run: Run, data: ImageData, spec: SearchSpec, epochs: int, supernet: Stage | None
+) -> None:
     experiment = run.experiment
     known = len(proposed_codes(run.log))
     size = experiment.space.make().size
@@ -137,6 +158,9 @@ def _print_plan(console: Console, run: Run, data: ImageData, spec: SearchSpec, e
         f"{spec.evaluations} architectures{of} are trained for {epochs} of {experiment.recipe.epochs} epochs"
         + (f"; {known} of them are proposed" if known else ""),
     ]
+    if supernet is not None:
+        state = "has been trained" if is_trained(run.log, supernet) else "is trained first"
+        lines.append(f"a supernet of the whole space {state}: {supernet.title}, {supernet.cost:,.0f} epochs")
     if experiment.constraints:
         lines.append("whoever is proposed keeps " + ", ".join(experiment.constraints))
     lines.append(f"folder: {run.folder}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from orchestrator.candidates import add_size
 from orchestrator.cluster import Slot
@@ -16,6 +16,7 @@ from orchestrator.search import make_searcher
 from orchestrator.search.searcher import Direction
 from orchestrator.search_latencies import KeptLatencies
 from orchestrator.search_spec import MEASURED_BY_IMAGES, SearchSpec
+from orchestrator.search_supernet_spec import searcher_options
 from orchestrator.shared_results import SharedResults
 from orchestrator.stages import trial_spec
 from orchestrator.tradeoff import costs
@@ -25,6 +26,8 @@ from trainables.data.digest import digest_images
 from trainables.proxies import draw_batch
 from trainables.trial_spec import TrialSpec
 
+Scores: TypeAlias = list[list[float]]
+"""What options are worth, a list for each decision, higher is better; NaN for those that no architecture has."""
 MEASURING_IMAGES = 14
 """Images of the batch that te_nas measures networks on."""
 
@@ -48,6 +51,7 @@ def make_proposals(
     latencies: KeptLatencies | None,
     slot: Slot,
     names: dict[str, str],
+    scores: Scores | None = None,
 ) -> Proposals:
     """The proposals of a run, as far as its log has them.
 
@@ -58,6 +62,7 @@ def make_proposals(
         latencies: where they are known.
         slot: what a trial takes.
         names: is told the short name of each proposal.
+        scores: of the options of each decision, for searchers that a supernet tells them.
     """
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
     space = experiment.space.make()
@@ -86,8 +91,9 @@ def make_proposals(
         seed=experiment.seed,
         constraints=screen if experiment.bounds or space.foreign else None,
         objectives=objectives,
-        **spec.options,
+        **searcher_options(spec.method, spec.options),
         **_measure(spec, data, experiment),
+        **_told_by_supernet(scores),
     )
     return Proposals(
         searcher,
@@ -118,3 +124,7 @@ def _measure(spec: SearchSpec, data: ImageData, experiment: Experiment) -> dict[
 
     batch = draw_batch(data, images=MEASURING_IMAGES, seed=experiment.seed)
     return {"measure": AveragedNetwork(batch.images, classes=batch.classes)}
+
+
+def _told_by_supernet(scores: Scores | None) -> dict[str, Any]:
+    return {} if scores is None else {"scores": scores}

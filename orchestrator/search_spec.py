@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from orchestrator.search.registry import list_searchers, make_searcher
 from orchestrator.search.searcher import SearchError
+from orchestrator.search_supernet_spec import SAMPLERS, searcher_options, supernet_options_problem
 from orchestrator.spec import Spec
 from orchestrator.validation import hint
 from spaces import SearchSpace
@@ -21,7 +22,8 @@ class SearchSpec(Spec):
     """A search instead of listed candidates: ``evaluations`` trainings of what ``method`` proposes.
 
     A training is ``epochs`` long, by default a full one. The list that the search ends in also has the ``unseen`` best
-    predicted architectures that were not trained. ``options`` are those of the searcher.
+    predicted architectures that were not trained. ``options`` are those of the searcher; for one that begins with a
+    supernet those of `SupernetSearchOptions`.
     """
 
     method: str = "posterior"
@@ -45,8 +47,13 @@ class SearchSpec(Spec):
         if "measure" in self.options:
             return "options", "measure is made from the images; leave it out"
         more: dict[str, Any] = {"measure": _measures_nothing} if self.method == MEASURED_BY_IMAGES else {}
+        if self.method in SAMPLERS:
+            problem = supernet_options_problem(self.method, self.options, space)
+            if problem is not None:
+                return problem
+            more = {"scores": [[0.0] * len(options) for options in space.decisions]}
         try:
-            make_searcher(self.method, space, **self.options, **more)
+            make_searcher(self.method, space, **searcher_options(self.method, self.options), **more)
         except SearchError as error:
             return ("options" if self.options else "method"), str(error)
         except TypeError:

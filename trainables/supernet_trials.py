@@ -70,10 +70,18 @@ class SupernetTrial(CheckpointedTrial):
             ("", epoch, "train_accuracy", metrics["train_accuracy"], 0.0, 0.0),
         ]
         if work.finished:
-            scores = work.sampler.scores(work.paths.codes)
-            for code, score in zip(work.paths.codes, () if scores is None else scores, strict=scores is not None):
-                evidence.append((code, epoch, "sampler_score", float(score), 0.0, 0.0))
+            evidence += self._opinions(work, epoch)
         return {"epoch": epoch, "validation_accuracy": math.nan, "evidence": evidence}
+
+    def _opinions(self, work: SupernetTraining, epoch: int) -> list[EvidenceRow]:
+        """What the sampler has come to think."""
+        scores = work.sampler.scores(work.paths.codes)
+        if scores is None:
+            return []
+        return [
+            (code, epoch, "sampler_score", float(score), 0.0, 0.0)
+            for code, score in zip(work.paths.codes, scores, strict=True)
+        ]
 
     def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
         # Of no candidate; and the rows that this epoch may have already are of other metrics.

@@ -28,7 +28,11 @@ def search(
     ] = "",
     method: Annotated[
         str | None,
-        typer.Option("--method", help="With --space: the searcher. Default: posterior.", show_default=False),
+        typer.Option(
+            "--method",
+            help="With --space: the searcher; gdas, manas and darts train a supernet first. Default: posterior.",
+            show_default=False,
+        ),
     ] = None,
     evaluations: Annotated[
         int | None,

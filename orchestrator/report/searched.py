@@ -10,7 +10,14 @@ import pandas as pd
 from orchestrator.ranker import Ranking
 
 
-def search_lines(ranking: Ranking, names: Mapping[str, str], *, spent_epochs: float, full_epochs: int) -> list[str]:
+def search_lines(
+    ranking: Ranking,
+    names: Mapping[str, str],
+    *,
+    spent_epochs: float,
+    full_epochs: int,
+    supernet_epochs: float = 0.0,
+) -> list[str]:
     """The best that was trained, the best that was not, and the cost.
 
     Args:
@@ -18,6 +25,7 @@ def search_lines(ranking: Ranking, names: Mapping[str, str], *, spent_epochs: fl
         names: short names, by code.
         spent_epochs: of the trainings.
         full_epochs: length of full training.
+        supernet_epochs: of the supernet that it began with, if it did.
     """
     table = ranking.table
     trained, others = table[table["looked_at"]], table[~table["looked_at"]]
@@ -25,6 +33,12 @@ def search_lines(ranking: Ranking, names: Mapping[str, str], *, spent_epochs: fl
         f"the search trained {len(trained)} for {spent_epochs:,.0f} epochs, as much as "
         f"{spent_epochs / full_epochs:,.1f} full trainings; best of them: {_placed(trained, names)}"
     ]
+    if supernet_epochs:
+        lines.insert(
+            0,
+            f"its supernet took {supernet_epochs:,.0f} epochs, as much as "
+            f"{supernet_epochs / full_epochs:,.1f} full trainings",
+        )
     if len(others):
         lines.append(f"not trained, best predicted: {_placed(others, names)}")
     return lines

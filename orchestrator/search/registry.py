@@ -24,6 +24,9 @@ _SEARCHERS = {
     "ofa": ("once_for_all", "OnceForAllSearcher"),
     "te_nas": ("te_nas", "TeNasSearcher"),
     "hurricane": ("hurricane", "HurricaneSearcher"),
+    "gdas": ("inside_supernet", "GdasSearcher"),
+    "manas": ("inside_supernet", "ManasSearcher"),
+    "darts": ("inside_supernet", "DartsSearcher"),
 }
 
 

@@ -5,7 +5,7 @@ from trainables.supernet.config import SupernetConfig
 from trainables.supernet.layerwise import LayerwiseSupernet
 from trainables.supernet.mnist_blocks import MnistBlocksSupernet
 from trainables.supernet.nasbench201 import NasBench201Supernet
-from trainables.supernet.network import Supernet, list_supernets, make_supernet
+from trainables.supernet.network import Supernet, can_mix, list_supernets, make_supernet
 from trainables.supernet.once_for_all import OnceForAllSupernet
 from trainables.supernet.once_for_all_resnet50 import OnceForAllResNet50Supernet
 from trainables.supernet.paths import Paths
@@ -27,6 +27,7 @@ __all__ = [
     "SupernetConfig",
     "SupernetTraining",
     "batch_statistics",
+    "can_mix",
     "extract",
     "list_samplers",
     "list_supernets",

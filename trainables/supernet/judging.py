@@ -71,16 +71,13 @@ class HeldBackJudge:
         supernet = training.supernet
         with batch_statistics(training.model):
             supernet.activate(path)
-            supernet.gates = [gate.to(training.device) for gate in gates]
-            try:
+            with supernet.weighted(gates, training.mixed):
                 with training.autocast():
                     logits = training.model(images).float()
                     loss = functional.cross_entropy(logits, labels)
                 wanted = [gate for gate in gates if gate.requires_grad]
                 gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
-            finally:
-                supernet.gates = None
-        training.book(len(labels))
+        training.book(training.work * len(labels))
         for gate, gradient in zip(wanted, gradients, strict=True):
             if gradient is not None:
                 gate.backward(gradient, retain_graph=True)  # type: ignore[no-untyped-call]

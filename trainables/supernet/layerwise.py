@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -12,24 +13,32 @@ from trainables.supernet.network import Supernet, register_supernet
 
 
 class MixedLayer(nn.Module):
-    """A layer that holds all operations and computes one of them."""
+    """A layer that holds all operations and computes one of them, or a mixture."""
 
     def __init__(self, options: list[nn.Module]) -> None:
         super().__init__()
         self.options = nn.ModuleList(options)
+        # Where the shape stays, all operations add to their input: the identity nothing.
+        self._adds = any(
+            isinstance(option, nn.Identity) or (isinstance(option, MobileBlock) and option.residual)
+            for option in options
+        )
 
-    def forward(self, features: Tensor, taken: int, gate: Callable[[Tensor], Tensor]) -> Tensor:
+    def forward(self, features: Tensor, decide: Callable[[Callable[[int], Tensor]], Tensor]) -> Tensor:
         """Maps (batch, in, height, width) to (batch, out, ceil(height / stride), ceil(width / stride)).
 
-        The gate is on what the operation adds to its input. The batch norms ahead undo any change of scale of the
-        whole, so a gate on that would say nothing.
+        ``decide`` makes one output of those of the operations, by position. It is given what they add to their input:
+        the batch norms ahead undo any change of scale of the whole, so a weight on that would say nothing.
         """
-        option = self.options[taken]
+        decided = decide(partial(self._operate, features))
+        return features + decided if self._adds else decided
+
+    def _operate(self, features: Tensor, position: int) -> Tensor:
+        option = self.options[position]
         if isinstance(option, nn.Identity):
-            return features + gate(features.new_zeros(()))
-        if isinstance(option, MobileBlock) and option.residual:
-            return features + gate(option.body(features))
-        return gate(option(features))
+            return features.new_zeros(())
+        output: Tensor = option.body(features) if self._adds else option(features)  # type: ignore[operator]
+        return output
 
 
 @register_supernet("fbnet")
@@ -42,6 +51,7 @@ class LayerwiseSupernet(Supernet):
     """
 
     takes_restricted = True
+    can_mix = True
 
     def __init__(self, space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
@@ -67,7 +77,7 @@ class LayerwiseSupernet(Supernet):
         """Logits (batch, classes) of the chosen candidate."""
         features = self.network.stem(images)
         for position, (layer, taken) in enumerate(zip(self.network.layers, self._taken, strict=True)):
-            features = layer(features, taken, lambda body, at=position, option=taken: self.gated(at, option, body))
+            features = layer(features, partial(self.decided, position, taken))
         return self.network.classify(features)
 
     def inherited(self, path: str) -> dict[str, Tensor]:

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Callable
+
+from torch import Tensor, nn
 
 from spaces import SearchSpace
 from spaces.mnist_blocks import DEPTHS, BlockNetwork, parse_depths
 from trainables.supernet.network import Supernet, register_supernet
 
 
+def _depths_of(blocks: nn.ModuleList, features: Tensor) -> Callable[[int], Tensor]:
+    """What is behind the blocks of each depth, by position; a block that several depths have is computed once."""
+    reached = [features]
+
+    def behind(option: int) -> Tensor:
+        while len(reached) <= DEPTHS[option]:
+            reached.append(blocks[len(reached) - 1](reached[-1]))
+        return reached[DEPTHS[option]]
+
+    return behind
+
+
 @register_supernet("mnist_blocks")
 class MnistBlocksSupernet(Supernet):
     """The largest of the nine networks; a candidate uses the first blocks of each stage."""
+
+    can_mix = True
 
     def __init__(self, space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
@@ -32,9 +48,7 @@ class MnistBlocksSupernet(Supernet):
         for stage, (blocks, depth) in enumerate(zip((network.stage1, network.stage2), self._depths, strict=True)):
             if stage == 1:
                 features = network.middle(features)
-            for block in blocks[:depth]:
-                features = block(features)
-            features = self.gated(stage, DEPTHS.index(depth), features)
+            features = self.decided(stage, DEPTHS.index(depth), _depths_of(blocks, features))
         logits: Tensor = network.classifier(features)
         return logits
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +12,12 @@ from spaces import SearchSpace
 from spaces.nasbench201 import EDGES, OPERATIONS, MacroNetwork, format_code, live_edges, make_operation, parse_code
 from trainables.supernet.network import Supernet, register_supernet
 
-Gate = Callable[[int, int, Tensor], Tensor]
-"""``Supernet.gated``: edge, operation and what the operation puts out, to what arrives at the next node."""
+Decide = Callable[[int, int, Callable[[int], Tensor]], Tensor]
+"""``Supernet.decided``: edge, operation and what each operation puts out, to what arrives at the next node."""
 
 
 class MixedCell(nn.Module):
-    """A NAS-Bench-201 cell that holds all operations on every edge and computes one of them on each."""
+    """A NAS-Bench-201 cell that holds all operations on every edge and computes one of them on each, or a mixture."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -26,23 +27,32 @@ class MixedCell(nn.Module):
             for _ in EDGES
         )
 
-    def forward(self, features: Tensor, operations: tuple[str, ...], computed: tuple[bool, ...], gate: Gate) -> Tensor:
+    def forward(
+        self, features: Tensor, operations: tuple[str, ...], computed: tuple[bool, ...], decide: Decide
+    ) -> Tensor:
         """Maps (batch, channels, height, width) to the same shape; zeros if no path leads to the output."""
         nodes: dict[int, Tensor] = {0: features}
         for edge, (source, target) in enumerate(EDGES):
             if computed[edge]:
-                taken = operations[edge]
-                start = nodes[source]
-                end = torch.zeros_like(start) if taken == "none" else self.edges[edge][taken](start)  # type: ignore[index]
-                arriving = gate(edge, OPERATIONS.index(taken), end)
+                taken = OPERATIONS.index(operations[edge])
+                arriving = decide(edge, taken, partial(self._operate, edge, nodes[source]))
                 nodes[target] = nodes[target] + arriving if target in nodes else arriving
         last = EDGES[-1][1]
         return nodes[last] if last in nodes else torch.zeros_like(features)
+
+    def _operate(self, edge: int, features: Tensor, operation: int) -> Tensor:
+        name = OPERATIONS[operation]
+        if name == "none":
+            return torch.zeros_like(features)
+        output: Tensor = self.edges[edge][name](features)  # type: ignore[index]
+        return output
 
 
 @register_supernet("nasbench201")
 class NasBench201Supernet(Supernet):
     """The skeleton of NAS-Bench-201 with mixed cells."""
+
+    can_mix = True
 
     def __init__(self, space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
@@ -64,7 +74,7 @@ class NasBench201Supernet(Supernet):
         """Logits (batch, classes) of the chosen candidate."""
         # With gates every edge says something, even where nothing of it reaches the output.
         computed = self._live if self.gates is None else (True,) * len(EDGES)
-        logits: Tensor = self.network(images, self._operations, computed, self.gated)
+        logits: Tensor = self.network(images, self._operations, computed, self.decided)
         return logits
 
     def inherited(self, path: str) -> dict[str, Tensor]:

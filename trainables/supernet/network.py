@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import reduce
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from spaces import RestrictedSpace, SearchSpace, SpaceError
@@ -15,17 +18,21 @@ class Supernet(nn.Module):
     """A network that computes the candidate it was last told to, with weights that all candidates share.
 
     Attributes:
-        gates: weights (options,) of the options of each of the space's decisions while an architecture step of a
-            Gumbel sampler is computed; None otherwise.
+        gates: weights (options,) of the options of each of the space's decisions, while such are in use.
+        mixed: options of each decision that are computed and added up by these weights; None where only the option
+            taken is computed.
         takes_restricted: whether it can hold a restricted space; else the options of its space have fixed positions.
+        can_mix: whether it can compute several options of a decision at once.
     """
 
     takes_restricted: ClassVar[bool] = False
+    can_mix: ClassVar[bool] = False
     gates: Sequence[Tensor] | None
+    mixed: Sequence[Sequence[int]] | None
 
     def __init__(self) -> None:
         super().__init__()
-        self.gates = None
+        self.gates = self.mixed = None
 
     @abstractmethod
     def activate(self, path: str) -> None:
@@ -37,6 +44,26 @@ class Supernet(nn.Module):
 
         To be copied before they are changed: they may be the supernet's own.
         """
+
+    @contextmanager
+    def weighted(self, gates: Sequence[Tensor] | None, mixed: Sequence[Sequence[int]] | None = None) -> Iterator[None]:
+        """Within the block options have these weights; with ``mixed`` several of a decision are computed."""
+        device = next(self.parameters()).device
+        self.gates, self.mixed = None if gates is None else [gate.to(device) for gate in gates], mixed
+        try:
+            yield
+        finally:
+            self.gates = self.mixed = None
+
+    def decided(self, decision: int, option: int, compute: Callable[[int], Tensor]) -> Tensor:
+        """What a decision puts out: ``compute`` of the option taken, or the sum over the mixed ones of w_k compute(k).
+
+        The mixture is that of Liu et al. 2019, DARTS, equation 2.
+        """
+        if self.gates is None or self.mixed is None:
+            return self.gated(decision, option, compute(option))
+        weights = self.gates[decision]
+        return reduce(torch.add, [compute(other) * weights[other] for other in self.mixed[decision]])
 
     def gated(self, decision: int, option: int, features: Tensor) -> Tensor:
         """What a decision puts out: ``features`` of the option taken, or w_k features + sum over j != k of w_j.
@@ -66,6 +93,11 @@ def register_supernet(space: str) -> Callable[[type[Supernet]], type[Supernet]]:
 def list_supernets() -> list[str]:
     """Spaces that have a supernet."""
     return sorted(_SUPERNETS)
+
+
+def can_mix(space: SearchSpace) -> bool:
+    """Whether a space has a supernet that can compute several options of a decision at once."""
+    return space.name in _SUPERNETS and _SUPERNETS[space.name].can_mix
 
 
 def make_supernet(space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> Supernet:

@@ -36,6 +36,30 @@ class Paths:
         taken = [set(column) for column in zip(*map(self.choices, self.codes), strict=True)]
         object.__setattr__(self, "allowed", tuple(tuple(sorted(options)) for options in taken))
 
+    @staticmethod
+    def covering(space: SearchSpace) -> Paths:
+        """Few candidates that have every option of every decision that any architecture has.
+
+        For samplers that draw each decision by itself they are the whole space, however large it is.
+
+        Raises:
+            ValueError: the space has no fixed decisions.
+        """
+        widths = [len(options) for options in space.decisions]
+        if not widths:
+            raise ValueError(f"{space.name} has no fixed decisions; give the candidates by their codes")
+        # The last options come first: where others hide decisions, such as those of a block that is left out, they are
+        # those of the largest network.
+        drawn = [[max(width - 1 - behind, 0) for width in widths] for behind in range(max(widths))]
+        covering = [space.choose(choices) for choices in drawn]
+        taken = [set(column) for column in zip(*map(space.choices, covering), strict=True)]
+        for decision, width in enumerate(widths):
+            for option in set(range(width)) - taken[decision]:
+                changed = space.choose([*drawn[0][:decision], option, *drawn[0][decision + 1 :]])
+                if space.choices(changed)[decision] == option:
+                    covering.append(changed)
+        return Paths(space, tuple(dict.fromkeys(one.code for one in covering)))
+
     def __len__(self) -> int:
         return len(self.codes)
 

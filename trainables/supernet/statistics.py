@@ -37,6 +37,11 @@ class OptionStatistics:
             self.updates[decision] += np.bincount(taken, minlength=len(self.updates[decision]))
             self._sums[decision] += np.bincount(taken, excess, minlength=len(self.updates[decision]))
 
+    def add_mixed(self, steps: int) -> None:
+        """Takes in so many steps that each trained all options that occur; what one adds to the loss is not seen."""
+        for updates, allowed in zip(self.updates, self._paths.allowed, strict=True):
+            updates[list(allowed)] += steps
+
     def updates_of(self, code: str) -> float:
         """Mean over the decisions of a path of the steps that trained its option; NaN without decisions."""
         choices = self._paths.choices(code)

@@ -18,6 +18,7 @@ from trainables.recipe import Recipe
 from trainables.supernet.batch_norm import batch_statistics, recalibrate
 from trainables.supernet.config import SupernetConfig
 from trainables.supernet.judging import HeldBackJudge, hold_back
+from trainables.supernet.mixing import mixing_work
 from trainables.supernet.network import Supernet
 from trainables.supernet.paths import Paths
 from trainables.supernet.samplers import Outcome, PathSampler, make_sampler
@@ -66,6 +67,9 @@ class SupernetTraining(Training):
     All paths are scored on the same validation images. What is drawn in an epoch depends on ``(seed, epoch)`` and on
     what the sampler has learned, so a restored training goes on with the same numbers.
 
+    A step that mixes options costs ``work`` steps of one path; it trains all options that occur among the candidates,
+    and counts as an update of each of them, but of no path.
+
     Args:
         build: makes the supernet; called inside a seeded context.
         recipe: how to train.
@@ -78,6 +82,8 @@ class SupernetTraining(Training):
     Attributes:
         updates: paths trained so far, by candidate; those that are no candidate are not counted.
         statistics: the same by option, and the loss that went with it.
+        mixed: options of each decision that its steps mix; None where they compute one path at a time.
+        work: cost of one image in a step, in those of a path.
 
     Raises:
         ValueError: a negative seed, or settings that the space, the candidates or the number of images do not allow.
@@ -97,6 +103,8 @@ class SupernetTraining(Training):
         self.sampler: PathSampler = make_sampler(config.sampler, paths, **config.options)
         rest, held_back = hold_back(data.train, self.sampler.judging_share, seed=seed)
         super().__init__(build, recipe, replace(data, train=rest), seed=seed, device=device)
+        self.mixed = paths.allowed if self.sampler.mixes else None
+        self.work = 1.0 if self.mixed is None else mixing_work(self.supernet, paths, data.input_shape)
         self._epoch_images = len(data.train)
         self._judge = HeldBackJudge(self, held_back)
         self.paths, self.config = paths, config
@@ -161,6 +169,9 @@ class SupernetTraining(Training):
         if self.sampler.enter(self.supernet, self.epoch / self.recipe.epochs):
             self.optimizer.state.clear()
         row = super().step_epoch()
+        if self.mixed is not None:
+            self.statistics.add_mixed(len(self._trained))
+            return row
         self.statistics.add(self._trained, torch.stack(self._losses).double().cpu().numpy())
         for path in self._trained:
             if path in self.updates:
@@ -196,7 +207,7 @@ class SupernetTraining(Training):
         outcomes = []
         for place, path in enumerate(group.paths):
             self.supernet.activate(path)
-            with self.autocast():
+            with self.supernet.weighted(group.weights, self.mixed), self.autocast():
                 logits = self.model(images)
                 hard = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
                 loss = hard
@@ -206,7 +217,7 @@ class SupernetTraining(Training):
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             correct = (logits.detach().argmax(1) == labels).sum()
             outcomes.append(Outcome(path, hard.detach(), correct, len(labels)))
-            self.book(len(labels))
+            self.book(self.work * len(labels))
             if group.teacher == "first" and place == 0:
                 soft = logits.detach().float().softmax(1)
         self._take_step()

@@ -4,6 +4,7 @@ from trainables.supernet.samplers.epsilon_greedy import EpsilonGreedySampler
 from trainables.supernet.samplers.fair import FairSampler
 from trainables.supernet.samplers.greedy import GreedySampler
 from trainables.supernet.samplers.gumbel import GumbelSampler
+from trainables.supernet.samplers.mixture import MixtureSampler
 from trainables.supernet.samplers.multi_agent import MultiAgentSampler
 from trainables.supernet.samplers.progressive import ProgressiveSampler
 from trainables.supernet.samplers.registry import list_samplers, make_sampler
@@ -21,6 +22,7 @@ __all__ = [
     "Group",
     "GumbelSampler",
     "Judge",
+    "MixtureSampler",
     "MultiAgentSampler",
     "Outcome",
     "PathSampler",

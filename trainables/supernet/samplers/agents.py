@@ -46,6 +46,13 @@ class Agents(ABC):
         """What they think of actions (paths, decisions), (paths,), higher is better."""
 
     @abstractmethod
+    def option_scores(self) -> NDArray[np.float64]:
+        """What they think of each option, (decisions, options of the widest), NaN for those that no agent has.
+
+        Their sum over an action's options puts actions in the order of `score`.
+        """
+
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """What they have learned."""
 
@@ -90,6 +97,13 @@ class LeastSquaresAgents(Agents):
     def score(self, choices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Sum of the effects, in units of the reward."""
         return self._model.predict(choices)
+
+    def option_scores(self) -> NDArray[np.float64]:
+        """Effects, in units of the reward."""
+        table = np.full((len(self.paths.options), max(self.paths.options)), np.nan)
+        for decision, options in enumerate(self.paths.allowed):
+            table[decision, list(options)] = self._model.effects(decision)[list(options)]
+        return table
 
     def state_dict(self) -> dict[str, Any]:
         """State of the regression."""
@@ -149,11 +163,16 @@ class CreditAgents(Agents):
 
     def score(self, choices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Sum of the log probabilities; minus infinity with an option that no agent has."""
-        logs = np.full(self._gains.shape, -np.inf)
+        logs = self.option_scores()
+        scores: NDArray[np.float64] = logs[np.arange(len(logs)), choices].sum(1)
+        return np.where(np.isnan(scores), -np.inf, scores)
+
+    def option_scores(self) -> NDArray[np.float64]:
+        """Log probabilities."""
+        logs = np.full(self._gains.shape, np.nan)
         for decision, options in enumerate(self.paths.allowed):
             logs[decision, list(options)] = np.log(self.policy(decision))
-        scores: NDArray[np.float64] = logs[np.arange(len(logs)), choices].sum(1)
-        return scores
+        return logs
 
     def state_dict(self) -> dict[str, Any]:
         """Gains, and the last round."""

@@ -78,6 +78,10 @@ class MultiAgentSampler(PathSampler):
             return None
         return self.agents.score(np.array([self.paths.choices(code) for code in codes]))
 
+    def option_scores(self) -> NDArray[np.float64] | None:
+        """What the agents think of options; None before the first round."""
+        return self.agents.option_scores() if self._rounds else None
+
     def state_dict(self) -> dict[str, Any]:
         """Rounds, and what the agents have learned."""
         return {"rounds": self._rounds, "agents": self.agents.state_dict()}

@@ -12,6 +12,7 @@ from trainables.supernet.samplers.epsilon_greedy import EpsilonGreedySampler
 from trainables.supernet.samplers.fair import FairSampler
 from trainables.supernet.samplers.greedy import GreedySampler
 from trainables.supernet.samplers.gumbel import GumbelSampler
+from trainables.supernet.samplers.mixture import MixtureSampler
 from trainables.supernet.samplers.multi_agent import MultiAgentSampler
 from trainables.supernet.samplers.progressive import ProgressiveSampler
 from trainables.supernet.samplers.sampler import PathSampler
@@ -30,6 +31,7 @@ _SAMPLERS: Mapping[str, type[PathSampler]] = {
     "thompson": ThompsonSampler,
     "greedy": GreedySampler,
     "gumbel": GumbelSampler,
+    "mixture": MixtureSampler,
     "multi-agent": MultiAgentSampler,
     "shrinking": ShrinkingSampler,
     "progressive": ProgressiveSampler,

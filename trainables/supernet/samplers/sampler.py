@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -26,10 +26,13 @@ class Group:
         teacher: what they learn from. ``none``: the labels. ``first``: the first path learns from the labels, the
             others from its predictions alone (in-place distillation). ``frozen``: the labels, and with equal weight the
             predictions of the network that the sampler froze (``PathSampler.teacher``).
+        weights: of the options (options,) of each decision in what a sampler that ``mixes`` trains instead of the path;
+            None for others.
     """
 
     paths: tuple[str, ...]
     teacher: Teacher = "none"
+    weights: Sequence[Tensor] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ class Judge(Protocol):
     def backpropagate(self, path: str, gates: Sequence[Tensor]) -> Outcome:
         """Adds the gradient of the loss to whatever the ``gates`` were computed from.
 
-        A gate is a tensor (options,), one for each decision, that requires a gradient (`Supernet.gated`). The weights
-        of the supernet get none.
+        A gate is a tensor (options,), one for each decision, that requires a gradient (`Supernet.gated`, or for a
+        sampler that mixes `Supernet.decided`). The weights of the supernet get none.
         """
 
 
@@ -81,11 +84,13 @@ class PathSampler(ABC):
         can_be_split: the supernet may be split while it samples.
         by_decision: it draws every decision by itself, so the space must have fixed decisions, and paths that are no
             candidates come up.
+        mixes: it has all options computed at once; its steps are never of a single path.
     """
 
     judging_share: ClassVar[float] = 0.0
     by_decision: ClassVar[bool] = False
     can_be_split: ClassVar[bool] = True
+    mixes: ClassVar[bool] = False
 
     def __init__(self, paths: Paths) -> None:
         if self.by_decision and not paths.allowed:
@@ -113,6 +118,13 @@ class PathSampler(ABC):
 
     def scores(self, codes: Sequence[str]) -> NDArray[np.float64] | None:
         """What the sampler itself has come to think of paths, (paths,), higher is better; None where it has no view."""
+        return None
+
+    def option_scores(self) -> NDArray[np.float64] | None:
+        """What `scores` adds up: (decisions, options of the widest), NaN for an option that no candidate has.
+
+        None where it has no view, or where its scores are no such sums.
+        """
         return None
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""What a step that computes all options at once costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainables.supernet.network import Supernet
+from trainables.supernet.paths import Paths
+
+_DRAWN = 20
+"""Paths that tell the mean cost of one."""
+
+
+@torch.no_grad()
+def mixing_work(supernet: Supernet, paths: Paths, input_shape: tuple[int, int, int]) -> float:
+    """FLOPs of mixing all options that occur among the candidates, in those of an average path; at least 1.
+
+    The path takes each option of a decision with equal probability. FLOPs are those of convolutions and linear layers
+    for one image, as in `spaces.Size`: what adds no such layer costs nothing.
+
+    Args:
+        supernet: can mix.
+        paths: the candidates.
+        input_shape: of an image.
+    """
+    images = torch.zeros(1, *input_shape, device=next(supernet.parameters()).device)
+    was_training = supernet.training
+    supernet.eval()
+
+    def flops() -> int:
+        with FlopCounterMode(display=False) as counter:
+            supernet(images)
+        return int(counter.get_total_flops())
+
+    generator = np.random.default_rng(0)
+    drawn = []
+    for _ in range(_DRAWN):
+        supernet.activate(paths.code([int(generator.choice(allowed)) for allowed in paths.allowed]))
+        drawn.append(flops())
+    even = [torch.full((width,), 1.0 / width) for width in paths.options]
+    with supernet.weighted(even, paths.allowed):
+        mixed = flops()
+    supernet.train(was_training)
+    return max(1.0, mixed / float(np.mean(drawn)))
