@@ -235,6 +235,19 @@ def test_a_broken_npz_is_named(tmp_path, content):
     assert one_line(excinfo).startswith(f"{path}: is not a whole .npz")
 
 
+def test_an_npz_that_unpacks_beyond_memory_is_not_unpacked(tmp_path, monkeypatch):
+    write_npz(tmp_path / "mnist")
+    path = tmp_path / "mnist" / "some_train_images.npz"
+    np.savez_compressed(path, x=np.zeros((4_000, 28, 28), dtype=np.uint8), y=np.zeros(4_000, dtype=np.uint8))
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr("trainables.data.npz._memory", lambda: 3_000_000)
+    with pytest.raises(DataError) as excinfo:
+        load_dataset("mnist", root=tmp_path, download=False)
+    assert one_line(excinfo) == (
+        f"{path}: takes more memory than there is; save fewer or smaller images, or give folder:PATH"
+    )
+
+
 def test_an_npz_without_labels_is_named(tmp_path):
     write_npz(tmp_path / "mnist")
     np.savez(tmp_path / "mnist" / "some_test_images.npz", x=grey(3))

@@ -1,5 +1,6 @@
 """NumPy archives: pairs of `*train*.npz` and `*test*.npz` with the arrays `x` and `y`, or one of the user's own."""
 
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,11 +118,15 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: is not a whole .npz archive of plain arrays (it is no zip file)")
     try:
+        if _unpacked_bytes(path, names) > _memory():
+            raise MemoryError
         # Pickled arrays run code of whoever wrote them, so they are refused.
         with np.load(path, allow_pickle=False) as archive:
             found = {name: archive[name] for name in names if name in archive}
     except MemoryError as error:
-        raise DataError(f"{path}: takes more memory than there is") from error
+        raise DataError(
+            f"{path}: takes more memory than there is; save fewer or smaller images, or give folder:PATH"
+        ) from error
     except Exception as error:  # for a damaged file NumPy raises what its parsers do, of half a dozen types
         reason = " ".join(str(error).split())[:SHOWN_CHARACTERS]
         raise DataError(f"{path}: is not a whole .npz archive of plain arrays ({reason})") from error
@@ -129,3 +134,14 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
         if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of other files
             raise DataError(f"{path}: {name} is no array; save it with numpy.savez")
     return found
+
+
+def _unpacked_bytes(path: Path, names: tuple[str, ...]) -> int:
+    """Of those of the named arrays that an archive has, as it says itself; more than that is never unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        return sum(file.file_size for file in archive.infolist() if file.filename.removesuffix(".npy") in names)
+
+
+def _memory() -> int:
+    """Bytes of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
