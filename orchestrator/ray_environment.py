@@ -21,7 +21,7 @@ for name, value in {
     "RAY_worker_niceness": "0",
     # Threads sleep while they wait: spinning ones make a step many times slower on a machine that does anything else.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # Ctrl-C is ours: see orchestrator.interruption.
+    # Ctrl-C is ours: see taurank.orchestrator.session.interruption.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }.items():
     os.environ.setdefault(name, value)

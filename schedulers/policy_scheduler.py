@@ -15,8 +15,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from schedulers.policies.driver import Driver
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Policy, Step
+from taurank.schedulers.policies import Curve, Decision, Decisions, Driver, Limits, Policy, Step
 
 METRIC = "validation_accuracy"
 TIME = "epoch"

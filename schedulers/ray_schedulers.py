@@ -10,8 +10,8 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, HyperBandScheduler, TrialScheduler
 
-from schedulers.policies.hyperband import hyperband_brackets
-from schedulers.policy_scheduler import METRIC, TIME
+from taurank.schedulers.policies import hyperband_brackets
+from taurank.schedulers.policy_scheduler import METRIC, TIME
 
 _log = logging.getLogger(__name__)
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from schedulers.policies.policy import Limits
-from schedulers.policies.registry import choices, list_policies, make_policy
-from schedulers.policy_scheduler import PolicyScheduler
-from schedulers.ray_schedulers import make_ray_asha, make_ray_hyperband
+from taurank.schedulers.policies import Limits, choices, list_policies, make_policy
+from taurank.schedulers.policy_scheduler import PolicyScheduler
+from taurank.schedulers.ray_schedulers import make_ray_asha, make_ray_hyperband
 
 NONE = "none"
 _OF_RAY = {"ray-asha": make_ray_asha, "ray-hyperband": make_ray_hyperband}
@@ -35,11 +34,11 @@ def make_scheduler(
 
     ``none``: every trial runs to its end, in order of submission.
 
-    The policies (``schedulers.policies.list_policies``), under ``PolicyScheduler``: they pause and promote, keep to the
+    The policies (``policies.list_policies``), under ``PolicyScheduler``: they pause and promote, keep to the
     budget, and decide on all curves.
 
     ``ray-asha``, ``ray-hyperband``: Ray's own, which only stop trials and know no budget; see
-    ``schedulers.ray_schedulers``.
+    ``taurank.schedulers.ray_schedulers``.
 
     Args:
         name: one of ``list_schedulers()``.

@@ -1,23 +1,17 @@
 """Search spaces: what can be built. Importing the package registers every space."""
 
-from spaces.architecture import Architecture, Distinct, SearchSpace, SpaceError
-from spaces.choice_space import ChoiceSpace
-from spaces.darts import DARTS
-from spaces.fbnet import FBNet
-from spaces.mnasnet import MnasNet
-from spaces.mnist_blocks import MnistBlocks
-from spaces.nasbench201 import NASBench201
-from spaces.nasbench_macro import NASBenchMacro
-from spaces.once_for_all import OnceForAll
-from spaces.once_for_all_resnet50 import OnceForAllResNet50
-from spaces.pnas import PNAS
-from spaces.proxyless import ProxylessNAS
-from spaces.registry import get_space, list_spaces, register_space
-from spaces.restricted import RestrictedSpace
-from spaces.size import Size, measure_size
-from spaces.structure import Family, Structure, describe_structure
-from spaces.torchvision_import import import_torchvision
-from spaces.zoo import Zoo
+from taurank.spaces.architecture import Architecture, Distinct, SearchSpace, SpaceError
+from taurank.spaces.cells import DARTS, PNAS
+from taurank.spaces.choice_space import ChoiceSpace
+from taurank.spaces.mnist_blocks import MnistBlocks
+from taurank.spaces.mobile import FBNet, MnasNet, NASBenchMacro, ProxylessNAS
+from taurank.spaces.nasbench201 import NASBench201
+from taurank.spaces.once_for_all import OnceForAll, OnceForAllResNet50
+from taurank.spaces.registry import get_space, list_spaces, register_space
+from taurank.spaces.restricted import RestrictedSpace
+from taurank.spaces.size import Size, measure_size
+from taurank.spaces.structure import Family, Structure, describe_structure
+from taurank.spaces.zoo import Zoo, import_torchvision
 
 __all__ = [
     "DARTS",

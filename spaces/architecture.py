@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from spaces.structure import Family
+from taurank.spaces.structure import Family
 
 Distinct = Literal["code", "function"]
 """What may not occur twice in a sample: the same code, or the same function."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from spaces.architecture import (
+from taurank.spaces.architecture import (
     Architecture,
     Distinct,
     SearchSpace,

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spaces.architecture import (
+from taurank.spaces.architecture import (
     Architecture,
     Distinct,
     SearchSpace,
@@ -26,7 +26,7 @@ from spaces.architecture import (
     check_task,
     draw,
 )
-from spaces.registry import register_space
+from taurank.spaces.registry import register_space
 
 DEPTHS = (1, 2, 3)
 """How many blocks a stage may have."""

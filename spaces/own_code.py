@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from spaces.architecture import SpaceError, one_line
+from taurank.spaces.architecture import SpaceError, one_line
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
-from spaces.architecture import SearchSpace, SpaceError
-from spaces.own_code import import_own, is_own_code
+from taurank.spaces.architecture import SearchSpace, SpaceError
+from taurank.spaces.own_code import import_own, is_own_code
 
 _SPACES: dict[str, type[SearchSpace]] = {}
 
@@ -70,7 +70,9 @@ def _own_space(name: str) -> type[SearchSpace]:
     except SpaceError as error:
         raise SpaceError(f"space: {str(error).removeprefix('code: ')}") from error.__cause__
     if not isinstance(space, type) or not issubclass(space, SearchSpace):
-        raise SpaceError(f"space: {name!r} is no class of search spaces; let it inherit from spaces.ChoiceSpace")
+        raise SpaceError(
+            f"space: {name!r} is no class of search spaces; let it inherit from taurank.spaces.ChoiceSpace"
+        )
     missing = sorted(getattr(space, "__abstractmethods__", ()))
     if missing:
         raise SpaceError(f"space: {name!r} does not define {', '.join(missing)}")

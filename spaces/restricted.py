@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from spaces.architecture import (
+from taurank.spaces.architecture import (
     Architecture,
     Distinct,
     SearchSpace,
@@ -21,7 +21,7 @@ from spaces.architecture import (
     check_distinct,
     draw,
 )
-from spaces.structure import Family
+from taurank.spaces.structure import Family
 
 _LISTED = 100_000  # with more choices than this, a sample is drawn without listing them all
 _IN_VAIN = 100_000

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces.architecture import Architecture, SearchSpace, SpaceError, one_line
-from spaces.weightless import build_weightless
+from taurank.spaces.architecture import Architecture, SearchSpace, SpaceError, one_line
+from taurank.spaces.weightless import build_weightless
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """The command line: taurank run | plan | resume | rank | score | why | replay | proxies | spaces | ..."""
 
-from orchestrator.cli.entry import app, main
+from taurank.orchestrator.cli.entry import app, main
 
 __all__ = ["app", "main"]

@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from orchestrator.cli import extend, front, listing, models, plan, proxies, replay, runs, search, status, tables, why
+from taurank.orchestrator.cli import (
+    extend,
+    front,
+    listing,
+    models,
+    plan,
+    proxies,
+    replay,
+    runs,
+    search,
+    status,
+    tables,
+    why,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,4 +67,4 @@ def _printable(line: str) -> str:
 
 
 def _is_ours(error: BaseException) -> bool:
-    return type(error).__module__.split(".")[0] in ("orchestrator", "trainables", "schedulers", "spaces")
+    return type(error).__module__.partition(".")[0] == "taurank"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.runs import (
+from taurank.orchestrator.cli.runs import (
     DATA_DIR,
     Address,
     Cache,
@@ -19,7 +19,7 @@ from orchestrator.cli.runs import (
     NoBaseline,
     run_to_its_end,
 )
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import make_console
 
 
 def extend(
@@ -59,10 +59,8 @@ def extend(
 
     What the run has bought is evidence there; only what it lacks is bought.
     """
-    from orchestrator.extension import Changes, read_stages
-    from orchestrator.extension import extend as extended
-    from orchestrator.image_loading import load_images
-    from orchestrator.run import Run
+    from taurank.orchestrator.runs import Changes, Run, load_images, read_stages
+    from taurank.orchestrator.runs import extend as extended
 
     changes = Changes(
         candidates=candidates,

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import make_console
 
 
 def front(
@@ -23,10 +23,10 @@ def front(
     ] = None,
 ) -> None:
     """Show which candidates are best for their cost, and how sure that is; writes front.csv."""
-    from orchestrator.evidence import BASELINE
-    from orchestrator.report import print_front
-    from orchestrator.run import Run
-    from orchestrator.tradeoff import FRONT_FILE, known_cost, make_front
+    from taurank.orchestrator.evidence import BASELINE
+    from taurank.orchestrator.report import print_front
+    from taurank.orchestrator.runs import Run
+    from taurank.orchestrator.scoring import FRONT_FILE, known_cost, make_front
 
     opened = Run.open(folder)
     rows = opened.log.evidence()

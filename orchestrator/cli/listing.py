@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import make_console
 
 
 def spaces(
@@ -19,8 +19,8 @@ def spaces(
     import numpy as np
     from rich.table import Table
 
-    from spaces import SpaceError, get_space, list_spaces
-    from trainables.supernet import list_supernets
+    from taurank.spaces import SpaceError, get_space, list_spaces
+    from taurank.trainables.supernet import list_supernets
 
     names = [pattern] if ":" in pattern else list_spaces(pattern)
     if not names:
@@ -51,7 +51,7 @@ def experiments() -> None:
     """List the experiments that come with taurank."""
     from rich.table import Table
 
-    from orchestrator.experiment import list_experiments, load_experiment
+    from taurank.orchestrator.experiment import list_experiments, load_experiment
 
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import make_console
 
 
 def models(
@@ -33,9 +33,8 @@ def models(
     """List models by name with family, parameters and FLOPs; nothing is downloaded, no weights are made."""
     from rich.progress import track
 
-    from orchestrator.report import print_models
-    from orchestrator.report.candidates import Row
-    from spaces import SpaceError, Zoo, measure_size
+    from taurank.orchestrator.report import Row, print_models
+    from taurank.spaces import SpaceError, Zoo, measure_size
 
     console = make_console()
     space = Zoo(models=patterns)

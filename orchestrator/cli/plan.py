@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from orchestrator.experiment import Experiment
-    from orchestrator.outlook import Progress, Purchase, Question
-    from orchestrator.proxy_spec import ProxySpec
+    from taurank.orchestrator.experiment import Experiment, ProxySpec
+    from taurank.orchestrator.planning import Progress, Purchase, Question
 
 NOT_OURS = (
     "note: the experiment names its stages itself; the forecast is of the split that taurank makes of the same budget"
@@ -113,9 +112,9 @@ def plan(
     """Tell what a budget will buy and how good the order will be; of a run, where it stands and where it will end."""
     from rich.console import Console
 
-    from orchestrator.outlook import PlanError, look_ahead
-    from orchestrator.replay.plan import parse_budget
-    from orchestrator.report.outlook import outlook_to_json, print_outlook
+    from taurank.orchestrator.planning import PlanError, look_ahead
+    from taurank.orchestrator.replay import parse_budget
+    from taurank.orchestrator.report import outlook_to_json, print_outlook
 
     if budget is not None and tau is not None:
         raise PlanError("--budget and --tau: give one of the two")
@@ -156,9 +155,9 @@ def plan(
 
 def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | None) -> Subject:
     """An experiment, or a run where ``what`` is a folder."""
-    from orchestrator.experiment import load_experiment
-    from orchestrator.outlook import PlanError, progress_of
-    from orchestrator.run import Run
+    from taurank.orchestrator.experiment import load_experiment
+    from taurank.orchestrator.planning import PlanError, progress_of
+    from taurank.orchestrator.runs import Run
 
     for name, value in (("--space", space), ("--candidates", candidates), ("--epochs", epochs)):
         if value:
@@ -172,8 +171,7 @@ def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | Non
 
 
 def _of_experiment(experiment: Experiment) -> Subject:
-    from orchestrator.outlook import PlanError, Purchase
-    from orchestrator.plan import candidate_count, default_proxies, expected_images
+    from taurank.orchestrator.planning import PlanError, Purchase, candidate_count, default_proxies, expected_images
 
     if experiment.search is not None:
         raise PlanError(
@@ -196,9 +194,9 @@ def _of_experiment(experiment: Experiment) -> Subject:
 
 
 def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
-    from orchestrator.outlook import PlanError
-    from orchestrator.validation import hint
-    from spaces import list_spaces
+    from taurank.orchestrator.planning import PlanError
+    from taurank.orchestrator.text import hint
+    from taurank.spaces import list_spaces
 
     if candidates is None:
         raise PlanError("--candidates is missing: how many are to be ranked? (or name an experiment, or a run)")
@@ -215,8 +213,14 @@ def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_
 
 
 def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> Question:
-    from orchestrator.outlook import Purchase, Question
-    from orchestrator.plan import ASSUMED_IMAGES, DEFAULT_PROXIES, are_cheap, split_stages
+    from taurank.orchestrator.planning import (
+        ASSUMED_IMAGES,
+        DEFAULT_PROXIES,
+        Purchase,
+        Question,
+        are_cheap,
+        split_stages,
+    )
 
     full, images = subject.epochs, subject.images or ASSUMED_IMAGES
     assert full is not None
@@ -241,10 +245,9 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
 def _by_own_replays(
     table: Path, subject: Subject, epoch_seconds: float, *, truth: str, among: str, draws: int
 ) -> Question:
-    from orchestrator.outlook import PlanError
-    from orchestrator.own_replays import OwnReplays
-    from orchestrator.replay import choose_cheap, make_bench
-    from trainables.table import read_table
+    from taurank.orchestrator.planning import PlanError
+    from taurank.orchestrator.replay import OwnReplays, choose_cheap, make_bench
+    from taurank.trainables.table import read_table
 
     recorded = read_table(table)
     bench = make_bench(recorded, truth=truth, among=among)
@@ -265,7 +268,7 @@ def _by_own_replays(
 
 def _lengths(text: str) -> list[int] | None:
     """The schedules of ``12,200``; None for any."""
-    from orchestrator.outlook import PlanError
+    from taurank.orchestrator.planning import PlanError
 
     if not text:
         return None

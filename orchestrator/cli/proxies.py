@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.runs import Address, DataDir, Download
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.runs import Address, DataDir, Download
+from taurank.orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from orchestrator.proxy_scoring import Request
-    from spaces import SearchSpace
-    from trainables.data import ImageData
+    from taurank.orchestrator.proxy_scores import Request
+    from taurank.spaces import SearchSpace
+    from taurank.trainables.data import ImageData
 
 
 def proxies(
@@ -68,16 +68,16 @@ def proxies(
     address: Address = None,
 ) -> None:
     """List the training-free proxies; with --space, score architectures by them without training any."""
-    from orchestrator.proxy_scoring import (
+    from taurank.orchestrator.proxy_scores import (
         ProxyRequestError,
         Request,
+        print_proxies,
         read_candidates,
         read_images,
         read_names,
         read_options,
     )
-    from orchestrator.report.proxies import print_proxies
-    from trainables.proxies import batch_size
+    from taurank.trainables.proxies import batch_size
 
     if not space:
         given = {"--option": option, "--candidates": candidates, "--data": data}
@@ -99,8 +99,8 @@ def proxies(
 
 
 def _make_space(name: str, options: dict[str, Any]) -> SearchSpace:
-    from orchestrator.proxy_scoring import ProxyRequestError
-    from spaces import SpaceError, get_space
+    from taurank.orchestrator.proxy_scores import ProxyRequestError
+    from taurank.spaces import SpaceError, get_space
 
     try:
         return get_space(name, **options)
@@ -109,11 +109,9 @@ def _make_space(name: str, options: dict[str, Any]) -> SearchSpace:
 
 
 def _score(request: Request, split: ImageData, *, workers: int | None, output: Path, address: str | None) -> None:
-    from orchestrator.interruption import EXIT_CODE, RunInterruptedError
-    from orchestrator.proxy_scoring import score_missing
-    from orchestrator.report.proxies import print_scores
-    from orchestrator.score_file import ScoreFile
-    from trainables.proxies import draw_batch
+    from taurank.orchestrator.proxy_scores import ScoreFile, print_scores, score_missing
+    from taurank.orchestrator.session import EXIT_CODE, RunInterruptedError
+    from taurank.trainables.proxies import draw_batch
 
     console = make_console()
     file = ScoreFile(output, request.settings)

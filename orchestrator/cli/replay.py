@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console
 
-    from orchestrator.replay import Bench, Comparison, PolicyRow, ReplayPlan, Row
+    from taurank.orchestrator.replay import Bench, Comparison, PolicyRow, ReplayPlan, Row
 
 METRIC = "validation_accuracy"
 
@@ -103,7 +103,7 @@ def replay(
     """
     from rich.console import Console
 
-    from orchestrator.replay import (
+    from taurank.orchestrator.replay import (
         ReplayError,
         choose_cheap,
         compare_policies,
@@ -112,7 +112,7 @@ def replay(
         read_policies,
         read_trainings,
     )
-    from trainables.table import read_table
+    from taurank.trainables.table import read_table
 
     # Progress goes beside the JSON.
     console = Console(stderr=True) if json_ else make_console()
@@ -165,7 +165,7 @@ def _campaigns(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    from orchestrator.replay import print_draw, print_head, print_summary, replay_draws, to_json
+    from taurank.orchestrator.replay import print_draw, print_head, print_summary, replay_draws, to_json
 
     print_head(console, bench, plan, draws)
     rows: list[Row] = []
@@ -186,7 +186,7 @@ def _campaigns(
 def _compare(
     console: Console, comparison: Comparison, draws: int, *, jobs: int, out: Path | None, as_json: bool
 ) -> None:
-    from orchestrator.replay import (
+    from taurank.orchestrator.replay import (
         policies_to_json,
         policy_draws,
         print_policy_draw,
@@ -217,8 +217,8 @@ def _each(
     out: Path | None,
 ) -> None:
     """Books the draws as they come; the file has those that there are when it is interrupted."""
-    from orchestrator.interruption import EXIT_CODE
-    from orchestrator.replay import say, write_rows
+    from taurank.orchestrator.replay import say, write_rows
+    from taurank.orchestrator.session import EXIT_CODE
 
     if out is not None:
         write_rows([], out)  # before anything is spent
@@ -233,7 +233,7 @@ def _each(
 
 
 def _say_written(console: Console, out: Path | None) -> None:
-    from orchestrator.replay import say
+    from taurank.orchestrator.replay import say
 
     if out is not None:
         say(console, f"written: {out}")

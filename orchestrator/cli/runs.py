@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from orchestrator.run import Run
-    from trainables.data import ImageData
+    from taurank.orchestrator.runs import Run
+    from taurank.trainables.data import ImageData
 
 DATA_DIR = "data_dir"
 """Where the log of a run notes --data-dir, so that resuming finds the images again."""
@@ -110,17 +110,16 @@ def run(
     ] = None,
 ) -> None:
     """Rank the candidates of an experiment, or models by name; score the ranking against full training, if asked."""
-    from orchestrator.experiment import load_experiment
-    from orchestrator.image_loading import load_images
-    from orchestrator.models_experiment import (
+    from taurank.orchestrator.experiment import (
         BUDGET,
         EPOCHS,
         ModelsError,
         experiment_of_models,
+        load_experiment,
         load_with_test,
         write_models,
     )
-    from orchestrator.new_run import create_run
+    from taurank.orchestrator.runs import create_run, load_images
 
     root = data_dir.resolve() if data_dir else None
     load = partial(load_images, root=root, download=download, cache=cache)
@@ -184,8 +183,7 @@ def resume(
     no_baseline: NoBaseline = False,
 ) -> None:
     """Go on with a run that was interrupted; nothing that is finished is repeated."""
-    from orchestrator.image_loading import load_images
-    from orchestrator.run import Run
+    from taurank.orchestrator.runs import Run, load_images
 
     opened = Run.open(folder)
     noted = opened.log.noted(DATA_DIR)
@@ -201,9 +199,9 @@ def resume(
 
 def rank(folder: Folder) -> None:
     """Rank again from the log of a run, without training; writes the ranking and the report."""
-    from orchestrator.run import Run
-    from orchestrator.run_report import report_run
-    from orchestrator.storage import storage_failures
+    from taurank.orchestrator.report import report_run
+    from taurank.orchestrator.runs import Run
+    from taurank.orchestrator.session import storage_failures
 
     opened = Run.open(folder)
     with storage_failures(opened.folder, opened.log):
@@ -223,10 +221,10 @@ def score(
     ] = None,
 ) -> None:
     """Score the ranking of a run against full training: its own baseline, another run's, or a table's."""
-    from orchestrator.run import Run
-    from orchestrator.run_report import report_run
-    from orchestrator.scoring import read_truth
-    from orchestrator.storage import storage_failures
+    from taurank.orchestrator.report import report_run
+    from taurank.orchestrator.runs import Run
+    from taurank.orchestrator.scoring import read_truth
+    from taurank.orchestrator.session import storage_failures
 
     opened = Run.open(folder)
     space = opened.experiment.space.make()
@@ -239,9 +237,8 @@ def score(
 
 def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> None:
     """Runs what the run lacks; when it is interrupted, says how to go on."""
-    from orchestrator.campaign import run_campaign
-    from orchestrator.interruption import EXIT_CODE, RunInterruptedError
-    from orchestrator.search_campaign import run_search
+    from taurank.orchestrator.campaigns import run_campaign, run_search
+    from taurank.orchestrator.session import EXIT_CODE, RunInterruptedError
 
     console = make_console()
     try:

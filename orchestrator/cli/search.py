@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.runs import DATA_DIR, Address, Cache, Dashboard, DataDir, Download, run_to_its_end
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.runs import DATA_DIR, Address, Cache, Dashboard, DataDir, Download, run_to_its_end
+from taurank.orchestrator.cli.terminal import make_console
 
 
 def search(
@@ -64,11 +64,14 @@ def search(
     dashboard: Dashboard = False,
 ) -> None:
     """Search a space that is too large to list: train what is proposed, rank it with the best predicted others."""
-    from orchestrator.experiment import load_experiment
-    from orchestrator.image_loading import load_images
-    from orchestrator.models_experiment import load_with_test
-    from orchestrator.search_campaign import create_search
-    from orchestrator.search_experiment import SearchCommandError, experiment_of_search
+    from taurank.orchestrator.campaigns import create_search
+    from taurank.orchestrator.experiment import (
+        SearchCommandError,
+        experiment_of_search,
+        load_experiment,
+        load_with_test,
+    )
+    from taurank.orchestrator.runs import load_images
 
     load = partial(load_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache)
     given = {

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from orchestrator.status import RunStatus, StageStatus
+    from taurank.orchestrator.session import RunStatus, StageStatus
 
 WATCH_SECONDS = 2.0
 STATES = ("running", "paused", "waiting", "done", "stopped", "failed")
@@ -34,7 +34,7 @@ def status(
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
     """Tell how a run stands: stages, trials, budget, time left, and why nothing runs where nothing does."""
-    from orchestrator.status import StatusError, run_status
+    from taurank.orchestrator.session import StatusError, run_status
 
     if json_ and watch:
         raise StatusError("--json prints one object; leave --watch out, or ask again")
@@ -50,7 +50,7 @@ def status(
 def _watch(folder: Path) -> None:
     from rich.live import Live
 
-    from orchestrator.status import run_status
+    from taurank.orchestrator.session import run_status
 
     found = run_status(folder)
     with Live(show(found, now=time.time()), console=make_console(), auto_refresh=False) as live:
@@ -106,7 +106,7 @@ def _figures(stage: StageStatus) -> list[str]:
 
 
 def _lines(found: RunStatus, now: float) -> list[str]:
-    from orchestrator.wording import counted, duration
+    from taurank.orchestrator.text import counted, duration
 
     budget = ""
     if found.budget_epochs:

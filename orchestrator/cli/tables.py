@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from trainables.table import RecordedTable
-    from trainables.table.summary import Part, Truth
+    from taurank.trainables.table import Part, RecordedTable, Truth
 
 WIDTH = 150
 """Columns of the output where it is no terminal: a line of a table's contents is long."""
@@ -78,7 +77,7 @@ def import_(
     force: Annotated[bool, typer.Option("--force", help="Overwrite --out if it is there.")] = False,
 ) -> None:
     """Make a table of recorded trainings: of a benchmark's files, a CSV, or a run of taurank."""
-    from trainables.table import TableError, write_table
+    from taurank.trainables.table import TableError, write_table
 
     if out.exists() and not force:
         raise TableError(f"{out} is there already; add --force to overwrite it, or choose another --out")
@@ -95,8 +94,7 @@ def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=Fals
     """Show what a table holds: sources, schedules, seeds, metrics, costs, what is missing, what could be the truth."""
     from rich.table import Table
 
-    from trainables.table import read_table
-    from trainables.table.summary import summarise
+    from taurank.trainables.table import read_table, summarise
 
     table = read_table(file)
     console = make_console(WIDTH)
@@ -137,8 +135,8 @@ def _import(
     *,
     percent: bool,
 ) -> RecordedTable:
-    from trainables.table import TableError
-    from trainables.table.importers import import_csv, import_table, in_space
+    from taurank.trainables.table import TableError
+    from taurank.trainables.table.importers import import_csv, import_table, in_space
 
     if map_:
         if format_:
@@ -149,7 +147,7 @@ def _import(
     if set_ or percent:
         raise TableError(f"{'--set' if set_ else '--percent'} is for a CSV; add --map to say which column is what")
     if not format_ and any((source / "evidence.sqlite").is_file() for source in sources):
-        from orchestrator.run_table import import_run
+        from taurank.orchestrator.runs import import_run
 
         if len(sources) > 1 or space or data:
             raise TableError("a table is made of one run, which knows its space and data; give its folder alone")
@@ -159,7 +157,7 @@ def _import(
 
 def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     """`a=x,b=y`, perhaps given in several options, as a dictionary."""
-    from trainables.table import TableError
+    from taurank.trainables.table import TableError
 
     pairs: dict[str, str] = {}
     for text in (part for given in texts for part in given.split(",")):
@@ -190,7 +188,7 @@ def _print_head(console: Console, table: RecordedTable) -> None:
 
 
 def _print_truths(console: Console, table: RecordedTable) -> None:
-    from trainables.table.summary import possible_truths
+    from taurank.trainables.table import possible_truths
 
     truths = possible_truths(table)
     if not truths:

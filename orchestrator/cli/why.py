@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestrator.explanation import Explanation, Training, TrainingStage
-    from orchestrator.run import Run
+    from taurank.orchestrator.report import Explanation, Training, TrainingStage
+    from taurank.orchestrator.runs import Run
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARKS = 60
@@ -37,9 +37,9 @@ def why(
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
     """Tell what a run knows of one candidate: its curves, their forecasts, each decision on it, its nearest rivals."""
-    from orchestrator.naming import find_candidate
-    from orchestrator.run import Run
-    from orchestrator.why import explain
+    from taurank.orchestrator.report import explain
+    from taurank.orchestrator.runs import Run
+    from taurank.orchestrator.text import find_candidate
 
     opened = Run.open(run)
     stages, names = _begun_stages(opened), opened.names
@@ -56,12 +56,12 @@ def why(
 
 def _begun_stages(run: Run) -> list[TrainingStage]:
     """The stages of trainings that have begun: trials of the log, and those that their stage has yet to begin."""
-    from orchestrator.evidence import BASELINE
-    from orchestrator.explanation import TrainingStage
-    from orchestrator.proposals import STAGE as SEARCH
-    from orchestrator.ranker.views import PRETEXT
-    from orchestrator.rounds import choice_of, chosen_before
-    from orchestrator.stages import training_stage
+    from taurank.orchestrator.evidence import BASELINE
+    from taurank.orchestrator.planning import choice_of, chosen_before
+    from taurank.orchestrator.ranker import PRETEXT
+    from taurank.orchestrator.report import TrainingStage
+    from taurank.orchestrator.search import STAGE as SEARCH
+    from taurank.orchestrator.stages import training_stage
 
     rows, begun = run.log.evidence(), set(run.log.events()["stage"])
     trained = (rows["source"] == "training") | rows["source"].str.startswith(PRETEXT)
@@ -182,7 +182,7 @@ def sparkline(values: tuple[float, ...]) -> str:
 
 
 def to_json(found: Explanation) -> str:
-    """One JSON object, its keys as in ``orchestrator.explanation``; null for what is missing."""
+    """One JSON object, its keys as in ``taurank.orchestrator.report.explanation``; null for what is missing."""
     from dataclasses import asdict
 
     return json.dumps(_speakable(asdict(found)), indent=2, allow_nan=False)

@@ -1,7 +1,57 @@
 """The ranker: from evidence rows to an order with uncertainty."""
 
-from orchestrator.ranker.model import RankerOptions, RankingModel, rank_evidence
-from orchestrator.ranker.ranking import Ranking
-from orchestrator.ranker.views import View, make_views, normal_scores
+from taurank.orchestrator.ranker.contenders import find_contenders
+from taurank.orchestrator.ranker.final import Labels, align_to_prior, final_inputs, score_targets
+from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess
+from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
+from taurank.orchestrator.ranker.model import RankerOptions, RankingModel, rank_evidence
+from taurank.orchestrator.ranker.prior import PRETEXT_TASKS, SUPERNETS, prior_order
+from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
+from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor
+from taurank.orchestrator.ranker.short_runs import complete_short_runs
+from taurank.orchestrator.ranker.trust import FEWEST_ALONE, SupernetTrust, ranking_lines, supernet_trust
+from taurank.orchestrator.ranker.views import (
+    CONTENDERS,
+    LOWER_IS_BETTER,
+    PRETEXT,
+    Kind,
+    View,
+    make_views,
+    normal_scores,
+)
 
-__all__ = ["RankerOptions", "Ranking", "RankingModel", "View", "make_views", "normal_scores", "rank_evidence"]
+__all__ = [
+    "CONTENDERS",
+    "FEWEST_ALONE",
+    "JITTER",
+    "LEVEL",
+    "LOWER_IS_BETTER",
+    "PRETEXT",
+    "PRETEXT_TASKS",
+    "REGRESSORS",
+    "SUPERNETS",
+    "Certainty",
+    "FinalInputs",
+    "GaussianProcess",
+    "GaussianProcessRegressor",
+    "Inputs",
+    "Kind",
+    "Labels",
+    "RankerOptions",
+    "Ranking",
+    "RankingModel",
+    "SupernetTrust",
+    "View",
+    "align_to_prior",
+    "complete_short_runs",
+    "final_inputs",
+    "find_contenders",
+    "make_inputs",
+    "make_views",
+    "normal_scores",
+    "prior_order",
+    "rank_evidence",
+    "ranking_lines",
+    "score_targets",
+    "supernet_trust",
+]

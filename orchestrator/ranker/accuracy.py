@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special, stats
 
-from orchestrator.ranker.views import Scores, View
+from taurank.orchestrator.ranker.views import Scores, View
 
 LEVEL_SD = 0.25
 """Standard deviation (logits) of an accuracy around the line for reasons other than its score: the images, the seed."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from orchestrator.ranker.views import Scores, normal_scores
+from taurank.orchestrator.ranker.views import Scores, normal_scores
 
 ITERATIONS, TOLERANCE = 200, 1e-8
 PSEUDO_WINS = 0.5

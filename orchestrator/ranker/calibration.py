@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from orchestrator.ranker.final import FinalScores
-from orchestrator.ranker.gaussian_process import CHUNK, Array, GaussianProcess, Rows
-from orchestrator.ranker.views import Scores
+from taurank.orchestrator.ranker.final import FinalScores
+from taurank.orchestrator.ranker.gaussian_process import CHUNK, Array, GaussianProcess, Rows
+from taurank.orchestrator.ranker.views import Scores
 
 JOINT = 1000
 """Candidates that are drawn jointly; with more, the others are drawn given these."""

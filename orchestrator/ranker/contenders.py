@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestrator.ranker.gaussian_process import Array
+from taurank.orchestrator.ranker.gaussian_process import Array
 
 SHARING_SD = 0.25
 """Standard deviation of what sharing weights adds to a score, in log-odds: no number of images makes it smaller."""

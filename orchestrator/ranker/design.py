@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.ranker.gaussian_process import Array, GaussianProcess, Rows
+from taurank.orchestrator.ranker.gaussian_process import Array, GaussianProcess, Rows
 
 POOL, LARGEST_POOL = 1500, 4000
 """With more candidates the design chooses from a random pool: the larger, the fewer it has to choose."""

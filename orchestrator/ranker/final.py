@@ -13,18 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from orchestrator.ranker.gaussian_process import Rows
-from orchestrator.ranker.inputs import Inputs, filled
-from orchestrator.ranker.prior import PriorOrder
-from orchestrator.ranker.regressors import (
+from taurank.orchestrator.ranker.gaussian_process import Rows
+from taurank.orchestrator.ranker.inputs import Inputs, filled
+from taurank.orchestrator.ranker.prior import PriorOrder
+from taurank.orchestrator.ranker.regressors import (
     LABEL_NOISE,
     REGRESSORS,
     FinalInputs,
     GaussianProcessRegressor,
     stack_weights,
 )
-from orchestrator.ranker.short_runs import DIVERGED, NORMAL_MEDIAN, OUTLYING, ShortRuns
-from orchestrator.ranker.views import Scores, View, normal_scores
+from taurank.orchestrator.ranker.short_runs import DIVERGED, NORMAL_MEDIAN, OUTLYING, ShortRuns
+from taurank.orchestrator.ranker.views import Scores, View, normal_scores
 
 FEW_LABELS = 6
 """Up to so many full trainings the order is the prior's; beyond, its share falls with the square of their number."""

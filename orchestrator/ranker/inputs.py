@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import RidgeCV
 
-from orchestrator.ranker.gaussian_process import Array
-from orchestrator.ranker.views import Kind, Scores, View, normal_scores
+from taurank.orchestrator.ranker.gaussian_process import Array
+from taurank.orchestrator.ranker.views import Kind, Scores, View, normal_scores
 
 MIN_SHORT_RUNS = 8
 """Fewer short trainings than this teach no model."""

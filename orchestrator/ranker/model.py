@@ -18,17 +18,24 @@ from numpy.typing import NDArray
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from orchestrator.ranker.accuracy import final_accuracies
-from orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_scores
-from orchestrator.ranker.design import choose
-from orchestrator.ranker.final import FinalScores, Labels, final_inputs, find_labels, score_finally, without_diverged
-from orchestrator.ranker.gaussian_process import GaussianProcess, Rows
-from orchestrator.ranker.inputs import Inputs, make_inputs
-from orchestrator.ranker.prior import PriorOrder, prior_order
-from orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
-from orchestrator.ranker.regressors import FinalInputs, final_process
-from orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, short_run_process
-from orchestrator.ranker.views import make_views
+from taurank.orchestrator.ranker.accuracy import final_accuracies
+from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_scores
+from taurank.orchestrator.ranker.design import choose
+from taurank.orchestrator.ranker.final import (
+    FinalScores,
+    Labels,
+    final_inputs,
+    find_labels,
+    score_finally,
+    without_diverged,
+)
+from taurank.orchestrator.ranker.gaussian_process import GaussianProcess, Rows
+from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
+from taurank.orchestrator.ranker.prior import PriorOrder, prior_order
+from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
+from taurank.orchestrator.ranker.regressors import FinalInputs, final_process
+from taurank.orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, short_run_process
+from taurank.orchestrator.ranker.views import make_views
 
 DRAWS = 200
 SHORT_RUN_NOISE, LABEL_NOISE = 0.1, 0.05

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.ranker.aggregation import AGGREGATIONS
-from orchestrator.ranker.gaussian_process import Block, GaussianProcess
-from orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled, share, weight
-from orchestrator.ranker.short_runs import LOSS_FADES, ShortRuns
-from orchestrator.ranker.views import Kind, Scores, normal_scores
+from taurank.orchestrator.ranker.aggregation import AGGREGATIONS
+from taurank.orchestrator.ranker.gaussian_process import Block, GaussianProcess
+from taurank.orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled, share, weight
+from taurank.orchestrator.ranker.short_runs import LOSS_FADES, ShortRuns
+from taurank.orchestrator.ranker.views import Kind, Scores, normal_scores
 
 CURVATURE = ("jacov", "jacob_cov", "nwot", "epe_nas", "zico", "zen", "synflow")
 """Proxies that complement size, best first; one of them takes part, since they are correlated with each other."""

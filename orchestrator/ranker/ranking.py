@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.tau import tau_b, top_membership
-from orchestrator.whole_files import replaced
+from taurank.orchestrator.tau import tau_b, top_membership
+from taurank.orchestrator.text import replaced
 
 Certainty = Literal["uncalibrated", "doubtful", "calibrated"]
 LEVEL = 0.9

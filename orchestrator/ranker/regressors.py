@@ -16,8 +16,8 @@ import numpy as np
 from scipy import optimize
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, GradientBoostingRegressor
 
-from orchestrator.ranker.gaussian_process import Array, Block, GaussianProcess, Rows
-from orchestrator.ranker.views import Scores, normal_scores
+from taurank.orchestrator.ranker.gaussian_process import Array, Block, GaussianProcess, Rows
+from taurank.orchestrator.ranker.views import Scores, normal_scores
 
 TREES = 300
 SEARCH, ITERATIONS = 600, 40

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
 
-from orchestrator.ranker.gaussian_process import Array, Block, GaussianProcess, Rows
-from orchestrator.ranker.inputs import MIN_SHORT_RUNS, Inputs, filled
-from orchestrator.ranker.views import Scores, View, normal_scores
+from taurank.orchestrator.ranker.gaussian_process import Array, Block, GaussianProcess, Rows
+from taurank.orchestrator.ranker.inputs import MIN_SHORT_RUNS, Inputs, filled
+from taurank.orchestrator.ranker.views import Scores, View, normal_scores
 
 SEARCH = 400
 """Short runs that length-scales are learned from."""

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from orchestrator.ranker.contenders import rank_again
+from taurank.orchestrator.ranker.contenders import rank_again
 
 Scores = NDArray[np.float64]
 Kind = Literal["size", "proxy", "pretext", "supernet", "training", "loss"]
@@ -21,7 +21,7 @@ PRETEXT = "pretext:"
 CONTENDERS = ":contenders"
 """Ends the source of candidates that were trained on from the weights of a supernet."""
 LOWER_IS_BETTER = frozenset({"proxy:ntk_condition"})
-"""Proxies whose direction is down, as `trainables.proxies` has them; the ranker runs without torch."""
+"""Proxies whose direction is down, as `taurank.trainables.proxies` has them; the ranker runs without torch."""
 
 
 @dataclass(frozen=True)

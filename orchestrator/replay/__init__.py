@@ -1,13 +1,11 @@
 """A campaign over a table of recorded trainings and a simulated clock: months of GPU time in seconds."""
 
-from orchestrator.replay.bench import Bench, make_bench
-from orchestrator.replay.cheap import Cheap, choose_cheap
-from orchestrator.replay.draw import draw_candidates, replay_draw
-from orchestrator.replay.draws import replay_draws
-from orchestrator.replay.errors import ReplayError
-from orchestrator.replay.measures import Row
-from orchestrator.replay.plan import ReplayPlan, plan_replay, read_trainings
-from orchestrator.replay.policies import (
+from taurank.orchestrator.replay.bench import Bench, make_bench
+from taurank.orchestrator.replay.cheap import Cheap, choose_cheap
+from taurank.orchestrator.replay.draw import draw_candidates, replay_draw, replay_draws
+from taurank.orchestrator.replay.own_replays import OwnReplays
+from taurank.orchestrator.replay.plan import ReplayPlan, parse_budget, plan_replay, read_trainings
+from taurank.orchestrator.replay.policies import (
     Comparison,
     PolicyRow,
     compare_draw,
@@ -15,21 +13,22 @@ from orchestrator.replay.policies import (
     policy_draws,
     read_policies,
 )
-from orchestrator.replay.policy_printing import (
+from taurank.orchestrator.replay.policy_printing import (
     policies_to_json,
     print_policy_draw,
     print_policy_head,
     print_policy_summary,
     summarise_policies,
 )
-from orchestrator.replay.printing import print_draw, print_head, print_summary, say
-from orchestrator.replay.summary import summarise, to_json, write_rows
-from orchestrator.replay.truth import Truth
+from taurank.orchestrator.replay.printing import print_draw, print_head, print_summary, say
+from taurank.orchestrator.replay.summary import Row, summarise, to_json, write_rows
+from taurank.orchestrator.replay.truth import ReplayError, Truth
 
 __all__ = [
     "Bench",
     "Cheap",
     "Comparison",
+    "OwnReplays",
     "PolicyRow",
     "ReplayError",
     "ReplayPlan",
@@ -40,6 +39,7 @@ __all__ = [
     "compare_policies",
     "draw_candidates",
     "make_bench",
+    "parse_budget",
     "plan_replay",
     "policies_to_json",
     "policy_draws",

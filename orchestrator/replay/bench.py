@@ -10,13 +10,11 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from orchestrator.replay.encoding import encode
-from orchestrator.replay.errors import ReplayError
-from orchestrator.replay.truth import BOUGHT_METRIC, MEAN, Truth, make_truth
-from orchestrator.training_spec import TrainingSpec
-from spaces import Architecture, SearchSpace, get_space, list_spaces
-from trainables.table import RecordedTable
-from trainables.table.format import TRAINING_SOURCE
+from taurank.orchestrator.experiment import TrainingSpec
+from taurank.orchestrator.replay.curves import encode
+from taurank.orchestrator.replay.truth import BOUGHT_METRIC, MEAN, ReplayError, Truth, make_truth
+from taurank.spaces import Architecture, SearchSpace, get_space, list_spaces
+from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
 Among = Literal["distinct", "live", "all"]
 """Who can be a candidate: live architectures that differ as functions, live ones, or all."""
@@ -113,7 +111,7 @@ def make_bench(table: RecordedTable, *, truth: str = "", buy_seed: int | None = 
 
     Args:
         table: recorded trainings.
-        truth: see ``orchestrator.replay.truth``.
+        truth: see ``taurank.orchestrator.replay.truth``.
         buy_seed: seed of the full trainings that are bought; by default the first that the truth leaves.
         among: see ``Among``.
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from orchestrator.evidence import PROXIES, Evidence, EvidenceLog
-from orchestrator.ranker.views import CONTENDERS
-from orchestrator.replay.bench import Bench, names_of
-from orchestrator.replay.errors import ReplayError
-from trainables.table import RecordedTable
-from trainables.table.format import TRAINING_SOURCE
+from taurank.orchestrator.evidence import PROXIES, Evidence, EvidenceLog
+from taurank.orchestrator.ranker import CONTENDERS
+from taurank.orchestrator.replay.bench import Bench, names_of
+from taurank.orchestrator.replay.truth import ReplayError
+from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
 PROXY_EPOCHS = 0.015
 """What a zero-cost proxy costs, in epochs of training: 13 of them are .2 epochs, .001 of a training of 200 (measured on

@@ -6,10 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from schedulers.policies import Action, Curve, Decision, Decisions, Limits, Step
-from schedulers.policies.driver import Driver
-from schedulers.policies.simulation import Report, Reported, Sent, run_simulated
-from trainables.table.recorded_training import METRIC, RecordedStep, RecordedTraining
+from taurank.schedulers.policies import (
+    Action,
+    Curve,
+    Decision,
+    Decisions,
+    Driver,
+    Limits,
+    Report,
+    Reported,
+    Sent,
+    Step,
+    run_simulated,
+)
+from taurank.trainables.table import METRIC, RecordedStep, RecordedTraining
 
 LOSS = "train_loss"
 

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.replay.encoding import encode
-from orchestrator.replay.errors import ReplayError
-from orchestrator.validation import hint
-from schedulers.curves.matrix import CurveMatrix, Floats, Metric
-from spaces import SearchSpace
-from trainables.table import RecordedTable
-from trainables.table.format import TRAINING_SOURCE
+from taurank.orchestrator.replay.truth import ReplayError
+from taurank.orchestrator.text import hint
+from taurank.schedulers.curves import CurveMatrix, Floats, Metric
+from taurank.spaces import Architecture, SearchSpace
+from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
 LEAST_ACCURACY = 1e-3
 """Training accuracies below it count as this, whose loss is 6.9 nats."""
@@ -144,3 +143,30 @@ def rows_of(matrix: CurveMatrix, rows: NDArray[np.int64]) -> CurveMatrix:
         training=None if matrix.training is None else matrix.training[rows],
         features=None if matrix.features is None else matrix.features[rows],
     )
+
+
+ENCODING = "encoding"
+"""Source of the entries of an architecture's own encoding."""
+
+
+def encode(table: RecordedTable, space: SearchSpace | None, codes: Sequence[str]) -> pd.DataFrame:
+    """Features of the architectures, (architectures, features), all finite; no columns where nothing is known.
+
+    Of a registered space they are its own. Otherwise those of the table: numbers as they are, labels one-hot; an entry
+    that an architecture does not have is 0, and a column of its own says so. Columns are sorted by name.
+    """
+    index = pd.Index(codes, name="architecture")
+    if space is not None:
+        rows = [space.features(Architecture(space.name, code)) for code in codes]
+        return pd.DataFrame(rows, index=index, columns=list(space.feature_names), dtype=float)
+    if ENCODING not in table.sources:
+        return pd.DataFrame(index=index)
+    columns: list[pd.Series | pd.DataFrame] = []
+    for name, values in table.wide(ENCODING).reindex(index).items():
+        if table.info.metrics[str(name)].category:
+            columns.append(pd.get_dummies(values, prefix=str(name), prefix_sep="=", dtype=float))
+            continue
+        columns.append(values.fillna(0.0).rename(str(name)))
+        if values.isna().any():
+            columns.append(values.isna().astype(float).rename(f"{name} missing"))
+    return pd.concat(columns, axis=1).sort_index(axis=1)

@@ -13,28 +13,31 @@ from typing import Protocol
 import ray
 from rich.console import Console
 
-from orchestrator.checkpoints import CheckpointStore
-from orchestrator.cluster import Slot, connect
-from orchestrator.decision_events import ended_event, paused_event, predicted_values, sent_event
-from orchestrator.display import Display
-from orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
-from orchestrator.interruption import Interruption
-from orchestrator.launch import Setting
-from orchestrator.replay.bench import Bench
-from orchestrator.replay.clock import InTurn, Result, SimulatedStage
-from orchestrator.replay.errors import ReplayError
-from orchestrator.resource_spec import ResourceSpec
-from orchestrator.scheduling import features_by_code, logged_curves, training_limits
-from orchestrator.stage_runs import run_stage
-from orchestrator.stages import Stage
-from orchestrator.training_spec import TrainingSpec
-from schedulers.policies import Curve, Decision, Policy, Step, list_policies, make_policy
-from schedulers.policies.driver import Driver
-from trainables.recipe import Recipe
-from trainables.table import RecordedTable
-from trainables.table.recorded_training import RecordedTraining
-from trainables.trial_spec import TrialSpec
-from trainables.trials import TableTrial
+from taurank.orchestrator.cluster import Slot, connect
+from taurank.orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
+from taurank.orchestrator.experiment import ResourceSpec, TrainingSpec
+from taurank.orchestrator.replay.bench import Bench
+from taurank.orchestrator.replay.clock import InTurn, Result, SimulatedStage
+from taurank.orchestrator.replay.truth import ReplayError
+from taurank.orchestrator.session import Interruption
+from taurank.orchestrator.stages import (
+    CheckpointStore,
+    Display,
+    Setting,
+    Stage,
+    ended_event,
+    features_by_code,
+    logged_curves,
+    paused_event,
+    predicted_values,
+    run_stage,
+    sent_event,
+    training_limits,
+)
+from taurank.schedulers.policies import Curve, Decision, Driver, Policy, Step, list_policies, make_policy
+from taurank.trainables.table import RecordedTable, RecordedTraining
+from taurank.trainables.training import Recipe
+from taurank.trainables.trials import TableTrial, TrialSpec
 
 SIMULATED = ("none", *list_policies())
 """Schedulers that run without Ray: no scheduler, and the policies."""

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.experiment import load_experiment
-from orchestrator.replay.bench import Bench
-from orchestrator.replay.cheap import Cheap
-from orchestrator.replay.errors import ReplayError
-from orchestrator.rounds import plan_trainings
-from orchestrator.scheduling import check_policy
-from orchestrator.training_spec import TrainingSpec
-from orchestrator.validation import problem_lines
-from orchestrator.yaml_text import YamlError, read_yaml
+from taurank.orchestrator.experiment import TrainingSpec, load_experiment
+from taurank.orchestrator.planning import plan_trainings
+from taurank.orchestrator.replay.bench import Bench
+from taurank.orchestrator.replay.cheap import Cheap
+from taurank.orchestrator.replay.truth import ReplayError
+from taurank.orchestrator.stages import check_policy
+from taurank.orchestrator.text import YamlError, problem_lines, read_yaml
 
 ROUNDING = 1e-6
 """So that 10x of 10 x 10 epochs is 10 epochs and not 9.999."""

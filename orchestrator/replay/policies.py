@@ -11,21 +11,25 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from orchestrator.replay.bench import ENOUGH, chosen_among, described_pool, full_schedule, space_of
-from orchestrator.replay.curves import RecordedCurves, architecture_features, metric_kind, read_curves, varied
-from orchestrator.replay.draws import each_draw
-from orchestrator.replay.errors import ReplayError
-from orchestrator.replay.plan import parse_budget
-from orchestrator.replay.truth import MEAN, Truth, make_truth
-from orchestrator.tau import tau_b, tau_of_true_top, top_regret
-from orchestrator.yaml_text import YamlError, read_yaml
-from schedulers.curves.ladder import Ladder
-from schedulers.curves.matrix import CurveMatrix, Floats
-from schedulers.policies import Limits, list_policies, make_policy
-from schedulers.policies.orders import by_best_so_far, by_epochs_and_value, by_last_value
-from schedulers.policies.simulation import Simulation, simulate
-from trainables.table import RecordedTable
-from trainables.table.format import TRAINING_SOURCE
+from taurank.orchestrator.replay.bench import ENOUGH, chosen_among, described_pool, full_schedule, space_of
+from taurank.orchestrator.replay.curves import RecordedCurves, architecture_features, metric_kind, read_curves, varied
+from taurank.orchestrator.replay.draw import each_draw
+from taurank.orchestrator.replay.plan import parse_budget
+from taurank.orchestrator.replay.truth import MEAN, ReplayError, Truth, make_truth
+from taurank.orchestrator.tau import tau_b, tau_of_true_top, top_regret
+from taurank.orchestrator.text import YamlError, read_yaml
+from taurank.schedulers.curves import CurveMatrix, Floats, Ladder
+from taurank.schedulers.policies import (
+    Limits,
+    Simulation,
+    by_best_so_far,
+    by_epochs_and_value,
+    by_last_value,
+    list_policies,
+    make_policy,
+    simulate,
+)
+from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
 OWN_BUDGET = ("full", "median", "penguin", "beating")
 """Policies that say themselves when they are done; they are run without a budget."""
@@ -151,7 +155,7 @@ def compare_policies(
         seed: of the draws.
         metric: what the curves show.
         period: of a cyclic learning rate in epochs: curves are compared at equal phase only.
-        truth: see ``orchestrator.replay.truth``; by default the metric of the other seeds that most candidates have,
+        truth: see ``replay.truth``; by default the metric of the other seeds that most candidates have,
             else the test metric of the same trainings, else the metric itself at the end of the same trainings.
         buy_seed: seed of the curves; by default the one that most have.
         among: see ``bench.Among``.

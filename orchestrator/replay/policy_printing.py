@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from orchestrator.replay.policies import BASELINES, MEASURES, Comparison, PolicyRow
-from orchestrator.replay.printing import say
-from orchestrator.replay.summary import known
+from taurank.orchestrator.replay.policies import BASELINES, MEASURES, Comparison, PolicyRow
+from taurank.orchestrator.replay.printing import say
+from taurank.orchestrator.replay.summary import known
 
 ROUNDING = 1e-9
 HEADINGS = ("policy", "ranked by", "epochs", "tau", "sd", "expected", "top 20 %", "regret")

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.replay.bench import Bench
-from orchestrator.replay.measures import Row
-from orchestrator.replay.plan import ReplayPlan
-from orchestrator.replay.summary import beaten_references, summarise
-from orchestrator.replay.truth import BOUGHT_METRIC
+from taurank.orchestrator.replay.bench import Bench
+from taurank.orchestrator.replay.plan import ReplayPlan
+from taurank.orchestrator.replay.summary import Row, beaten_references, summarise
+from taurank.orchestrator.replay.truth import BOUGHT_METRIC
 
 _MEANINGS = {
     "tau": "agreement with the truth (Kendall's tau-b)",

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from orchestrator.replay.bench import Bench
-from orchestrator.replay.cheap import PROXY_EPOCHS
-from orchestrator.replay.truth import BOUGHT_METRIC
-from orchestrator.training_spec import TrainingSpec
+from taurank.orchestrator.experiment import TrainingSpec
+from taurank.orchestrator.replay.bench import Bench
+from taurank.orchestrator.replay.cheap import PROXY_EPOCHS
+from taurank.orchestrator.replay.truth import BOUGHT_METRIC
 
 JACOV = "jacov"
 

@@ -22,10 +22,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from orchestrator.replay.errors import ReplayError
-from trainables.table import RecordedTable
-from trainables.table.format import TRAINING_SOURCE
-from trainables.table.summary import possible_truths
+from taurank.trainables.table import TRAINING_SOURCE, RecordedTable, possible_truths
 
 BOUGHT_METRIC = "validation_accuracy"
 """What a bought training shows; of the bought seed it can be no truth."""
@@ -165,3 +162,7 @@ def _parsed(text: str, shown: str) -> tuple[str, str, tuple[int, ...] | None]:
         )
     source, metric = found["source"] or TRAINING_SOURCE, found["metric"] or shown
     return source, metric, tuple(dict.fromkeys(map(int, seeds))) or None
+
+
+class ReplayError(ValueError):
+    """A replay that cannot be run as it was asked for; one line with the way out."""

@@ -1,27 +1,39 @@
 """What a run tells: tables and one page."""
 
-from orchestrator.report.candidates import print_candidates, print_models, print_recipes
-from orchestrator.report.hardware import front_line, hardware_lines, objective_line, print_front, print_hardware
-from orchestrator.report.page import write_page
-from orchestrator.report.searched import search_lines
-from orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
-from orchestrator.report.trust import print_trust
+from taurank.orchestrator.report.candidates import Row, print_candidates, print_models, print_recipes
+from taurank.orchestrator.report.explanation import Explanation, Training, TrainingStage
+from taurank.orchestrator.report.hardware import front_line, hardware_lines, objective_line, print_front, print_hardware
+from taurank.orchestrator.report.outlook import outlook_to_json, print_outlook
+from taurank.orchestrator.report.page import write_page
+from taurank.orchestrator.report.run import report_run
+from taurank.orchestrator.report.searched import search_lines
+from taurank.orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
+from taurank.orchestrator.report.trust import print_trust
+from taurank.orchestrator.report.why import explain
 
 __all__ = [
+    "Explanation",
+    "Row",
+    "Training",
+    "TrainingStage",
+    "explain",
     "front_line",
     "hardware_lines",
     "objective_line",
+    "outlook_to_json",
     "print_candidates",
     "print_columns",
     "print_front",
     "print_hardware",
     "print_models",
+    "print_outlook",
     "print_plan",
     "print_ranking",
     "print_recipes",
     "print_score",
     "print_trust",
     "print_void",
+    "report_run",
     "search_lines",
     "write_page",
 ]

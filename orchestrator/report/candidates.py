@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.candidates import LEFT_OUT, SIZE
-from orchestrator.evidence import EvidenceLog
-from orchestrator.experiment import Experiment
-from spaces import Architecture
-from trainables.recipe import Recipe
+from taurank.orchestrator.candidates import LEFT_OUT, SIZE
+from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.experiment import Experiment
+from taurank.spaces import Architecture
+from taurank.trainables.training import Recipe
 
 SHOWN = 40
 """Rows on the terminal; ``experiment.yaml`` of the run lists all."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from orchestrator.forecast import Forecast
-from orchestrator.ranker import Ranking
-from orchestrator.scoring import Score, are_accuracies
-from orchestrator.tau import Agreement
+from taurank.orchestrator.planning import Forecast
+from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.scoring import Score, are_accuracies
+from taurank.orchestrator.tau import Agreement
 
 
 def percent(value: float) -> str:

@@ -11,16 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from orchestrator.candidates import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE
-from orchestrator.constraints import Measure
-from orchestrator.evidence import EvidenceLog
-from orchestrator.experiment import Experiment
-from orchestrator.latency_runs import VOID, logged_conditions
-from orchestrator.narrowing import narrowing_line
-from orchestrator.report.figures import decimal, interval, percent
-from orchestrator.scoring.objective import ObjectiveScore
-from orchestrator.tradeoff import FRONT_FILE, Front, costs
-from spaces import Architecture
+from taurank.orchestrator.candidates import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE, VOID, logged_conditions, narrowing_line
+from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.experiment import Experiment
+from taurank.orchestrator.hardware import Measure
+from taurank.orchestrator.report.figures import decimal, interval, percent
+from taurank.orchestrator.scoring import FRONT_FILE, Front, ObjectiveScore, costs
+from taurank.spaces import Architecture
 
 NAMED = 20
 """Candidates that are named on the terminal; the page has all."""

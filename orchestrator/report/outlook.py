@@ -10,9 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.forecast import Forecast
-from orchestrator.outlook import Option, Outlook, counts, supernet_epochs, training_epochs
-from orchestrator.report.figures import predicted
+from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, supernet_epochs, training_epochs
+from taurank.orchestrator.report.figures import predicted
 
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:

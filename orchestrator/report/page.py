@@ -9,17 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from orchestrator.evidence import BASELINE
-from orchestrator.experiment import Experiment
-from orchestrator.ranker import Ranking
-from orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, times
-from orchestrator.report.hardware import HEADINGS, cost_text, objective_cells
-from orchestrator.report.plots import plot_curves, plot_front, plot_intervals, plot_predictions
-from orchestrator.report.trust import TITLE, name_of, trust_note, trust_rows
-from orchestrator.scoring import Score
-from orchestrator.tradeoff import Front
-from orchestrator.trust import SupernetTrust
-from orchestrator.whole_files import replaced
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.experiment import Experiment
+from taurank.orchestrator.ranker import Ranking, SupernetTrust
+from taurank.orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, times
+from taurank.orchestrator.report.hardware import HEADINGS, cost_text, objective_cells
+from taurank.orchestrator.report.plots import plot_curves, plot_front, plot_intervals, plot_predictions
+from taurank.orchestrator.report.trust import TITLE, name_of, trust_note, trust_rows
+from taurank.orchestrator.scoring import Front, Score
+from taurank.orchestrator.text import replaced
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2430; max-width: 1120px; margin: 2rem auto; padding: 0 1rem; }

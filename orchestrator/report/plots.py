@@ -14,8 +14,8 @@ from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from orchestrator.ranker import Ranking
-from orchestrator.tradeoff import Front
+from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.scoring import Front
 
 BLUE, ORANGE, GREY, LIGHT = "#2f6fb0", "#d9772b", "#9aa7b5", "#e6ebf1"
 WIDTH = 10.8

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from orchestrator.ranker import Ranking
+from taurank.orchestrator.ranker import Ranking
 
 
 def search_lines(

@@ -12,18 +12,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from orchestrator.experiment import Experiment
-from orchestrator.forecast import forecast
-from orchestrator.ranker import Ranking
-from orchestrator.report.candidates import print_candidates, print_recipes
-from orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, predicted, times
-from orchestrator.report.hardware import hardware_lines, print_hardware
-from orchestrator.scoring import Score, SpeedUp
-from orchestrator.stages import Stage
-from trainables.data import ImageData
+from taurank.orchestrator.experiment import Experiment
+from taurank.orchestrator.planning import forecast
+from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.report.candidates import print_candidates, print_recipes
+from taurank.orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, predicted, times
+from taurank.orchestrator.report.hardware import hardware_lines, print_hardware
+from taurank.orchestrator.scoring import Score, SpeedUp
+from taurank.orchestrator.stages import Stage
+from taurank.trainables.data import ImageData
 
 if TYPE_CHECKING:
-    from orchestrator.run import Run
+    from taurank.orchestrator.runs import Run
 
 SHOWN = 40
 """Rows of the ranking on the terminal; the files hold all of them."""

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from orchestrator.report.figures import decimal, interval, percent
-from orchestrator.tau import Agreement
-from orchestrator.trust import FEWEST_ALONE, SupernetTrust
+from taurank.orchestrator.ranker import FEWEST_ALONE, SupernetTrust
+from taurank.orchestrator.report.figures import decimal, interval, percent
+from taurank.orchestrator.tau import Agreement
 
 TITLE = "How far supernets can be trusted"
 ALONE_SHORT = 10

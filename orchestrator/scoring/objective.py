@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from orchestrator.hardware_spec import ObjectiveSpec
-from orchestrator.ranker import Ranking
-from orchestrator.scoring.score import comparison
-from orchestrator.scoring.truth import Truth
-from orchestrator.tau import Agreement
-from orchestrator.tradeoff import costs, objective_of
+from taurank.orchestrator.experiment import ObjectiveSpec
+from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.scoring.score import comparison
+from taurank.orchestrator.scoring.tradeoff import costs, objective_of
+from taurank.orchestrator.scoring.truth import Truth
+from taurank.orchestrator.tau import Agreement
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from orchestrator.evidence import BASELINE, EvidenceLog
-from orchestrator.ranker import Ranking, make_views
-from orchestrator.scoring.speed_up import SpeedUp, ratio, seconds_of_full_training, speed_up
-from orchestrator.scoring.truth import Truth
-from orchestrator.tau import (
+from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.ranker import Ranking, make_views
+from taurank.orchestrator.scoring.speed_up import SpeedUp, ratio, seconds_of_full_training, speed_up
+from taurank.orchestrator.scoring.truth import Truth
+from taurank.orchestrator.tau import (
     Agreement,
     Ceiling,
     Coefficient,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from orchestrator.baseline_sample import sampled_baseline
-from orchestrator.evidence import BASELINE, TAKEN, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, TAKEN, EvidenceLog
+from taurank.orchestrator.scoring.baseline_sample import sampled_baseline
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.baseline_sample import BaselineSample, sampled_baseline
-from orchestrator.evidence import BASELINE, EvidenceLog
-from trainables.table import RecordedTable, read_table
+from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.scoring.baseline_sample import BaselineSample, sampled_baseline
+from taurank.trainables.table import RecordedTable, read_table
 
 UNKNOWN_SEED = -1
 """In a table of recorded trainings: the mean over seeds, or a seed that nobody wrote down."""

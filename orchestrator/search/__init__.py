@@ -1,17 +1,25 @@
 """Search in spaces that are too large to list: searchers that propose, and are told."""
 
-from orchestrator.search.final_list import FinalList, final_list
-from orchestrator.search.registry import list_searchers, make_searcher
-from orchestrator.search.searcher import Constraints, Observation, Problem, Searcher, SearchError
+from taurank.orchestrator.search.final_list import FinalList, final_list
+from taurank.orchestrator.search.proposals import ACCURACY, STAGE, Proposals, note_unseen, proposed_codes, unseen_codes
+from taurank.orchestrator.search.registry import list_searchers, make_searcher
+from taurank.orchestrator.search.searcher import Constraints, Direction, Observation, Problem, Searcher, SearchError
 
 __all__ = [
+    "ACCURACY",
+    "STAGE",
     "Constraints",
+    "Direction",
     "FinalList",
     "Observation",
     "Problem",
+    "Proposals",
     "SearchError",
     "Searcher",
     "final_list",
     "list_searchers",
     "make_searcher",
+    "note_unseen",
+    "proposed_codes",
+    "unseen_codes",
 ]

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from spaces import Architecture, SearchSpace
+from taurank.spaces import Architecture, SearchSpace
 
 LISTED = 100_000
 """Spaces of at most so many codes are listed; of larger ones architectures are drawn."""

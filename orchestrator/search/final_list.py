@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from orchestrator.evidence import Evidence
-from orchestrator.ranker import Ranking, rank_evidence
-from orchestrator.ranker.ranking import LEVEL
-from orchestrator.search.drawing import draw_one, listed, mutant
-from orchestrator.search.pool import SIZES
-from orchestrator.search.searcher import FreeScores, Observation, Searcher, SearchError
-from spaces import Architecture, SearchSpace
+from taurank.orchestrator.evidence import Evidence
+from taurank.orchestrator.ranker import LEVEL, Ranking, rank_evidence
+from taurank.orchestrator.search.drawing import draw_one, listed, mutant
+from taurank.orchestrator.search.pool import SIZES
+from taurank.orchestrator.search.searcher import FreeScores, Observation, Searcher, SearchError
+from taurank.spaces import Architecture, SearchSpace
 
 CANDIDATES = 1_000
 """Architectures that were not looked at and are predicted by default."""

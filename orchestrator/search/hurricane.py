@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from orchestrator.search.drawing import listed
-from orchestrator.search.regularised_evolution import EvolutionSearcher
-from orchestrator.search.searcher import Problem, Searcher, SearchError
-from spaces import Architecture, RestrictedSpace, SearchSpace
+from taurank.orchestrator.search.drawing import listed
+from taurank.orchestrator.search.regularised_evolution import EvolutionSearcher
+from taurank.orchestrator.search.searcher import Problem, Searcher, SearchError
+from taurank.spaces import Architecture, RestrictedSpace, SearchSpace
 
 
 class HurricaneSearcher(Searcher):
@@ -19,7 +19,7 @@ class HurricaneSearcher(Searcher):
 
     Within a stage proposals are those of regularised evolution. Before the first, the default is the best of some
     random architectures. A stage begins when all of the one before are told; until then fewer are proposed than asked
-    for. Where each stage has a supernet of its own, as in the source, `orchestrator.two_stage` is the search.
+    for. Where each stage has a supernet of its own, as in the source, `benchmarks.search.two_stage` is the search.
 
     Source: Zhang et al., Fast Hardware-Aware Neural Architecture Search (HURRICANE, 2020, arXiv 1910.11609); the
     procedure is a reading of its abstract.

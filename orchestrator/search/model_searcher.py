@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from orchestrator.ranker.regressors import REGRESSORS
-from orchestrator.search.drawing import draw_one, listed, mutant
-from orchestrator.search.pool import Pool
-from orchestrator.search.searcher import Problem, Searcher, SearchError
-from orchestrator.search.surrogate import Surrogate, can_fit
-from schedulers.policies.registry import choices
-from spaces import Architecture
+from taurank.orchestrator.ranker import REGRESSORS
+from taurank.orchestrator.search.drawing import draw_one, listed, mutant
+from taurank.orchestrator.search.pool import Pool
+from taurank.orchestrator.search.searcher import Problem, Searcher, SearchError
+from taurank.orchestrator.search.surrogate import Surrogate, can_fit
+from taurank.schedulers.policies import choices
+from taurank.spaces import Architecture
 
 WHOLE = 6_000
 """Spaces of at most so many architectures are the pool; else it is drawn."""

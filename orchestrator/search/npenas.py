@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from orchestrator.search.model_searcher import ModelSearcher
-from orchestrator.search.searcher import Problem, SearchError
-from spaces import Architecture
+from taurank.orchestrator.search.model_searcher import ModelSearcher
+from taurank.orchestrator.search.searcher import Problem, SearchError
+from taurank.spaces import Architecture
 
 
 class NpenasSearcher(ModelSearcher):

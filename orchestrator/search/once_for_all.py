@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
-from orchestrator.evolution import evolve
-from orchestrator.search.searcher import Problem, Searcher, SearchError
-from spaces import Architecture
+from taurank.orchestrator.search.evolution import evolve
+from taurank.orchestrator.search.searcher import Problem, Searcher, SearchError
+from taurank.spaces import Architecture
 
 HIDDEN, EPOCHS = (400, 400, 400), 100
 LEAST = 2

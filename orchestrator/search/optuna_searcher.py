@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from orchestrator.search.searcher import Problem, Searcher, SearchError
-from spaces import Architecture
+from taurank.orchestrator.search.searcher import Problem, Searcher, SearchError
+from taurank.spaces import Architecture
 
 ASKS = 20
 """Times that a sampler is asked for somebody new, before a random architecture takes the place."""
@@ -92,3 +92,71 @@ class OptunaSearcher(Searcher):
 
     def _params(self, canonical: Architecture) -> dict[str, int]:
         return dict(zip(self._distributions, self.space.choices(canonical), strict=True))
+
+
+class Nsga2Searcher(OptunaSearcher):
+    """Breeds from those that few others dominate, and that stand apart on their front.
+
+    A generation is so many that were told one after another. All objectives count.
+
+    Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002).
+
+    Args:
+        problem: what is searched.
+        population: architectures of a generation.
+    """
+
+    def __init__(self, problem: Problem, *, population: int = 20) -> None:
+        super().__init__(problem)
+        if population < 2:
+            raise SearchError(f"population: {population} is not at least 2")
+        self._population = population
+
+    def _sampler(self, seed: int) -> BaseSampler:
+        return _ByOrder(population_size=self._population, seed=seed)
+
+
+class _ByOrder(NSGAIISampler):
+    """Tells generations by the order of the trials: Optuna notes them in a trial when it proposes it."""
+
+    def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        assert self.population_size is not None
+        return len(_completed(study)) // self.population_size
+
+    def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        assert self.population_size is not None
+        first = generation * self.population_size
+        return _completed(study)[first : first + self.population_size]
+
+
+def _completed(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+class TpeSearcher(OptunaSearcher):
+    """Proposes options that are more frequent among the good architectures than among the others.
+
+    Open proposals count as bad ones, so that workers do not ask for the same (constant liar).
+
+    Source: Bergstra et al., Algorithms for Hyper-Parameter Optimization (NeurIPS 2011); Akiba et al., Optuna (2019).
+
+    Args:
+        problem: what is searched; its first objective counts.
+        initial: full trainings until which proposals are random.
+        multivariate: whether decisions are drawn together instead of one by one.
+    """
+
+    def __init__(self, problem: Problem, *, initial: int = 10, multivariate: bool = True) -> None:
+        super().__init__(problem)
+        if initial < 1:
+            raise SearchError(f"initial: {initial} is not at least 1")
+        self._initial, self._multivariate = initial, multivariate
+
+    @property
+    def _directions(self) -> list[StudyDirection]:
+        return super()._directions[:1]
+
+    def _sampler(self, seed: int) -> BaseSampler:
+        return TPESampler(
+            seed=seed, n_startup_trials=self._initial, multivariate=self._multivariate, constant_liar=True
+        )

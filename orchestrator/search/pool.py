@@ -7,14 +7,20 @@ from functools import cached_property
 
 import numpy as np
 
-from orchestrator.ranker.final import Labels, final_inputs
-from orchestrator.ranker.inputs import Inputs, make_inputs
-from orchestrator.ranker.prior import prior_order
-from orchestrator.ranker.regressors import FinalInputs
-from orchestrator.ranker.short_runs import complete_short_runs
-from orchestrator.ranker.views import LOWER_IS_BETTER, Kind, View
-from orchestrator.search.searcher import FreeScores
-from spaces import Architecture, SearchSpace
+from taurank.orchestrator.ranker import (
+    LOWER_IS_BETTER,
+    FinalInputs,
+    Inputs,
+    Kind,
+    Labels,
+    View,
+    complete_short_runs,
+    final_inputs,
+    make_inputs,
+    prior_order,
+)
+from taurank.orchestrator.search.searcher import FreeScores
+from taurank.spaces import Architecture, SearchSpace
 
 SIZES = ("parameters", "flops")
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
 
-from orchestrator.search.searcher import Constraints, Direction, FreeScores, Problem, Searcher, SearchError
-from schedulers.policies.registry import choices
-from spaces import SearchSpace
+from taurank.orchestrator.search.searcher import Constraints, Direction, FreeScores, Problem, Searcher, SearchError
+from taurank.schedulers.policies import choices
+from taurank.spaces import SearchSpace
 
 # Module and class; imported only when asked for, as some need Optuna.
 _SEARCHERS = {
@@ -61,7 +61,7 @@ def make_searcher(
     if objectives is not None and not objectives:
         raise SearchError("objectives: none given; name at least one, with 'higher' or 'lower'")
     module, class_name = _SEARCHERS[name]
-    searcher = getattr(import_module(f"orchestrator.search.{module}"), class_name)
+    searcher = getattr(import_module(f"taurank.orchestrator.search.{module}"), class_name)
     allowed = [option for option in inspect.signature(searcher).parameters if option != "problem"]
     for option in options:
         if option not in allowed:

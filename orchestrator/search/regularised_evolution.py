@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestrator.search.searcher import Problem, Searcher, SearchError
-from spaces import Architecture
+from taurank.orchestrator.search.searcher import Problem, Searcher, SearchError
+from taurank.spaces import Architecture
 
 
 class EvolutionSearcher(Searcher):
     """Mutates the best of a random sample of the most recent architectures.
 
     The population are the last that were told; those that failed never enter it. While fewer than it are proposed,
-    proposals are random. `orchestrator.evolution` is another one, for scores that cost nothing.
+    proposals are random. `taurank.orchestrator.search.evolution` is another one, for scores that cost nothing.
 
     Source: Real et al., Regularized Evolution for Image Classifier Architecture Search (AAAI 2019), algorithm 1. The
     source has a population of 100 and a sample of 25, for budgets of 20,000.
@@ -37,3 +37,13 @@ class EvolutionSearcher(Searcher):
         drawn = generator.choice(len(alive), min(self._sample, len(alive)), replace=False)
         parent = max((alive[place] for place in drawn), key=self.scored.__getitem__)
         return self._mutant(parent, generator)
+
+
+class RandomSearcher(Searcher):
+    """Proposes architectures at random, each function as likely.
+
+    Source: Li and Talwalkar, Random Search and Reproducibility for Neural Architecture Search (UAI 2019).
+    """
+
+    def _propose(self, generator: np.random.Generator) -> Architecture | None:
+        return self._random(generator)

@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from orchestrator.search.drawing import draw_one, listed, mutant
-from spaces import Architecture, SearchSpace
+from taurank.orchestrator.search.drawing import draw_one, listed, mutant
+from taurank.spaces import Architecture, SearchSpace
 
 TRIES = 1_000
 """Architectures judged in a row without one that may be proposed, after which there is taken to be none."""

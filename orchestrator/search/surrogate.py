@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 from scipy import linalg
 from threadpoolctl import threadpool_limits
 
-from orchestrator.ranker.final import Labels, align_to_prior, score_targets
-from orchestrator.ranker.gaussian_process import JITTER, GaussianProcess
-from orchestrator.ranker.regressors import REGRESSORS, GaussianProcessRegressor
-from orchestrator.search.pool import Pool, Told
-from spaces import Architecture
+from taurank.orchestrator.ranker import (
+    JITTER,
+    REGRESSORS,
+    GaussianProcess,
+    GaussianProcessRegressor,
+    Labels,
+    align_to_prior,
+    score_targets,
+)
+from taurank.orchestrator.search.pool import Pool, Told
+from taurank.spaces import Architecture
 
 SMALLEST_SD = 1e-6
 

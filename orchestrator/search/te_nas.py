@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from orchestrator.search.searcher import Problem, Searcher, SearchError
-from spaces import Architecture
-from trainables.proxies.pruning import Measure, prune_by_importance
+from taurank.orchestrator.search.searcher import Problem, Searcher, SearchError
+from taurank.spaces import Architecture
+from taurank.trainables.proxies import Measure, prune_by_importance
 
 PRUNINGS = 5
 """Prunings in a row that end at an architecture which was proposed before or is not allowed, before the search ends."""
@@ -25,7 +25,7 @@ class TeNasSearcher(Searcher):
     Args:
         problem: what is searched; its space has fixed decisions.
         measure: condition number and linear regions of a network that holds several options of each decision; for
-            NAS-Bench-201 it is `trainables.proxies.averaged_network.AveragedNetwork`.
+            NAS-Bench-201 it is `taurank.trainables.proxies.averaged_network.AveragedNetwork`.
         without: options that are taken away before the search.
         repeats: initial weights that a pruning averages over.
     """
@@ -42,7 +42,7 @@ class TeNasSearcher(Searcher):
         if measure is None:
             raise SearchError(
                 "measure: te_nas needs what it measures networks by, such as "
-                "trainables.proxies.averaged_network.AveragedNetwork(images, classes=10) for nasbench201"
+                "taurank.trainables.proxies.averaged_network.AveragedNetwork(images, classes=10) for nasbench201"
             )
         self._options = [tuple(name for name in names if name not in without) for names in problem.space.decisions]
         if not self._options or not all(self._options):

@@ -1,11 +1,10 @@
 """Measures of rank agreement: how good an order is, how sure that figure is, and what it can reach at best."""
 
-from orchestrator.tau.agreement import Agreement, Coefficient, agreement, tau_b
-from orchestrator.tau.bootstrap import bootstrap_agreement
-from orchestrator.tau.ceiling import Ceiling, ceiling
-from orchestrator.tau.measures import partial_of, partial_tau, weighted_tau
-from orchestrator.tau.sample import PER_STRATUM, StratifiedSample, estimate_tau, stratified_sample
-from orchestrator.tau.top import tau_of_true_top, top_membership, top_overlap, top_regret
+from taurank.orchestrator.tau.agreement import Agreement, Coefficient, agreement, tau_b
+from taurank.orchestrator.tau.ceiling import Ceiling, ceiling
+from taurank.orchestrator.tau.measures import partial_of, partial_tau, weighted_tau
+from taurank.orchestrator.tau.sample import PER_STRATUM, StratifiedSample, estimate_tau, stratified_sample
+from taurank.orchestrator.tau.top import tau_of_true_top, top_membership, top_overlap, top_regret
 
 __all__ = [
     "PER_STRATUM",
@@ -14,7 +13,6 @@ __all__ = [
     "Coefficient",
     "StratifiedSample",
     "agreement",
-    "bootstrap_agreement",
     "ceiling",
     "estimate_tau",
     "partial_of",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from orchestrator.tau.pairs import Pairs
+from taurank.orchestrator.tau.pairs import Pairs
 
 
 @dataclass(frozen=True)

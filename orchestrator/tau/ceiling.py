@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orchestrator.tau.agreement import Agreement, agreement, compared
-from orchestrator.tau.pairs import Pairs
+from taurank.orchestrator.tau.agreement import Agreement, agreement, compared
+from taurank.orchestrator.tau.pairs import Pairs
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import math
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from orchestrator.tau.agreement import Coefficient, compared, tau_b
-from orchestrator.tau.pairs import Pairs
+from taurank.orchestrator.tau.agreement import Coefficient, compared, tau_b
+from taurank.orchestrator.tau.pairs import Pairs
 
 
 def weighted_tau(x: ArrayLike, y: ArrayLike) -> Coefficient:

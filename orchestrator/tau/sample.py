@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from orchestrator.tau.agreement import Agreement
+from taurank.orchestrator.tau.agreement import Agreement
 
 PER_STRATUM = 4
 """Two would do for the estimate; with four its spread can be seen, and a training that fails costs no stratum."""

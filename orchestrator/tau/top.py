@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orchestrator.tau.agreement import Coefficient, compared, tau_b
-from orchestrator.tau.pairs import Pairs
+from taurank.orchestrator.tau.agreement import Coefficient, compared, tau_b
+from taurank.orchestrator.tau.pairs import Pairs
 
 TOP_SHARE = 0.2
 """The truly best fifth."""

@@ -1,8 +1,8 @@
 """Models of learning curves."""
 
-from schedulers.curves.baker import BakerSVR
-from schedulers.curves.ensemble import CurveEnsemble
-from schedulers.curves.estimators import (
+from taurank.schedulers.curves.baker import BakerSVR
+from taurank.schedulers.curves.ensemble import CurveEnsemble
+from taurank.schedulers.curves.estimators import (
     best_so_far,
     last_value,
     mean_of_last,
@@ -10,17 +10,21 @@ from schedulers.curves.estimators import (
     training_speed_ema,
     training_speed_late,
 )
-from schedulers.curves.families import FAMILIES, Family
-from schedulers.curves.fitting import CurveFits, fit_family
-from schedulers.curves.forecast import Extrapolator, Forecast
-from schedulers.curves.freeze_thaw import FreezeThaw
-from schedulers.curves.ladder import Ladder, LadderFit
-from schedulers.curves.matrix import CurveMatrix, Metric
-from schedulers.curves.penguin import Convergence, FitSettings, PenguinConfig, converge, fit_curve, predict
-from schedulers.curves.rising import RisingCurves, rising_curves
+from taurank.schedulers.curves.families import FAMILIES, Family
+from taurank.schedulers.curves.final_values import FEWEST_FINISHED
+from taurank.schedulers.curves.fitting import CurveFits, fit_family
+from taurank.schedulers.curves.forecast import Extrapolator, Forecast
+from taurank.schedulers.curves.freeze_thaw import FreezeThaw
+from taurank.schedulers.curves.ladder import FEWEST, Ladder, LadderFit
+from taurank.schedulers.curves.matrix import HIGHER_IS_BETTER, CurveMatrix, Floats, Metric
+from taurank.schedulers.curves.penguin import Convergence, FitSettings, PenguinConfig, converge, fit_curve, predict
+from taurank.schedulers.curves.rising import RisingCurves, rising_curves
 
 __all__ = [
     "FAMILIES",
+    "FEWEST",
+    "FEWEST_FINISHED",
+    "HIGHER_IS_BETTER",
     "BakerSVR",
     "Convergence",
     "CurveEnsemble",
@@ -29,6 +33,7 @@ __all__ = [
     "Extrapolator",
     "Family",
     "FitSettings",
+    "Floats",
     "Forecast",
     "FreezeThaw",
     "Ladder",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schedulers.curves.forecast import Forecast
-from schedulers.curves.matrix import CurveMatrix, Floats
-from schedulers.curves.rising import last_values, rising_curves
+from taurank.schedulers.curves.forecast import Forecast
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.rising import last_values, rising_curves
 
 _FOLDS = 3
 _LEAST_SD = 1e-6

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from schedulers.curves.families import FAMILIES
-from schedulers.curves.forecast import Forecast
-from schedulers.curves.matrix import CurveMatrix, Floats
-from schedulers.curves.rising import RisingCurves, last_values, rising_curves
+from taurank.schedulers.curves.families import FAMILIES
+from taurank.schedulers.curves.forecast import Forecast
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.rising import RisingCurves, last_values, rising_curves
 
 Indices = NDArray[np.int64]
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from schedulers.curves.matrix import CurveMatrix, Floats
-from schedulers.curves.rising import last_values, rising_curves
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.rising import last_values, rising_curves
 
 
 def last_value(curves: CurveMatrix) -> Floats:

@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from schedulers.curves.matrix import Floats
+from taurank.schedulers.curves.matrix import Floats
 
 Shape = Callable[..., Floats]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from schedulers.curves.ensemble import CurveEnsemble
-from schedulers.curves.matrix import CurveMatrix, Floats
-from schedulers.curves.signals import best_level, filled_gaps, from_quality, quality
+from taurank.schedulers.curves.ensemble import CurveEnsemble
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.signals import best_level, filled_gaps, from_quality, quality
 
 Integers = NDArray[np.int64]
 

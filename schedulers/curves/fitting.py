@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schedulers.curves.families import Family
-from schedulers.curves.matrix import Floats
+from taurank.schedulers.curves.families import Family
+from taurank.schedulers.curves.matrix import Floats
 
 _STEP = 1e-5
 """Of the derivative by differences, on the scale of the search (logarithms, mostly)."""

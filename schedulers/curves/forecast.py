@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import ndtr
 
-from schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats
 
 
 @dataclass(frozen=True, eq=False)

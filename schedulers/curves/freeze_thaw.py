@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from schedulers.curves.forecast import Forecast
-from schedulers.curves.matrix import CurveMatrix, Floats
-from schedulers.curves.rising import rising_curves
+from taurank.schedulers.curves.forecast import Forecast
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.rising import rising_curves
 
 _BOUNDS = np.log([[0.3, 1.0], [0.003, 5.0], [1e-6, 10.0], [1e-2, 1e3]])  # of (alpha, beta, noise, asymptotes)
 _START = np.log([0.8, 0.1, 0.01, 1.0])

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from schedulers.curves.final_values import final_values
-from schedulers.curves.forecast import Forecast
-from schedulers.curves.matrix import CurveMatrix, Floats
-from schedulers.curves.signals import (
+from taurank.schedulers.curves.final_values import final_values
+from taurank.schedulers.curves.forecast import Forecast
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.signals import (
     best_level,
     filled_gaps,
     has_training,

@@ -33,7 +33,7 @@ class FitSettings:
         upper_bounds: greatest parameters.
         max_evaluations: evaluations of the curve after which a fit counts as failed. It cuts off fits that creep along
             a ridge (curves still rising almost linearly). SciPy's own limit for three parameters is 300, which cuts
-            off some that the authors' record has; see `benchmarks/penguin_record.py`.
+            off some that the authors' record has; see `benchmarks/curves/penguin_record.py`.
 
     Raises:
         ValueError: the start is outside the bounds, or no evaluation is allowed.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats
 
 _SCORE_LIMIT = 2.0
 """A score has no known limit: twice the way from where trials begin to the best value seen."""

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from schedulers.curves.matrix import CurveMatrix, Floats, Metric
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats, Metric
 
 _SATURATION = 0.003
 """Added to both ends of [0, 1]: about one image in 300, so that no accuracy is infinitely far from the next."""

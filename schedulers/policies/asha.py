@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from schedulers.policies.options import HalvingOptions, require_cut_point
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
-from schedulers.policies.rungs import affordable_rungs, default_first_rung, rung_epochs
-from schedulers.policies.standing import (
+from taurank.schedulers.policies.options import HalvingOptions, require_cut_point
+from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
+from taurank.schedulers.policies.rungs import affordable_rungs, default_first_rung, rung_epochs
+from taurank.schedulers.policies.standing import (
     affordable,
     answer,
     drawn_order,
@@ -41,7 +41,7 @@ class AshaPolicy(HalvingOptions):
     starts, hence the seed, changes who is promoted.
 
     Example:
-        >>> from schedulers.policies import Curve, Limits
+        >>> from taurank.schedulers.policies import Curve, Limits
         >>> seen = {n: Curve(n, (1,), (v,), state="paused") for n, v in [("a", 0.5), ("b", 0.7), ("c", 0.6)]}
         >>> [(step.trial, step.until) for step in AshaPolicy().decide(seen, Limits(27)).next]
         [('b', 3)]

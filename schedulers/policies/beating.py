@@ -8,12 +8,11 @@ from typing import ClassVar, cast
 import numpy as np
 from scipy.special import ndtr
 
-from schedulers.curves.forecast import Extrapolator
-from schedulers.curves.matrix import HIGHER_IS_BETTER
-from schedulers.policies.full import whole_trainings
-from schedulers.policies.options import require_integer, require_number
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits, curve_matrix
-from schedulers.policies.standing import drawn_order, has_ended, score_at
+from taurank.schedulers.curves import HIGHER_IS_BETTER, Extrapolator
+from taurank.schedulers.policies.full import whole_trainings
+from taurank.schedulers.policies.options import require_integer, require_number
+from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, curve_matrix
+from taurank.schedulers.policies.standing import drawn_order, has_ended, score_at
 
 _EXTRAPOLATORS = {"ensemble": ("ensemble", "CurveEnsemble"), "freeze-thaw": ("freeze_thaw", "FreezeThaw")}
 
@@ -31,7 +30,7 @@ class BeatingPolicy:
     forecast stops late risers. Forecasts take all curves anew at every check, seconds where trials are many.
 
     Example:
-        >>> from schedulers.policies import Curve, Limits
+        >>> from taurank.schedulers.policies import Curve, Limits
         >>> epochs = tuple(range(1, 11))
         >>> best = Curve("a", epochs, (0.5, 0.7, 0.8, 0.85, 0.88, 0.9, 0.91, 0.92, 0.92, 0.92), state="finished")
         >>> flat = Curve("b", epochs[:8], (0.3, 0.4, 0.42, 0.43, 0.43, 0.43, 0.43, 0.43), state="running", until=10)
@@ -116,4 +115,4 @@ class BeatingPolicy:
         if not isinstance(self.extrapolator, str):
             return self.extrapolator
         module, class_name = _EXTRAPOLATORS[self.extrapolator]
-        return cast(Extrapolator, getattr(import_module(f"schedulers.curves.{module}"), class_name)())
+        return cast(Extrapolator, getattr(import_module(f"taurank.schedulers.curves.{module}"), class_name)())

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from schedulers.policies.policy import Action, Curve, Decision, Decisions, Limits, Policy, Step, used_epochs
+from taurank.schedulers.policies.policy import Action, Curve, Decision, Decisions, Limits, Policy, Step, used_epochs
 
 _log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
-from schedulers.policies.standing import affordable, answer, ending, has_ended, waiting
+from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
+from taurank.schedulers.policies.standing import affordable, answer, ending, has_ended, waiting
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class FullPolicy:
     Under a budget the trained ones are a sample only if they were submitted at random.
 
     Example:
-        >>> from schedulers.policies import Curve, Limits
+        >>> from taurank.schedulers.policies import Curve, Limits
         >>> answer = FullPolicy().decide({"a": Curve("a"), "b": Curve("b")}, Limits(10, budget_epochs=15))
         >>> [(step.trial, step.until) for step in answer.next], answer.trials["b"].reason
         ([('a', 10)], 'the budget has no room for the rest of its training')

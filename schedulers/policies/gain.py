@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtr
 
-from schedulers.curves.matrix import Floats
+from taurank.schedulers.curves import Floats
 
 _LARGEST_DISTANCE = 5.0
 _LARGEST_SHARE = 0.999

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from schedulers.policies.options import require_integer, require_number
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
-from schedulers.policies.rungs import halving_epochs, rung_epochs
-from schedulers.policies.standing import affordable, answer, drawn_order, ending, free_slots, has_ended, waiting
-from schedulers.policies.successive_halving import halve
+from taurank.schedulers.policies.options import require_integer, require_number
+from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
+from taurank.schedulers.policies.rungs import halving_epochs, rung_epochs
+from taurank.schedulers.policies.standing import affordable, answer, drawn_order, ending, free_slots, has_ended, waiting
+from taurank.schedulers.policies.successive_halving import halve
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class HyperbandPolicy:
     the costly brackets are not dealt, and trials that no bracket fits are not begun.
 
     Example:
-        >>> from schedulers.policies import Limits
+        >>> from taurank.schedulers.policies import Limits
         >>> brackets = HyperbandPolicy().brackets([str(i) for i in range(143)], Limits(81))
         >>> [(len(bracket.trials), bracket.rungs[0]) for bracket in brackets]
         [(81, 1), (34, 3), (15, 9), (8, 27), (5, 81)]

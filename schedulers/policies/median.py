@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from schedulers.curves.matrix import HIGHER_IS_BETTER
-from schedulers.policies.full import whole_trainings
-from schedulers.policies.options import require_integer
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits
-from schedulers.policies.standing import drawn_order, has_ended
+from taurank.schedulers.curves import HIGHER_IS_BETTER
+from taurank.schedulers.policies.full import whole_trainings
+from taurank.schedulers.policies.options import require_integer
+from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits
+from taurank.schedulers.policies.standing import drawn_order, has_ended
 
 _Points = tuple[tuple[int, ...], tuple[float, ...], tuple[float, float]]
 
@@ -31,7 +31,7 @@ class MedianPolicy:
     depends on the curves and cannot be chosen; under a budget those drawn last are not begun.
 
     Example:
-        >>> from schedulers.policies import Curve, Limits
+        >>> from taurank.schedulers.policies import Curve, Limits
         >>> good = {n: Curve(n, (1, 2), (0.8, 0.9), state="paused") for n in "abc"}
         >>> bad = Curve("d", (1, 2), (0.1, 0.2), state="running", until=10)
         >>> MedianPolicy(first_epoch=1).decide({**good, "d": bad}, Limits(10)).trials["d"].reason

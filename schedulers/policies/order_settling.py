@@ -12,12 +12,11 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from schedulers.curves.final_values import FEWEST_FINISHED
-from schedulers.curves.ladder import FEWEST, Ladder, LadderFit
-from schedulers.policies.gain import tau_gains
-from schedulers.policies.options import require_integer, require_number
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step, curve_matrix, used_epochs
-from schedulers.policies.standing import affordable, diverged, drawn_order, ending, has_ended, waiting
+from taurank.schedulers.curves import FEWEST, FEWEST_FINISHED, Ladder, LadderFit
+from taurank.schedulers.policies.gain import tau_gains
+from taurank.schedulers.policies.options import require_integer, require_number
+from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step, curve_matrix, used_epochs
+from taurank.schedulers.policies.standing import affordable, diverged, drawn_order, ending, has_ended, waiting
 
 Goal = Literal["order", "top", "best"]
 

@@ -3,8 +3,7 @@
 import numpy as np
 from scipy.stats import rankdata
 
-from schedulers.curves.estimators import best_so_far, last_value
-from schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves import CurveMatrix, Floats, best_so_far, last_value
 
 
 def by_last_value(curves: CurveMatrix) -> Floats:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schedulers.curves.matrix import HIGHER_IS_BETTER, Floats
-from schedulers.policies.asha import AshaPolicy, promote
-from schedulers.policies.options import HalvingOptions
-from schedulers.policies.policy import Curve, Decisions, Limits, curve_matrix
-from schedulers.policies.standing import drawn_order, score_at
+from taurank.schedulers.curves import HIGHER_IS_BETTER, Floats
+from taurank.schedulers.policies.asha import AshaPolicy, promote
+from taurank.schedulers.policies.options import HalvingOptions
+from taurank.schedulers.policies.policy import Curve, Decisions, Limits, curve_matrix
+from taurank.schedulers.policies.standing import drawn_order, score_at
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PashaPolicy(HalvingOptions):
     The order at rest is that of the few trials in the last two rungs.
 
     Example:
-        >>> from schedulers.policies import Curve, Limits
+        >>> from taurank.schedulers.policies import Curve, Limits
         >>> trials = {name: Curve(name) for name in "abc"}
         >>> PashaPolicy().decide(trials, Limits(81)).reason
         'promoting over the rungs 3, 9'

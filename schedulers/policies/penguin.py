@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from schedulers.curves.penguin import Convergence, PenguinConfig, converge
-from schedulers.policies.full import whole_trainings
-from schedulers.policies.options import require_integer, require_number
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits
-from schedulers.policies.standing import drawn_order, has_ended
+from taurank.schedulers.curves import Convergence, PenguinConfig, converge
+from taurank.schedulers.policies.full import whole_trainings
+from taurank.schedulers.policies.options import require_integer, require_number
+from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits
+from taurank.schedulers.policies.standing import drawn_order, has_ended
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PenguinPolicy:
     chance settle at once.
 
     Example:
-        >>> from schedulers.policies import Curve, Limits
+        >>> from taurank.schedulers.policies import Curve, Limits
         >>> flat = Curve("a", epochs=(1, 2, 3, 4, 5, 6), values=(0.1,) * 6, state="running", until=40)
         >>> PenguinPolicy().decide({"a": flat}, Limits(40)).trials["a"].action
         'stop'

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from schedulers.curves.matrix import CurveMatrix, Metric
+from taurank.schedulers.curves import CurveMatrix, Metric
 
 Action = Literal["continue", "pause", "stop"]
 State = Literal["new", "running", "paused", "finished", "stopped", "failed"]

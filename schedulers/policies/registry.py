@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, cast
 
-from schedulers.policies.policy import Policy
+from taurank.schedulers.policies.policy import Policy
 
 # Module and class; imported only when asked for, as some need SciPy.
 _POLICIES = {
@@ -41,7 +41,7 @@ def make_policy(name: str, **options: Any) -> Policy:
     if name not in _POLICIES:
         raise ValueError(f"unknown policy {name!r}; {choices(name, list_policies())}")
     module, class_name = _POLICIES[name]
-    policy = getattr(import_module(f"schedulers.policies.{module}"), class_name)
+    policy = getattr(import_module(f"taurank.schedulers.policies.{module}"), class_name)
     allowed = list(inspect.signature(policy).parameters)
     for option in options:
         if option not in allowed:

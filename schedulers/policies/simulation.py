@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schedulers.curves.matrix import CurveMatrix, Floats
-from schedulers.policies.driver import Driver
-from schedulers.policies.policy import Action, Curve, Limits, Policy, Step, curve_matrix
+from taurank.schedulers.curves import CurveMatrix, Floats
+from taurank.schedulers.policies.driver import Driver
+from taurank.schedulers.policies.policy import Action, Curve, Limits, Policy, Step, curve_matrix
 
 
 @dataclass(frozen=True)

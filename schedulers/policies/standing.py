@@ -5,8 +5,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 
-from schedulers.curves.matrix import HIGHER_IS_BETTER
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step, used_epochs
+from taurank.schedulers.curves import HIGHER_IS_BETTER
+from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step, used_epochs
 
 
 def drawn_order(trials: Iterable[str], seed: int) -> list[str]:

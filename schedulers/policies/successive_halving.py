@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from schedulers.policies.options import HalvingOptions, require_cut_point
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
-from schedulers.policies.rungs import affordable_rungs, halving_epochs, rung_epochs, survivors
-from schedulers.policies.standing import affordable, answer, drawn_order, ending, has_ended, score_at, waiting
+from taurank.schedulers.policies.options import HalvingOptions, require_cut_point
+from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
+from taurank.schedulers.policies.rungs import affordable_rungs, halving_epochs, rung_epochs, survivors
+from taurank.schedulers.policies.standing import affordable, answer, drawn_order, ending, has_ended, score_at, waiting
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class SuccessiveHalvingPolicy(HalvingOptions):
     better. A trial that learns slowly at first is stopped for good.
 
     Example:
-        >>> from schedulers.policies import Curve, Limits
+        >>> from taurank.schedulers.policies import Curve, Limits
         >>> trials = {name: Curve(name) for name in "abc"}
         >>> answer = SuccessiveHalvingPolicy().decide(trials, Limits(9, budget_epochs=15))
         >>> sorted((step.trial, step.until) for step in answer.next)

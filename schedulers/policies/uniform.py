@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from schedulers.policies.options import require_cut_point, require_integer
-from schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
-from schedulers.policies.standing import affordable, answer, drawn_order, ending, has_ended, waiting
+from taurank.schedulers.policies.options import require_cut_point, require_integer
+from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
+from taurank.schedulers.policies.standing import affordable, answer, drawn_order, ending, has_ended, waiting
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class UniformCutPolicy:
     an order of all trials it is hard to beat below a third of the epochs; the best one is found better by halving.
 
     Example:
-        >>> from schedulers.policies import Curve, Limits
+        >>> from taurank.schedulers.policies import Curve, Limits
         >>> answer = UniformCutPolicy().decide({"a": Curve("a"), "b": Curve("b")}, Limits(10, budget_epochs=9))
         >>> sorted((step.trial, step.until) for step in answer.next)
         [('a', 4), ('b', 4)]

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator import cli
-from orchestrator.evidence import BASELINE, Evidence, EvidenceLog
-from orchestrator.experiment import Experiment, parse_experiment
-from spaces import get_space
-from trainables.table import RecordedTable, TableInfo
-from trainables.table.format import Metric
-from trainables.table.metrics import describe_all
-from trainables.table.rows import Rows
+from taurank.orchestrator import cli
+from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.experiment.experiment import Experiment
+from taurank.orchestrator.experiment.file import parse_experiment
+from taurank.spaces import get_space
+from taurank.trainables.table import RecordedTable, TableInfo
+from taurank.trainables.table.format import Metric
+from taurank.trainables.table.metrics import describe_all
+from taurank.trainables.table.rows import Rows
 
 EXPERIMENT = """
 name: made-up

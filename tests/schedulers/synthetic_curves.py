@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from schedulers.curves.forecast import Forecast
-from schedulers.curves.matrix import CurveMatrix
-from schedulers.policies import Curve, Decisions, Limits, Policy, Step
-from schedulers.policies.driver import Driver
+from taurank.schedulers.curves.forecast import Forecast
+from taurank.schedulers.curves.matrix import CurveMatrix
+from taurank.schedulers.policies import Curve, Decisions, Limits, Policy, Step
+from taurank.schedulers.policies.driver import Driver
 
 
 def rising(trials: int, epochs: int, *, seed: int = 0, noise: float = 0.01) -> CurveMatrix:

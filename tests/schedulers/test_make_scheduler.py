@@ -11,11 +11,11 @@ from fake_tune import PAUSED, RUNNING, TERMINATED, FakeController
 from ray import cloudpickle
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, HyperBandScheduler, TrialScheduler
 
-from schedulers.policies import list_policies
-from schedulers.policies.hyperband import hyperband_brackets
-from schedulers.policy_scheduler import PolicyScheduler
-from schedulers.tune import list_schedulers
-from schedulers.tune import make_scheduler as make_scheduler_of
+from taurank.schedulers.policies import list_policies
+from taurank.schedulers.policies.hyperband import hyperband_brackets
+from taurank.schedulers.policy_scheduler import PolicyScheduler
+from taurank.schedulers.tune import list_schedulers
+from taurank.schedulers.tune import make_scheduler as make_scheduler_of
 
 OF_RAY = {"ray-asha": AsyncHyperBandScheduler, "ray-hyperband": HyperBandScheduler}
 KINDS = {"none": FIFOScheduler} | OF_RAY | dict.fromkeys(list_policies(), PolicyScheduler)

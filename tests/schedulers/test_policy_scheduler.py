@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import pytest
 from fake_tune import ERROR, PAUSED, PENDING, RUNNING, TERMINATED, FakeController, FakeTrial
 
-from schedulers.policies import Curve, Decision, Decisions, Limits, Step
-from schedulers.policy_scheduler import PolicyScheduler, trial_key
+from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, Step
+from taurank.schedulers.policy_scheduler import PolicyScheduler, trial_key
 
 NAN = math.nan
 

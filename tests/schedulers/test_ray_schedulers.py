@@ -13,9 +13,9 @@ import pytest
 import ray
 from ray import tune
 
-from schedulers.policies import Curve, Decision, Decisions, Limits, PenguinPolicy, Step
-from schedulers.policy_scheduler import PolicyScheduler, trial_key
-from schedulers.tune import make_scheduler
+from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, PenguinPolicy, Step
+from taurank.schedulers.policy_scheduler import PolicyScheduler, trial_key
+from taurank.schedulers.tune import make_scheduler
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from spaces import SpaceError, get_space
-from spaces.cell_features import cell_features
-from spaces.cell_network import layer_widths
-from spaces.cells import ABBREVIATIONS, Cell, canonical_cell, format_cell, make_block, parse_cell
-from spaces.genotype import format_genotype, is_genotype, parse_genotype
+from taurank.spaces import SpaceError, get_space
+from taurank.spaces.cells.cells import ABBREVIATIONS, Cell, canonical_cell, format_cell, make_block, parse_cell
+from taurank.spaces.cells.features import cell_features
+from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
+from taurank.spaces.cells.network import layer_widths
 
 OPERATIONS = tuple(ABBREVIATIONS)
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import ChoiceSpace, SpaceError, choice_space, get_space, list_spaces, measure_size
+from taurank.spaces import ChoiceSpace, SpaceError, choice_space, get_space, list_spaces, measure_size
 
 PAGE = Path(__file__).parents[2] / "docs" / "spaces.md"
 

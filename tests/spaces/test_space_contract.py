@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from spaces import Architecture, SearchSpace, SpaceError, get_space, list_spaces, measure_size
-from spaces.mnist_blocks import parse_depths
-from spaces.nasbench201 import parse_code
+from taurank.spaces import Architecture, SearchSpace, SpaceError, get_space, list_spaces, measure_size
+from taurank.spaces.mnist_blocks import parse_depths
+from taurank.spaces.nasbench201.space import parse_code
 
 # Options that keep the networks small.
 SPACES: dict[str, dict[str, Any]] = {

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from spaces import DARTS, SpaceError, get_space, measure_size
-from spaces.cell_network import FactorizedReduction
-from spaces.cells import canonical_cell
-from spaces.darts import PUBLISHED
+from taurank.spaces import DARTS, SpaceError, get_space, measure_size
+from taurank.spaces.cells.cells import canonical_cell
+from taurank.spaces.cells.darts import PUBLISHED
+from taurank.spaces.cells.network import FactorizedReduction
 
 V2 = (
     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), "

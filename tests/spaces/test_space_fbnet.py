@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import FBNet, SpaceError, get_space, measure_size
+from taurank.spaces import FBNet, SpaceError, get_space, measure_size
 
 # The authors' networks: code, channels of the head, published FLOPs in millions.
 A = (

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import MnasNet, SpaceError, get_space, import_torchvision, measure_size
-from spaces.layerwise_network import LayerShape
-from spaces.mnasnet_network import MnasLayer
+from taurank.spaces import MnasNet, SpaceError, get_space, import_torchvision, measure_size
+from taurank.spaces.mobile.layerwise_network import LayerShape
+from taurank.spaces.mobile.mnasnet_network import MnasLayer
 
 CODE = "sep-k3-se0-none-f1-n1_mb6-k5-se0.25-id-f1-n2"
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import MnistBlocks, SpaceError, measure_size
-from spaces.mnist_blocks import BlockClassifier, BlockNetwork, parse_depths
+from taurank.spaces import MnistBlocks, SpaceError, measure_size
+from taurank.spaces.mnist_blocks import BlockClassifier, BlockNetwork, parse_depths
 
 PARAMETERS = {
     "1,1": 66_016,

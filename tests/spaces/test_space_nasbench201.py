@@ -12,23 +12,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spaces import SpaceError, get_space, measure_size
-from spaces.nasbench201 import (
-    EDGES,
+from taurank.spaces import SpaceError, get_space, measure_size
+from taurank.spaces.nasbench201.code import EDGES
+from taurank.spaces.nasbench201.graph import is_connected, live_edges, reduced_string, remove_dead_edges, unique_string
+from taurank.spaces.nasbench201.network import MacroNetwork, ResidualBlock
+from taurank.spaces.nasbench201.space import (
     OPERATIONS,
     Cell,
-    MacroNetwork,
     NASBench201,
-    ResidualBlock,
     canonical_code,
     format_code,
-    is_connected,
-    live_edges,
     make_operation,
     parse_code,
-    reduced_string,
-    remove_dead_edges,
-    unique_string,
 )
 
 BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|"

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spaces import SpaceError, get_space, measure_size
-from spaces.nasbench_macro import canonical_code
-from spaces.nasbench_macro_network import layer_shapes
+from taurank.spaces import SpaceError, get_space, measure_size
+from taurank.spaces.mobile.nasbench_macro import canonical_code
+from taurank.spaces.mobile.nasbench_macro_network import layer_shapes
 
 # The benchmark's own table, CIFAR-10: code, parameters, FLOPs.
 PUBLISHED = [

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from spaces import SpaceError, get_space, measure_size
-from spaces.mobile_block import MobileBlock, round_channels, squeezed
-from spaces.once_for_all import OnceForAll
-from spaces.once_for_all_code import format_code, largest
+from taurank.spaces import SpaceError, get_space, measure_size
+from taurank.spaces.mobile.blocks import MobileBlock, round_channels, squeezed
+from taurank.spaces.once_for_all.code import format_code, largest
+from taurank.spaces.once_for_all.space import OnceForAll
 
 CODE = "r28_k3e2-k5e3_k3e2"
 

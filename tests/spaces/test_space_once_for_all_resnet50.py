@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import OnceForAllResNet50, SpaceError, get_space, measure_size
-from spaces.once_for_all_resnet50_design import format_code, largest
-from spaces.once_for_all_resnet50_network import Bottleneck
+from taurank.spaces import OnceForAllResNet50, SpaceError, get_space, measure_size
+from taurank.spaces.once_for_all.resnet50_design import format_code, largest
+from taurank.spaces.once_for_all.resnet50_network import Bottleneck
 
 CODE = "r28_w0.5-skip-w1_w1-e0.25-e0.5_w0.5-e0.5"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from spaces import PNAS, SpaceError, get_space, measure_size
-from spaces.cells import INPUTS, parse_cell
-from spaces.pnas import OPERATIONS, PUBLISHED, blocks_at
+from taurank.spaces import PNAS, SpaceError, get_space, measure_size
+from taurank.spaces.cells.cells import INPUTS, parse_cell
+from taurank.spaces.cells.pnas import OPERATIONS, PUBLISHED, blocks_at
 
 PNASNET = "0mp-0s5_1mp-1s7_1s3-1s5_1mp-4s3_0s3-1sk"
 BLOCKS = (

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import ProxylessNAS, SpaceError, get_space, measure_size
+from taurank.spaces import ProxylessNAS, SpaceError, get_space, measure_size
 
 CODE = "k3e3-id_k5e6-k7e3-id"
 

@@ -5,8 +5,17 @@ import pickle
 import numpy as np
 import pytest
 
-from spaces import Architecture, MnistBlocks, NASBench201, SpaceError, get_space, list_spaces, register_space, registry
-from spaces.architecture import draw
+from taurank.spaces import (
+    Architecture,
+    MnistBlocks,
+    NASBench201,
+    SpaceError,
+    get_space,
+    list_spaces,
+    register_space,
+    registry,
+)
+from taurank.spaces.architecture import draw
 
 
 @pytest.fixture
@@ -54,7 +63,9 @@ def test_a_name_is_given_once() -> None:
     class Other(MnistBlocks):
         name = "nasbench201"
 
-    with pytest.raises(SpaceError, match=r"'nasbench201' of .*Other is taken by spaces.nasbench201.NASBench201"):
+    with pytest.raises(
+        SpaceError, match=r"'nasbench201' of .*Other is taken by taurank.spaces.nasbench201.space.NASBench201"
+    ):
         register_space(Other)
     assert type(get_space("nasbench201")) is NASBench201
 

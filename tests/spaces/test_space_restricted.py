@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from spaces import Architecture, NASBench201, RestrictedSpace, SearchSpace, SpaceError, get_space
+from taurank.spaces import Architecture, NASBench201, RestrictedSpace, SearchSpace, SpaceError, get_space
 
 SHAPE = (1, 28, 28)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import Architecture, MnistBlocks, NASBench201, Size, SpaceError, measure_size
+from taurank.spaces import Architecture, MnistBlocks, NASBench201, Size, SpaceError, measure_size
 
 
 class OneLayer(MnistBlocks):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import Architecture, Size, SpaceError, Zoo, describe_structure, measure_size
-from spaces import zoo_timm as timm_source
-from spaces.own_code import import_own
-from spaces.weightless import build_weightless
-from spaces.zoo_source import natural_order
+from taurank.spaces import Architecture, Size, SpaceError, Zoo, describe_structure, measure_size
+from taurank.spaces.own_code import import_own
+from taurank.spaces.weightless import build_weightless
+from taurank.spaces.zoo import timm as timm_source
+from taurank.spaces.zoo.source import natural_order
 
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm, an optional extra, is missing")
 
@@ -278,7 +278,7 @@ class TestTimm:
 def test_without_timm_one_line_says_how_to_get_it(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     timm_source._import_timm.cache_clear()
-    monkeypatch.setattr("spaces.zoo.LISTED", {"timm": timm_source.TimmModels()})
+    monkeypatch.setattr("taurank.spaces.zoo.space.LISTED", {"timm": timm_source.TimmModels()})
     try:
         with pytest.raises(SpaceError, match=r"^code: timm is not installed; pip install 'taurank\[timm\]'$"):
             zoo.match("timm:convnext*")

@@ -5,7 +5,7 @@ import importlib
 import pytest
 import torch
 
-from spaces import import_torchvision
+from taurank.spaces import import_torchvision
 
 
 def test_torchvision_works_after_the_import() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.data import ImageData, ImageSet, load_dataset, make_splits
+from taurank.trainables.data import ImageData, ImageSet, load_dataset, make_splits
 
 
 @pytest.fixture(autouse=True)

@@ -1,28 +1,34 @@
 """Data sets as uint8 arrays, their splits and subsets, their augmentation, their mini-batches."""
 
-from trainables.data.augment import Augmentation, augment, normalise
-from trainables.data.batches import iterate_batches, iterate_pixels
-from trainables.data.dataset import Dataset
-from trainables.data.datasets import check_dataset_name, list_datasets, load_dataset
-from trainables.data.decode import decode_image
-from trainables.data.errors import DataError, NoTestSetError
-from trainables.data.image_set import Images, ImageSet
-from trainables.data.resize import resize_image, resize_images
-from trainables.data.splits import ImageData, make_splits
-from trainables.data.subsets import choose_images, less_data
+from taurank.trainables.data.augment import Augmentation, augment, normalise
+from taurank.trainables.data.batches import iterate_batches, iterate_pixels
+from taurank.trainables.data.dataset import Dataset
+from taurank.trainables.data.datasets import check_dataset_name, list_datasets, load_dataset
+from taurank.trainables.data.decode import decode_image
+from taurank.trainables.data.digest import digest_images
+from taurank.trainables.data.errors import DataError, NoTestSetError
+from taurank.trainables.data.image_set import Images, ImageSet
+from taurank.trainables.data.own_images import split_own
+from taurank.trainables.data.prefetch import prefetched
+from taurank.trainables.data.resize import resize_image, resize_images
+from taurank.trainables.data.splits import ImageData, make_splits
+from taurank.trainables.data.subsets import Choice, Losses, choose_images, less_data, smaller_side
 
 __all__ = [
     "Augmentation",
+    "Choice",
     "DataError",
     "Dataset",
     "ImageData",
     "ImageSet",
     "Images",
+    "Losses",
     "NoTestSetError",
     "augment",
     "check_dataset_name",
     "choose_images",
     "decode_image",
+    "digest_images",
     "iterate_batches",
     "iterate_pixels",
     "less_data",
@@ -30,6 +36,9 @@ __all__ = [
     "load_dataset",
     "make_splits",
     "normalise",
+    "prefetched",
     "resize_image",
     "resize_images",
+    "smaller_side",
+    "split_own",
 ]

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.errors import DataError
-from trainables.data.image_set import Images
+from taurank.trainables.data.errors import DataError
+from taurank.trainables.data.image_set import Images
 
 
 @dataclass(frozen=True)

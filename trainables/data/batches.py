@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from trainables.data.augment import Augmentation, augment, normalise
-from trainables.data.augment_tensor import augment_tensor, normalise_tensor
-from trainables.data.errors import DataError
-from trainables.data.image_set import Images, ImageSet
+from taurank.trainables.data.augment import Augmentation, augment, normalise
+from taurank.trainables.data.augment_tensor import augment_tensor, normalise_tensor
+from taurank.trainables.data.errors import DataError
+from taurank.trainables.data.image_set import Images, ImageSet
 
 
 def iterate_batches(

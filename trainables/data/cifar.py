@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data.errors import DataError, IncompleteError
-from trainables.data.image_set import ImageSet, labelled
+from taurank.trainables.data.errors import DataError, IncompleteError
+from taurank.trainables.data.image_set import ImageSet, labelled
 
 _TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 _TEST = ("test_batch",)
@@ -105,7 +105,7 @@ def _read_python(
 ) -> tuple[ImageSet, ImageSet] | None:
     if not _all_there(folder, names):
         return None
-    from spaces.torchvision_import import import_torchvision  # seconds, and only this form needs it
+    from taurank.spaces.zoo import import_torchvision
 
     datasets = import_torchvision().datasets
     published = getattr(datasets, torchvision_name)

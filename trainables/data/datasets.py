@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data.dataset import Dataset
-from trainables.data.decoded_cache import Progress
-from trainables.data.download import download as fetch
-from trainables.data.errors import DataError, IncompleteError
-from trainables.data.image_set import ImageSet
-from trainables.data.own_images import KINDS, load_own, split_own
-from trainables.data.published import PUBLISHED, Published
+from taurank.trainables.data.dataset import Dataset
+from taurank.trainables.data.decoded_cache import Progress
+from taurank.trainables.data.download import download as fetch
+from taurank.trainables.data.errors import DataError, IncompleteError
+from taurank.trainables.data.image_set import ImageSet
+from taurank.trainables.data.own_images import KINDS, load_own, split_own
+from taurank.trainables.data.published import PUBLISHED, Published
 
 
 def list_datasets() -> tuple[str, ...]:

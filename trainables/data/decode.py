@@ -6,10 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from trainables.data.errors import DataError
-from trainables.data.image_set import Images
-from trainables.data.image_size import MOST_PIXELS, read_image_size
-from trainables.data.resize import fit_image
+from taurank.trainables.data.errors import DataError
+from taurank.trainables.data.image_set import Images
+from taurank.trainables.data.image_size import MOST_PIXELS, read_image_size
+from taurank.trainables.data.resize import fit_image
 
 # A JPEG marker: 0xff and a byte that is neither padding, nor a stuffed zero, nor a restart inside the scan.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)

@@ -6,8 +6,8 @@ import hashlib
 
 import numpy as np
 
-from trainables.data.mapped import MappedImages
-from trainables.data.splits import ImageData
+from taurank.trainables.data.mapped import MappedImages
+from taurank.trainables.data.splits import ImageData
 
 
 def digest_images(data: ImageData) -> str:

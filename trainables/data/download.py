@@ -3,8 +3,8 @@
 import logging
 from pathlib import Path
 
-from trainables.data.errors import DataError
-from trainables.data.published import Published
+from taurank.trainables.data.errors import DataError
+from taurank.trainables.data.published import Published
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def download(name: str, published: Published, root: Path) -> None:
     # A warning, so that it is seen where logging has not been set up: nothing is fetched by surprise.
     origin = published.origin
     logger.warning("Downloading %s from %s (%d MB) into %s", name, origin, published.megabytes, root)
-    from spaces.torchvision_import import import_torchvision  # takes a second, rarely needed
+    from taurank.spaces.zoo import import_torchvision
 
     fetch = getattr(import_torchvision().datasets, published.torchvision_name)
     try:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.errors import DataError, IncompleteError
-from trainables.data.image_set import ImageSet, labelled
+from taurank.trainables.data.errors import DataError, IncompleteError
+from taurank.trainables.data.image_set import ImageSet, labelled
 
 MOST_BYTES = 2**30
 """Twenty times the largest file of these data sets."""

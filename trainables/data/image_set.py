@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.errors import DataError
+from taurank.trainables.data.errors import DataError
 
 if TYPE_CHECKING:
-    from trainables.data.mapped import MappedImages
+    from taurank.trainables.data.mapped import MappedImages
 
 Images = npt.NDArray[np.uint8]
 """`(n, H, W, C)`, 0..255, channels in RGB order."""

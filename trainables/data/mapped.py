@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.image_set import Images
+from taurank.trainables.data.image_set import Images
 
 IN_MEMORY_BYTES = 2_000_000_000
 """Decoded images of more bytes than this stay in their file."""

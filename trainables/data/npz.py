@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.dataset import Dataset
-from trainables.data.errors import DataError, IncompleteError
-from trainables.data.image_set import ImageSet, labelled
+from taurank.trainables.data.dataset import Dataset
+from taurank.trainables.data.errors import DataError, IncompleteError
+from taurank.trainables.data.image_set import ImageSet, labelled
 
 SHOWN_CHARACTERS = 200
 

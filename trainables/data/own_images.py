@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data.dataset import Dataset
-from trainables.data.decoded_cache import Progress, decode_files
-from trainables.data.errors import DataError
-from trainables.data.file_list import SHOWN, FileList, list_folder, list_imagenet
-from trainables.data.image_set import ImageSet
-from trainables.data.npz import read_npz_file
+from taurank.trainables.data.dataset import Dataset
+from taurank.trainables.data.decoded_cache import Progress, decode_files
+from taurank.trainables.data.errors import DataError
+from taurank.trainables.data.file_list import SHOWN, FileList, list_folder, list_imagenet
+from taurank.trainables.data.image_set import ImageSet
+from taurank.trainables.data.npz import read_npz_file
 
 logger = logging.getLogger(__name__)
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainables.data.cifar import (
+from taurank.trainables.data.cifar import (
     read_cifar100_binary_folder,
     read_cifar100_python_folder,
     read_cifar_binary_folder,
     read_cifar_python_folder,
 )
-from trainables.data.idx import read_idx_folder
-from trainables.data.image_set import ImageSet
-from trainables.data.npz import read_npz_folder
-from trainables.data.svhn import read_svhn_folder
+from taurank.trainables.data.idx import read_idx_folder
+from taurank.trainables.data.image_set import ImageSet
+from taurank.trainables.data.npz import read_npz_folder
+from taurank.trainables.data.svhn import read_svhn_folder
 
 # (folder, (H, W, C), number of classes) -> (train, test), or None where the folder has no file of this form.
 FolderReader = Callable[[Path, tuple[int, int, int], int], tuple[ImageSet, ImageSet] | None]

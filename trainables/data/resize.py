@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from trainables.data.image_set import Images
-from trainables.data.mapped import MappedImages
+from taurank.trainables.data.image_set import Images
+from taurank.trainables.data.mapped import MappedImages
 
 
 def resize_image(image: Images, size: int) -> Images:

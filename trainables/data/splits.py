@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.dataset import Dataset
-from trainables.data.errors import DataError, NoTestSetError
-from trainables.data.image_set import Images, ImageSet, Labels
-from trainables.data.mapped import MappedImages
-from trainables.data.resize import resize_images
+from taurank.trainables.data.dataset import Dataset
+from taurank.trainables.data.errors import DataError, NoTestSetError
+from taurank.trainables.data.image_set import Images, ImageSet, Labels
+from taurank.trainables.data.mapped import MappedImages
+from taurank.trainables.data.resize import resize_images
 
 _CHUNK = 4096
 """Images of a file that are looked at together."""

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.errors import DataError
-from trainables.data.image_set import ImageSet
-from trainables.data.resize import resize_images
-from trainables.data.splits import ImageData, stratified_indices
+from taurank.trainables.data.errors import DataError
+from taurank.trainables.data.image_set import ImageSet
+from taurank.trainables.data.resize import resize_images
+from taurank.trainables.data.splits import ImageData, stratified_indices
 
 Choice = Literal["stratified", "k-center", "difficulty"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from trainables.data.errors import DataError, IncompleteError
-from trainables.data.image_set import ImageSet, labelled
+from taurank.trainables.data.errors import DataError, IncompleteError
+from taurank.trainables.data.image_set import ImageSet, labelled
 
 _NAMES = ("train_32x32.mat", "test_32x32.mat")
 

@@ -1,12 +1,21 @@
 """Pretext tasks: questions about images that need no labels, as an objective to train candidates by."""
 
-from trainables.pretext.colorization import Colorization
-from trainables.pretext.jigsaw import Jigsaw
-from trainables.pretext.rotation import Rotation
-from trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, get_task, list_tasks, register_task
-from trainables.pretext.training import PretextTraining
+from taurank.trainables.pretext.colorization import Colorization
+from taurank.trainables.pretext.jigsaw import Jigsaw
+from taurank.trainables.pretext.rotation import Rotation
+from taurank.trainables.pretext.task import (
+    BuildNetwork,
+    Draws,
+    PretextError,
+    PretextTask,
+    get_task,
+    list_tasks,
+    register_task,
+)
+from taurank.trainables.pretext.training import CHECKED, PretextTraining
 
 __all__ = [
+    "CHECKED",
     "BuildNetwork",
     "Colorization",
     "Draws",

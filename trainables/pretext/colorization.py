@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.data import Images
-from trainables.pretext.colour_bins import bin_centres, nearest_bins, to_lab
-from trainables.pretext.network_parts import find_last_map
-from trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
+from taurank.trainables.data import Images
+from taurank.trainables.pretext.colour_bins import bin_centres, nearest_bins, to_lab
+from taurank.trainables.pretext.network_parts import find_last_map
+from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
 
 RGB = 3
 FULL_LIGHT = 100.0

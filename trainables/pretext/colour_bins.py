@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data import Images
+from taurank.trainables.data import Images
 
 STEP = 10.0
 """Distance of two centres in a or b."""

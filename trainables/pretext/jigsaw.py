@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.data import Images
-from trainables.pretext.network_parts import find_classifier, replace_part
-from trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
+from taurank.trainables.data import Images
+from taurank.trainables.pretext.network_parts import find_classifier, replace_part
+from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
 
 SIDES = 2
 TILES = SIDES**2

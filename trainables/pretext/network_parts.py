@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces import describe_structure
-from spaces.architecture import one_line
-from trainables.pretext.task import PretextError
+from taurank.spaces import describe_structure
+from taurank.spaces.architecture import one_line
+from taurank.trainables.pretext.task import PretextError
 
 
 def find_classifier(network: nn.Module, input_shape: tuple[int, int, int], *, task: str) -> tuple[str, nn.Linear]:

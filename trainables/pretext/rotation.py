@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables.data import Images, normalise
-from trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
+from taurank.trainables.data import Images, normalise
+from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
 
 TURNS = 4
 

@@ -10,9 +10,9 @@ from typing import ClassVar, TypeAlias, TypeVar
 import numpy as np
 from torch import Tensor, nn
 
-from trainables.data import Images
-from trainables.named_classes import NamedClasses
-from trainables.recipe import Recipe
+from taurank.spaces.named_classes import NamedClasses
+from taurank.trainables.data import Images
+from taurank.trainables.training import Recipe
 
 BuildNetwork: TypeAlias = Callable[[tuple[int, int, int], int], nn.Module]
 """Makes an untrained network for images `(C, H, W)` and a number of classes."""

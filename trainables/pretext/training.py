@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from torch import Tensor
 
-from trainables.data import Augmentation, ImageData, ImageSet, iterate_pixels
-from trainables.pretext.task import BuildNetwork, Draws, PretextTask
-from trainables.recipe import Recipe
-from trainables.training import Row, Training
+from taurank.trainables.data import Augmentation, ImageData, ImageSet, iterate_pixels
+from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextTask
+from taurank.trainables.training import Recipe, Row, Training
 
 CHECKED = 64
 """Images that a task looks at before it is trained."""

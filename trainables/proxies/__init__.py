@@ -1,24 +1,33 @@
 """Training-free proxies: scores of untrained networks from one batch of images or none."""
 
-from trainables.proxies.az_nas import AzExpressivity, AzProgressivity, AzTrainability
-from trainables.proxies.batch import ProxyBatch, batch_size, draw_batch
-from trainables.proxies.epe_nas import EpeNas
-from trainables.proxies.fisher import Fisher
-from trainables.proxies.flops import Flops
-from trainables.proxies.fusion import SETS, log_rank_sum
-from trainables.proxies.grad_norm import GradNorm
-from trainables.proxies.gradsign import GradSign
-from trainables.proxies.grasp import Grasp
-from trainables.proxies.jacob_cov import JacobCov
-from trainables.proxies.l2_norm import L2Norm
-from trainables.proxies.linear_regions import LinearRegions
-from trainables.proxies.meco import Meco, MecoOpt
-from trainables.proxies.ntk_condition import NtkCondition
-from trainables.proxies.nwot import Nwot
-from trainables.proxies.params import Params
-from trainables.proxies.plain import Plain
-from trainables.proxies.probe import Probe, SharedPass
-from trainables.proxies.proxy import (
+from taurank.trainables.proxies.averaged_network import AveragedNetwork
+from taurank.trainables.proxies.az_nas import AzExpressivity, AzProgressivity, AzTrainability
+from taurank.trainables.proxies.batch import ProxyBatch, batch_size, draw_batch
+from taurank.trainables.proxies.chunk import (
+    ProxyConfig,
+    ProxyScoring,
+    ScoreRow,
+    score_architecture,
+    score_cost,
+    score_rows,
+)
+from taurank.trainables.proxies.epe_nas import EpeNas
+from taurank.trainables.proxies.fisher import Fisher
+from taurank.trainables.proxies.flops import Flops
+from taurank.trainables.proxies.fusion import SETS, log_rank_sum
+from taurank.trainables.proxies.grad_norm import GradNorm
+from taurank.trainables.proxies.gradsign import GradSign
+from taurank.trainables.proxies.grasp import Grasp
+from taurank.trainables.proxies.jacob_cov import JacobCov
+from taurank.trainables.proxies.l2_norm import L2Norm
+from taurank.trainables.proxies.linear_regions import LinearRegions
+from taurank.trainables.proxies.meco import Meco, MecoOpt
+from taurank.trainables.proxies.ntk_condition import NtkCondition
+from taurank.trainables.proxies.nwot import Nwot
+from taurank.trainables.proxies.params import Params
+from taurank.trainables.proxies.plain import Plain
+from taurank.trainables.proxies.probe import Probe, SharedPass
+from taurank.trainables.proxies.proxy import (
     Correlation,
     Measured,
     Proxy,
@@ -29,17 +38,20 @@ from trainables.proxies.proxy import (
     register_proxy,
     summary_of,
 )
-from trainables.proxies.scoring import ProxyScore, score_initialisations, score_network
-from trainables.proxies.snip import Snip
-from trainables.proxies.swap import Swap, size_regularised
-from trainables.proxies.synflow import Synflow
-from trainables.proxies.trainable_layers import TrainableLayers
-from trainables.proxies.vkdnw import Vkdnw
-from trainables.proxies.zen import Zen
-from trainables.proxies.zico import Zico
+from taurank.trainables.proxies.pruning import Active, Measure, prune_by_importance
+from taurank.trainables.proxies.scoring import ProxyScore, score_initialisations, score_network
+from taurank.trainables.proxies.snip import Snip
+from taurank.trainables.proxies.swap import Swap, size_regularised
+from taurank.trainables.proxies.synflow import Synflow
+from taurank.trainables.proxies.trainable_layers import TrainableLayers
+from taurank.trainables.proxies.vkdnw import Vkdnw
+from taurank.trainables.proxies.zen import Zen
+from taurank.trainables.proxies.zico import Zico
 
 __all__ = [
     "SETS",
+    "Active",
+    "AveragedNetwork",
     "AzExpressivity",
     "AzProgressivity",
     "AzTrainability",
@@ -53,6 +65,7 @@ __all__ = [
     "JacobCov",
     "L2Norm",
     "LinearRegions",
+    "Measure",
     "Measured",
     "Meco",
     "MecoOpt",
@@ -63,8 +76,11 @@ __all__ = [
     "Probe",
     "Proxy",
     "ProxyBatch",
+    "ProxyConfig",
     "ProxyError",
     "ProxyScore",
+    "ProxyScoring",
+    "ScoreRow",
     "SharedPass",
     "Snip",
     "Swap",
@@ -79,9 +95,13 @@ __all__ = [
     "get_proxy",
     "list_proxies",
     "log_rank_sum",
+    "prune_by_importance",
     "register_proxy",
+    "score_architecture",
+    "score_cost",
     "score_initialisations",
     "score_network",
+    "score_rows",
     "size_regularised",
     "summary_of",
 ]

@@ -9,12 +9,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from spaces.nasbench201 import EDGES, OPERATIONS, ClassifierHead, MacroNetwork, live_edges, make_operation
-from trainables.proxies.initialisation import initialise
-from trainables.proxies.linear_regions import CROPS, count_linear_regions, draw_crops
-from trainables.proxies.ntk_condition import condition_number, tangent_kernel
-from trainables.proxies.proxy import VoidScoreError
-from trainables.proxies.pruning import Active
+from taurank.spaces.nasbench201 import EDGES, OPERATIONS, ClassifierHead, MacroNetwork, live_edges, make_operation
+from taurank.trainables.proxies.initialisation import initialise
+from taurank.trainables.proxies.linear_regions import CROPS, count_linear_regions, draw_crops
+from taurank.trainables.proxies.ntk_condition import condition_number, tangent_kernel
+from taurank.trainables.proxies.proxy import VoidScoreError
+from taurank.trainables.proxies.pruning import Active
 
 
 class AveragedCell(nn.Module):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.data import DataError, ImageData, normalise
+from taurank.trainables.data import DataError, ImageData, normalise
 
 IMAGES = 64
 """Images in a batch where nothing else is asked for."""

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.proxies.layout import as_maps
-from trainables.proxies.proxy import VoidScoreError
+from taurank.trainables.proxies.layout import as_maps
+from taurank.trainables.proxies.proxy import VoidScoreError
 
 FEWEST = 3
 

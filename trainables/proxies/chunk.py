@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from spaces import Architecture, SearchSpace
-from trainables.failure import describe_failure
-from trainables.proxies.batch import ProxyBatch
-from trainables.proxies.proxy import get_proxy
-from trainables.proxies.scoring import ProxyScore, score_initialisations
+from taurank.spaces import Architecture, SearchSpace
+from taurank.trainables.proxies.batch import ProxyBatch
+from taurank.trainables.proxies.proxy import get_proxy
+from taurank.trainables.proxies.scoring import ProxyScore, score_initialisations
+from taurank.trainables.training import describe_failure
 
 ScoreRow: TypeAlias = tuple[str, str, float, float, float, float, str]
 """Architecture, proxy, value, standard deviation over initialisations, coverage, seconds, reason of a void score."""

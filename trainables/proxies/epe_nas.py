@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch.nn import functional
 
-from trainables.proxies.jacob_cov import jacobian_of
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Measured, Need, Part, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.jacob_cov import jacobian_of
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Measured, Need, Part, Proxy, VoidScoreError, register_proxy
 
 EPSILON = 1e-5
 MANY_CLASSES = 100

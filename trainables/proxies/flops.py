@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
 
 
 @register_proxy
@@ -17,7 +17,7 @@ class Flops(Proxy):
     """
 
     name = "flops"
-    source = "by definition; the literature's count, as in spaces.size"
+    source = "by definition; the literature's count, as in taurank.spaces.size"
     passes = 0.4
     published = Correlation(0.623, 0.799, "NAS-Bench-201 CIFAR-10, VKDNW table 1")
 

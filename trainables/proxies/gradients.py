@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Measured, VoidScoreError
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Measured, VoidScoreError
+from taurank.trainables.proxies.recorders import WeightRecorder
 
 
 def sum_over_layers(probe: Probe, of_layer: Callable[[Tensor, Tensor], Tensor]) -> Measured:
@@ -30,3 +32,24 @@ def sum_over_layers(probe: Probe, of_layer: Callable[[Tensor, Tensor], Tensor]) 
     if float(total) == 0:
         raise VoidScoreError("the weights that the loss reaches are all zero: the last layer starts at zero")
     return Measured(float(total), probe.covered([weight for weight, _ in reached]))
+
+
+def loss_and_weights(
+    network: nn.Module, images: Tensor, labels: Tensor, on_norm: Callable[[Tensor], None] | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    """Mean cross-entropy, and the weights of the convolutions, linear and attention layers in order of first use.
+
+    Args:
+        network: Images to logits.
+        images: (n, channels, height, width).
+        labels: (n,).
+        on_norm: Called with the input of every batch normalisation.
+
+    Raises:
+        VoidScoreError: The network has no such layer.
+    """
+    with WeightRecorder(on_norm) as layers:
+        loss = functional.cross_entropy(network(images), labels)
+    if not layers.weights:
+        raise VoidScoreError("no convolution, linear or attention layer was computed")
+    return loss, layers.weights

@@ -8,9 +8,9 @@ import torch
 from torch import autograd
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from trainables.proxies.loss import loss_and_weights
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.gradients import loss_and_weights
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
 
 
 @register_proxy

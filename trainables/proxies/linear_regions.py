@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
-from trainables.proxies.recorders import CodeRecorder
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.recorders import CodeRecorder
 
 CROPS = 3000
 """Inputs whose regions are told apart: no count is higher."""

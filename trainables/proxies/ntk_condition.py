@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
 
 IMAGES = 16
 """Images that the kernel is made of: the first ones of the batch. Time grows with their square."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Measured, Proxy, VoidScoreError, register_proxy
 
 
 @register_proxy

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.proxies.batch import ProxyBatch
-from trainables.proxies.layout import as_maps
-from trainables.proxies.proxy import Part, VoidScoreError
-from trainables.proxies.recorders import CodeRecorder, LayerRecorder, UnitRecorder
+from taurank.trainables.proxies.batch import ProxyBatch
+from taurank.trainables.proxies.layout import as_maps
+from taurank.trainables.proxies.proxy import Part, VoidScoreError
+from taurank.trainables.proxies.recorders import CodeRecorder, LayerRecorder, UnitRecorder
 
 Found = TypeVar("Found")
 

@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
-from trainables.named_classes import NamedClasses
+from taurank.spaces.named_classes import NamedClasses
 
 if TYPE_CHECKING:
-    from trainables.proxies.probe import Probe
+    from taurank.trainables.proxies.probe import Probe
 
 Need = Literal["labels", "rectifiers", "batch-norm", "blocks", "thin network"]
 """What a network or a batch must have: labels; units with a bend at zero (ReLU, GELU, SiLU, hard-swish ...); batch

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.proxies.proxy import ProxyError
-from trainables.proxies.te_nas import rank_sum
+from taurank.trainables.proxies.proxy import ProxyError
+from taurank.trainables.proxies.te_nas import rank_sum
 
 Active = tuple[tuple[str, ...], ...]
 """Operations that are left on each edge."""

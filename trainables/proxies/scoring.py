@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainables.failure import describe_failure
-from trainables.proxies.batch import ProxyBatch
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Part, VoidScoreError, get_proxy
+from taurank.trainables.proxies.batch import ProxyBatch
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Part, VoidScoreError, get_proxy
+from taurank.trainables.training import describe_failure
 
 
 @dataclass(frozen=True)

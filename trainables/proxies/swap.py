@@ -10,9 +10,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Measured, Need, Proxy, VoidScoreError, register_proxy
-from trainables.proxies.recorders import CodeRecorder, WeightRecorder
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.recorders import CodeRecorder, WeightRecorder
 
 IMAGES = 16
 """Images that the codes are over: the first ones of the batch."""

@@ -12,9 +12,9 @@ from torch import autograd
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
-from trainables.proxies.recorders import WeightRecorder
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.recorders import WeightRecorder
 
 _NORMALISATIONS = {
     functional.batch_norm, functional.layer_norm, functional.group_norm, functional.instance_norm,

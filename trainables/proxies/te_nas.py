@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trainables.proxies.proxy import ProxyError
-from trainables.proxies.scoring import ProxyScore
+from taurank.trainables.proxies.proxy import ProxyError
+from taurank.trainables.proxies.scoring import ProxyScore
 
 
 def rank_sum(condition: ArrayLike, regions: ArrayLike) -> NDArray[np.float64]:

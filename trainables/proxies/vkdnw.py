@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
-from trainables.proxies.sensitivities import entry_sensitivities
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.sensitivities import entry_sensitivities
 
 IMAGES = 32
 """Images that the Fisher information is averaged over: the first ones of the batch."""

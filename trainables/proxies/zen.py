@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from trainables.proxies.initialisation import initialise
-from trainables.proxies.layout import as_maps
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
-from trainables.proxies.recorders import LayerRecorder, UnitRecorder
+from taurank.trainables.proxies.initialisation import initialise
+from taurank.trainables.proxies.layout import as_maps
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.recorders import LayerRecorder, UnitRecorder
 
 IMAGES = 16
 REPEATS = 4

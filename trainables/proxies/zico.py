@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, autograd
 
-from trainables.proxies.loss import loss_and_weights
-from trainables.proxies.probe import Probe
-from trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.gradients import loss_and_weights
+from taurank.trainables.proxies.probe import Probe
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
 
 
 @register_proxy

@@ -1,19 +1,20 @@
 """Supernets: one training with shared weights that scores every candidate."""
 
-from trainables.supernet.batch_norm import batch_statistics, recalibrate
-from trainables.supernet.config import SupernetConfig
-from trainables.supernet.layerwise import LayerwiseSupernet
-from trainables.supernet.mnist_blocks import MnistBlocksSupernet
-from trainables.supernet.nasbench201 import NasBench201Supernet
-from trainables.supernet.network import Supernet, can_mix, list_supernets, make_supernet
-from trainables.supernet.once_for_all import OnceForAllSupernet
-from trainables.supernet.once_for_all_resnet50 import OnceForAllResNet50Supernet
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers import PathSampler, list_samplers, make_sampler
-from trainables.supernet.staged import StagedSupernet
-from trainables.supernet.training import PathScore, SupernetTraining, extract, score_paths
+from taurank.trainables.supernet.batch_norm import batch_statistics, recalibrate
+from taurank.trainables.supernet.config import BatchNorm, SupernetConfig
+from taurank.trainables.supernet.layerwise import LayerwiseSupernet
+from taurank.trainables.supernet.mnist_blocks import MnistBlocksSupernet
+from taurank.trainables.supernet.nasbench201 import NasBench201Supernet
+from taurank.trainables.supernet.network import Supernet, can_mix, list_supernets, make_supernet
+from taurank.trainables.supernet.once_for_all import OnceForAllSupernet
+from taurank.trainables.supernet.once_for_all_resnet50 import OnceForAllResNet50Supernet
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers import PathSampler, list_samplers, make_sampler
+from taurank.trainables.supernet.scoring import PathScoring
+from taurank.trainables.supernet.training import PathScore, SupernetTraining, extract, score_paths
 
 __all__ = [
+    "BatchNorm",
     "LayerwiseSupernet",
     "MnistBlocksSupernet",
     "NasBench201Supernet",
@@ -21,8 +22,8 @@ __all__ = [
     "OnceForAllSupernet",
     "PathSampler",
     "PathScore",
+    "PathScoring",
     "Paths",
-    "StagedSupernet",
     "Supernet",
     "SupernetConfig",
     "SupernetTraining",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.mobile_block import SqueezeExcite, squeezed
+from taurank.spaces.mobile import SqueezeExcite, squeezed
 
 
 class ElasticBatchNorm(nn.BatchNorm2d):

@@ -10,8 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from spaces.mobile_block import MobileBlock, squeezed
-from trainables.supernet.elastic import ElasticBatchNorm, ElasticConvolution, ElasticDepthwise, ElasticSqueeze
+from taurank.spaces.mobile import MobileBlock, squeezed
+from taurank.trainables.supernet.elastic import ElasticBatchNorm, ElasticConvolution, ElasticDepthwise, ElasticSqueeze
 
 # Along which axis a tensor has the channels in the middle of the block, and those inside of squeeze and excitation.
 _MIDDLE = {

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.data import ImageSet
-from trainables.supernet.batch_norm import batch_statistics
-from trainables.supernet.samplers import Outcome
+from taurank.trainables.data import ImageSet
+from taurank.trainables.supernet.batch_norm import batch_statistics
+from taurank.trainables.supernet.samplers import Outcome
 
 if TYPE_CHECKING:
-    from trainables.supernet.training import SupernetTraining
+    from taurank.trainables.supernet.training import SupernetTraining
 
 # Streams of random numbers beside those of the training.
 _SHARE_STREAM = 4

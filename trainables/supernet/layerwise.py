@@ -7,9 +7,9 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from spaces import FBNet, NASBenchMacro, ProxylessNAS, RestrictedSpace, SearchSpace
-from spaces.mobile_block import MobileBlock
-from trainables.supernet.network import Supernet, register_supernet
+from taurank.spaces import FBNet, NASBenchMacro, ProxylessNAS, RestrictedSpace, SearchSpace
+from taurank.spaces.mobile import MobileBlock
+from taurank.trainables.supernet.network import Supernet, register_supernet
 
 
 class MixedLayer(nn.Module):

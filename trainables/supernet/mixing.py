@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.supernet.network import Supernet
-from trainables.supernet.paths import Paths
+from taurank.trainables.supernet.network import Supernet
+from taurank.trainables.supernet.paths import Paths
 
 _DRAWN = 20
 """Paths that tell the mean cost of one."""
@@ -18,7 +18,7 @@ def mixing_work(supernet: Supernet, paths: Paths, input_shape: tuple[int, int, i
     """FLOPs of mixing all options that occur among the candidates, in those of an average path; at least 1.
 
     The path takes each option of a decision with equal probability. FLOPs are those of convolutions and linear layers
-    for one image, as in `spaces.Size`: what adds no such layer costs nothing.
+    for one image, as in `taurank.spaces.Size`: what adds no such layer costs nothing.
 
     Args:
         supernet: can mix.

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from spaces import SearchSpace
-from spaces.mnist_blocks import DEPTHS, BlockNetwork, parse_depths
-from trainables.supernet.network import Supernet, register_supernet
+from taurank.spaces import SearchSpace
+from taurank.spaces.mnist_blocks import DEPTHS, BlockNetwork, parse_depths
+from taurank.trainables.supernet.network import Supernet, register_supernet
 
 
 def _depths_of(blocks: nn.ModuleList, features: Tensor) -> Callable[[int], Tensor]:

@@ -8,9 +8,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from spaces import SearchSpace
-from spaces.nasbench201 import EDGES, OPERATIONS, MacroNetwork, format_code, live_edges, make_operation, parse_code
-from trainables.supernet.network import Supernet, register_supernet
+from taurank.spaces import SearchSpace
+from taurank.spaces.nasbench201 import (
+    EDGES,
+    OPERATIONS,
+    MacroNetwork,
+    format_code,
+    live_edges,
+    make_operation,
+    parse_code,
+)
+from taurank.trainables.supernet.network import Supernet, register_supernet
 
 Decide = Callable[[int, int, Callable[[int], Tensor]], Tensor]
 """``Supernet.decided``: edge, operation and what each operation puts out, to what arrives at the next node."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spaces import RestrictedSpace, SearchSpace, SpaceError
+from taurank.spaces import RestrictedSpace, SearchSpace, SpaceError
 
 
 class Supernet(nn.Module):

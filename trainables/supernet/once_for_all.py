@@ -8,13 +8,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from spaces import SearchSpace
-from spaces.once_for_all import OnceForAll
-from spaces.once_for_all_code import format_code, largest, parse_code
-from spaces.once_for_all_design import middle_channels
-from spaces.once_for_all_network import OnceForAllNetwork, build_network, resize
-from trainables.supernet.elastic_block import ElasticBlock
-from trainables.supernet.network import Supernet, register_supernet
+from taurank.spaces import SearchSpace
+from taurank.spaces.once_for_all import (
+    OnceForAll,
+    OnceForAllNetwork,
+    build_network,
+    format_code,
+    largest,
+    middle_channels,
+    parse_code,
+    resize,
+)
+from taurank.trainables.supernet.elastic_block import ElasticBlock
+from taurank.trainables.supernet.network import Supernet, register_supernet
 
 
 @register_supernet("once_for_all")

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces import OnceForAllResNet50, SearchSpace
-from spaces.once_for_all_network import resize
-from spaces.once_for_all_resnet50_design import format_code, largest, middle_channels, parse_code
-from spaces.once_for_all_resnet50_network import Bottleneck, OnceForAllResNet
-from trainables.supernet.elastic import ElasticBatchNorm, ElasticConvolution, ElasticLinear
-from trainables.supernet.network import Supernet, register_supernet
+from taurank.spaces import OnceForAllResNet50, SearchSpace
+from taurank.spaces.once_for_all.network import resize
+from taurank.spaces.once_for_all.resnet50_design import format_code, largest, middle_channels, parse_code
+from taurank.spaces.once_for_all.resnet50_network import Bottleneck, OnceForAllResNet
+from taurank.trainables.supernet.elastic import ElasticBatchNorm, ElasticConvolution, ElasticLinear
+from taurank.trainables.supernet.network import Supernet, register_supernet
 
 
 @register_supernet("once_for_all_resnet50")

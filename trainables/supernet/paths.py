@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from spaces import Architecture, SearchSpace
+from taurank.spaces import Architecture, SearchSpace
 
 Choices: TypeAlias = tuple[int, ...]
 """The option taken, by position, for each decision of the space."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trainables.supernet.training import PathScore, SupernetTraining
+from taurank.trainables.supernet.training import PathScore, SupernetTraining
 
 
 class PathScoring:

@@ -6,8 +6,8 @@ import copy
 
 from torch import Tensor, nn
 
-from trainables.supernet.network import Supernet
-from trainables.supernet.paths import Paths
+from taurank.trainables.supernet.network import Supernet
+from taurank.trainables.supernet.paths import Paths
 
 
 class SplitSupernet(Supernet):

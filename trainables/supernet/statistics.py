@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from trainables.supernet.paths import Paths
+from taurank.trainables.supernet.paths import Paths
 
 WINDOW = 101
 """Paths over which the mean loss is taken out: it falls as the weights learn, whatever is drawn."""

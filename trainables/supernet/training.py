@@ -13,23 +13,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.data import ImageData, ImageSet
-from trainables.recipe import Recipe
-from trainables.supernet.batch_norm import batch_statistics, recalibrate
-from trainables.supernet.config import SupernetConfig
-from trainables.supernet.judging import HeldBackJudge, hold_back
-from trainables.supernet.mixing import mixing_work
-from trainables.supernet.network import Supernet
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers import Outcome, PathSampler, make_sampler
-from trainables.supernet.split import SplitSupernet
-from trainables.supernet.statistics import OptionStatistics
-from trainables.training import EVALUATION_BATCH, Row, Training
+from taurank.trainables.data import ImageData, ImageSet
+from taurank.trainables.supernet.batch_norm import batch_statistics, recalibrate
+from taurank.trainables.supernet.config import SupernetConfig
+from taurank.trainables.supernet.judging import HeldBackJudge, hold_back
+from taurank.trainables.supernet.mixing import mixing_work
+from taurank.trainables.supernet.network import Supernet
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers import Outcome, PathSampler, make_sampler
+from taurank.trainables.supernet.split import SplitSupernet
+from taurank.trainables.supernet.statistics import OptionStatistics
+from taurank.trainables.training import EVALUATION_BATCH, Recipe, Row, Training
 
 FORWARD_SHARE = 1 / 3
 """Cost of a forward pass as a share of a forward and a backward pass."""
 
-# Streams of random numbers beside those of ``trainables.training``.
+# Streams of random numbers beside those of ``taurank.trainables.training.training``.
 _PATH_STREAM = 2
 _CALIBRATION_STREAM = 3
 

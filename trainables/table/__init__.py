@@ -1,7 +1,28 @@
 """Recorded trainings: one table format, the importers that fill it, and what a table answers."""
 
-from trainables.table.format import Metric, TableError, TableInfo
-from trainables.table.parquet import read_table, write_table
-from trainables.table.recorded import RecordedTable
+from taurank.trainables.table.format import COLUMNS, IDENTITY, TRAINING_SOURCE, Metric, TableError, TableInfo
+from taurank.trainables.table.metrics import describe_all
+from taurank.trainables.table.parquet import read_table, write_table
+from taurank.trainables.table.recorded import RecordedTable
+from taurank.trainables.table.recorded_training import METRIC, RecordedStep, RecordedTraining
+from taurank.trainables.table.summary import Part, Truth, possible_truths, summarise
 
-__all__ = ["Metric", "RecordedTable", "TableError", "TableInfo", "read_table", "write_table"]
+__all__ = [
+    "COLUMNS",
+    "IDENTITY",
+    "METRIC",
+    "TRAINING_SOURCE",
+    "Metric",
+    "Part",
+    "RecordedStep",
+    "RecordedTable",
+    "RecordedTraining",
+    "TableError",
+    "TableInfo",
+    "Truth",
+    "describe_all",
+    "possible_truths",
+    "read_table",
+    "summarise",
+    "write_table",
+]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from trainables.table.format import COLUMNS, IDENTITY, TEXT, WHOLE, Metric, TableError
-from trainables.table.metrics import is_accuracy
+from taurank.trainables.table.format import COLUMNS, IDENTITY, TEXT, WHOLE, Metric, TableError
+from taurank.trainables.table.metrics import is_accuracy
 
 MOST_WHOLE = np.iinfo(np.int32).max
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trainables.table.format import Metric
+from taurank.trainables.table.format import Metric
 
 _KNOWN = {
     "parameters": Metric("none", "count"),

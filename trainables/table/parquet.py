@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.table.format import COLUMNS, FORMAT, KEY, TEXT, Metric, TableError, TableInfo
-from trainables.table.recorded import RecordedTable
+from taurank.trainables.table.format import COLUMNS, FORMAT, KEY, TEXT, Metric, TableError, TableInfo
+from taurank.trainables.table.recorded import RecordedTable
 
 
 def write_table(table: RecordedTable, path: Path) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trainables.table.checks import checked_rows
-from trainables.table.format import TRAINING_SOURCE, TableError, TableInfo
+from taurank.trainables.table.checks import checked_rows
+from taurank.trainables.table.format import TRAINING_SOURCE, TableError, TableInfo
 
 _Training = tuple[str, int, int]  # architecture, schedule_epochs, seed
 
@@ -32,13 +32,13 @@ class RecordedTable:
 
     Attributes:
         info: what the table is about.
-        rows: one number each, in the columns and types of the format (see `trainables.table.format`).
+        rows: one number each, in the columns and types of the format (see `taurank.trainables.table.format`).
 
     Raises:
         TableError: the rows break a promise of the format.
 
     Example:
-        >>> from trainables.table import Metric, TableInfo
+        >>> from taurank.trainables.table import Metric, TableInfo
         >>> info = TableInfo("mine", "digits", {"test_accuracy": Metric("higher", "share")})
         >>> row = ["a", "training", 3, 3, 0, "test_accuracy", 0.9, 12.0]
         >>> RecordedTable(info, pd.DataFrame([row], columns=COLUMNS)).full_epochs

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from trainables.table.format import TRAINING_SOURCE, TableError
-from trainables.table.recorded import RecordedTable
+from taurank.trainables.table.format import TRAINING_SOURCE, TableError
+from taurank.trainables.table.recorded import RecordedTable
 
 METRIC = "validation_accuracy"
 """What every step has: epochs without it are passed over."""

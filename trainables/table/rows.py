@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from trainables.table.format import COLUMNS, TableError
+from taurank.trainables.table.format import COLUMNS, TableError
 
 _Block = tuple[NDArray[np.int32], ...]
 

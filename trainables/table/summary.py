@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from trainables.table.format import TRAINING_SOURCE
-from trainables.table.metrics import is_accuracy
-from trainables.table.recorded import RecordedTable
+from taurank.trainables.table.format import TRAINING_SOURCE
+from taurank.trainables.table.metrics import is_accuracy
+from taurank.trainables.table.recorded import RecordedTable
 
 _PART = ["source", "schedule_epochs", "seed", "metric"]
 _TRUTHS = ("test_accuracy", "validation_accuracy")

@@ -1,19 +1,19 @@
 """Path samplers: which paths each step of a supernet trains."""
 
-from trainables.supernet.samplers.epsilon_greedy import EpsilonGreedySampler
-from trainables.supernet.samplers.fair import FairSampler
-from trainables.supernet.samplers.greedy import GreedySampler
-from trainables.supernet.samplers.gumbel import GumbelSampler
-from trainables.supernet.samplers.mixture import MixtureSampler
-from trainables.supernet.samplers.multi_agent import MultiAgentSampler
-from trainables.supernet.samplers.progressive import ProgressiveSampler
-from trainables.supernet.samplers.registry import list_samplers, make_sampler
-from trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
-from trainables.supernet.samplers.sandwich import SandwichSampler
-from trainables.supernet.samplers.shrinking import ShrinkingSampler
-from trainables.supernet.samplers.thompson import ThompsonSampler
-from trainables.supernet.samplers.ucb import UcbSampler
-from trainables.supernet.samplers.uniform import UniformSampler
+from taurank.trainables.supernet.samplers.epsilon_greedy import EpsilonGreedySampler
+from taurank.trainables.supernet.samplers.fair import FairSampler
+from taurank.trainables.supernet.samplers.greedy import GreedySampler
+from taurank.trainables.supernet.samplers.gumbel import GumbelSampler
+from taurank.trainables.supernet.samplers.mixture import MixtureSampler
+from taurank.trainables.supernet.samplers.multi_agent import MultiAgentSampler
+from taurank.trainables.supernet.samplers.progressive import ProgressiveSampler
+from taurank.trainables.supernet.samplers.registry import list_samplers, make_sampler
+from taurank.trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
+from taurank.trainables.supernet.samplers.sandwich import SandwichSampler
+from taurank.trainables.supernet.samplers.shrinking import ShrinkingSampler
+from taurank.trainables.supernet.samplers.thompson import ThompsonSampler
+from taurank.trainables.supernet.samplers.ucb import UcbSampler
+from taurank.trainables.supernet.samplers.uniform import UniformSampler
 
 __all__ = [
     "EpsilonGreedySampler",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from trainables.supernet.paths import Choices, Paths
-from trainables.supernet.samplers.additive import AdditiveModel, DetrendedModel
+from taurank.trainables.supernet.paths import Choices, Paths
+from taurank.trainables.supernet.samplers.additive import AdditiveModel, DetrendedModel
 
 
 class Agents(ABC):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.options import check_share
-from trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.options import check_share
+from taurank.trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
 
 _HALF_LIFE = 4
 """Rounds for each candidate after which a prediction counts half, by default."""

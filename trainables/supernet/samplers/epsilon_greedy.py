@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.options import check_count, check_share
-from trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.options import check_count, check_share
+from taurank.trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
 
 
 class EpsilonGreedySampler(PathSampler):

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.options import check_count
-from trainables.supernet.samplers.sampler import Group, Judge, PathSampler
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.options import check_count
+from taurank.trainables.supernet.samplers.sampler import Group, Judge, PathSampler
 
 _POOL_SHARE = 5
 """By default one candidate in so many is in the pool."""

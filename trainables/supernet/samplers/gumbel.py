@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.supernet.samplers.logits import LogitSampler
-from trainables.supernet.samplers.sampler import Group, Judge
+from taurank.trainables.supernet.samplers.logits import LogitSampler
+from taurank.trainables.supernet.samplers.sampler import Group, Judge
 
 _HOTTEST, _COLDEST = 10.0, 0.1
 

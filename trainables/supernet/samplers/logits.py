@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.options import check_count, check_number
-from trainables.supernet.samplers.sampler import Judge, PathSampler
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.options import check_count, check_number
+from taurank.trainables.supernet.samplers.sampler import Judge, PathSampler
 
 
 class LogitSampler(PathSampler):

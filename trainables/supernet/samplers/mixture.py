@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from trainables.supernet.network import can_mix
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.logits import LogitSampler
-from trainables.supernet.samplers.sampler import Group, Judge
+from taurank.trainables.supernet.network import can_mix
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.logits import LogitSampler
+from taurank.trainables.supernet.samplers.sampler import Group, Judge
 
 
 class MixtureSampler(LogitSampler):
@@ -16,7 +16,7 @@ class MixtureSampler(LogitSampler):
 
     What a decision puts out is the sum over its options k of softmax(A)_k times what k puts out. The logits take a step
     by the gradient on held-back images, then the weights one by that on training images. Both compute all options, so
-    a step costs several of a single path (`trainables.supernet.mixing`) and holds as much more memory, and an epoch has
+    a step costs several of a single path (`supernet.mixing`) and holds as much more memory, and an epoch has
     as many fewer of them. `LogitSampler` says how the logits are learned, what its arguments are, and what the scores
     can tell.
 

@@ -8,10 +8,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.agents import Agents, CreditAgents, LeastSquaresAgents
-from trainables.supernet.samplers.options import check_share, check_word
-from trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.agents import Agents, CreditAgents, LeastSquaresAgents
+from taurank.trainables.supernet.samplers.options import check_share, check_word
+from taurank.trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
 
 Feedback = Literal["least-squares", "credit"]
 
@@ -29,7 +29,8 @@ class MultiAgentSampler(PathSampler):
     A reconstruction: the authors published no code, and exponential weights, the Zipf law and the credit scheme are
     filled in from the abstract and from what is usual. Scores are additive: a linear predictor learned from noisy
     rewards of shared weights. With ``uniform_until`` 1 it is uniform sampling with the same predictor; on recorded
-    accuracies that gives as good an order or a better one (`benchmarks/multi_agent.csv`): the policies find good paths.
+    accuracies that gives as good an order or a better one (`benchmarks.supernets.multi_agent`): the policies find good
+    paths.
     Reading the reward makes a GPU wait in each step.
 
     Source: Carlucci et al. 2019, MANAS, arXiv 1909.01051.

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from spaces.once_for_all import Kind, OnceForAll
-from trainables.supernet.network import Supernet
-from trainables.supernet.once_for_all import OnceForAllSupernet
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.sampler import Group, Judge, PathSampler
+from taurank.spaces.once_for_all import Kind, OnceForAll
+from taurank.trainables.supernet.network import Supernet
+from taurank.trainables.supernet.once_for_all import OnceForAllSupernet
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.sampler import Group, Judge, PathSampler
 
 # What becomes elastic, in this order, with the paths of a step and the source's passes over the images.
 _ELASTIC: tuple[tuple[Kind, int, int], ...] = (("kernel", 1, 120), ("depth", 2, 145), ("expansion", 4, 145))

@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.epsilon_greedy import EpsilonGreedySampler
-from trainables.supernet.samplers.fair import FairSampler
-from trainables.supernet.samplers.greedy import GreedySampler
-from trainables.supernet.samplers.gumbel import GumbelSampler
-from trainables.supernet.samplers.mixture import MixtureSampler
-from trainables.supernet.samplers.multi_agent import MultiAgentSampler
-from trainables.supernet.samplers.progressive import ProgressiveSampler
-from trainables.supernet.samplers.sampler import PathSampler
-from trainables.supernet.samplers.sandwich import SandwichSampler
-from trainables.supernet.samplers.shrinking import ShrinkingSampler
-from trainables.supernet.samplers.thompson import ThompsonSampler
-from trainables.supernet.samplers.ucb import UcbSampler
-from trainables.supernet.samplers.uniform import UniformSampler
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.epsilon_greedy import EpsilonGreedySampler
+from taurank.trainables.supernet.samplers.fair import FairSampler
+from taurank.trainables.supernet.samplers.greedy import GreedySampler
+from taurank.trainables.supernet.samplers.gumbel import GumbelSampler
+from taurank.trainables.supernet.samplers.mixture import MixtureSampler
+from taurank.trainables.supernet.samplers.multi_agent import MultiAgentSampler
+from taurank.trainables.supernet.samplers.progressive import ProgressiveSampler
+from taurank.trainables.supernet.samplers.sampler import PathSampler
+from taurank.trainables.supernet.samplers.sandwich import SandwichSampler
+from taurank.trainables.supernet.samplers.shrinking import ShrinkingSampler
+from taurank.trainables.supernet.samplers.thompson import ThompsonSampler
+from taurank.trainables.supernet.samplers.ucb import UcbSampler
+from taurank.trainables.supernet.samplers.uniform import UniformSampler
 
 _SAMPLERS: Mapping[str, type[PathSampler]] = {
     "uniform": UniformSampler,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.supernet.network import Supernet
-from trainables.supernet.paths import Paths
+from taurank.trainables.supernet.network import Supernet
+from taurank.trainables.supernet.paths import Paths
 
 Teacher = Literal["none", "first", "frozen"]
 

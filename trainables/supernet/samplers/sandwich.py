@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from trainables.supernet.network import Supernet
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.options import check_count
-from trainables.supernet.samplers.sampler import Group, Judge, PathSampler
-from trainables.supernet.samplers.weights_used import count_weights
+from taurank.trainables.supernet.network import Supernet
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.options import check_count
+from taurank.trainables.supernet.samplers.sampler import Group, Judge, PathSampler
+from taurank.trainables.supernet.samplers.weights_used import count_weights
 
 
 class SandwichSampler(PathSampler):

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.additive import AdditiveModel, CandidateMeans, DetrendedModel
-from trainables.supernet.samplers.options import check_share
-from trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.additive import AdditiveModel, CandidateMeans, DetrendedModel
+from taurank.trainables.supernet.samplers.options import check_share
+from taurank.trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
 
 
 class ShrinkingSampler(PathSampler):

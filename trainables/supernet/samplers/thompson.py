@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.supernet.samplers.bandit import BanditSampler
+from taurank.trainables.supernet.samplers.bandit import BanditSampler
 
 
 class ThompsonSampler(BanditSampler):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.supernet.paths import Paths
-from trainables.supernet.samplers.bandit import BanditSampler
-from trainables.supernet.samplers.options import check_number
+from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.samplers.bandit import BanditSampler
+from taurank.trainables.supernet.samplers.options import check_number
 
 
 class UcbSampler(BanditSampler):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainables.supernet.samplers.sampler import Group, Judge, PathSampler
+from taurank.trainables.supernet.samplers.sampler import Group, Judge, PathSampler
 
 
 class UniformSampler(PathSampler):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.supernet.network import Supernet
-from trainables.supernet.paths import Paths
+from taurank.trainables.supernet.network import Supernet
+from taurank.trainables.supernet.paths import Paths
 
 _CHECKED = 20
 """Candidates on which the sum over decisions has to hold exactly before it is used."""

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trainables.table.format import COLUMNS, IDENTITY, TRAINING_SOURCE, WHOLE, TableError, TableInfo
-from trainables.table.importers.recording import Recording, open_recording
-from trainables.table.metrics import describe_all, is_accuracy
-from trainables.table.recorded import RecordedTable
+from taurank.trainables.table.format import COLUMNS, IDENTITY, TRAINING_SOURCE, WHOLE, TableError, TableInfo
+from taurank.trainables.table.importers.recording import Recording, open_recording
+from taurank.trainables.table.metrics import describe_all, is_accuracy
+from taurank.trainables.table.recorded import RecordedTable
 
 
 def import_csv(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainables.table.importers.recording import Recording
-from trainables.table.recorded import RecordedTable
+from taurank.trainables.table.importers.recording import Recording
+from taurank.trainables.table.recorded import RecordedTable
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trainables.table.format import Metric, TableError, TableInfo
-from trainables.table.importers.importer import Importer
-from trainables.table.importers.recording import Recording
-from trainables.table.importers.values import scores, shares
-from trainables.table.metrics import describe_all
-from trainables.table.recorded import RecordedTable
-from trainables.table.rows import Rows
+from taurank.trainables.table.format import Metric, TableError, TableInfo
+from taurank.trainables.table.importers.importer import Importer
+from taurank.trainables.table.importers.recording import Recording
+from taurank.trainables.table.importers.values import scores, shares
+from taurank.trainables.table.metrics import describe_all
+from taurank.trainables.table.recorded import RecordedTable
+from taurank.trainables.table.rows import Rows
 
 PROXIES = (
     "epe_nas", "fisher", "grad_norm", "grasp", "jacov", "l2_norm", "naswot", "nwot", "plain", "snip", "synflow",

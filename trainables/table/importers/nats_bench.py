@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.table.format import Metric, TableError, TableInfo
-from trainables.table.importers.importer import Importer
-from trainables.table.importers.recording import Recording
-from trainables.table.metrics import describe_all
-from trainables.table.recorded import RecordedTable
-from trainables.table.rows import Rows
+from taurank.trainables.table.format import Metric, TableError, TableInfo
+from taurank.trainables.table.importers.importer import Importer
+from taurank.trainables.table.importers.recording import Recording
+from taurank.trainables.table.metrics import describe_all
+from taurank.trainables.table.recorded import RecordedTable
+from taurank.trainables.table.rows import Rows
 
 DATA = {
     "cifar10": {"cifar10-valid": "training", "cifar10": "training:all_images"},

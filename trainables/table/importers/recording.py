@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from trainables.table.format import TableError
+from taurank.trainables.table.format import TableError
 
 _DATA_IN_NAMES = {
     r"cifar[-_]?100": "cifar100",

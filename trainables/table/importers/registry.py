@@ -7,18 +7,18 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from trainables.table.format import TableError
-from trainables.table.importers.a4nn import A4NN
-from trainables.table.importers.help_latency import HELP_LATENCY
-from trainables.table.importers.importer import Importer
-from trainables.table.importers.mit_curves import MIT_CURVES
-from trainables.table.importers.naap440 import NAAP440
-from trainables.table.importers.nasbench201 import NASBENCH201
-from trainables.table.importers.nats_bench import NATS_BENCH
-from trainables.table.importers.recording import Recording, open_recording
-from trainables.table.importers.spikenas import SPIKENAS
-from trainables.table.importers.timm_results import TIMM
-from trainables.table.recorded import RecordedTable
+from taurank.trainables.table.format import TableError
+from taurank.trainables.table.importers.a4nn import A4NN
+from taurank.trainables.table.importers.help_latency import HELP_LATENCY
+from taurank.trainables.table.importers.importer import Importer
+from taurank.trainables.table.importers.mit_curves import MIT_CURVES
+from taurank.trainables.table.importers.naap440 import NAAP440
+from taurank.trainables.table.importers.nasbench201 import NASBENCH201
+from taurank.trainables.table.importers.nats_bench import NATS_BENCH
+from taurank.trainables.table.importers.recording import Recording, open_recording
+from taurank.trainables.table.importers.spikenas import SPIKENAS
+from taurank.trainables.table.importers.timm_results import TIMM
+from taurank.trainables.table.recorded import RecordedTable
 
 SHOWN_CHARACTERS = 200
 _IMPORTERS = {
@@ -64,7 +64,7 @@ def in_space(table: RecordedTable, space: str) -> RecordedTable:
     Raises:
         TableError: a text is not of the registered space.
     """
-    from spaces import get_space, list_spaces  # torch takes seconds, and only importing needs the spaces
+    from taurank.spaces import get_space, list_spaces  # torch takes seconds, and only importing needs the spaces
 
     named = replace(table, info=replace(table.info, space=space))
     if space not in list_spaces():

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from trainables.table.format import Metric, TableError, TableInfo
-from trainables.table.importers.importer import Importer
-from trainables.table.importers.recording import Recording
-from trainables.table.importers.values import losses, shares
-from trainables.table.metrics import describe_all
-from trainables.table.recorded import RecordedTable
-from trainables.table.rows import Rows
+from taurank.trainables.table.format import Metric, TableError, TableInfo
+from taurank.trainables.table.importers.importer import Importer
+from taurank.trainables.table.importers.recording import Recording
+from taurank.trainables.table.importers.values import losses, shares
+from taurank.trainables.table.metrics import describe_all
+from taurank.trainables.table.recorded import RecordedTable
+from taurank.trainables.table.rows import Rows
 
 _CURVES = {
     "val_acc": "validation_accuracy",

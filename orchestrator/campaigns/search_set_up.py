@@ -1,0 +1,128 @@
+"""The proposals of a run, made from its experiment and its log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from taurank.orchestrator.candidates import KeptLatencies, Screen, add_size
+from taurank.orchestrator.cluster import Slot
+from taurank.orchestrator.experiment import (
+    MEASURED_BY_IMAGES,
+    Experiment,
+    ExperimentError,
+    SearchSpec,
+    searcher_options,
+)
+from taurank.orchestrator.runs import Run
+from taurank.orchestrator.scoring import costs
+from taurank.orchestrator.search import ACCURACY, STAGE, Direction, Proposals, make_searcher
+from taurank.orchestrator.stages import SharedResults, trial_spec
+from taurank.spaces import Architecture
+from taurank.trainables.data import ImageData, digest_images
+from taurank.trainables.proxies import draw_batch
+from taurank.trainables.trials import TrialSpec
+
+Scores: TypeAlias = list[list[float]]
+"""What options are worth, a list for each decision, higher is better; NaN for those that no architecture has."""
+MEASURING_IMAGES = 14
+"""Images of the batch that te_nas measures networks on."""
+
+
+def spec_of(experiment: Experiment) -> SearchSpec:
+    """What an experiment says of its search.
+
+    Raises:
+        ExperimentError: nothing.
+    """
+    if experiment.search is None:
+        raise ExperimentError("search: the experiment lists its candidates; taurank run ranks those")
+    return experiment.search
+
+
+def make_proposals(
+    run: Run,
+    data: ImageData,
+    *,
+    screen: Screen,
+    latencies: KeptLatencies | None,
+    slot: Slot,
+    names: dict[str, str],
+    scores: Scores | None = None,
+) -> Proposals:
+    """The proposals of a run, as far as its log has them.
+
+    Args:
+        run: of a search.
+        data: its images.
+        screen: judges who may be proposed.
+        latencies: where they are known.
+        slot: what a trial takes.
+        names: is told the short name of each proposal.
+        scores: of the options of each decision, for searchers that a supernet tells them.
+    """
+    experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
+    space = experiment.space.make()
+    epochs = spec.epochs or experiment.recipe.epochs
+    objectives: dict[str, Direction] = {ACCURACY: "higher"}
+    # The one searcher of several objectives.
+    cost = ("flops" if latencies is None else "latency") if spec.method == "nsga2" else None
+    if cost is not None:
+        objectives[cost] = "lower"
+    results = None
+    if experiment.share_results:
+        results = run.shared_results(digest_images(data), slot)
+
+    def book(code: str) -> dict[str, float]:
+        names[code] = space.short(Architecture(space.name, code))
+        add_size(log, experiment, code, data, screen.sizes)
+        if latencies is not None:
+            latencies.book(code)
+        if cost is None:
+            return {}
+        return {cost: float(costs(log.evidence(), [code], "latency" if cost == "latency" else "flops")[0])}
+
+    searcher = make_searcher(
+        spec.method,
+        space,
+        seed=experiment.seed,
+        constraints=screen if experiment.bounds or space.foreign else None,
+        objectives=objectives,
+        **searcher_options(spec.method, spec.options),
+        **_measure(spec, data, experiment),
+        **_told_by_supernet(scores),
+    )
+    return Proposals(
+        searcher,
+        log,
+        evaluations=spec.evaluations,
+        full_epochs=experiment.recipe.epochs,
+        spec=_maker(experiment, epochs, run.folder, results),
+        book=book,
+    )
+
+
+def _maker(
+    experiment: Experiment, epochs: int, folder: Path, results: SharedResults | None
+) -> Callable[[str], TrialSpec]:
+    def make(code: str) -> TrialSpec:
+        recipe = experiment.recipe_of(code).of_length(epochs)
+        spec = trial_spec(experiment, STAGE, [code], recipe, experiment.seed, folder)
+        return spec if results is None else results.shared(spec)
+
+    return make
+
+
+def _measure(spec: SearchSpec, data: ImageData, experiment: Experiment) -> dict[str, Any]:
+    """What te_nas measures networks by; nothing for the others."""
+    if spec.method != MEASURED_BY_IMAGES:
+        return {}
+    from taurank.trainables.proxies import AveragedNetwork
+
+    batch = draw_batch(data, images=MEASURING_IMAGES, seed=experiment.seed)
+    return {"measure": AveragedNetwork(batch.images, classes=batch.classes)}
+
+
+def _told_by_supernet(scores: Scores | None) -> dict[str, Any]:
+    return {} if scores is None else {"scores": scores}

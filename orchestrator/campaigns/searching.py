@@ -1,0 +1,159 @@
+"""A search from its first proposal to its report: who is proposed is trained, then all are ranked."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import ray
+from rich.console import Console
+
+from taurank.orchestrator.campaigns.search_set_up import make_proposals, spec_of
+from taurank.orchestrator.campaigns.search_supernet import (
+    check_constraints,
+    is_trained,
+    learned_scores,
+    search_supernet,
+    train_supernet,
+)
+from taurank.orchestrator.candidates import Screen, add_size, has_ended, keep_latencies
+from taurank.orchestrator.cluster import plan_slot
+from taurank.orchestrator.experiment import Experiment, SearchSpec
+from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.report import report_run
+from taurank.orchestrator.runs import RANKING, TABLE_FILE, Run, first_log, make_folder, run_session, write_experiment
+from taurank.orchestrator.search import STAGE, Searcher, SearchError, final_list, note_unseen, proposed_codes
+from taurank.orchestrator.session import StagePlan
+from taurank.orchestrator.stages import Setting, Stage, run_search_stage
+from taurank.trainables.data import ImageData
+
+
+def create_search(experiment: Experiment, parent: Path) -> Run:
+    """Makes the folder of a search and writes the experiment into it; nothing is proposed yet.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    resolved = experiment.model_copy(
+        update={
+            # A path that came from the command line is relative to where that was typed.
+            "data": experiment.data.relative_to(Path.cwd()),
+            "proxies": None,
+            "trainings": [],
+            "supernets": [],
+            "baseline": None,
+        }
+    )
+    folder = make_folder(parent, experiment.name)
+    log = first_log(folder)
+    write_experiment(resolved, folder)
+    return Run(folder, resolved, (), log)
+
+
+def run_search(
+    run: Run, data: ImageData, *, console: Console, address: str | None = None, dashboard: bool = False
+) -> Ranking:
+    """Runs what the log of a search lacks, and reports. The same call starts and resumes.
+
+    Raises:
+        RunInterruptedError: the user wants it to end; call again to go on.
+        ExperimentError, SearchError, ClusterError, RunError, StorageError, EvidenceError: it cannot run, in one line.
+    """
+    experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
+    with run_session(run) as session:
+        epochs = spec.epochs or experiment.recipe.epochs
+        space, supernet = experiment.space.make(), search_supernet(run)
+        _print_plan(console, run, data, spec, epochs, supernet)
+        plan = [StagePlan(STAGE, spec.evaluations, float(spec.evaluations * epochs))]
+        if supernet is not None:
+            plan.insert(0, StagePlan(supernet.title, 1, supernet.cost))
+        planned = sum(stage.epochs for stage in plan)
+        session.planned(plan, budget_epochs=planned, doing="Ray starts")
+        if has_ended(log, RANKING):
+            console.print("nothing left to run", highlight=False)
+            return report_run(run, console)
+        names: dict[str, str] = {}
+        with session.on_ray(
+            data, console=console, address=address, dashboard=dashboard, total_epochs=planned, names=names
+        ) as on_ray:
+            cluster, display = on_ray.cluster, on_ray.display
+            display.doing("the searcher is made from the log")
+            slot = plan_slot(cluster, experiment.resources, trials=spec.evaluations)
+            latencies = keep_latencies(
+                experiment, data, cluster, log=log, file=run.folder / TABLE_FILE, say=display.say
+            )
+            screen = Screen(space, experiment.bounds, data, latencies, display.say)
+            images, scores = ray.put(data), None
+            if supernet is not None:
+                if not is_trained(log, supernet):
+                    check_constraints(space, screen if experiment.bounds else None, experiment.seed)
+                train_supernet(supernet, session, on_ray, images, file=data.file)
+                scores = learned_scores(log, supernet, space)
+            proposals = make_proposals(
+                run, data, screen=screen, latencies=latencies, slot=slot, names=names, scores=scores
+            )
+            if not has_ended(log, STAGE):
+                setting = Setting(
+                    run=run.folder,
+                    log=log,
+                    slot=slot,
+                    slots=lambda: math.floor(
+                        cluster.now().places(slot) - (latencies.cores if latencies else 0.0) / slot.cpus
+                    ),
+                    display=display,
+                    interruption=session.interruption,
+                    checkpoints=run.checkpoints([]),
+                    images=data.file,
+                    patience=experiment.resources.patience,
+                )
+                run_search_stage(proposals, setting, epochs=epochs, data=images)
+            if proposals.searcher.ended:
+                display.say(f"the search ended after {len(proposals.specs)} proposals: {proposals.searcher.ended}")
+            display.doing("the best predicted of the others are chosen")
+            proposals.tell()
+            note_unseen(log, best_unseen(proposals.searcher, experiment))
+            run = run.searched()
+            for code in run.candidates:
+                add_size(log, experiment, code, data, screen.sizes)
+                if latencies is not None:
+                    latencies.book(code)
+            on_ray.rank(run)
+            display.doing("the report is written")
+        return report_run(run, console)
+
+
+def best_unseen(searcher: Searcher, experiment: Experiment) -> list[str]:
+    """Codes of the best predicted that were not trained, best first; they keep the constraints.
+
+    Raises:
+        SearchError: nothing was trained to its end.
+    """
+    if not searcher.scored:
+        raise SearchError(f"all {len(searcher.observations)} trainings failed; taurank why FOLDER says how")
+    unseen = spec_of(experiment).unseen
+    ending = final_list(searcher, full_epochs=experiment.recipe.epochs, unseen=unseen)
+    table = ending.ranking.table
+    return [str(code) for code, known in zip(table["architecture"], ending.looked_at, strict=True) if not known]
+
+
+def _print_plan(
+    console: Console, run: Run, data: ImageData, spec: SearchSpec, epochs: int, supernet: Stage | None
+) -> None:
+    experiment = run.experiment
+    known = len(proposed_codes(run.log))
+    size = experiment.space.make().size
+    of = "" if size is None else f" of {size:,}"
+    lines = [
+        f"taurank searches {experiment.space.name} on {experiment.data.name} ({len(data.train)} training, "
+        f"{len(data.validation)} validation images, {len(data.classes)} classes) by {spec.method}",
+        f"{spec.evaluations} architectures{of} are trained for {epochs} of {experiment.recipe.epochs} epochs"
+        + (f"; {known} of them are proposed" if known else ""),
+    ]
+    if supernet is not None:
+        state = "has been trained" if is_trained(run.log, supernet) else "is trained first"
+        lines.append(f"a supernet of the whole space {state}: {supernet.title}, {supernet.cost:,.0f} epochs")
+    if experiment.constraints:
+        lines.append("whoever is proposed keeps " + ", ".join(experiment.constraints))
+    lines.append(f"folder: {run.folder}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,54 @@
+"""What is ranked: choice of candidates, screening by constraints, latencies, narrowed spaces."""
+
+from taurank.orchestrator.candidates.candidates import (
+    CONSTRAINTS,
+    DRAWN_AGAIN,
+    LEFT_OUT,
+    SET_ASIDE,
+    SIZE,
+    add_size,
+    book_candidates,
+    choose_candidates,
+    has_ended,
+    measure_sizes,
+)
+from taurank.orchestrator.candidates.latencies import (
+    LATENCY,
+    METRIC,
+    VOID,
+    Meter,
+    Say,
+    book_latencies,
+    logged_conditions,
+    open_meter,
+)
+from taurank.orchestrator.candidates.narrowing import book_narrowing, narrowed_space, narrowing_line
+from taurank.orchestrator.candidates.screening import Screen
+from taurank.orchestrator.candidates.search_latencies import KeptLatencies, keep_latencies
+
+__all__ = [
+    "CONSTRAINTS",
+    "DRAWN_AGAIN",
+    "LATENCY",
+    "LEFT_OUT",
+    "METRIC",
+    "SET_ASIDE",
+    "SIZE",
+    "VOID",
+    "KeptLatencies",
+    "Meter",
+    "Say",
+    "Screen",
+    "add_size",
+    "book_candidates",
+    "book_latencies",
+    "book_narrowing",
+    "choose_candidates",
+    "has_ended",
+    "keep_latencies",
+    "logged_conditions",
+    "measure_sizes",
+    "narrowed_space",
+    "narrowing_line",
+    "open_meter",
+]

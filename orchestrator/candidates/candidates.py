@@ -1,0 +1,214 @@
+"""Who is ranked: codes from what an experiment asks for, and how large they are on its images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from taurank.orchestrator.candidates.screening import Latencies, Measured, Screen, check_enough, endless_draws, screened
+from taurank.orchestrator.evidence import EXTENDED, Evidence, EvidenceLog
+from taurank.orchestrator.experiment import Experiment, ExperimentError
+from taurank.spaces import Architecture, SearchSpace, SpaceError, measure_size
+from taurank.trainables.data import ImageData
+
+SIZE = "size"
+"""Stage of the log, and source, of parameters and FLOPs."""
+LEFT_OUT = "left out"
+"""Event of the log for a model that a pattern stands for, but that cannot take the images."""
+CONSTRAINTS = "constraints"
+"""Stage of the log for what is done about constraints."""
+SET_ASIDE = "set aside"
+"""Event of a candidate that violates a constraint; its reason says which, and by what value."""
+DRAWN_AGAIN = "drawn again"
+"""Event of the stage where candidates are drawn; its reason says how many violated a constraint."""
+SIDES = (32, 64, 96, 128, 160, 192, 224, 256, 288, 384)
+"""Sides of the square images that are tried for somebody whose images a model cannot take."""
+MOST_TRIED = 5
+"""Models that all sides are tried with; that takes some seconds each."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Who is ranked.
+
+    Attributes:
+        codes: in their order.
+        sizes: by code; empty where nobody had to be tried.
+        left_out: models that a pattern stands for, but that cannot take the images; with the reason.
+        set_aside: who is listed but violates a constraint; with its value.
+        drawn_again: how many were drawn that violate a constraint.
+    """
+
+    codes: tuple[str, ...]
+    sizes: Mapping[str, Measured]
+    left_out: Mapping[str, str]
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    drawn_again: int = 0
+
+
+def choose_candidates(
+    experiment: Experiment,
+    data: ImageData,
+    latencies: Latencies | None = None,
+    *,
+    within: SearchSpace | None = None,
+    say: Callable[[str], None] = print,
+) -> Candidates:
+    """Spells out who is ranked.
+
+    Other people's models are tried on an image of this size, without weights: one that is named and cannot take it is a
+    mistake, one that was only matched or drawn is left out. Who is listed and violates a constraint is set aside; of
+    those who are drawn, others are drawn in their place.
+
+    Args:
+        experiment: says who is asked for.
+        data: its images.
+        latencies: where it has a constraint on latency.
+        within: what candidates are drawn from, where that is not the whole space.
+        say: told about progress, where that takes long.
+
+    Raises:
+        ExperimentError: a named model cannot take the images, with the sizes that it takes; or too few are left.
+    """
+    space = within or experiment.space.make()
+    if not space.foreign and not experiment.bounds:
+        return Candidates(_asked(experiment, space), {}, {})
+    screen = Screen(space, experiment.bounds, data, latencies, say)
+    named: list[str] = []
+    if isinstance(experiment.candidates, int):
+        wanted = experiment.candidates
+        fitting = screened(screen, _draws(experiment, space), wanted)
+        check_enough(screen, len(fitting), wanted, drawn=True)
+    else:
+        if isinstance(experiment.candidates, list):
+            named, _ = experiment.listed()
+        fitting = screen.fitting(_asked(experiment, space))
+    problems = screen.problems
+    wrong = [code for code in named if code in problems]
+    if wrong:
+        raise ExperimentError("\n".join(_way_out(space, wrong, problems, data)))
+    check_enough(screen, len(fitting), 2, drawn=False)
+    if len(fitting) < 2:
+        reason = f"; {next(iter(problems.values()))}" if problems else ""
+        raise ExperimentError(
+            f"candidates: {len(problems)} of {len(problems) + len(fitting)} models cannot take these images, and an "
+            f"order needs 2{reason}"
+        )
+    drawn = isinstance(experiment.candidates, int)
+    return Candidates(
+        codes=tuple(fitting),
+        sizes={code: screen.sizes[code] for code in fitting},
+        left_out=problems,
+        set_aside={} if drawn else screen.violations,
+        drawn_again=len(screen.violations) if drawn else 0,
+    )
+
+
+def _draws(experiment: Experiment, space: SearchSpace) -> Iterator[str]:
+    """Codes in the order in which they are drawn, without repeats."""
+    assert isinstance(experiment.candidates, int)
+    if not space.foreign:
+        yield from endless_draws(space, experiment.candidates, experiment.seed)
+        return
+    codes = [architecture.code for architecture in space.enumerate()]
+    for place in np.random.default_rng([experiment.seed, 0]).permutation(len(codes)):
+        yield codes[place]
+
+
+def _asked(experiment: Experiment, space: SearchSpace) -> tuple[str, ...]:
+    if isinstance(experiment.candidates, list):
+        named, matched = experiment.listed()
+        return (*named, *matched)
+    if experiment.candidates == "all":
+        return tuple(architecture.code for architecture in space.enumerate())
+    drawn = space.sample(experiment.candidates, np.random.default_rng([experiment.seed, 0]))
+    return tuple(architecture.code for architecture in drawn)
+
+
+def _way_out(space: SearchSpace, wrong: list[str], problems: Mapping[str, str], data: ImageData) -> Iterator[str]:
+    """A line for each model that cannot take the images."""
+    channels = data.input_shape[0]
+    for number, code in enumerate(wrong):
+        line = f"candidates: {problems[code].removeprefix('input_shape: ').removeprefix('code: ')}"
+        if number < MOST_TRIED and problems[code].startswith("input_shape"):
+            sides = sides_taken(space, Architecture(space.name, code), channels=channels, classes=len(data.classes))
+            listed = ", ".join(map(str, sides or SIDES))
+            line += f"; data.size may be {listed}" if sides else f"; it takes no data.size of {listed}"
+        yield f"{line}; or leave it out"
+
+
+def sides_taken(space: SearchSpace, architecture: Architecture, *, channels: int, classes: int) -> list[int]:
+    """Which of ``SIDES`` a network takes, by trying."""
+    taken = []
+    for side in SIDES:
+        try:
+            measure_size(space, architecture, input_shape=(channels, side, side), classes=classes)
+        except SpaceError:
+            continue
+        taken.append(side)
+    return taken
+
+
+def _measure(space: SearchSpace, code: str, data: ImageData) -> Measured:
+    started = time.perf_counter()
+    size = measure_size(space, Architecture(space.name, code), input_shape=data.input_shape, classes=len(data.classes))
+    return Measured(size, time.perf_counter() - started)
+
+
+def book_candidates(log: EvidenceLog, experiment: Experiment, candidates: Candidates) -> None:
+    """Notes in a new log who was left out or set aside, and the sizes where they are known."""
+    for code, reason in candidates.left_out.items():
+        log.append_event(SIZE, code, LEFT_OUT, reason)
+    for code, reason in candidates.set_aside.items():
+        log.append_event(CONSTRAINTS, code, SET_ASIDE, reason)
+    if candidates.drawn_again:
+        log.append_event(CONSTRAINTS, "", DRAWN_AGAIN, str(candidates.drawn_again))
+    if candidates.sizes:
+        _book_sizes(log, experiment, candidates.sizes.items())
+
+
+def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Iterable[str], data: ImageData) -> None:
+    """Parameters and FLOPs of the candidates that the log has none of: what every other source has to beat."""
+    if not has_ended(log, SIZE):
+        space, known = experiment.space.make(), log.architectures(SIZE)
+        left = [code for code in codes if code not in known]
+        _book_sizes(log, experiment, ((code, _measure(space, code, data)) for code in left))
+
+
+def add_size(
+    log: EvidenceLog, experiment: Experiment, code: str, data: ImageData, known: Mapping[str, Measured]
+) -> None:
+    """Parameters and FLOPs of one more candidate, from those that are known or else by measuring."""
+    if code not in log.architectures(SIZE):
+        space = experiment.space.make()
+        _book_size(log, experiment, space, code, known[code] if code in known else _measure(space, code, data))
+
+
+def _book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Iterable[tuple[str, Measured]]) -> None:
+    log.append_event(SIZE, "", "started")
+    space = experiment.space.make()
+    for code, measured in sizes:
+        _book_size(log, experiment, space, code, measured)
+    log.append_event(SIZE, "", "ended")
+
+
+def _book_size(log: EvidenceLog, experiment: Experiment, space: SearchSpace, code: str, measured: Measured) -> None:
+    values = (("parameters", measured.size.parameters, measured.seconds), ("flops", measured.size.flops, 0.0))
+    log.append(
+        Evidence(SIZE, f"size/{code}", code, SIZE, 0, 0, 0, metric, float(value), cost)
+        for metric, value, cost in values
+    )
+    if experiment.families is not None:
+        log.append_event(SIZE, f"size/{code}", "family", space.family(Architecture(space.name, code)))
+
+
+def has_ended(log: EvidenceLog, stage: str) -> bool:
+    """Whether a stage was ended, and the run was not extended since."""
+    events = log.events()
+    extended = events.index[events["event"] == EXTENDED]
+    if len(extended):
+        events = events.loc[extended[-1] :]
+    return bool(((events["stage"] == stage) & (events["trial"] == "") & (events["event"] == "ended")).any())

@@ -1,0 +1,286 @@
+"""Latencies of the candidates of a run: measured by a worker before anything is trained, and kept in its log."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from taurank.orchestrator.cluster import Cluster, ClusterError, Slot, connect, plan_slot
+from taurank.orchestrator.evidence import Evidence, EvidenceLog
+from taurank.orchestrator.experiment import Experiment, ExperimentError, LatencySpec, ResourceSpec
+from taurank.orchestrator.text import PLAIN_LINE_SECONDS
+from taurank.spaces import Architecture, SearchSpace
+from taurank.trainables.data import ImageData
+from taurank.trainables.latency import (
+    CandidateLatency,
+    Conditions,
+    LatencyError,
+    LatencyTable,
+    Setting,
+    measure_whole,
+    parts_by_code,
+    table_of_parts,
+    worth_a_table,
+)
+
+LATENCY = "latency"
+"""Stage of the log, and source."""
+METRIC = "latency_ms"
+"""Milliseconds of a pass, lower is better; beside it the bounds of the middle half of the passes."""
+VOID = "void"
+"""Event of a candidate that has no latency; its reason says why."""
+CHUNK = 8
+"""Candidates that one call measures."""
+WHOLE, PARTS, GIVEN = "whole networks", "sums of measured parts", "sums from a given table"
+
+Say = Callable[[str], None]
+Answer = TypeVar("Answer")
+
+
+class Meter:
+    """Measures candidates, each once; one call at a time, so that no measurement disturbs another.
+
+    Args:
+        space: of the candidates.
+        setting: of the measurement.
+        slot: what a worker takes.
+        table: latencies of parts that were measured before; then nothing is measured here.
+        say: told about progress.
+        waits: whether a measurement waits until its cores are free; they never are while trials hold them all and wait
+            for it in turn.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        setting: Setting,
+        slot: Slot,
+        table: LatencyTable | None = None,
+        say: Say = print,
+        *,
+        waits: bool = True,
+    ) -> None:
+        self._space, self._setting, self._slot, self._say = space, setting, slot, say
+        self._held = slot if waits else Slot(0.0, 0.0)
+        self._table, self.by = table, "" if table is None else GIVEN
+        self._parts: dict[str, tuple[str, ...]] = {}
+        self.found: dict[str, CandidateLatency] = {}
+        self.shared_seconds = 0.0
+        self.began = self.ended = time.time()
+        self.conditions: Conditions = self._call(setting.conditions) if table is None else table.conditions
+
+    @property
+    def table(self) -> LatencyTable | None:
+        """Latencies of the parts, where sums are taken."""
+        return self._table
+
+    def measure(self, codes: Sequence[str]) -> dict[str, CandidateLatency]:
+        """Latencies of candidates, those that are not known yet by measuring.
+
+        Raises:
+            ExperimentError: a given table lacks a part of a network.
+            ClusterError: the worker was lost.
+        """
+        new = [code for code in codes if code not in self.found]
+        if new:
+            if not self.by:
+                self.by = self._choose_way(new)
+            if self.by == WHOLE:
+                self._measure_whole(new)
+            else:
+                self._sum(new)
+            self.ended = time.time()
+        return {code: self.found[code] for code in codes}
+
+    def go_on(self, by: str, table: LatencyTable | None) -> None:
+        """Goes on from an earlier part of a run: how latencies were found there, and those of the parts."""
+        self.by, self._table = by, table
+
+    def table_of(self, architectures: Sequence[Architecture]) -> LatencyTable:
+        """Latencies of the parts: the given table, or one of these architectures that is measured now.
+
+        Raises:
+            ExperimentError: a network has no parts that can be measured alone.
+            ClusterError: the worker was lost.
+        """
+        if self._table is None:
+            started = time.perf_counter()
+            self._table = self._call(partial(table_of_parts, self._space, architectures, self._setting))
+            self.shared_seconds += (time.perf_counter() - started) * self._slot.share
+            self.ended = time.time()
+        return self._table
+
+    def _choose_way(self, codes: Sequence[str]) -> str:
+        if self._space.foreign:
+            return WHOLE
+        parts = self._keys(codes)
+        return PARTS if parts is not None and worth_a_table(parts) else WHOLE
+
+    def _keys(self, codes: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
+        started = time.perf_counter()
+        found = self._call(partial(parts_by_code, self._space, self._architectures(codes), self._setting))
+        self.shared_seconds += (time.perf_counter() - started) * self._slot.share
+        if found is not None:
+            self._parts |= found
+        return found
+
+    def _sum(self, codes: Sequence[str]) -> None:
+        lacking = [code for code in codes if code not in self._parts]
+        if lacking and self._keys(lacking) is None:
+            raise ExperimentError(
+                f"latency: networks of {self._space.name} have no parts that latencies can be summed of; leave table "
+                "out, so that whole networks are measured"
+            )
+        known = {} if self._table is None else self._table.milliseconds
+        if self.by == PARTS:
+            new = [code for code in codes if any(key not in known for key in self._parts[code])]
+            if new:
+                started = time.perf_counter()
+                measured = self._call(partial(table_of_parts, self._space, self._architectures(new), self._setting))
+                self.shared_seconds += (time.perf_counter() - started) * self._slot.share
+                # What was known stays: a candidate that was judged keeps its latency.
+                self._table = LatencyTable(measured.milliseconds | known, self.conditions)
+        assert self._table is not None
+        for code in codes:
+            try:
+                self.found[code] = CandidateLatency(self._table.total(self._parts[code]))
+            except LatencyError as error:
+                raise ExperimentError(f"latency.table: {str(error).removeprefix('keys: ')}") from None
+
+    def _measure_whole(self, codes: Sequence[str]) -> None:
+        said = time.monotonic()
+        for start in range(0, len(codes), CHUNK):
+            asked = self._architectures(codes[start : start + CHUNK])
+            self.found |= self._call(partial(_measure_all, self._space, asked, self._setting))
+            if time.monotonic() - said >= PLAIN_LINE_SECONDS:
+                said = time.monotonic()
+                self._say(f"  {min(start + CHUNK, len(codes)):,} of {len(codes):,} measured")
+
+    def _architectures(self, codes: Sequence[str]) -> list[Architecture]:
+        return [Architecture(self._space.name, code) for code in codes]
+
+    def _call(self, compute: Callable[[], Answer]) -> Answer:
+        def answer() -> Answer:  # Ray takes nothing but functions
+            return compute()
+
+        task = ray.remote(num_cpus=self._held.cpus, num_gpus=self._held.gpus)(answer)
+        try:
+            found: Answer = ray.get(task.remote())
+        except RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, ValueError):  # a space's, or of the measurement: one line with the way out
+                raise ExperimentError(f"latency: {cause}") from None
+            raise ClusterError(f"latency cannot be measured: {_last_line(error)}") from None
+        except RayError as error:
+            raise ClusterError(f"latency: the worker was lost: {_last_line(error)}; try again") from None
+        return found
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Device seconds that measuring each candidate alone took."""
+        return {code: latency.seconds * self._slot.share for code, latency in self.found.items()}
+
+
+@contextmanager
+def open_meter(experiment: Experiment, data: ImageData, *, address: str | None, say: Say) -> Iterator[Meter | None]:
+    """A meter for what an experiment asks for; None where it asks for no latency.
+
+    Raises:
+        ExperimentError: the table cannot be read.
+        ClusterError: the cluster cannot be reached, or has no such device.
+    """
+    spec = experiment.measured_latency
+    if spec is None:
+        yield None
+        return
+    table, setting = given_table(spec), setting_of(spec, data)
+    say("starting Ray to measure latencies ..." if address is None else f"joining Ray at {address} for latencies ...")
+    with connect(address, resources=experiment.resources) as cluster:
+        yield Meter(experiment.space.make(), setting, latency_slot(cluster, experiment.resources, spec), table, say)
+
+
+def given_table(spec: LatencySpec) -> LatencyTable | None:
+    """The table that latencies are to be summed from; None where none is given.
+
+    Raises:
+        ExperimentError: it cannot be read.
+    """
+    if spec.table is None:
+        return None
+    try:
+        return LatencyTable.load(Path(spec.table))
+    except LatencyError as error:
+        raise ExperimentError(f"latency.table: {error}") from None
+
+
+def setting_of(spec: LatencySpec, data: ImageData) -> Setting:
+    """How latencies of networks for these images are measured."""
+    return Setting(data.input_shape, len(data.classes), spec.batch, spec.threads, spec.precision, spec.device)
+
+
+def latency_slot(cluster: Cluster, resources: ResourceSpec, spec: LatencySpec) -> Slot:
+    """What a worker that measures takes: cores for its threads, and on a GPU the share that one trial alone takes.
+
+    Raises:
+        ClusterError: no node has so much.
+    """
+    gpus = 0.0
+    if spec.device == "cuda":
+        gpus = plan_slot(cluster, resources, trials=1).gpus
+        if not gpus:
+            raise ClusterError("latency.device: cuda, but no node has a GPU for it; take cpu, or join a cluster")
+    slot = Slot(float(spec.threads), gpus)
+    if not cluster.places(slot):
+        most = max(node.cpus for node in cluster.nodes)
+        raise ClusterError(f"latency.threads: {spec.threads}, but the largest node has {most:g} cores; take fewer")
+    return slot
+
+
+def book_latencies(log: EvidenceLog, meter: Meter, codes: Sequence[str]) -> None:
+    """Notes latencies of the candidates, what they were measured with and what that took, that of others included."""
+    log.note(LATENCY, json.dumps({"by": meter.by, "conditions": asdict(meter.conditions)}))
+    log.append_event(LATENCY, "", "started", at=meter.began)
+    seconds, rows = meter.seconds, []
+    shared = meter.shared_seconds + sum(spent for code, spent in seconds.items() if code not in set(codes))
+
+    def row(code: str, metric: str, value: float, spent: float = 0.0) -> Evidence:
+        return Evidence(LATENCY, f"{LATENCY}/{code}", code, LATENCY, 0, 0, 0, metric, value, spent)
+
+    for code in codes:
+        found = meter.found[code]
+        if found.reason:
+            log.append_event(LATENCY, f"{LATENCY}/{code}", VOID, found.reason)
+        rows.append(row(code, METRIC, found.milliseconds, seconds[code]))
+        if found.low == found.low:
+            rows += [row(code, f"{METRIC}_low", found.low), row(code, f"{METRIC}_high", found.high)]
+    rows.append(row("", "shared_seconds", shared, shared))
+    log.append(rows)
+    log.append_event(LATENCY, "", "ended", at=meter.ended)
+
+
+def logged_conditions(log: EvidenceLog) -> tuple[str, Conditions] | None:
+    """How the latencies of a run were found, and with what; None where there are none."""
+    noted = log.noted(LATENCY)
+    if noted is None:
+        return None
+    described: dict[str, Any] = json.loads(noted)
+    return str(described["by"]), Conditions(**described["conditions"])
+
+
+def _measure_all(
+    space: SearchSpace, architectures: Sequence[Architecture], setting: Setting
+) -> dict[str, CandidateLatency]:
+    return {one.code: measure_whole(space, one, setting) for one in architectures}
+
+
+def _last_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[-1].strip()[:300]

@@ -1,0 +1,90 @@
+"""A space narrowed to the options that suit the device, before candidates are drawn from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from taurank.orchestrator.candidates.latencies import Meter, Say
+from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.experiment import Experiment, ExperimentError
+from taurank.spaces import RestrictedSpace, SpaceError
+from taurank.trainables.data import ImageData
+from taurank.trainables.latency import LatencyError, every_option, select_options
+
+NARROWED = "narrowed"
+"""What the log notes of it."""
+
+
+def narrowed_space(experiment: Experiment, data: ImageData, meter: Meter, *, say: Say = print) -> RestrictedSpace:
+    """Measures every option of every decision once, or looks them up, and keeps the best of each.
+
+    Args:
+        experiment: one that narrows its space.
+        data: its images.
+        meter: of its latencies.
+        say: told about it.
+
+    Raises:
+        ExperimentError: latencies cannot be measured or looked up, or fewer candidates are left than are asked for.
+        ClusterError: the worker was lost.
+    """
+    spec, space = experiment.narrow, experiment.space.make()
+    assert spec is not None
+    assert isinstance(experiment.candidates, int)
+    say("latency of every option, to narrow the space ...")
+    try:
+        options = select_options(
+            space,
+            meter.table_of(every_option(space)),
+            input_shape=data.input_shape,
+            classes=len(data.classes),
+            capacity=spec.capacity,
+            keep=spec.keep,
+        )
+    except (LatencyError, SpaceError) as error:
+        raise ExperimentError(f"narrow: {error}") from None
+    narrowed = RestrictedSpace(space, options)
+    try:
+        narrowed.sample(experiment.candidates, np.random.default_rng(0))
+    except SpaceError as error:
+        found = str(error).partition(";")[0].removeprefix("count: ")
+        raise ExperimentError(f"narrow: {found}; ask for fewer candidates, or raise keep above {spec.keep}") from None
+    return narrowed
+
+
+def book_narrowing(log: EvidenceLog, experiment: Experiment, narrowed: RestrictedSpace) -> None:
+    """Notes what was kept, and by what."""
+    assert experiment.narrow is not None
+    noted = experiment.narrow.model_dump() | {
+        "options": narrowed.decisions,
+        "codes": narrowed.size,
+        "of": narrowed.base.size,
+    }
+    log.note(NARROWED, json.dumps(noted))
+
+
+def narrowing_line(log: EvidenceLog) -> str | None:
+    """The options that the candidates of a run were drawn with; None where its space was not narrowed."""
+    noted = log.noted(NARROWED)
+    if noted is None:
+        return None
+    found = json.loads(noted)
+    codes = "" if found["codes"] is None or found["of"] is None else f" ({found['codes']:,} of {found['of']:,} codes)"
+    return (
+        f"narrowed to the {found['keep']} options of each decision with the most {found['capacity']} a "
+        f"millisecond{codes}: {_by_decision(found['options'])}"
+    )
+
+
+def _by_decision(options: Sequence[Sequence[str]]) -> str:
+    """Such as ``1-2 k3e6 k5e6; 3 k5e6 id``."""
+    texts, place = [], 1
+    for kept, run in groupby(options):
+        last = place + len(list(run)) - 1
+        texts.append(f"{place if place == last else f'{place}-{last}'} {' '.join(kept)}")
+        place = last + 1
+    return "; ".join(texts)

@@ -1,0 +1,186 @@
+"""Candidates against the constraints of an experiment, before anything is spent on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+
+from taurank.orchestrator.experiment import ExperimentError
+from taurank.orchestrator.hardware import Constraint
+from taurank.orchestrator.text import PLAIN_LINE_SECONDS
+from taurank.spaces import Architecture, SearchSpace, Size, SpaceError, measure_size
+from taurank.trainables.data import ImageData
+from taurank.trainables.latency import CandidateLatency
+
+DRAWS = 1_000
+"""Draws in a row without a candidate that keeps the constraints after which there are taken to be no more."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Size of a candidate and the seconds that it took to find out."""
+
+    size: Size
+    seconds: float
+
+
+class Latencies(Protocol):
+    """What tells latencies."""
+
+    def measure(self, codes: Sequence[str]) -> Mapping[str, CandidateLatency]:
+        """Latencies by code."""
+        ...
+
+
+class Screen:
+    """Judges candidates by the constraints; a candidate that violates one costs nothing but its measurement.
+
+    Args:
+        space: of the candidates.
+        constraints: to be kept, all of them.
+        data: its images: sizes depend on them.
+        latencies: where a constraint is on latency.
+        say: told about progress, now and then.
+
+    Attributes:
+        sizes: of all that were judged, by code.
+        violations: what a candidate violates, by code.
+        problems: why a model cannot take the images, by code.
+        nearest: what the one violates that is least beyond its bounds; empty while nobody violates any.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        constraints: Sequence[Constraint],
+        data: ImageData,
+        latencies: Latencies | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._space, self._constraints, self._data, self._latencies = space, constraints, data, latencies
+        self._say, self._said = say, time.monotonic()
+        self.sizes: dict[str, Measured] = {}
+        self.violations: dict[str, str] = {}
+        self.problems: dict[str, str] = {}
+        self.nearest = ""
+        self._least = np.inf
+
+    def fitting(self, codes: Sequence[str]) -> list[str]:
+        """Those of the candidates that can take the images and keep all constraints, in their order.
+
+        Raises:
+            SpaceError: a network of a space of ours cannot be built for the images.
+        """
+        self._said = time.monotonic()
+        left = [code for code in codes if self._has_size(code)]
+        by_size = [bound for bound in self._constraints if bound.measure != "latency"]
+        left = [code for code in left if self._keeps(code, by_size, self._size_values(code))]
+        by_latency = [bound for bound in self._constraints if bound.measure == "latency"]
+        if not by_latency or not left:
+            return left
+        assert self._latencies is not None
+        found = self._latencies.measure(left)
+        self.violations |= {
+            code: f"its latency cannot be measured: {found[code].reason}" for code in left if found[code].reason
+        }
+        left = [code for code in left if not found[code].reason]
+        return [code for code in left if self._keeps(code, by_latency, {"latency": found[code].milliseconds})]
+
+    def _has_size(self, code: str) -> bool:
+        started = time.perf_counter()
+        try:
+            size = measure_size(
+                self._space,
+                Architecture(self._space.name, code),
+                input_shape=self._data.input_shape,
+                classes=len(self._data.classes),
+            )
+        except SpaceError as error:
+            if not self._space.foreign:
+                raise
+            self.problems[code] = str(error)
+            return False
+        self.sizes[code] = Measured(size, time.perf_counter() - started)
+        if time.monotonic() - self._said >= PLAIN_LINE_SECONDS:
+            self._said = time.monotonic()
+            against = f", {len(self.violations):,} of them violate the constraints" if self._constraints else ""
+            self._say(f"  {len(self.sizes):,} candidates sized{against}")
+        return True
+
+    def _size_values(self, code: str) -> dict[str, float]:
+        size = self.sizes[code].size
+        return {"parameters": float(size.parameters), "flops": float(size.flops)}
+
+    def _keeps(self, code: str, bounds: Sequence[Constraint], values: Mapping[str, float]) -> bool:
+        broken = [bound for bound in bounds if not bound.allows(values[bound.measure])]
+        if not broken:
+            return True
+        text = "; ".join(bound.violated_by(values[bound.measure]) for bound in broken)
+        self.violations[code] = text
+        beyond = max(bound.excess(values[bound.measure]) for bound in broken)
+        if beyond < self._least:
+            self._least = beyond
+            self.nearest = f"{self._space.short(Architecture(self._space.name, code))}: {text}"
+        return False
+
+
+def screened(screen: Screen, codes: Iterator[str], wanted: int) -> list[str]:
+    """The first ``wanted`` candidates that fit, or as many as there are among ``DRAWS`` in a row that do not."""
+    fitting: list[str] = []
+    in_vain = 0
+    while len(fitting) < wanted and in_vain < DRAWS:
+        batch = list(islice(codes, wanted - len(fitting)))
+        if not batch:
+            break
+        found = screen.fitting(batch)
+        in_vain = 0 if found else in_vain + len(batch)
+        fitting += found
+    return fitting
+
+
+def endless_draws(space: SearchSpace, count: int, seed: int) -> Iterator[str]:
+    """Different random codes, ``count`` at a time; the first ``count`` are those of a run without constraints.
+
+    Ends where ``DRAWS`` codes in a row have been drawn before.
+
+    Raises:
+        SpaceError: the space has fewer.
+    """
+    generator = np.random.default_rng([seed, 0])
+    seen: set[str] = set()
+    repeated = 0
+    while repeated < DRAWS:
+        for drawn in space.sample(count, generator):
+            if drawn.code in seen:
+                repeated += 1
+                continue
+            repeated = 0
+            seen.add(drawn.code)
+            yield drawn.code
+
+
+def check_enough(screen: Screen, found: int, wanted: int, *, drawn: bool) -> None:
+    """Refuses too few candidates to rank.
+
+    Raises:
+        ExperimentError: fewer than asked for could be drawn, or fewer than two are left of a list.
+    """
+    if found >= (wanted if drawn else 2) or not screen.violations:
+        return
+    judged = len(screen.violations) + found
+    nearest = f"; nearest: {screen.nearest}" if screen.nearest else ""
+    if drawn and not found:
+        raise ExperimentError(f"constraints: none of {judged:,} random candidates keeps them{nearest}; loosen them")
+    if drawn:
+        raise ExperimentError(
+            f"constraints: only {found} of {judged:,} random candidates keep them, and {wanted} are asked for; ask for "
+            "fewer, or loosen them"
+        )
+    raise ExperimentError(
+        f"constraints: {found} of {judged:,} candidates keep them, and an order needs 2{nearest}; loosen them"
+    )

@@ -1,0 +1,23 @@
+"""Ray: where trials run, what one of them takes, and adapters to Ray Tune."""
+
+from taurank.orchestrator.cluster.cluster import Cluster, ClusterError, Slot, connect
+from taurank.orchestrator.cluster.peak_memory import measure_peak_memory
+from taurank.orchestrator.cluster.shared_folder import check_shared
+from taurank.orchestrator.cluster.slots import plan_slot
+from taurank.orchestrator.cluster.tune import TrialNames, WorkerKeepingGenerator, tolerate_memory_kills, trial_folder
+from taurank.orchestrator.cluster.worker_watch import WorkerWatch
+
+__all__ = [
+    "Cluster",
+    "ClusterError",
+    "Slot",
+    "TrialNames",
+    "WorkerKeepingGenerator",
+    "WorkerWatch",
+    "check_shared",
+    "connect",
+    "measure_peak_memory",
+    "plan_slot",
+    "tolerate_memory_kills",
+    "trial_folder",
+]

@@ -1,0 +1,238 @@
+"""Where trials run: a local Ray of our own or a running cluster, and what share of it one trial takes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+from ray.exceptions import AuthenticationError
+
+import taurank
+from taurank.orchestrator.experiment import ResourceSpec
+
+ANSWER_SECONDS = 5.0
+"""A cluster that is there answers in milliseconds. Ray itself would try for minutes."""
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray in the processes of a submitted job; holds what was shipped with it."""
+FORWARDED = ("OMP_WAIT_POLICY",)
+"""Settings of workers; those of a local Ray inherit them, those of a cluster do not."""
+
+
+class ClusterError(RuntimeError):
+    """The cluster cannot be reached or cannot run these trials; one line with the way out."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What one trial takes: CPU cores (also its number of threads) and a share of a GPU."""
+
+    cpus: float
+    gpus: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Devices held: of a GPU where there is one, else of cores. Seconds times this is what a trial costs."""
+        return self.gpus or self.cpus
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """The share as Ray Tune wants it."""
+        return {"cpu": self.cpus} | ({"gpu": self.gpus} if self.gpus else {})
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A connected Ray cluster.
+
+    Attributes:
+        nodes: cores and GPUs of each node; a trial has to fit into one.
+        dashboard: address of the dashboard, as seen from the head node; empty when there is none.
+        local: whether it is ours, started for this run on this machine.
+    """
+
+    nodes: tuple[Slot, ...]
+    dashboard: str = ""
+    local: bool = True
+
+    @property
+    def cpus(self) -> float:
+        """Cores in all."""
+        return sum(node.cpus for node in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """GPUs in all."""
+        return sum(node.gpus for node in self.nodes)
+
+    def now(self) -> Cluster:
+        """The cluster as it is by now: nodes come and go."""
+        return replace(self, nodes=_nodes())
+
+    def places(self, slot: Slot) -> int:
+        """Trials of this size that run at once."""
+        return sum(_places(node, slot) for node in self.nodes)
+
+
+def _nodes() -> tuple[Slot, ...]:
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return tuple(Slot(cpus=node.get("CPU", 0.0), gpus=node.get("GPU", 0.0)) for node in alive)
+
+
+def _places(node: Slot, slot: Slot) -> int:
+    shares = [(node.cpus, slot.cpus), (node.gpus, slot.gpus)]
+    return min((math.floor(there / share + 1e-6) for there, share in shares if share), default=0)
+
+
+@contextmanager
+def connect(
+    address: str | None, *, resources: ResourceSpec, dashboard: bool = False, log_file: Path | None = None
+) -> Iterator[Cluster]:
+    """Joins the cluster at ``address``, or starts one on this machine that listens on loopback only.
+
+    Within a submitted Ray job the default is the cluster of the job; ``local`` means this machine there too.
+
+    Raises:
+        ClusterError: no cluster at the address, or resources asked of a cluster that has a size already.
+    """
+    address = address or ("auto" if JOB_VARIABLE in os.environ else "local")
+    if address == "local":
+        address = None
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": True}
+    try:
+        if address:
+            if resources.cpus is not None or resources.gpus is not None:
+                raise ClusterError("resources.cpus and resources.gpus are for a local Ray; a cluster has its own size")
+            _check_reachable(address)
+            info = ray.init(address=address, runtime_env=_runtime_env(), **common)
+        else:
+            with _on_loopback():
+                info = ray.init(
+                    address="local",
+                    num_cpus=resources.cpus,
+                    num_gpus=resources.gpus,
+                    include_dashboard=dashboard,
+                    dashboard_host="127.0.0.1",
+                    **common,
+                )
+    except ClusterError:
+        raise
+    except Exception as error:
+        if not address:
+            raise ClusterError(f"cannot start a local Ray: {one_line(error)}") from None
+        raise ClusterError(
+            f"cannot join the Ray cluster at {address}: {one_line(error)} "
+            "(taurank joins from a node of the cluster; from elsewhere use `ray job submit`)"
+        ) from None
+    _log_to(log_file)
+    try:
+        url = str(info.get("webui_url") or "") if (dashboard or address) else ""
+        yield Cluster(
+            nodes=_nodes(),
+            dashboard=f"http://{url}" if url else "",
+            local=not address,
+        )
+    finally:
+        ray.shutdown()
+        if not address:
+            # Tune's snapshots, which nobody reads: 200 MB after a thousand trials. The logs beside them stay.
+            shutil.rmtree(Path(info["session_dir"]) / "artifacts", ignore_errors=True)
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Has a Ray that starts here listen on loopback.
+
+    On Linux it takes the machine's address in the network, and its ports are then open to all of it. Only on macOS and
+    Windows it stays on loopback, by this constant, which it reads when it starts.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _check_reachable(address: str) -> None:
+    """Asks the head for its name: where that fails, Ray tries again and again, and its log covers the reason.
+
+    Raises:
+        ClusterError: nothing answers at the address, or it does not let us in.
+    """
+    import grpc  # type: ignore[import-untyped]
+    from ray._private.grpc_utils import init_grpc_channel
+    from ray._private.services import canonicalize_bootstrap_address
+
+    where = f"cannot join the Ray cluster at {address}"
+    try:
+        head = canonicalize_bootstrap_address(address)
+    except ValueError:
+        raise ClusterError(f"{where}: give host:port of the head node (6379 by default), or auto on a node") from None
+    try:
+        with init_grpc_channel(head, options=[("grpc.enable_http_proxy", 0)]) as channel:
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")(b"", timeout=ANSWER_SECONDS)
+    except AuthenticationError:
+        raise ClusterError(
+            f"{where}: no token here; copy ~/.ray/auth_token from the head node, "
+            "or set RAY_AUTH_MODE=disabled if the cluster takes no tokens"
+        ) from None
+    except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+            raise ClusterError(
+                f"{where}: it does not accept our token (RAY_AUTH_MODE={os.environ.get('RAY_AUTH_MODE')}); "
+                "copy ~/.ray/auth_token from the head node, or name another file with RAY_AUTH_TOKEN_PATH"
+            ) from None
+        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            raise ClusterError(
+                f"{where}: no Ray answers at {head}; is it running there, and is that the port of `ray start` "
+                "(6379 by default), not the dashboard's?"
+            ) from None
+
+
+def one_line(error: BaseException) -> str:
+    """What Ray says, in one line of at most 400 characters."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:400]
+
+
+def shipped_with_job() -> dict[str, Any]:
+    """The runtime environment of the Ray job that this process is; empty where it is none."""
+    return json.loads(os.environ.get(JOB_VARIABLE) or "{}").get("runtime_env") or {}
+
+
+def _runtime_env() -> dict[str, Any]:
+    """Ships our packages and settings to the workers, except for what a job has shipped already."""
+    package = Path(taurank.__file__).parent
+    shipped = shipped_with_job()
+    set_already = shipped.get("env_vars") or {}
+    variables = {name: os.environ[name] for name in FORWARDED if name in os.environ and name not in set_already}
+    environment: dict[str, Any] = {"env_vars": variables}
+    if "working_dir" not in shipped or Path.cwd().resolve() != package.parent.resolve():
+        environment |= {"py_modules": [str(package)], "excludes": ["__pycache__"]}
+    # Ray refuses to start where both say the same thing, except for environment variables of different names.
+    return {key: value for key, value in environment.items() if key == "env_vars" or key not in shipped}
+
+
+class _RayLog(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Says nothing: a disk that is full is the evidence log's to complain about."""
+
+
+def _log_to(log_file: Path | None) -> None:
+    """Ray's own warnings go to a file: the terminal belongs to the progress display."""
+    if log_file is None:
+        return
+    handler = _RayLog(log_file, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logger = logging.getLogger("ray")
+    logger.handlers = [handler]
+    logger.propagate = False

@@ -1,0 +1,89 @@
+"""How the trials of a stage come to Ray Tune: all at once, named, and with workers kept that are needed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune.execution import tune_controller
+from ray.tune.experiment import Trial
+from ray.tune.search.basic_variant import BasicVariantGenerator
+
+from taurank.trainables.trials import TrialSpec
+
+
+class TrialNames:
+    """What people see a trial called: its label.
+
+    Tune keeps it beside every trial, and pickles it with each of them for a state that nobody reads: it is empty then.
+    """
+
+    def __init__(self, specs: Mapping[str, TrialSpec]) -> None:
+        self._specs = specs
+
+    def __call__(self, trial: Trial) -> str:
+        """The label of a trial."""
+        return self._specs[trial.config["trial"]].label
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrialNames:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def trial_folder(trial: Trial) -> str:
+    """Name of the folder that Tune makes for a trial."""
+    return str(trial.trial_id)
+
+
+class WorkerKeepingGenerator(BasicVariantGenerator):  # type: ignore[misc]
+    """Submits all trials at once, and lets Tune keep a free worker as long as one of them has not ended.
+
+    Once all are submitted, Tune dismisses the worker of a trial that ends, unless another one is in line for it. Held
+    trials are in no line. The next to be chosen would wait for a new worker, which takes seconds.
+
+    Args:
+        over: whether the run ends before its trials do.
+    """
+
+    def __init__(self, over: Callable[[], bool]) -> None:
+        super().__init__()
+        self._over = over
+        self._open: set[str] = set()
+
+    def next_trial(self) -> Trial | None:
+        """Return the next trial, None when all are submitted."""
+        trial = super().next_trial()
+        if trial is not None:
+            self._open.add(trial.trial_id)
+        return trial
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Count the trial as ended."""
+        super().on_trial_complete(trial_id, result, error)
+        self._open.discard(trial_id)
+
+    def is_finished(self) -> bool:
+        """Whether no worker will be needed any more."""
+        return bool(super().is_finished()) and (self._over() or not self._open)
+
+
+class OomTolerantActorManager(RayActorManager):  # type: ignore[misc]
+    """Tune's manager of actors, for which a worker that was killed for its memory is a lost actor.
+
+    Ray's memory monitor kills a worker where a node runs out of memory. The error that says so is none of those that
+    Tune (2.60) expects of an actor, and would end the whole experiment.
+    """
+
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, OutOfMemoryError):
+            exception = RayActorError(error_msg=str(exception))
+        super()._actor_task_failed(tracked_actor_task, exception)
+
+
+def tolerate_memory_kills() -> None:
+    """Makes Tune use `OomTolerantActorManager` from here on."""
+    tune_controller.RayActorManager = OomTolerantActorManager

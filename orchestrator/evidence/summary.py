@@ -1,0 +1,209 @@
+"""What an evidence log says of a run's stages, read beside its writer and without changing anything.
+
+It is the log as ``status`` needs it: sums by stage, and what each trial did last.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taurank.orchestrator.evidence.log import EXTENDED, FROZEN, TAKEN, EvidenceError
+
+COPIES = 5
+"""Attempts to copy a log that another machine writes to."""
+WAL_HEADER_BYTES = 32
+RECENT = 2000
+"""Bookings that tell the pace."""
+TITLE = """CASE WHEN substr(trial, 1, length(stage) + 1) = stage || ' ' THEN substr(trial, 1, instr(trial, '/') - 1)
+    ELSE stage END"""
+"""Stages of one name have trials whose keys begin with what tells them apart; see ``Stage.title``."""
+STATES = {
+    "started": "begun",
+    "resumed": "begun",
+    "recovered": "begun",
+    "lost": "begun",
+    "paused": "paused",
+    FROZEN: "paused",
+    "stopped": "stopped",
+    "completed": "done",
+    "failed": "failed",
+}
+"""What a trial is after its last event."""
+
+
+@dataclass
+class StageRows:
+    """What the log has of a stage.
+
+    Attributes:
+        rows: how many.
+        seconds: device seconds.
+        epochs: epoch-equivalents.
+        schedule_epochs: length of its trials' schedule.
+        last: Unix time of the last row, 0 for none.
+        states: of its trials, by key; see ``STATES``.
+        saved: epochs that those which were stopped or wait did not train.
+    """
+
+    rows: int = 0
+    seconds: float = 0.0
+    epochs: float = 0.0
+    schedule_epochs: int = 0
+    last: float = 0.0
+    states: dict[str, str] = field(default_factory=dict)
+    saved: float = 0.0
+
+
+@dataclass(frozen=True)
+class LogSummary:
+    """What the log has.
+
+    Attributes:
+        stages: by title, in the order in which they began.
+        ended: names of the stages that were ended, after more was asked of the run for the last time.
+        taken: trainings that were taken over from other runs, and the epochs that these took there.
+        began: Unix time of the last start of each stage, by name.
+    """
+
+    stages: dict[str, StageRows]
+    ended: frozenset[str]
+    taken: tuple[int, float]
+    began: dict[str, float]
+
+    @property
+    def last_row(self) -> float:
+        """Unix time of the last row, 0 for none."""
+        return max((stage.last for stage in self.stages.values()), default=0.0)
+
+
+@contextmanager
+def opened_to_read(file: Path, *, elsewhere: bool) -> Iterator[sqlite3.Connection]:
+    """A connection that never writes.
+
+    Args:
+        file: the log.
+        elsewhere: whether another machine writes to it. SQLite's readers and writers share memory, so then it is read
+            from a copy.
+
+    Raises:
+        EvidenceError: it is not a log, or no whole copy of it can be had.
+    """
+    try:
+        if not elsewhere:
+            # Nobody has it open: a folder that cannot be written to will do.
+            alone = not file.with_name(f"{file.name}-wal").exists()
+            name = f"{file.resolve().as_uri()}?{'immutable=1' if alone else 'mode=ro'}"
+            with closing(sqlite3.connect(name, uri=True, timeout=10)) as connection:
+                yield connection
+            return
+        with (
+            tempfile.TemporaryDirectory(prefix="taurank-") as folder,
+            closing(sqlite3.connect(_copy(file, Path(folder)))) as connection,
+        ):
+            yield connection
+    except (sqlite3.Error, OSError) as error:
+        raise EvidenceError(f"{file} cannot be read as an evidence log: {error}") from None
+
+
+def _copy(file: Path, folder: Path) -> Path:
+    """A copy of a log that is being written to.
+
+    Pages go from the write-ahead log to the database and stay in the former until it starts anew, with another header.
+    So the copy is whole if that header is the same before and after.
+    """
+    ahead = file.with_name(f"{file.name}-wal")
+    for _ in range(COPIES):
+        before = _header(ahead)
+        shutil.copyfile(file, folder / file.name)
+        if before:
+            shutil.copyfile(ahead, folder / ahead.name)
+        if _header(ahead) == before:
+            return folder / file.name
+    raise EvidenceError(f"{file} changes faster than it can be copied; ask on the machine that the run is on")
+
+
+def _header(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(WAL_HEADER_BYTES)
+    except FileNotFoundError:
+        return b""
+
+
+def summarize(connection: sqlite3.Connection) -> LogSummary:
+    """Reads the sums."""
+    stages: dict[str, StageRows] = {}
+    titles: dict[str, set[str]] = {}
+    query = f"SELECT stage, {TITLE}, trial, event FROM events WHERE trial != '' ORDER BY id"
+    for name, title, trial, event in connection.execute(query):
+        if event in STATES:
+            titles.setdefault(name, set()).add(title)
+            stages.setdefault(title, StageRows()).states[trial] = STATES[event]
+    for title, found in _sums(connection, titles):
+        stage = stages.setdefault(title, StageRows())
+        stage.rows, stage.seconds, stage.epochs, stage.schedule_epochs, stage.last = found
+    for stage in stages.values():
+        stage.saved = float(sum(_saved(connection, stage)))
+    ended: set[str] = set()
+    began: dict[str, float] = {}
+    query = "SELECT time, stage, event FROM events WHERE trial = '' ORDER BY id"
+    for time, name, event in connection.execute(query):
+        if event == EXTENDED:
+            ended.clear()
+        elif event == "ended":
+            ended.add(name)
+        elif event == "started":
+            began[name] = time
+            ended.discard(name)
+    return LogSummary(stages, frozenset(ended), _taken(connection), began)
+
+
+def _sums(connection: sqlite3.Connection, titles: Mapping[str, set[str]]) -> Iterator[tuple[str, list[Any]]]:
+    """By title; what it takes to tell titles apart is only spent on stages that have several."""
+    sums = "COUNT(*), SUM(seconds), SUM(epochs), MAX(schedule_epochs), MAX(time)"
+    for name, *found in connection.execute(f"SELECT stage, {sums} FROM evidence GROUP BY 1 ORDER BY MIN(id)"):
+        if titles.get(name, {name}) == {name}:
+            yield name, found
+            continue
+        query = f"SELECT {TITLE}, {sums} FROM evidence WHERE stage = ? GROUP BY 1 ORDER BY MIN(id)"
+        for title, *parts in connection.execute(query, (name,)):
+            yield title, parts
+
+
+def _saved(connection: sqlite3.Connection, stage: StageRows) -> Iterator[int]:
+    for trial, state in stage.states.items():
+        if state in ("stopped", "paused"):
+            # Epochs come in their order, so the last row has the highest.
+            query = "SELECT epoch FROM evidence WHERE trial = ? ORDER BY id DESC LIMIT 1"
+            reached = connection.execute(query, (trial,)).fetchone()
+            yield max(0, stage.schedule_epochs - (reached[0] if reached else 0))
+
+
+def _taken(connection: sqlite3.Connection) -> tuple[int, float]:
+    query = """
+        SELECT COUNT(DISTINCT trial), SUM(epochs) FROM evidence
+        WHERE trial IN (SELECT trial FROM events WHERE event = ?)
+    """
+    count, epochs = connection.execute(query, (TAKEN,)).fetchone()
+    return count, float(epochs or 0.0)
+
+
+def bookings(connection: sqlite3.Connection, title: str, since: float) -> list[tuple[float, float]]:
+    """Unix times and epoch-equivalents of what a stage has booked since then, in the order in which it came.
+
+    No more than the last ``RECENT``.
+    """
+    stage = title.split(" ")[0]
+    query = f"""
+        SELECT time, epochs FROM evidence WHERE stage = ? AND {TITLE} = ? AND time >= ? AND epochs > 0
+        ORDER BY id DESC LIMIT {RECENT}
+    """
+    found = connection.execute(query, (stage, title, since)).fetchall()
+    return [(float(time), float(epochs)) for time, epochs in reversed(found)]

@@ -1,0 +1,55 @@
+"""The experiment file: reads it, checks all of it before anything is spent, and states every default."""
+
+from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
+from taurank.orchestrator.experiment.file import list_experiments, load_experiment, parse_experiment
+from taurank.orchestrator.experiment.from_options import (
+    BUDGET,
+    EPOCHS,
+    ModelsError,
+    SearchCommandError,
+    experiment_of_models,
+    experiment_of_search,
+    load_with_test,
+    write_models,
+)
+from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
+from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, ProxySpec, ResourceSpec
+from taurank.orchestrator.experiment.search import (
+    MEASURED_BY_IMAGES,
+    SAMPLERS,
+    SearchSpec,
+    SupernetSearchOptions,
+    searcher_options,
+)
+from taurank.orchestrator.experiment.supernets import SupernetSpec
+from taurank.orchestrator.experiment.trainings import SchedulerSpec, TrainingSpec
+
+__all__ = [
+    "BUDGET",
+    "EPOCHS",
+    "MEASURED_BY_IMAGES",
+    "SAMPLERS",
+    "BaselineSpec",
+    "DataSpec",
+    "Experiment",
+    "ExperimentError",
+    "LatencySpec",
+    "ModelsError",
+    "ObjectiveSpec",
+    "ProxySpec",
+    "ResourceSpec",
+    "SchedulerSpec",
+    "SearchCommandError",
+    "SearchSpec",
+    "SupernetSearchOptions",
+    "SupernetSpec",
+    "TrainingSpec",
+    "experiment_of_models",
+    "experiment_of_search",
+    "list_experiments",
+    "load_experiment",
+    "load_with_test",
+    "parse_experiment",
+    "searcher_options",
+    "write_models",
+]

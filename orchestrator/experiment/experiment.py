@@ -1,0 +1,310 @@
+"""The experiment file: what to rank, on which images, by which recipe, under which budget.
+
+Everything is checked, all errors at once, before anything is spent. Every default is stated here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
+
+from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
+from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, NarrowSpec, ProxySpec, ResourceSpec, SpaceSpec
+from taurank.orchestrator.experiment.search import SearchSpec
+from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
+from taurank.orchestrator.experiment.supernets import SupernetSpec, supernet_problem
+from taurank.orchestrator.experiment.trainings import TrainingSpec
+from taurank.orchestrator.hardware import Constraint, ConstraintError, read_constraint
+from taurank.orchestrator.ranker import RankerOptions
+from taurank.orchestrator.text import ProblemsError, write_yaml
+from taurank.spaces import Architecture
+from taurank.trainables.training import GOVERNED, FamilyRecipes, Recipe
+
+Problem: TypeAlias = tuple[tuple[str | int, ...], str]
+"""Where a problem is, and what it is with the way out."""
+
+
+class ExperimentError(ValueError):
+    """An experiment that cannot be run; one line per problem, each naming the field and the way out."""
+
+
+def _no_resources(value: Any) -> Any:
+    return {} if value == "auto" else value
+
+
+def _supernet_from_sampler(value: Any) -> Any:
+    return {"sampler": value} if isinstance(value, str) else value
+
+
+def _proxies_from_names(value: Any) -> Any:
+    if isinstance(value, list):
+        return {"names": value} if value else None
+    return value
+
+
+def _list_from_one(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _search_from_method(value: Any) -> Any:
+    return {"method": value} if isinstance(value, str) else value
+
+
+def _families_from_auto(value: Any) -> Any:
+    return {} if value == "auto" else value
+
+
+class Experiment(Spec):
+    """A whole run. ``trainings`` and ``supernets`` left out: the budget is split by ``planning.stages``.
+
+    ``proxies`` may be a list of names; ``auto``: what the split buys, nothing where the stages are named here.
+
+    ``candidates`` may list patterns where the space has them (``timm:convnext*``). ``families``: each family of
+    networks is trained by a recipe of its own, which takes the place of what ``recipe`` says of optimiser, learning
+    rate, decay, warm-up, smoothing and clipping; ``recipe: auto`` is short for ``families: auto``. That is the default
+    where the candidates are other people's models, unless ``recipe`` says one of those itself.
+
+    ``constraints`` (``params <= 5e6``, ``latency <= 20ms``) are applied before anything is trained: who is listed and
+    violates one is set aside, drawn candidates are drawn again. Latency is measured where a constraint or the objective
+    needs it, or where ``latency`` says how. ``narrow: {}`` draws candidates with the options of each decision only that
+    suit the device; they are chosen by latencies when the run starts, and kept in its log.
+
+    ``search`` takes the place of ``candidates`` and of all stages: who is trained is proposed as the results come in.
+
+    ``share_results: false`` trains everything anew, also what another run in the same folder has trained alike.
+    """
+
+    name: str
+    description: str = ""
+    space: Annotated[SpaceSpec, BeforeValidator(options_from_name)]
+    candidates: Literal["all"] | Annotated[int, Field(ge=2)] | list[str] = "all"
+    search: Annotated[SearchSpec | None, BeforeValidator(_search_from_method)] = None
+    constraints: Annotated[list[str], BeforeValidator(_list_from_one)] = Field(default_factory=list)
+    narrow: NarrowSpec | None = None
+    latency: LatencySpec | None = None
+    objective: ObjectiveSpec | None = None
+    data: Annotated[DataSpec, BeforeValidator(options_from_name)]
+    recipe: Recipe = Recipe()
+    families: Annotated[FamilyRecipes | None, BeforeValidator(_families_from_auto)] = None
+    budget: str = "10x"
+    proxies: Annotated[Literal["auto"] | ProxySpec | None, BeforeValidator(_proxies_from_names)] = "auto"
+    trainings: list[TrainingSpec] | None = None
+    supernets: list[Annotated[SupernetSpec, BeforeValidator(_supernet_from_sampler)]] | None = None
+    baseline: BaselineSpec | None = BaselineSpec()
+    ranker: RankerOptions = RankerOptions()
+    resources: Annotated[ResourceSpec, BeforeValidator(_no_resources)] = ResourceSpec()
+    share_results: bool = True
+    seed: Seed = 0
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
+            raise ValueError(f"{name!r} names the folder of the run: use up to 100 letters, digits, '-', '_' and '.'")
+        return name
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _cheaper(cls, budget: Any) -> str:
+        if not isinstance(budget, str) or not re.fullmatch(r"[0-9]+(\.[0-9]+)?x", budget) or float(budget[:-1]) < 1:
+            raise ValueError(f"{budget} is not how many times cheaper than full training: write 10x, or 1x and above")
+        return budget
+
+    @field_validator("constraints")
+    @classmethod
+    def _readable(cls, constraints: list[str]) -> list[str]:
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        for index, text in enumerate(constraints):
+            try:
+                read_constraint(text)
+            except ConstraintError as error:
+                problems.append(((index,), str(error)))
+        if problems:
+            raise ProblemsError(problems)
+        return constraints
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        problems = list(problems_of(self))
+        if problems:
+            raise ProblemsError(problems)
+        return self
+
+    def listed(self) -> tuple[list[str], list[str]]:
+        """Codes that ``candidates`` lists itself, and those that only its patterns stand for."""
+        assert isinstance(self.candidates, list)
+        space = self.space.make()
+        named, matched = [], []
+        for text in self.candidates:
+            matches = space.match(text)
+            if matches is None:
+                named.append(space.parse(text).code)
+            else:
+                matched += [architecture.code for architecture in matches]
+        return named, [code for code in dict.fromkeys(matched) if code not in named]
+
+    def recipe_of(self, code: str) -> Recipe:
+        """How a candidate is trained to the end: by the recipe of its family, or by the one that all share."""
+        if self.families is None:
+            return self.recipe
+        space = self.space.make()
+        return self.families.recipe(self.recipe, space.family(Architecture(space.name, code)))
+
+    @property
+    def bounds(self) -> tuple[Constraint, ...]:
+        """The constraints as they are applied."""
+        return tuple(read_constraint(text) for text in self.constraints)
+
+    @property
+    def measured_latency(self) -> LatencySpec | None:
+        """How the candidates' latency is measured; None where nobody asks for it."""
+        wanted = any(bound.measure == "latency" for bound in self.bounds)
+        wanted = wanted or self.narrow is not None
+        wanted = wanted or (self.objective is not None and self.objective.of == "latency")
+        return self.latency or (LatencySpec() if wanted else None)
+
+    @property
+    def speed_up(self) -> float:
+        """How many times cheaper than one full training of all candidates the evidence has to be."""
+        return float(self.budget[:-1])
+
+    def to_yaml(self) -> str:
+        """The experiment as a file that runs again as it is."""
+        content = _plain(self)
+        if self.search is None:
+            del content["search"]
+        else:  # who it proposed is in the log
+            del content["candidates"]
+            content |= {"proxies": None, "trainings": [], "supernets": [], "baseline": None}
+        return write_yaml(content)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def problems_of(experiment: Experiment) -> Iterator[Problem]:
+    """All problems between the parts of an experiment."""
+    yield from _repeated_stages(experiment)
+    yield from _bad_trainings(experiment)
+    yield from _bad_supernets(experiment)
+    yield from _bad_families(experiment)
+    yield from _bad_candidates(experiment)
+    yield from _bad_narrowing(experiment)
+    yield from _bad_search(experiment)
+
+
+def _repeated_stages(experiment: Experiment) -> Iterator[Problem]:
+    for kind, specs in (("trainings", experiment.trainings or []), ("supernets", experiment.supernets or [])):
+        stages = [spec.stage for spec in specs]
+        for index, stage in enumerate(stages):
+            if stage in stages[:index]:
+                yield (kind, index), f"{stage} is listed twice; each stage can be there once"
+
+
+def _bad_trainings(experiment: Experiment) -> Iterator[Problem]:
+    full = experiment.recipe.epochs
+    for index, spec in enumerate(experiment.trainings or []):
+        if spec.epochs > full:
+            yield (
+                ("trainings", index, "epochs"),
+                f"{spec.epochs} is longer than full training (recipe.epochs: {full})",
+            )
+        if experiment.baseline and spec.task is None and spec.seed in experiment.baseline.seeds:
+            text = f"seed {spec.seed} is a baseline seed too: the truth must not be bought as evidence"
+            yield ("trainings", index, "seed"), text
+
+
+def _bad_supernets(experiment: Experiment) -> Iterator[Problem]:
+    space = experiment.space.make()
+    for index, spec in enumerate(experiment.supernets or []):
+        problem = supernet_problem(spec, space)
+        if problem is not None:
+            yield ("supernets", index, *problem[0]), problem[1]
+
+
+def _bad_families(experiment: Experiment) -> Iterator[Problem]:
+    if experiment.families is None:
+        return
+    default = Recipe()
+    for field in GOVERNED:
+        if getattr(experiment.recipe, field) != getattr(default, field):
+            text = "each family says that for itself; change it in families, or set families: null for all alike"
+            yield ("recipe", field), text
+    if experiment.supernets:
+        yield ("supernets",), "all paths of a supernet share one recipe; set families: null, or leave supernets out"
+
+
+def _bad_candidates(experiment: Experiment) -> Iterator[Problem]:
+    space, asked = experiment.space.make(), experiment.candidates
+    if not isinstance(asked, list):
+        try:
+            size = space.size
+        except ValueError as error:
+            yield ("space", "options"), str(error)
+            return
+        if isinstance(asked, int) and size is not None and asked > size:
+            yield ("candidates",), f"{asked} are more than the {size} of {experiment.space.name}"
+        return
+    seen: Counter[str] = Counter()
+    others: set[str] = set()
+    unknown = 0
+    for index, text in enumerate(asked):
+        try:
+            matches = space.match(text)
+            if matches is not None:
+                others.update(architecture.code for architecture in matches)
+                continue
+            code = space.parse(text).code
+        except ValueError as error:
+            unknown += 1
+            yield ("candidates", index), str(error)
+            continue
+        seen[code] += 1
+        if seen[code] == 2:
+            yield ("candidates", index), f"{text!r} is listed twice"
+    count = len(others | set(seen)) + unknown
+    if count < 2:
+        yield ("candidates",), f"lists {count}; an order needs at least 2"
+
+
+def _bad_narrowing(experiment: Experiment) -> Iterator[Problem]:
+    if experiment.narrow is None:
+        return
+    space = experiment.space.make()
+    if space.foreign or not space.decisions:
+        text = f"{space.name} has no decisions whose options could be left out; leave narrow out"
+        yield ("narrow",), text
+    if not isinstance(experiment.candidates, int):
+        yield ("narrow",), "it is for candidates that are drawn; write candidates: 50, or leave narrow out"
+
+
+def _bad_search(experiment: Experiment) -> Iterator[Problem]:
+    if experiment.search is None:
+        return
+    if experiment.candidates != "all":
+        yield ("candidates",), "a search proposes its candidates itself; leave candidates out, or search"
+    for field in ("proxies", "trainings", "supernets", "narrow", "baseline"):
+        if field in experiment.model_fields_set and getattr(experiment, field) not in (None, [], "auto"):
+            yield (field,), f"a search has no such part; leave {field} out, or rank what it finds in another run"
+    if experiment.budget != type(experiment).model_fields["budget"].default:
+        yield ("budget",), "search.evaluations and search.epochs say what a search spends; leave budget out"
+    if (experiment.search.epochs or 0) > experiment.recipe.epochs:
+        text = f"{experiment.search.epochs} is longer than full training (recipe.epochs: {experiment.recipe.epochs})"
+        yield ("search", "epochs"), text
+    problem = experiment.search.problem_in(experiment.space.make())
+    if problem is not None:
+        yield ("search", problem[0]), problem[1]

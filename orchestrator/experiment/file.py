@@ -1,0 +1,87 @@
+"""Reads experiment files, and lists those that come with taurank."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
+from taurank.orchestrator.text import YamlError, hint, problem_lines, read_yaml
+from taurank.spaces import Zoo
+from taurank.trainables.training import GOVERNED
+
+NAMED = resources.files("taurank.orchestrator.experiment.shipped")
+
+
+def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
+    """Spells out ``recipe: auto``, and what a file over other people's models means that is silent about it."""
+    recipe, space = content.get("recipe"), content.get("space")
+    if recipe == "auto":
+        return {"families": "auto"} | {key: value for key, value in content.items() if key != "recipe"}
+    name = space.get("name") if isinstance(space, dict) else space
+    by_hand = isinstance(recipe, dict) and any(field in recipe for field in GOVERNED)
+    if name == Zoo.name and "families" not in content and not by_hand:
+        return content | {"families": "auto"}
+    return content
+
+
+def list_experiments() -> list[str]:
+    """Names of the experiments that come with taurank."""
+    return sorted(Path(entry.name).stem for entry in NAMED.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_experiment(name_or_file: str) -> Experiment:
+    """Reads an experiment by its file or by the name of one that comes with taurank.
+
+    Raises:
+        ExperimentError: no such file or name, broken YAML, unknown keys, bad values; all problems at once.
+    """
+    path, known = Path(name_or_file), list_experiments()
+    try:
+        if path.suffix in (".yaml", ".yml") or path.is_file():
+            text = path.read_text(encoding="utf-8")
+        elif name_or_file in known:
+            text = (NAMED / f"{name_or_file}.yaml").read_text(encoding="utf-8")
+        else:
+            raise ExperimentError(
+                f"{name_or_file!r} is neither a YAML file nor an experiment that comes with taurank "
+                f"({', '.join(known)}){hint(name_or_file, known)}"
+            )
+    except UnicodeDecodeError:
+        raise ExperimentError(f"{path} cannot be read: it is not UTF-8 text") from None
+    except OSError as error:
+        suggestion = f"; did you mean {path.stem!r}, which comes with taurank?" if path.stem in known else ""
+        raise ExperimentError(f"{path} cannot be read: {error.strerror or error}{suggestion}") from None
+    experiment = parse_experiment(text, where=name_or_file)
+    folder = path.parent.absolute()
+    latency = None if experiment.latency is None else experiment.latency.relative_to(folder)
+    return experiment.model_copy(update={"data": experiment.data.relative_to(folder), "latency": latency})
+
+
+def parse_experiment(text: str, *, where: str) -> Experiment:
+    """Reads an experiment from YAML text; ``where`` names it in errors.
+
+    Raises:
+        ExperimentError: see ``load_experiment``.
+    """
+    try:
+        content = read_yaml(text)
+    except YamlError as error:
+        raise ExperimentError(f"{where}: {error}") from None
+    if not isinstance(content, dict):
+        found = {type(None): "nothing", list: "a list"}.get(type(content), "a single value")
+        raise ExperimentError(f"{where}: expected keys and values (name, space, data ...), found {found}")
+    # By way of JSON, where keys are text and types can be taken strictly: `epochs: yes` is not an epoch.
+    try:
+        as_json = json.dumps(_with_families(content), default=str)
+    except (ValueError, TypeError):
+        raise ExperimentError(f"{where}: a part of it contains itself, or has keys that are not text") from None
+    try:
+        return Experiment.model_validate_json(as_json, strict=True)
+    except ValidationError as error:
+        lines = problem_lines(error, Experiment, json.loads(as_json))
+        raise ExperimentError("\n".join(f"{where}: {line}" for line in lines)) from None

@@ -1,0 +1,158 @@
+"""An experiment from names of models and a data set alone: what `taurank run --models` fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from taurank.orchestrator.experiment.experiment import Experiment
+from taurank.orchestrator.experiment.file import parse_experiment
+from taurank.orchestrator.experiment.parts import DataSpec
+from taurank.orchestrator.hardware import ConstraintError, read_constraint
+from taurank.orchestrator.text import write_yaml
+from taurank.spaces import Zoo
+from taurank.trainables.data import ImageData, NoTestSetError
+
+
+class ModelsError(ValueError):
+    """Options of a command on models that do not go together; one line with the way out."""
+
+
+EPOCHS = 20
+"""Of full training."""
+BUDGET = "10x"
+TEST = 0.2
+"""Share of the images cut off as test images where the data set has none of its own."""
+
+
+def experiment_of_models(
+    models: Sequence[str],
+    data: str,
+    *,
+    size: int | None = None,
+    epochs: int = EPOCHS,
+    budget: str = BUDGET,
+    baseline: bool = False,
+    test: float | None = None,
+    constraints: Sequence[str] = (),
+) -> tuple[Experiment, str]:
+    """An experiment over models by name, and the YAML file that says the same from any folder.
+
+    Args:
+        models: codes and patterns of the zoo, several in one text with commas.
+        data: name of the data set; a path in it is relative to the working directory.
+        size: side that images are resized to; None for as the data set has it.
+        epochs: of full training.
+        budget: how many times cheaper than full training of all.
+        baseline: whether all are also trained to the end, to score the ranking.
+        test: share of the images that is cut off as test images; None for the data set's own.
+        constraints: that models have to keep to be ranked.
+
+    Raises:
+        ExperimentError: a model, the data set or the budget is none; one line each.
+        ModelsError: a constraint is none.
+    """
+    for text in constraints:
+        try:
+            read_constraint(text)
+        except ConstraintError as error:
+            raise ModelsError(f"--constraint: {error}") from None
+    codes = [code for text in models for part in text.split(",") if (code := part.strip())]
+    given = {"name": data, "size": size, "test": test}
+    images: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    content = {
+        "name": "models",
+        "space": Zoo.name,
+        "candidates": codes,
+        **({"constraints": list(constraints)} if constraints else {}),
+        "data": images,
+        "recipe": {"epochs": epochs},
+        "families": "auto",
+        "budget": budget,
+        "baseline": {"seeds": [1]} if baseline else None,
+    }
+    read = parse_experiment(write_yaml(content), where="--models")
+    found = read.data.relative_to(Path.cwd())
+    images["name"] = found.name
+    return read.model_copy(update={"data": found}), write_yaml(content)
+
+
+def load_with_test(
+    make: Callable[[float | None], tuple[Experiment, str]], load: Callable[[DataSpec], ImageData]
+) -> tuple[Experiment, str, ImageData]:
+    """An experiment, its file and its images; with test images of its own, or ``TEST`` of all.
+
+    Args:
+        make: the experiment for a share of test images, as ``experiment_of_models`` makes it.
+        load: reads images.
+    """
+    experiment, text = make(None)
+    try:
+        return experiment, text, load(experiment.data)
+    except NoTestSetError:
+        experiment, text = make(TEST)
+        return experiment, text, load(experiment.data)
+
+
+def write_models(text: str, file: Path) -> None:
+    """Writes an experiment as a new file.
+
+    Raises:
+        ModelsError: there is a file of that name, or none can be written.
+    """
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except FileExistsError:
+        raise ModelsError(f"--save-yaml: {file} is there already; give another name, or remove it") from None
+    except OSError as error:
+        raise ModelsError(f"--save-yaml: {file} cannot be written: {error.strerror}") from None
+
+
+EPOCHS = 20
+"""Of full training."""
+
+
+class SearchCommandError(ValueError):
+    """Options of `taurank search` that do not go together; one line with the way out."""
+
+
+def experiment_of_search(
+    space: str,
+    data: str,
+    *,
+    method: str | None = None,
+    evaluations: int | None = None,
+    epochs: int | None = None,
+    constraints: Sequence[str] = (),
+    test: float | None = None,
+) -> tuple[Experiment, str]:
+    """A search of a whole space, and the YAML file that says the same from any folder.
+
+    Args:
+        space: name of the space, with default options.
+        data: name of the data set; a path in it is relative to the working directory.
+        method: name of the searcher; None for the default.
+        evaluations: architectures that are trained; None for the default.
+        epochs: of each training, which is a full one; None for ``EPOCHS``.
+        constraints: that architectures have to keep to be proposed.
+        test: share of the images that is cut off as test images; None for the data set's own.
+
+    Raises:
+        ExperimentError: one of them is none; one line each.
+    """
+    asked = {"method": method, "evaluations": evaluations}
+    images: dict[str, Any] = {"name": data} | ({} if test is None else {"test": test})
+    content = {
+        "name": f"search-{space}",
+        "space": space,
+        "search": {key: value for key, value in asked.items() if value is not None},
+        **({"constraints": list(constraints)} if constraints else {}),
+        "data": images,
+        "recipe": {"epochs": epochs or EPOCHS},
+    }
+    read = parse_experiment(write_yaml(content), where="taurank search")
+    found = read.data.relative_to(Path.cwd())
+    images["name"] = found.name
+    return read.model_copy(update={"data": found}), write_yaml(content)

@@ -1,0 +1,182 @@
+"""What an experiment says of its search space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from taurank.orchestrator.experiment.spec import Seed, Spec
+from taurank.orchestrator.tau import PER_STRATUM
+from taurank.orchestrator.text import ProblemsError
+from taurank.spaces import SearchSpace, get_space, list_spaces
+from taurank.trainables.data import check_dataset_name, split_own
+from taurank.trainables.latency import Capacity
+from taurank.trainables.proxies import ProxyConfig, batch_size, get_proxy, score_cost
+
+
+class SpaceSpec(Spec):
+    """A registered search space and the options it is made with."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known(self) -> SpaceSpec:
+        try:
+            self.make()
+        except ValueError as error:
+            field = "options" if self.name in list_spaces() else "name"
+            raise ProblemsError([((field,), str(error).removeprefix("space: "))]) from None
+        return self
+
+    def make(self) -> SearchSpace:
+        """The space itself."""
+        return get_space(self.name, **self.options)
+
+
+class BaselineSpec(Spec):
+    """Full trainings that the ranking is scored against; never part of the evidence.
+
+    ``candidates: all`` trains everybody; a number trains that many, drawn at random by design from the finished
+    ranking, and tau is estimated from them.
+    """
+
+    seeds: tuple[Seed, ...] = (1,)
+    candidates: Literal["all"] | Annotated[int, Field(ge=PER_STRATUM)] = "all"
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds) or not seeds:
+            raise ValueError(f"seeds are {list(seeds)}; give at least one, none twice (baseline: null for no baseline)")
+        return seeds
+
+
+class DataSpec(Spec):
+    """Images and how they are split.
+
+    ``name`` is a published data set, or own images: ``folder:PATH``, ``imagenet:PATH``, ``npz:PATH``. A path is
+    relative to the folder of the experiment file. ``size`` is what files are decoded to; without it that is 64.
+
+    ``validation``, ``test`` and ``train`` are a share of the images (below 1) or a number of images. Ranking looks at
+    validation images only, the baseline at test images. ``size`` resizes all images to size x size. ``evaluate_on:
+    training`` evaluates on the training images; it is there to repeat a published study that did so.
+    """
+
+    name: str
+    validation: float | int = 0.2
+    test: float | int | None = None
+    train: float | int | None = None
+    size: int | None = Field(default=None, ge=4)
+    seed: Seed = 0
+    evaluate_on: Literal["held-out", "training"] = "held-out"
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        check_dataset_name(name)
+        return name
+
+    def relative_to(self, folder: Path) -> DataSpec:
+        """The same with the path of own images made absolute: it means the same from wherever the run goes on."""
+        own = split_own(self.name)
+        if own is None:
+            return self
+        kind, path = own
+        return self.model_copy(update={"name": f"{kind}:{(folder / path).resolve()}"})
+
+    @field_validator("validation", "test", "train")
+    @classmethod
+    def _some(cls, share: float | int | None) -> float | int | None:
+        if share is not None and (share <= 0 or (isinstance(share, float) and share > 1)):
+            raise ValueError(f"{share} is neither a share of the images (0.2) nor a number of images (1000)")
+        return share
+
+
+class NarrowSpec(Spec):
+    """Candidates are drawn with some options of each decision only: the ``keep`` of the most capacity a millisecond.
+
+    An option that leaves its layer out is kept besides. Latency is measured as ``latency`` says, or taken from its
+    table.
+    """
+
+    keep: int = Field(default=4, ge=1)
+    capacity: Capacity = "flops"
+
+
+class ProxySpec(Spec):
+    """Scores of the untrained candidates.
+
+    ``images`` of the training part, drawn with ``seed``, are the batch that all are scored on. A score is the mean over
+    ``initialisations``, with the weights of seeds ``seed``, ``seed + 1`` and so on. Without ``images`` there are
+    as many as ``batch_size`` says.
+    """
+
+    names: list[str]
+    images: int | None = Field(default=None, ge=2)
+    initialisations: int = Field(default=1, ge=1)
+    seed: Seed = 0
+
+    @field_validator("names")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        if not names:
+            raise ValueError("names no proxy; write `proxies: null` for none, or leave proxies out for the default")
+        for place, name in enumerate(names):
+            get_proxy(name)
+            if name in names[:place]:
+                raise ValueError(f"{name} is listed twice; a proxy can be there once")
+        return names
+
+    @property
+    def batch_images(self) -> int:
+        """Images in the batch, those of a large image where none are named."""
+        return self.images or batch_size(None)
+
+    @property
+    def config(self) -> ProxyConfig:
+        """What a trial is told."""
+        return ProxyConfig(tuple(self.names), tuple(range(self.seed, self.seed + self.initialisations)))
+
+    def epochs(self, train_images: int) -> float:
+        """Epoch-equivalents for one candidate; see ``score_cost``."""
+        counts = {"images": self.batch_images, "initialisations": self.initialisations, "train_images": train_images}
+        return sum(score_cost(name, **counts) for name in self.names)
+
+
+class ResourceSpec(Spec):
+    """What one training trial takes. ``auto``: a measured fraction of a GPU where there is one, else CPU threads.
+
+    ``checkpoint_gigabytes``: what the states of all trainings of the run may take on disk. Beyond it those that have
+    ended lose theirs, then those of the waiting ones that have trained least; these start over when they are thawed.
+    ``hang_minutes``: a trial that reports nothing for so long is ended, and has failed if that happens again. ``auto``:
+    20 times the median of what results of the stage took so far, and at least ten minutes.
+    """
+
+    cpus_per_trial: float | Literal["auto"] = "auto"
+    gpus_per_trial: float | Literal["auto"] = "auto"
+    cpus: int | None = Field(default=None, ge=1)
+    gpus: int | None = Field(default=None, ge=0)
+    checkpoint_gigabytes: float = Field(default=50.0, ge=0)
+    hang_minutes: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds that a trial may report nothing; None for ``auto``."""
+        return None if self.hang_minutes == "auto" else 60 * self.hang_minutes
+
+    @field_validator("cpus_per_trial", "gpus_per_trial")
+    @classmethod
+    def _sensible(cls, value: float | str) -> float | str:
+        if isinstance(value, float) and (value < 0 or (value > 1 and value != int(value))):
+            raise ValueError(f"{value} is not a share Ray can place: use a fraction up to 1, or a whole number")
+        return value
+
+    @field_validator("cpus_per_trial")
+    @classmethod
+    def _bounded(cls, value: float | str) -> float | str:
+        if value == 0:
+            raise ValueError("0 CPUs would start all trials at once: use a fraction up to 1, or a whole number")
+        return value

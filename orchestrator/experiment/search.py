@@ -1,0 +1,118 @@
+"""What an experiment says of a search: who proposes, how many are trained, and how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from taurank.orchestrator.experiment.spec import Seed, Spec
+from taurank.orchestrator.experiment.supernets import SamplerSpec, SupernetSpec, supernet_problem
+from taurank.orchestrator.search import SearchError, list_searchers, make_searcher
+from taurank.orchestrator.text import hint, problem_lines
+from taurank.spaces import SearchSpace
+from taurank.trainables.proxies import Active
+from taurank.trainables.supernet import can_mix, list_supernets
+
+MEASURED_BY_IMAGES = "te_nas"
+"""The searcher that measures networks of NAS-Bench-201 on images."""
+
+
+class SearchSpec(Spec):
+    """A search instead of listed candidates: ``evaluations`` trainings of what ``method`` proposes.
+
+    A training is ``epochs`` long, by default a full one. The list that the search ends in also has the ``unseen`` best
+    predicted architectures that were not trained. ``options`` are those of the searcher; for one that begins with a
+    supernet those of `SupernetSearchOptions`.
+    """
+
+    method: str = "posterior"
+    evaluations: int = Field(default=60, ge=2)
+    epochs: int | None = Field(default=None, ge=1)
+    unseen: int = Field(default=20, ge=0)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        known = list_searchers()
+        if name not in known:
+            raise ValueError(f"unknown searcher {name!r}; there are {', '.join(known)}{hint(name, known)}")
+        return name
+
+    def problem_in(self, space: SearchSpace) -> tuple[str, str] | None:
+        """The field that does not suit the space, and why, in one line; None where all do."""
+        if self.method == MEASURED_BY_IMAGES and space.name != "nasbench201":
+            return "method", f"te_nas measures networks of nasbench201 only, not of {space.name}; take another method"
+        if "measure" in self.options:
+            return "options", "measure is made from the images; leave it out"
+        more: dict[str, Any] = {"measure": _measures_nothing} if self.method == MEASURED_BY_IMAGES else {}
+        if self.method in SAMPLERS:
+            problem = supernet_options_problem(self.method, self.options, space)
+            if problem is not None:
+                return problem
+            more = {"scores": [[0.0] * len(options) for options in space.decisions]}
+        try:
+            make_searcher(self.method, space, **searcher_options(self.method, self.options), **more)
+        except SearchError as error:
+            return ("options" if self.options else "method"), str(error)
+        except TypeError:
+            return "options", f"{self.method} cannot take {self.options}: a value is of the wrong type"
+        return None
+
+
+def _measures_nothing(active: Active, seed: int) -> tuple[float, float]:
+    raise NotImplementedError("it only stands for a measure while options are checked")
+
+
+SAMPLERS = {"gdas": "gumbel", "manas": "multi-agent", "darts": "mixture"}
+"""Searchers whose scores a supernet is trained for, and its sampler."""
+
+
+class SupernetSearchOptions(Spec):
+    """``options`` of such a searcher.
+
+    The supernet of the whole space is trained for ``epochs``, with ``learning_rate`` in place of the recipe's and
+    ``seed`` in place of the experiment's; ``sampler`` has the options of its sampler. ``without`` are options of
+    architectures that are not proposed.
+    """
+
+    epochs: int = Field(default=30, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+    seed: Seed | None = None
+    sampler: dict[str, Any] = Field(default_factory=dict)
+    without: list[str] = Field(default_factory=list)
+
+    def supernet(self, method: str, *, seed: int) -> SupernetSpec:
+        """The supernet, as a run has them; ``seed`` is the experiment's."""
+        return SupernetSpec(
+            sampler=SamplerSpec(name=SAMPLERS[method], options=self.sampler),
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            seed=seed if self.seed is None else self.seed,
+        )
+
+
+def searcher_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the searcher itself is given: for those that need no supernet all of it."""
+    if method not in SAMPLERS:
+        return dict(options)
+    return {"without": SupernetSearchOptions.model_validate(dict(options)).without}
+
+
+def supernet_options_problem(method: str, options: Mapping[str, Any], space: SearchSpace) -> tuple[str, str] | None:
+    """The field that keeps a search from its supernet, and why, in one line; None where nothing does."""
+    content = dict(options)
+    try:
+        asked = SupernetSearchOptions.model_validate(content)
+    except ValidationError as error:
+        return "options", "; ".join(problem_lines(error, SupernetSearchOptions, content))
+    if method == "darts" and space.name in list_supernets() and not can_mix(space):
+        text = f"darts computes all options at once, which the supernet of {space.name} cannot; take gdas"
+        return "method", text
+    found = supernet_problem(asked.supernet(method, seed=0), space)
+    if found is None:
+        return None
+    field, text = found
+    return ("options", f"sampler: {text}") if field else ("method", text)

@@ -1,0 +1,126 @@
+"""The part of an experiment file that asks for a supernet."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
+from taurank.orchestrator.ranker import CONTENDERS
+from taurank.orchestrator.text import ProblemsError, hint
+from taurank.spaces import SearchSpace
+from taurank.trainables.supernet import BatchNorm, Paths, SupernetConfig, list_samplers, list_supernets, make_sampler
+
+
+class SamplerSpec(Spec):
+    """A path sampler, which says what each training step trains, and its options."""
+
+    name: str = "uniform"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in list_samplers():
+            known = ", ".join(list_samplers())
+            raise ValueError(f"unknown sampler {name!r}; there are {known}{hint(name, list_samplers())}")
+        return name
+
+
+class ContenderSpec(Spec):
+    """Candidates whose order the supernet cannot settle are trained on from its weights, and ranked among themselves.
+
+    They train ``epochs`` on a schedule of their own; with ``share`` below 1 on that share of the training images, so
+    that an epoch costs that share. At most ``most`` candidates take part, those of the closest calls.
+    """
+
+    epochs: int = Field(default=1, ge=1)
+    share: float = Field(default=1.0, gt=0, le=1)
+    most: int | None = Field(default=None, ge=2)
+    learning_rate: float | None = Field(default=None, gt=0)
+
+    def count(self, candidates: int) -> int:
+        """How many take part at most."""
+        return candidates if self.most is None else min(self.most, candidates)
+
+    def cost(self, candidates: int) -> float:
+        """Epoch-equivalents at most."""
+        return self.count(candidates) * self.epochs * self.share
+
+
+class SupernetSpec(Spec):
+    """One training with shared weights that scores every candidate.
+
+    ``batch_norm`` says what a path is scored with: ``recalibrated`` statistics, re-estimated on ``calibration_images``
+    training images; those of each ``batch``; or the ``running`` ones, which all paths share, to repeat studies that did
+    so. After the share ``split_after`` of the training every option of one decision gets weights of its own (few-shot):
+    of ``split_decision``, or of the one with the most impact. ``learning_rate`` replaces the recipe's.
+    """
+
+    sampler: Annotated[SamplerSpec, BeforeValidator(options_from_name)] = SamplerSpec()
+    epochs: int = Field(default=10, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+    batch_norm: BatchNorm = "recalibrated"
+    calibration_images: int = Field(default=512, ge=2)
+    split_after: float | None = Field(default=None, gt=0, lt=1)
+    split_decision: int | None = Field(default=None, ge=0)
+    contenders: ContenderSpec | None = None
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _splits_to_some_end(self) -> SupernetSpec:
+        if self.split_decision is not None and self.split_after is None:
+            raise ProblemsError([(("split_decision",), "nothing is split; give split_after beside it")])
+        return self
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage in the evidence log."""
+        return f"supernet:{self.sampler.name}" + ("" if self.split_after is None else "-few-shot")
+
+    @property
+    def contenders_source(self) -> str:
+        """What produces the accuracies of contenders that were trained on."""
+        return f"{self.stage}{CONTENDERS}"
+
+    @property
+    def config(self) -> SupernetConfig:
+        """What a trial is told."""
+        return SupernetConfig(
+            sampler=self.sampler.name,
+            options=self.sampler.options,
+            batch_norm=self.batch_norm,
+            calibration_images=self.calibration_images,
+            split_after=self.split_after,
+            split_decision=self.split_decision,
+        )
+
+    def score_cost(self, *, train_images: int, validation_images: int) -> float:
+        """Epoch-equivalents of one candidate's score: a forward pass is a third of a training step."""
+        calibration = min(self.calibration_images, train_images) if self.batch_norm == "recalibrated" else 0
+        return (validation_images + calibration) / (3 * train_images)
+
+
+def supernet_problem(spec: SupernetSpec, space: SearchSpace) -> tuple[tuple[str, ...], str] | None:
+    """What keeps a space from such a supernet: the field and why; None where nothing does."""
+    if space.name not in list_supernets():
+        return (), f"space {space.name!r} has no supernet; these have one: {', '.join(list_supernets())}"
+    drawn = space.sample(2, np.random.default_rng(0))
+    try:
+        sampler = make_sampler(
+            spec.sampler.name, Paths(space, tuple(one.code for one in drawn)), **spec.sampler.options
+        )
+    except TypeError:
+        return ("sampler", "options"), f"{spec.sampler.name!r} cannot take {spec.sampler.options}: a wrong type"
+    except ValueError as error:
+        return ("sampler", "options"), str(error)
+    decisions = len(space.decisions)
+    if spec.split_after is not None and not sampler.can_be_split:
+        return ("split_after",), f"the sampler {spec.sampler.name} cannot train a supernet that is split; leave it out"
+    if spec.split_after is not None and not decisions:
+        return ("split_after",), f"{space.name} has no fixed decisions to split by; leave it out"
+    if spec.split_decision is not None and spec.split_decision >= decisions:
+        return ("split_decision",), f"{spec.split_decision} is none of the {decisions} decisions (0 to {decisions - 1})"
+    return None

@@ -1,0 +1,172 @@
+"""What an experiment says of its trainings: how long, who, on which images, under which scheduler."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
+from taurank.orchestrator.text import ProblemsError, hint
+from taurank.schedulers import ray_schedulers
+from taurank.schedulers.policies import list_policies
+from taurank.schedulers.tune import list_schedulers, make_scheduler
+from taurank.trainables.data import Choice
+from taurank.trainables.pretext import PretextTask, get_task
+from taurank.trainables.training import COST as DIFFICULTY_COST
+
+
+class SchedulerSpec(Spec):
+    """A scheduler that says which training goes on and which ends early, and its options.
+
+    ``none``, a policy (``full``, ``asha``, ``penguin`` ...), or one of Ray's own (``ray-asha``, ``ray-hyperband``).
+    """
+
+    name: str = "none"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in list_schedulers():
+            known = ", ".join(list_schedulers())
+            raise ValueError(f"unknown scheduler {name!r}; there are {known}{hint(name, list_schedulers())}")
+        return name
+
+    @property
+    def is_policy(self) -> bool:
+        """Whether it is a policy, which pauses and resumes trials by all curves and keeps to a budget exactly."""
+        return self.name in list_policies()
+
+
+class SubsetSpec(Spec):
+    """A share of the training images, the same for all candidates, and how it is chosen: see ``choose_images``.
+
+    ``difficulty`` takes a short training of one candidate on all images first, which is paid for.
+    """
+
+    share: float = Field(gt=0, le=1)
+    by: Choice = "stratified"
+
+    @property
+    def choosing_epochs(self) -> float:
+        """Epoch-equivalents that choosing takes."""
+        return DIFFICULTY_COST if self.by == "difficulty" and self.share < 1 else 0.0
+
+
+def _subset_from_share(value: Any) -> Any:
+    return {"share": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class TrainingSpec(Spec):
+    """Trainings of single candidates: ``epochs`` long on a schedule of that length.
+
+    ``until`` ends them after that many epochs of the schedule. ``candidates: all`` trains everybody; a number trains
+    that many, chosen by design: those whose result tells most about the others. ``budget_epochs`` bounds what a
+    scheduler may spend; without a scheduler the cost is known beforehand.
+
+    Less data is cheaper: ``subset`` trains on a share of the images, ``resolution`` on images of that share of the
+    pixels of each side. An epoch then costs ``subset.share * resolution ** 2`` of one.
+
+    ``task`` trains by a pretext task instead of labels. An epoch then costs as many as the task has views of an image.
+    """
+
+    epochs: int = Field(ge=1)
+    task: str | None = None
+    subset: Annotated[SubsetSpec, BeforeValidator(_subset_from_share)] = SubsetSpec(share=1.0)
+    resolution: float = Field(default=1.0, gt=0, le=1)
+    until: int | None = Field(default=None, ge=1)
+    candidates: Literal["all"] | Annotated[int, Field(ge=1)] = "all"
+    scheduler: Annotated[SchedulerSpec, BeforeValidator(options_from_name)] = SchedulerSpec()
+    budget_epochs: float | None = Field(default=None, gt=0)
+    seed: Seed = 0
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None:
+            get_task(name)
+        return name
+
+    @model_validator(mode="after")
+    def _without_labels(self) -> TrainingSpec:
+        if self.task is not None and self.subset.choosing_epochs:
+            problem = "difficulty trains with labels, and a task has none; choose images by stratified or k-center"
+            raise ProblemsError([(("subset", "by"), problem)])
+        return self
+
+    @model_validator(mode="after")
+    def _accepted_by_scheduler(self) -> TrainingSpec:
+        # What it has to say about this run it says again when the run makes it.
+        log = logging.getLogger(ray_schedulers.__name__)
+        disabled, log.disabled = log.disabled, True
+        count = 1 if self.candidates == "all" else self.candidates
+        name, options = self.scheduler.name, self.scheduler.options
+        try:
+            trials: dict[str, tuple[float, ...]] = {str(trial): () for trial in range(count)}
+            make_scheduler(name, schedule_epochs=self.epochs, trials=trials, **options)
+        except TypeError:
+            problem = f"{name!r} cannot take {options}: a value is of the wrong type"
+            raise ProblemsError([(("scheduler", "options"), problem)]) from None
+        except ValueError as error:
+            raise ProblemsError([(("scheduler", "options"), str(error))]) from None
+        finally:
+            log.disabled = disabled
+        return self
+
+    @model_validator(mode="after")
+    def _within_schedule(self) -> TrainingSpec:
+        if self.until is not None and self.until >= self.epochs:
+            problem = f"{self.until} is not before the end of the schedule (epochs: {self.epochs}); leave it out"
+            raise ProblemsError([(("until",), problem)])
+        return self
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage in the evidence log."""
+        cut = "" if self.until is None else f"@{self.until}"
+        if self.subset.share < 1:
+            by = "" if self.subset.by == "stratified" else f"-{self.subset.by}"
+            cut += f"-on-{self.subset.share:g}{by}"
+        if self.resolution < 1:
+            cut += f"-at-{self.resolution:g}"
+        kind = "training" if self.task is None else f"pretext-{self.task}"
+        return f"{kind}-{self.epochs}{cut}" + ("" if self.scheduler.name == "none" else f":{self.scheduler.name}")
+
+    @property
+    def source(self) -> str:
+        """What its evidence comes from."""
+        return "training" if self.task is None else f"pretext:{self.task}"
+
+    @property
+    def pretext_task(self) -> PretextTask | None:
+        """The task itself; None where candidates are trained with labels."""
+        return None if self.task is None else get_task(self.task)
+
+    @property
+    def epoch_share(self) -> float:
+        """Share of the images times share of their pixels."""
+        return self.subset.share * self.resolution**2
+
+    @property
+    def epoch_cost(self) -> float:
+        """What an epoch costs of one with labels on all images at their full size."""
+        task = self.pretext_task
+        return self.epoch_share * (1 if task is None else task.views)
+
+    @property
+    def last_epoch(self) -> int:
+        """Epochs that a training has at most."""
+        return self.until or self.epochs
+
+    def is_full(self, full_epochs: int) -> bool:
+        """Whether it is full training."""
+        return self.task is None and self.until is None and self.epochs >= full_epochs and self.epoch_share == 1
+
+    def cost(self, count: int) -> float:
+        """Epoch-equivalents of the trainings of so many candidates if no scheduler ends any.
+
+        What choosing the images takes (``choosing_epochs`` of the subset) comes on top.
+        """
+        return count * self.last_epoch * self.epoch_cost

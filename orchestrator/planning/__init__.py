@@ -1,0 +1,74 @@
+"""From a budget to stages, and the tau that such a plan is expected to reach."""
+
+from taurank.orchestrator.planning.forecast import Forecast, forecast
+from taurank.orchestrator.planning.outlook import (
+    NEIGHBOURS,
+    Option,
+    Outlook,
+    PlanError,
+    Progress,
+    Purchase,
+    Question,
+    counts,
+    look_ahead,
+    progress_of,
+    supernet_epochs,
+    training_epochs,
+)
+from taurank.orchestrator.planning.replayed_taus import ReplayedTau, shipped_replays, summarise_cell
+from taurank.orchestrator.planning.rounds import (
+    Problem,
+    choice_of,
+    chosen_before,
+    plan_trainings,
+    planned_epochs,
+    rank_log,
+    run_rounds,
+)
+from taurank.orchestrator.planning.split import ROUNDING
+from taurank.orchestrator.planning.stages import (
+    ASSUMED_IMAGES,
+    DEFAULT_PROXIES,
+    are_cheap,
+    candidate_count,
+    default_proxies,
+    default_stages,
+    expected_images,
+    split_stages,
+)
+
+__all__ = [
+    "ASSUMED_IMAGES",
+    "DEFAULT_PROXIES",
+    "NEIGHBOURS",
+    "ROUNDING",
+    "Forecast",
+    "Option",
+    "Outlook",
+    "PlanError",
+    "Problem",
+    "Progress",
+    "Purchase",
+    "Question",
+    "ReplayedTau",
+    "are_cheap",
+    "candidate_count",
+    "choice_of",
+    "chosen_before",
+    "counts",
+    "default_proxies",
+    "default_stages",
+    "expected_images",
+    "forecast",
+    "look_ahead",
+    "plan_trainings",
+    "planned_epochs",
+    "progress_of",
+    "rank_log",
+    "run_rounds",
+    "shipped_replays",
+    "split_stages",
+    "summarise_cell",
+    "supernet_epochs",
+    "training_epochs",
+]

@@ -1,0 +1,237 @@
+"""What a budget buys and how good the order will be, beside what other budgets would: the answer of `taurank plan`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.experiment import SupernetSpec, TrainingSpec
+from taurank.orchestrator.planning.forecast import Forecast, budget_for, forecast, update
+from taurank.orchestrator.planning.replayed_taus import ReplayedTau
+from taurank.orchestrator.planning.rounds import planned_epochs
+from taurank.orchestrator.planning.stages import SCORING_EPOCHS
+from taurank.orchestrator.ranker import Certainty, Ranking
+
+NEIGHBOURS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+"""Budgets that are shown beside the one asked for."""
+
+
+class PlanError(ValueError):
+    """A plan that cannot be made; one line with the way out."""
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What is bought.
+
+    Attributes:
+        trainings: short and full ones.
+        supernets: trained with shared weights.
+        proxies: epoch-equivalents of zero-cost proxies for everybody.
+    """
+
+    trainings: tuple[TrainingSpec, ...]
+    supernets: tuple[SupernetSpec, ...] = ()
+    proxies: float = 0.0
+
+    def epochs(self, candidates: int) -> float:
+        """Epoch-equivalents of all of it, at most."""
+        trainings = sum(training_epochs(spec, candidates) for spec in self.trainings)
+        return trainings + sum(supernet_epochs(spec, candidates) for spec in self.supernets) + self.proxies
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be planned.
+
+    Attributes:
+        space: name of the search space; empty for one that nothing is known of.
+        candidates: how many are ranked.
+        full_epochs: length of full training.
+        buy: what a budget buys, by how many times cheaper it is; None where it buys nothing or cannot be had.
+        epoch_seconds: device seconds of an epoch of one candidate; NaN if unknown.
+        proxies: whether zero-cost proxies are bought.
+        replays: what forecasts rest on; None for what comes with taurank.
+    """
+
+    space: str
+    candidates: int
+    full_epochs: int
+    buy: Callable[[float], Purchase | None]
+    epoch_seconds: float = math.nan
+    proxies: bool = False
+    replays: tuple[ReplayedTau, ...] | None = None
+
+    @property
+    def whole(self) -> int:
+        """Epochs of full training of everybody."""
+        return self.candidates * self.full_epochs
+
+    def expected(self, budget: float) -> Forecast:
+        """The forecast for a budget; without proxies where it buys none."""
+        bought = self.buy(budget) if self.proxies else None
+        proxies = self.proxies and (bought is None or bought.proxies > 0)
+        return forecast(self.space, self.candidates, budget, proxies=proxies, replays=self.replays)
+
+    def cheapest(self, tau: float, correct: Callable[[Forecast], Forecast]) -> Forecast:
+        """The corrected forecast for the cheapest budget that reaches a tau.
+
+        Raises:
+            PlanError: none does.
+        """
+        found = budget_for(
+            self.space, self.candidates, tau, proxies=self.proxies, replays=self.replays, correct=correct
+        )
+        if found is None:
+            raise PlanError(
+                f"--tau: {tau:g} is out of reach: full training of everybody has a predicted tau of "
+                f"{correct(self.expected(1.0)).tau:.2f}; ask for less"
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        spent: epoch-equivalents booked, without the baseline.
+        expected_tau: what the ranking expects of itself; NaN before anything is spent.
+        interval: its 90 % interval.
+        certainty: whether it can be believed.
+        epoch_seconds: device seconds of an epoch as measured; NaN before the first.
+    """
+
+    spent: float
+    expected_tau: float
+    interval: tuple[float, float]
+    certainty: Certainty
+    epoch_seconds: float
+
+
+@dataclass(frozen=True)
+class Option:
+    """One budget: what it buys and what is expected of it."""
+
+    purchase: Purchase
+    forecast: Forecast
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The budget asked for, others beside it by falling cost, and where a run stands.
+
+    Attributes:
+        question: what is planned.
+        chosen: the budget asked for.
+        neighbours: it and others.
+        progress: of a run.
+        now: what replays expect of what it has spent.
+    """
+
+    question: Question
+    chosen: Option
+    neighbours: tuple[Option, ...]
+    progress: Progress | None = None
+    now: Forecast | None = None
+
+    def hours(self, purchase: Purchase) -> float:
+        """Hours on one device; NaN where the seconds of an epoch are unknown."""
+        return purchase.epochs(self.question.candidates) * self.question.epoch_seconds / 3600
+
+
+def training_epochs(spec: TrainingSpec, candidates: int) -> float:
+    """Epoch-equivalents of a stage of trainings, at most."""
+    most = math.inf if spec.budget_epochs is None else spec.budget_epochs + spec.subset.choosing_epochs
+    return min(planned_epochs(spec, candidates), most)
+
+
+def supernet_epochs(spec: SupernetSpec, candidates: int) -> float:
+    """Epoch-equivalents of a supernet, of scoring everybody with it and of its contenders, at most."""
+    contenders = 0.0 if spec.contenders is None else spec.contenders.cost(candidates)
+    return spec.epochs + SCORING_EPOCHS * candidates + contenders
+
+
+def look_ahead(
+    question: Question,
+    *,
+    budget: float | None = None,
+    tau: float | None = None,
+    stages: Purchase | None = None,
+    progress: Progress | None = None,
+) -> Outlook:
+    """Plans for a budget, or for the cheapest one that reaches a tau.
+
+    Args:
+        question: what is to be planned.
+        budget: how many times cheaper; None to look for the cheapest.
+        tau: what that one is to reach.
+        stages: bought with the budget asked for, where it is not for us to split.
+        progress: of a run; then all forecasts are corrected by it, and only larger budgets are shown beside its own.
+
+    Raises:
+        PlanError: the budget buys nothing, or the tau is out of reach.
+    """
+    now = None
+    if progress is not None and progress.spent > 0:
+        now = question.expected(max(question.whole / progress.spent, 1.0))
+
+    def correct(end: Forecast) -> Forecast:
+        if now is None or progress is None:
+            return end
+        return update(
+            now, end, expected_tau=progress.expected_tau, interval=progress.interval, certainty=progress.certainty
+        )
+
+    def option(factor: float, purchase: Purchase) -> Option:
+        return Option(purchase, correct(question.expected(factor)))
+
+    if budget is None:
+        assert tau is not None
+        budget = question.cheapest(tau, correct).budget
+    bought = stages or question.buy(budget)
+    if bought is None:
+        raise PlanError(
+            f"--budget: {budget:g}x of {question.candidates:,} x {question.full_epochs} epochs is "
+            f"{question.whole / budget:.1f} epochs, which buys no training; take a larger share (a smaller factor)"
+        )
+    chosen = option(budget, bought)
+    neighbours = [chosen]
+    for factor in NEIGHBOURS:
+        other = question.buy(factor) if factor != budget and (progress is None or factor < budget) else None
+        if other is not None:
+            neighbours.append(option(factor, other))
+    neighbours.sort(key=lambda option: option.forecast.budget)
+    return Outlook(question, chosen, tuple(neighbours), progress, now)
+
+
+def progress_of(evidence: pd.DataFrame, rank: Callable[[], Ranking]) -> Progress:
+    """Where the run of an evidence log stands; it is ranked only if something was spent.
+
+    Args:
+        evidence: rows as ``EvidenceLog.evidence`` gives them, the baseline's included: they only tell how long an epoch
+            takes.
+        rank: makes the ranking.
+    """
+    trained = evidence[evidence["source"] == "training"]
+    epochs = float(trained["epochs"].sum())
+    seconds = float(trained["seconds"].sum()) / epochs if epochs > 0 else math.nan
+    spent = float(evidence.loc[evidence["stage"] != BASELINE, "epochs"].sum())
+    if spent <= 0:
+        return Progress(0.0, math.nan, (math.nan, math.nan), "uncalibrated", seconds)
+    ranking = rank()
+    return Progress(spent, ranking.expected_tau, ranking.expected_tau_interval, ranking.certainty, seconds)
+
+
+def counts(trainings: Sequence[TrainingSpec], candidates: int, full_epochs: int) -> tuple[int, int]:
+    """How many short and how many full trainings; those by a pretext task are neither."""
+    found = [0, 0]
+    for spec in trainings:
+        if spec.task is not None:
+            continue
+        found[spec.is_full(full_epochs)] += candidates if spec.candidates == "all" else spec.candidates
+    return found[0], found[1]

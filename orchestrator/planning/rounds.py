@@ -1,0 +1,237 @@
+"""The rounds of a ranking: who is trained how long, chosen from what is known by then.
+
+The same rounds run under Ray Tune and in a replay; ``launch`` is what differs. Every choice is made once and noted in
+the log, since what is known moves on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+import pandas as pd
+
+from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.experiment import TrainingSpec
+from taurank.orchestrator.planning.split import Split, more_short_trainings, split_budget
+from taurank.orchestrator.ranker import RankerOptions, Ranking, RankingModel
+
+Launch = Callable[[TrainingSpec, list[str]], None]
+DEFAULTS = RankerOptions()
+CHOSEN = "chosen"
+"""Event of a stage: candidates were chosen for it, and why."""
+NAMED = 5
+"""Candidates that an event names; the notes of the log have all."""
+_last_models: WeakKeyDictionary[EvidenceLog, RankingModel] = WeakKeyDictionary()
+"""By log: rounds ask again for what has not changed since, and it is most of their time."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is ranked.
+
+    Attributes:
+        candidates: codes.
+        encoding: their numeric description, (candidates, features), index = code; it may have no columns.
+        full_epochs: length of full training.
+        seed: of the ranker.
+        options: of the ranker.
+        names: short names of the candidates, by code; for those without one the code is said.
+    """
+
+    candidates: tuple[str, ...]
+    encoding: pd.DataFrame
+    full_epochs: int
+    seed: int
+    options: RankerOptions = DEFAULTS
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan_trainings(
+    count: int, *, full_epochs: int, budget_epochs: float, seed: int, schedules: Sequence[int] | None = None
+) -> list[TrainingSpec]:
+    """The trainings that a budget is best spent on: short ones, then full ones; see ``split.split_budget``."""
+    split = split_budget(count, full_epochs=full_epochs, budget_epochs=budget_epochs, schedules=schedules)
+    trainings = []
+    if split.shorts:
+        epochs, until = (full_epochs, split.short_epochs) if split.cut else (split.short_epochs, None)
+        trainings.append(
+            TrainingSpec(epochs=epochs, until=until, candidates=_everybody(split.shorts, count), seed=seed)
+        )
+    if split.fulls:
+        trainings.append(TrainingSpec(epochs=full_epochs, candidates=_everybody(split.fulls, count), seed=seed))
+    return trainings
+
+
+def _everybody(some: int, count: int) -> int | Literal["all"]:
+    return "all" if some == count else some
+
+
+def run_rounds(
+    problem: Problem,
+    trainings: Sequence[TrainingSpec],
+    *,
+    log: EvidenceLog,
+    launch: Launch,
+    budget_epochs: float,
+    adaptive: bool,
+) -> None:
+    """Launches the trainings one after another, each for candidates chosen by then.
+
+    Args:
+        problem: what is ranked.
+        trainings: in the order in which they run.
+        log: where ``launch`` leaves its rows, and the choices are noted.
+        launch: trains the candidates and returns when all have ended.
+        budget_epochs: what the trainings may cost together.
+        adaptive: whether full trainings may be given up for more short ones where those turn out to be hard to predict.
+    """
+    given_up = 0
+    for place, spec in enumerate(trainings):
+        full = spec.is_full(problem.full_epochs)
+        codes = _chosen(problem, spec, log, given_up=given_up if full else 0)
+        if codes:
+            launch(spec, codes)
+        if adaptive and not full and place + 1 < len(trainings):
+            more = _more(problem, spec, trainings[place + 1], log, budget_epochs)
+            if more:
+                # The same stage, gone on with: together they are one view.
+                launch(spec, codes + more)
+                freed = spec.cost(len(more))
+                spare = budget_epochs - sum(planned_epochs(other, len(problem.candidates)) for other in trainings)
+                given_up = max(0, -int((spare - freed) // problem.full_epochs))
+
+
+def planned_epochs(spec: TrainingSpec, count: int) -> float:
+    """Epochs that the trainings of ``count`` candidates cost if no scheduler ends any."""
+    return spec.cost(count if spec.candidates == "all" else spec.candidates) + spec.subset.choosing_epochs
+
+
+def chosen_before(candidates: Sequence[str], spec: TrainingSpec, log: EvidenceLog) -> list[str]:
+    """Candidates that a round has been for, as far as the log knows."""
+    return list(candidates) if spec.candidates == "all" else _noted(log, f"selected:{spec.stage}")
+
+
+def choice_of(log: EvidenceLog, spec: TrainingSpec) -> str:
+    """How the candidates of a round were chosen, in words; empty where nothing is noted."""
+    events = log.events()
+    found = events.loc[(events["stage"] == spec.stage) & (events["event"] == CHOSEN), "reason"]
+    return "; then ".join(str(reason).rsplit(": ", 1)[0] for reason in found)
+
+
+def _chosen(problem: Problem, spec: TrainingSpec, log: EvidenceLog, *, given_up: int) -> list[str]:
+    """Candidates of a round, by design; noted before the first is trained.
+
+    Where more are asked for than were then, since the run was extended, the design goes on from those.
+    """
+    if spec.candidates == "all" and not given_up:
+        return list(problem.candidates)
+    count = (len(problem.candidates) if spec.candidates == "all" else spec.candidates) - given_up
+
+    key = f"selected:{spec.stage}"
+    there = _noted(log, key)
+    if len(there) >= count:
+        return there
+    model = rank_model(problem, log)
+    if spec.is_full(problem.full_epochs):
+        chosen = model.choose_full_trainings(count)
+    else:
+        chosen = model.choose_short_runs(count, again=spec.task is not None)
+    more = [code for code in chosen if code not in set(there)][: count - len(there)]
+    if more:
+        log.note(_next_key(log, key), json.dumps(more))
+        log.append_event(spec.stage, "", CHOSEN, _grounds(problem, spec, model, more, given_up=given_up))
+    return there + more
+
+
+def _grounds(problem: Problem, spec: TrainingSpec, model: RankingModel, chosen: Sequence[str], *, given_up: int) -> str:
+    """Why these were chosen, and what the others save."""
+    if not model.can_design:
+        why = "drawn at random: nothing describes the candidates"
+    elif spec.is_full(problem.full_epochs):
+        why = "by design: their final scores tell most about those of the others"
+    else:
+        why = "by design: their curves tell most about those of the others"
+    left = len(problem.candidates) - len(chosen)
+    saved = f"; {spec.cost(left):g} epochs saved on the {left} others" if left else ""
+    fewer = f"; {given_up} fewer than planned, for more short trainings" if given_up else ""
+    return f"{len(chosen)} of {len(problem.candidates)} {why}{saved}{fewer}: {_named(problem, chosen)}"
+
+
+def _named(problem: Problem, codes: Sequence[str]) -> str:
+    shown = ", ".join(problem.names.get(code, code) for code in codes[:NAMED])
+    return shown if len(codes) <= NAMED else f"{shown} and {len(codes) - NAMED} more"
+
+
+def _more(
+    problem: Problem, spec: TrainingSpec, following: TrainingSpec, log: EvidenceLog, budget_epochs: float
+) -> list[str]:
+    if spec.candidates == "all" or following.candidates == "all" or not following.is_full(problem.full_epochs):
+        return []
+    shorts = spec.candidates
+    left = budget_epochs - planned_epochs(spec, shorts)
+    split = Split(spec.last_epoch, spec.until is not None, shorts, following.candidates)
+
+    def choose() -> list[str]:
+        model = rank_model(problem, log)
+        count = more_short_trainings(
+            split,
+            len(problem.candidates),
+            full_epochs=problem.full_epochs,
+            left_epochs=left,
+            imputability=model.imputability,
+        )
+        return model.choose_short_runs(count) if count else []
+
+    noted = log.noted(f"selected:{spec.stage}:more") is not None
+    more = _once(log, f"selected:{spec.stage}:more", choose)
+    if more and not noted:
+        text = f"{len(more)} more, since models do not predict short trainings here: {_named(problem, more)}"
+        log.append_event(spec.stage, "", CHOSEN, text)
+    return more
+
+
+def _noted(log: EvidenceLog, key: str) -> list[str]:
+    """All that were chosen for a round, in the order of their choice."""
+    notes = itertools.takewhile(bool, (log.noted(_numbered(key, number)) for number in itertools.count()))
+    return [code for note in notes for code in json.loads(note or "[]")]
+
+
+def _next_key(log: EvidenceLog, key: str) -> str:
+    return next(found for number in itertools.count() if log.noted(found := _numbered(key, number)) is None)
+
+
+def _numbered(key: str, number: int) -> str:
+    return key if number == 0 else f"{key}:extended {number}"
+
+
+def _once(log: EvidenceLog, key: str, choose: Callable[[], list[str]]) -> list[str]:
+    noted = log.noted(key)
+    if noted is None:
+        noted = json.dumps(choose())
+        log.note(key, noted)
+    chosen: list[str] = json.loads(noted)
+    return chosen
+
+
+def rank_model(problem: Problem, log: EvidenceLog) -> RankingModel:
+    """The ranker's model of what is in the log now; the baseline is never looked at."""
+    rows = log.evidence()
+    _last_models[log] = RankingModel(
+        rows[rows["stage"] != BASELINE],
+        problem.encoding,
+        full_epochs=problem.full_epochs,
+        seed=problem.seed,
+        options=problem.options,
+        earlier=_last_models.get(log),
+    )
+    return _last_models[log]
+
+
+def rank_log(problem: Problem, log: EvidenceLog, *, truth_seeds: int = 1) -> Ranking:
+    """The ranking from what is in the log now; see ``RankingModel.ranking``."""
+    return rank_model(problem, log).ranking(truth_seeds=truth_seeds)

@@ -1,0 +1,115 @@
+"""What a run is going to do and what that costs, before anything is spent."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from taurank.orchestrator.experiment import Experiment, ProxySpec, SupernetSpec, TrainingSpec
+from taurank.orchestrator.planning.rounds import plan_trainings, planned_epochs
+from taurank.trainables.proxies import batch_size
+from taurank.trainables.supernet import list_supernets
+
+SUPERNET_EPOCHS = 5
+"""A supernet of fewer epochs is not worth its scoring."""
+SCORING_EPOCHS = 0.4
+"""Kept back for each candidate that a supernet scores, where images are unknown: 1.2 times as many as it trains on."""
+DEFAULT_PROXIES = ProxySpec(names=["jacob_cov"])
+"""What complements size best; more of them add nothing to it in replays (docs/proxies.md)."""
+PROXY_SHARE = 0.05
+"""Of the budget that proxies may cost before they are no longer cheap: a batch is much of a small data set."""
+ASSUMED_IMAGES = 50_000
+"""Training images where a plan is made without reading any."""
+
+
+def default_proxies(experiment: Experiment, *, train_images: int, values: int | None = None) -> ProxySpec | None:
+    """The proxies of an experiment: its own, or ``DEFAULT_PROXIES`` where the split is ours and they are cheap.
+
+    Args:
+        experiment: what is run.
+        train_images: how many there are.
+        values: numbers in an image, if known: they say how many images the batch has where the experiment does not.
+    """
+    asked = _wanted_proxies(experiment, train_images)
+    if asked is None or asked.images is not None or values is None:
+        return asked
+    return asked.model_copy(update={"images": batch_size(values)})
+
+
+def _wanted_proxies(experiment: Experiment, train_images: int) -> ProxySpec | None:
+    if experiment.proxies != "auto":
+        return experiment.proxies
+    if experiment.trainings is not None or experiment.supernets is not None:
+        return None
+    full, speed_up = experiment.recipe.epochs, experiment.speed_up
+    return DEFAULT_PROXIES if are_cheap(full, speed_up=speed_up, train_images=train_images) else None
+
+
+def are_cheap(full_epochs: int, *, speed_up: float, train_images: int) -> bool:
+    """Whether ``DEFAULT_PROXIES`` cost no more than ``PROXY_SHARE`` of the budget, and there are images enough.
+
+    Not where everybody can be trained to the end: that tells all they could.
+    """
+    affordable = DEFAULT_PROXIES.epochs(train_images) <= PROXY_SHARE * full_epochs / speed_up
+    return affordable and train_images >= DEFAULT_PROXIES.batch_images and speed_up > 1
+
+
+def expected_images(experiment: Experiment) -> int:
+    """Training images, as far as an experiment says without reading them."""
+    asked = experiment.data.train
+    return asked if isinstance(asked, int) else ASSUMED_IMAGES
+
+
+def default_stages(
+    experiment: Experiment, count: int, *, proxy_epochs: float = 0.0, scoring_epochs: float = SCORING_EPOCHS
+) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
+    """Splits the budget when the experiment does not, less what proxies cost; see ``split.split_budget``.
+
+    What trainings leave over goes to a supernet where the space has one; ``scoring_epochs`` is what it takes to score a
+    candidate. A budget below an epoch for each pays for one-epoch trainings of as many candidates as it can.
+    """
+    # Never the seed of the baseline: that would be the truth bought as evidence.
+    taken = experiment.baseline.seeds if experiment.baseline else ()
+    return split_stages(
+        experiment.space.name,
+        count,
+        full_epochs=experiment.recipe.epochs,
+        speed_up=experiment.speed_up,
+        seed=next(seed for seed in itertools.count() if seed not in taken),
+        proxy_epochs=proxy_epochs,
+        scoring_epochs=scoring_epochs,
+    )
+
+
+def split_stages(
+    space: str,
+    count: int,
+    *,
+    full_epochs: int,
+    speed_up: float,
+    seed: int = 0,
+    schedules: Sequence[int] | None = None,
+    proxy_epochs: float = 0.0,
+    scoring_epochs: float = SCORING_EPOCHS,
+) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
+    """The same for a space by its name; ``schedules`` are the lengths that can be trained, None for any."""
+    budget = max(count * full_epochs / speed_up - proxy_epochs, 0.0)
+    trainings = plan_trainings(count, full_epochs=full_epochs, budget_epochs=budget, seed=seed, schedules=schedules)
+    left = budget - sum(planned_epochs(spec, count) for spec in trainings)
+    supernet_epochs = math.floor(left - scoring_epochs * count)
+    supernets = []
+    if supernet_epochs >= SUPERNET_EPOCHS and space in list_supernets():
+        supernets = [SupernetSpec(epochs=min(supernet_epochs, full_epochs), seed=seed)]
+    return trainings, supernets
+
+
+def candidate_count(experiment: Experiment) -> int:
+    """How many candidates an experiment ranks."""
+    if isinstance(experiment.candidates, list):
+        named, matched = experiment.listed()
+        return len(named) + len(matched)
+    if experiment.candidates != "all":
+        return experiment.candidates
+    space = experiment.space.make()
+    return sum(1 for _ in space.enumerate()) if space.size is None else space.size

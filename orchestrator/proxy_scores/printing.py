@@ -1,0 +1,123 @@
+"""What `taurank proxies` prints: the proxies there are, and scores of architectures by them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from taurank.orchestrator.proxy_scores.scoring import Request
+from taurank.orchestrator.tau import tau_b
+from taurank.spaces import Architecture
+from taurank.trainables.proxies import SETS, Correlation, get_proxy, list_proxies, log_rank_sum, summary_of
+
+Values = NDArray[np.float64]
+SHOWN = 20
+"""Best candidates on the terminal; the file holds all of them."""
+FIXED_COLUMNS = 30
+"""Columns of the terminal that place and architecture take."""
+COLUMN = 10
+"""Columns that a score takes at least."""
+
+
+def print_proxies(console: Console) -> None:
+    """All proxies: direction, needs, what each is, published correlation, source; then the sets."""
+    for name in list_proxies():
+        proxy = get_proxy(name)
+        better = "higher is better" if proxy.direction == 1 else "lower is better"
+        needs = f"needs {', '.join(sorted(proxy.needs))}" if proxy.needs else "needs nothing"
+        console.print(Text.assemble((name, "bold"), f"  {better}; {needs}; costs {proxy.passes:g} training steps"))
+        for line in (summary_of(proxy), _published(proxy.published), proxy.source):
+            console.print(Padding(Text(line), (0, 0, 0, 4), expand=False))
+    console.print()
+    for name, members in SETS.items():
+        console.print(Text.assemble("set ", (name, "bold"), f": {', '.join(members)}"))
+
+
+def _published(found: Correlation | None) -> str:
+    if found is None:
+        return "no published correlation on a common benchmark"
+    tau = "" if found.kendall is None else f"tau {found.kendall:.3f}, "
+    return f"published: {tau}rho {found.spearman:.3f} ({found.where})"
+
+
+def print_scores(console: Console, rows: pd.DataFrame, request: Request, file: Path) -> None:
+    """The best candidates by the sum of logarithms of their ranks, and a line for each proxy."""
+    wanted = rows[rows["architecture"].isin(request.codes) & rows["proxy"].isin(request.names)]
+    table = wanted.pivot(index="architecture", columns="proxy", values="score").reindex(list(request.codes))
+    scores = {name: table[name].to_numpy(dtype=float) for name in request.names}
+    fused = log_rank_sum(scores, {name: get_proxy(name).direction for name in request.names})
+    _print_best(console, scores, fused, request)
+    console.print()
+    _print_by_proxy(console, wanted, scores, fused, request)
+    console.print()
+    _say(console, f"all scores: {file}")
+
+
+def _print_best(console: Console, scores: dict[str, Values], fused: Values, request: Request) -> None:
+    """As many proxies as there is room for."""
+    room, shown = console.width - FIXED_COLUMNS, []
+    for name in request.names:
+        room -= max(COLUMN, len(name)) + 2
+        if room >= 0:
+            shown.append(name)
+    console.print("best first, by the sum of logarithms of ranks", style="bold")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("place", justify="right", no_wrap=True)
+    table.add_column("architecture", overflow="fold", min_width=12)
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True)
+    order = np.argsort(-np.nan_to_num(fused, nan=-np.inf), kind="stable")
+    for row in order[:SHOWN]:
+        place = f"{1 + int((fused > fused[row]).sum())}" if math.isfinite(fused[row]) else "-"
+        short = request.space.short(Architecture(request.space.name, request.codes[row]))
+        table.add_row(place, escape(short), *(_number(scores[name][row], ".5g", void="void") for name in shown))
+    console.print(table)
+    if len(order) > SHOWN:
+        _say(console, f"... and {len(order) - SHOWN:,} more")
+    left_out = [name for name in request.names if name not in shown]
+    if left_out:
+        _say(console, f"no room for {', '.join(left_out)}")
+
+
+def _print_by_proxy(
+    console: Console, rows: pd.DataFrame, scores: dict[str, Values], fused: Values, request: Request
+) -> None:
+    """How many have a score, agreement with the fusion, noise, coverage, time; then what is void, and why."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("proxy", no_wrap=True)
+    for heading in ("scored", "tau to fusion", "noise", "coverage", "s each"):
+        table.add_column(heading, justify="right")
+    void: list[str] = []
+    for name in request.names:
+        own, values = rows[rows["proxy"] == name], scores[name]
+        known = np.isfinite(values)
+        tau = tau_b(get_proxy(name).direction * values[known], fused[known]) if known.sum() > 1 else math.nan
+        spread = float(np.std(values[known], ddof=1)) if known.sum() > 1 else math.nan
+        noise = float(np.sqrt((own["sd"] ** 2).mean())) / spread if spread > 0 else math.nan
+        covered = float(own.loc[own["score"].notna(), "coverage"].mean())
+        cells = [_number(tau, ".2f"), _number(noise, ".2f"), _number(covered, ".2f")]
+        table.add_row(name, f"{known.sum():,}", *cells, f"{own['seconds'].mean():.3g}")
+        reasons = own.loc[own["score"].isna(), "reason"].value_counts()
+        void += [f"{name}: void for {count:,}: {reason}" for reason, count in reasons.items()]
+    console.print(table)
+    if request.initialisations > 1:
+        _say(console, "noise: spread between initialisations, as a share of that between architectures")
+    for line in void:
+        _say(console, line)
+
+
+def _number(value: float, form: str, *, void: str = "-") -> str:
+    return format(value, form) if math.isfinite(value) else void
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False)

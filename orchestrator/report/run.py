@@ -1,0 +1,96 @@
+"""What a run ends with: tables for the terminal, files of the ranking, and the page."""
+
+from __future__ import annotations
+
+import pandas as pd
+from rich.console import Console
+
+from taurank.orchestrator.candidates import SIZE
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.experiment import ObjectiveSpec
+from taurank.orchestrator.hardware import ObjectiveError
+from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.report.hardware import front_line, hardware_lines, objective_line, print_hardware
+from taurank.orchestrator.report.page import write_page
+from taurank.orchestrator.report.searched import search_lines
+from taurank.orchestrator.report.tables import print_columns, print_ranking, print_score, print_void
+from taurank.orchestrator.report.trust import print_trust
+from taurank.orchestrator.runs import LOG_FILE, Run
+from taurank.orchestrator.scoring import FRONT_FILE, ScoringError, Truth, known_cost, make_front, score_objective
+from taurank.orchestrator.search import STAGE
+from taurank.orchestrator.stages import taken_over_line, void_lines, void_scores
+
+
+def report_run(run: Run, console: Console, truth: Truth | None = None, *, need_score: bool = False) -> Ranking:
+    """Ranks from the log, prints the tables and writes ranking files and page.
+
+    Raises:
+        ScoringError: ``need_score`` and there is no truth.
+    """
+    ranking = run.rank()
+    ranking.write(run.folder)
+    score = None
+    try:
+        score = run.score(ranking, truth)
+    except ScoringError:
+        if need_score:
+            raise
+    rows = run.log.evidence()
+    trust = run.trust()
+    void = void_lines(void_scores(run.log), len(run.candidates))
+    experiment = run.experiment
+    evidence, full_epochs = rows[rows["stage"] != BASELINE], experiment.recipe.epochs
+    print_ranking(console, ranking, score, evidence, run.names)
+    print_trust(console, trust, full_epochs=full_epochs)
+    print_void(console, void)
+    taken_over = taken_over_line(run.log)
+    if taken_over:
+        _say(console, taken_over)
+    if score is not None:
+        print_columns(console, score, run.names)
+        print_score(console, score)
+        if experiment.objective is not None:
+            _say(console, _scored_objective(run, ranking, experiment.objective, score.truth, evidence))
+    if experiment.search is not None:
+        spent = run.log.spent_in(STAGE)[1]
+        before = float(rows.loc[rows["stage"].str.startswith("supernet:"), "epochs"].sum())
+        for line in search_lines(
+            ranking, run.names, spent_epochs=spent, full_epochs=full_epochs, supernet_epochs=before
+        ):
+            _say(console, line)
+    hardware = hardware_lines(experiment, run.log, run.candidates)
+    print_hardware(console, hardware)
+    tradeoff = None
+    if len(evidence[evidence["source"] == SIZE]):
+        tradeoff = make_front(ranking, evidence, known_cost(evidence))
+        tradeoff.write(run.folder)
+        _say(console, front_line(tradeoff, run.folder))
+    page = write_page(
+        run.folder / "report.html",
+        experiment,
+        ranking,
+        score,
+        rows,
+        run.log.outcomes(),
+        run.names,
+        void,
+        trust,
+        tradeoff,
+        hardware,
+    )
+    fronts = f"{FRONT_FILE}, " if tradeoff else ""
+    console.print(
+        f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {run.folder}", highlight=False
+    )
+    return ranking
+
+
+def _scored_objective(run: Run, ranking: Ranking, spec: ObjectiveSpec, truth: Truth, evidence: pd.DataFrame) -> str:
+    try:
+        return objective_line(score_objective(ranking, spec, truth, evidence, run.candidates))
+    except ObjectiveError as error:  # a truth of another kind, from a file: the ranking has its score all the same
+        return str(error)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

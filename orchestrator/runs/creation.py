@@ -1,0 +1,129 @@
+"""A new run: its folder, its candidates as they are chosen, and its experiment with all of them spelled out."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from pathlib import Path
+
+from taurank.orchestrator.candidates import (
+    Say,
+    book_candidates,
+    book_latencies,
+    book_narrowing,
+    choose_candidates,
+    narrowed_space,
+    open_meter,
+)
+from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.experiment import Experiment, SupernetSpec
+from taurank.orchestrator.planning import default_proxies, default_stages
+from taurank.orchestrator.runs.run import EXPERIMENT_FILE, LOG_FILE, MADE, OURS, PLAN, TABLE_FILE, Run, RunError
+from taurank.orchestrator.scoring import check_objective
+from taurank.orchestrator.text import replaced
+from taurank.trainables.data import ImageData
+
+
+def create_run(
+    experiment: Experiment, parent: Path, data: ImageData, *, address: str | None = None, say: Say = print
+) -> Run:
+    """Makes the folder ``<name>-<time>`` below ``parent`` and writes the resolved experiment into it.
+
+    Args:
+        experiment: what is run.
+        parent: where the folder is made.
+        data: its images: what proxies cost depends on how many there are.
+        address: of the cluster where latencies are measured, if any are; None for a local one.
+        say: told about that.
+
+    Raises:
+        RunError: the folder cannot be written.
+        ExperimentError: more candidates asked for than the space has or than keep the constraints, or models that
+            cannot take the images.
+        ClusterError: latencies cannot be measured.
+    """
+    with open_meter(experiment, data, address=address, say=say) as meter:
+        narrowed = None
+        if experiment.narrow is not None and meter is not None:
+            narrowed = narrowed_space(experiment, data, meter, say=say)
+        chosen = choose_candidates(experiment, data, meter, within=narrowed, say=say)
+        candidates = chosen.codes
+        if meter is not None:
+            say(f"latencies of {len(candidates):,} candidates ...")
+            meter.measure(candidates)
+            check_objective(experiment.objective, [meter.found[code].milliseconds for code in candidates])
+    # A path that came from the command line is relative to where that was typed.
+    images = experiment.data.relative_to(Path.cwd())
+    resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images, "narrow": None})
+    trainings, supernets = experiment.trainings, experiment.supernets
+    train_images = len(data.train)
+    proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape))
+    if trainings is None and supernets is None:
+        proxy_epochs = 0.0 if proxies is None else len(candidates) * proxies.epochs(train_images)
+        scoring = SupernetSpec().score_cost(train_images=train_images, validation_images=len(data.validation))
+        trainings, supernets = default_stages(
+            experiment, len(candidates), proxy_epochs=proxy_epochs, scoring_epochs=scoring
+        )
+    resolved = resolved.model_copy(
+        update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
+    )
+    folder = make_folder(parent, experiment.name)
+    log = first_log(folder)
+    if experiment.trainings is None and experiment.supernets is None:
+        log.note(PLAN, OURS)
+    book_candidates(log, resolved, chosen)
+    if narrowed is not None:
+        book_narrowing(log, experiment, narrowed)
+    if meter is not None:
+        book_latencies(log, meter, candidates)
+        if meter.table is not None:
+            meter.table.save(folder / TABLE_FILE)
+    write_experiment(resolved, folder)
+    return Run(folder, resolved, candidates, log)
+
+
+def make_folder(parent: Path, name: str) -> Path:
+    """A new folder ``<name>-<time>`` for a run; of those made within one second all but the first have a number.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    name = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = _fresh(parent.resolve(), name)
+        (folder / "checkpoints").mkdir()
+    except OSError as error:
+        raise RunError(f"cannot write to {parent}: {error.strerror}; give another folder with --out") from None
+    return folder
+
+
+def _fresh(parent: Path, name: str) -> Path:
+    for number in range(1, 1000):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise RunError(f"{parent} has a thousand runs of this second; give another folder with --out")
+
+
+def first_log(folder: Path) -> EvidenceLog:
+    """The log of a new run, which says when it was made."""
+    log = EvidenceLog(folder / LOG_FILE)
+    log.note(MADE, f"{datetime.now():%Y-%m-%d %H:%M:%S}")
+    return log
+
+
+def write_experiment(experiment: Experiment, folder: Path) -> None:
+    """Writes the file that a folder is that of a run by: the last one of a new run.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        with replaced(folder / EXPERIMENT_FILE) as file:
+            file.write_text(experiment.to_yaml(), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write to {folder.parent}: {error.strerror}; give another folder with --out") from None

@@ -1,0 +1,238 @@
+"""A run that goes on where another one ended: more candidates, more budget, more seeds, more stages.
+
+The earlier run stays as it is. The new one starts with a copy of its log, so everything that was bought is evidence in
+it, and only what a stage lacks is bought on top.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taurank.orchestrator.candidates import Meter, Say, book_latencies, choose_candidates, open_meter
+from taurank.orchestrator.evidence import EXTENDED, EvidenceLog
+from taurank.orchestrator.experiment import (
+    Experiment,
+    ExperimentError,
+    ProxySpec,
+    SearchSpec,
+    TrainingSpec,
+    parse_experiment,
+)
+from taurank.orchestrator.planning import ROUNDING, plan_trainings, planned_epochs
+from taurank.orchestrator.runs.creation import make_folder, write_experiment
+from taurank.orchestrator.runs.run import LOG_FILE, PLAN_CHANGED, TABLE_FILE, Run, RunError
+from taurank.orchestrator.scoring import check_objective
+from taurank.orchestrator.stages import DIFFICULTY, note_trained_for
+from taurank.orchestrator.text import YamlError, read_yaml, write_yaml
+from taurank.trainables.data import ImageData
+
+STAGES = ("trainings", "supernets")
+"""What a file may add stages to."""
+COPIED = ("checkpoints/*.pt", f"*.{DIFFICULTY}.npy", TABLE_FILE)
+"""Files of a run that its stages go on with."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is to be more than it was.
+
+    Attributes:
+        candidates: how many in all, the new ones drawn like the first; None for none drawn.
+        add: more candidates, by name.
+        budget: as an experiment has it; None for the same.
+        seeds: more seeds of the baseline.
+        stages: lists of more ``trainings`` and ``supernets``, as an experiment has them.
+        evaluations: of a search, how many in all; None for the same.
+    """
+
+    candidates: int | None = None
+    add: tuple[str, ...] = ()
+    budget: str | None = None
+    seeds: tuple[int, ...] = ()
+    stages: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    evaluations: int | None = None
+
+
+def read_stages(file: Path) -> dict[str, list[Any]]:
+    """Lists of ``trainings`` and ``supernets`` from a YAML file.
+
+    Raises:
+        ExperimentError: it cannot be read, or has something else; one line.
+    """
+    try:
+        content = read_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YamlError) as error:
+        raise ExperimentError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(content, dict) or not content or set(content) - set(STAGES):
+        raise ExperimentError(f"{file}: expected lists of more {' or '.join(STAGES)}, and nothing else")
+    wrong = [name for name, stages in content.items() if not isinstance(stages, list)]
+    if wrong:
+        raise ExperimentError(f"{file}: {wrong[0]} has to be a list of stages")
+    return content
+
+
+def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None = None, say: Say = print) -> Run:
+    """Makes a run that goes on from ``run`` with the changes; nothing is trained yet.
+
+    Args:
+        run: stays as it is.
+        changes: at least one.
+        data: its images.
+        address: of the cluster where latencies are measured, if any are; None for a local one.
+        say: told about that.
+
+    Raises:
+        RunError: the run is being worked on, or the folder cannot be written.
+        ExperimentError: nothing changes, or a change cannot be made; one line.
+        ClusterError: latencies cannot be measured.
+    """
+    if changes == Changes():
+        raise ExperimentError("nothing to extend: give more candidates, another budget, more seeds or more stages")
+    old = run.experiment
+    if old.search is not None:
+        return _longer_search(run, old.search, changes)
+    if changes.evaluations is not None:
+        raise ExperimentError("--evaluations: the run is no search; give --candidates or --budget")
+    if old.baseline is not None and old.baseline.candidates != "all" and (changes.candidates or changes.add):
+        raise ExperimentError(
+            f"its baseline is a sample of the {len(run.candidates)} candidates that it has; take a run of all of them, "
+            "which takes over what this one has trained"
+        )
+    with run.locked():
+        with open_meter(old, data, address=address, say=say) as meter:
+            new = _new_candidates(run, changes, data, meter, say)
+        candidates = (*run.candidates, *new)
+        changed = _changed(run, changes, list(candidates))
+        if run.is_split_by_us and not changes.stages:
+            changed = changed.model_copy(update={"trainings": _more_trainings(changed, len(candidates), data)})
+        folder = make_folder(run.folder.parent, old.name)
+        try:
+            log = _copy(run, folder)
+        except (OSError, sqlite3.Error) as error:
+            raise RunError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None
+        write_experiment(changed, folder)
+    log.append_event("", "", EXTENDED, f"from {run.folder.name}, {len(run.candidates)} to {len(candidates)} candidates")
+    if changes.stages:
+        log.note(PLAN_CHANGED, "stages were added")
+    for spec in old.supernets or []:
+        note_trained_for(log, spec, len(run.candidates))
+    if meter is not None and new:
+        book_latencies(log, meter, new)
+    return Run(folder, changed, candidates, log)
+
+
+def _longer_search(run: Run, search: SearchSpec, changes: Changes) -> Run:
+    """The run of a search that goes on from the proposals of another one."""
+    wanted = changes.evaluations
+    if wanted is None or changes != Changes(evaluations=wanted):
+        raise ExperimentError("a search is extended by --evaluations alone: how many architectures it trains in all")
+    if wanted <= search.evaluations:
+        raise ExperimentError(f"--evaluations: {wanted} in all; it has {search.evaluations}, so give more")
+    more = search.model_copy(update={"evaluations": wanted})
+    with run.locked():
+        folder = make_folder(run.folder.parent, run.experiment.name)
+        try:
+            log = _copy(run, folder)
+        except (OSError, sqlite3.Error) as error:
+            raise RunError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None
+        changed = run.experiment.model_copy(update={"search": more})
+        write_experiment(changed, folder)
+    log.append_event("", "", EXTENDED, f"from {run.folder.name}, {search.evaluations} to {wanted} evaluations")
+    return Run(folder, changed, run.candidates, log).searched()
+
+
+def _changed(run: Run, changes: Changes, candidates: int | list[str]) -> Experiment:
+    """The experiment with the changes, judged like one from a file."""
+    content = read_yaml(run.experiment.to_yaml())
+    content["candidates"] = candidates
+    if changes.budget is not None:
+        content["budget"] = changes.budget
+    if changes.seeds:
+        if content["baseline"] is None:
+            content["baseline"] = {"seeds": []}
+        content["baseline"]["seeds"] += list(changes.seeds)
+    for name, stages in changes.stages.items():
+        content[name] = [*(content[name] or []), *stages]
+    return parse_experiment(write_yaml(content), where="the extended experiment")
+
+
+def _new_candidates(run: Run, changes: Changes, data: ImageData, meter: Meter | None, say: Say) -> list[str]:
+    """Those that are named, then as many as are drawn; none that is there already."""
+    there = list(run.candidates)
+    if changes.add:
+        chosen = choose_candidates(_changed(run, changes, [*there, *changes.add]), data, meter, say=say)
+        for code, reason in chosen.set_aside.items():
+            raise ExperimentError(f"--add: {code} violates a constraint of the run: {reason}; leave it out")
+        there += [code for code in chosen.codes if code not in set(there)]
+    if changes.candidates is not None:
+        if changes.candidates <= len(there):
+            raise ExperimentError(f"--candidates: {changes.candidates} in all; there are {len(there)}, so give more")
+        drawn = choose_candidates(_changed(run, changes, changes.candidates), data, meter, say=say).codes
+        there += [code for code in drawn if code not in set(there)][: changes.candidates - len(there)]
+    new = there[len(run.candidates) :]
+    if meter is not None and new:
+        say(f"latencies of {len(new):,} candidates ...")
+        meter.measure(new)
+        check_objective(run.experiment.objective, [meter.found[code].milliseconds for code in new])
+    return new
+
+
+def _more_trainings(experiment: Experiment, count: int, data: ImageData) -> list[TrainingSpec]:
+    """The trainings that we had planned, of as many candidates as the new budget pays for; never of fewer."""
+    full, trainings = experiment.recipe.epochs, list(experiment.trainings or [])
+    budget = count * full / experiment.speed_up - _untrained_epochs(experiment, count, data)
+    if not trainings:
+        return trainings
+    shorts = [spec for spec in trainings if not spec.is_full(full)]
+    fulls = [spec for spec in trainings if spec.is_full(full)]
+    schedules = [spec.epochs for spec in shorts if spec.until is None]
+    planned = plan_trainings(count, full_epochs=full, budget_epochs=budget, seed=experiment.seed, schedules=schedules)
+    wanted = next((spec.candidates for spec in planned if not spec.is_full(full)), 0)
+    grown = [_grown(spec, count if wanted == "all" else wanted, count) for spec in shorts]
+    left = budget - sum(planned_epochs(spec, count) for spec in grown)
+    affordable = max(0, math.floor((left + ROUNDING) / full))
+    if not fulls and affordable:
+        fulls = [TrainingSpec(epochs=full, candidates=1, seed=trainings[0].seed)]
+    return grown + [_grown(spec, affordable, count) for spec in fulls]
+
+
+def _untrained_epochs(experiment: Experiment, count: int, data: ImageData) -> float:
+    """What proxies and supernets cost."""
+    images = {"train_images": len(data.train), "validation_images": len(data.validation)}
+    epochs = 0.0
+    if isinstance(experiment.proxies, ProxySpec):
+        epochs += count * experiment.proxies.epochs(len(data.train))
+    for spec in experiment.supernets or []:
+        epochs += spec.epochs + count * spec.score_cost(**images)
+        if spec.contenders is not None:
+            epochs += spec.contenders.count(count) * spec.contenders.epochs * spec.contenders.share
+    return epochs
+
+
+def _grown(spec: TrainingSpec, wanted: int, count: int) -> TrainingSpec:
+    if spec.candidates == "all":
+        return spec
+    more = max(spec.candidates, wanted)
+    return spec.model_copy(update={"candidates": "all" if more >= count else more})
+
+
+def _copy(run: Run, folder: Path) -> EvidenceLog:
+    """The log and what its stages go on with; states of trainings as links, since nobody changes them in place."""
+    with closing(sqlite3.connect(folder / LOG_FILE)) as copy:
+        run.log.connection.backup(copy)
+    for pattern in COPIED:
+        for file in run.folder.glob(pattern):
+            target = folder / file.relative_to(run.folder)
+            try:
+                os.link(file, target)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(file, target)
+    return EvidenceLog(folder / LOG_FILE)

@@ -1,0 +1,46 @@
+"""The images of an experiment, with a progress bar where files have to be decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from taurank.orchestrator.experiment import DataSpec
+from taurank.trainables.data import ImageData, load_dataset, make_splits
+
+
+def load_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None = None) -> ImageData:
+    """The images of an experiment, split.
+
+    Args:
+        spec: what the experiment says of them.
+        root: folder of the published data sets; see ``load_dataset``.
+        download: whether a published data set that is missing may be fetched.
+        cache: folder that decoded files are kept in; None for the user's own.
+
+    Raises:
+        DataError: they are not there, or cannot be split so; one line with the way out.
+    """
+    console = Console(stderr=True)
+    columns = TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None, visible=False)
+        dataset = load_dataset(
+            spec.name,
+            root=root,
+            download=download,
+            size=spec.size,
+            cache=cache,
+            progress=lambda done, count: bar.update(task, completed=done, total=count, visible=True),
+        )
+    return make_splits(
+        dataset,
+        seed=spec.seed,
+        validation=spec.validation,
+        test=spec.test,
+        train=spec.train,
+        size=spec.size,
+        evaluate_on=spec.evaluate_on,
+    )

@@ -1,0 +1,154 @@
+"""A run: a folder with an experiment and a log, and what follows from these two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from taurank.orchestrator.cluster import Slot
+from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.experiment import Experiment, parse_experiment
+from taurank.orchestrator.planning import Problem, rank_log
+from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
+from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
+from taurank.orchestrator.search import proposed_codes, unseen_codes
+from taurank.orchestrator.session import RunHeldError, hold_run
+from taurank.orchestrator.stages import FOLDER, CheckpointStore, SharedResults, Stage
+from taurank.spaces import Architecture
+
+EXPERIMENT_FILE = "experiment.yaml"
+LOG_FILE = "evidence.sqlite"
+TABLE_FILE = "latency.json"
+"""Latencies by part, where the candidates' were summed: another run may take it as its ``latency.table``."""
+RANKING = "ranking"
+"""Stage of the log that stands for the ranking before the baseline."""
+MADE = "made"
+"""What the log notes first: when the run was made."""
+PLAN, OURS = "plan", "automatic"
+"""What the log notes of a run whose stages were not asked for: its plan may change with what is found."""
+PLAN_CHANGED = "plan changed"
+"""What the log notes of a run to whose stages others were added: they are asked for since."""
+GIGABYTE = 1e9
+
+
+class RunError(RuntimeError):
+    """A run folder that cannot be used; one line with the way out."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: its experiment, with the candidates spelled out, and its log."""
+
+    folder: Path
+    experiment: Experiment
+    candidates: tuple[str, ...]
+    log: EvidenceLog
+
+    @staticmethod
+    def open(folder: Path) -> Run:
+        """Opens the folder of an earlier run.
+
+        Raises:
+            RunError: it is not one.
+        """
+        folder = folder.resolve()
+        file = folder / EXPERIMENT_FILE
+        if not file.is_file() or not (folder / LOG_FILE).is_file():
+            raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
+        experiment = parse_experiment(file.read_text(encoding="utf-8"), where=str(file))
+        if experiment.search is not None:
+            return Run(folder, experiment, (), EvidenceLog(folder / LOG_FILE)).searched()
+        if not isinstance(experiment.candidates, list):
+            raise RunError(f"{file} does not list its candidates; runs write them there, put them back")
+        return Run(folder, experiment, tuple(experiment.candidates), EvidenceLog(folder / LOG_FILE))
+
+    def searched(self) -> Run:
+        """The run of a search with the candidates that its log has now: its proposals, and the best of the others."""
+        return replace(self, candidates=(*proposed_codes(self.log), *unseen_codes(self.log)))
+
+    @property
+    def is_split_by_us(self) -> bool:
+        """Whether the stages were not asked for, so that they may change with what is found."""
+        return self.log.noted(PLAN) == OURS and self.log.noted(PLAN_CHANGED) is None
+
+    @property
+    def farewell(self) -> str:
+        """What an interrupted run says last."""
+        return f"interrupted; everything finished is kept. Go on with: taurank resume {self.folder}"
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Short names of the candidates, by code."""
+        space = self.experiment.space.make()
+        return {code: space.short(Architecture(space.name, code)) for code in self.candidates}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second process from working on the run at the same time.
+
+        Raises:
+            RunError: another one does.
+        """
+        try:
+            with hold_run(self.folder):
+                yield
+        except RunHeldError as error:
+            raise RunError(str(error)) from None
+
+    @cached_property
+    def problem(self) -> Problem:
+        """What the ranker is given beside the log."""
+        space = self.experiment.space.make()
+        features = [space.features(Architecture(space.name, code)) for code in self.candidates]
+        encoding = pd.DataFrame(features, index=list(self.candidates), columns=list(space.feature_names), dtype=float)
+        experiment, options = self.experiment, self.experiment.ranker
+        if experiment.families is not None:
+            options = replace(options, training_loss=False)
+        return Problem(self.candidates, encoding, experiment.recipe.epochs, experiment.seed, options, self.names)
+
+    def shared_results(self, images: str, slot: Slot) -> SharedResults:
+        """Where runs of one folder share their trainings on the images of a digest."""
+        return SharedResults(self.folder.parent / FOLDER, images, "cuda" if slot.gpus else "cpu")
+
+    def checkpoints(self, supernets: Iterable[Stage]) -> CheckpointStore:
+        """Where the trainings keep their states, those of these supernets for good."""
+        needed = [Path(spec.checkpoint) for stage in supernets if stage.keeps_states for spec in stage.specs]
+        most = self.experiment.resources.checkpoint_gigabytes * GIGABYTE
+        return CheckpointStore(self.folder / "checkpoints", most, needed)
+
+    def rank(self) -> Ranking:
+        """The ranking from what is in the log now; the baseline is never looked at.
+
+        That of a search has a column ``looked_at``: who was trained.
+
+        Raises:
+            RunError: a search that has looked at fewer than two.
+        """
+        baseline, spec = self.experiment.baseline, self.experiment.objective
+        if len(self.candidates) < 2:
+            raise RunError(f"{self.folder} has looked at {len(self.candidates)}, and an order needs 2; resume it first")
+        ranking = rank_log(self.problem, self.log, truth_seeds=len(baseline.seeds) if baseline else 1)
+        if self.experiment.search is not None:
+            trained = ranking.table["architecture"].isin(proposed_codes(self.log))
+            ranking = replace(ranking, table=ranking.table.assign(looked_at=trained))
+        return ranking if spec is None else with_objective(ranking, spec, self.log.evidence())
+
+    def score(self, ranking: Ranking, truth: Truth | None = None) -> Score:
+        """The ranking against ``truth``, by default against the run's own baseline.
+
+        Raises:
+            ScoringError: there is none.
+        """
+        found = truth or baseline_truth(self.log, self.candidates)
+        return score_ranking(ranking, found, self.log, self.candidates, full_epochs=self.experiment.recipe.epochs)
+
+    def trust(self) -> list[SupernetTrust]:
+        """How far its supernets can be trusted, by what is in the log now."""
+        rows = self.log.evidence()
+        full_epochs = self.experiment.recipe.epochs
+        return supernet_trust(rows[rows["stage"] != BASELINE], self.candidates, full_epochs=full_epochs)

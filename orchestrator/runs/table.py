@@ -1,0 +1,72 @@
+"""A run of taurank as a table of recorded trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from taurank.orchestrator.runs.run import Run
+from taurank.orchestrator.stages import PREDICTED, PREDICTED_SD
+from taurank.trainables.table import COLUMNS, IDENTITY, RecordedTable, TableError, TableInfo, describe_all
+
+OPINIONS = (PREDICTED, PREDICTED_SD)
+"""What a policy expected of a training that it ended early: no number that was recorded."""
+
+
+def import_run(folder: Path) -> RecordedTable:
+    """Makes a table of the evidence of a run, its baseline included.
+
+    Stages are dropped: a number that two stages have bought is kept as it first came in. Numbers that are missing
+    (failed trainings) and the predictions of policies are left out. Rows of no architecture, a supernet's own epochs,
+    are left out too, but not their cost: it is spread evenly over the architectures that the supernet scored, so sums
+    are right. A replay that asks for some of these scores only pays too little.
+
+    Raises:
+        TableError: the run has no evidence.
+        RunError: the folder is not that of a run.
+    """
+    run = Run.open(folder)
+    rows = run.log.evidence()
+    shared = rows["architecture"] == ""
+    kept = rows[~shared & (~rows["metric"].isin(OPINIONS))]
+    if kept["value"].notna().sum() == 0:
+        raise TableError(f"{folder} has no evidence yet; go on with `taurank resume {folder}`")
+    kept, twice = _once(_rebooked(kept))
+    spread = rows[shared].groupby("source")["seconds"].sum()
+    for source, seconds in spread.items():
+        first = (kept["source"] == source) & ~kept.duplicated(["source", "architecture"])
+        kept.loc[first, "seconds"] += seconds / max(int(first.sum()), 1)
+    notes = ["seconds are device seconds as the run booked them; the trainings of its baseline are among the rows"]
+    notes += [f"{source}: {seconds:.1f} seconds of training the supernet are spread evenly over its scores"
+              for source, seconds in spread.items()]  # fmt: skip
+    if twice:
+        notes.append(f"{twice:,} numbers that two stages had bought are kept once")
+    experiment = run.experiment
+    info = TableInfo(
+        space=experiment.space.name,
+        data=experiment.data.name,
+        metrics=describe_all(kept["metric"].unique()),
+        space_options=experiment.space.options,
+        origin=f"run {experiment.name} of taurank",
+        notes=tuple(notes),
+    )
+    return RecordedTable(info, kept[list(COLUMNS)])
+
+
+def _rebooked(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a number; what was booked with a missing one goes to the first of its trial that has one."""
+    booking = ["trial", "architecture", "epoch"]
+    costs = rows.groupby(booking)["seconds"].sum()
+    present = rows[rows["value"].notna()].copy()
+    first = ~present.duplicated(booking)
+    keys = pd.MultiIndex.from_frame(present[booking])
+    present["seconds"] = np.where(first, costs.reindex(keys).to_numpy(), 0.0)
+    return present
+
+
+def _once(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The rows without those that repeat an earlier one in all but the stage, and how many there were."""
+    twice = rows.duplicated(list(IDENTITY))
+    return rows[~twice].copy(), int(twice.sum())

@@ -1,0 +1,64 @@
+"""A baseline of a part of the candidates: drawn once from the ranking, and kept in the log with its design."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.tau import stratified_sample
+
+KEY = f"selected:{BASELINE}"
+
+
+@dataclass(frozen=True)
+class BaselineSample:
+    """The design by which candidates were drawn for the baseline.
+
+    Attributes:
+        strata: stratum of each that was drawn, by code, in the order in which they are trained.
+        sizes: candidates in each stratum.
+    """
+
+    strata: dict[str, int]
+    sizes: tuple[int, ...]
+
+    @property
+    def candidates(self) -> int:
+        """How many they were drawn from."""
+        return sum(self.sizes)
+
+    def stratum_of(self, candidates: Sequence[str]) -> NDArray[np.int64]:
+        """Stratum of each candidate, (candidates,); -1 for those not drawn."""
+        return np.array([self.strata.get(code, -1) for code in candidates], dtype=np.int64)
+
+
+def draw_baseline(log: EvidenceLog, order: Sequence[str], n: int, *, seed: int) -> BaselineSample:
+    """Draws ``n`` of an order, best first, by ``stratified_sample``; once: the order may move on, the draw stays."""
+    noted = _noted(log)
+    if noted is None:
+        drawn = stratified_sample(len(order), n, np.random.default_rng([seed, 4]))
+        strata = {str(order[place]): int(stratum) for place, stratum in zip(drawn.drawn, drawn.stratum, strict=True)}
+        noted = BaselineSample(strata, tuple(drawn.sizes.tolist()))
+        log.note(KEY, json.dumps({"strata": noted.strata, "sizes": noted.sizes}))
+    return noted
+
+
+def sampled_baseline(log: EvidenceLog) -> BaselineSample | None:
+    """The sample that the baseline of a run is; None when others have been trained as well, or nothing was drawn."""
+    noted = _noted(log)
+    if noted is None:
+        return None
+    return noted if log.architectures(BASELINE) <= set(noted.strata) else None
+
+
+def _noted(log: EvidenceLog) -> BaselineSample | None:
+    content = log.noted(KEY)
+    if content is None:
+        return None
+    design = json.loads(content)
+    return BaselineSample(design["strata"], tuple(design["sizes"]))

@@ -1,0 +1,128 @@
+"""What a ranking says when cost counts too: the Pareto front with its uncertainty, and an objective of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from taurank.orchestrator.candidates import LATENCY, METRIC, SIZE
+from taurank.orchestrator.experiment import ObjectiveSpec
+from taurank.orchestrator.hardware import Measure, ObjectiveError, front, front_probability, objective
+from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.text import replaced
+
+FRONT_FILE = "front.csv"
+COLUMNS: dict[Measure, str] = {"latency": METRIC, "flops": "flops", "parameters": "parameters"}
+"""Metric of the log, and column of the file."""
+
+
+class TradeoffError(ValueError):
+    """A cost that the run does not know; one line with the way out."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """Accuracy against cost.
+
+    Attributes:
+        against: the cost.
+        table: one row per candidate whose cost is known, cheapest first: ``architecture``, the cost, ``rank, score,
+            predicted_accuracy, accuracy_low, accuracy_high``, ``on_front`` (by the means), and ``front_probability``:
+            that no other is as cheap or cheaper and more accurate.
+    """
+
+    against: Measure
+    table: pd.DataFrame
+
+    @property
+    def column(self) -> str:
+        """Name of the cost in the table."""
+        return COLUMNS[self.against]
+
+    @property
+    def members(self) -> pd.DataFrame:
+        """The front of the means, cheapest first."""
+        return self.table[self.table["on_front"]]
+
+    def write(self, folder: Path) -> None:
+        """Writes ``front.csv``."""
+        with replaced(folder / FRONT_FILE) as file:
+            self.table.to_csv(file, index=False)
+
+
+def costs(evidence: pd.DataFrame, codes: Sequence[str], against: Measure) -> NDArray[np.float64]:
+    """Parameters, FLOPs or milliseconds of candidates, (candidates,); NaN where the log has none."""
+    source, metric = (LATENCY if against == "latency" else SIZE), COLUMNS[against]
+    rows = evidence[(evidence["source"] == source) & (evidence["metric"] == metric)]
+    found = rows.groupby("architecture")["value"].last().reindex(list(codes))
+    return found.to_numpy(dtype=float)
+
+
+def known_cost(evidence: pd.DataFrame) -> Measure:
+    """Latency where it was measured, else FLOPs."""
+    return "latency" if (evidence["source"] == LATENCY).any() else "flops"
+
+
+def make_front(ranking: Ranking, evidence: pd.DataFrame, against: Measure) -> Front:
+    """The front of a ranking.
+
+    Raises:
+        TradeoffError: the log has no such cost.
+    """
+    table = ranking.table
+    cost = costs(evidence, [str(code) for code in table["architecture"]], against)
+    if not np.isfinite(cost).any():
+        way = "write latency: {} in the experiment, or take flops" if against == "latency" else "resume the run first"
+        raise TradeoffError(f"--against: the run knows no {against} of its candidates; {way}")
+    columns = ["architecture", "rank", "score", "predicted_accuracy", "accuracy_low", "accuracy_high"]
+    found = table[columns].copy()
+    found.insert(1, COLUMNS[against], cost)
+    # The order of the ranking and not its scores: of equal scores one is placed first all the same.
+    found["on_front"] = front(-table["rank"].to_numpy(dtype=float), cost)
+    found["front_probability"] = front_probability(ranking.samples, cost)
+    found = found[np.isfinite(cost)].sort_values([COLUMNS[against], "rank"], kind="stable")
+    return Front(against, found.reset_index(drop=True))
+
+
+def check_objective(spec: ObjectiveSpec | None, milliseconds: Sequence[float]) -> None:
+    """Refuses latencies that an objective is not defined for, before anything is spent.
+
+    Raises:
+        ObjectiveError: it is not.
+    """
+    if spec is not None and spec.of == "latency":
+        objective(spec.kind, np.full(len(milliseconds), 0.5), milliseconds, spec.amount)
+
+
+def with_objective(ranking: Ranking, spec: ObjectiveSpec, evidence: pd.DataFrame) -> Ranking:
+    """The ranking with columns ``objective`` (higher is better) and ``objective_rank``; its order stays.
+
+    NaN for all while nobody was trained to the end, since there is no predicted accuracy then.
+
+    Raises:
+        ObjectiveError: it is not defined for a latency.
+    """
+    table = ranking.table
+    cost = costs(evidence, [str(code) for code in table["architecture"]], spec.of)
+    values = objective(spec.kind, table["predicted_accuracy"].to_numpy(dtype=float), cost, spec.amount)
+    ranks = pd.Series(values).rank(ascending=False, method="first").astype("Int64").to_numpy()
+    return replace(ranking, table=table.assign(objective=values, objective_rank=pd.array(ranks, dtype="Int64")))
+
+
+def objective_of(
+    spec: ObjectiveSpec, accuracy: NDArray[np.float64], evidence: pd.DataFrame, codes: Sequence[str]
+) -> NDArray[np.float64]:
+    """The objective of measured accuracies, (candidates,); NaN where it is not defined.
+
+    Raises:
+        ObjectiveError: it is not defined for a latency, or these are no accuracies in [0, 1].
+    """
+    known = accuracy[np.isfinite(accuracy)]
+    if not ((known >= 0) & (known <= 1)).all():
+        raise ObjectiveError("objective: the truth is no accuracy in [0, 1], so there is no objective of it")
+    return objective(spec.kind, accuracy, costs(evidence, codes, spec.of), spec.amount)

@@ -1,0 +1,33 @@
+"""One process at work on a run folder: lock, state file, log file, storage, Ctrl-C; and its status from outside.
+
+Free of torch and Ray, so that `taurank status` answers at once.
+"""
+
+from taurank.orchestrator.session.interruption import EXIT_CODE, Interruption, RunInterruptedError
+from taurank.orchestrator.session.lock import RunHeldError, hold_run
+from taurank.orchestrator.session.log import RAY_LOG, RunLog
+from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting
+from taurank.orchestrator.session.status import RunStatus, StageStatus, StatusError, run_status
+from taurank.orchestrator.session.storage import check_after_loss, check_room, storage_failures
+
+__all__ = [
+    "EXIT_CODE",
+    "RAY_LOG",
+    "Counts",
+    "Interruption",
+    "RunHeldError",
+    "RunInterruptedError",
+    "RunLog",
+    "RunState",
+    "RunStatus",
+    "StagePlan",
+    "StageStatus",
+    "StatusError",
+    "StatusFile",
+    "Waiting",
+    "check_after_loss",
+    "check_room",
+    "hold_run",
+    "run_status",
+    "storage_failures",
+]

@@ -1,0 +1,83 @@
+"""Why nothing of a run runs, in words, with the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from taurank.orchestrator.session.lock import Holder
+from taurank.orchestrator.session.state import Told, Waiting
+from taurank.orchestrator.session.storage import ROOM_BYTES
+from taurank.orchestrator.text import duration
+
+QUIET_SECONDS = 60.0
+"""A driver tells of itself every few seconds while a stage runs."""
+SILENT_SHARE = 0.25
+"""Of the patience with workers: running trials that report nothing for so long are worth a word."""
+
+
+def standstill(
+    folder: Path, state: str, holder: Holder | None, told: Told | None, *, last_row: float, free: int, now: float
+) -> str:
+    """Why nothing runs; empty where something does.
+
+    Args:
+        folder: of the run.
+        state: see ``RunStatus``.
+        holder: the process that works on it.
+        told: what that has told last.
+        last_row: Unix time of the last row of the log.
+        free: bytes of the disk.
+        now: Unix time.
+    """
+    if state == "finished":
+        return "the run is complete"
+    if holder is None:
+        return _nobody(folder, free)
+    if told is None:
+        return f"{holder} works on it and has not told what it does"
+    if told.state.waiting is not None:
+        return _waits(told.state.waiting, told.state.counts.waiting, now)
+    if not told.state.stage:
+        return f"{told.state.doing or 'between stages'}, since {duration(now - told.written)}"
+    if now - told.written > QUIET_SECONDS:
+        return (
+            f"{holder} has told nothing for {duration(now - told.written)}: it is stopped, its machine is overloaded "
+            "or lost; end it, then: taurank resume " + str(folder)
+        )
+    silent = now - max(last_row, told.began)
+    patience = told.state.patience
+    if told.state.counts.running and patience and silent > max(QUIET_SECONDS, SILENT_SHARE * patience):
+        return (
+            f"the {told.state.counts.running} running have reported nothing for {duration(silent)}; a worker that is "
+            f"silent for {duration(patience)} is ended (resources.hang_minutes)"
+        )
+    if not told.state.counts.running and told.state.counts.waiting:
+        return "workers are starting"
+    return ""
+
+
+def _nobody(folder: Path, free: int) -> str:
+    resume = f"taurank resume {folder}"
+    if free < ROOM_BYTES:
+        return (
+            f"no process works on it, and the disk is full ({free:,} bytes are free); free some space, then: {resume}"
+        )
+    return f"no process works on it; go on with: {resume}"
+
+
+def _waits(waiting: Waiting, ready: int, now: float) -> str:
+    asked = _amounts(waiting.asked)
+    free = ", ".join(f"{waiting.free[name]:g} of {waiting.total[name]:g} {name}" for name in waiting.asked)
+    said = f"{ready} waiting for Ray since {duration(now - waiting.since)}: each asks for {asked}, free: {free}"
+    if any(waiting.total[name] < amount for name, amount in waiting.asked.items()):
+        return f"{said}; no node that is left is large enough, so it waits for one"
+    if waiting.starting:
+        return f"workers are starting, since {duration(now - waiting.since)}"
+    if any(waiting.free[name] < amount for name, amount in waiting.asked.items()):
+        return f"{said}; others hold the rest"
+    return f"{said}; Ray places them next, unless no node by itself has as much free"
+
+
+def _amounts(amounts: Mapping[str, float]) -> str:
+    return ", ".join(f"{amount:g} {name}" for name, amount in amounts.items())

@@ -1,0 +1,238 @@
+"""How a run stands, and why nothing runs where nothing does: from its log and its folder alone.
+
+Neither Ray nor the experiment is needed, and nothing is written, so it may be asked at any time, from any machine that
+sees the folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from taurank.orchestrator.evidence import BASELINE, LogSummary, StageRows, bookings, opened_to_read, summarize
+from taurank.orchestrator.session.lock import Holder, holder_of
+from taurank.orchestrator.session.log import RUN_LOG
+from taurank.orchestrator.session.standstill import standstill
+from taurank.orchestrator.session.state import Counts, StagePlan, Told, read_told
+from taurank.orchestrator.session.time_left import TimeLeft, time_left
+
+EXPERIMENT_FILE, LOG_FILE, RANKING = "experiment.yaml", "evidence.sqlite", "ranking"
+TRAININGS = ("training", BASELINE)
+"""What names of stages begin with whose epochs take as long as each other's."""
+TAIL_BYTES = 4096
+
+State = Literal["running", "interrupted", "finished", "not begun"]
+
+
+class StatusError(ValueError):
+    """A folder that is not that of a run; one line with the way out."""
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """How a stage stands.
+
+    Attributes:
+        title: its name.
+        trials: how many it has, at most; 0 where that is not known.
+        counts: of them, by state. Those that were cut off are waiting.
+        epochs: epoch-equivalents spent.
+        most_epochs: that it takes at most; 0 where that is not known.
+        saved_epochs: that trials which were stopped or wait did not train of their schedule.
+        seconds: device seconds spent.
+        is_over: whether nothing is left to do in it.
+    """
+
+    title: str
+    trials: int
+    counts: Counts
+    epochs: float
+    most_epochs: float
+    saved_epochs: float
+    seconds: float
+    is_over: bool
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How a run stands.
+
+    Attributes:
+        folder: of the run.
+        state: in a word.
+        holder: the process that works on it; None where none does.
+        stage: title of the stage that runs, or ran last; empty before the first.
+        number: of that stage among ``stages``, counted from 1; 0 before the first.
+        stages: all of them, the baseline last.
+        spent_epochs: epoch-equivalents that the evidence has cost.
+        spent_seconds: device seconds of the same.
+        budget_epochs: epoch-equivalents that it may cost; 0 where that is not known.
+        baseline_epochs: that the full trainings cost which the ranking is scored against.
+        taken: trainings that were taken over from other runs.
+        taken_epochs: that these took there; they are among the spent ones.
+        rows: of the evidence log.
+        last_row: Unix time of the last one, 0 for none.
+        left: time that is left; None where nothing tells.
+        standstill: why nothing runs, in words, with the way out; empty where something does.
+        last_line: of the log of the run.
+    """
+
+    folder: str
+    state: State
+    holder: Holder | None
+    stage: str
+    number: int
+    stages: tuple[StageStatus, ...]
+    spent_epochs: float
+    spent_seconds: float
+    budget_epochs: float
+    baseline_epochs: float
+    taken: int
+    taken_epochs: float
+    rows: int
+    last_row: float
+    left: TimeLeft | None
+    standstill: str
+    last_line: str
+
+
+def run_status(folder: Path) -> RunStatus:
+    """Reads how a run stands.
+
+    Raises:
+        StatusError: the folder is not that of a run.
+        EvidenceError: its log cannot be read.
+    """
+    folder = folder.absolute()
+    missing = [name for name in (EXPERIMENT_FILE, LOG_FILE) if not (folder / name).is_file()]
+    if missing:
+        what = "has no" if folder.is_dir() else "is no folder, so it has no"
+        raise StatusError(f"{folder} is not the folder of a run: it {what} {missing[0]}; give runs/NAME-TIME")
+    holder, told = holder_of(folder), read_told(folder)
+    with opened_to_read(folder / LOG_FILE, elsewhere=holder is not None and not holder.is_here) as connection:
+        found = summarize(connection)
+        stages = _stages(found, told, is_held=holder is not None)
+        current = _current(found, told, stages, is_held=holder is not None)
+        booked = []
+        if current:
+            booked = bookings(connection, current, found.began.get(current.split(" ")[0], 0.0))
+    state = _state(folder, found, told, holder)
+    evidence = [stage for title, stage in found.stages.items() if title != BASELINE]
+    baseline = found.stages.get(BASELINE, StageRows())
+    why = standstill(folder, state, holder, told, last_row=found.last_row, free=_free(folder), now=time.time())
+    titles = [stage.title for stage in stages]
+    return RunStatus(
+        folder=str(folder),
+        state=state,
+        holder=holder,
+        stage=current,
+        number=titles.index(current) + 1 if current else 0,
+        stages=stages,
+        spent_epochs=sum(stage.epochs for stage in evidence),
+        spent_seconds=sum(stage.seconds for stage in evidence),
+        budget_epochs=told.state.budget_epochs if told else 0.0,
+        baseline_epochs=baseline.epochs,
+        taken=found.taken[0],
+        taken_epochs=found.taken[1],
+        rows=sum(stage.rows for stage in found.stages.values()),
+        last_row=found.last_row,
+        left=_left(stages, current, booked) if state in ("running", "interrupted") else None,
+        standstill=why,
+        last_line=_last_line(folder / RUN_LOG),
+    )
+
+
+def _state(folder: Path, found: LogSummary, told: Told | None, holder: Holder | None) -> State:
+    if holder is not None:
+        return "running"
+    if RANKING in found.ended and (BASELINE in found.ended or not _has_baseline(folder, told)):
+        return "finished"
+    return "interrupted" if told is not None or found.began.keys() - {"size", "latency"} else "not begun"
+
+
+def _has_baseline(folder: Path, told: Told | None) -> bool:
+    """By what the last process was asked to do; by the experiment where none has said that."""
+    if told is not None:
+        return any(stage.title == BASELINE for stage in told.state.stages)
+    try:
+        experiment = yaml.safe_load((folder / EXPERIMENT_FILE).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+    return isinstance(experiment, dict) and experiment.get("baseline") is not None
+
+
+def _stages(found: LogSummary, told: Told | None, *, is_held: bool) -> tuple[StageStatus, ...]:
+    """Those that are planned, in their order; before them what else the log has, but for sizes."""
+    plan = {stage.title: stage for stage in told.state.stages} if told else {}
+    others = [title for title, stage in found.stages.items() if title not in plan and stage.states]
+    now = told.state.stage if told is not None and is_held else ""
+    running = told.state.counts if told is not None and now else None
+    return tuple(
+        _stage(
+            plan.get(title, StagePlan(title, 0, 0.0)),
+            found.stages.get(title, StageRows()),
+            now=running if title == now else None,
+            was_ended=title.split(" ")[0] in found.ended,
+        )
+        for title in (*others, *plan)
+    )
+
+
+def _stage(plan: StagePlan, rows: StageRows, *, now: Counts | None, was_ended: bool) -> StageStatus:
+    states = list(rows.states.values())
+    paused, stopped, done, failed = (states.count(name) for name in ("paused", "stopped", "done", "failed"))
+    over = paused + stopped + done + failed
+    trials = max(plan.trials, len(states))
+    counts = Counts(paused=paused, stopped=stopped, done=done, failed=failed, waiting=trials - over)
+    if was_ended and over == len(states):
+        trials, counts = over, Counts(paused=paused, stopped=stopped, done=done, failed=failed)
+    is_over = now is None and over > 0 and not counts.waiting
+    return StageStatus(
+        title=plan.title,
+        trials=trials,
+        counts=counts if now is None else now,
+        epochs=rows.epochs,
+        most_epochs=plan.epochs,
+        saved_epochs=rows.saved,
+        seconds=rows.seconds,
+        is_over=is_over,
+    )
+
+
+def _current(found: LogSummary, told: Told | None, stages: tuple[StageStatus, ...], *, is_held: bool) -> str:
+    """The stage that runs, or else the one that has got the last rows."""
+    if told is not None and is_held and told.state.stage:
+        return told.state.stage
+    titles = {stage.title for stage in stages}
+    begun = [(rows.last, title) for title, rows in found.stages.items() if title in titles and rows.last]
+    return max(begun, default=(0.0, ""))[1]
+
+
+def _left(stages: tuple[StageStatus, ...], current: str, booked: list[tuple[float, float]]) -> TimeLeft | None:
+    of_stage = not current.startswith(TRAININGS)
+    left = sum(
+        max(0.0, stage.most_epochs - stage.epochs)
+        for stage in stages
+        if not stage.is_over and (stage.title == current or not of_stage)
+    )
+    return time_left(booked, left, of_stage=of_stage) if left > 0 else None
+
+
+def _free(folder: Path) -> int:
+    """Bytes of the disk that are free."""
+    return shutil.disk_usage(folder).free
+
+
+def _last_line(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            opened.seek(max(0, file.stat().st_size - TAIL_BYTES))
+            lines = opened.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""

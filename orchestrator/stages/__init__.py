@@ -1,0 +1,72 @@
+"""One stage of a run through Ray Tune, with every result recorded in the evidence log."""
+
+from taurank.orchestrator.stages.checkpoints import CheckpointStore
+from taurank.orchestrator.stages.decisions import (
+    PREDICTED,
+    PREDICTED_SD,
+    ended_event,
+    paused_event,
+    predicted_values,
+    sent_event,
+)
+from taurank.orchestrator.stages.display import Display
+from taurank.orchestrator.stages.launch import Setting
+from taurank.orchestrator.stages.less_data import DIFFICULTY, StageImages
+from taurank.orchestrator.stages.metrics import RunMetrics, run_metrics, told_to
+from taurank.orchestrator.stages.pretext_check import check_task
+from taurank.orchestrator.stages.proxy_rows import void_lines, void_scores
+from taurank.orchestrator.stages.running import goes_on, run_stage
+from taurank.orchestrator.stages.scheduling import check_policy, features_by_code, logged_curves, training_limits
+from taurank.orchestrator.stages.searching import run_search_stage
+from taurank.orchestrator.stages.shared_results import FOLDER, SharedResults, images_of, taken_over_line
+from taurank.orchestrator.stages.stage import (
+    Stage,
+    baseline_stage,
+    check_budget,
+    proxy_stage,
+    training_stage,
+    trial_spec,
+)
+from taurank.orchestrator.stages.supernet_runs import SupernetRun, note_trained_for, trained_for
+from taurank.orchestrator.stages.supernet_stages import supernet_stage
+
+__all__ = [
+    "DIFFICULTY",
+    "FOLDER",
+    "PREDICTED",
+    "PREDICTED_SD",
+    "CheckpointStore",
+    "Display",
+    "RunMetrics",
+    "Setting",
+    "SharedResults",
+    "Stage",
+    "StageImages",
+    "SupernetRun",
+    "baseline_stage",
+    "check_budget",
+    "check_policy",
+    "check_task",
+    "ended_event",
+    "features_by_code",
+    "goes_on",
+    "images_of",
+    "logged_curves",
+    "note_trained_for",
+    "paused_event",
+    "predicted_values",
+    "proxy_stage",
+    "run_metrics",
+    "run_search_stage",
+    "run_stage",
+    "sent_event",
+    "supernet_stage",
+    "taken_over_line",
+    "told_to",
+    "trained_for",
+    "training_limits",
+    "training_stage",
+    "trial_spec",
+    "void_lines",
+    "void_scores",
+]

@@ -1,0 +1,56 @@
+"""How the decisions of a policy stand in the evidence log: events with their reasons, and predictions as rows."""
+
+from __future__ import annotations
+
+import math
+
+from taurank.orchestrator.evidence import FROZEN
+from taurank.schedulers.policies import Curve, Decision, Step
+
+DROPPED_EVENT = ("checkpoint-dropped", "no room on disk (resources.checkpoint_gigabytes); thawed it starts over")
+PREDICTED, PREDICTED_SD = "predicted_accuracy", "predicted_accuracy_sd"
+
+
+def unsaved_event(reason: str) -> tuple[str, str]:
+    """Event and reason of a trial whose state could not be kept; the first of its stage stands for all."""
+    return "checkpoint-not-written", f"{reason}; if its worker is lost it repeats the epochs since"
+
+
+def sent_event(step: Step, *, again: bool) -> tuple[str, str]:
+    """Event and reason of a trial that starts, or goes on ``again``."""
+    return "resumed" if again else "started", f"to epoch {step.until}: {step.reason}"
+
+
+def paused_event(curve: Curve, decision: Decision) -> tuple[str, str]:
+    """Event and reason of a trial that keeps a checkpoint and waits."""
+    return "paused", f"{decision.reason}; {_spared(curve, decision)}"
+
+
+def ended_event(curve: Curve, decision: Decision | None, policy_reason: str) -> tuple[str, str]:
+    """Final event and reason of a trial that its stage continues no more.
+
+    One that still waits is frozen: the reason is the one that the policy gives for being done.
+    """
+    if curve.state == "finished":
+        return "completed", ""
+    if curve.state == "failed":
+        return "failed", decision.reason if decision else ""
+    if curve.state == "stopped":
+        return "stopped", f"{decision.reason if decision else ''}; {_spared(curve, decision)}"
+    return FROZEN, f"{policy_reason}; {_spared(curve, decision)}"
+
+
+def predicted_values(curve: Curve, decision: Decision | None) -> dict[str, float]:
+    """The prediction of the final accuracy of a trial that was stopped or waits, by metric; empty where there is none.
+
+    Its standard deviation is left out where it is unknown.
+    """
+    if decision is None or curve.state not in ("paused", "stopped") or not math.isfinite(decision.prediction):
+        return {}
+    values = {PREDICTED: decision.prediction}
+    return values | ({PREDICTED_SD: decision.sd} if math.isfinite(decision.sd) else {})
+
+
+def _spared(curve: Curve, decision: Decision | None) -> str:
+    saved = f", {decision.saved_epochs:g} epochs saved" if decision is not None else ""
+    return (f"after epoch {curve.last_epoch}" if curve.epochs else "not begun") + saved

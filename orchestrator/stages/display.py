@@ -1,0 +1,202 @@
+"""The live progress of a run: one display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from taurank.orchestrator.evidence import BASELINE, PROXIES, Evidence
+from taurank.orchestrator.session import Counts, RunLog, RunState, StagePlan, Waiting
+from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration
+
+
+def _to_nobody(state: RunState) -> None:
+    """Nobody asks."""
+
+
+class Display:
+    """Shows stage, trials, budget used, best so far and time left.
+
+    Args:
+        console: where to; a live display on a terminal, a line every ten seconds elsewhere.
+        total_epochs: epoch-equivalents of all stages, baseline included, for the time left.
+        budget_epochs: epoch-equivalents that the evidence may cost.
+        names: short names of the candidates, by code.
+        plan: the stages in their order.
+        tell: told what is shown, whenever that changes.
+        run_log: where what is said goes, too.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        total_epochs: float,
+        budget_epochs: float,
+        names: Mapping[str, str],
+        plan: Sequence[StagePlan] = (),
+        tell: Callable[[RunState], None] = _to_nobody,
+        run_log: RunLog | None = None,
+    ) -> None:
+        self._console, self._names = console, names
+        self._plan, self._tell, self._run_log = {stage.title: stage for stage in plan}, tell, run_log
+        self._doing = ""
+        self._waiting: Waiting | None = None
+        self._patience: float | None = None
+        self._saved: dict[str, float] = {}
+        self.total_epochs, self.budget_epochs = total_epochs, budget_epochs
+        self._stage, self._trials, self._counts = "", 0, Counts()
+        self._stage_epochs, self._spent_now = 0.0, 0.0
+        # By stage, since one can be gone on with: used so far; planned by those that are over, whatever they took.
+        self._spent: dict[str, float] = {}
+        self._behind: dict[str, float] = {}
+        self._best, self._best_value = "", -1.0
+        self._started = self._stage_started = time.monotonic()
+        self._said = self._started
+        self._live: Live | None = None
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f} %"),
+            console=console,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Display:
+        self._started = time.monotonic()
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._render)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_stage()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def doing(self, what: str) -> None:
+        """What goes on from now on, in words, until a stage begins."""
+        self._end_stage()
+        self._doing = what
+        self._tell(self.state)
+
+    @property
+    def state(self) -> RunState:
+        """All that others may want to know of this moment."""
+        return RunState(
+            doing="" if self._stage else self._doing,
+            stage=self._stage,
+            stages=tuple(self._plan.values()),
+            counts=self._counts,
+            spent=dict(self._spent),
+            saved=dict(self._saved),
+            budget_epochs=self.budget_epochs,
+            waiting=self._waiting,
+            patience=self._patience,
+        )
+
+    def skip_stage(self, name: str, *, epochs: float, spent: float) -> None:
+        """A stage was over before: ``spent`` counts as used, nothing of its planned ``epochs`` is left to wait for."""
+        self._end_stage()
+        self._behind[name], self._spent[name] = epochs, spent
+        if self._run_log is not None:
+            self._run_log.line(name, "", "skipped", f"it is over since an earlier part of the run, {spent:.1f} epochs")
+
+    def start_stage(self, name: str, *, trials: int, epochs: float, spent: float) -> None:
+        """A stage begins (or goes on, with ``spent`` of its ``epochs`` behind it, perhaps with more trials)."""
+        self._end_stage()
+        self._behind.pop(name, None)
+        self._stage, self._trials, self._counts = name, trials, Counts(waiting=trials)
+        self._stage_epochs, self._spent[name] = epochs, spent
+        self._stage_started = self._said = time.monotonic()
+        self._best, self._best_value = "", -1.0
+        known = self._plan.get(name)
+        self._plan[name] = StagePlan(name, trials, epochs if known is None else max(epochs, known.epochs))
+        self._task = self._bar.add_task(name, total=max(epochs, 1e-9), completed=spent)  # type: ignore[arg-type]
+        if self._live is None:
+            already = f", {spent:.0f} of them done before" if spent else ""
+            self._print(f"stage {name}: {counted(trials, 'trial')}, at most {epochs:.0f} epochs{already}")
+        if self._run_log is not None:
+            already = f", {spent:.1f} of them spent before" if spent else ""
+            text = f"{counted(trials, 'trial')}, at most {epochs:.1f} epochs{already}"
+            self._run_log.line(name, "", "begins", text)
+        self._tell(self.state)
+
+    def advance(self, epochs: float, accuracies: Sequence[Evidence]) -> None:
+        """New rows came in: their epoch-equivalents and their accuracies."""
+        self._spent[self._stage] += epochs
+        self._spent_now += epochs
+        for row in accuracies:
+            if row.value > self._best_value:
+                self._best_value, self._best = row.value, self._names.get(row.architecture, row.architecture)
+        if self._task is not None:
+            self._bar.update(self._task, completed=self._spent[self._stage])
+
+    def update(
+        self, counts: Counts, *, saved: float = 0.0, waiting: Waiting | None = None, patience: float | None = None
+    ) -> None:
+        """New counts, epochs saved, what is waited for; on a plain output a line now and then.
+
+        ``patience`` is how long a worker may report nothing, in seconds.
+        """
+        self._counts, self._saved[self._stage] = counts, saved
+        self._waiting, self._patience = waiting, patience
+        self._tell(self.state)
+        now = time.monotonic()
+        if self._live is None and now - self._said >= PLAIN_LINE_SECONDS:
+            self._said = now
+            self._print(f"  {self._stage}: {counts}; {self._details()}")
+
+    def say(self, line: str) -> None:
+        """Prints a line above the display, and notes it in the log of the run."""
+        self._print(line)
+        if self._run_log is not None:
+            self._run_log.line(self._stage, "", "note", line)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _end_stage(self) -> None:
+        if not self._stage:
+            return
+        took = duration(time.monotonic() - self._stage_started)
+        self._print(f"stage {self._stage}: {self._spent[self._stage]:.1f} epochs, {took}")
+        if self._run_log is not None:
+            saved = self._saved.get(self._stage, 0.0)
+            text = f"{self._spent[self._stage]:.1f} epochs in {took}"
+            self._run_log.end_stage(self._stage, text + (f", {saved:.1f} saved" if saved else ""))
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._behind[self._stage] = self._stage_epochs
+        if self._stage == PROXIES:  # its epochs take other seconds than those of trainings: no base for the time left
+            self._started, self._spent_now = time.monotonic(), 0.0
+        self._stage, self._task, self._waiting = "", None, None
+        self._doing = "between stages"
+
+    def _details(self) -> str:
+        parts = []
+        if self._stage != BASELINE:
+            spent = sum(epochs for stage, epochs in self._spent.items() if stage != BASELINE)
+            parts.append(f"budget {spent:.0f} of {self.budget_epochs:.0f} epochs")
+        if self._best:
+            parts.append(f"best so far {self._best_value:.1%} {self._best}")
+        left = self.total_epochs - sum(self._behind.values()) - self._spent.get(self._stage, 0.0)
+        elapsed = time.monotonic() - self._started
+        if self._spent_now > 0 and left > 0 and self._stage != PROXIES:
+            parts.append(f"about {duration(left * elapsed / self._spent_now)} left")
+        return ", ".join(parts)
+
+    def _render(self) -> Group:
+        if not self._stage:
+            return Group(Text(f"{self._doing or 'starting Ray'} ..."))
+        counts = Text(f"{counted(self._trials, 'trial')}: {self._counts}", overflow="ellipsis", no_wrap=True)
+        return Group(self._bar, counts, Text(self._details(), style="dim", overflow="ellipsis", no_wrap=True))

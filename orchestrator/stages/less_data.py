@@ -1,0 +1,124 @@
+"""The images that each stage trains on: all of them, or less, chosen once for all candidates of the stage."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import ray
+from ray.exceptions import RayError
+from torch import nn
+
+from taurank.orchestrator.cluster import ClusterError, Slot
+from taurank.orchestrator.evidence import Evidence, EvidenceLog
+from taurank.orchestrator.experiment import Experiment, TrainingSpec
+from taurank.spaces import Architecture
+from taurank.trainables.data import ImageData, ImageSet, Losses, less_data
+from taurank.trainables.training import COST, EPOCHS, Training, measure_difficulty
+
+DIFFICULTY = "difficulty"
+"""Source of what it takes to find out which images are hard; shared by all candidates."""
+
+
+def _without_labels(data: ImageData) -> ImageData:
+    """The same with training images of one class, so that choosing some of them looks at no label."""
+    train = ImageSet(data.train.images, np.zeros_like(data.train.labels))
+    return replace(data, train=train)
+
+
+class StageImages:
+    """Gives each training stage its images, as references that all its workers share.
+
+    Args:
+        data: all images.
+        reference: the same in the object store.
+        experiment: of the run.
+        folder: of the run: losses are kept there, so that a run that goes on has the same images.
+        log: what finding them out costs is booked there.
+    """
+
+    def __init__(
+        self, data: ImageData, reference: ray.ObjectRef, experiment: Experiment, folder: Path, log: EvidenceLog
+    ) -> None:
+        self._data, self._reference = data, reference
+        self._experiment, self._folder, self._log = experiment, folder, log
+
+    def for_stage(self, spec: TrainingSpec, code: str, slot: Slot) -> ray.ObjectRef:
+        """Images of a stage.
+
+        Args:
+            spec: the stage.
+            code: the candidate whose short training tells how hard images are.
+            slot: what such a training takes.
+
+        Raises:
+            DataError: less is left than can be trained on.
+            ClusterError: the short training failed.
+        """
+        if spec.epoch_share == 1:
+            return self._reference
+        subset, data = spec.subset, self._data
+        if spec.task is not None:
+            data = _without_labels(data)
+        losses = self._losses(spec, code, slot) if subset.by == "difficulty" and subset.share < 1 else None
+        return ray.put(
+            less_data(
+                data,
+                share=subset.share,
+                by=subset.by,
+                resolution=spec.resolution,
+                seed=spec.seed,
+                losses=losses,
+            )
+        )
+
+    def _losses(self, spec: TrainingSpec, code: str, slot: Slot) -> Losses:
+        file = self._folder / f"{spec.stage}.{DIFFICULTY}.npy"
+        if file.is_file():
+            kept: Losses = np.load(file, allow_pickle=False)
+            return kept
+        experiment = self._experiment
+        space = experiment.space.make()
+        recipe = experiment.recipe_of(code).of_length(EPOCHS)
+
+        def measure(images: ImageData) -> Losses:
+            def build() -> nn.Module:
+                architecture = Architecture(space.name, code)
+                return space.build(architecture, input_shape=images.input_shape, classes=len(images.classes))
+
+            device = "cuda" if slot.gpus else "cpu"
+            return measure_difficulty(Training(build, recipe, images, seed=spec.seed, device=device))
+
+        started = time.perf_counter()
+        task = ray.remote(num_cpus=slot.cpus, num_gpus=slot.gpus)(measure)
+        try:
+            losses: Losses = ray.get(task.remote(self._reference))
+        except RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ClusterError(
+                f"the short training of {code} that tells which images are hard failed: {reason};"
+                " choose images by stratified or k-center"
+            ) from None
+        self._log.append(
+            [
+                Evidence(
+                    stage=spec.stage,
+                    trial=f"{spec.stage}/{DIFFICULTY}",
+                    architecture="",
+                    source=DIFFICULTY,
+                    epoch=recipe.epochs,
+                    schedule_epochs=recipe.epochs,
+                    seed=spec.seed,
+                    metric="train_loss",
+                    value=float(losses.mean()),
+                    seconds=(time.perf_counter() - started) * slot.share,
+                    epochs=COST,
+                )
+            ]
+        )
+        partial = file.with_suffix(".partial.npy")
+        np.save(partial, losses)
+        partial.replace(file)
+        return losses

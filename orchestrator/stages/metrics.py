@@ -1,0 +1,106 @@
+"""A run in the metrics of Ray: gauges and counters that Prometheus may read from the node of the driver."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import numpy as np
+from ray.util.metrics import Counter, Gauge
+
+from taurank.orchestrator.evidence import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.session import RunState
+from taurank.orchestrator.tau import tau_b
+
+LOSSES = ("failed", "lost", "recovered")
+"""Events of trials that met with a failure: theirs, or of a worker."""
+
+
+class RunMetrics:
+    """Sets the metrics of a run; it has to be connected to Ray.
+
+    Every one has the tag ``run``. A follower of the evidence log.
+
+    Args:
+        run: name of the run's folder.
+        log: of the run; what is there already counts.
+    """
+
+    def __init__(self, run: str, log: EvidenceLog) -> None:
+        self._tags = {"run": run}
+        of_run, of_stage = ("run",), ("run", "stage")
+        self._trials = Gauge("taurank_trials", "Trials of the stage that runs.", (*of_stage, "state"))
+        self._spent = Gauge("taurank_epochs_spent", "Epoch-equivalents spent.", of_stage)
+        self._saved = Gauge("taurank_epochs_saved", "Epochs that stopped and waiting trials did not train.", of_stage)
+        self._budget = Gauge("taurank_epochs_budget", "Epoch-equivalents that the evidence may cost.", of_run)
+        self._rows = Gauge("taurank_evidence_rows", "Rows of the evidence log.", of_run)
+        self._failures = Counter("taurank_failures", "Failed trials and lost workers.", (*of_stage, "event"))
+        self._tau = Gauge("taurank_tau", "Tau-b of the ranking to the baseline as far as it is trained.", of_run)
+        rows = log.evidence()
+        self._count = len(rows)
+        self._stage = ""
+        self._order: list[str] = []
+        self._truth: dict[str, dict[int, float]] = defaultdict(dict)
+        tested = rows[(rows["stage"] == BASELINE) & (rows["metric"] == "test_accuracy")]
+        for code, seed, value in tested[["architecture", "seed", "value"]].itertuples(index=False):
+            self._truth[str(code)][int(seed)] = float(value)
+
+    def tell(self, state: RunState) -> None:
+        """Takes over what the driver shows; of a stage that is over no trial runs any more."""
+        if self._stage and state.stage != self._stage:
+            self._trials.set(0, self._tags | {"stage": self._stage, "state": "running"})
+        self._stage = state.stage
+        if state.stage:
+            for name, count in asdict(state.counts).items():
+                self._trials.set(count, self._tags | {"stage": state.stage, "state": name})
+        for gauge, by_stage in ((self._spent, state.spent), (self._saved, state.saved)):
+            for stage, epochs in by_stage.items():
+                gauge.set(epochs, self._tags | {"stage": stage})
+        self._budget.set(state.budget_epochs, self._tags)
+        self._rows.set(self._count, self._tags)
+
+    def ranked(self, order: Iterable[str]) -> None:
+        """The ranking is made, of codes, best first: from now on the baseline can be compared with it."""
+        self._order = [str(code) for code in order]
+        self._compare()
+
+    def rows(self, rows: Sequence[Evidence]) -> None:
+        """Counts rows, and keeps those of the baseline in mind."""
+        self._count += len(rows)
+        for row in rows:
+            if row.stage == BASELINE and row.metric == "test_accuracy":
+                self._truth[row.architecture][row.seed] = row.value
+                self._compare()
+
+    def event(self, stage: str, trial: str, event: str, reason: str) -> None:
+        """Counts failures."""
+        if event in LOSSES:
+            self._failures.inc(1, self._tags | {"stage": stage, "event": event})
+
+    def _compare(self) -> None:
+        known = [place for place, code in enumerate(self._order) if code in self._truth]
+        if len(known) > 1:
+            truth = np.array([np.mean(list(self._truth[self._order[place]].values())) for place in known])
+            tau = tau_b(-np.array(known, dtype=float), truth)
+            if np.isfinite(tau):
+                self._tau.set(float(tau), self._tags)
+
+
+@contextmanager
+def run_metrics(run: str, log: EvidenceLog) -> Iterator[RunMetrics]:
+    """The metrics of a run, which follow its log meanwhile."""
+    metrics = RunMetrics(run, log)
+    with log.followed_by(metrics):
+        yield metrics
+
+
+def told_to(*listeners: Callable[[RunState], None]) -> Callable[[RunState], None]:
+    """One listener for several."""
+
+    def tell(state: RunState) -> None:
+        for listener in listeners:
+            listener(state)
+
+    return tell

@@ -1,0 +1,272 @@
+"""The one callback that writes the evidence log while Ray Tune runs a stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from taurank.orchestrator.cluster import WorkerWatch
+from taurank.orchestrator.evidence import FINAL_EVENTS, FROZEN, TAKEN, Evidence, EvidenceLog
+from taurank.orchestrator.session import check_after_loss
+from taurank.orchestrator.stages.checkpoints import CheckpointStore
+from taurank.orchestrator.stages.decisions import (
+    DROPPED_EVENT,
+    ended_event,
+    paused_event,
+    predicted_values,
+    sent_event,
+    unsaved_event,
+)
+from taurank.orchestrator.stages.display import Display
+from taurank.orchestrator.stages.proxy_rows import VOID, ProxyBooking, score_key, score_rows
+from taurank.orchestrator.stages.resource_wait import ResourceWait
+from taurank.orchestrator.stages.tally import StageTally
+from taurank.schedulers.policy_scheduler import PolicyScheduler
+from taurank.trainables.proxies import ScoreRow
+from taurank.trainables.trials import TrialSpec
+
+REFRESH_SECONDS = 0.5
+
+
+class Recorder(tune.Callback):  # type: ignore[misc]
+    """Turns results into evidence rows and what happens to trials into events, and keeps the display up to date.
+
+    Under a policy each of its decisions is an event with its reason, and what it expects of trials that it stops or
+    leaves waiting is a row of evidence (but for trials that end before their schedule: that is not what it predicts).
+
+    Args:
+        log: where rows go.
+        stage: name of the stage.
+        source: what its trials produce (see ``Evidence.source``).
+        specs: its trials, also those that are not submitted.
+        schedule_epochs: length of the trials' schedule.
+        share: of a device that a trial holds (see ``Slot.share``); its seconds are multiplied with it.
+        scheduler: asked for the reasons of its decisions, when it has any.
+        display: told about progress.
+        checkpoints: told what is written, and trimmed when that is too much.
+        booking: how scores of untrained networks are booked, where the stage has any.
+        watch: told about workers, and asked about those that are lost.
+        places: trials of the stage that the cluster has room for now, for a policy.
+        wait: asked what trials wait for while none runs.
+    """
+
+    def __init__(
+        self,
+        log: EvidenceLog,
+        *,
+        stage: str,
+        source: str,
+        specs: Sequence[TrialSpec],
+        schedule_epochs: int,
+        share: float,
+        scheduler: Any,
+        display: Display,
+        checkpoints: CheckpointStore,
+        booking: ProxyBooking | None = None,
+        watch: WorkerWatch | None = None,
+        places: Callable[[], int] | None = None,
+        wait: ResourceWait | None = None,
+    ) -> None:
+        self._watch, self._places, self._wait = watch or WorkerWatch(), places, wait
+        self._checkpoints, self._booking = checkpoints, booking
+        self._share = share
+        self._log, self._stage, self._source = log, stage, source
+        self._specs = {spec.trial: spec for spec in specs}
+        self._files = {spec.trial: Path(spec.checkpoint) for spec in specs}
+        self._said_unsaved = False
+        self._schedule_epochs, self._scheduler, self._display = schedule_epochs, scheduler, display
+        self._policy = scheduler if isinstance(scheduler, PolicyScheduler) else None
+        self._outcomes = log.outcomes()
+        last_epochs = log.last_epochs()
+        self._begun = set(last_epochs)
+        self._tally = StageTally(specs, schedule_epochs=schedule_epochs, last_epochs=last_epochs, policy=self._policy)
+        self._sent: dict[str, Any] = {}
+        events = log.events()
+        self._void = set(events.loc[events["event"] == VOID, "trial"])
+        self._taken = set(events.loc[events["event"] == TAKEN, "trial"])
+        self._refreshed = 0.0
+        self.spent_epochs = float(log.spent_in(stage)[1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles callbacks beside its own state, which we never restore from: the log is the truth.
+        return {}
+
+    def expect(self, spec: TrialSpec) -> None:
+        """One more trial belongs to the stage: a search knows of it only now."""
+        self._specs[spec.trial], self._files[spec.trial] = spec, Path(spec.checkpoint)
+        self._tally.expect(spec)
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Notes that a worker has taken up the trial, and under a policy why; after a loss it has been said already."""
+        key = trial.config["trial"]
+        self._watch.started(key)
+        if self._policy is None:
+            if key not in self._outcomes:
+                self._log.append_event(self._stage, key, "started")
+        elif self._sent.get(key) is not self._policy.steps[key]:
+            self._sent[key] = self._policy.steps[key]
+            self._log.append_event(self._stage, key, *sent_event(self._sent[key], again=key in self._begun))
+            self._begun.add(key)
+            self._outcomes.pop(key, None)  # frozen before
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Books the rows of a result and, when the trial has come to its end, how."""
+        key = trial.config["trial"]
+        rows = [
+            self._row(key, architecture, epoch, metric, value, seconds, epochs)
+            for architecture, epoch, metric, value, seconds, epochs in result.get("evidence", ())
+        ]
+        for score in result.get("scores", ()):
+            assert self._booking is not None
+            rows += score_rows(score, self._booking, share=self._share)
+            self._note_void(score)
+        new = self._log.append(rows) > 0  # a trial that starts over reports rows that are here already
+        self._watch.heard(key, new=new, seconds=sum(row.seconds for row in rows) / self._share)
+        self._watch.allow(trial)
+        if new:
+            epochs = sum(row.epochs for row in rows)
+            self.spent_epochs += epochs
+            self._tally.reached(key, max(row.epoch for row in rows))
+            self._display.advance(epochs, [row for row in rows if row.metric == "validation_accuracy"])
+            self._note_taken(key, result.get("taken_from", ""))
+        if result.get("outcome") in FINAL_EVENTS:
+            self._end(key, result["outcome"], result["reason"])
+        elif self._policy is not None:
+            self._note_decision(key)
+        elif result.get("done") and "outcome" in result:
+            self._end(key, "stopped", f"by {type(self._scheduler).__name__} after epoch {result['epoch']}")
+        self._note_unsaved(key, result.get("unsaved", ""))
+        self._checkpoints.written(self._files[key])
+        if self._checkpoints.is_full:
+            for dropped in self._checkpoints.trim(self._files, self._idle()):
+                self._log.append_event(self._stage, dropped, *DROPPED_EVENT)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Notes what became of a trial that ends while it waits; of others that is known from their last result."""
+        if self._policy is not None:
+            self._note_end(trial.config["trial"])
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Notes that the trial was lost with its worker: it has failed if that was one too many, else starts again."""
+        key = trial.config["trial"]
+        reason, too_many = self._watch.lost(key, _error(trial))
+        check_after_loss(self._log.path.parent, reason)
+        if too_many and not self._watch.problem:
+            self._end(key, "failed", f"lost its worker again and again: {reason}")
+        else:
+            self._log.append_event(self._stage, key, "lost", reason)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Notes that the trial lost its worker and will be continued by another."""
+        reason, _ = self._watch.lost(trial.config["trial"], _error(trial))
+        check_after_loss(self._log.path.parent, reason)
+        self._watch.allow(trial)
+        self._log.append_event(self._stage, trial.config["trial"], "recovered", reason)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Looks after the workers and refreshes the display, now and then."""
+        if self._watch.look(trials) and self._policy is not None and self._places is not None:
+            self._policy.set_slots(max(1, self._places()))
+        now = time.monotonic()
+        if now - self._refreshed < REFRESH_SECONDS:
+            return
+        self._refreshed = now
+        counts = self._tally.counts(trials, self._outcomes)
+        waiting = None
+        if self._wait is not None:
+            ready = sum(trial.status == Trial.PENDING for trial in trials)
+            waiting = self._wait.look(running=counts.running, ready=ready)
+        saved = self._tally.saved(self._outcomes)
+        self._display.update(counts, saved=saved, waiting=waiting, patience=self._watch.patience)
+
+    def _note_taken(self, key: str, run: str) -> None:
+        """That a training is one that another run has completed; once for each trial."""
+        if run and key not in self._taken:
+            self._taken.add(key)
+            self._log.append_event(self._stage, key, TAKEN, f"trained by {run}")
+
+    def _note_unsaved(self, key: str, reason: str) -> None:
+        """That a state could not be kept, once: the trial goes on, and repeats some epochs if its worker is lost."""
+        if reason and not self._said_unsaved:
+            self._said_unsaved = True
+            self._log.append_event(self._stage, key, *unsaved_event(reason))
+            self._display.say(f"the states of trainings cannot be kept: {reason}; they go on without")
+
+    def _idle(self) -> list[str]:
+        """Trials that do not run: those that have ended, then those that wait; of each the least trained first.
+
+        It is the cheapest to repeat. A scheduler of Ray's knows the curves of its waiting trials only while they go on
+        where they were, so they keep their states.
+        """
+        if self._policy is None:
+            return sorted(key for key in self._specs if key in self._outcomes)
+        idle = [curve for curve in self._policy.curves.values() if curve.state != "running"]
+        return [curve.trial for curve in sorted(idle, key=lambda one: (one.waits, one.last_epoch, one.trial))]
+
+    def _note_void(self, score: ScoreRow) -> None:
+        """Why a score is void: before its row, so that the log never has one without a reason."""
+        code, proxy, *_, reason = score
+        key = score_key(proxy, code)
+        if reason and key not in self._void:
+            self._void.add(key)
+            self._log.append_event(self._stage, key, VOID, reason)
+
+    def _note_decision(self, key: str) -> None:
+        """What the policy has just made of the trial that reported; nothing where it goes on."""
+        assert self._policy is not None
+        curve = self._policy.curves[key]
+        if curve.state == "paused":
+            self._log.append_event(self._stage, key, *paused_event(curve, self._policy.decisions[key]))
+        elif curve.state in ("stopped", "failed"):
+            self._note_end(key)
+
+    def _note_end(self, key: str) -> None:
+        assert self._policy is not None
+        curve, decision = self._policy.curves[key], self._policy.decisions.get(key)
+        spec = self._specs[key]
+        if spec.until is None:
+            values = predicted_values(curve, decision)
+            self._log.append(
+                self._row(key, spec.architectures[0], curve.last_epoch, metric, value, 0.0, 0.0)
+                for metric, value in values.items()
+            )
+        self._end(key, *ended_event(curve, decision, self._policy.latest.reason))
+
+    def _end(self, key: str, event: str, reason: str) -> None:
+        known = self._outcomes.get(key, (FROZEN, ""))
+        if known[0] == FROZEN and known != (event, reason):
+            self._outcomes[key] = (event, reason)
+            self._log.append_event(self._stage, key, event, reason)
+
+    def _row(
+        self, key: str, architecture: str, epoch: int, metric: str, value: float, seconds: float, epochs: float
+    ) -> Evidence:
+        return Evidence(
+            stage=self._stage,
+            trial=key,
+            architecture=architecture,
+            source=self._source,
+            epoch=epoch,
+            schedule_epochs=self._schedule_epochs,
+            seed=self._specs[key].seed,
+            metric=metric,
+            value=value,
+            seconds=seconds * self._share,
+            epochs=epochs,
+            epoch_share=self._specs[key].epoch_share,
+        )
+
+
+def _error(trial: Trial) -> str:
+    """What Tune has written of the losses of a trial; ``Trial.get_error`` reads a copy of it that comes later."""
+    try:
+        return Path(trial.error_file).read_text(encoding="utf-8")
+    except (OSError, TypeError):
+        return ""

@@ -1,0 +1,192 @@
+"""Runs a stage through Ray Tune: what the log lacks of it, until every trial has ended or waits for good."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import ray
+from ray import tune
+from ray.tune.schedulers import TrialScheduler
+
+from taurank.orchestrator.cluster import TrialNames, WorkerKeepingGenerator, WorkerWatch
+from taurank.orchestrator.evidence import FROZEN, PROXIES, EvidenceLog
+from taurank.orchestrator.stages.launch import Setting, StageStopper, launch
+from taurank.orchestrator.stages.proxy_rows import left_to_score
+from taurank.orchestrator.stages.recording import Recorder
+from taurank.orchestrator.stages.resource_wait import ResourceWait
+from taurank.orchestrator.stages.scheduling import logged_curves
+from taurank.orchestrator.stages.shared_results import SharedResults
+from taurank.orchestrator.stages.stage import Stage
+from taurank.schedulers.policies import Driver, make_policy
+from taurank.schedulers.tune import make_scheduler
+from taurank.trainables.trials import ArchitectureTrial, TrialSpec
+
+LAUNCHES = 3
+"""Launches of a stage in a row that bring nothing new; then what is left has failed."""
+
+
+def run_stage(
+    stage: Stage,
+    setting: Setting,
+    *,
+    data: ray.ObjectRef,
+    weights: ray.ObjectRef | None = None,
+    results: SharedResults | None = None,
+) -> None:
+    """Runs what the log lacks of a stage; returns when every trial has ended, or is frozen by a policy that is done.
+
+    Args:
+        stage: what to run.
+        setting: what its trials run in; its ``slots`` are those that a policy has.
+        data: what its trials are given.
+        weights: of the supernet that its trials start from.
+        results: where its complete trainings are kept, and those of other runs taken from; None for nowhere.
+
+    Raises:
+        RunInterruptedError: the user wants the run to end; what was finished is in the log.
+        ClusterError: the images are gone; the same.
+    """
+    log = setting.log
+    watch = setting.watch(stage.name, [spec.trial for spec in stage.specs])
+    if results is not None and stage.trainable is ArchitectureTrial:
+        # Trainings from scratch: they depend on nothing but what their specs say.
+        stage = replace(stage, specs=tuple(results.shared(spec) for spec in stage.specs))
+    log.append_event(stage.name, "", "started")
+    setting.display.start_stage(stage.title, trials=len(stage.specs), epochs=stage.cost, spent=stage.spent(log))
+    fruitless = 0
+    while fruitless < LAUNCHES and (waiting := _to_launch(stage, log)):
+        known = watch.results
+        stopper = _launch(stage, waiting, setting, watch=watch, data=data, weights=weights)
+        left = [spec for spec in stage.specs if spec.trial not in log.outcomes()]
+        setting.check(stage.name, watch)
+        fruitless = 0 if watch.results > known else fruitless + 1
+        lost = _lost(log, stage)
+        for spec in left:
+            if stopper.out_of_budget:
+                log.append_event(stage.name, spec.trial, "stopped", "the budget of the stage is spent")
+            elif stage.scheduler.name != "none" and stage.limits is None and spec.trial not in lost:
+                log.append_event(stage.name, spec.trial, "stopped", f"by {stage.scheduler.name} while paused")
+            elif fruitless == LAUNCHES:
+                reason = lost.get(spec.trial, "it never came to its end")
+                log.append_event(stage.name, spec.trial, "failed", f"given up after {LAUNCHES} launches: {reason}")
+    _drop_checkpoints(stage, log)
+    log.append_event(stage.name, "", "ended")
+
+
+def goes_on(stage: Stage, log: EvidenceLog) -> bool:
+    """Whether the policy of a stage would start or thaw a trial, by what is in the log: its budget may have grown."""
+    if stage.limits is None:
+        return False
+    driver = Driver(make_policy(stage.scheduler.name, **stage.scheduler.options), stage.limits, stage.trials)
+    driver.load(logged_curves(log, stage.name, stage.trials))
+    return driver.choose() is not None
+
+
+def _to_launch(stage: Stage, log: EvidenceLog) -> list[TrialSpec]:
+    """Trials that have not ended; frozen ones too, where their policy may thaw them.
+
+    Of a chunk of untrained networks only those are left that the log has no scores of.
+
+    Under a scheduler of Ray's also those that have ended, to report their curves once more: its state is the curves it
+    has seen, and it is never stored. They replay their curves, train nothing, and come first.
+    """
+    outcomes, last = log.outcomes(), log.last_epochs()
+    open_ones = _unscored([spec for spec in stage.specs if spec.trial not in outcomes], log)
+    if stage.limits is not None:
+        thawable = [spec for spec in stage.specs if outcomes.get(spec.trial, (FROZEN, ""))[0] == FROZEN]
+        return thawable if open_ones or goes_on(stage, log) else []
+    if stage.scheduler.name == "none" or not open_ones:
+        return open_ones
+    ended = [spec for spec in stage.specs if spec.trial in outcomes and spec.trial in last]
+    return [replace(spec, last_epoch=last[spec.trial]) for spec in ended] + open_ones
+
+
+def _unscored(specs: list[TrialSpec], log: EvidenceLog) -> list[TrialSpec]:
+    there = log.trials_of(PROXIES)
+
+    def left(spec: TrialSpec) -> TrialSpec:
+        if spec.proxies is None:
+            return spec
+        proxies, architectures = left_to_score(spec.proxies, spec.architectures, there)
+        return replace(spec, proxies=proxies, architectures=architectures)
+
+    return [left(spec) for spec in specs]
+
+
+def _scheduler(stage: Stage, specs: list[TrialSpec], log: EvidenceLog, slots: int) -> TrialScheduler:
+    name, options = stage.scheduler.name, stage.scheduler.options
+    if stage.limits is None:
+        trials: dict[str, tuple[float, ...]] = {spec.trial: () for spec in specs}
+        return make_scheduler(name, schedule_epochs=stage.schedule_epochs, trials=trials, **options)
+    limits = stage.limits
+    scheduler = make_scheduler(
+        name,
+        schedule_epochs=limits.schedule_epochs,
+        trials=stage.trials,
+        budget_epochs=limits.budget_epochs,
+        slots=slots,
+        points=limits.points,
+        **options,
+    )
+    scheduler.load_curves(logged_curves(log, stage.name, stage.trials))
+    return scheduler
+
+
+def _launch(
+    stage: Stage,
+    specs: list[TrialSpec],
+    setting: Setting,
+    *,
+    watch: WorkerWatch,
+    data: ray.ObjectRef,
+    weights: ray.ObjectRef | None,
+) -> StageStopper:
+    by_key = {spec.trial: spec for spec in specs}
+    setting.checkpoints.tidy()
+    scheduler = _scheduler(stage, specs, setting.log, setting.slots())
+    recorder = Recorder(
+        setting.log,
+        stage=stage.name,
+        source=stage.source,
+        specs=stage.specs,
+        schedule_epochs=stage.schedule_epochs,
+        share=setting.slot.share,
+        scheduler=scheduler,
+        display=setting.display,
+        checkpoints=setting.checkpoints,
+        booking=stage.booking,
+        watch=watch,
+        places=setting.slots,
+        wait=ResourceWait(setting.slot.resources),
+    )
+    # A policy keeps to the budget itself, to the epoch.
+    budget = stage.budget_epochs if stage.limits is None else None
+    stopper = StageStopper(recorder, setting.interruption, watch, budget)
+    launch(
+        setting,
+        stage.trainable,
+        shared={"specs": by_key, "data": data} | ({} if weights is None else {"weights": weights}),
+        title=stage.title,
+        names=TrialNames(by_key),
+        scheduler=scheduler,
+        recorder=recorder,
+        stopper=stopper,
+        param_space={"trial": tune.grid_search(list(by_key))},
+        search_alg=WorkerKeepingGenerator(stopper.stop_all),
+    )
+    return stopper
+
+
+def _lost(log: EvidenceLog, stage: Stage) -> dict[str, str]:
+    events = log.events()
+    lost = events[(events["stage"] == stage.name) & (events["event"] == "lost")]
+    return dict(zip(lost["trial"], lost["reason"], strict=True))
+
+
+def _drop_checkpoints(stage: Stage, log: EvidenceLog) -> None:
+    """Removes the states of trainings that are complete; stopped ones keep theirs and can be thawed later."""
+    outcomes = log.outcomes()
+    for spec in () if stage.keeps_states else stage.specs:
+        if outcomes.get(spec.trial, ("", ""))[0] == "completed":
+            Path(spec.checkpoint).unlink(missing_ok=True)

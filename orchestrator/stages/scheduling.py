@@ -1,0 +1,70 @@
+"""What a policy is given: the curves of the log, and limits that it is asked about before anything is spent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+import pandas as pd
+
+from taurank.orchestrator.evidence import FROZEN, EvidenceLog
+from taurank.orchestrator.experiment import TrainingSpec
+from taurank.schedulers.policies import Curve, Driver, Limits, State, make_policy
+
+_STATES: Mapping[str, State] = {"completed": "finished", "stopped": "stopped", "failed": "failed"}
+
+
+def training_limits(spec: TrainingSpec, *, slots: int = 1, points: tuple[int, ...] | None = None) -> Limits:
+    """What the trainings of a stage have to keep to.
+
+    Args:
+        spec: of the trainings.
+        slots: that run at once.
+        points: epochs at which they report, the last being their last; None for every epoch.
+    """
+    # A policy counts the epochs of its trainings; with less data each is a part of one, by a task perhaps several.
+    budget = math.inf if spec.budget_epochs is None else spec.budget_epochs / spec.epoch_cost
+    return Limits(points[-1] if points else spec.last_epoch, budget, slots, points=points)
+
+
+def check_policy(spec: TrainingSpec, count: int, *, points: tuple[int, ...] | None = None) -> None:
+    """Asks the policy of a stage of ``count`` trainings, if it has one, for its first decision.
+
+    Raises:
+        ValueError: limits that it cannot keep to, in one line.
+    """
+    if spec.scheduler.is_policy and count:
+        policy = make_policy(spec.scheduler.name, **spec.scheduler.options)
+        Driver(policy, training_limits(spec, points=points), {str(trial): () for trial in range(count)}).choose()
+
+
+def features_by_code(encoding: pd.DataFrame) -> dict[str, tuple[float, ...]]:
+    """The rows of an encoding, (architectures, features), by code."""
+    rows = encoding.to_numpy(dtype=float).tolist()
+    return {str(code): tuple(row) for code, row in zip(encoding.index, rows, strict=True)}
+
+
+def logged_curves(log: EvidenceLog, stage: str, trials: Collection[str]) -> list[Curve]:
+    """The learning curves that the log has of these trials; frozen ones wait again."""
+    rows = log.evidence()
+    rows = rows[(rows["stage"] == stage) & rows["trial"].isin(list(trials))]
+    measured = rows[rows["metric"] == "validation_accuracy"].set_index(["trial", "epoch"])["value"].sort_index()
+    losses = rows[rows["metric"] == "train_loss"].set_index(["trial", "epoch"])["value"]
+    losses = losses.reindex(measured.index)
+    outcomes = log.outcomes()
+    curves = []
+    for trial, values in measured.groupby(level="trial", sort=False):
+        training = losses.loc[values.index]
+        event = outcomes.get(str(trial), ("", ""))[0]
+        curves.append(
+            Curve(
+                str(trial),
+                tuple(int(epoch) for epoch in values.index.get_level_values("epoch")),
+                tuple(float(value) for value in values),
+                training=tuple(float(loss) for loss in training) if training.notna().any() else (),
+                state=_STATES.get(event, "paused"),
+            )
+        )
+    seen = {curve.trial for curve in curves}
+    unmeasured = [trial for trial in trials if trial not in seen and outcomes.get(trial, (FROZEN, ""))[0] != FROZEN]
+    return curves + [Curve(trial, state=_STATES[outcomes[trial][0]]) for trial in unmeasured]

@@ -1,0 +1,219 @@
+"""The stages of a run: each is a set of trials under one scheduler."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ray import tune
+
+from taurank.orchestrator.evidence import BASELINE, PROXIES, EvidenceLog
+from taurank.orchestrator.experiment import (
+    BaselineSpec,
+    Experiment,
+    ExperimentError,
+    ProxySpec,
+    SchedulerSpec,
+    TrainingSpec,
+)
+from taurank.orchestrator.planning import ROUNDING
+from taurank.orchestrator.stages.proxy_rows import ProxyBooking, make_booking
+from taurank.orchestrator.stages.scheduling import training_limits
+from taurank.schedulers.policies import Limits
+from taurank.spaces import Architecture
+from taurank.trainables.training import Recipe
+from taurank.trainables.trials import ArchitectureTrial, ProxyTrial, TrialSpec
+
+CHUNK = 16
+"""Candidates that one trial scores, so that the last trial of a worker is short."""
+MOST_CHUNKS = 256
+"""Beyond so many trials chunks grow: Tune looks at all trials again and again."""
+
+
+def chunked(candidates: Sequence[str]) -> list[Sequence[str]]:
+    """Candidates in the chunks that trials score."""
+    size = max(CHUNK, math.ceil(len(candidates) / MOST_CHUNKS))
+    return [candidates[start : start + size] for start in range(0, len(candidates), size)]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A set of trials under one scheduler.
+
+    Attributes:
+        name: name in the evidence log; a supernet has several stages of one name.
+        source: what its trials produce.
+        specs: one per trial, in the order in which they start.
+        trainable: the trial class.
+        scheduler: says which trial goes on and which ends early.
+        schedule_epochs: length of the trials' learning-rate schedule.
+        planned_epochs: epoch-equivalents if nothing ends early.
+        budget_epochs: the stage ends when this many have been spent; None for no bound.
+        limits: what a policy has to keep to, but for the slots; None without a policy.
+        features: numeric description of the architectures, by code, for a policy.
+        booking: how scores of untrained networks are booked; None where its trials train.
+        part: what tells it from other stages of its name.
+        keeps_states: later stages need the states of its trials when they are complete.
+    """
+
+    name: str
+    source: str
+    specs: tuple[TrialSpec, ...]
+    trainable: type[tune.Trainable]
+    scheduler: SchedulerSpec
+    schedule_epochs: int
+    planned_epochs: float
+    budget_epochs: float | None = None
+    limits: Limits | None = None
+    features: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    booking: ProxyBooking | None = None
+    part: str = ""
+    keeps_states: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return f"{self.name} {self.part}".rstrip()
+
+    def spent(self, log: EvidenceLog) -> float:
+        """Epoch-equivalents that are booked of it."""
+        # Rows of untrained networks have keys of their own.
+        own = None if self.booking else {spec.trial for spec in self.specs}
+        return log.spent_in(self.name, own)[1]
+
+    @property
+    def trials(self) -> dict[str, tuple[float, ...]]:
+        """Keys of the trials with the features of their architectures, in the order of submission."""
+        return {spec.trial: self.features.get(spec.architectures[0], ()) for spec in self.specs}
+
+    @property
+    def cost(self) -> float:
+        """Epoch-equivalents that the stage takes at most."""
+        return min(self.planned_epochs, self.budget_epochs or self.planned_epochs)
+
+
+def trial_spec(
+    experiment: Experiment,
+    stage: str,
+    architectures: Sequence[str],
+    recipe: Recipe,
+    seed: int,
+    run: Path,
+    *,
+    until: int | None = None,
+) -> TrialSpec:
+    """What a trial of a stage does; its key tells it from all others of the run."""
+    space = experiment.space.make()
+    alone = len(architectures) == 1
+    label = space.short(Architecture(space.name, architectures[0])) if alone else f"{len(architectures)} candidates"
+    trial = f"{stage}/{label}/seed {seed}"
+    file = hashlib.sha256(trial.encode()).hexdigest()[:20]
+    return TrialSpec(
+        trial=trial,
+        label=label,
+        space=experiment.space.name,
+        space_options=experiment.space.options,
+        recipe=recipe,
+        seed=seed,
+        checkpoint=str(run / "checkpoints" / f"{file}.pt"),
+        architectures=tuple(architectures),
+        until=until,
+    )
+
+
+def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Sequence[str], run: Path) -> Stage:
+    """Trainings of single candidates on a schedule of ``spec.epochs``, with labels or by a pretext task."""
+    limits, features = None, {}
+    choosing = spec.subset.choosing_epochs
+    if spec.scheduler.is_policy:
+        space = experiment.space.make()
+        limits = training_limits(spec)
+        features = {code: tuple(space.features(Architecture(space.name, code))) for code in candidates}
+    return Stage(
+        name=spec.stage,
+        source=spec.source,
+        specs=tuple(
+            replace(
+                trial_spec(experiment, spec.stage, [code], recipe, spec.seed, run, until=spec.until),
+                epoch_share=spec.epoch_share,
+                task=spec.task,
+            )
+            for code in candidates
+            for recipe in (experiment.recipe_of(code).of_length(spec.epochs),)
+        ),
+        trainable=ArchitectureTrial,
+        scheduler=spec.scheduler,
+        schedule_epochs=spec.epochs,
+        planned_epochs=spec.cost(len(candidates)) + choosing,
+        budget_epochs=None if spec.budget_epochs is None else spec.budget_epochs + choosing,
+        limits=limits,
+        features=features,
+    )
+
+
+def proxy_stage(
+    experiment: Experiment, spec: ProxySpec, candidates: Sequence[str], run: Path, *, train_images: int
+) -> Stage:
+    """Scores of all untrained candidates, a chunk of them a trial.
+
+    A score counts as many training steps on its batch as it takes (``score_cost``): a pass over the training images is
+    an epoch.
+    """
+    chunks = chunked(candidates)
+    by = ",".join(spec.names)
+    return Stage(
+        name=PROXIES,
+        source=PROXIES,
+        specs=tuple(
+            replace(
+                trial_spec(experiment, f"{PROXIES}/{by}/{number}", chunk, experiment.recipe, spec.seed, run),
+                label=f"chunk {number} of {len(chunks)}",
+                proxies=spec.config,
+            )
+            for number, chunk in enumerate(chunks, start=1)
+        ),
+        trainable=ProxyTrial,
+        scheduler=SchedulerSpec(),
+        schedule_epochs=1,  # nothing is trained, and no scheduler takes less
+        planned_epochs=len(candidates) * spec.epochs(train_images),
+        booking=make_booking(spec.config, images=spec.batch_images, train_images=train_images, seed=spec.seed),
+    )
+
+
+def baseline_stage(experiment: Experiment, spec: BaselineSpec, candidates: Sequence[str], run: Path) -> Stage:
+    """Full trainings of the candidates, one per seed; seed by seed, so that a cut-off baseline has whole seeds."""
+    return Stage(
+        name=BASELINE,
+        source="training",
+        specs=tuple(
+            trial_spec(experiment, BASELINE, [code], experiment.recipe_of(code), seed, run)
+            for seed in spec.seeds
+            for code in candidates
+        ),
+        trainable=ArchitectureTrial,
+        scheduler=SchedulerSpec(),
+        schedule_epochs=experiment.recipe.epochs,
+        planned_epochs=float(len(spec.seeds) * len(candidates) * experiment.recipe.epochs),
+    )
+
+
+def check_budget(experiment: Experiment, stages: Sequence[Stage], candidates: Sequence[str]) -> tuple[float, float]:
+    """Epoch-equivalents that the evidence costs at most, and those that it may cost.
+
+    Raises:
+        ExperimentError: it costs more than it may; says by how much and what to change.
+    """
+    cost = sum(stage.cost for stage in stages)
+    full = len(candidates) * experiment.recipe.epochs
+    budget = full / experiment.speed_up
+    if cost > budget + ROUNDING:
+        parts = ", ".join(f"{stage.title} {stage.cost:.1f}" for stage in stages)
+        raise ExperimentError(
+            f"budget: the evidence costs up to {cost:.1f} epochs ({parts}), but {experiment.budget} cheaper than full "
+            f"training ({len(candidates)} x {experiment.recipe.epochs} epochs) is {budget:.1f}; "
+            "shorten stages, give a scheduled one budget_epochs, or lower budget"
+        )
+    return cost, budget

@@ -1,0 +1,105 @@
+"""Cells of two-input blocks, as DARTS and PNAS have them: their text, and the form that stands for equal ones.
+
+A cell reads the outputs of the two cells before it: states 0 (the cell before the previous one) and 1 (the previous
+one). Each block adds what one operation makes of one state and another of another, and is the next state: 2, 3 ...
+The output of the cell is the concatenation of all blocks.
+
+The text `0s3-1s3_0sk-2d3` has two blocks: the separable 3x3 convolutions of states 0 and 1, added; then state 0 as it
+is plus a dilated convolution of the first block.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from taurank.spaces.architecture import SpaceError
+
+Edge: TypeAlias = tuple[int, str]
+"""A state that is read, and the operation applied to it."""
+
+Block: TypeAlias = tuple[Edge, Edge]
+"""Two edges in ascending order; their results are added."""
+
+Cell: TypeAlias = tuple[Block, ...]
+
+INPUTS = 2
+"""States that a cell is given."""
+
+ABBREVIATIONS = {
+    "max_pool_3x3": "mp",
+    "avg_pool_3x3": "ap",
+    "skip_connect": "sk",
+    "sep_conv_3x3": "s3",
+    "sep_conv_5x5": "s5",
+    "sep_conv_7x7": "s7",
+    "dil_conv_3x3": "d3",
+    "dil_conv_5x5": "d5",
+    "conv_7x1_1x7": "c7",
+}
+"""Operations and how the text of a cell abbreviates them."""
+
+_BY_ABBREVIATION = {short: operation for operation, short in ABBREVIATIONS.items()}
+
+
+def make_block(one: Edge, other: Edge) -> Block:
+    """The block of two edges; addition does not know their order."""
+    return (one, other) if one <= other else (other, one)
+
+
+def format_cell(cell: Cell) -> str:
+    """Writes the text."""
+    return "_".join("-".join(f"{source}{ABBREVIATIONS[operation]}" for source, operation in block) for block in cell)
+
+
+def parse_cell(text: str, operations: Sequence[str]) -> Cell:
+    """Reads the text of a cell with these operations, of any number of blocks.
+
+    Raises:
+        SpaceError: The text has another form, reads a state that is not there yet, or names another operation.
+    """
+    return tuple(_parse_block(number, block, text, operations) for number, block in enumerate(text.split("_")))
+
+
+def canonical_cell(cell: Cell) -> Cell:
+    """The cell with its blocks in the one order that stands for all orders that they can be computed in.
+
+    Another order of the blocks only permutes the channels of the output, and whatever reads these has weights to
+    permute with them: the networks are equal as functions, and their untrained weights equally likely.
+
+    Of all orders it is the one whose blocks, with their sources renamed, compare lowest. It is built block by block;
+    all beginnings that are lowest so far are kept, since what reads tied blocks may decide between them.
+    """
+    beginnings: list[tuple[Cell, dict[int, int]]] = [((), {state: state for state in range(INPUTS)})]
+    for _ in cell:
+        longer = []
+        for blocks, names in beginnings:
+            for state, (one, other) in enumerate(cell, start=INPUTS):
+                if state not in names and one[0] in names and other[0] in names:
+                    renamed = make_block((names[one[0]], one[1]), (names[other[0]], other[1]))
+                    longer.append(((*blocks, renamed), {**names, state: len(names)}))
+        lowest = min(blocks for blocks, _ in longer)
+        beginnings = [beginning for beginning in longer if beginning[0] == lowest]
+    return beginnings[0][0]
+
+
+def _parse_block(number: int, block: str, text: str, operations: Sequence[str]) -> Block:
+    match = re.fullmatch(r"(\d)([a-z][a-z0-9])-(\d)([a-z][a-z0-9])", block)
+    where = f"block {number + 1} of {text!r}"
+    if not match:
+        raise SpaceError(
+            f"code: {where} is {block!r}, not two sources with their operations; blocks look like '0s3-1sk', "
+            f"and are separated by '_'"
+        )
+    edges = []
+    for source, short in (match.group(1, 2), match.group(3, 4)):
+        if int(source) >= number + INPUTS:
+            allowed = ", ".join(map(str, range(number + INPUTS)))
+            raise SpaceError(f"code: {where} reads {source}, which is not there yet; allowed are {allowed}")
+        operation = _BY_ABBREVIATION.get(short)
+        if operation is None or operation not in operations:
+            allowed = ", ".join(f"{ABBREVIATIONS[known]} ({known})" for known in operations)
+            raise SpaceError(f"code: {where} has the unknown operation {short!r}; allowed are {allowed}")
+        edges.append((int(source), operation))
+    return make_block(*edges)

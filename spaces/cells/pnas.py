@@ -1,0 +1,293 @@
+"""PNAS: cells of one to five blocks with eight operations, the space of progressive neural architecture search.
+
+Source: Liu et al., Progressive Neural Architecture Search (ECCV 2018, arXiv 1712.00559), section 3, and its code,
+github.com/chenxi116/PNASNet.TF and PNASNet.pytorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations_with_replacement, product
+from math import comb, factorial, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taurank.spaces.architecture import (
+    Architecture,
+    Distinct,
+    SearchSpace,
+    SpaceError,
+    check_choices,
+    check_distinct,
+    check_positive,
+    check_task,
+    draw,
+    draw_one_by_one,
+)
+from taurank.spaces.cells.cells import INPUTS, Block, Cell, Edge, canonical_cell, format_cell, make_block, parse_cell
+from taurank.spaces.cells.features import cell_features
+from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
+from taurank.spaces.cells.network import CellNetwork
+from taurank.spaces.cells.pnas_network import MOBILE_STEM_WIDTH, STEMS, build_network
+from taurank.spaces.registry import register_space
+
+OPERATIONS = (
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+    "conv_7x1_1x7",
+    "skip_connect",
+    "avg_pool_3x3",
+    "max_pool_3x3",
+    "dil_conv_3x3",
+)
+"""What an edge may do."""
+
+BLOCKS = 5
+"""The most blocks that the source's cells have."""
+
+PUBLISHED = {"PNASNet_5": "0mp-0s5_1mp-1s7_1s3-1s5_1mp-4s3_0s3-1sk"}
+"""Published architectures: PNASNet-5, as its authors have it in github.com/chenxi116/PNASNet.pytorch."""
+
+_LISTED = 1_000  # with more codes, a sample is drawn without listing them all
+_SMALLEST = 3  # the first convolution for ImageNet is not padded
+
+
+def blocks_at(place: int) -> list[Block]:
+    """Every block that may stand at a place, counted from 0: 136 at the first, then 300, 528, 820, 1,176."""
+    return list(combinations_with_replacement(sorted(product(range(place + INPUTS), OPERATIONS)), 2))
+
+
+def _count_at(place: int) -> int:
+    return comb((place + INPUTS) * len(OPERATIONS) + 1, 2)
+
+
+@register_space
+class PNAS(SearchSpace):
+    """The cell space of PNAS; a code is the cell's blocks, see `cells.cells`: 0mp-0s5_1mp-1s7_1s3-1s5_1mp-4s3_0s3-1sk.
+
+    Args:
+        blocks: The most blocks that a cell may have, 1 to 5; cells with fewer are of the space too.
+        stem: "cifar" keeps height and width before the first cell, "imagenet" divides them by eight.
+        width: Channels of a block before the first reduction; 48 by default, 54 with the stem for ImageNet.
+        layers: Number of cells, those of the stem not counted; 9 by default.
+        stem_width: Channels of the first convolution; three times `width` by default, 32 with the stem for ImageNet.
+    """
+
+    name = "pnas"
+    size: int
+
+    def __init__(
+        self,
+        blocks: int = BLOCKS,
+        stem: str = "cifar",
+        width: int | None = None,
+        layers: int | None = None,
+        stem_width: int | None = None,
+    ) -> None:
+        check_positive("blocks", blocks)
+        if blocks > BLOCKS:
+            raise SpaceError(f"blocks: {blocks} is more than {BLOCKS}")
+        if stem not in STEMS:
+            raise SpaceError(f"stem: {stem!r} is unknown; there are {', '.join(STEMS)}")
+        self.blocks = blocks
+        self.stem = stem
+        self.width = STEMS[stem][0] if width is None else width
+        self.layers = STEMS[stem][1] if layers is None else layers
+        check_positive("width", self.width)
+        check_positive("layers", self.layers)
+        default = MOBILE_STEM_WIDTH if stem == "imagenet" else 3 * self.width
+        self.stem_width = default if stem_width is None else stem_width
+        check_positive("stem_width", self.stem_width)
+        least = 4 if stem == "imagenet" else 2
+        if self.width < least:
+            raise SpaceError(f"width: {self.width} is too small for the stem {stem!r}; give {least} or more")
+        self._counts = [prod(map(_count_at, range(length))) for length in range(1, blocks + 1)]  # codes by length
+        self.size = sum(self._counts)
+        self.feature_names = tuple(cell_features((blocks_at(0)[0],), OPERATIONS, blocks))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """`blocks`, `stem`, `width`, `layers` and `stem_width`."""
+        return {
+            "blocks": self.blocks,
+            "stem": self.stem,
+            "width": self.width,
+            "layers": self.layers,
+            "stem_width": self.stem_width,
+        }
+
+    def parse(self, text: str) -> Architecture:
+        """Reads a code, a text `Genotype(normal=[...], ...)` with the same cell twice, or a name of `PUBLISHED`."""
+        text = text.strip()
+        if not is_genotype(text):
+            return self._architecture(self._checked(parse_cell(PUBLISHED.get(text, text), OPERATIONS)))
+        normal, reduction = parse_genotype(text, OPERATIONS)
+        if normal != reduction:
+            raise SpaceError(f"code: the genotype has two cells, but {self.name} has the same for both; use darts")
+        return self._architecture(self._checked(normal))
+
+    def cell(self, architecture: Architecture) -> Cell:
+        """The cell.
+
+        Raises:
+            SpaceError: The architecture is not of this space.
+        """
+        return self._checked(parse_cell(self.code_of(architecture), OPERATIONS))
+
+    def genotype(self, architecture: Architecture) -> str:
+        """Writes the text in which the source publishes architectures; `parse` reads it.
+
+        Raises:
+            SpaceError: The architecture is not of this space.
+        """
+        cell = self.cell(architecture)
+        return format_genotype(cell, cell)
+
+    def first_level(self) -> list[Architecture]:
+        """The 136 cells of one block, with which a progressive search begins."""
+        return [self._architecture((block,)) for block in blocks_at(0)]
+
+    def expand(self, architecture: Architecture) -> list[Architecture]:
+        """The cells with one block more, behind the others: 300 of one block, then 528, 820, 1,176.
+
+        They are not made canonical, and expansions of different cells may be equal as functions.
+
+        Raises:
+            SpaceError: The architecture is not of this space, or has as many blocks as it may.
+        """
+        cell = self.cell(architecture)
+        if len(cell) == self.blocks:
+            raise SpaceError(f"architecture: {architecture.code!r} has {len(cell)} blocks already, the most there are")
+        return [self._architecture((*cell, block)) for block in blocks_at(len(cell))]
+
+    def _enumerate(self) -> Iterator[Architecture]:
+        level = self.first_level()
+        for length in range(1, self.blocks + 1):
+            yield from level
+            if length < self.blocks:
+                level = [child for parent in level for child in self.expand(parent)]
+
+    def sample(
+        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
+    ) -> list[Architecture]:
+        """Draws among the canonical cells, or among all codes; of a large space at most half of what there surely is.
+
+        Most have as many blocks as they may: each block more multiplies the number of cells by hundreds.
+        """
+        check_distinct(distinct)
+        functions = distinct == "function"
+        if self.size <= _LISTED:
+            pool = [cell for cell in self.enumerate() if not functions or self.canonical(cell) == cell]
+            return draw(pool, count, generator, "cells")
+        # At most as many orders of the blocks as there are permutations are the same function.
+        among = self.size // factorial(self.blocks) if functions else self.size
+
+        def draw_one() -> Architecture:
+            while True:
+                cell = self._draw_cell(generator)
+                if not functions or canonical_cell(cell) == cell:
+                    return self._architecture(cell)
+
+        return draw_one_by_one(draw_one, count, among=among)
+
+    def _draw_cell(self, generator: np.random.Generator) -> Cell:
+        shares = np.array(self._counts, dtype=np.float64)
+        length = 1 + generator.choice(len(shares), p=shares / shares.sum())
+        return tuple(_draw_block(place, generator) for place in range(length))
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Returns the one whose blocks stand in their lowest order; see `taurank.spaces.cells.cells.canonical_cell`."""
+        return self._architecture(canonical_cell(self.cell(architecture)))
+
+    @property
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """The number of blocks; then for each block, there or not, source, operation, source, operation."""
+        lengths = tuple(str(length) for length in range(1, self.blocks + 1))
+        sources = [tuple(map(str, range(place + INPUTS))) for place in range(self.blocks)]
+        return (lengths, *(options for states in sources for options in (states, OPERATIONS, states, OPERATIONS)))
+
+    def choices(self, architecture: Architecture) -> tuple[int, ...]:
+        """The options taken; those of a block that is not there are the first ones."""
+        cell = self.cell(architecture)
+        taken = [place for block in cell for source, name in block for place in (source, OPERATIONS.index(name))]
+        return (len(cell) - 1, *taken, *([0] * 4 * (self.blocks - len(cell))))
+
+    def choose(self, choices: Sequence[int]) -> Architecture:
+        """The cell of these options; what they say of blocks that are not there does not matter."""
+        check_choices(self, choices)
+        length, *rest = choices
+        edges: list[Edge] = [(rest[place], OPERATIONS[rest[place + 1]]) for place in range(0, 4 * (length + 1), 2)]
+        return self._architecture(tuple(make_block(*edges[place : place + 2]) for place in range(0, len(edges), 2)))
+
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """Lists those with another source or operation on one edge, without the last block, or with one more behind it.
+
+        The last block is the only one that can go: others may read the rest.
+        """
+        cell = self.cell(architecture)
+        others = dict.fromkeys(
+            self._architecture((*cell[:place], changed, *cell[place + 1 :]))
+            for place, block in enumerate(cell)
+            for changed in _neighbouring_blocks(place, block)
+        )
+        if len(cell) > 1:
+            others[self._architecture(cell[:-1])] = None
+        return [*others, *(self.expand(architecture) if len(cell) < self.blocks else [])]
+
+    def features(self, architecture: Architecture) -> NDArray[np.float64]:
+        """Features of the canonical cell; see `taurank.spaces.cells.features`."""
+        features = cell_features(canonical_cell(self.cell(architecture)), OPERATIONS, self.blocks)
+        return np.array(list(features.values()), dtype=np.float64)
+
+    def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> CellNetwork:
+        """Makes the network; images of any size, with the stem for ImageNet of 3x3 or more.
+
+        Draws its weights from torch's global generator.
+        """
+        check_task(input_shape, classes)
+        channels, height, width = input_shape
+        if self.stem == "imagenet" and min(height, width) < _SMALLEST:
+            raise SpaceError(
+                f"input_shape: {height}x{width} images are too small for the stem 'imagenet', which needs "
+                f"{_SMALLEST}x{_SMALLEST} or more"
+            )
+        return build_network(
+            self.cell(architecture),
+            stem=self.stem,
+            width=self.width,
+            layers=self.layers,
+            stem_width=self.stem_width,
+            channels=channels,
+            classes=classes,
+        )
+
+    def _checked(self, cell: Cell) -> Cell:
+        if len(cell) > self.blocks:
+            raise SpaceError(f"code: {format_cell(cell)!r} has {len(cell)} blocks, more than {self.blocks}")
+        return cell
+
+    def _architecture(self, cell: Cell) -> Architecture:
+        return Architecture(self.name, format_cell(cell))
+
+
+def _neighbouring_blocks(place: int, block: Block) -> Iterator[Block]:
+    for (source, operation), kept in (block, block[::-1]):
+        for other in range(place + INPUTS):
+            if other != source:
+                yield make_block((other, operation), kept)
+        for name in OPERATIONS:
+            if name != operation:
+                yield make_block((source, name), kept)
+
+
+def _draw_block(place: int, generator: np.random.Generator) -> Block:
+    """One of the blocks that may stand at a place, each as likely, without listing them."""
+    edges = (place + INPUTS) * len(OPERATIONS)
+    while True:
+        one, other = (int(edge) for edge in generator.integers(edges, size=2))
+        # Two different edges are drawn in either order: half of those draws count, as all draws of equal edges do.
+        if one == other or generator.random() < 0.5:
+            return make_block(*((edge // len(OPERATIONS), OPERATIONS[edge % len(OPERATIONS)]) for edge in (one, other)))

@@ -1,0 +1,232 @@
+"""Spaces in which each layer of a fixed skeleton is one of a few operations, one of which leaves the layer out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import groupby, product
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from taurank.spaces.architecture import (
+    Architecture,
+    Distinct,
+    SearchSpace,
+    SpaceError,
+    check_choices,
+    check_distinct,
+    check_task,
+    draw_listed,
+    draw_one_by_one,
+)
+from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
+from taurank.spaces.mobile.layerwise_skeleton import Skeleton
+
+_LISTED = 100_000  # with more codes, a sample is drawn without listing them all
+
+
+class LayerwiseSpace(SearchSpace):
+    """A space of one operation per layer.
+
+    A code is the operations from the input to the output, those of a stage joined by `-`, the stages by `_`. Digits are
+    read too: the position of each layer's operation among `operations`, with or without commas.
+
+    Args:
+        skeleton: What all architectures share.
+        options: What this space was made with.
+
+    Attributes:
+        operations: What a layer may be; the last leaves out a layer that keeps the shape.
+    """
+
+    operations: ClassVar[tuple[str, ...]]
+
+    def __init__(self, skeleton: Skeleton, options: dict[str, Any]) -> None:
+        self.skeleton = skeleton
+        self._options = options
+        self._decisions = tuple(self.allowed(shape) for shape in skeleton.shapes)
+        self._movable = self._find_movable()
+        self.size = prod(len(allowed) for allowed in self._decisions)
+        self.feature_names = self._feature_names()
+
+    def allowed(self, shape: LayerShape) -> tuple[str, ...]:
+        """Operations that a layer of this shape may be: the first of `operations`, by default all."""
+        return self.operations
+
+    @abstractmethod
+    def make_layer(self, operation: str, shape: LayerShape) -> nn.Module:
+        """Makes a layer."""
+
+    @abstractmethod
+    def assemble(self, make: LayerFactory, *, channels: int, classes: int) -> LayerwiseNetwork:
+        """Makes the network around the layers, and draws its weights.
+
+        Args:
+            make: Called for each layer, from the input to the output.
+            channels: Channels of the images.
+            classes: Number of logits.
+        """
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """`variant`, `width`, and what may be changed of the variant."""
+        return dict(self._options)
+
+    def parse(self, text: str) -> Architecture:
+        """Reads the operations, such as k3e6-id_k5e3-k7e6, or their positions, such as 1,6,2,5 or 1625."""
+        digits = text.strip().replace(",", "")
+        if digits.isdecimal():
+            taken = [self.operations[int(digit)] if int(digit) < len(self.operations) else digit for digit in digits]
+            if len(taken) != len(self._decisions):
+                raise SpaceError(f"code: {text!r} has {len(taken)} digits, not {len(self._decisions)}, one a layer")
+        else:
+            taken = self._split(text)
+        for layer, (operation, allowed) in enumerate(zip(taken, self._decisions, strict=True), start=1):
+            if operation not in allowed:
+                raise SpaceError(f"code: layer {layer} of {text!r} is {operation!r}; allowed are {', '.join(allowed)}")
+        return self._architecture(taken)
+
+    def _split(self, text: str) -> list[str]:
+        stages = [stage.split("-") for stage in text.strip().split("_")]
+        form = repr(self._architecture([allowed[0] for allowed in self._decisions]).code)
+        if len(stages) != len(self.skeleton.depths):
+            raise SpaceError(
+                f"code: {text!r} has {len(stages)} stages, not {len(self.skeleton.depths)}; the form is {form}"
+            )
+        for number, (stage, depth) in enumerate(zip(stages, self.skeleton.depths, strict=True), start=1):
+            if len(stage) != depth:
+                raise SpaceError(
+                    f"code: stage {number} of {text!r} has {len(stage)} layers, not {depth}; the form is {form}"
+                )
+        return [operation for stage in stages for operation in stage]
+
+    def short(self, architecture: Architecture) -> str:
+        """One digit a layer: the position of its operation."""
+        return "".join(str(self.operations.index(operation)) for operation in self.layers(architecture))
+
+    def layers(self, architecture: Architecture) -> list[str]:
+        """The operation of each layer.
+
+        Raises:
+            SpaceError: The architecture is not of this space.
+        """
+        return self._split(self.code_of(architecture))
+
+    def _enumerate(self) -> Iterator[Architecture]:
+        return (self._architecture(taken) for taken in product(*self._decisions))
+
+    def sample(
+        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
+    ) -> list[Architecture]:
+        """Draws among the canonical codes, or among all."""
+        check_distinct(distinct)
+        assert self.size is not None
+        if self.size <= _LISTED:
+            return draw_listed(self, count, generator, distinct)
+        canonical = distinct == "function"
+        among = self.functions if canonical else self.size
+        return draw_one_by_one(lambda: self._draw(generator, canonical=canonical), count, among=among)
+
+    @property
+    def functions(self) -> int:
+        """Number of canonical codes."""
+        movable = {place for start, end in self._movable for place in range(start, end)}
+        fixed = prod(len(allowed) for place, allowed in enumerate(self._decisions) if place not in movable)
+        blocks = len(self.operations) - 1
+        rows = [sum(int(blocks**depth) for depth in range(end - start + 1)) for start, end in self._movable]
+        return fixed * prod(rows)
+
+    def _draw(self, generator: np.random.Generator, *, canonical: bool) -> Architecture:
+        taken = [allowed[generator.integers(len(allowed))] for allowed in self._decisions]
+        if canonical:
+            for start, end in self._movable:
+                blocks = len(self.operations) - 1
+                # As many canonical codes have a depth as there are blocks for its layers.
+                shares = np.array([blocks**depth for depth in range(end - start + 1)], dtype=np.float64)
+                depth = int(generator.choice(len(shares), p=shares / shares.sum()))
+                kept = [self.operations[place] for place in generator.integers(blocks, size=depth)]
+                taken[start:end] = kept + [self.operations[-1]] * (end - start - depth)
+        return self._architecture(taken)
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Moves layers that are left out behind those of the same shape, which changes no function."""
+        taken, identity = self.layers(architecture), self.operations[-1]
+        for start, end in self._movable:
+            taken[start:end] = sorted(taken[start:end], key=lambda operation: operation == identity)
+        return self._architecture(taken)
+
+    def _find_movable(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each row of layers that keep the shape and may be left out."""
+        shapes, runs = self.skeleton.shapes, []
+        can_go = [
+            shape.is_kept and self.operations[-1] in allowed
+            for shape, allowed in zip(shapes, self._decisions, strict=True)
+        ]
+        for movable, places in groupby(range(len(shapes)), key=lambda place: can_go[place]):
+            row = list(places)
+            if movable:
+                runs.append((row[0], row[-1] + 1))
+        return tuple(runs)
+
+    @property
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """The operation of each layer."""
+        return self._decisions
+
+    def choices(self, architecture: Architecture) -> tuple[int, ...]:
+        """The positions of the layers' operations."""
+        return tuple(self.operations.index(operation) for operation in self.layers(architecture))
+
+    def choose(self, choices: Sequence[int]) -> Architecture:
+        """The architecture with the operations at these positions."""
+        check_choices(self, choices)
+        return self._architecture([self.operations[choice] for choice in choices])
+
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """Lists those with another operation in one layer."""
+        taken = self.layers(architecture)
+        return [
+            self._architecture([*taken[:layer], other, *taken[layer + 1 :]])
+            for layer, allowed in enumerate(self._decisions)
+            for other in allowed
+            if other != taken[layer]
+        ]
+
+    def features(self, architecture: Architecture) -> NDArray[np.float64]:
+        """Layers that are kept, counts of operations, depth by stage, operations one-hot by layer, of the canonical."""
+        taken = self.layers(self.canonical(architecture))
+        blocks = self.operations[:-1]
+        ends = np.cumsum(self.skeleton.depths)
+        stages = [taken[end - depth : end] for end, depth in zip(ends, self.skeleton.depths, strict=True)]
+        depths = [sum(operation in blocks for operation in stage) for stage in stages]
+        counts = [taken.count(block) for block in blocks]
+        one_hot = [
+            operation == option for operation, allowed in zip(taken, self._decisions, strict=True) for option in allowed
+        ]
+        return np.array([sum(depths), *counts, *depths, *one_hot], dtype=np.float64)
+
+    def _feature_names(self) -> tuple[str, ...]:
+        depths = [f"stage{stage}_depth" for stage in range(1, len(self.skeleton.depths) + 1)]
+        one_hot = [
+            f"layer{layer}_{option}" for layer, allowed in enumerate(self._decisions, start=1) for option in allowed
+        ]
+        return ("depth", *self.operations[:-1], *depths, *one_hot)
+
+    def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> LayerwiseNetwork:
+        """Makes the network; images of any size. Draws its weights from torch's global generator."""
+        check_task(input_shape, classes)
+        taken = self.layers(architecture)
+        return self.assemble(
+            lambda position, shape: self.make_layer(taken[position], shape), channels=input_shape[0], classes=classes
+        )
+
+    def _architecture(self, taken: Sequence[str]) -> Architecture:
+        stages, start = [], 0
+        for depth in self.skeleton.depths:
+            stages.append("-".join(taken[start : start + depth]))
+            start += depth
+        return Architecture(self.name, "_".join(stages))

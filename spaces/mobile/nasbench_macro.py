@@ -1,0 +1,159 @@
+"""NAS-Bench-Macro: eight layers with three options each, 6,561 codes, 3,969 of them different as functions.
+
+Source: Su et al., Prioritized Architecture Sampling with Monto-Carlo Tree Search (CVPR 2021, arXiv 2103.11922), and
+its code, github.com/xiusu/NAS-Bench-Macro.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from taurank.spaces.architecture import (
+    Architecture,
+    Distinct,
+    SearchSpace,
+    SpaceError,
+    check_choices,
+    check_distinct,
+    check_positive,
+    check_task,
+    draw_listed,
+)
+from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
+from taurank.spaces.mobile.nasbench_macro_network import OPTIONS, STAGES, assemble, make_layer
+from taurank.spaces.registry import register_space
+
+LAYERS = sum(STAGES)
+"""Number of layers that an architecture decides on."""
+
+_DIGITS = "".join(str(position) for position in range(len(OPTIONS)))
+
+
+def canonical_code(code: str) -> str:
+    """Moves the identities of each stage behind its blocks; the first layer of a stage, which changes shape, stays.
+
+    An identity that keeps the shape does nothing wherever it stands, so this changes no function. 3,969 codes are left:
+    (3 * 3) * (3 * 7) * (3 * 7).
+    """
+    stages, start = [], 0
+    for layers in STAGES:
+        first, rest = code[start], code[start + 1 : start + layers]
+        stages.append(first + rest.replace("0", "").ljust(layers - 1, "0"))
+        start += layers
+    return "".join(stages)
+
+
+def _feature_names() -> tuple[str, ...]:
+    blocks = OPTIONS[1:]
+    counts = [f"stage{stage}_{block}" for stage in range(1, len(STAGES) + 1) for block in blocks]
+    one_hot = [f"layer{layer}_{option}" for layer in range(1, LAYERS + 1) for option in OPTIONS]
+    return ("depth", *blocks, *counts, *one_hot)
+
+
+@register_space
+class NASBenchMacro(SearchSpace):
+    """The macro space; a code is eight digits: 0 identity, 1 mb3_k3, 2 mb6_k5 (expansion, kernel), such as 01212210.
+
+    Args:
+        width: Channels of the stem; the three stages have 2, 4 and 8 times as many.
+        head_width: Channels of the features that are classified.
+    """
+
+    name = "nasbench_macro"
+    size = len(OPTIONS) ** LAYERS
+    feature_names = _feature_names()
+
+    def __init__(self, width: int = 32, head_width: int = 1280) -> None:
+        check_positive("width", width)
+        check_positive("head_width", head_width)
+        self.width = width
+        self.head_width = head_width
+
+    @property
+    def options(self) -> dict[str, int]:
+        """`width` and `head_width`."""
+        return {"width": self.width, "head_width": self.head_width}
+
+    def parse(self, text: str) -> Architecture:
+        """Reads eight digits of 0, 1, 2."""
+        code = text.strip()
+        if len(code) != LAYERS:
+            raise SpaceError(f"code: {text!r} has {len(code)} characters, not {LAYERS}; the form is '01212210'")
+        for layer, digit in enumerate(code, start=1):
+            if digit not in _DIGITS:
+                allowed = ", ".join(f"{place} ({option})" for place, option in enumerate(OPTIONS))
+                raise SpaceError(f"code: layer {layer} of {text!r} is {digit!r}; allowed are {allowed}")
+        return self._architecture(code)
+
+    def _enumerate(self) -> Iterator[Architecture]:
+        return (self._architecture("".join(digits)) for digits in product(_DIGITS, repeat=LAYERS))
+
+    def sample(
+        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
+    ) -> list[Architecture]:
+        """Draws among the 3,969 canonical architectures, or among all 6,561 codes."""
+        check_distinct(distinct)
+        return draw_listed(self, count, generator, distinct)
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Returns the one whose identities stand last in each stage; see `canonical_code`."""
+        return self._architecture(canonical_code(self.code_of(architecture)))
+
+    @property
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """The option of each layer."""
+        return (OPTIONS,) * LAYERS
+
+    def choices(self, architecture: Architecture) -> tuple[int, ...]:
+        """The digits of the code."""
+        return tuple(int(digit) for digit in self.code_of(architecture))
+
+    def choose(self, choices: Sequence[int]) -> Architecture:
+        """The architecture with these digits."""
+        check_choices(self, choices)
+        return self._architecture("".join(str(choice) for choice in choices))
+
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """Lists the 16 architectures with another option in one layer."""
+        code = self.code_of(architecture)
+        return [
+            self._architecture(code[:layer] + other + code[layer + 1 :])
+            for layer in range(LAYERS)
+            for other in _DIGITS
+            if other != code[layer]
+        ]
+
+    def features(self, architecture: Architecture) -> NDArray[np.float64]:
+        """Counts of blocks in all and by stage, and the options one-hot by layer, of the canonical code."""
+        code = canonical_code(self.code_of(architecture))
+        ends = np.cumsum(STAGES)
+        stages = [code[end - layers : end] for end, layers in zip(ends, STAGES, strict=True)]
+        blocks = _DIGITS[1:]
+        counts = [code.count(block) for block in blocks]
+        by_stage = [stage.count(block) for stage in stages for block in blocks]
+        one_hot = [digit == option for digit in code for option in _DIGITS]
+        return np.array([sum(counts), *counts, *by_stage, *one_hot], dtype=np.float64)
+
+    def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> LayerwiseNetwork:
+        """Makes the network; images of any size. Draws its weights from torch's global generator."""
+        check_task(input_shape, classes)
+        taken = [OPTIONS[choice] for choice in self.choices(architecture)]
+        return self.assemble(
+            lambda position, shape: make_layer(taken[position], shape), channels=input_shape[0], classes=classes
+        )
+
+    def make_layer(self, operation: str, shape: LayerShape) -> nn.Module:
+        """Makes a layer; see `nasbench_macro_network.make_layer`."""
+        return make_layer(operation, shape)
+
+    def assemble(self, make: LayerFactory, *, channels: int, classes: int) -> LayerwiseNetwork:
+        """Makes the network around the layers; see `nasbench_macro_network.assemble`."""
+        return assemble(make, width=self.width, head_width=self.head_width, channels=channels, classes=classes)
+
+    def _architecture(self, code: str) -> Architecture:
+        return Architecture(self.name, code)

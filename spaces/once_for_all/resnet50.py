@@ -1,0 +1,247 @@
+"""Once-for-all on ResNet-50: depths, widths and expansions of residual networks.
+
+Source: Cai et al., Once-for-All: Train One Network and Specialize it for Efficient Deployment (ICLR 2020,
+arXiv 1908.09791), and its code, github.com/mit-han-lab/once-for-all (OFAResNets).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taurank.spaces.architecture import (
+    Architecture,
+    Distinct,
+    SearchSpace,
+    SpaceError,
+    check_choices,
+    check_distinct,
+    check_positive,
+    check_task,
+    draw,
+    draw_one_by_one,
+)
+from taurank.spaces.once_for_all.resnet50_design import BETWEEN, VARIANTS, ResNetSubnet, Stage, format_code, parse_code
+from taurank.spaces.once_for_all.resnet50_network import OnceForAllResNet
+from taurank.spaces.registry import register_space
+
+_LISTED = 100_000  # with more codes, a sample is drawn without listing them all
+
+
+@register_space
+class OnceForAllResNet50(SearchSpace):
+    """A code is resolution, stem and stages, such as r224_w1-conv-w1_w0.8-e0.2-e0.35_w1-e0.25-e0.25_...
+
+    Args:
+        variant: "imagenet" is the source's space; "mini" has two stages for images of 28x28.
+        resolutions: Height and width that images may be resized to.
+    """
+
+    name = "once_for_all_resnet50"
+
+    def __init__(self, variant: str = "imagenet", resolutions: Sequence[int] | None = None) -> None:
+        if variant not in VARIANTS:
+            close = get_close_matches(str(variant), VARIANTS, n=1)
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            raise SpaceError(f"variant: {variant!r} is unknown{meant}; there are {', '.join(VARIANTS)}")
+        design = VARIANTS[variant]
+        self.design = design if resolutions is None else replace(design, resolutions=_checked(resolutions))
+        self._options = {"variant": variant, "resolutions": list(self.design.resolutions)}
+        self._by_depth = [
+            [len(design.expansions) ** depth for depth in design.depths_of(stage)]
+            for stage in range(len(design.widths))
+        ]
+        ends = 2 * len(design.factors) ** 2  # of the stem
+        stages = prod(len(design.factors) * sum(counts) for counts in self._by_depth)
+        self.size = len(self.design.resolutions) * ends * stages
+        self.feature_names = self._feature_names()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """`variant` and `resolutions`."""
+        return dict(self._options)
+
+    def parse(self, text: str) -> Architecture:
+        """Reads r224_w1-conv-w1_w0.8-e0.2-e0.35_...: resolution, stem, width and kept blocks of each stage."""
+        return self._architecture(parse_code(text, self.design))
+
+    def subnet(self, architecture: Architecture) -> ResNetSubnet:
+        """What the architecture decides.
+
+        Raises:
+            SpaceError: The architecture is not of this space.
+        """
+        return parse_code(self.code_of(architecture), self.design)
+
+    def _enumerate(self) -> Iterator[Architecture]:
+        design = self.design
+        listed = [
+            [
+                Stage(factor, expansions)
+                for factor in design.factors
+                for depth in design.depths_of(stage)
+                for expansions in product(design.expansions, repeat=depth)
+            ]
+            for stage in range(len(design.widths))
+        ]
+        for resolution, first, between, last in product(
+            design.resolutions, design.factors, (False, True), design.factors
+        ):
+            for stages in product(*listed):
+                yield self._architecture(ResNetSubnet(resolution, first, between, last, stages))
+
+    def sample(
+        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
+    ) -> list[Architecture]:
+        """Draws among all codes, which all differ as functions; a depth is the more frequent the more codes have it."""
+        check_distinct(distinct)
+        assert self.size is not None
+        if self.size <= _LISTED:
+            return draw(list(self.enumerate()), count, generator, "architectures")
+        return draw_one_by_one(lambda: self._draw(generator), count, among=self.size)
+
+    def _draw(self, generator: np.random.Generator) -> Architecture:
+        choices = [int(generator.integers(len(options))) for options in self.decisions]
+        for stage, counts in enumerate(self._by_depth):
+            shares = np.array(counts, dtype=np.float64)
+            choices[self.depth_decision(stage)] = int(generator.choice(len(shares), p=shares / shares.sum()))
+        return self.choose(choices)
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Returns the architecture itself, in its normal spelling: a code has no blocks that are not kept."""
+        return self._architecture(self.subnet(architecture))
+
+    @property
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """Expansion of each block, kept or not; width and depth of each stage; the three of the stem; resolution."""
+        design = self.design
+        expansions = tuple(f"e{expansion:g}" for expansion in design.expansions)
+        factors = tuple(f"w{factor:g}" for factor in design.factors)
+        stages: list[tuple[str, ...]] = []
+        for stage in range(len(design.widths)):
+            stages += [factors, tuple(f"d{depth}" for depth in design.depths_of(stage))]
+        resolutions = tuple(f"r{resolution}" for resolution in design.resolutions)
+        return (*[expansions] * len(design.blocks), *stages, factors, BETWEEN, factors, resolutions)
+
+    def depth_decision(self, stage: int) -> int:
+        """Position of a stage's depth among the decisions; that of its width comes before."""
+        return len(self.design.blocks) + 2 * stage + 1
+
+    def stem_decision(self) -> int:
+        """Position of the stem's first width; its middle, its last width and the resolution come next."""
+        return len(self.design.blocks) + 2 * len(self.design.widths)
+
+    def choices(self, architecture: Architecture) -> tuple[int, ...]:
+        """The options taken; a block that is not kept is said to be as the last one of its stage that is."""
+        design, subnet = self.design, self.subnet(architecture)
+        blocks = []
+        for stage, place in design.blocks:
+            expansions = subnet.stages[stage].expansions
+            blocks.append(design.expansions.index(expansions[min(place, len(expansions) - 1)]))
+        stages = []
+        for number, taken in enumerate(subnet.stages):
+            depth = design.depths_of(number).index(len(taken.expansions))
+            stages += [design.factors.index(taken.factor), depth]
+        first, last = (design.factors.index(factor) for factor in (subnet.first, subnet.last))
+        return (*blocks, *stages, first, int(subnet.between), last, design.resolutions.index(subnet.resolution))
+
+    def choose(self, choices: Sequence[int]) -> Architecture:
+        """The architecture that takes these options; what they say of blocks that are not kept does not matter."""
+        check_choices(self, choices)
+        design = self.design
+        expansions: list[list[float]] = [[] for _ in design.widths]
+        for (stage, place), choice in zip(design.blocks, choices[: len(design.blocks)], strict=True):
+            if place < design.depths_of(stage)[choices[self.depth_decision(stage)]]:
+                expansions[stage].append(design.expansions[choice])
+        stages = tuple(
+            Stage(design.factors[choices[self.depth_decision(stage) - 1]], tuple(kept))
+            for stage, kept in enumerate(expansions)
+        )
+        first, between, last, resolution = choices[self.stem_decision() :]
+        return self._architecture(
+            ResNetSubnet(
+                design.resolutions[resolution], design.factors[first], bool(between), design.factors[last], stages
+            )
+        )
+
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """Lists those with another resolution, width, middle of the stem or expansion, or one block more or less."""
+        design, subnet = self.design, self.subnet(architecture)
+        others = [replace(subnet, between=not subnet.between)]
+        others += [replace(subnet, resolution=other) for other in design.resolutions if other != subnet.resolution]
+        others += [replace(subnet, first=other) for other in design.factors if other != subnet.first]
+        others += [replace(subnet, last=other) for other in design.factors if other != subnet.last]
+        for number, stage in enumerate(subnet.stages):
+            for changed in self._neighbouring_stages(number, stage):
+                others.append(replace(subnet, stages=(*subnet.stages[:number], changed, *subnet.stages[number + 1 :])))
+        return [self._architecture(other) for other in others]
+
+    def _neighbouring_stages(self, number: int, stage: Stage) -> Iterator[Stage]:
+        design, expansions = self.design, stage.expansions
+        yield from (replace(stage, factor=other) for other in design.factors if other != stage.factor)
+        for place, expansion in enumerate(expansions):
+            for other in design.expansions:
+                if other != expansion:
+                    yield replace(stage, expansions=(*expansions[:place], other, *expansions[place + 1 :]))
+        if len(expansions) - 1 in design.depths_of(number):
+            yield replace(stage, expansions=expansions[:-1])
+        if len(expansions) + 1 in design.depths_of(number):
+            yield from (replace(stage, expansions=(*expansions, other)) for other in design.expansions)
+
+    def features(self, architecture: Architecture) -> NDArray[np.float64]:
+        """Resolution, number of blocks, mean expansion; stem; width and depth by stage; expansion by block.
+
+        A block that is not kept has expansion 0.
+        """
+        subnet = self.subnet(architecture)
+        kept = [expansion for stage in subnet.stages for expansion in stage.expansions]
+        stages = [value for stage in subnet.stages for value in (stage.factor, len(stage.expansions))]
+        by_block = [
+            subnet.stages[stage].expansions[place] if place < len(subnet.stages[stage].expansions) else 0.0
+            for stage, place in self.design.blocks
+        ]
+        return np.array(
+            [
+                subnet.resolution,
+                len(kept),
+                np.mean(kept),
+                subnet.first,
+                subnet.between,
+                subnet.last,
+                *stages,
+                *by_block,
+            ],
+            dtype=np.float64,
+        )
+
+    def _feature_names(self) -> tuple[str, ...]:
+        stages = range(1, len(self.design.widths) + 1)
+        by_stage = [f"stage{stage}_{what}" for stage in stages for what in ("width", "depth")]
+        by_block = [f"stage{stage + 1}_block{place + 1}_expansion" for stage, place in self.design.blocks]
+        stem = ("stem_first", "stem_between", "stem_last")
+        return ("resolution", "blocks", "mean_expansion", *stem, *by_stage, *by_block)
+
+    def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> OnceForAllResNet:
+        """Makes the network; images of any size, which it resizes. Draws its weights from torch's global generator."""
+        check_task(input_shape, classes)
+        return OnceForAllResNet(self.design, self.subnet(architecture), channels=input_shape[0], classes=classes)
+
+    def _architecture(self, subnet: ResNetSubnet) -> Architecture:
+        return Architecture(self.name, format_code(subnet))
+
+
+def _checked(resolutions: Sequence[int]) -> tuple[int, ...]:
+    if not isinstance(resolutions, (list, tuple)) or not resolutions:
+        raise SpaceError(f"resolutions: {resolutions!r} is not a list of at least one entry")
+    for resolution in resolutions:
+        check_positive("resolutions", resolution)
+    if list(resolutions) != sorted(set(resolutions)):
+        raise SpaceError(f"resolutions: {list(resolutions)} is not in ascending order without repeats")
+    return tuple(resolutions)

@@ -1,0 +1,89 @@
+"""Models of the user's own: a function or class, named as `package.module:factory`."""
+
+from __future__ import annotations
+
+from inspect import Parameter, signature
+from typing import Any
+
+from torch import nn
+
+from taurank.spaces.architecture import SpaceError
+from taurank.spaces.own_code import import_own
+from taurank.spaces.zoo.source import ModelSource
+
+USUAL_SHAPE = (3, 224, 224)
+
+
+class OwnModels(ModelSource):
+    """Any module on the path. Here a name is the whole code.
+
+    A factory is given, by name, whatever of these it has as a parameter: `num_classes` or `classes`; `in_chans`,
+    `in_channels` or `channels`; `img_size` or `image_size` (height, width); `input_shape` (channels, height, width).
+    It has to have the first. Without a parameter for channels or size it is taken as made for the images at hand.
+    """
+
+    prefix = "package.module"
+
+    def names(self) -> tuple[str, ...]:
+        """None: modules of the user's own cannot be listed."""
+        return ()
+
+    def check(self, name: str) -> None:
+        """Refuses what cannot be imported or cannot be told the number of classes.
+
+        Raises:
+            SpaceError: In one line, with the way out.
+        """
+        factory = import_own(name)
+        if not callable(factory):
+            raise SpaceError(f"code: {name!r} is {type(factory).__name__}, not a function or a class that makes models")
+        known = _parameters(factory)
+        if not {"num_classes", "classes"} & set(known):
+            raise SpaceError(
+                f"code: {name!r} takes no num_classes; give it that parameter, so that it fits the data"
+                f" (it has {', '.join(known) or 'none'})"
+            )
+        given = _arguments(factory, USUAL_SHAPE, 2)
+        needed = [key for key, one in known.items() if one.default is Parameter.empty and key not in given]
+        if needed:
+            raise SpaceError(f"code: {name!r} needs {', '.join(needed)}; give it a default, or wrap it in a function")
+
+    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """Calls the factory."""
+        factory = import_own(name)
+        network = factory(**_arguments(factory, input_shape, classes))
+        if not isinstance(network, nn.Module):
+            raise SpaceError(f"code: {name!r} gives {type(network).__name__}, not a torch.nn.Module")
+        return network
+
+    def module(self, name: str) -> str:
+        """The module that has the factory."""
+        return name.partition(":")[0]
+
+    def usual_shape(self, name: str) -> tuple[int, int, int]:
+        """Nobody says: that of ImageNet."""
+        return USUAL_SHAPE
+
+
+def _parameters(factory: Any) -> dict[str, Parameter]:
+    try:
+        found = signature(factory).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {key: one for key, one in found.items() if one.kind in (Parameter.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
+
+
+def _arguments(factory: Any, input_shape: tuple[int, int, int], classes: int) -> dict[str, Any]:
+    channels, height, width = input_shape
+    values = {
+        "num_classes": classes,
+        "classes": classes,
+        "in_chans": channels,
+        "in_channels": channels,
+        "channels": channels,
+        "img_size": (height, width),
+        "image_size": (height, width),
+        "input_shape": input_shape,
+    }
+    known = _parameters(factory)
+    return {key: value for key, value in values.items() if key in known}

@@ -1,0 +1,64 @@
+"""What each source of models has to say to the zoo."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from difflib import get_close_matches
+
+from torch import nn
+
+from taurank.spaces.architecture import SpaceError
+
+
+class ModelSource(ABC):
+    """Models by name, untrained: nothing is ever downloaded.
+
+    Attributes:
+        prefix: What stands before the colon of a code.
+    """
+
+    prefix: str
+
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """All names, in natural order: resnet18 before resnet101.
+
+        Raises:
+            SpaceError: The library is not installed.
+        """
+
+    @abstractmethod
+    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """Makes a network for images of (channels, height, width), as far as its library can adapt it.
+
+        Raises:
+            SpaceError: The library cannot.
+        """
+
+    @abstractmethod
+    def module(self, name: str) -> str:
+        """Name of the module that has its code: models of one module are relatives."""
+
+    @abstractmethod
+    def usual_shape(self, name: str) -> tuple[int, int, int]:
+        """(channels, height, width) of the images that the model is made for."""
+
+    def check(self, name: str) -> None:
+        """Refuses a name that is not there.
+
+        Raises:
+            SpaceError: It says which one may be meant.
+        """
+        known = self.names()
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f" (did you mean {f'{self.prefix}:{close[0]}'!r}?)" if close else ""
+            raise SpaceError(
+                f"code: {self.prefix} has no model {name!r}{hint}; taurank models '{self.prefix}:*' lists them"
+            )
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Sorting key by which numbers inside names count as numbers."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,76 @@
+"""Models of timm, by name; timm is an optional extra."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from taurank.spaces.architecture import SpaceError
+from taurank.spaces.zoo.source import ModelSource, natural_order
+from taurank.spaces.zoo.torchvision_import import import_torchvision
+
+
+@cache
+def _import_timm() -> ModuleType:
+    import_torchvision()  # timm imports it, and it may need help
+    try:
+        return importlib.import_module("timm")
+    except ModuleNotFoundError as error:
+        if error.name != "timm":
+            raise
+        raise SpaceError("code: timm is not installed; pip install 'taurank[timm]'") from None
+
+
+class TimmModels(ModelSource):
+    """timm's registry, without names that it has given up."""
+
+    prefix = "timm"
+
+    @cache  # noqa: B019 - there is one of it
+    def names(self) -> tuple[str, ...]:
+        """All names, in natural order; they have no tag, since a tag names weights."""
+        return tuple(sorted(_import_timm().list_models(), key=natural_order))
+
+    def check(self, name: str) -> None:
+        """Refuses a name that is not there, and one that names weights."""
+        bare, dot, tag = name.partition(".")
+        if dot and bare in self.names():
+            raise SpaceError(
+                f"code: {tag!r} of 'timm:{name}' names trained weights, but all models start untrained here; "
+                f"write timm:{bare}"
+            )
+        super().check(name)
+
+    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """Makes the network for any number of channels and classes; one of fixed size is made for the size asked."""
+        timm = _import_timm()
+        channels, height, width = input_shape
+        options: dict[str, Any] = {"pretrained": False, "num_classes": classes, "in_chans": channels}
+        known = timm.get_pretrained_cfg(name)
+        if known is not None and known.fixed_input_size:
+            try:
+                return _create(name, **options, img_size=(height, width))
+            except TypeError as error:
+                if "img_size" not in str(error):
+                    raise
+        return _create(name, **options)
+
+    def module(self, name: str) -> str:
+        """The module of timm.models that has it."""
+        module: str = _import_timm().model_entrypoint(name).__module__
+        return module
+
+    def usual_shape(self, name: str) -> tuple[int, int, int]:
+        """What its default configuration says."""
+        known = _import_timm().get_pretrained_cfg(name)
+        channels, height, width = (3, 224, 224) if known is None else known.input_size
+        return int(channels), int(height), int(width)
+
+
+def _create(name: str, **options: Any) -> nn.Module:
+    network: nn.Module = _import_timm().create_model(name, **options)
+    return network

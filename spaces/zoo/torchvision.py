@@ -1,0 +1,79 @@
+"""Classification models of torchvision, by name."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from torch import Tensor, nn
+
+from taurank.spaces.architecture import SpaceError
+from taurank.spaces.zoo.source import ModelSource, natural_order
+from taurank.spaces.zoo.torchvision_import import import_torchvision
+
+RGB = 3
+
+
+class RepeatedGrey(nn.Module):
+    """Lets a network for colour images look at grey ones: the one channel is shown three times.
+
+    Args:
+        network: images (batch, 3, height, width) to logits.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps images (batch, 1, height, width) to logits (batch, classes)."""
+        logits: Tensor = self.network(images.expand(-1, RGB, -1, -1))
+        return logits
+
+
+class TorchvisionModels(ModelSource):
+    """torchvision's own list, without those for detection, segmentation, video and quantised weights."""
+
+    prefix = "torchvision"
+
+    @cache  # noqa: B019 - there is one of it
+    def names(self) -> tuple[str, ...]:
+        """All names, in natural order."""
+        models = import_torchvision().models
+        return tuple(sorted(models.list_models(module=models), key=natural_order))
+
+    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """Makes the network with its last layer for `classes`. Vision transformers are made for the size asked.
+
+        Its first layer takes colour images; `RepeatedGrey` stands before it where they are grey.
+        """
+        channels, height, width = input_shape
+        if channels not in (1, RGB):
+            raise SpaceError(
+                f"input_shape: torchvision:{name} takes images of 1 or 3 channels, not {channels}; "
+                "models of timm take any number"
+            )
+        models = import_torchvision().models
+        options: dict[str, Any] = {"weights": None, "num_classes": classes}
+        if name.startswith("vit_"):
+            if height != width:
+                raise SpaceError(f"input_shape: torchvision:{name} takes square images, not {height}x{width}")
+            options["image_size"] = height
+        elif name.startswith("maxvit"):
+            options["input_size"] = (height, width)
+        if name in ("googlenet", "inception_v3"):
+            # Without them the network has one output, as the others; the weights are drawn as its paper does.
+            options |= {"aux_logits": False, "init_weights": True}
+        network: nn.Module = models.get_model(name, **options)
+        return RepeatedGrey(network) if channels == 1 else network
+
+    def module(self, name: str) -> str:
+        """The module of torchvision.models that has it."""
+        module: str = import_torchvision().models.get_model_builder(name).__module__
+        return module
+
+    def usual_shape(self, name: str) -> tuple[int, int, int]:
+        """The crop that its published weights are for."""
+        weights = import_torchvision().models.get_model_weights(name).DEFAULT
+        side = int(weights.transforms.keywords["crop_size"])
+        return RGB, side, side

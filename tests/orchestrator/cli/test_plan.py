@@ -1,0 +1,283 @@
+"""`taurank plan` as a user meets it."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from taurank.orchestrator.evidence.log import EvidenceLog
+from taurank.orchestrator.experiment.experiment import Experiment
+from taurank.orchestrator.experiment.file import load_experiment
+from taurank.orchestrator.planning.forecast import forecast
+from taurank.orchestrator.report import print_plan
+from taurank.orchestrator.runs.creation import create_run
+from taurank.orchestrator.runs.image_loading import load_images
+from taurank.orchestrator.runs.run import OURS, PLAN
+from taurank.orchestrator.stages.stage import training_stage
+from taurank.trainables.table import RecordedTable, write_table
+
+Taurank = Callable[..., tuple[int, str, str]]
+OPTIONS = ("--space", "nasbench201", "--candidates", 300, "--epochs", 200)
+
+
+@pytest.fixture
+def plan(taurank: Taurank) -> Taurank:
+    """Runs `taurank plan`."""
+    return partial(taurank, "plan")
+
+
+@pytest.fixture
+def run_folder(finished_log: EvidenceLog, codes: Sequence[str], experiment: Experiment, tmp_path: Path) -> Path:
+    """The folder of a finished run that named its stages: 24 x 2 epochs and 2 x 40 of a full 24 x 40."""
+    folder = tmp_path / "run"
+    finished_log.close()
+    shutil.copytree(finished_log.path.parent, folder)
+    resolved = experiment.model_copy(update={"candidates": list(codes), "supernets": []})
+    (folder / "experiment.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def file(table: RecordedTable, tmp_path: Path) -> Path:
+    path = tmp_path / "made-up.parquet"
+    write_table(table, path)
+    return path
+
+
+class TestOptions:
+    def test_split_cost_hours_tau_and_neighbours(self, plan: Taurank) -> None:
+        code, out, err = plan(*OPTIONS, "--budget", "10x", "--epoch-seconds", 12)
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        assert lines[0] == (
+            "300 candidates of nasbench201; full training is 200 epochs each, 60,000 in all; "
+            "budget: 10x cheaper, 6,000.0"
+        )
+        # A proxy takes 1.5 steps on 64 of 50,000 images. 35 % of what is left of 30 trainings' worth is 174 of 12
+        # epochs; 19 of 200 fit in the rest.
+        assert lines[2].split() == ["proxies", "all", "0.6", "0.0%", "0.00"]
+        assert lines[3].split() == ["short", "trainings", "174", "12", "2,088.0", "3.5%", "6.96"]
+        assert lines[4].split() == ["full", "trainings", "19", "200", "3,800.0", "6.3%", "12.67"]
+        assert lines[5].split() == ["in", "all", "5,888.6", "9.8%", "19.63"]
+        expected = forecast("nasbench201", 300, 10, proxies=True)
+        assert lines[6].startswith(f"predicted tau: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f})")
+        budgets = [line.split()[0] for line in lines[9:15]]
+        assert budgets == ["2x", "5x", "10x", "20x", "50x", "100x"]
+        assert lines[15].startswith("based on: replays of nasbench201 on cifar10, ")
+
+    def test_a_tau_finds_its_budget(self, plan: Taurank) -> None:
+        code, out, _ = plan(*OPTIONS, "--tau", 0.8, "--json")
+        assert code == 0
+        found = json.loads(out)["plan"]
+        assert found["predicted_tau"] >= 0.8
+        assert forecast("nasbench201", 300, found["budget"] + 0.2, proxies=True).tau < 0.8
+        assert found["hours"] is None
+        assert found["epochs"] <= 60_000 / found["budget"]
+
+    def test_only_some_lengths(self, plan: Taurank) -> None:
+        _, out, _ = plan(*OPTIONS, "--budget", "10x", "--schedules", "25, 200", "--json")
+        assert {spec["epochs"] for spec in json.loads(out)["plan"]["trainings"]} == {25, 200}
+
+    def test_a_space_of_ones_own_has_a_wider_interval(self, plan: Taurank) -> None:
+        _, own, _ = plan(*OPTIONS[2:], "--budget", "10x", "--json")
+        _, known, _ = plan(*OPTIONS, "--budget", "10x", "--json")
+        own, known = json.loads(own), json.loads(known)
+        assert own["space"] is None
+        assert "no recorded trainings of this space" in own["basis"]
+        assert own["plan"]["high"] - own["plan"]["low"] > known["plan"]["high"] - known["plan"]["low"]
+        assert own["plan"]["trainings"] == known["plan"]["trainings"]
+
+    def test_what_is_left_goes_to_a_supernet(self, plan: Taurank) -> None:
+        options = ("--space", "mnist_blocks", "--candidates", 9, "--epochs", 90, "--budget", "4x")
+        _, out, _ = plan(*options)
+        assert "supernet:uniform" in out
+        _, out, _ = plan(*options, "--json")
+        found = json.loads(out)["plan"]
+        assert len(found["supernets"]) == 1
+        assert found["epochs"] <= 9 * 90 / 4
+
+
+class TestExperiments:
+    def test_by_name(self, plan: Taurank) -> None:
+        code, out, err = plan("quickstart")
+        assert (code, err) == (0, "")
+        assert out.startswith("24 candidates of nasbench201; full training is 36 epochs each, 864 in all; budget: 10x")
+        assert "note:" not in out
+        # 24 x 1.5 steps on 64 of 640 images.
+        assert "proxies               all                          3.6           0.4%" in out
+
+    def test_all_candidates_and_stages_of_its_own(self, plan: Taurank) -> None:
+        code, out, _ = plan("nine-subnets")
+        assert code == 0
+        assert out.startswith("9 candidates of mnist_blocks; ")
+        assert "supernet:epsilon-greedy" in out
+        assert "note: the experiment names its stages itself" in out
+
+    def test_another_budget_is_split_anew(self, plan: Taurank) -> None:
+        _, out, _ = plan("nine-subnets", "--budget", "1x")
+        assert "supernet:epsilon-greedy" not in out
+        assert "note:" not in out
+        assert "budget: 1x cheaper" in out
+
+    @pytest.mark.parametrize(
+        ("more", "begins"),
+        [
+            ("narrow: {}", "note: narrow: "),
+            ("constraints: latency <= 5ms", "note: latencies are measured"),
+            ("constraints: params <= 5M", None),
+        ],
+    )
+    def test_what_the_device_takes_is_named(self, more: str, begins: str | None, plan: Taurank, tmp_path: Path) -> None:
+        file = tmp_path / "device.yaml"
+        file.write_text(f"name: device\nspace: nasbench201\ncandidates: 30\ndata: digits\n{more}\n")
+        code, out, err = plan(file)
+        assert (code, err) == (0, "")
+        notes = [line for line in out.splitlines() if line.startswith("note: ") and "latenc" in line]
+        assert [note.startswith(begins) for note in notes] == [True] if begins else notes == []
+
+
+class TestRuns:
+    def test_where_it_stands_and_where_it_ends(self, plan: Taurank, run_folder: Path) -> None:
+        code, out, err = plan(run_folder)
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        # 24 x 2 + 2 x 40 epochs of 960.
+        assert lines[1] == "spent so far: 128.0 epochs, 13.3% of full training"
+        assert lines[2].startswith("expected tau now: ")
+        assert "doubtful; replays that spent as much: " in lines[2]
+        assert "predicted tau at the end: " in out
+        assert "corrected by what this run's doubtful ranking expects of itself" in out
+        assert "note: the experiment names its stages itself" in out
+        # An epoch took .1 s as booked: 128 of them are 12.8 s.
+        assert "hours on one device" in out
+        # Its own and the larger ones.
+        assert [line.split()[0] for line in lines if line.split()[:1] in (["2x"], ["5x"], ["10x"], ["20x"])] == [
+            "2x",
+            "5x",
+            "10x",
+        ]
+
+    def test_json(self, plan: Taurank, run_folder: Path) -> None:
+        _, out, _ = plan(run_folder, "--json")
+        content = json.loads(out)
+        progress = content["progress"]
+        assert progress["spent_epochs"] == 128.0
+        assert content["epoch_seconds"] == pytest.approx(0.1)
+        # Doubtful: half of the difference between ranking and forecast, on the scale of artanh.
+        moved = math.atanh(content["plan"]["predicted_tau"]) - math.atanh(forecast("nasbench201", 24, 10).tau)
+        difference = math.atanh(progress["expected_tau"]) - math.atanh(progress["forecast"]["predicted_tau"])
+        assert moved == pytest.approx(difference / 2)
+
+    def test_before_anything_is_spent(
+        self, plan: Taurank, make_log: Callable[..., EvidenceLog], codes: Sequence[str], experiment: Experiment
+    ) -> None:
+        log = make_log(trainings=False, seeds=())
+        log.note(PLAN, OURS)
+        log.close()
+        resolved = experiment.model_copy(update={"candidates": list(codes), "supernets": []})
+        (log.path.parent / "experiment.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
+        code, out, _ = plan(log.path.parent)
+        assert code == 0
+        assert "spent so far: nothing" in out
+        assert "note:" not in out
+        expected = forecast("nasbench201", 24, 10)
+        assert f"predicted tau at the end: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f})" in out
+
+    def test_a_tau_is_looked_for_in_corrected_forecasts(self, plan: Taurank, run_folder: Path) -> None:
+        _, out, _ = plan(run_folder, "--json")
+        wanted = json.loads(out)["plan"]["predicted_tau"]
+        _, out, _ = plan(run_folder, "--tau", wanted - 1e-9, "--json")
+        found = json.loads(out)["plan"]
+        assert found["predicted_tau"] >= wanted - 1e-9
+        assert found["budget"] >= 10
+
+    def test_nothing_in_the_folder_changes(self, plan: Taurank, run_folder: Path) -> None:
+        before = {file.name for file in run_folder.iterdir()}
+        plan(run_folder)
+        after = {file.name for file in run_folder.iterdir()}
+        assert {name for name in after if not name.startswith("evidence.sqlite-")} <= before
+
+
+class TestOwnTable:
+    def test_replays_it(self, plan: Taurank, file: Path) -> None:
+        table = ("--table", file, "--candidates", 12, "--truth", "seeds 1,2", "--draws", 2)
+        code, out, err = plan(*table, "--budget", "3x", "--json")
+        assert code == 0
+        assert "replaying" in err
+        content = json.loads(out)
+        assert content["space"] == "made-up"
+        assert content["basis"] == "replays of made-up on nothing, 2 draws each"
+        assert content["epoch_seconds"] == pytest.approx(2.0)
+        (row,) = content["replays"]
+        assert (row["space"], row["n"], row["budget"], row["draws"]) == ("made-up", 12, 3.0, 2)
+        assert content["plan"]["epochs"] <= 40
+        taus = [option["predicted_tau"] for option in content["neighbours"]]
+        assert [option["budget"] for option in content["neighbours"]][:3] == [2.0, 3.0, 5.0]
+        assert taus == sorted(taus, reverse=True)
+
+
+def test_a_run_says_it_before_it_starts(tmp_path: Path) -> None:
+    experiment = load_experiment("quickstart")
+    data = load_images(experiment.data, root=None, download=False)
+    run = create_run(experiment, tmp_path, data)
+    stages = [
+        training_stage(run.experiment, spec, run.candidates, run.folder) for spec in run.experiment.trainings or []
+    ]
+    written = io.StringIO()
+    print_plan(Console(file=written, width=300), run.experiment, data, stages, None, 72.0, 86.4, run)
+    expected = forecast("nasbench201", 24, 10)
+    line = f"predicted tau: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f}), from {expected.basis}"
+    assert line in written.getvalue().splitlines()
+
+
+MISTAKES = [
+    ((*OPTIONS,), "--budget or --tau is missing"),
+    ((*OPTIONS, "--budget", "10x", "--tau", 0.8), "--budget and --tau: give one of the two"),
+    ((*OPTIONS, "--budget", "10"), "--budget: '10' is not how many times cheaper"),
+    ((*OPTIONS, "--tau", 1.2), "--tau: 1.2 is not a tau to reach"),
+    ((*OPTIONS, "--tau", 0.99), "--tau: 0.99 is out of reach: full training of everybody has a predicted tau of 0.9"),
+    (("--space", "nasbench21", *OPTIONS[2:], "--budget", "10x"), "did you mean 'nasbench201'?; leave it out"),
+    (("--epochs", 200, "--budget", "10x"), "--candidates is missing"),
+    (("--candidates", 10, "--budget", "10x"), "--epochs is missing"),
+    (("--candidates", 2, "--epochs", 1, "--budget", "100x"), "which buys no training"),
+    ((*OPTIONS, "--budget", "10x", "--schedules", "12,long"), "--schedules: '12,long' are not lengths"),
+    ((*OPTIONS, "--budget", "10x", "--epoch-seconds", 0), "--epoch-seconds: 0 is not how long"),
+    ((*OPTIONS, "--budget", "10x", "--truth", "test"), "give one with --table"),
+    (("quickstart", "--epochs", 10), "--epochs: quickstart says that itself"),
+    (("quickstrat",), "did you mean 'quickstart'?"),
+    (("/tmp",), "/tmp is not the folder of a run"),
+    (("quickstart", "--table", "nothing.parquet"), "nothing.parquet"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[message[:30] for _, message in MISTAKES])
+def test_a_mistake_gets_one_line(arguments: tuple[object, ...], message: str, plan: Taurank) -> None:
+    code, _, err = plan(*arguments)
+    assert code == 2
+    assert message in err
+    assert err.startswith("taurank: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--candidates", 1000, "--budget", "3x"), "--candidates: 1,000 asked, but the table has 30"),
+        (("--candidates", 12, "--epochs", 20, "--budget", "3x"), "--table: its full trainings have 10 epochs"),
+        (("--candidates", 12, "--space", "made-up", "--budget", "3x"), "--space: the table says its space"),
+        (("--candidates", 12, "--schedules", "10", "--budget", "3x"), "--schedules: a table has its own"),
+    ],
+)
+def test_a_mistake_with_a_table(arguments: tuple[object, ...], message: str, plan: Taurank, file: Path) -> None:
+    code, _, err = plan("--table", file, *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1

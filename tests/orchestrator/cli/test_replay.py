@@ -1,0 +1,78 @@
+"""`taurank replay` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from taurank.trainables.table import RecordedTable, write_table
+
+Taurank = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def file(table: RecordedTable, tmp_path: Path) -> Path:
+    path = tmp_path / "made-up.parquet"
+    write_table(table, path)
+    return path
+
+
+SMALL = ("--candidates", 12, "--budget", "3x", "--truth", "seeds 1,2")
+
+
+def test_prints_draws_means_what_was_bought_and_the_reference(taurank: Taurank, file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results.csv"
+    code, written, err = taurank("replay", "--table", file, *SMALL, "--draws", 2, "--out", out)
+    assert (code, err) == (0, "")
+    lines = written.splitlines()
+    assert lines[0] == "made-up on nothing: 2 draws of 12 from 30 architectures"
+    assert lines[1] == ("truth: validation_accuracy of training, mean of seeds 1, 2, after 10 epochs; bought: seed 0")
+    assert lines[2].startswith("bought with 40 epochs (3x cheaper): 2 proxies for all, training-10@")
+    assert [line[:7] for line in lines[3:5]] == ["draw 0:", "draw 1:"]
+    assert any(line.startswith("bought in the mean: ") for line in lines)
+    assert any(line.startswith("reference: ") for line in lines)
+    rows = pd.read_csv(out)
+    assert rows["draw"].tolist() == [0, 1]
+    assert (rows["cost"] <= 1 / 3 + 1e-9).all()
+    assert f"{rows['tau'].mean():.3f}" in written
+
+
+def test_json_is_all_there_is_on_the_output(taurank: Taurank, file: Path) -> None:
+    code, written, err = taurank("replay", "--table", file, *SMALL, "--draws", 1, "--json", "--among", "all")
+    assert code == 0
+    content = json.loads(written)
+    assert content["draws"][0]["tau"] == content["mean"]["tau"]
+    assert content["seed"] == 0
+    assert "draw 0: tau" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--candidates", 1000), "--candidates: 1,000 asked, but the table has 30 among architectures"),
+        (("--candidates", 12, "--truth", "seeds 0,1", "--buy-seed", 0), "seed 0 is the one that is bought"),
+        (("--candidates", 12, "--truth", "training/recall"), "no recall of source training"),
+        (("--candidates", 12, "--budget", "1000x"), "proxies and supernets cost 0.4"),
+        (("--candidates", 12, "--trainings", "[{epoch: 3}]"), "--trainings.0.epoch: unknown key"),
+        (("--candidates", 12, "--trainings", "nothing.yaml"), "nothing.yaml cannot be read"),
+        (("--candidates", 12, "--out", "/nowhere/at/all.csv"), "--out: /nowhere/at/all.csv cannot be written"),
+        (("--candidates", 12, "--ray", "--jobs", 2), "leave out --jobs"),
+    ],
+)
+def test_a_mistake_gets_one_line(arguments: tuple[object, ...], message: str, taurank: Taurank, file: Path) -> None:
+    code, _, err = taurank("replay", "--table", file, *arguments)
+    assert code == 2
+    assert message in err
+    assert err.startswith("taurank: ")
+    assert err.count("\n") == 1
+
+
+def test_a_table_that_is_not_there(taurank: Taurank, tmp_path: Path) -> None:
+    code, _, err = taurank("replay", "--table", tmp_path / "none.parquet")
+    assert code == 2
+    assert err.startswith(f"taurank: {tmp_path / 'none.parquet'}")
+    assert err.count("\n") == 1

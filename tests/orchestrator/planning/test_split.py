@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from taurank.orchestrator.planning.split import (
+    ANCHORS,
+    FEW,
+    IMPUTABLE,
+    LONGEST_SHARE,
+    MANY,
+    Split,
+    more_short_trainings,
+    split_budget,
+)
+
+COUNTS = (1, 2, 3, 9, 24, 100, 300, 1000, 15625)
+BUDGETS = (0.0, 0.01, 0.5, 1, 2.4, 5, 9, 10, 24.9, 25, 40, 60, 61, 99, 500, 20000)
+"""In full trainings."""
+
+
+class TestMeasuredTable:
+    """NAS-Bench-201, 12-of-200 schedules: what was measured to be best."""
+
+    @pytest.mark.parametrize(("units", "shorts", "fulls"), [(99, 412, 74), (49, 285, 31)])
+    def test_thousand_candidates(self, units, shorts, fulls):
+        found = split_budget(1000, full_epochs=200, budget_epochs=units * 200, schedules=[12, 200])
+        assert found == Split(12, False, shorts, fulls)
+
+    def test_a_small_budget_goes_to_short_trainings(self):
+        assert split_budget(1000, full_epochs=200, budget_epochs=8 * 200, schedules=[12, 200]).fulls == 0
+        assert split_budget(1000, full_epochs=200, budget_epochs=8 * 200, schedules=[12, 200]).shorts == 133
+
+    def test_what_remains_when_all_have_one_goes_to_full_trainings(self):
+        found = split_budget(100, full_epochs=200, budget_epochs=20 * 200, schedules=[12, 200])
+        assert found == Split(12, False, 100, 14)
+
+
+class TestSplit:
+    @pytest.mark.parametrize("schedules", [None, [], [12, 200], [200], [1], [50, 100, 150]])
+    @pytest.mark.parametrize("full", [1, 3, 12, 40, 200])
+    def test_never_more_than_the_budget(self, schedules, full):
+        for count in COUNTS:
+            for units in BUDGETS:
+                budget = units * full
+                found = split_budget(count, full_epochs=full, budget_epochs=budget, schedules=schedules)
+                assert found.cost(full) <= budget + 1e-6
+                assert 0 <= found.shorts <= count
+                assert 0 <= found.fulls <= count
+                assert (found.short_epochs > 0) == (found.shorts > 0)
+                assert found.short_epochs < full
+                if found.shorts and not found.cut and schedules is not None:
+                    assert found.short_epochs in schedules
+
+    @pytest.mark.parametrize("schedules", [[200], []])
+    def test_without_a_shorter_schedule_trainings_are_cut(self, schedules):
+        found = split_budget(1000, full_epochs=200, budget_epochs=100 * 200, schedules=schedules)
+        assert (found.cut, found.short_epochs) == (True, 20)
+        assert not split_budget(1000, full_epochs=200, budget_epochs=100 * 200).cut
+
+    def test_of_several_schedules_the_one_nearest_to_what_is_best(self):
+        found = split_budget(1000, full_epochs=200, budget_epochs=100 * 200, schedules=[4, 10, 25, 90, 200])
+        assert found.short_epochs == 10
+
+    def test_short_ones_get_longer_rather_than_money_be_left(self):
+        # 240 epochs for 24: 10 each, but no longer than a fifth.
+        found = split_budget(24, full_epochs=40, budget_epochs=240)
+        assert found.short_epochs == LONGEST_SHARE * 40
+
+    def test_everybody_gets_one_where_that_takes_a_shorter_one(self):
+        # 6 % of 200 epochs are 12, which 10 full trainings buy for 166; 10 epochs for all 200.
+        assert split_budget(200, full_epochs=200, budget_epochs=7 * 200) == Split(7, False, 200, 0)
+
+    @pytest.mark.parametrize(("units", "fulls"), [(8.9, 0), (9, ANCHORS), (24.9, ANCHORS)])
+    def test_anchors(self, units, fulls):
+        assert split_budget(1000, full_epochs=200, budget_epochs=units * 200, schedules=[12, 200]).fulls == fulls
+
+    @pytest.mark.parametrize(("units", "share"), [(FEW, 0.35), (MANY - 1, 0.35), (MANY + 1, 0.25)])
+    def test_shares(self, units, share):
+        found = split_budget(100_000, full_epochs=200, budget_epochs=units * 200)
+        assert found.shorts * found.short_epochs / (units * 200) == pytest.approx(share, abs=0.0025)
+
+    def test_rounding_takes_no_training_away(self):
+        assert split_budget(10, full_epochs=1, budget_epochs=0.1 * 3 * 10).fulls == 3
+
+    def test_a_full_training_of_everybody(self):
+        assert split_budget(100, full_epochs=1, budget_epochs=100) == Split(0, False, 0, 100)
+
+
+class TestMoreShortTrainings:
+    SPLIT = Split(12, False, 412, 74)
+
+    def more(self, imputability: float, left: float, split: Split = SPLIT) -> int:
+        return more_short_trainings(split, 1000, full_epochs=200, left_epochs=left, imputability=imputability)
+
+    def test_none_where_a_model_predicts_them(self):
+        assert self.more(IMPUTABLE, 14800) == self.more(0.99, 14800) == 0
+
+    @pytest.mark.parametrize("imputability", [IMPUTABLE - 0.01, 0.0, -0.5, math.nan])
+    def test_everybody_where_none_does(self, imputability):
+        assert self.more(imputability, 14800) == 588
+
+    def test_anchors_are_kept(self):
+        assert self.more(0.2, 3 * 200 + 12 * 100) == 100
+        assert self.more(0.2, 3 * 200 + 11) == 0
+        assert self.more(0.2, 100) == 0
+
+    def test_none_where_there_are_none(self):
+        assert self.more(0.2, 14800, Split(0, False, 0, 74)) == 0
+
+    @pytest.mark.parametrize("left", [0, 1, 12, 599, 600, 612, 5000.5, 1e6])
+    def test_never_more_than_what_is_left(self, left):
+        found = self.more(0.0, left)
+        assert 0 <= found * 12 <= max(0.0, left - 3 * 200)

@@ -1,0 +1,222 @@
+"""A run that more is asked of: what was bought stays evidence, and only the rest is bought."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from taurank.orchestrator.candidates.candidates import has_ended
+from taurank.orchestrator.evidence.log import BASELINE, EXTENDED, Evidence, EvidenceLog
+from taurank.orchestrator.experiment.experiment import ExperimentError
+from taurank.orchestrator.experiment.file import parse_experiment
+from taurank.orchestrator.runs.creation import create_run
+from taurank.orchestrator.runs.extension import Changes, extend, read_stages
+from taurank.orchestrator.runs.image_loading import load_images
+from taurank.orchestrator.runs.run import Run, RunError
+from taurank.orchestrator.stages.supernet_runs import trained_for
+from taurank.spaces import get_space
+from taurank.trainables.data import ImageData
+
+ROOT = Path(__file__).parents[3]
+SPACE = "space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}"
+IMAGES = "data: {name: digits, validation: 200, test: 200, train: 200}"
+TEXT = f"""
+name: more
+{SPACE}
+candidates: 8
+{IMAGES}
+recipe: {{epochs: 12, batch_size: 64, learning_rate: 0.05}}
+budget: 3x
+proxies: null
+"""
+SPLIT = "trainings: [{epochs: 2, candidates: 5}, {epochs: 12, candidates: 1}]\nsupernets: [{epochs: 2}]\n"
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return load_images(parse_experiment(TEXT, where="test").data, root=None, download=False)
+
+
+def make(data: ImageData, folder: Path, more: str = SPLIT) -> Run:
+    return create_run(parse_experiment(TEXT + more, where="test"), folder, data)
+
+
+class TestCandidates:
+    def test_more_are_drawn_and_those_there_stay_the_first(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path)
+        longer = extend(run, Changes(candidates=12), data)
+        assert longer.candidates[:8] == run.candidates
+        assert len(set(longer.candidates)) == 12
+        assert Run.open(longer.folder).candidates == longer.candidates
+        assert extend(run, Changes(candidates=12), data).candidates == longer.candidates
+
+    def test_named_ones_are_added_once(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path)
+        others = [one.code for one in get_space("nasbench201").enumerate() if one.code not in run.candidates][:2]
+        assert extend(run, Changes(add=tuple(others)), data).candidates == (*run.candidates, *others)
+        both = extend(run, Changes(add=tuple(others), candidates=11), data)
+        assert both.candidates[:10] == (*run.candidates, *others)
+        assert len(set(both.candidates)) == 11
+
+    def test_all_that_can_be_drawn(self, data: ImageData, tmp_path: Path) -> None:
+        assert len(extend(make(data, tmp_path), Changes(candidates=5_389), data).candidates) == 5_389
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (Changes(), "nothing to extend"),
+            (Changes(candidates=8), "--candidates: 8 in all; there are 8, so give more"),
+            (Changes(candidates=15_626), "15626 are more than the 15625 of nasbench201"),
+            (Changes(add=("no such cell",)), "no such cell"),
+            (Changes(budget="cheap"), "cheap is not how many times cheaper"),
+            (Changes(seeds=(1,)), "1"),
+            (Changes(stages={"trainings": [{"epochs": 2}]}), "training-2 is listed twice"),
+        ],
+    )
+    def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(
+        self, changes: Changes, message: str, data: ImageData, tmp_path: Path
+    ) -> None:
+        run = make(data, tmp_path)
+        with pytest.raises(ExperimentError, match=message) as caught:
+            extend(run, changes, data)
+        assert len(str(caught.value).splitlines()) == 1
+        assert list(tmp_path.glob("more-*")) == [run.folder]
+
+    def test_one_that_is_there_already_is_refused(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path)
+        with pytest.raises(ExperimentError, match="is listed twice"):
+            extend(run, Changes(add=(run.candidates[3],)), data)
+
+    def test_a_sampled_baseline_is_of_those_it_was_drawn_from(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path, SPLIT + "baseline: {seeds: [1], candidates: 4}\n")
+        with pytest.raises(ExperimentError, match="its baseline is a sample of the 8"):
+            extend(run, Changes(candidates=12), data)
+
+    def test_one_that_violates_a_constraint(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path, SPLIT + "constraints: params <= 7000\n")
+        large = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+        with pytest.raises(ExperimentError, match="violates a constraint of the run: parameters"):
+            extend(run, Changes(add=(large,)), data)
+        small = extend(run, Changes(candidates=12), data)
+        assert len(small.candidates) == 12
+
+
+class TestPlan:
+    def test_named_stages_stay_as_they_are(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path)
+        assert extend(run, Changes(candidates=12), data).experiment.trainings == run.experiment.trainings
+
+    def test_a_split_of_ours_grows_with_the_budget_and_keeps_its_lengths(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path, "")
+        before = run.experiment.trainings or []
+        longer = extend(run, Changes(budget="1.5x"), data)
+        after = longer.experiment.trainings or []
+        assert longer.is_split_by_us
+        assert [spec.stage for spec in after][: len(before)] == [spec.stage for spec in before]
+
+        def count(spec: object) -> int:
+            return 8 if spec.candidates == "all" else int(spec.candidates)  # type: ignore[attr-defined]
+
+        assert sum(map(count, after)) > sum(map(count, before))
+        supernets = longer.experiment.supernets or []
+        assert sum(spec.cost(count(spec)) for spec in after) + sum(spec.epochs for spec in supernets) <= 8 * 12 / 1.5
+
+    def test_added_stages_make_the_split_the_users(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path, "")
+        file = tmp_path / "stages.yaml"
+        file.write_text("trainings: [{epochs: 5, candidates: 2}]")
+        longer = extend(run, Changes(budget="1x", stages=read_stages(file)), data)
+        assert [spec.stage for spec in longer.experiment.trainings or []][-1] == "training-5"
+        assert not longer.is_split_by_us
+
+    @pytest.mark.parametrize("text", ["", "- 1", "budget: 2x", "trainings: {epochs: 2}", "trainings: [", "\x00"])
+    def test_a_file_with_anything_else_is_refused(self, text: str, tmp_path: Path) -> None:
+        file = tmp_path / "stages.yaml"
+        file.write_text(text)
+        with pytest.raises(ExperimentError, match=r"stages\.yaml") as caught:
+            read_stages(file)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+class TestLog:
+    def test_it_is_copied_and_the_earlier_one_stays(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path)
+        code = run.candidates[0]
+        run.log.append([Evidence("training-2", "t", code, "training", 1, 2, 0, "validation_accuracy", 0.5, 1.0, 1.0)])
+        run.log.append_event("training-2", "", "ended")
+        (run.folder / "checkpoints" / "state.pt").write_bytes(b"weights")
+        longer = extend(run, Changes(candidates=9), data)
+        pd.testing.assert_frame_equal(longer.log.evidence(), run.log.evidence())
+        assert (longer.folder / "checkpoints" / "state.pt").read_bytes() == b"weights"
+        assert has_ended(run.log, "training-2")
+        assert not has_ended(longer.log, "training-2")
+        longer.log.append_event("training-2", "", "ended")
+        assert has_ended(longer.log, "training-2")
+        assert list(longer.log.events()["event"]).count(EXTENDED) == 1
+        assert EXTENDED not in set(run.log.events()["event"])
+
+    def test_a_supernet_stays_that_of_the_first_candidates(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path)
+        (spec,) = run.experiment.supernets or []
+        assert trained_for(run.log, spec) is None
+        longer = extend(run, Changes(candidates=9), data)
+        assert trained_for(longer.log, spec) == 8
+        assert trained_for(extend(longer, Changes(candidates=10), data).log, spec) == 8
+
+    def test_a_run_that_is_worked_on_is_left_alone(self, data: ImageData, tmp_path: Path) -> None:
+        run = make(data, tmp_path)
+        with run.locked(), pytest.raises(RunError, match="another taurank is working on"):
+            extend(run, Changes(candidates=9), data)
+
+
+@pytest.mark.slow
+def test_only_what_is_lacking_is_trained(tmp_path: Path) -> None:
+    text = TEXT + SPLIT + "baseline: {seeds: [1]}\n"
+    (tmp_path / "more.yaml").write_text(
+        text.replace("epochs: 12", "epochs: 6").replace("candidates: 8", "candidates: 6").replace("3x", "1x")
+    )
+
+    def taurank(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "taurank", *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    taurank("run", "more.yaml")
+    (first,) = (tmp_path / "runs").glob("more-*")
+    before = EvidenceLog(first / "evidence.sqlite").evidence()
+    said = taurank("extend", str(first), "--candidates", "8", "--baseline-seed", "2", "--stages", _stages(tmp_path))
+    assert "taken over" not in said
+    (second,) = set((tmp_path / "runs").glob("more-*")) - {first}
+    pd.testing.assert_frame_equal(EvidenceLog(first / "evidence.sqlite").evidence(), before)
+    run = Run.open(second)
+    rows = run.log.evidence()
+    pd.testing.assert_frame_equal(rows.iloc[: len(before)], before)
+    assert len(pd.read_csv(second / "ranking.csv")) == 8
+    new = rows.iloc[len(before) :]
+    # Everybody with both seeds; of the first seed only who is new.
+    baseline = new[(new["stage"] == BASELINE) & (new["metric"] == "test_accuracy")]
+    assert baseline.groupby("seed")["architecture"].nunique().to_dict() == {1: 2, 2: 8}
+    assert new.loc[new["stage"] == "training-3", "architecture"].nunique() == 2
+    assert set(new["stage"]) == {"size", "supernet:uniform", "training-3", BASELINE}
+    scores = rows[(rows["stage"] == "supernet:uniform") & (rows["metric"] == "validation_accuracy")]
+    assert set(scores["architecture"]) == set(run.candidates)
+    assert not ((new["stage"] == "supernet:uniform") & (new["metric"] == "train_loss")).any()
+    assert "nothing left to run" in taurank("resume", str(second))
+
+
+def _stages(folder: Path) -> str:
+    file = folder / "stages.yaml"
+    file.write_text("trainings: [{epochs: 3, candidates: 2}]")
+    return str(file)

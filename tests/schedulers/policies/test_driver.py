@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, Step
+from taurank.schedulers.policies.driver import Driver
+
+LIMITS = Limits(4)
+
+
+@dataclass
+class Scripted:
+    """Answers with the steps of its script, one answer after another, then says that it is done."""
+
+    script: list[list[Step]]
+    judges_running: bool = False
+    stops: tuple[str, ...] = ()
+    asked: int = 0
+
+    def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
+        steps = self.script[self.asked] if self.asked < len(self.script) else []
+        self.asked += 1
+        decisions = {n: Decision("stop" if n in self.stops else "continue", f"asked {self.asked}", 0.7) for n in curves}
+        return Decisions(decisions, tuple(steps), phase="running" if steps else "done", reason=f"asked {self.asked}")
+
+
+def driver(policy: Scripted, names: str = "ab", limits: Limits = LIMITS) -> Driver:
+    return Driver(policy, limits, dict.fromkeys(names, ()))
+
+
+def states(found: Driver) -> str:
+    return " ".join(curve.state for curve in found.curves.values())
+
+
+def test_whom_the_policy_names_starts_in_its_order_and_pauses_where_it_was_sent():
+    found = driver(Scripted([[Step("b", 2, "first"), Step("a", 1, "second")]]))
+    assert found.choose() == Step("b", 2, "first")
+    assert states(found) == "new running"
+    assert found.choose() == Step("a", 1, "second")
+    assert found.running == 2
+    assert found.report("b", 1, 0.1) == "continue"
+    assert found.report("b", 2, 0.2) == "pause"
+    assert found.decisions["b"] == Decision("pause", "came to epoch 2", saved_epochs=2)
+    assert states(found) == "running paused"
+
+
+def test_asks_again_only_when_nobody_is_left_who_was_named():
+    policy = Scripted([[Step("a", 1, ""), Step("b", 1, "")]])
+    found = driver(policy)
+    found.choose()
+    found.report("a", 1, 0.1)
+    found.choose()
+    assert policy.asked == 1
+    assert found.choose() is None  # b still runs
+    assert policy.asked == 2
+    assert not found.done
+    found.report("b", 1, 0.1)
+    assert not found.done  # it may be said more about b
+    assert found.choose() is None
+    assert found.done
+    assert found.latest.reason == "asked 3"
+
+
+def test_a_policy_that_judges_is_asked_after_every_epoch():
+    policy = Scripted([[Step("a", 4, "")]], judges_running=True, stops=("b",))
+    found = driver(policy)
+    found.choose()
+    assert states(found) == "running stopped"
+    policy.stops = ("a", "b")
+    assert found.report("a", 1, 0.1) == "stop"
+    assert states(found) == "stopped stopped"
+    assert found.decisions["a"] == Decision("stop", "asked 2", 0.7, saved_epochs=3)
+    assert found.decisions["b"] == Decision("stop", "asked 1", 0.7, saved_epochs=4)
+
+
+def test_the_end_of_the_schedule_and_of_a_diverging_training():
+    found = driver(Scripted([[Step("a", 4, ""), Step("b", 4, "")]]))
+    found.choose()
+    found.choose()
+    assert found.report("a", 4, 0.8) == "stop"
+    assert found.decisions["a"] == Decision("stop", "end of schedule", 0.8, 0.0)
+    assert found.report("b", 1, math.nan) == "stop"
+    assert found.decisions["b"].reason == "not finite at epoch 1"
+    assert states(found) == "finished failed"
+    found.end("a", failed=True, reason="late news")
+    assert states(found) == "finished failed"
+
+
+def test_an_epoch_seen_before_changes_nothing():
+    found = driver(Scripted([[Step("a", 2, "")]]))
+    found.choose()
+    found.report("a", 1, 0.1)
+    before = found.curves["a"]
+    assert found.report("a", 1, 0.9) == "continue"
+    assert found.curves["a"] == before
+    found.report("a", 2, 0.2)
+    assert found.report("a", 1, 0.9) == "pause"
+    found.end("a", failed=False, reason="ended by itself")
+    assert found.report("a", 2, 0.9) == "stop"
+    assert found.decisions["a"].prediction == 0.2
+
+
+@pytest.mark.parametrize(
+    ("budget", "points", "until"),
+    [(5, None, (4, 1)), (3.9, None, (3,)), (5, (2, 4), (4,)), (3, (2, 4), (2,)), (1, (2, 4), ())],
+)
+def test_steps_are_cut_to_what_the_budget_allows(budget, points, until):
+    limits = Limits(4, budget_epochs=budget, points=points)
+    found = driver(Scripted([[Step("a", 4, ""), Step("b", 4, "")]]), limits=limits)
+    sent = []
+    while step := found.choose():
+        sent.append(step.until)
+    assert tuple(sent) == until
+
+
+def test_a_spent_budget_is_said_and_is_no_stall(caplog):
+    found = driver(Scripted([[Step("a", 4, "")]] * 3), limits=Limits(4, budget_epochs=2, points=(2, 4)))
+    found.choose()
+    found.report("a", 2, 0.1)
+    with caplog.at_level(logging.WARNING):
+        assert found.choose() is None
+    assert found.done
+    assert found.latest.phase == "done"
+    assert found.latest.reason == "the budget of 2 epochs allows no more"
+    assert not caplog.text
+
+
+def test_a_policy_that_leaves_a_trial_out_is_named():
+    class Forgetful(Scripted):
+        def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
+            return Decisions({})
+
+    with pytest.raises(ValueError, match="Forgetful must decide on every trial, left out 'a'"):
+        driver(Forgetful([])).choose()
+
+
+def test_unknown_trials_are_named():
+    found = driver(Scripted([]))
+    for call in (lambda: found.report("c", 1, 0.5), lambda: found.load([Curve("c")])):
+        with pytest.raises(ValueError, match="trial 'c' is none of the 2 that the driver was made with"):
+            call()
+
+
+def test_loaded_curves_keep_the_features_and_wait():
+    found = Driver(Scripted([]), LIMITS, {"a": (1.0, 2.0), "b": ()})
+    found.load([Curve("a", (1,), (0.1,), state="running", until=3), Curve("b", state="running")])
+    assert found.curves["a"] == Curve("a", (1,), (0.1,), features=(1.0, 2.0), state="paused")
+    assert found.curves["b"].state == "new"
+
+
+def test_losses_that_come_late_are_put_beside_their_epochs():
+    found = driver(Scripted([[Step("a", 3, "")]]))
+    found.choose()
+    found.report("a", 1, 0.1)
+    assert found.curves["a"].training == ()
+    found.report("a", 2, 0.2, 1.5)
+    found.report("a", 3, 0.3)
+    assert str(found.curves["a"].training) == "(nan, 1.5, nan)"

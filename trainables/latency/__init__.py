@@ -1,0 +1,28 @@
+"""How long networks take for a batch of images: measured whole, or summed from their parts."""
+
+from taurank.trainables.latency.candidates import (
+    CandidateLatency,
+    Setting,
+    measure_whole,
+    parts_by_code,
+    table_of_parts,
+    worth_a_table,
+)
+from taurank.trainables.latency.options import Capacity, every_option, select_options
+from taurank.trainables.latency.parts import LatencyError
+from taurank.trainables.latency.table import Conditions, LatencyTable
+
+__all__ = [
+    "CandidateLatency",
+    "Capacity",
+    "Conditions",
+    "LatencyError",
+    "LatencyTable",
+    "Setting",
+    "every_option",
+    "measure_whole",
+    "parts_by_code",
+    "select_options",
+    "table_of_parts",
+    "worth_a_table",
+]

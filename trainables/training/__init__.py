@@ -1,0 +1,22 @@
+"""The training of one network by a recipe."""
+
+from taurank.trainables.training.difficulty import COST, EPOCHS, measure_difficulty
+from taurank.trainables.training.failure import describe_failure, describe_lost_images, gpu_is_lost
+from taurank.trainables.training.families import GOVERNED, FamilyRecipes
+from taurank.trainables.training.recipe import Recipe
+from taurank.trainables.training.training import EVALUATION_BATCH, Row, Training
+
+__all__ = [
+    "COST",
+    "EPOCHS",
+    "EVALUATION_BATCH",
+    "GOVERNED",
+    "FamilyRecipes",
+    "Recipe",
+    "Row",
+    "Training",
+    "describe_failure",
+    "describe_lost_images",
+    "gpu_is_lost",
+    "measure_difficulty",
+]

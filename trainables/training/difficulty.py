@@ -1,0 +1,39 @@
+"""How hard each training image is for a network that has trained for a short time."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from taurank.trainables.training.training import EVALUATION_BATCH, Training
+
+EPOCHS = 3
+"""Epochs of the training that tells: which images are hard shows early (Paul et al. 2021, arXiv 2107.07075)."""
+COST = EPOCHS + 1 / 3
+"""Epoch-equivalents of it: the training, and a forward pass over the training images at a third."""
+
+
+@torch.no_grad()
+def image_losses(training: Training) -> npt.NDArray[np.float64]:
+    """Cross-entropy in nats of each training image, in evaluation mode, in the order of the images.
+
+    A network that has diverged calls none hard: where a loss is not finite it is the largest finite one, or 0.
+    """
+    training.model.eval()
+    losses = []
+    for pixels, labels in training.batches(training.data.train, EVALUATION_BATCH):
+        with training.autocast():
+            logits = training.model(pixels).float()
+        losses.append(functional.cross_entropy(logits, labels, reduction="none").double().cpu().numpy())
+    found = np.concatenate(losses)
+    finite = found[np.isfinite(found)]
+    return np.where(np.isfinite(found), found, finite.max(initial=0.0))
+
+
+def measure_difficulty(training: Training) -> npt.NDArray[np.float64]:
+    """Trains to the end, then the losses of all training images; see ``image_losses``."""
+    while not training.finished:
+        training.step_epoch()
+    return image_losses(training)

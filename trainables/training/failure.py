@@ -1,0 +1,53 @@
+"""How a training that raised has ended, in one line for the evidence log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from taurank.trainables.training.training import NonFiniteLossError
+
+_MOST = 500
+# What the allocators of CPU memory say; on a GPU the error has a type of its own.
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")
+
+
+def describe_failure(error: Exception, *, doing: str) -> str:
+    """The reason, beginning with ``non-finite loss``, ``out of memory`` or ``could not be <doing>``."""
+    if isinstance(error, NonFiniteLossError):
+        return f"non-finite loss: {error}"
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST]
+    is_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    if is_memory or any(words in str(error) for words in _OUT_OF_MEMORY):
+        return f"out of memory: {reason}"
+    return f"could not be {doing}: {reason}"
+
+
+def gpu_is_lost() -> bool:
+    """Whether this process can no longer use its GPU: some CUDA errors outlive the call that raised them.
+
+    Running out of memory is none of them.
+    """
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
+
+
+def describe_lost_images(file: Path | None) -> str:
+    """Why the file of the images, where they stay in one, cannot be read any more; empty where it can.
+
+    A worker that reads beyond the end of a file that was cut short is killed (SIGBUS): this only looks at its length.
+    """
+    if file is None:
+        return ""
+    try:
+        np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        return f"{file}: " + (getattr(error, "strerror", None) or " ".join(str(error).split()))
+    return ""

@@ -1,0 +1,85 @@
+"""A recipe for each family of networks: what trains a ResNet well lets a transformer diverge, and the reverse."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from taurank.spaces import Family
+from taurank.trainables.training.recipe import Recipe
+
+REFERENCE_BATCH = 64
+"""Images of a batch that the learning rates are for."""
+
+GOVERNED = ("optimizer", "learning_rate", "weight_decay", "warmup_epochs", "label_smoothing", "clip_gradient_norm")
+"""Fields of a recipe that a family sets; all others are common to all."""
+
+
+@dataclass(frozen=True)
+class FamilyRecipe:
+    """What a family has of its own; the rest of the recipe (epochs, batch, images) is common to all.
+
+    Attributes:
+        optimizer: ``sgd`` or ``adamw``.
+        learning_rate: for batches of 64 images. With ``sgd`` it grows in proportion to the batch (Goyal et al. 2017),
+            with ``adamw`` as its square root (Malladi et al. 2022).
+        weight_decay: as in ``Recipe``.
+        warmup: share of the training in which the learning rate rises.
+        label_smoothing: as in ``Recipe``.
+        clip_gradient_norm: as in ``Recipe``.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    # Read by pydantic where it comes from a file; this package does not import pydantic.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+    label_smoothing: float
+    clip_gradient_norm: float | None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is {self.warmup}; it has to be a share of the training, below 1")
+        self.applied_to(Recipe())
+
+    def applied_to(self, recipe: Recipe) -> Recipe:
+        """The recipe of a network of this family."""
+        times = recipe.batch_size / REFERENCE_BATCH
+        return replace(
+            recipe,
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate * (times if self.optimizer == "sgd" else math.sqrt(times)),
+            weight_decay=self.weight_decay,
+            warmup_epochs=self.warmup * recipe.epochs,
+            label_smoothing=self.label_smoothing,
+            clip_gradient_norm=self.clip_gradient_norm,
+        )
+
+
+@dataclass(frozen=True)
+class FamilyRecipes:
+    """A recipe for each of ``taurank.spaces.Family``.
+
+    Plain convolutional networks take SGD with momentum; without normalisation only a small step with bounded gradients
+    keeps them from diverging. Layer normalisation and attention want AdamW with warm-up, decay and smoothing, as
+    ConvNeXt (Liu et al. 2022, appendix A) and DeiT (Touvron et al. 2021, table 9) are trained, but with steps for small
+    batches and short trainings from scratch.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    cnn: FamilyRecipe = FamilyRecipe("sgd", 0.05, 5e-4, 0.05, 0.1, None)
+    bare_cnn: FamilyRecipe = FamilyRecipe("sgd", 0.01, 5e-4, 0.1, 0.1, 1.0)
+    modern_cnn: FamilyRecipe = FamilyRecipe("adamw", 1e-3, 0.05, 0.1, 0.1, 1.0)
+    transformer: FamilyRecipe = FamilyRecipe("adamw", 5e-4, 0.05, 0.1, 0.1, 1.0)
+
+    def recipe(self, common: Recipe, family: Family) -> Recipe:
+        """The recipe of a family: ``common`` with what it has of its own."""
+        own: FamilyRecipe = getattr(self, family)
+        return own.applied_to(common)

@@ -1,0 +1,61 @@
+"""What a trial is told to do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from taurank.trainables.proxies import ProxyConfig
+from taurank.trainables.supernet import SupernetConfig
+from taurank.trainables.training import Recipe
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """What one trial does; travels to the worker through the object store, so it may be large.
+
+    Attributes:
+        trial: key of the trial in the evidence log.
+        label: a short name for people.
+        space: name of the search space.
+        space_options: the options it is made with.
+        recipe: how to train; its ``epochs`` are the trial's.
+        seed: of the training.
+        checkpoint: file that the trial keeps its state in; every node has to see it.
+        architectures: the one to train, or all that a supernet trains or scores, or that proxies score.
+        supernet: settings of the supernet that is trained, or whose weights are used.
+        candidates: those that the supernet was trained for, where its weights are used.
+        epoch_share: what an epoch costs of one on all images at their full size; see ``data.less_data``.
+        task: name of the pretext task that is trained by; None for training with labels.
+        last_epoch: when given, report what is on file up to this epoch and end; nothing is trained.
+        until: when given, the trial is complete after that many epochs of its schedule.
+        proxies: settings of a trial that scores untrained networks.
+        kept: file that a complete training is kept in for other runs, and taken from; empty for none.
+    """
+
+    trial: str
+    label: str
+    space: str
+    space_options: Mapping[str, Any]
+    recipe: Recipe
+    seed: int
+    checkpoint: str
+    architectures: tuple[str, ...]
+    supernet: SupernetConfig | None = None
+    last_epoch: int | None = None
+    until: int | None = None
+    proxies: ProxyConfig | None = None
+    candidates: tuple[str, ...] = ()
+    epoch_share: float = 1.0
+    task: str | None = None
+    kept: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells whether a checkpoint belongs to this trial: all that its numbers depend on but the images."""
+        options = sorted(self.space_options.items())
+        what = (self.trial, self.space, options, self.recipe, self.seed, self.architectures, self.supernet)
+        more = (self.proxies, self.candidates, self.epoch_share, self.task)
+        return hashlib.sha256(repr(what + more).encode()).hexdigest()
