@@ -44,7 +44,6 @@ RAY = (
     "orchestrator/cluster/",
     "orchestrator/candidates/latencies.py",
     "orchestrator/stages/",
-    "orchestrator/runs/session.py",
     "orchestrator/replay/launching.py",
     "orchestrator/proxy_scores/workers.py",
     "orchestrator/campaigns/",
