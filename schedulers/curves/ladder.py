@@ -129,7 +129,8 @@ class _Fit:
         self.counts = curves.counts
         self.training = filled_gaps(curves.training) if has_training(curves) and curves.training is not None else None
         self.features = _standardised(curves.features)
-        self._columns: dict[int, tuple[Integers, Floats]] = {}
+        self._columns: dict[int, tuple[Integers, list[Floats]]] = {}
+        self._targets: dict[tuple[int, int], Floats] = {}
         self._h: Floats | None = None
         self._decline = 0.0
 
@@ -144,7 +145,6 @@ class _Fit:
         weights = {lowest: self._weights(lowest)}
         if self.features is not None:
             self._h = self._from_features(lowest, weights[lowest])
-            self._columns.clear()
             weights[lowest] = self._weights(lowest)
         variance_at = self._variance_at(*self._decay(lowest, weights[lowest]))
         members, signals = self._signals(lowest)
@@ -183,10 +183,18 @@ class _Fit:
             columns = [self._level(self.qualities[members, :point])]
             if self.training is not None:
                 columns.append(normal_scores(training_signal(self.training[members, :point])))
-            if self._h is not None:
-                columns.append(normal_scores(self._h[members]))
-            self._columns[point] = members, np.column_stack(columns)
-        return self._columns[point]
+            self._columns[point] = members, columns
+        members, columns = self._columns[point]
+        if self._h is not None and len(columns) < len(self._names):
+            columns.append(normal_scores(self._h[members]))
+        return members, np.column_stack(columns)
+
+    def _target(self, start: int, end: int, reached: Integers) -> Floats:
+        """Level of the points in (start, end] of these trials."""
+        if (start, end) not in self._targets:
+            later = self.qualities[reached, start:end]
+            self._targets[start, end] = self._mixed(later.max(axis=1), _late(later))
+        return self._targets[start, end]
 
     @property
     def _names(self) -> str:
@@ -206,8 +214,7 @@ class _Fit:
         for start, end in self._pairs(rung):
             reached, before = self._signals(start)
             followed = np.flatnonzero(self.counts[reached] >= end)
-            later = self.qualities[reached[followed], start:end]
-            target = self._mixed(later.max(axis=1), _late(later))
+            target = self._target(start, end, reached[followed])
             drift = math.log(self.epochs[start - 1] / self.epochs[rung - 1])
             rows = np.hstack([before[followed], drift * before[followed]])
             weight = FADE ** (abs(drift) / math.log(PAIR_RATIO))

@@ -6,13 +6,13 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from taurank.schedulers.curves import FEWEST, FEWEST_FINISHED, Ladder, LadderFit
+from taurank.schedulers.curves import FEWEST, FEWEST_FINISHED, CurveMatrix, Ladder, LadderFit
 from taurank.schedulers.policies.gain import tau_gains
 from taurank.schedulers.policies.options import require_integer, require_number
 from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step, curve_matrix, used_epochs
@@ -37,12 +37,28 @@ class _Situation:
     limits: Limits
     alive: tuple[str, ...]
     rungs: tuple[int, ...]
-    fit: LadderFit
-    points: NDArray[np.int64]
 
-    @property
+    @cached_property
     def place(self) -> dict[str, int]:
         return {trial: row for row, trial in enumerate(self.alive)}
+
+    @cached_property
+    def matrix(self) -> CurveMatrix:
+        return curve_matrix({trial: self.curves[trial] for trial in self.alive}, self.limits)
+
+    @cached_property
+    def fit(self) -> LadderFit:
+        return Ladder().fit(self.matrix)
+
+    def finals(self) -> tuple[list[float], list[float]]:
+        """Predicted final values and their standard deviations, (alive,); NaN while too few trainings have finished.
+
+        Before that the level of all finals is a guess, which must not be taken for evidence.
+        """
+        if (self.matrix.counts == len(self.matrix.epochs)).sum() < FEWEST_FINISHED:
+            return [math.nan] * len(self.alive), [math.nan] * len(self.alive)
+        forecast = Ladder().complete(self.matrix, self.fit)
+        return forecast.means.tolist(), forecast.sds.tolist()
 
 
 @dataclass(frozen=True)
@@ -109,15 +125,10 @@ class OrderSettlingPolicy:
         """
         rungs = self.rungs(curves, limits)
         alive = tuple(sorted(trial for trial, curve in curves.items() if _is_alive(curve)))
-        matrix = curve_matrix({trial: curves[trial] for trial in alive}, limits)
-        fit = Ladder().fit(matrix)
-        here = _Situation(curves, limits, alive, rungs, fit, matrix.epochs)
-        expected = fit.order().expected_tau()
-        steps, why = self._next(here, expected)
-        # Final values take longer than the order and are of no use while trials are sent on; and where no training has
-        # come to its end their level is a guess, which is not to be taken for evidence.
-        anchored = int((matrix.counts == len(matrix.epochs)).sum()) >= FEWEST_FINISHED
-        forecast = Ladder().complete(matrix, fit) if anchored and not steps else fit.order()
+        here = _Situation(curves, limits, alive, rungs)
+        steps, why = self._next(here)
+        # Final values take longer than the order, and are not needed while trials are sent on.
+        means, sds = ([math.nan] * len(alive),) * 2 if steps else here.finals()
         running = any(curve.state == "running" for curve in curves.values())
         decisions = {}
         going = {step.trial: step.reason for step in steps}
@@ -126,7 +137,7 @@ class OrderSettlingPolicy:
                 decisions[trial] = ending(curve, limits)
                 continue
             row = here.place[trial]
-            mean, sd = float(forecast.means[row]), float(forecast.sds[row])
+            mean, sd = means[row], sds[row]
             if trial in going or curve.state == "running":
                 reason = going.get(trial, f"on its way to epoch {curve.until}")
                 decisions[trial] = Decision("continue", reason, mean, sd)
@@ -134,7 +145,7 @@ class OrderSettlingPolicy:
                 rest = waiting(curve, limits, why if not steps else "others buy more")
                 decisions[trial] = Decision("pause", rest.reason, mean, sd, rest.saved_epochs)
         done = not steps and not running
-        return Decisions(decisions, steps, "done" if done else "running", why, expected)
+        return Decisions(decisions, steps, "done" if done else "running", why)
 
     def rungs(self, curves: Mapping[str, Curve], limits: Limits) -> tuple[int, ...]:
         """Epochs at which trials wait for each other, rising up to the end of the schedule.
@@ -172,7 +183,7 @@ class OrderSettlingPolicy:
     def _reserve(self) -> float:
         return RESERVES[self.goal] if self.reserve is None else self.reserve
 
-    def _next(self, here: _Situation, expected: float) -> tuple[tuple[Step, ...], str]:
+    def _next(self, here: _Situation) -> tuple[tuple[Step, ...], str]:
         """Whom to send on and why; or nobody, and why."""
         curves, limits, rungs = here.curves, here.limits, here.rungs
         open_ = [c for c in (curves[t] for t in drawn_order(here.alive, self.seed)) if not has_ended(c, limits)]
@@ -183,7 +194,7 @@ class OrderSettlingPolicy:
         if first:
             together = [Step(c.trial, rungs[0], f"everybody trains to epoch {rungs[0]}") for c in first]
             return affordable(together, curves, limits), f"everybody trains to epoch {rungs[0]}"
-        settled = self._settled(here, open_, expected)
+        settled = self._settled(here, open_)
         if settled:
             return (), settled
         lowest = min(_rung(rungs, c.last_epoch) for c in idle)
@@ -204,12 +215,12 @@ class OrderSettlingPolicy:
         place, fit, rungs = here.place, here.fit, here.rungs
         rows = np.array([place[c.trial] for c in eligible])
         scores = np.nan_to_num(fit.scores)
-        best = np.zeros(len(rows))
         lowest = _rung(rungs, eligible[0].last_epoch)
-        for rung in sorted({min(lowest + ahead, len(rungs) - 1) for ahead in HORIZONS} | {len(rungs) - 1}):
-            left = np.full(len(rows), fit.variance_at[np.searchsorted(here.points, rungs[rung])])
-            price = np.array([rungs[rung] - c.last_epoch for c in eligible], dtype=float)
-            best = np.maximum(best, tau_gains(scores, fit.variances, rows, left) / price)
+        ahead = sorted({min(lowest + steps, len(rungs) - 1) for steps in HORIZONS} | {len(rungs) - 1})
+        targets = np.array([rungs[rung] for rung in ahead])
+        left = fit.variance_at[np.searchsorted(here.matrix.epochs, targets)]
+        cost = targets[:, None] - np.array([c.last_epoch for c in eligible])  # (horizons, eligible)
+        best = (tau_gains(scores, fit.variances, rows, left) / cost).max(axis=0)
         batch = max(here.limits.slots, math.ceil(BATCH_SHARE * len(here.alive)))
         # Sorting is stable: equal ones stay in the order that the seed has drawn.
         ranked = [i for i in np.argsort(-best, kind="stable") if best[i] > 0][:batch]
@@ -261,14 +272,17 @@ class OrderSettlingPolicy:
         sizes = [max(1, int(spare / len(prices) / price)) for price in prices]
         return {rung: (size, earlier) for rung, size, earlier in zip(rungs[1:], sizes, rungs, strict=False)}
 
-    def _settled(self, here: _Situation, open_: Sequence[Curve], expected: float) -> str:
+    def _settled(self, here: _Situation, open_: Sequence[Curve]) -> str:
         """Why the order is as settled as asked; empty if it is not."""
         if self.target_tau is None:
             return ""
         lowest = min(_rung(here.rungs, c.last_epoch) for c in open_)
         if len(here.alive) < FEWEST or here.rungs[lowest] < self.min_fraction * here.rungs[-1]:
             return ""
-        if lowest >= 1 and expected >= self.target_tau:
+        if lowest < 1:
+            return ""
+        expected = here.fit.order().expected_tau()
+        if expected >= self.target_tau:
             before = {t: _cut(here.curves[t], here.rungs[lowest - 1]) for t in here.alive}
             earlier = Ladder().forecast(curve_matrix(before, here.limits)).expected_tau()
             if earlier >= self.target_tau:
