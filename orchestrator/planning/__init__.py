@@ -17,12 +17,12 @@ from taurank.orchestrator.planning.outlook import (
 )
 from taurank.orchestrator.planning.replayed_taus import ReplayedTau, shipped_replays, summarise_cell
 from taurank.orchestrator.planning.rounds import (
+    LogRanker,
     Problem,
     choice_of,
     chosen_before,
     plan_trainings,
     planned_epochs,
-    rank_log,
     run_rounds,
 )
 from taurank.orchestrator.planning.split import ROUNDING
@@ -43,6 +43,7 @@ __all__ = [
     "NEIGHBOURS",
     "ROUNDING",
     "Forecast",
+    "LogRanker",
     "Option",
     "Outlook",
     "PlanError",
@@ -64,7 +65,6 @@ __all__ = [
     "plan_trainings",
     "planned_epochs",
     "progress_of",
-    "rank_log",
     "run_rounds",
     "shipped_replays",
     "split_stages",

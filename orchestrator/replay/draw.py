@@ -18,7 +18,7 @@ import pandas as pd
 
 from taurank.orchestrator.evidence import PROXIES, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
-from taurank.orchestrator.planning import Problem, forecast, rank_log, run_rounds, shipped_replays
+from taurank.orchestrator.planning import LogRanker, Problem, forecast, run_rounds, shipped_replays
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.cheap import book_cheap
@@ -94,15 +94,15 @@ def _rank(
         launching += time.perf_counter() - started
 
     started = time.perf_counter()
+    ranker = LogRanker(problem, log)
     run_rounds(
-        problem,
+        ranker,
         list(plan.trainings),
-        log=log,
         launch=timed,
         budget_epochs=plan.budget_epochs,
         adaptive=plan.adaptive,
     )
-    order = rank_log(problem, log, truth_seeds=len(bench.truth.seeds))
+    order = ranker.ranking(truth_seeds=len(bench.truth.seeds))
     return order, time.perf_counter() - started - launching
 
 

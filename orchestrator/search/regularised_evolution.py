@@ -37,13 +37,3 @@ class EvolutionSearcher(Searcher):
         drawn = generator.choice(len(alive), min(self._sample, len(alive)), replace=False)
         parent = max((alive[place] for place in drawn), key=self.scored.__getitem__)
         return self._mutant(parent, generator)
-
-
-class RandomSearcher(Searcher):
-    """Proposes architectures at random, each function as likely.
-
-    Source: Li and Talwalkar, Random Search and Reproducibility for Neural Architecture Search (UAI 2019).
-    """
-
-    def _propose(self, generator: np.random.Generator) -> Architecture | None:
-        return self._random(generator)
