@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from taurank.orchestrator.ranker.final import FinalScores
-from taurank.orchestrator.ranker.gaussian_process import CHUNK, Array, GaussianProcess, Rows
+from taurank.orchestrator.ranker.gaussian_process import CHUNK, Array, GaussianProcess, Rows, cholesky
 from taurank.orchestrator.ranker.views import Scores
 
 JOINT = 1000
@@ -107,7 +107,7 @@ def _joint(
     joint = everybody if count <= JOINT else np.sort(generator.choice(count, JOINT, replace=False))
     matrix = covariance(joint, joint)
     matrix[np.diag_indices(len(joint))] += JITTER * max(float(np.trace(matrix)) / len(joint), JITTER)
-    factor = linalg.cholesky(matrix, lower=True)
+    factor = cholesky(matrix)
     white = generator.standard_normal((len(joint), draws))
     drawn = np.empty((count, draws))
     drawn[joint] = factor @ white

@@ -59,7 +59,7 @@ class Bench:
         """Epochs that a training shows, up to its last; one candidate stands for all."""
         curve = self.table.curve(self.pool[0], schedule_epochs=spec.epochs, seed=self.seeds[spec.epochs])
         epochs = curve[BOUGHT_METRIC].dropna().index
-        return tuple(int(epoch) for epoch in epochs if epoch <= spec.last_epoch)
+        return tuple(int(epoch) for epoch in epochs if 1 <= epoch <= spec.last_epoch)
 
     @property
     def described(self) -> str:

@@ -52,11 +52,12 @@ def read_curves(table: RecordedTable, *, metric: str, schedule_epochs: int) -> R
     trial = rows.groupby(["architecture", "seed"], observed=True, sort=False).ngroup().to_numpy()
     first = np.unique(trial, return_index=True)[1]
     present = set(rows["metric"].unique())
+    epoch = rows["epoch"].to_numpy()
 
     def by_epoch(name: str) -> Floats:
-        chosen = (rows["metric"] == name).to_numpy()
+        chosen = (rows["metric"] == name).to_numpy() & (epoch >= 1)  # epoch 0 is the network before training
         values = np.full((len(first), schedule_epochs), np.nan)
-        values[trial[chosen], rows["epoch"].to_numpy()[chosen] - 1] = rows["value"].to_numpy()[chosen]
+        values[trial[chosen], epoch[chosen] - 1] = rows["value"].to_numpy()[chosen]
         return values
 
     values = by_epoch(metric)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import optuna
@@ -19,8 +20,16 @@ from taurank.spaces import Architecture
 ASKS = 20
 """Times that a sampler is asked for somebody new, before a random architecture takes the place."""
 
-# Each proposal makes a study; by default Optuna tells about every one.
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna logs every new study, and each proposal makes one; the caller's verbosity is restored."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 class OptunaSearcher(Searcher):
@@ -68,7 +77,8 @@ class OptunaSearcher(Searcher):
 
     def _study(self, seed: int) -> optuna.Study:
         directions = self._directions
-        study = optuna.create_study(sampler=self._sampler(seed), directions=directions)
+        with _quiet_optuna():
+            study = optuna.create_study(sampler=self._sampler(seed), directions=directions)
         names = list(self.problem.objectives)[: len(directions)]
         trials = []
         for canonical, observation in zip(self._canonical, self._observations, strict=True):

@@ -16,6 +16,7 @@ from taurank.orchestrator.ranker import (
     GaussianProcessRegressor,
     Labels,
     align_to_prior,
+    cholesky,
     score_targets,
 )
 from taurank.orchestrator.search.pool import Pool, Told
@@ -101,7 +102,7 @@ class Imagined:
         self._process, self._everybody = process, np.arange(count)
         matrix = process.covariance(process.rows, process.rows)
         matrix[np.diag_indices(len(matrix))] += process.noise * noise_factors + JITTER
-        factor = linalg.cholesky(matrix, lower=True)
+        factor = cholesky(matrix)
         self._reduced = linalg.solve_triangular(factor, process.covariance(process.rows, self._everybody), lower=True)
         self.rows: list[int] = []
         self.variance: Values = process.prior_variance(self._everybody) - (self._reduced**2).sum(axis=0)

@@ -149,7 +149,7 @@ class CurveEnsemble:
         level = (c * sum_r - sum_h * sum_hr) / det
         gain = (a * sum_hr - sum_h * sum_r) / det
         freedom = _NOISE_TRIALS + sum_w
-        squares = _NOISE_TRIALS * noise**2 + (sum_rr - level * sum_r - gain * sum_hr).clip(min=0)
+        squares = _NOISE_TRIALS * np.square(noise) + (sum_rr - level * sum_r - gain * sum_hr).clip(min=0)
         variance = squares / freedom
         value = level + ahead * gain
         value_var = variance * (c - 2 * ahead * sum_h + ahead**2 * a) / det

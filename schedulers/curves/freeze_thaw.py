@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from taurank.schedulers.curves.forecast import Forecast
-from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats, standardised
 from taurank.schedulers.curves.rising import rising_curves
 
 _BOUNDS = np.log([[0.3, 1.0], [0.003, 5.0], [1e-6, 10.0], [1e-2, 1e3]])  # of (alpha, beta, noise, asymptotes)
@@ -75,7 +75,7 @@ class FreezeThaw:
             values = -np.log(np.maximum(rising.limit - values, 0.0) + _LEAST_GAP)
             best = np.where(np.isfinite(values), np.fmax.accumulate(values, axis=1), np.nan)
             common = _common_curve(best)
-            features = None if curves.features is None else _standardised(curves.features[known])
+            features = None if curves.features is None else standardised(curves.features[known])
             own, own_variance = self._posterior(t, best - common, features)
             rise, rise_variance = self._posterior(t, best, None, of=common[None])
             points = np.flatnonzero(np.isfinite(common))
@@ -304,10 +304,3 @@ def _lead(values: Floats, best: Floats) -> tuple[float, float]:
     lead = (best - values)[late]
     middle = float(np.median(lead))
     return middle, 1.4826 * float(np.median(np.abs(lead - middle)))
-
-
-def _standardised(features: Floats) -> Floats:
-    """Columns with mean 0 and variance 1; those that are constant or not finite are left out."""
-    usable = features[:, np.isfinite(features).all(axis=0)]
-    sd = usable.std(axis=0)
-    return np.asarray((usable - usable.mean(axis=0))[:, sd > 0] / sd[sd > 0])

@@ -11,7 +11,7 @@ from scipy.optimize import nnls
 
 from taurank.schedulers.curves.final_values import final_values
 from taurank.schedulers.curves.forecast import Forecast
-from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats, standardised
 from taurank.schedulers.curves.signals import (
     best_level,
     filled_gaps,
@@ -128,7 +128,7 @@ class _Fit:
         self.qualities = filled_gaps(quality(curves.values, curves.metric))
         self.counts = curves.counts
         self.training = filled_gaps(curves.training) if has_training(curves) and curves.training is not None else None
-        self.features = _standardised(curves.features)
+        self.features = _usable(curves.features)
         self._columns: dict[int, tuple[Integers, list[Floats]]] = {}
         self._targets: dict[tuple[int, int], Floats] = {}
         self._h: Floats | None = None
@@ -317,12 +317,12 @@ def _unit(values: Floats) -> Floats:
     return (values - values.mean()) / spread if spread > 0 else np.zeros(len(values))
 
 
-def _standardised(features: Floats | None) -> Floats | None:
-    """Features with mean 0 and spread 1; None where all are constant or some are missing."""
+def _usable(features: Floats | None) -> Floats | None:
+    """Standardised features; None where all are constant or some are missing."""
     if features is None or not np.isfinite(features).all():
         return None
-    varying = features[:, np.ptp(features, axis=0) > 0] if len(features) else features
-    return (varying - varying.mean(axis=0)) / varying.std(axis=0) if varying.shape[1] else None
+    columns = standardised(features)
+    return columns if columns.shape[1] else None
 
 
 def _left_out_ridge(features: Floats, members: Integers, target: Floats) -> Floats:

@@ -162,6 +162,17 @@ def test_a_draw_repeats_itself(bench: Bench, row: Row, make_plan: MakePlan) -> N
     assert without_clock(first) == without_clock(row) != without_clock(second)
 
 
+def test_rows_before_training_change_nothing(table: RecordedTable, bench: Bench, row: Row, make_plan: MakePlan) -> None:
+    first = table.rows[(table.rows["source"] == "training") & (table.rows["epoch"] == table.rows["schedule_epochs"])]
+    untrained = first.assign(epoch=0, value=0.1, seconds=0.0)
+    unscheduled = untrained.assign(schedule_epochs=0)
+    other = make_bench(RecordedTable(table.info, pd.concat([untrained, unscheduled, table.rows])), truth="seeds 1,2")
+    assert other.seeds == bench.seeds
+    spec = TrainingSpec(epochs=bench.full_epochs)
+    assert other.points(spec) == bench.points(spec)
+    assert without_clock(replay_draw(other, make_plan(), 0)) == without_clock(row)
+
+
 @pytest.mark.slow
 def test_processes_change_nothing(bench: Bench, make_plan: MakePlan) -> None:
     alone = [without_clock(drawn) for drawn in replay_draws(bench, make_plan(), 2)]
