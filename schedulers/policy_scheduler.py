@@ -90,12 +90,12 @@ class PolicyScheduler(TrialScheduler):  # type: ignore[misc]
 
     @property
     def latest(self) -> Decisions:
-        """What the policy said last."""
+        """The latest decisions of the policy."""
         return self._driver.latest
 
     @property
     def done(self) -> bool:
-        """Whether nobody runs and nobody else will be started."""
+        """Whether no trial runs and none will be started."""
         return self._driver.done
 
     def load_curves(self, curves: Iterable[Curve]) -> None:

@@ -1,7 +1,7 @@
-"""The rounds of a ranking: who is trained how long, chosen from what is known by then.
+"""The rounds of a ranking: which candidates are trained how long, chosen from the evidence at that time.
 
 The same rounds run under Ray Tune and in a replay; ``launch`` is what differs. Every choice is made once and noted in
-the log, since what is known moves on.
+the log, since the evidence grows.
 """
 
 from __future__ import annotations
@@ -93,14 +93,14 @@ def plan_trainings(
     if split.shorts:
         epochs, until = (full_epochs, split.short_epochs) if split.cut else (split.short_epochs, None)
         trainings.append(
-            TrainingSpec(epochs=epochs, until=until, candidates=_everybody(split.shorts, count), seed=seed)
+            TrainingSpec(epochs=epochs, until=until, candidates=_count_or_all(split.shorts, count), seed=seed)
         )
     if split.fulls:
-        trainings.append(TrainingSpec(epochs=full_epochs, candidates=_everybody(split.fulls, count), seed=seed))
+        trainings.append(TrainingSpec(epochs=full_epochs, candidates=_count_or_all(split.fulls, count), seed=seed))
     return trainings
 
 
-def _everybody(some: int, count: int) -> int | Literal["all"]:
+def _count_or_all(some: int, count: int) -> int | Literal["all"]:
     return "all" if some == count else some
 
 
@@ -184,9 +184,9 @@ def _grounds(problem: Problem, spec: TrainingSpec, model: RankingModel, chosen: 
     if not model.can_design:
         why = "drawn at random: nothing describes the candidates"
     elif spec.is_full(problem.full_epochs):
-        why = "by design: their final scores tell most about those of the others"
+        why = "by design: their final scores are most informative about those of the others"
     else:
-        why = "by design: their curves tell most about those of the others"
+        why = "by design: their curves are most informative about those of the others"
     left = len(problem.candidates) - len(chosen)
     saved = f"; {spec.cost(left):g} epochs saved on the {left} others" if left else ""
     fewer = f"; {given_up} fewer than planned, for more short trainings" if given_up else ""

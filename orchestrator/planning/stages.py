@@ -49,7 +49,7 @@ def _wanted_proxies(experiment: Experiment, train_images: int) -> ProxySpec | No
 def are_cheap(full_epochs: int, *, speed_up: float, train_images: int) -> bool:
     """Whether ``DEFAULT_PROXIES`` cost no more than ``PROXY_SHARE`` of the budget, and there are images enough.
 
-    Not where everybody can be trained to the end: that tells all they could.
+    Not where every candidate can be trained to the end: proxies add nothing then.
     """
     affordable = DEFAULT_PROXIES.epochs(train_images) <= PROXY_SHARE * full_epochs / speed_up
     return affordable and train_images >= DEFAULT_PROXIES.batch_images and speed_up > 1
@@ -69,7 +69,7 @@ def default_stages(
     What trainings leave over goes to a supernet where the space has one; ``scoring_epochs`` is what it takes to score a
     candidate. A budget below an epoch for each pays for one-epoch trainings of as many candidates as it can.
     """
-    # Never the seed of the baseline: that would be the truth bought as evidence.
+    # Never the seed of the baseline: it is reserved for the reference.
     taken = experiment.baseline.seeds if experiment.baseline else ()
     return split_stages(
         experiment.space.name,

@@ -29,7 +29,7 @@ class Inputs:
 
     Attributes:
         encoding: numeric description of the architectures, standardised, constant columns left out.
-        scores: normal scores of size, proxies and supernets, predicted where one has nothing to say.
+        scores: normal scores of size, proxies and supernets, predicted where one has no value.
         names: of the columns of ``scores``.
         kinds: of the columns of ``scores``.
         reliabilities: of the columns of ``scores``, in [0, 1]: share of what tells candidates apart that is no noise; 1

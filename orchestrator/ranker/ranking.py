@@ -81,7 +81,7 @@ class Ranking:
         return pd.Series(among / len(self.samples), index=self.table.index, name=f"top_{k}_probability")
 
     def tiers(self, level: float = LEVEL) -> pd.Series:
-        """Tier of each candidate, in the order of ``table``, 1 is best: whom the evidence does not separate.
+        """Tier of each candidate, in the order of ``table``, 1 is best; those of a tier are not separated.
 
         Down the order, a new tier starts at the first candidate that the first of the current tier beats with a
         probability of at least ``level``. Two of one tier may still differ by more than that, and two neighbours in

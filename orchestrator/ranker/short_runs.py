@@ -1,4 +1,4 @@
-"""Short trainings of a part of the candidates, and what they say about all: the first of the ranker's two stages.
+"""Short trainings of a part of the candidates, completed for all: the first of the ranker's two stages.
 
 A short run is a biased rather than a noisy view of the end, so a model of accuracy-when-short by architecture replaces
 most of them: a Gaussian process and extremely randomised trees (Geurts et al. 2006), averaged.

@@ -159,7 +159,7 @@ def _trained_alone(
 def ranking_lines(ranking: Ranking, trust: Sequence[SupernetTrust]) -> list[tuple[str, str]]:
     """Decisions with their reasons: what each source weighs, and how far each supernet is trusted."""
     weights = sorted(ranking.weights.items(), key=lambda pair: -pair[1])
-    said = ", ".join(f"{name} {weight:.2f}" for name, weight in weights) or "nothing to go by"
+    said = ", ".join(f"{name} {weight:.2f}" for name, weight in weights) or "no evidence"
     lines = [("weighed", f"{len(ranking.table)} candidates by {said}; intervals are {ranking.certainty}")]
     for one in trust:
         weight = ranking.weights.get(one.stage, ranking.weights.get(SUPERNETS, 0.0))
@@ -173,7 +173,7 @@ def _grounds(one: SupernetTrust) -> str:
     if math.isfinite(one.reliability):
         known.append(f"reliability {one.reliability:.2f}")
     if one.alone is None:
-        known.append("too few were trained alone to tell how far its order holds")
+        known.append("too few were trained alone to check its order")
     else:
         alone = one.alone
         parameters = "" if alone.parameters is None else f", that of parameters {alone.parameters.tau:.2f}"

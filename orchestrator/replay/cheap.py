@@ -1,4 +1,4 @@
-"""Evidence that is bought before any training: sizes, proxies, and scores of supernets."""
+"""Evidence before any training: sizes, proxies, and scores of supernets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAS-Bench-201)."""
 
 @dataclass(frozen=True)
 class Cheap:
-    """What is bought for everybody before any training.
+    """What is measured of every candidate before any training.
 
     Attributes:
         proxies: names of proxies.
@@ -69,8 +69,8 @@ def choose_cheap(table: RecordedTable, *, proxies: str, supernets: str) -> Cheap
 def book_cheap(bench: Bench, cheap: Cheap, log: EvidenceLog, candidates: Sequence[str]) -> None:
     """Writes the rows of sizes, proxies and supernets.
 
-    Who has a score of some proxy but not of another had it computed and it failed: a row without a value that costs the
-    same. Who has none was never looked at and costs nothing. The cost of a supernet is spread over all.
+    A candidate with a score of one proxy but not of another failed the other: a row without a value that costs the
+    same. A candidate without any score was never measured and costs nothing. The cost of a supernet is spread over all.
     """
     log.append(_sizes(bench, candidates))
     log.append(_proxies(bench, cheap.proxies, candidates))

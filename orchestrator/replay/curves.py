@@ -24,7 +24,7 @@ class RecordedCurves:
     """Trainings of one schedule that came to their end, by the order of the table.
 
     Attributes:
-        matrix: the metric at every epoch at which somebody has it, and the training loss there.
+        matrix: the metric at every epoch at which some training has it, and the training loss there.
         architectures: code of each, (trials,).
         seeds: seed of each, (trials,); an architecture that was trained again is another trial.
     """
@@ -83,7 +83,8 @@ def metric_kind(table: RecordedTable, metric: str) -> Metric:
     """What the values of a metric are, by its name, direction and unit.
 
     Raises:
-        ReplayError: trainings have no such metric, it is a test metric, or nobody says which end of it is better.
+        ReplayError: trainings have no such metric, it is a test metric, or the table does not say which direction is
+            better.
     """
     known = training_metrics(table)
     if metric not in known:
@@ -109,7 +110,7 @@ def training_metrics(table: RecordedTable) -> list[str]:
 def architecture_features(
     table: RecordedTable, space: SearchSpace | None, architectures: Sequence[str]
 ) -> Floats | None:
-    """Logarithms of sizes, those that everybody has, and the encoding (see ``encode``), (architectures, features)."""
+    """Logarithms of the sizes that all have, and the encoding (see ``encode``), (architectures, features)."""
     columns = encode(table, space, architectures).to_numpy(dtype=np.float64)
     if "size" in table.sources:
         sizes = table.wide("size").loc[list(architectures)].to_numpy(dtype=np.float64)

@@ -1,4 +1,4 @@
-"""One draw of a replay: candidates drawn, evidence bought, an order made and scored."""
+"""One draw of a replay: draw candidates, replay their evidence, rank them, score the order."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def draw_candidates(bench: Bench, plan: ReplayPlan, draw: int) -> list[str]:
 def replay_draw(
     bench: Bench, plan: ReplayPlan, draw: int, launcher: Launcher | None = None, *, log: EvidenceLog | None = None
 ) -> Row:
-    """Buys the evidence of one draw, ranks, and scores the order; the columns are described in docs/replay.md.
+    """Replays the evidence of one draw, ranks, and scores the order; the columns are described in docs/replay.md.
 
     Args:
         bench: what is recorded.
-        plan: what to buy.
+        plan: the stages to replay.
         draw: number of the draw.
         launcher: how trainings are run; by default on the simulated clock.
         log: where the evidence goes; by default nowhere but memory.
@@ -115,7 +115,7 @@ def _predicted_tau(bench: Bench, plan: ReplayPlan) -> float:
 
 
 def _costs(bench: Bench, plan: ReplayPlan, evidence: pd.DataFrame, launch: Launch) -> Row:
-    """What was spent, by source, and on whom; seconds are NaN where the table has none."""
+    """What was spent, by source, and the numbers of trainings; seconds are NaN where the table has none."""
     kind = evidence["source"].str.partition(":")[0]
     epochs = evidence.groupby(kind)["epochs"].sum()
     seconds = evidence.groupby(kind)["seconds"].sum()

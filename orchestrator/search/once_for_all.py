@@ -65,10 +65,10 @@ class OnceForAllSearcher(Searcher):
         return self._evolved[1]
 
     def _evolve(self, fitted: int) -> list[Architecture]:
-        told = self._scored_by(fitted)
-        if len(told) < LEAST:
+        scored = self._scored_by(fitted)
+        if len(scored) < LEAST:
             return []
-        values = np.array(list(told.values()))
+        values = np.array(list(scored.values()))
         spread = float(values.std()) or 1.0
         generator = self._generator(fitted)
         predictor = MLPRegressor(
@@ -79,7 +79,7 @@ class OnceForAllSearcher(Searcher):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # so many epochs are what is wanted
-            predictor.fit(self._one_hot(list(told)), (values - values.mean()) / spread)
+            predictor.fit(self._one_hot(list(scored)), (values - values.mean()) / spread)
 
         def score(architectures: Sequence[Architecture]) -> list[float]:
             predicted: list[float] = predictor.predict(self._one_hot(architectures)).tolist()

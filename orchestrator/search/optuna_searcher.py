@@ -18,7 +18,7 @@ from taurank.orchestrator.search.searcher import Problem, Searcher, SearchError
 from taurank.spaces import Architecture
 
 ASKS = 20
-"""Times that a sampler is asked for somebody new, before a random architecture takes the place."""
+"""Times that a sampler is asked for a new architecture before a random one takes its place."""
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def _quiet_optuna() -> Iterator[None]:
 
 
 class OptunaSearcher(Searcher):
-    """Asks a sampler of Optuna, with a study that is made of what was told and of what is open.
+    """Asks a sampler of Optuna, with a study of the observations and of the open proposals.
 
     The study is made anew for each ask: so the proposals depend on nothing else. A failed training is a failed trial.
 
@@ -105,9 +105,9 @@ class OptunaSearcher(Searcher):
 
 
 class Nsga2Searcher(OptunaSearcher):
-    """Breeds from those that few others dominate, and that stand apart on their front.
+    """Recombines architectures that few others dominate and that are far apart on their front.
 
-    A generation is so many that were told one after another. All objectives count.
+    A generation is ``population`` successive observations. All objectives count.
 
     Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002).
 

@@ -1,4 +1,4 @@
-"""The ranker's models of the final score as surrogates: what a full training of each architecture would say."""
+"""The ranker's models of the final score as surrogates: predictions of a full training of each architecture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from taurank.orchestrator.ranker import (
     cholesky,
     score_targets,
 )
-from taurank.orchestrator.search.pool import Pool, Told
+from taurank.orchestrator.search.pool import Pool, Results
 from taurank.spaces import Architecture
 
 SMALLEST_SD = 1e-6
@@ -34,8 +34,8 @@ class Surrogate:
     has to tell architectures apart. With free scores its prior is the ranker's order by these.
 
     Args:
-        pool: who is told apart.
-        told: what is known of whom; at least two that were trained to the end, with different values.
+        pool: the architectures to predict.
+        results: of trainings; at least two to the end, with different values.
         regressor: ``gaussian-process``, ``extra-trees``, ``boosted-trees`` or ``pairwise``.
         seed: of the regressor.
 
@@ -46,10 +46,10 @@ class Surrogate:
         trained: whether each was trained to the end, (architectures,).
     """
 
-    def __init__(self, pool: Pool, told: Told, *, regressor: str, seed: int) -> None:
+    def __init__(self, pool: Pool, results: Results, *, regressor: str, seed: int) -> None:
         self.pool = pool
         with threadpool_limits(1, user_api="blas"):
-            inputs, labels = pool.inputs(told), pool.labels(told)
+            inputs, labels = pool.inputs(results), pool.labels(results)
             self._labels = labels
             target = align_to_prior(score_targets(labels.values)[1], inputs.prior[labels.rows])
             generator = np.random.default_rng([seed, 2])

@@ -69,7 +69,7 @@ class BakerSVR:
 
     def _regress(self, inputs: Floats, finals: Floats, of: Floats) -> tuple[Floats, float]:
         """Predictions for ``of``, and the root mean square of the residuals in cross-validation."""
-        # Imported here: they take a second, and whoever imports the curve models seldom needs them.
+        # Imported here: they take a second, and few users of the curve models need them.
         from scipy.stats import loguniform, uniform
         from sklearn.compose import TransformedTargetRegressor
         from sklearn.model_selection import KFold, RandomizedSearchCV, cross_val_predict

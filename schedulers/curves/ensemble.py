@@ -52,7 +52,7 @@ class CurveEnsemble:
     interval. Families are fitted with their level and gain free, so ``hill3`` and ``vapor_pressure`` lend their shapes
     only, and families without a gain cannot be used. Fewer than two points: the last value with a wide spread.
 
-    Source: after Domhan, Springenberg and Hutter (IJCAI 2015), who average parametric families by MCMC.
+    Source: after Domhan, Springenberg and Hutter (IJCAI 2015), which averages parametric families by MCMC.
 
     Attributes:
         families: names of families with a gain.

@@ -1,4 +1,4 @@
-"""A Gaussian process over curves that flatten, and over what they flatten towards."""
+"""A Gaussian process over flattening curves and their asymptotes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of unfinished trainings: what beginnings say, weighed by how well they foretold what followed."""
+"""The order of unfinished trainings from their prefixes, weighted by how well prefixes predict later values."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ class Ladder:
     Where curves turn back, as losses of trials that overfit do, the best so far is no sign of the end: if the recent
     values of prefixes foretold what followed better than their best, they take its place (by degrees).
 
-    From the lowest rung that trials stand at upwards, those who went on are placed anew among themselves: their mean
-    stays, and they spread by what the way between the two rungs reveals.
+    From the lowest rung that trials stand at upwards, the trials that reached the next rung are placed again among
+    themselves: their mean stays, and their spread grows by the variance that the epochs between the two rungs reveal.
 
     Caveats: it cannot foresee a change of order that no trial has lived through yet (a drop of the learning rate, a
     plateau that some leave late); its expected tau is a guess until checked against trainings to the end, too high
@@ -164,7 +164,7 @@ class _Fit:
         return LadderFit(scores, start, variances, variance_at, weights)
 
     def _climb(self, rung: int, weights: Floats, scores: Floats, variances: Floats, variance_at: Floats) -> None:
-        """Places those who reached a rung anew among themselves."""
+        """Places the trials that reached a rung again among themselves."""
         members, signals = self._signals(rung)
         combined, share = signals @ weights, len(members) / (len(members) + JOINED)
         if rung == len(self.epochs) and len(members) > 1:

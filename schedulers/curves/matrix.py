@@ -1,4 +1,4 @@
-"""Learning curves of many trials side by side: what every curve model takes."""
+"""Learning curves of many trials side by side: the input of every curve model."""
 
 from __future__ import annotations
 

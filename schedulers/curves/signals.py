@@ -1,4 +1,4 @@
-"""What a prefix of a learning curve tells of a trial, on a scale on which trials can be compared: normal scores."""
+"""Signals of a trial from a prefix of its learning curve, as normal scores, so that trials can be compared."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def training_signal(training: Floats) -> Floats:
 def normal_scores(values: Floats) -> Floats:
     """Expected normal order statistics of the ranks, ``Phi^-1((rank - 3/8) / (n + 1/4))``; ties share, nan counts as 0.
 
-    Ranks keep a few hopeless trials, of which every signal tells, from drowning what separates the rest.
+    Ranks keep a few outlying trials from dominating what separates the rest.
     """
     scores = np.zeros(len(values))
     count = int(np.isfinite(values).sum())

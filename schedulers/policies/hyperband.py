@@ -94,7 +94,7 @@ class HyperbandPolicy:
         )
 
     def brackets(self, trials: Sequence[str], limits: Limits) -> tuple[Bracket, ...]:
-        """The trials dealt to brackets in the order given; those whom no bracket within the budget takes are left out.
+        """The trials dealt to brackets in the order given; those that fit no bracket within the budget are left out.
 
         Raises:
             ValueError: the budget is below the cheapest bracket.

@@ -1,4 +1,4 @@
-"""Spend the epochs where they settle the order: everybody abreast, then whoever it pays to know more of."""
+"""Spend the epochs where they settle the order: all trials to one epoch, then those with the largest expected gain."""
 
 from __future__ import annotations
 
@@ -63,24 +63,25 @@ class _Situation:
 
 @dataclass(frozen=True)
 class OrderSettlingPolicy:
-    """Freeze-thaw for the order of all trials; nothing is ever stopped for being bad, it waits and can be thawed.
+    """Freeze-thaw for the order of all trials: a trial is paused, never stopped, and can be resumed later.
 
-    1. Everybody to the same epoch, the furthest that the budget allows for all. With ``target_tau`` in rungs, each
+    1. All trials train to the same epoch, the furthest that the budget allows for all. With ``target_tau`` in rungs,
+    each
        1.4 times as far as the one before, so that it can finish early.
-    2. What is left goes to the trials, of those that stand lowest, whose next epochs buy the most expected tau:
-       ``sum over j of G(|s_i - s_j|, ...) / epochs``, see ``gain.pair_gain``. Near-ties that not even the end would
-       settle buy nothing and are left alone.
+    2. What is left goes to those trials at the lowest rung with the largest expected gain in tau per epoch:
+       ``sum over j of G(|s_i - s_j|, ...) / epochs``, see ``gain.tau_gains``. Near-ties that not even
+       the end would settle gain nothing and are left alone.
     3. With the goal ``top`` or ``best`` a share of the budget is kept for the predicted top: the trials of best
        ``score + sd / 2``, least advanced first, one rung at a time.
 
     Once three trainings have finished it predicts the finals of the others.
 
-    It is done when the budget is spent, when ``target_tau`` is expected at two rungs running, or when no further epoch
-    would tell anything about the order.
+    It is done when the budget is spent, when ``target_tau`` is expected at two successive rungs, or when no further
+    epoch would change the expected tau.
 
-    Caveats: abreast is what orders all trials best at up to a third of the epochs; whoever only wants the best one does
-    better with its goal. The expected tau is a guess until trainings that came to their end have checked it, and says
-    so; it cannot see a change of order that no trial has lived through.
+    Caveats: up to a third of the epochs, equal epochs for all give the best order of all trials; for the best trial
+    alone the goal ``best`` does better. The expected tau is a guess until complete trainings have checked it, and the
+    reason says so. It cannot foresee a change of order that no trial has shown yet.
 
     Example:
         >>> trials = {name: Curve(name) for name in "abc"}
@@ -91,7 +92,7 @@ class OrderSettlingPolicy:
     Attributes:
         goal: ``order`` of all trials, ``top`` for the best tenth, ``best`` for the best one.
         target_tau: expected tau at which to finish; None to spend the budget.
-        min_fraction: of the schedule that everybody trains at least before that.
+        min_fraction: share of the schedule that every trial trains at least before that.
         reserve: share of the budget for the predicted top; None for that of the goal (0, .15, .4).
         seed: of the order in which equal trials start.
 
@@ -142,7 +143,7 @@ class OrderSettlingPolicy:
                 reason = going.get(trial, f"on its way to epoch {curve.until}")
                 decisions[trial] = Decision("continue", reason, mean, sd)
             else:
-                rest = waiting(curve, limits, why if not steps else "others buy more")
+                rest = waiting(curve, limits, why if not steps else "others gain more")
                 decisions[trial] = Decision("pause", rest.reason, mean, sd, rest.saved_epochs)
         done = not steps and not running
         return Decisions(decisions, steps, "done" if done else "running", why)
@@ -173,7 +174,7 @@ class OrderSettlingPolicy:
         return tuple(sorted(rungs))
 
     def _abreast(self, curves: Mapping[str, Curve], limits: Limits) -> int:
-        """The furthest cut point that everybody comes to who has not failed."""
+        """The furthest cut point that all trials that have not failed can reach."""
         alive = [curve for curve in curves.values() if _is_alive(curve)]
         lost = sum(curve.last_epoch for curve in curves.values()) - sum(curve.last_epoch for curve in alive)
         each = ((1 - self._reserve) * limits.budget_epochs - lost) / max(len(alive), 1)
@@ -184,7 +185,7 @@ class OrderSettlingPolicy:
         return RESERVES[self.goal] if self.reserve is None else self.reserve
 
     def _next(self, here: _Situation) -> tuple[tuple[Step, ...], str]:
-        """Whom to send on and why; or nobody, and why."""
+        """The next steps, or none, and the reason."""
         curves, limits, rungs = here.curves, here.limits, here.rungs
         open_ = [c for c in (curves[t] for t in drawn_order(here.alive, self.seed)) if not has_ended(c, limits)]
         idle = [c for c in open_ if c.state != "running"]
@@ -192,8 +193,8 @@ class OrderSettlingPolicy:
             return (), "all are on their way" if open_ else "every training has come to its end"
         first = [c for c in idle if c.last_epoch < rungs[0]]
         if first:
-            together = [Step(c.trial, rungs[0], f"everybody trains to epoch {rungs[0]}") for c in first]
-            return affordable(together, curves, limits), f"everybody trains to epoch {rungs[0]}"
+            together = [Step(c.trial, rungs[0], f"all train to epoch {rungs[0]}") for c in first]
+            return affordable(together, curves, limits), f"all train to epoch {rungs[0]}"
         settled = self._settled(here, open_)
         if settled:
             return (), settled
@@ -203,15 +204,15 @@ class OrderSettlingPolicy:
         spare = limits.budget_epochs * (1 - self._reserve) - used_epochs(curves)
         price = sum(until - c.last_epoch for c in eligible)
         if price <= spare and until <= self._abreast(curves, limits):
-            steps = [Step(c.trial, until, f"everybody trains to epoch {until}") for c in eligible]
-            return affordable(steps, curves, limits), f"everybody trains to epoch {until}"
+            steps = [Step(c.trial, until, f"all train to epoch {until}") for c in eligible]
+            return affordable(steps, curves, limits), f"all train to epoch {until}"
         if self._reserve > 0:
             top = self._top(here, idle)
             return (top, "the predicted top trains on") if top else ((), "the budget is spent")
         return self._by_gain(here, eligible, until)
 
     def _by_gain(self, here: _Situation, eligible: Sequence[Curve], until: int) -> tuple[tuple[Step, ...], str]:
-        """Those of the lowest rung whose epochs buy the most expected tau."""
+        """The trials of the lowest rung with the largest expected gain in tau per epoch."""
         place, fit, rungs = here.place, here.fit, here.rungs
         rows = np.array([place[c.trial] for c in eligible])
         scores = np.nan_to_num(fit.scores)
@@ -224,17 +225,14 @@ class OrderSettlingPolicy:
         batch = max(here.limits.slots, math.ceil(BATCH_SHARE * len(here.alive)))
         # Sorting is stable: equal ones stay in the order that the seed has drawn.
         ranked = [i for i in np.argsort(-best, kind="stable") if best[i] > 0][:batch]
-        steps = [
-            Step(eligible[i].trial, until, f"an epoch of it buys {1000 * best[i]:.2g} thousandths of expected tau")
-            for i in ranked
-        ]
+        steps = [Step(eligible[i].trial, until, f"expected tau gain per epoch: {best[i]:.2g}") for i in ranked]
         kept = affordable(steps, here.curves, here.limits)
         if kept:
-            return kept, "those train on who buy the most expected tau"
-        return (), "the budget is spent" if steps else "no further epoch would tell anything about the order"
+            return kept, "the largest expected gains in tau train on"
+        return (), "the budget is spent" if steps else "no further epoch would change the expected tau"
 
     def _top(self, here: _Situation, idle: Sequence[Curve]) -> tuple[Step, ...]:
-        """The next of the predicted top: fewer and fewer from rung to rung, at an equal price each.
+        """The next of the predicted top: fewer from rung to rung, at equal cost per rung.
 
         When every rung has its number, what is left of the budget goes to the best of those that have not finished.
         """
@@ -244,7 +242,7 @@ class OrderSettlingPolicy:
         best_first = sorted(idle, key=lambda c: -hope[c.trial])
         start = self._abreast(curves, here.limits)
         for rung, (size, before) in climb.items():
-            there = sum(c.bound_for >= rung for c in curves.values())
+            there = sum(c.target_epoch >= rung for c in curves.values())
             candidates = [c for c in best_first if before <= c.last_epoch < rung]
             sent = candidates[: max(size - there, 0)]
             if sent:
@@ -261,7 +259,7 @@ class OrderSettlingPolicy:
         return ()
 
     def _climb(self, here: _Situation) -> dict[int, tuple[int, int]]:
-        """Rungs above that of everybody: how many go there, and the rung before."""
+        """Rungs above the common one: how many trials go there, and the rung before."""
         points, before = here.limits.cut_points, self._abreast(here.curves, here.limits)
         rungs, epoch = [before], float(before)
         while rungs[-1] < points[-1]:
@@ -286,7 +284,9 @@ class OrderSettlingPolicy:
             before = {t: _cut(here.curves[t], here.rungs[lowest - 1]) for t in here.alive}
             earlier = Ladder().forecast(curve_matrix(before, here.limits)).expected_tau()
             if earlier >= self.target_tau:
-                return f"expected tau {expected:.2f} reaches {self.target_tau:g} at two rungs running ({_guess(here)})"
+                return (
+                    f"expected tau {expected:.2f} reaches {self.target_tau:g} at two successive rungs ({_guess(here)})"
+                )
         return ""
 
 
@@ -296,7 +296,11 @@ def _is_alive(curve: Curve) -> bool:
 
 def _guess(here: _Situation) -> str:
     finished = sum(here.curves[t].last_epoch >= here.limits.schedule_epochs for t in here.alive)
-    return f"checked against {finished} whole trainings" if finished >= FEWEST else "a guess: hardly any is finished"
+    return (
+        f"checked against {finished} complete trainings"
+        if finished >= FEWEST
+        else "a guess: too few trainings are complete"
+    )
 
 
 def _cut(curve: Curve, epoch: int) -> Curve:

@@ -20,7 +20,7 @@ def by_best_so_far(curves: CurveMatrix) -> Floats:
 
     Less noisy than the last value, above all while the learning rate is large.
 
-    Caveats: fair only where all trials stand at the same epoch; it favours whoever had more chances.
+    Caveats: fair only where all trials stand at the same epoch; it favours trials with more epochs.
     """
     from taurank.schedulers.curves import best_so_far
 
@@ -30,10 +30,10 @@ def by_best_so_far(curves: CurveMatrix) -> Floats:
 def by_epochs_and_value(curves: CurveMatrix) -> Floats:
     """Places by (epochs trained, value there), (trials,), higher is better, from 1.
 
-    Equal ones share the mean of their places. The order of halving policies: within a rung by value, and whoever got to
-    a higher rung stands above.
+    Equal ones share the mean of their places. The order of halving policies: within a rung by value, and a trial
+    that reached a higher rung stands above.
 
-    Caveats: it takes being stopped early for being worse, which is what the policy believed and not what was measured.
+    Caveats: a trial that was stopped early counts as worse, which is the policy's guess and not a measurement.
     """
     counts, last = curves.counts, by_last_value(curves)
     # Equal pairs get one number, rising with the pair.

@@ -1,4 +1,4 @@
-"""What a policy sees and what it answers."""
+"""The arguments and the answer of a policy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class Curve:
         return self.epochs[-1] if self.epochs else 0
 
     @property
-    def bound_for(self) -> int:
+    def target_epoch(self) -> int:
         """Epochs trained, or to be trained by a running trial before it comes back."""
         return max(self.last_epoch, self.until if self.state == "running" else 0)
 
@@ -152,7 +152,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of one trial.
+    """The decision on one trial.
 
     Attributes:
         action: ``continue`` (it may run on, or be resumed), ``pause`` (keep a checkpoint and wait) or ``stop``.
@@ -178,12 +178,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a policy makes of all curves.
+    """The decisions of a policy on all trials.
 
     Attributes:
         trials: one decision for every curve, by trial name.
-        next: whom to start or resume, best first; they fit into the budget together with what runs.
-        phase: ``done`` when nobody else will be started, whatever running trials still report.
+        next: trials to start or resume, best first; they fit into the budget together with what runs.
+        phase: ``done`` when no further trial will be started, whatever running trials still report.
         reason: why it is done, or what it is doing, in words.
     """
 
@@ -206,7 +206,7 @@ class Policy(Protocol):
         ...
 
     def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
-        """Return what becomes of every trial and who runs next; trials that have ended keep their curves in here.
+        """Return a decision on every trial and the next steps; ``curves`` holds ended trials too.
 
         Raises:
             ValueError: limits that the policy cannot keep to, such as a budget below one epoch for each trial.
@@ -216,7 +216,7 @@ class Policy(Protocol):
 
 def used_epochs(curves: Mapping[str, Curve]) -> int:
     """Epochs trained, and those that running trials are sent to train."""
-    return sum(curve.bound_for for curve in curves.values())
+    return sum(curve.target_epoch for curve in curves.values())
 
 
 def curve_matrix(curves: Mapping[str, Curve], limits: Limits) -> CurveMatrix:

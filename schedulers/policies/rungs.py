@@ -57,7 +57,7 @@ def affordable_rungs(
 
 
 def default_first_rung(cut_points: Sequence[int]) -> int:
-    """A 27th of the schedule, rounded up to a cut point: nobody is judged by less.
+    """A 27th of the schedule, rounded up to a cut point: no trial is compared earlier.
 
     With a reduction factor of 3 no trial passes more than three cuts before the end.
     """

@@ -243,7 +243,10 @@ MISTAKES = [
     ((*OPTIONS, "--budget", "10x", "--tau", 0.8), "--budget and --tau: give one of the two"),
     ((*OPTIONS, "--budget", "10"), "--budget: '10' is not how many times cheaper"),
     ((*OPTIONS, "--tau", 1.2), "--tau: 1.2 is not a tau to reach"),
-    ((*OPTIONS, "--tau", 0.99), "--tau: 0.99 is out of reach: full training of everybody has a predicted tau of 0.9"),
+    (
+        (*OPTIONS, "--tau", 0.99),
+        "--tau: 0.99 is out of reach: full training of all candidates has a predicted tau of 0.9",
+    ),
     (("--space", "nasbench21", *OPTIONS[2:], "--budget", "10x"), "did you mean 'nasbench201'?; leave it out"),
     (("--epochs", 200, "--budget", "10x"), "--candidates is missing"),
     (("--candidates", 10, "--budget", "10x"), "--epochs is missing"),

@@ -28,7 +28,7 @@ def final(table: RecordedTable, seed: int, metric: str = "validation_accuracy") 
 
 def test_named_seeds_are_averaged_and_the_first_other_is_bought(table: RecordedTable) -> None:
     bench = make_bench(table, truth="seeds 0,2")
-    assert bench.truth.bought_seed == 1
+    assert bench.truth.evidence_seed == 1
     pd.testing.assert_series_equal(bench.truth.values, (final(table, 0) + final(table, 2)) / 2, check_names=False)
     pd.testing.assert_series_equal(bench.final, final(table, 1))
 
@@ -37,13 +37,13 @@ def test_by_default_it_is_all_seeds_but_the_one_bought(table: RecordedTable) -> 
     assert make_bench(table).truth.seeds == (1, 2)
     bench = make_bench(table, buy_seed=1)
     assert bench.truth.seeds == (0, 2)
-    assert bench.truth.bought_seed == 1
+    assert bench.truth.evidence_seed == 1
 
 
 def test_by_default_it_is_the_test_accuracy_where_there_is_one_seed(table: RecordedTable) -> None:
     bench = make_bench(only(table, (2,)))
-    assert (bench.truth.metric, bench.truth.seeds, bench.truth.bought_seed) == ("test_accuracy", (2,), 2)
-    assert bench.truth.of_bought_trainings
+    assert (bench.truth.metric, bench.truth.seeds, bench.truth.evidence_seed) == ("test_accuracy", (2,), 2)
+    assert bench.truth.of_evidence_trainings
 
 
 @pytest.mark.parametrize("text", ["test", "training/test_accuracy", " training/test_accuracy "])
@@ -57,8 +57,8 @@ def test_test_accuracy_is_the_mean_of_all_seeds(text: str, table: RecordedTable)
 def test_a_metric_can_have_named_seeds(table: RecordedTable) -> None:
     bench = make_bench(table, truth="training/test_accuracy seed 2")
     assert bench.truth.seeds == (2,)
-    assert bench.truth.bought_seed == 0
-    assert not bench.truth.of_bought_trainings
+    assert bench.truth.evidence_seed == 0
+    assert not bench.truth.of_evidence_trainings
 
 
 def test_of_a_loss_lower_is_better(table: RecordedTable) -> None:
