@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ValidationError
 
 from taurank.orchestrator.experiment import TrainingSpec, load_experiment
-from taurank.orchestrator.planning import plan_trainings
+from taurank.orchestrator.planning import ROUNDING, plan_trainings
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.cheap import Cheap
 from taurank.orchestrator.replay.truth import ReplayError
 from taurank.orchestrator.stages import check_policy
 from taurank.orchestrator.text import YamlError, problem_lines, read_yaml
-
-ROUNDING = 1e-6
-"""So that 10x of 10 x 10 epochs is 10 epochs and not 9.999."""
 
 
 @dataclass(frozen=True)

@@ -130,9 +130,6 @@ class PnasSearcher(Searcher):
         return {} if mean is None else {one: float(mean[pool.place[one]]) for one in levels[-1]}
 
 
-MEMBERS = 5
-
-
 def ensemble_mean(pool: Pool, results: Results, *, regressor: str, seed: int, members: int = MEMBERS) -> Values | None:
     """Mean prediction of the members, (architectures of the pool,), higher is better; None without enough to fit.
 

@@ -250,7 +250,7 @@ MISTAKES = [
     (("--space", "nasbench21", *OPTIONS[2:], "--budget", "10x"), "did you mean 'nasbench201'?; leave it out"),
     (("--epochs", 200, "--budget", "10x"), "--candidates is missing"),
     (("--candidates", 10, "--budget", "10x"), "--epochs is missing"),
-    (("--candidates", 2, "--epochs", 1, "--budget", "100x"), "which buys no training"),
+    (("--candidates", 2, "--epochs", 1, "--budget", "100x"), "which pays for no training"),
     ((*OPTIONS, "--budget", "10x", "--schedules", "12,long"), "--schedules: '12,long' are not lengths"),
     ((*OPTIONS, "--budget", "10x", "--epoch-seconds", 0), "--epoch-seconds: 0 is not how long"),
     ((*OPTIONS, "--budget", "10x", "--truth", "test"), "give one with --table"),

@@ -69,7 +69,7 @@ def test_of_a_loss_lower_is_better(table: RecordedTable) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"truth": "seeds 0,1", "buy_seed": 0}, "seed 0 is the one that is bought"),
+        ({"truth": "seeds 0,1", "buy_seed": 0}, "seed 0 is that of the evidence"),
         ({"truth": "seeds 0,1,2"}, "takes all seeds of the table"),
         ({"truth": "seeds 9"}, "seed 9 of training has no full training; there are 0, 1, 2"),
         ({"truth": "training/recall"}, "no recall of source training; there is training/test_accuracy"),
