@@ -30,10 +30,10 @@ def test_prints_draws_means_what_was_bought_and_the_reference(taurank: Taurank, 
     assert (code, err) == (0, "")
     lines = written.splitlines()
     assert lines[0] == "made-up on nothing: 2 draws of 12 from 30 architectures"
-    assert lines[1] == ("truth: validation_accuracy of training, mean of seeds 1, 2, after 10 epochs; bought: seed 0")
-    assert lines[2].startswith("bought with 40 epochs (3x cheaper): 2 proxies for all, training-10@")
+    assert lines[1] == ("truth: validation_accuracy of training, mean of seeds 1, 2, after 10 epochs; evidence: seed 0")
+    assert lines[2].startswith("planned with 40 epochs (3x cheaper): 2 proxies for all, training-10@")
     assert [line[:7] for line in lines[3:5]] == ["draw 0:", "draw 1:"]
-    assert any(line.startswith("bought in the mean: ") for line in lines)
+    assert any(line.startswith("measured in the mean: ") for line in lines)
     assert any(line.startswith("reference: ") for line in lines)
     rows = pd.read_csv(out)
     assert rows["draw"].tolist() == [0, 1]
