@@ -115,7 +115,7 @@ def make_ray_hyperband(schedule_epochs: int, candidates: int, *, reduction_facto
 
     ``reduction_factor`` 3. Survivors of a bracket finish their schedule (Ray stops them at the bracket's last
     milestone), so that their last values are comparable. Brackets fill from the longest to the shortest first
-    milestone; when the candidates do not fill the last one, the log says so.
+    milestone; when the candidates do not fill the last one, a warning is logged.
 
     Raises:
         ValueError: a value outside its range.

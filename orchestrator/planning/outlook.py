@@ -213,8 +213,8 @@ def progress_of(evidence: pd.DataFrame, rank: Callable[[], Ranking]) -> Progress
     """Where the run of an evidence log stands; it is ranked only if something was spent.
 
     Args:
-        evidence: rows as ``EvidenceLog.evidence`` gives them, the baseline's included: they only tell how long an epoch
-            takes.
+        evidence: rows as ``EvidenceLog.evidence`` gives them, the baseline's included: they only give the time of an
+            epoch.
         rank: makes the ranking.
     """
     trained = evidence[evidence["source"] == "training"]

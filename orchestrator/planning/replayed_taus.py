@@ -19,7 +19,7 @@ from sklearn.isotonic import isotonic_regression
 FORECASTS = resources.files("taurank.orchestrator.planning") / "forecasts.csv"
 MEASURES = ("tau", "retained")
 FEWEST_DRAWS = 2
-"""One draw says nothing about how much draws differ."""
+"""One draw gives no estimate of how much draws differ."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ReplayedTau:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the replays of one table say about a point between them.
+    """The estimate of one table's replays for a point between them.
 
     Attributes:
         tau: expected Kendall's tau-b.

@@ -37,7 +37,7 @@ class Problem:
         full_epochs: length of full training.
         seed: of the ranker.
         options: of the ranker.
-        names: short names of the candidates, by code; for those without one the code is said.
+        names: short names of the candidates, by code; those without one are named by their code.
     """
 
     candidates: tuple[str, ...]

@@ -24,12 +24,13 @@ ASSUMED_IMAGES = 50_000
 
 
 def default_proxies(experiment: Experiment, *, train_images: int, values: int | None = None) -> ProxySpec | None:
-    """The proxies of an experiment: its own, or ``DEFAULT_PROXIES`` where the split is ours and they are cheap.
+    """The proxies of an experiment: its own, or ``DEFAULT_PROXIES`` where stages are default and they are cheap.
 
     Args:
         experiment: what is run.
         train_images: how many there are.
-        values: numbers in an image, if known: they say how many images the batch has where the experiment does not.
+        values: numbers in an image, if known: they determine how many images the batch has where the experiment does
+            not.
     """
     asked = _wanted_proxies(experiment, train_images)
     if asked is None or asked.images is not None or values is None:
@@ -56,7 +57,7 @@ def are_cheap(full_epochs: int, *, speed_up: float, train_images: int) -> bool:
 
 
 def expected_images(experiment: Experiment) -> int:
-    """Training images, as far as an experiment says without reading them."""
+    """Training images, as far as the experiment gives their number without reading them."""
     asked = experiment.data.train
     return asked if isinstance(asked, int) else ASSUMED_IMAGES
 

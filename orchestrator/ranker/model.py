@@ -70,7 +70,7 @@ class RankerOptions:
         models: regressors of the final score; the Gaussian process always takes part.
         aggregation: how the sources are fused into the prior order.
         training_loss: whether the training loss counts beside the accuracy of short trainings. Between families of
-            networks, and between recipes, it tells how fast one fits, not how well it does on other images.
+            networks, and between recipes, it measures how fast one fits, not how well it generalises.
     """
 
     models: Models = ("gaussian-process", "extra-trees")
@@ -159,8 +159,8 @@ class RankingModel:
     def imputability(self) -> float:
         """Correlation of short runs with their prediction by a model that has not seen them, of the longest ones.
 
-        The better one of accuracy and training loss: a noisy measure cannot be predicted, and says little either. Near
-        1 more short runs add little; NaN without enough of them.
+        The better one of accuracy and training loss: a noisy measure cannot be predicted, and is not informative
+        either. Near 1 more short runs add little; NaN without enough of them.
         """
         known = [short.imputability for short in self.shorts if np.isfinite(short.imputability)]
         return max(known[-2:]) if known else float("nan")
@@ -242,7 +242,7 @@ class RankingModel:
 
     @property
     def _without_evidence(self) -> NDArray[np.bool_]:
-        """Candidates without a number from any source that no encoding tells apart either."""
+        """Candidates without a value from any source and without an encoding."""
         described = np.full(len(self.codes), self.inputs.encoding.shape[1] > 0)
         for view in self.views:
             described |= np.isfinite(view.order)

@@ -3,7 +3,7 @@
 Each group of sources (size, a curvature proxy, pretext tasks, supernets, the longest short trainings) is one normal
 score; the sum weighs a group by its fidelity (``inputs.weight``), by how far it is no noise, and by whether it agrees
 with the trainings at all. Supernets are one group: they err alike, since all of them prefer what learns fast with
-shared weights. So are pretext tasks, whose trainings are alike but for the question. The sum is then averaged with a
+shared weights. So are pretext tasks, whose trainings differ only in the task. The sum is then averaged with a
 Gaussian process of it over the encoding: scores of similar architectures reduce the noise of one.
 """
 
@@ -43,8 +43,8 @@ class PriorOrder:
         scores: higher is better.
         weights: weight of each group in the sum, by name.
         scales: length-scales of the encoding's columns in the smoothing process, geometric mean 1.
-        reliability: share of the variance of the final scores that the order is taken to explain while no full training
-            says so: from how far its groups agree with each other, and without trainings no more than ``CHEAP_SHARE``.
+        reliability: share of the variance of the final scores that the order is taken to explain before any full
+            training: from how far its groups agree with each other, and without trainings no more than ``CHEAP_SHARE``.
     """
 
     scores: Scores

@@ -30,7 +30,7 @@ class Ranking:
             final scores, higher is better. Intervals are 90 %; accuracies are in [0, 1] and NaN while no candidate has
             been trained to the end.
         samples: draws of the scores, (draws, candidates), columns in the order of ``table``.
-        weights: say of each source in the score, by name, adding up to 1; sources that take no part are absent.
+        weights: share of each source in the score, by name, adding up to 1; sources that take no part are absent.
         certainty: whether the intervals rest on enough full trainings to be believed: ``doubtful`` on few,
             ``uncalibrated`` on none or one.
     """

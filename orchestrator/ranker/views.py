@@ -78,7 +78,7 @@ class View:
 
     @property
     def reliability(self) -> float:
-        """Share of what tells its values apart that is no noise, in [0, 1]; NaN where no noise is known."""
+        """Share of the variance of its values that is not noise, in [0, 1]; NaN where no noise is known."""
         return reliability(self.values, self.sds)
 
     def equals(self, other: View) -> bool:
@@ -94,7 +94,7 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
 
     Full trainings that were ended early and left a prediction are seen by that prediction, beside those that ran to the
     end. Where some have no prediction the order among all of a stage is (last epoch, accuracy there), since an accuracy
-    after 3 epochs says nothing beside one after 30; those that ran to the end are seen by their accuracy as well.
+    after 3 epochs cannot be compared with one after 30; those that ran to the end are seen by their accuracy as well.
 
     Trainings that all ran equally long are also seen by their training loss. It sums over many more images than a
     validation accuracy does, and orders short trainings better where validation is noisy: the training speed estimate

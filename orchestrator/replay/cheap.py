@@ -25,7 +25,7 @@ class Cheap:
 
     Attributes:
         proxies: names of proxies.
-        supernets: what each costs as a whole, by name, in epochs of training one candidate: no table says.
+        supernets: what each costs as a whole, by name, in epochs of training one candidate; tables do not record it.
     """
 
     proxies: tuple[str, ...]
@@ -60,7 +60,7 @@ def choose_cheap(table: RecordedTable, *, proxies: str, supernets: str) -> Cheap
             priced[name] = math.nan
         if not 0 <= priced[name] < math.inf:
             raise ReplayError(
-                f"--supernets: {text!r} does not say what the supernet cost; write {name}=EPOCHS, its training and "
+                f"--supernets: {text!r} does not give the cost of the supernet; write {name}=EPOCHS, its training and "
                 "scoring in epochs of training one candidate"
             )
     return Cheap(chosen, priced)

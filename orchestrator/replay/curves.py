@@ -45,7 +45,7 @@ def read_curves(table: RecordedTable, *, metric: str, schedule_epochs: int) -> R
     that of a guess at chance.
 
     Raises:
-        ReplayError: the table has no such metric, or does not say which end of it is better.
+        ReplayError: the table has no such metric, or does not define which direction is better.
     """
     kind = metric_kind(table, metric)
     rows = table.rows[(table.rows["source"] == TRAINING_SOURCE) & (table.rows["schedule_epochs"] == schedule_epochs)]
@@ -155,7 +155,7 @@ def encode(table: RecordedTable, space: SearchSpace | None, codes: Sequence[str]
     """Features of the architectures, (architectures, features), all finite; no columns where nothing is known.
 
     Of a registered space they are its own. Otherwise those of the table: numbers as they are, labels one-hot; an entry
-    that an architecture does not have is 0, and a column of its own says so. Columns are sorted by name.
+    that an architecture does not have is 0, and a column of its own marks that. Columns are sorted by name.
     """
     index = pd.Index(codes, name="architecture")
     if space is not None:

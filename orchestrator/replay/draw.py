@@ -187,7 +187,7 @@ def each_draw(replay: Callable[[int], Result], draws: int, *, jobs: int) -> Iter
 
 
 def _receive(replay: Callable[[int], Any]) -> None:
-    # Ctrl-C goes to all processes of a terminal; these have nothing to say about it.
+    # Ctrl-C goes to all processes of a terminal; these must not handle it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _process["replay"] = replay
 

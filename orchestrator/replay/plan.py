@@ -30,7 +30,7 @@ class ReplayPlan:
         cheap: what is measured of every candidate before any training.
         trainings: stages of trainings, with the seeds that are recorded.
         budget_epochs: what the trainings may cost.
-        adaptive: whether the stages are ours and may change with what is found.
+        adaptive: whether the stages were planned by default and may change with the evidence.
     """
 
     candidates: int
@@ -107,7 +107,7 @@ def parse_budget(text: str) -> float:
 
 
 def read_trainings(text: str) -> tuple[TrainingSpec, ...] | None:
-    """Trainings from a YAML list or from an experiment file, whose other keys are not looked at; None for none there.
+    """Trainings from a YAML list or from an experiment file, whose other keys are ignored; None for none there.
 
     Raises:
         ReplayError: neither of the two.

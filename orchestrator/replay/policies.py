@@ -32,7 +32,7 @@ from taurank.schedulers.policies import (
 from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
 OWN_BUDGET = ("full", "median", "penguin", "beating")
-"""Policies that say themselves when they are done; they are run without a budget."""
+"""Policies that decide themselves when they are done; they are run without a budget."""
 LADDER, OWN, EQUAL_CUT = "ladder", "own rule", "equal cut"
 BASELINES: dict[str, Callable[[CurveMatrix], Floats]] = {"last value": by_last_value, "best so far": by_best_so_far}
 """Baseline orders of trainings that all stand at the same epoch."""
@@ -40,7 +40,7 @@ BASELINES: dict[str, Callable[[CurveMatrix], Floats]] = {"last value": by_last_v
 PolicyRow = dict[str, float | str]
 """What came of one policy in one draw, under one way to rank; docs/replay.md has the columns."""
 MEASURES = ("epochs", "tau", "expected_tau", "tau_top20", "top1_regret", "sent", "clock_epochs")
-"""Columns that are numbers, but for those that say which draw it is."""
+"""Numeric columns, without those that identify the draw."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Comparison:
         table: the recorded trainings.
         curves: of all possible candidates, one training each, sorted by architecture.
         metric: what the curves show.
-        truth: what the orders are judged by.
+        truth: what the orders are scored against.
         among: how the candidates were chosen, in words.
         policies: in the order in which they are shown.
         candidates: how many are drawn.

@@ -39,7 +39,7 @@ def evolve(
     The first generation is drawn at random, each option of each decision alike. The next ones descend from the best
     that were ever scored: a mutant from one of them, with each decision drawn anew with probability `mutation`; the
     others from two, each decision from either. What is not feasible is drawn again. All are made canonical, and each is
-    judged and scored once only, so later generations cost less and less.
+    checked and scored once only, so later generations cost less and less.
 
     In the source an architecture can be its own rival many times over; and the resolution is drawn anew with
     probability .5, which here is a decision like the others.

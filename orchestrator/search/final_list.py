@@ -18,9 +18,9 @@ from taurank.orchestrator.search.searcher import FreeScores, Observation, Search
 from taurank.spaces import Architecture, SearchSpace
 
 CANDIDATES = 1_000
-"""Architectures that were not looked at and are predicted by default."""
+"""Untrained architectures that are predicted by default."""
 PARENTS = 20
-"""The best that were looked at, whose mutants are half of these."""
+"""The best trained architectures, whose mutants are half of these."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class FinalList:
     """The end of a search.
 
     Attributes:
-        ranking: of all that were looked at and of the best predicted others, with their uncertainty.
+        ranking: of all trained architectures and of the best predicted others, with their uncertainty.
         looked_at: whether each was trained, in the order of the ranking's table; failed ones were.
     """
 
@@ -43,12 +43,12 @@ def final_list(
     unseen: int = 20,
     candidates: Sequence[Architecture] | None = None,
 ) -> FinalList:
-    """Ranks by the ranker's posterior what a search has looked at, and the best predicted that it has not.
+    """Ranks by the ranker's posterior the architectures that a search trained, and the best predicted others.
 
     Args:
         searcher: with all its observations; its first objective is an accuracy in [0, 1], higher is better.
         full_epochs: length of full training.
-        unseen: how many that were not looked at are in the list.
+        unseen: how many untrained architectures are in the list.
         candidates: from which these are chosen, by predicted score; by default random ones and mutants of the best.
             Those that the constraints refuse are left out.
 

@@ -113,7 +113,7 @@ class HurricaneSearcher(Searcher):
 
 
 class _Stage:
-    """A restricted space, and how its architectures are said with its options alone."""
+    """A restricted space, and the forms of its architectures within its options."""
 
     def __init__(self, whole: SearchSpace, space: RestrictedSpace) -> None:
         self._whole, self.space = whole, space

@@ -44,7 +44,7 @@ class InsideSupernetSearcher(Searcher):
         if scores is None:
             raise SearchError(
                 f"scores: {self.name} needs those of the options of a trained supernet; taurank search trains it, or "
-                "give what option_scores() of its sampler says"
+                "give those of option_scores() of its sampler"
             )
         known = sorted({option for options in decisions for option in options})
         for option in without:

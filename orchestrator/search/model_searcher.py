@@ -67,7 +67,7 @@ class ModelSearcher(Searcher):
         """The surrogate over these candidates and all that is known; None without enough to fit it to.
 
         By default the candidates are all architectures of a small space; of a large one they are random ones and
-        mutants of the best, others after each tell.
+        mutants of the best, drawn again after each result.
         """
         pool, results = self._pool_of(self._usual_candidates() if candidates is None else candidates), self._results()
         if not can_fit(pool.labels(results)):

@@ -20,7 +20,7 @@ from taurank.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201, format_co
 MEMBERS = 5
 """Of the ensemble."""
 Level = dict[Architecture, Architecture]
-"""Canonical architectures of a level, and how each is said as one that can grow."""
+"""Canonical architectures of a level, and the form of each that can grow."""
 
 
 class PnasSearcher(Searcher):

@@ -45,7 +45,7 @@ def make_searcher(
     free_scores: FreeScores | None = None,
     **options: Any,
 ) -> Searcher:
-    """Return a searcher by name; its class says what its options do, and ``Problem`` the rest.
+    """Return a searcher by name; its class documents the options, and ``Problem`` the rest.
 
     Example:
         >>> from taurank.spaces import get_space

@@ -14,7 +14,7 @@ from taurank.orchestrator.search.drawing import draw_one, listed, mutant
 from taurank.spaces import Architecture, SearchSpace
 
 TRIES = 1_000
-"""Architectures judged in a row without one that may be proposed, after which there is taken to be none."""
+"""Candidates checked in a row without an admissible one, after which the search assumes there is none."""
 MUTANTS = 100
 """Mutants of one parent that are tried before a random architecture takes their place."""
 
@@ -79,7 +79,7 @@ class Problem:
 
 
 class Searcher(ABC):
-    """Bookkeeping that all searchers share; a subclass says what to propose next.
+    """Bookkeeping that all searchers share; a subclass chooses the next proposal.
 
     A proposal is a function of the seed, the observations in their order and the open proposals: those whose values are
     not known yet. So a searcher can be made again from a log, and several workers can ask at any time. Proposals are

@@ -31,7 +31,7 @@ class Surrogate:
     """A regressor of the ranker, fitted to full trainings.
 
     It predicts ``-log(c - y)`` of the value y, with c a little above the best: that stretches the top, where a search
-    has to tell architectures apart. With free scores its prior is the ranker's order by these.
+    has to separate architectures. With free scores its prior is the ranker's order by these.
 
     Args:
         pool: the architectures to predict.
@@ -68,7 +68,7 @@ class Surrogate:
     def sd_given(self, others: Sequence[Architecture]) -> Values:
         """Standard deviations as if these had been trained, too, with the values that are predicted of them.
 
-        The means stay. Of the Gaussian process only; other regressors cannot tell.
+        The means stay. For the Gaussian process only; other regressors return ``sd``.
 
         Source: the kriging believer of Ginsbourger et al., Kriging Is Well-Suited to Parallelize Optimization (2010).
         """
@@ -84,7 +84,7 @@ class Surrogate:
 
 
 class Imagined:
-    """Posterior variance of a process while further labels are added, whatever they say.
+    """Posterior variance of a process while further labels are added, whatever their values.
 
     The rows of ``L^-1 K``, with ``L`` the Cholesky factor of the labels' covariance, are kept: a label more adds one.
 

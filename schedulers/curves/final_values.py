@@ -22,7 +22,7 @@ COVERAGE = 0.9
 NORMAL_WIDTH = 1.6448536269514722
 """Standard deviations on either side that hold ``COVERAGE`` of a normal distribution."""
 GAIN_SAMPLE = 64
-"""Trials from which the common gain to the end is extrapolated; more cost time and tell no more."""
+"""Trials from which the common gain to the end is extrapolated; more cost time and add no accuracy."""
 MAD_TO_SD = 1.4826
 
 

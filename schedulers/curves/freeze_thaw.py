@@ -95,7 +95,7 @@ class FreezeThaw:
         kernel, mean, scale = self._fit(t, y)
         groups = _Groups.of(t, _thinned(y if of is None else of, _POINTS))
         trial = kernel.solve(groups, t[-1])
-        pull = (trial.weights[groups.of_trial] * groups.y).sum(axis=1)  # what the curve says of the asymptote
+        pull = (trial.weights[groups.of_trial] * groups.y).sum(axis=1)  # the curve's evidence for the asymptote
         precision = trial.precision[groups.of_trial]
         prior = _prior_covariance(pull, precision, kernel.asymptotes, mean, scale, features)
         asymptote, asymptote_var = _condition(prior, pull, precision, mean)
@@ -196,7 +196,7 @@ class _Kernel:
         seen, t = groups.seen, groups.t
         both = seen[:, :, None] & seen[:, None, :]
         covariance = np.where(both, freeze_thaw_kernel(t[:, :, None], t[:, None, :], self.alpha, self.beta), 0.0)
-        # A missing point is on its own, with variance 1 and value 0: it says and costs nothing.
+        # A missing point is on its own, with variance 1 and value 0: it changes nothing.
         points = np.arange(seen.shape[1])
         covariance[:, points, points] += np.where(seen, self.noise, 1.0)
         inverse = np.linalg.inv(covariance)  # (groups, points, points)
@@ -261,7 +261,7 @@ def _prior_covariance(
 
 
 def _condition(prior: Floats | float, pull: Floats, precision: Floats, mean: float) -> tuple[Floats, Floats]:
-    """Posterior mean and variance of the asymptotes, given what each curve says of its own."""
+    """Posterior mean and variance of the asymptotes, given each curve's own estimate."""
     if isinstance(prior, float):
         variance = 1 / (1 / prior + precision)
         return variance * (mean / prior + pull), variance

@@ -25,13 +25,13 @@ from taurank.schedulers.curves.signals import (
 Integers = NDArray[np.int64]
 
 PAIR_RATIO = 1.25
-"""Prefixes whose continuation is looked at are shorter than the whole one by powers of this."""
+"""Prefixes that are compared with their continuation are shorter than the whole one by powers of this."""
 HORIZON = 2.0
 """How much further than a prefix its continuation goes."""
 FADE = 0.7
 """Weight of a pair of prefix and continuation, per power of ``PAIR_RATIO`` that it lies back."""
 HALVES = 2.0
-"""Weight of the pairs that are made of every other point, which tell the noise of the validation."""
+"""Weight of the pairs that are made of every other point, which measure the noise of the validation."""
 FEWEST_HALVES = 4
 PRIOR_WEIGHT = 3.0
 DRIFT_PENALTY = 30.0
@@ -41,7 +41,7 @@ PRIOR = (0.7, 0.0, 0.0)
 UNSEEN = {"b": (1.0,), "bt": (0.7, 0.3), "bh": (0.9, 0.1), "bth": (0.6, 0.3, 0.1)}
 """Weights where nothing has followed yet, by which signals there are."""
 DECLINE = 0.02
-"""By so much must recent values foretell later ones better than best so far does, to take its place."""
+"""Recent values take the place of best so far when they predict later values better by this correlation."""
 FEWEST = 8
 """Trials below which nothing is learned."""
 DECAY = 0.08
@@ -61,7 +61,7 @@ class LadderFit:
 
     Attributes:
         scores: posterior means in units of the spread of all trials, higher is better, (trials,); nan for a trial
-            that has not begun and of which features say nothing.
+            that has not begun and has no features.
         start: posterior means when all stood at the lowest rung, (trials,).
         variances: posterior variances, (trials,).
         variance_at: of a trial that has come to each point, (points,), not rising.
@@ -85,7 +85,7 @@ class Ladder:
     """Posterior extrapolator of the ORDER of trials that share one schedule, wherever each of them stands.
 
     Nothing is fitted to single curves: what all trials gain alike to the end cancels in an order. Signals of a prefix
-    (best so far, recent training loss, what the features of the architecture tell of the two) are ranked among all
+    (best so far, recent training loss, their prediction from the features of the architecture) are ranked among all
     trials that came as far and combined with weights that are learned from the run itself, without any finished trial:
 
     - prefixes and what followed them: for e < r, the signals at e against the best of the points in (e, min(2e, r)],
@@ -96,7 +96,7 @@ class Ladder:
     The correlation of score and final score is ``exp(-n) (e / T) ** d``; d and n are learned from the scores along the
     prefixes.
     Where curves turn back, as losses of trials that overfit do, the best so far is no sign of the end: if the recent
-    values of prefixes foretold what followed better than their best, they take its place (by degrees).
+    values of prefixes predicted later values better than their best, they take its place (gradually).
 
     From the lowest rung that trials stand at upwards, the trials that reached the next rung are placed again among
     themselves: their mean stays, and their spread grows by the variance that the epochs between the two rungs reveal.
@@ -234,7 +234,7 @@ class _Fit:
         return weights / total if total > 0 else np.eye(width)[0]
 
     def _level(self, prefix: Floats) -> Floats:
-        """What the validation says of trials with such a prefix: best so far, or recent values where curves decline."""
+        """The validation signal of trials with such a prefix: best so far, or recent values where curves decline."""
         return self._mixed(best_level(prefix), recent_level(prefix))
 
     def _mixed(self, best: Floats, recent: Floats) -> Floats:
@@ -243,7 +243,7 @@ class _Fit:
         return (1 - self._decline) * normal_scores(best) + self._decline * normal_scores(recent)
 
     def _declined(self, rung: int) -> float:
-        """How far recent values take the place of best so far, in [0, 1]: by which of them foretold better."""
+        """How far recent values take the place of best so far, in [0, 1]: by which of them predicted better."""
         lead, total = 0.0, 0.0
         for start, end in self._pairs(rung):
             members = np.flatnonzero(self.counts >= end)
@@ -274,7 +274,7 @@ class _Fit:
         return pairs
 
     def _from_features(self, rung: int, weights: Floats) -> Floats:
-        """The score at a rung as the features of the architectures tell it: ridge regression, left out for members."""
+        """The score at a rung predicted from the features of the architectures: left-out ridge regression."""
         assert self.features is not None
         members, signals = self._signals(rung)
         return _left_out_ridge(self.features, members, _unit(signals @ weights))

@@ -23,7 +23,7 @@ class Driver:
 
     A trial is sent to an epoch by ``choose`` and paused there. The policy is asked when none of
     its last steps is left, and after every epoch if it decides on running trials. Its steps are cut to what the budget
-    allows. A value that is not finite fails its trial whatever the policy says. A trial whose worker is lost keeps
+    allows. A value that is not finite fails its trial whatever the policy decides. A trial whose worker is lost keeps
     running here: the caller starts it again, and epochs that are reported again change nothing.
 
     Args:
@@ -105,7 +105,7 @@ class Driver:
         return None
 
     def report(self, trial: str, epoch: int, value: float, training: float = math.nan) -> Action:
-        """Extends the curve and says what the trial does now; an epoch seen before changes nothing.
+        """Extends the curve and returns the action of the trial; an epoch seen before changes nothing.
 
         Raises:
             ValueError: an unknown trial.

@@ -118,7 +118,7 @@ class MedianPolicy:
         return verdicts
 
 
-@lru_cache(maxsize=8192)  # a curve is looked at again after every epoch of every other trial
+@lru_cache(maxsize=8192)  # every curve is used again after every epoch of every other trial
 def _judged_points(epochs: tuple[int, ...], values: tuple[float, ...], first: int, period: int) -> _Points:
     """Epochs from ``first`` on at equal phase, running mean at each, and the least and greatest value up to the last.
 

@@ -23,7 +23,7 @@ class Curve:
     Attributes:
         trial: name of the trial.
         epochs: epochs trained at each point, counted from 1, rising.
-        values: validation metric at these epochs (``Limits.metric`` says which); not finite where training diverged.
+        values: validation metric at these epochs (which one is ``Limits.metric``); not finite where training diverged.
         training: training loss in nats at these epochs, nan where there is none; empty without any.
         features: numeric description of the architecture; empty without one.
         state: ``new`` before the first epoch, ``running``, ``paused``, ``finished`` at the end of the schedule,

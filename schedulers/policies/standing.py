@@ -25,7 +25,7 @@ def diverged(curve: Curve) -> bool:
 
 
 def has_ended(curve: Curve, limits: Limits) -> bool:
-    """Whether the trial will train no further, whatever the policy says."""
+    """Whether the trial will train no further, whatever the policy decides."""
     return curve.is_over or curve.last_epoch >= limits.schedule_epochs or diverged(curve)
 
 

@@ -122,7 +122,7 @@ def halve(
 
 
 def _at_rest(curve: Curve, limits: Limits, reason: str, lost: Decision | None = None) -> Decision:
-    """The decision on a trial that is not to train now: that on its end if it had one, whatever the rung says."""
+    """The decision on a trial that is not to train now: that on its end if it had one, whatever the rung decides."""
     if has_ended(curve, limits) and (lost is None or curve.state != "stopped"):
         return ending(curve, limits)
     return lost or waiting(curve, limits, reason)

@@ -15,8 +15,8 @@ class UniformCutPolicy:
     """Trains every trial to the same cut point, the largest one up to budget / trials, and leaves it paused there.
 
     Caveats: no trial is trained to the end, so all values are measured at one epoch of a longer schedule; under a large
-    or falling learning rate the order there is not yet the final one, and nothing here says how far it is from it. As
-    an order of all trials it is hard to beat below a third of the epochs; the best one is found better by halving.
+    or falling learning rate the order there is not yet the final one, and its distance from the final order is unknown.
+    As an order of all trials it is hard to beat below a third of the epochs; the best one is found better by halving.
 
     Example:
         >>> from taurank.schedulers.policies import Curve, Limits

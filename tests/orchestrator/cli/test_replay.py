@@ -54,7 +54,7 @@ def test_json_is_all_there_is_on_the_output(taurank: Taurank, file: Path) -> Non
     ("arguments", "message"),
     [
         (("--candidates", 1000), "--candidates: 1,000 asked, but the table has 30 among architectures"),
-        (("--candidates", 12, "--truth", "seeds 0,1", "--buy-seed", 0), "seed 0 is the one that is bought"),
+        (("--candidates", 12, "--truth", "seeds 0,1", "--buy-seed", 0), "seed 0 is that of the evidence"),
         (("--candidates", 12, "--truth", "training/recall"), "no recall of source training"),
         (("--candidates", 12, "--budget", "1000x"), "proxies and supernets cost 0.4"),
         (("--candidates", 12, "--trainings", "[{epoch: 3}]"), "--trainings.0.epoch: unknown key"),
