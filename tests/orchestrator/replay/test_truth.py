@@ -195,8 +195,8 @@ def test_proxies_and_supernets_by_name(table: RecordedTable) -> None:
     [
         ({"proxies": "synflow"}, "--proxies: 'synflow' is not in the table; there are all, none, jacov, nwot"),
         ({"supernets": "shared"}, "does not give the cost of the supernet; write shared=EPOCHS"),
-        ({"supernets": "shared=much"}, "does not say what the supernet cost"),
-        ({"supernets": "shared=-1"}, "does not say what the supernet cost"),
+        ({"supernets": "shared=much"}, "does not give the cost of the supernet"),
+        ({"supernets": "shared=-1"}, "does not give the cost of the supernet"),
         ({"supernets": "other=3"}, "--supernets: 'other' is not in the table; there are shared"),
     ],
 )
