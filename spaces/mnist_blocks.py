@@ -8,24 +8,15 @@ Source: github.com/basic-go-ahead/supernet-mnist.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from taurank.spaces.architecture import (
-    Architecture,
-    Distinct,
-    SearchSpace,
-    SpaceError,
-    check_choices,
-    check_distinct,
-    check_task,
-    draw,
-)
+from taurank.spaces.architecture import Architecture, SpaceError, check_task
+from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.registry import register_space
 
 DEPTHS = (1, 2, 3)
@@ -157,8 +148,8 @@ def parse_depths(text: str) -> tuple[int, int]:
 
 
 @register_space
-class MnistBlocks(SearchSpace):
-    """The nine networks; codes are "a1,a2" with a1 and a2 of 1, 2, 3.
+class MnistBlocks(DecisionSpace):
+    """The nine networks; codes are "a1,a2" with a1 and a2 of 1, 2, 3; "(2, 3)" is read too.
 
     Args:
         reference: Whether to repeat the source's pooling and initialisation exactly (28x28 images only). The default
@@ -179,45 +170,16 @@ class MnistBlocks(SearchSpace):
         """`reference`."""
         return {"reference": self.reference}
 
-    def parse(self, text: str) -> Architecture:
-        """Reads "2,3" or "(2, 3)"."""
-        return self._architecture(*parse_depths(text))
-
-    def _enumerate(self) -> Iterator[Architecture]:
-        return (self._architecture(first, second) for first, second in product(DEPTHS, repeat=2))
-
-    def sample(
-        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
-    ) -> list[Architecture]:
-        """Draws among the nine; all differ as functions."""
-        check_distinct(distinct)
-        return draw(list(self.enumerate()), count, generator, "architectures")
-
-    def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the architecture itself, in its normal spelling."""
-        return self.parse(self.code_of(architecture))
-
     @property
     def decisions(self) -> tuple[tuple[str, ...], ...]:
         """The number of blocks in stage 1 and in stage 2."""
         return (tuple(map(str, DEPTHS)),) * len(WIDTHS)
 
-    def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """Positions of both depths in `DEPTHS`."""
-        return tuple(DEPTHS.index(depth) for depth in parse_depths(self.code_of(architecture)))
+    def _read(self, code: str) -> list[int]:
+        return [DEPTHS.index(depth) for depth in parse_depths(code)]
 
-    def choose(self, choices: Sequence[int]) -> Architecture:
-        """The architecture of these depths."""
-        check_choices(self, choices)
-        first, second = (DEPTHS[choice] for choice in choices)
-        return self._architecture(first, second)
-
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Lists the four architectures with another depth in one stage."""
-        first, second = parse_depths(self.code_of(architecture))
-        return [self._architecture(other, second) for other in DEPTHS if other != first] + [
-            self._architecture(first, other) for other in DEPTHS if other != second
-        ]
+    def _write(self, choices: Sequence[int]) -> str:
+        return ",".join(str(DEPTHS[choice]) for choice in choices)
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Blocks of stage 1, blocks of stage 2, their sum."""
@@ -239,6 +201,3 @@ class MnistBlocks(SearchSpace):
         return BlockNetwork(
             parse_depths(self.code_of(architecture)), channels=channels, classes=classes, reference=self.reference
         )
-
-    def _architecture(self, first: int, second: int) -> Architecture:
-        return Architecture(self.name, f"{first},{second}")
