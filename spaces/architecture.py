@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from taurank.spaces.names import suggestion
+
 if TYPE_CHECKING:
     from torch import nn
 
-    from taurank.spaces.structure import Family
-
 Distinct = Literal["code", "function"]
 """What may not occur twice in a sample: the same code, or the same function."""
+
+Family = Literal["cnn", "bare_cnn", "modern_cnn", "transformer"]
+"""Kinds of networks that want to be trained differently.
+
+`cnn`: convolutions with batch normalisation (ResNet, MobileNet, RegNet). `bare_cnn`: convolutions without any
+normalisation (AlexNet, VGG). `modern_cnn`: convolutions with layer or group normalisation (ConvNeXt). `transformer`:
+attention, or other mixing of tokens without convolutions (ViT, Swin, MLP-Mixer).
+"""
 
 ENUMERATION_LIMIT = 10_000_000
 """Spaces with more codes than this are sampled, not listed."""
@@ -251,6 +259,18 @@ def check_positive(argument: str, value: object) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise SpaceError(f"{argument}: {value!r} is not a whole number of at least 1")
+
+
+def check_variant(variant: object, variants: Iterable[str], *, more: str = "") -> None:
+    """Refuses a variant that a space does not have.
+
+    Raises:
+        SpaceError: `variant` is not among `variants`; the message ends with `more`.
+    """
+    known = list(variants)
+    if variant not in known:
+        meant = suggestion(str(variant), known)
+        raise SpaceError(f"variant: {variant!r} is unknown{meant}; there are {', '.join(known)}{more}")
 
 
 def check_task(input_shape: tuple[int, int, int], classes: int) -> None:

@@ -117,7 +117,9 @@ def module_level(statements: list[ast.stmt], modules: Collection[str]) -> Iterat
             named = (f"{node.module}.{alias.name}" for alias in node.names)
             yield from {name if name in modules else str(node.module) for name in named} & {*modules}
         elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            yield from module_level([child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)], modules)
+            yield from module_level(
+                [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)], modules
+            )
 
 
 def find_circle(imports: dict[str, set[str]]) -> list[str]:

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import factorial, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task
 from taurank.spaces.cells.cells import INPUTS, Cell, canonical_cell, format_cell, parse_cell
-from taurank.spaces.cells.darts_network import STEMS, build_network
 from taurank.spaces.cells.features import cell_features
 from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
-from taurank.spaces.cells.network import CellNetwork
 from taurank.spaces.decision_space import DecisionSpace
-from taurank.spaces.registry import register_space
+
+if TYPE_CHECKING:
+    from taurank.spaces.cells.network import CellNetwork
 
 OPERATIONS = (
     "max_pool_3x3",
@@ -59,7 +59,10 @@ _CELL_CODES = prod(map(len, _CELL_DECISIONS))
 _FORM = "0s3-1s3_0s3-1s3_0sk-1s3_0sk-2d3+0mp-1mp_1mp-2sk_0mp-2sk_1mp-2sk"
 
 
-@register_space
+STEMS = {"cifar": (36, 20), "imagenet": (48, 14)}
+"""Stems by name, with the width and the number of layers that the source evaluates cells at."""
+
+
 class DARTS(DecisionSpace):
     """The cell space of DARTS; a code is the normal and the reduction cell, see `cells.cells` for their text.
 
@@ -168,6 +171,8 @@ class DARTS(DecisionSpace):
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> CellNetwork:
         """Makes the network; images of any size. Draws its weights from torch's global generator."""
+        from taurank.spaces.cells.darts_network import build_network
+
         check_task(input_shape, classes)
         normal, reduction = self.cells(architecture)
         return build_network(

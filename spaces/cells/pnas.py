@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement, product
 from math import comb, factorial, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,10 @@ from taurank.spaces.architecture import Architecture, SpaceError, check_positive
 from taurank.spaces.cells.cells import INPUTS, Block, Cell, Edge, canonical_cell, format_cell, make_block, parse_cell
 from taurank.spaces.cells.features import cell_features
 from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
-from taurank.spaces.cells.network import CellNetwork
-from taurank.spaces.cells.pnas_network import MOBILE_STEM_WIDTH, STEMS, build_network
 from taurank.spaces.decision_space import DecisionSpace
-from taurank.spaces.registry import register_space
+
+if TYPE_CHECKING:
+    from taurank.spaces.cells.network import CellNetwork
 
 OPERATIONS = (
     "sep_conv_3x3",
@@ -53,7 +53,13 @@ def _count_at(place: int) -> int:
     return comb((place + INPUTS) * len(OPERATIONS) + 1, 2)
 
 
-@register_space
+STEMS = {"cifar": (48, 9), "imagenet": (54, 9)}
+"""Stems by name, with the width and the number of layers that the source has for CIFAR-10 and for mobile devices."""
+
+MOBILE_STEM_WIDTH = 32
+"""Channels of the first convolution of the network for mobile devices; that for CIFAR-10 has three times its width."""
+
+
 class PNAS(DecisionSpace):
     """The cell space of PNAS; a code is the cell's blocks, see `cells.cells`: 0mp-0s5_1mp-1s7_1s3-1s5_1mp-4s3_0s3-1sk.
 
@@ -219,6 +225,8 @@ class PNAS(DecisionSpace):
 
         Draws its weights from torch's global generator.
         """
+        from taurank.spaces.cells.pnas_network import build_network
+
         check_task(input_shape, classes)
         channels, height, width = input_shape
         if self.stem == "imagenet" and min(height, width) < _SMALLEST:

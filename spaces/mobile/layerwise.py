@@ -6,16 +6,20 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import groupby
 from math import prod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from taurank.spaces.architecture import Architecture, SpaceError, check_task
 from taurank.spaces.decision_space import DecisionSpace
-from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
 from taurank.spaces.mobile.layerwise_skeleton import Skeleton
+from taurank.spaces.mobile.shapes import LayerShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerwiseNetwork
 
 
 class LayerwiseSpace(DecisionSpace):

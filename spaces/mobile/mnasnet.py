@@ -10,19 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from taurank.spaces.architecture import Architecture, SpaceError, check_task
 from taurank.spaces.decision_space import DecisionSpace
-from taurank.spaces.mobile.blocks import conv_bn, initialise, round_channels
-from taurank.spaces.mobile.layerwise_network import LayerShape, LayerwiseNetwork
 from taurank.spaces.mobile.layerwise_skeleton import Skeleton, make_skeleton
-from taurank.spaces.mobile.mnasnet_network import OPERATIONS, SKIPS, MnasLayer
-from taurank.spaces.registry import register_space
+from taurank.spaces.mobile.shapes import LayerShape, round_channels
+
+if TYPE_CHECKING:
+    from taurank.spaces.mobile.layerwise_network import LayerwiseNetwork
+
+OPERATIONS = {"conv": None, "sep": 1, "mb3": 3, "mb6": 6}
+"""Expansion of what a layer may be; None for a plain convolution, 1 for depthwise and 1x1 convolution."""
+
+SKIPS = ("none", "pool", "id")
+"""What is added to the output of a layer that keeps the shape: nothing, means over 3x3 of the input, the input."""
 
 VARIANTS = {
     # The channels and numbers of layers of MobileNetV2.
@@ -45,7 +50,6 @@ _FILTERS = {"imagenet": (0.75, 1.0, 1.25), "mini": (1.0,)}
 _DECISIONS = ("operation", "kernel", "squeeze", "skip", "filters", "layers")  # of a block
 
 
-@register_space
 class MnasNet(DecisionSpace):
     """A code is the blocks, such as sep-k3-se0-none-f1-n1_mb6-k3-se0.25-id-f1.25-n2_..., what a block is joined by `-`.
 
@@ -194,13 +198,19 @@ class MnasNet(DecisionSpace):
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> LayerwiseNetwork:
         """Makes the network; images of any size. Draws its weights from torch's global generator."""
+        from torch import nn
+
+        from taurank.spaces.mobile.blocks import conv_bn, initialise
+        from taurank.spaces.mobile.layerwise_network import LayerwiseNetwork
+        from taurank.spaces.mobile.mnasnet_network import MnasLayer
+
         check_task(input_shape, classes)
         skeleton = self.skeleton
         blocks = zip(self.blocks(architecture), self.shapes(architecture), strict=True)
         layers = [
             MnasLayer(
                 shape,
-                operation=block["operation"],
+                expansion=OPERATIONS[block["operation"]],
                 kernel=int(block["kernel"][1:]),
                 squeeze=block["squeeze"] != "se0",
                 skip=block["skip"],

@@ -6,17 +6,26 @@ its code, github.com/xiusu/NAS-Bench-Macro.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task
 from taurank.spaces.decision_space import DecisionSpace
-from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
-from taurank.spaces.mobile.nasbench_macro_network import OPTIONS, STAGES, assemble, make_layer
-from taurank.spaces.registry import register_space
+from taurank.spaces.mobile.shapes import LayerShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerwiseNetwork
+
+OPTIONS = ("identity", "mb3_k3", "mb6_k5")
+"""What a layer may be; the position is its digit in the code."""
+
+STAGES = (2, 3, 3)
+"""Number of layers of each stage; the first of a stage halves the map and doubles the channels."""
 
 LAYERS = sum(STAGES)
 """Number of layers that an architecture decides on."""
@@ -45,7 +54,16 @@ def _feature_names() -> tuple[str, ...]:
     return ("depth", *blocks, *counts, *one_hot)
 
 
-@register_space
+def layer_shapes(width: int) -> Iterator[LayerShape]:
+    """Channels in, channels out and stride of each layer."""
+    channels = width
+    for layers in STAGES:
+        yield LayerShape(channels, 2 * channels, 2)
+        channels *= 2
+        for _ in range(layers - 1):
+            yield LayerShape(channels, channels, 1)
+
+
 class NASBenchMacro(DecisionSpace):
     """The macro space; a code is eight digits: 0 identity, 1 mb3_k3, 2 mb6_k5 (expansion, kernel), such as 01212210.
 
@@ -107,13 +125,18 @@ class NASBenchMacro(DecisionSpace):
         check_task(input_shape, classes)
         taken = [OPTIONS[choice] for choice in self.choices(architecture)]
         return self.assemble(
-            lambda position, shape: make_layer(taken[position], shape), channels=input_shape[0], classes=classes
+            lambda position, shape: self.make_layer(taken[position], shape), channels=input_shape[0], classes=classes
         )
 
     def make_layer(self, operation: str, shape: LayerShape) -> nn.Module:
         """Makes a layer; see `nasbench_macro_network.make_layer`."""
+        from taurank.spaces.mobile.nasbench_macro_network import make_layer
+
         return make_layer(operation, shape)
 
     def assemble(self, make: LayerFactory, *, channels: int, classes: int) -> LayerwiseNetwork:
         """Makes the network around the layers; see `nasbench_macro_network.assemble`."""
-        return assemble(make, width=self.width, head_width=self.head_width, channels=channels, classes=classes)
+        from taurank.spaces.mobile.nasbench_macro_network import assemble
+
+        shapes = list(layer_shapes(self.width))
+        return assemble(make, shapes, width=self.width, head_width=self.head_width, channels=channels, classes=classes)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from taurank.spaces.architecture import Architecture, check_positive, check_task
 from taurank.spaces.decision_space import DecisionSpace
@@ -25,33 +25,21 @@ from taurank.spaces.nasbench201.graph import (
     remove_dead_edges,
     unique_string,
 )
-from taurank.spaces.nasbench201.network import (
-    Cell,
-    CellFactory,
-    ClassifierHead,
-    MacroNetwork,
-    ResidualBlock,
-    make_operation,
-    make_stem,
-)
-from taurank.spaces.registry import register_space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from taurank.spaces.nasbench201.network import MacroNetwork
 
 __all__ = [
     "EDGES",
     "LETTERS",
     "OPERATIONS",
-    "Cell",
-    "CellFactory",
-    "ClassifierHead",
-    "MacroNetwork",
     "NASBench201",
-    "ResidualBlock",
     "canonical_code",
     "format_code",
     "is_connected",
     "live_edges",
-    "make_operation",
-    "make_stem",
     "parse_code",
     "reduced_string",
     "remove_dead_edges",
@@ -65,7 +53,6 @@ LETTERS = {"none": "n", "skip_connect": "s", "nor_conv_1x1": "1", "nor_conv_3x3"
 _BY_LETTER = {letter: operation for operation, letter in LETTERS.items()}
 
 
-@register_space
 class NASBench201(DecisionSpace):
     """The NAS-Bench-201 topology space; codes are the benchmark's own strings, `|none~0|+|none~0|none~1|+|...|`.
 
@@ -128,6 +115,8 @@ class NASBench201(DecisionSpace):
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> MacroNetwork:
         """Makes the network; images of any size. Draws its weights from torch's global generator."""
+        from taurank.spaces.nasbench201.network import Cell, MacroNetwork
+
         check_task(input_shape, classes)
         operations = parse_code(self.code_of(architecture))
         return MacroNetwork(
@@ -144,5 +133,9 @@ class NASBench201(DecisionSpace):
         As in TE-NAS (Chen et al. 2021, arXiv 2102.11535), but that only live edges are computed and the initial weights
         are PyTorch's own: batch normalisation behind every convolution takes the scale out of them.
         """
+        from torch import nn
+
+        from taurank.spaces.nasbench201.network import Cell, ClassifierHead
+
         check_positive("classes", classes)
         return nn.Sequential(Cell(parse_code(self.code_of(architecture)), 1), ClassifierHead(1, classes))

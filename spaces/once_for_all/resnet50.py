@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import product
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task
+from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task, check_variant
 from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.once_for_all.resnet50_design import BETWEEN, VARIANTS, ResNetSubnet, Stage, format_code, parse_code
-from taurank.spaces.once_for_all.resnet50_network import OnceForAllResNet
-from taurank.spaces.registry import register_space
+
+if TYPE_CHECKING:
+    from taurank.spaces.once_for_all.resnet50_network import OnceForAllResNet
 
 
-@register_space
 class OnceForAllResNet50(DecisionSpace):
     """A code is resolution, stem and stages, such as r224_w1-conv-w1_w0.8-e0.2-e0.35_w1-e0.25-e0.25_...
 
@@ -35,10 +34,7 @@ class OnceForAllResNet50(DecisionSpace):
     name = "once_for_all_resnet50"
 
     def __init__(self, variant: str = "imagenet", resolutions: Sequence[int] | None = None) -> None:
-        if variant not in VARIANTS:
-            close = get_close_matches(str(variant), VARIANTS, n=1)
-            meant = f" (did you mean {close[0]!r}?)" if close else ""
-            raise SpaceError(f"variant: {variant!r} is unknown{meant}; there are {', '.join(VARIANTS)}")
+        check_variant(variant, VARIANTS)
         design = VARIANTS[variant]
         self.design = design if resolutions is None else replace(design, resolutions=_checked(resolutions))
         self._options = {"variant": variant, "resolutions": list(self.design.resolutions)}
@@ -200,6 +196,8 @@ class OnceForAllResNet50(DecisionSpace):
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> OnceForAllResNet:
         """Makes the network; images of any size, which it resizes. Draws its weights from torch's global generator."""
+        from taurank.spaces.once_for_all.resnet50_network import OnceForAllResNet
+
         check_task(input_shape, classes)
         return OnceForAllResNet(self.design, self.subnet(architecture), channels=input_shape[0], classes=classes)
 

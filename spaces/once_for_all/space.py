@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ from taurank.spaces.architecture import Architecture, check_task
 from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.once_for_all.code import Block, Subnet, format_code, parse_code
 from taurank.spaces.once_for_all.design import make_design
-from taurank.spaces.once_for_all.network import OnceForAllNetwork, build_network
-from taurank.spaces.registry import register_space
+
+if TYPE_CHECKING:
+    from taurank.spaces.once_for_all.network import OnceForAllNetwork
 
 Kind: TypeAlias = Literal["kernel", "expansion", "depth", "resolution"]
 
 
-@register_space
 class OnceForAll(DecisionSpace):
     """A once-for-all space; a code is the resolution and the kept blocks of each stage, such as r28_k3e2-k5e3_k3e2.
 
@@ -202,6 +202,8 @@ class OnceForAll(DecisionSpace):
         self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int
     ) -> OnceForAllNetwork:
         """Makes the network; images of any size, which it resizes. Draws its weights from torch's global generator."""
+        from taurank.spaces.once_for_all.network import build_network
+
         check_task(input_shape, classes)
         return build_network(self.design, self.subnet(architecture), channels=input_shape[0], classes=classes)
 

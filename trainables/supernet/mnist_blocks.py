@@ -7,7 +7,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from taurank.spaces import SearchSpace
-from taurank.spaces.mnist_blocks import DEPTHS, BlockNetwork, parse_depths
+from taurank.spaces.mnist_blocks import DEPTHS, parse_depths
+from taurank.spaces.mnist_blocks_network import BlockNetwork
 from taurank.trainables.supernet.network import Supernet, register_supernet
 
 
