@@ -1,6 +1,6 @@
-"""Commands that list what there is: spaces, experiments.
+"""Commands that list spaces and experiments.
 
-Commands import what they need themselves: torch takes seconds, and --help should not.
+Imports are inside the functions: torch takes seconds to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from taurank.orchestrator.cli.terminal import make_console
 
 
 def spaces(
-    pattern: Annotated[str, typer.Argument(help="Names to list, with * and ?; or your own as module:Class.")] = "*",
+    pattern: Annotated[
+        str, typer.Argument(help="Names to list, with * and ?; or your own space as module:Class.")
+    ] = "*",
 ) -> None:
     """List the search spaces: size, options and their defaults, features, supernet, an example."""
     import numpy as np

@@ -1,4 +1,4 @@
-"""What `taurank plan` prints: what is bought, how good the order will be, and what other budgets would give."""
+"""The output of `taurank plan`: the stages, the predicted tau, and the forecasts of other budgets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taurank.orchestrator.report.figures import predicted
 
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
-    """The plan on the terminal; ``notes`` are said at the end."""
+    """Prints the plan on the terminal, ``notes`` at the end."""
     question, chosen = outlook.question, outlook.chosen
     whole, budget = question.whole, chosen.forecast.budget
     _say(
@@ -27,7 +27,7 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
         _print_progress(console, outlook)
     console.print(_bought(outlook), highlight=False)
     end = "" if outlook.progress is None else " at the end"
-    retained = f"{chosen.forecast.retained:.2f} of what a full training of everybody reaches"
+    retained = f"{chosen.forecast.retained:.2f} of the tau of one full training of all candidates"
     _say(console, f"predicted tau{end}: {predicted(chosen.forecast)}, retained {retained}")
     console.print()
     console.print(_neighbours(outlook), highlight=False)
@@ -166,5 +166,5 @@ def _table(first: str, *others: str) -> Table:
 
 
 def _say(console: Console, text: str) -> None:
-    """A line as it is, however long."""
+    """Prints the line unwrapped."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
