@@ -177,7 +177,7 @@ def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | Non
     run = Run.open(Path(what))
     subject = replace(_of_experiment(run.experiment), progress=progress_of(run.log.evidence(), run.rank))
     # A run has applied its constraints already.
-    return replace(subject, notes=() if run.is_with_default_split else (OWN_STAGES,))
+    return replace(subject, notes=() if run.is_split_by_us else (OWN_STAGES,))
 
 
 def _of_experiment(experiment: Experiment) -> Subject:

@@ -97,9 +97,11 @@ def write_page(
     stages = list(dict.fromkeys(curves["stage"]))
     if stages:
         parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages)))
-    note = "A line marks a new tier: its first candidate loses to that of the previous tier with 90 % probability." note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
-    parts.append(_section("The ranking", note, _ranking_table(ranking, truth, names))) failed = {trial: reason for
-    trial, (event, reason) in outcomes.items() if event == "failed"} if failed:
+    note = "A line marks a new tier: its first candidate loses to that of the previous tier with 90 % probability."
+    note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
+    parts.append(_section("The ranking", note, _ranking_table(ranking, truth, names)))
+    failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == "failed"}
+    if failed:
         entries = "".join(f"<li><code>{_text(trial)}</code>: {_text(why)}</li>" for trial, why in failed.items())
         parts.append(_section("Trials that failed", "", f"<ul>{entries}</ul>"))
     if void:
