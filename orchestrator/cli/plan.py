@@ -241,7 +241,7 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
             asked = DEFAULT_PROXIES if are_cheap(full, speed_up=budget, train_images=images) else None
         return 0.0 if asked is None else subject.candidates * asked.epochs(images)
 
-    def buy(budget: float) -> Purchase | None:
+    def stages_of(budget: float) -> Purchase | None:
         cost = proxy_epochs(budget)
         trainings, supernets = split_stages(
             subject.space, subject.candidates, full_epochs=full, speed_up=budget, schedules=lengths, proxy_epochs=cost
@@ -249,7 +249,7 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
         return Purchase(tuple(trainings), tuple(supernets), cost) if trainings else None
 
     with_proxies = proxy_epochs(subject.budget or 10.0) > 0
-    return Question(subject.space, subject.candidates, full, buy, epoch_seconds, with_proxies)
+    return Question(subject.space, subject.candidates, full, stages_of, epoch_seconds, with_proxies)
 
 
 def _by_own_replays(
@@ -269,8 +269,8 @@ def _by_own_replays(
     if math.isnan(epoch_seconds):
         epoch_seconds = recorded.seconds_per_epoch
     # The proxy of the default split, by its name here or in published tables.
-    bought = [name for name in ("jacob_cov", "jacov") if f"proxy:{name}" in recorded.sources]
-    proxies = bought[0] if bought and subject.proxies is not None else "none"
+    recorded_names = [name for name in ("jacob_cov", "jacov") if f"proxy:{name}" in recorded.sources]
+    proxies = recorded_names[0] if recorded_names and subject.proxies is not None else "none"
     cheap = choose_cheap(recorded, proxies=proxies, supernets="")
     replays = OwnReplays(bench, cheap, subject.candidates, draws)
     return replays.question(subject.budget, epoch_seconds=epoch_seconds)

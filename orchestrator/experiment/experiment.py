@@ -115,7 +115,7 @@ class Experiment(Spec):
     def _cheaper(cls, budget: Any) -> str:
         if not isinstance(budget, str) or not re.fullmatch(r"[0-9]+(\.[0-9]+)?x", budget) or float(budget[:-1]) < 1:
             raise ValueError(
-                f"{budget} is not a budget; write how many times cheaper than full training, such as 10x (at least 1x)"
+                f"{budget} is not how many times cheaper than full training: write 10x, or 1x and above"
             )
         return budget
 

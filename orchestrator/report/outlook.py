@@ -25,7 +25,7 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
     )
     if outlook.progress is not None:
         _print_progress(console, outlook)
-    console.print(_bought(outlook), highlight=False)
+    console.print(_stages(outlook), highlight=False)
     end = "" if outlook.progress is None else " at the end"
     retained = f"{chosen.forecast.retained:.2f} of the tau of one full training of all candidates"
     _say(console, f"predicted tau{end}: {predicted(chosen.forecast)}, retained {retained}")
@@ -77,9 +77,9 @@ def _print_progress(console: Console, outlook: Outlook) -> None:
     )
 
 
-def _bought(outlook: Outlook) -> Table:
+def _stages(outlook: Outlook) -> Table:
     question, purchase = outlook.question, outlook.chosen.purchase
-    table = _table("bought", "how many", "epochs each", "epochs at most", "share of full")
+    table = _table("stage", "number", "epochs each", "epochs at most", "share of full")
     timed = math.isfinite(question.epoch_seconds)
     if timed:
         table.add_column("hours on one device", justify="right")
@@ -97,7 +97,7 @@ def _bought(outlook: Outlook) -> Table:
         kind = spec.task or ("full" if spec.is_full(question.full_epochs) else "short")
         cut = "" if spec.until is None else f" of {spec.epochs}"
         add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", training_epochs(spec, question.candidates))
-    add("in all", "", "", purchase.epochs(question.candidates))
+    add("total", "", "", purchase.epochs(question.candidates))
     return table
 
 

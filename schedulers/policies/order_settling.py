@@ -181,8 +181,8 @@ class OrderSettlingPolicy:
             return (), "all are on their way" if open_ else "every training has come to its end"
         first = [c for c in idle if c.last_epoch < rungs[0]]
         if first:
-            together = [Step(c.trial, rungs[0], f"everybody trains to epoch {rungs[0]}") for c in first]
-            return affordable(together, curves, limits), f"everybody trains to epoch {rungs[0]}"
+            together = [Step(c.trial, rungs[0], f"all train to epoch {rungs[0]}") for c in first]
+            return affordable(together, curves, limits), f"all train to epoch {rungs[0]}"
         settled = self._settled(here, open_, expected)
         if settled:
             return (), settled
@@ -192,8 +192,8 @@ class OrderSettlingPolicy:
         spare = limits.budget_epochs * (1 - self._reserve) - used_epochs(curves)
         price = sum(until - c.last_epoch for c in eligible)
         if price <= spare and until <= self._abreast(curves, limits):
-            steps = [Step(c.trial, until, f"everybody trains to epoch {until}") for c in eligible]
-            return affordable(steps, curves, limits), f"everybody trains to epoch {until}"
+            steps = [Step(c.trial, until, f"all train to epoch {until}") for c in eligible]
+            return affordable(steps, curves, limits), f"all train to epoch {until}"
         if self._reserve > 0:
             top = self._top(here, idle)
             return (top, "the predicted top trains on") if top else ((), "the budget is spent")

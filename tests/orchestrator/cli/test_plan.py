@@ -119,7 +119,7 @@ class TestExperiments:
         assert code == 0
         assert out.startswith("9 candidates of mnist_blocks; ")
         assert "supernet:epsilon-greedy" in out
-        assert "note: the experiment names its stages itself" in out
+        assert "note: the experiment defines its stages itself" in out
 
     def test_another_budget_is_split_anew(self, plan: Taurank) -> None:
         _, out, _ = plan("nine-subnets", "--budget", "1x")
@@ -155,7 +155,7 @@ class TestRuns:
         assert "doubtful; replays that spent as much: " in lines[2]
         assert "predicted tau at the end: " in out
         assert "corrected by what this run's doubtful ranking expects of itself" in out
-        assert "note: the experiment names its stages itself" in out
+        assert "note: the experiment defines its stages itself" in out
         # An epoch took .1 s as booked: 128 of them are 12.8 s.
         assert "hours on one device" in out
         # Its own and the larger ones.
@@ -244,13 +244,13 @@ MISTAKES = [
     ((*OPTIONS, "--budget", "10"), "--budget: '10' is not how many times cheaper"),
     ((*OPTIONS, "--tau", 1.2), "--tau: 1.2 is not a tau to reach"),
     ((*OPTIONS, "--tau", 0.99), "--tau: 0.99 is out of reach: full training of everybody has a predicted tau of 0.9"),
-    (("--space", "nasbench21", *OPTIONS[2:], "--budget", "10x"), "did you mean 'nasbench201'?; leave it out"),
+    (("--space", "nasbench21", *OPTIONS[2:], "--budget", "10x"), "did you mean 'nasbench201'?; omit it"),
     (("--epochs", 200, "--budget", "10x"), "--candidates is missing"),
     (("--candidates", 10, "--budget", "10x"), "--epochs is missing"),
     (("--candidates", 2, "--epochs", 1, "--budget", "100x"), "which buys no training"),
-    ((*OPTIONS, "--budget", "10x", "--schedules", "12,long"), "--schedules: '12,long' are not lengths"),
-    ((*OPTIONS, "--budget", "10x", "--epoch-seconds", 0), "--epoch-seconds: 0 is not how long"),
-    ((*OPTIONS, "--budget", "10x", "--truth", "test"), "give one with --table"),
+    ((*OPTIONS, "--budget", "10x", "--schedules", "12,long"), "--schedules: '12,long' is not a list of lengths"),
+    ((*OPTIONS, "--budget", "10x", "--epoch-seconds", 0), "--epoch-seconds: 0 is not the duration"),
+    ((*OPTIONS, "--budget", "10x", "--truth", "test"), "use them with --table"),
     (("quickstart", "--epochs", 10), "--epochs: quickstart says that itself"),
     (("quickstrat",), "did you mean 'quickstart'?"),
     (("/tmp",), "/tmp is not the folder of a run"),

@@ -92,7 +92,7 @@ class TestStates:
         assert baseline.counts == Counts(waiting=4)
         assert (found.spent_epochs, found.budget_epochs, found.baseline_epochs) == (7.0, 16.0, 0.0)
         assert found.rows == 8
-        assert found.standstill == f"no process works on it; go on with: taurank resume {folder}"
+        assert found.standstill == f"no process works on it; continue with: taurank resume {folder}"
 
     def test_finished(self, run: tuple[Path, EvidenceLog]) -> None:
         folder, log = run
@@ -183,18 +183,18 @@ class TestWhyNothingRuns:
         assert self.why(tmp_path, RunState(stage="s", counts=Counts(running=1, waiting=3))) == ""
 
     def test_between_stages(self, tmp_path: Path) -> None:
-        said = self.why(tmp_path, RunState(doing="the ranker chooses who is trained"), quiet=95)
-        assert said == "the ranker chooses who is trained, since 1:35 min"
+        said = self.why(tmp_path, RunState(doing="the ranker selects candidates"), quiet=95)
+        assert said == "the ranker selects candidates, since 1:35 min"
 
     def test_it_has_told_nothing(self, tmp_path: Path) -> None:
-        assert "has not told what it does" in self.why(tmp_path, None)
+        assert "has not written its state yet" in self.why(tmp_path, None)
 
     @pytest.mark.parametrize(
         ("starting", "free", "total", "says"),
         [
-            (False, 0.25, 1.0, "asks for 2 CPU, 0.5 GPU, free: 4 of 8 CPU, 0.25 of 1 GPU; others hold the rest"),
-            (False, 1.0, 1.0, "1 of 1 GPU; Ray places them next, unless no node by itself has as much free"),
-            (False, 0.0, 0.0, "0 of 0 GPU; no node that is left is large enough, so it waits for one"),
+            (False, 0.25, 1.0, "asks for 2 CPU, 0.5 GPU, free: 4 of 8 CPU, 0.25 of 1 GPU; other jobs use the rest"),
+            (False, 1.0, 1.0, "1 of 1 GPU; Ray starts them next, unless no single node has as much free"),
+            (False, 0.0, 0.0, "0 of 0 GPU; no remaining node is large enough, so the run waits for one"),
             (True, 0.0, 1.0, "workers are starting, since 0:20 min"),
         ],
     )
@@ -225,7 +225,7 @@ class TestWhyNothingRuns:
 
     def test_the_driver_is_silent(self, tmp_path: Path) -> None:
         said = self.why(tmp_path, RunState(stage="s", counts=Counts(running=2)), quiet=61)
-        assert "has told nothing for 1:01 min" in said
+        assert "has written nothing for 1:01 min" in said
         assert said.endswith(f"taurank resume {tmp_path}")
 
     def test_a_full_disk(self, tmp_path: Path) -> None:
