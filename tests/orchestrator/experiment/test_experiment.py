@@ -179,7 +179,10 @@ MISTAKES = {
     ),
     "a negative seed": ("baseline: {seeds: [-1]}", ["baseline.seeds.0: has to be at least 0, not -1"]),
     "no baseline seed": ("baseline: {seeds: []}", [r"baseline.seeds: seeds are \[\]; give at least one.*"]),
-    "a baseline seed twice": ("baseline: {seeds: [1, 1]}", [r"baseline.seeds: seeds are \[1, 1\]; .* without repeats .*"]),
+    "a baseline seed twice": (
+        "baseline: {seeds: [1, 1]}",
+        [r"baseline.seeds: seeds are \[1, 1\]; .* without repeats .*"],
+    ),
     "a share above one": ("resources: {cpus_per_trial: 1.5}", ["resources.cpus_per_trial: 1.5 is not a share .*"]),
     "no CPU at all": ("resources: {cpus_per_trial: 0}", ["resources.cpus_per_trial: 0 CPUs would start all .*"]),
     "a budget without x": ("budget: 10", ["budget: 10 is not how many times cheaper .*: write 10x.*"]),

@@ -90,9 +90,7 @@ class TestFront:
     def test_latency_where_it_was_measured(self):
         assert known_cost(evidence()) == "latency"
         assert known_cost(evidence({})) == "flops"
-        with pytest.raises(
-            TradeoffError, match=r"^--against: the run has no latency of its candidates; write latency"
-        ):
+        with pytest.raises(TradeoffError, match=r"^--against: the run has no latency of its candidates; write latency"):
             make_front(ranking(), evidence({}), "latency")
 
     def test_costs_in_the_order_asked_for(self):

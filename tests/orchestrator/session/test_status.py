@@ -20,7 +20,7 @@ from taurank.orchestrator.evidence.log import BASELINE, EXTENDED, TAKEN, Evidenc
 from taurank.orchestrator.evidence.summary import opened_to_read, summarize
 from taurank.orchestrator.session.lock import RunHeldError, hold_run, holder_of
 from taurank.orchestrator.session.standstill import standstill
-from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting, read_told
+from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting, read_state
 from taurank.orchestrator.session.status import StatusError, run_status
 
 PLAN = (StagePlan("training-4", 4, 16.0), StagePlan(BASELINE, 4, 32.0))
@@ -174,10 +174,10 @@ class TestWhyNothingRuns:
         now = time.time()
         if state is not None:
             StatusFile(folder).tell(state)
-        told = read_told(folder)
+        saved = read_state(folder)
         with hold_run(folder):
             holder = holder_of(folder)
-        return standstill(folder, "running", holder, told, last_row=now, free=10**9, now=now + quiet)
+        return standstill(folder, "running", holder, saved, last_row=now, free=10**9, now=now + quiet)
 
     def test_workers_run(self, tmp_path: Path) -> None:
         assert self.why(tmp_path, RunState(stage="s", counts=Counts(running=1, waiting=3))) == ""
@@ -208,12 +208,12 @@ class TestWhyNothingRuns:
     def test_all_are_silent(self, tmp_path: Path) -> None:
         state = RunState(stage="s", counts=Counts(running=2), patience=600.0)
         StatusFile(tmp_path).tell(state)
-        told = read_told(tmp_path)
-        assert told is not None
+        saved = read_state(tmp_path)
+        assert saved is not None
 
         def after(seconds: float) -> str:
-            now = told.began + seconds
-            fresh = type(told)(told.state, told.began, now)
+            now = saved.began + seconds
+            fresh = type(saved)(saved.state, saved.began, now)
             with hold_run(tmp_path):
                 return standstill(tmp_path, "running", holder_of(tmp_path), fresh, last_row=0.0, free=10**9, now=now)
 
@@ -258,7 +258,7 @@ class TestTheLogIsOnlyRead:
         folder, _ = run
         for text in ("", "{", "[]", "{}", '{"began": 1, "written": 2}', '{"began": "x"}'):
             (folder / "status.json").write_text(text)
-            assert read_told(folder) is None
+            assert read_state(folder) is None
             assert run_status(folder).state == "interrupted"
 
 

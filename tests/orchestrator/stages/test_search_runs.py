@@ -229,7 +229,10 @@ class TestExperiment:
         ("more", "line"),
         [
             ("search: posterior\ncandidates: 8", "candidates: a search proposes its candidates itself; leave candid"),
-            ("search: posterior\nbudget: 5x", "budget: search.evaluations and search.epochs define the cost of a search"),
+            (
+                "search: posterior\nbudget: 5x",
+                "budget: search.evaluations and search.epochs define the cost of a search",
+            ),
             ("search: posterior\nbaseline: {seeds: [1]}", "baseline: a search has no such section; omit baseline out"),
             ("search: posterior\ntrainings: [{epochs: 2}]", "trainings: a search has no such part"),
             ("search: {epochs: 9}", "search.epochs: 9 is longer than full training (recipe.epochs: 4)"),
