@@ -114,9 +114,7 @@ class Experiment(Spec):
     @classmethod
     def _cheaper(cls, budget: Any) -> str:
         if not isinstance(budget, str) or not re.fullmatch(r"[0-9]+(\.[0-9]+)?x", budget) or float(budget[:-1]) < 1:
-            raise ValueError(
-                f"{budget} is not how many times cheaper than full training: write 10x, or 1x and above"
-            )
+            raise ValueError(f"{budget} is not how many times cheaper than full training: write 10x, or 1x and above")
         return budget
 
     @field_validator("constraints")

@@ -19,6 +19,8 @@ from taurank.orchestrator.report.figures import decimal, interval, percent
 from taurank.orchestrator.scoring import FRONT_FILE, Front, ObjectiveScore, costs
 from taurank.spaces import Architecture
 
+EXCLUDED = "excluded:"
+"""Start of the line of an excluded candidate."""
 NAMED = 20
 """Maximal number of excluded candidates named on the terminal; the page has all."""
 WORTH_SHOWING = 0.1
@@ -40,7 +42,7 @@ def hardware_lines(experiment: Experiment, log: EvidenceLog, codes: Sequence[str
         lines.append(f"constraints: {', '.join(experiment.constraints)}; {counted}")
         space = experiment.space.make()
         for code, reason in zip(aside["trial"], aside["reason"], strict=True):
-            lines.append(f"excluded: {space.short(Architecture(space.name, code))}: {reason}")
+            lines.append(f"{EXCLUDED} {space.short(Architecture(space.name, code))}: {reason}")
     found = logged_conditions(log)
     if found is not None:
         by, conditions = found
@@ -58,8 +60,8 @@ def print_hardware(console: Console, lines: Sequence[str]) -> None:
     """Prints these lines, with only the first of the excluded candidates."""
     named = 0
     for line in lines:
-        named += line.startswith("set aside:")
-        if not line.startswith("set aside:") or named <= NAMED:
+        named += line.startswith(EXCLUDED)
+        if not line.startswith(EXCLUDED) or named <= NAMED:
             _line(console, line)
     if named > NAMED:
         _line(console, f"... and {named - NAMED:,} more excluded, in the log and in report.html")

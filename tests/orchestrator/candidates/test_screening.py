@@ -234,7 +234,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             (("--models", "torchvision:mnasnet*", "--data", "digits", "--constraint", "params < 2M"), "--constraint: "),
-            (("quickstart", "--constraint", "params <= 2M"), "--constraint: quickstart says that itself"),
+            (("quickstart", "--constraint", "params <= 2M"), "--constraint: quickstart defines it already"),
         ],
     )
     def test_mistakes(self, taurank, arguments, message):

@@ -166,7 +166,7 @@ class TestScore:
 
     def test_of_other_candidates(self, log, codes):
         with pytest.raises(
-            ScoringError, match="trained 12 drawn from 24 other candidates, which says nothing"
+            ScoringError, match="trained 12 drawn from 24 other candidates, which do not represent"
         ) as caught:
             read_truth(log.path.parent, codes[:20])
         assert "\n" not in str(caught.value)

@@ -171,7 +171,7 @@ class TestObjective:
         check_objective(None, [0.1])
         check_objective(self.SPEC, [0.1])
         check_objective(ObjectiveSpec(kind="ratio", target="5M", of="flops"), [0.1])
-        with pytest.raises(ObjectiveError, match=r"no cost at 0\.9 ms"):
+        with pytest.raises(ObjectiveError, match=r"not a cost at 0\.9 ms"):
             check_objective(logarithm, [5.0, 0.9])
 
 
