@@ -117,7 +117,7 @@ def run_campaign(
                 launch(stage, ray.put(batch))
             for supernet in supernets:
                 supernet.run_with(log, lambda stage, weights: launch(stage, weights=weights))
-            display.doing("the ranker chooses who is trained")
+            display.doing("the ranker selects candidates")
             run_rounds(
                 run.ranker,
                 experiment.trainings or [],

@@ -1,4 +1,4 @@
-"""What `taurank plan` prints: what is bought, how good the order will be, and what other budgets would give."""
+"""The output of `taurank plan`: the stages, the predicted tau, and the forecasts of other budgets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taurank.orchestrator.report.figures import predicted
 
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
-    """The plan on the terminal; ``notes`` are said at the end."""
+    """Prints the plan on the terminal, ``notes`` at the end."""
     question, chosen = outlook.request, outlook.chosen
     whole, budget = question.whole, chosen.forecast.budget
     _say(
@@ -25,9 +25,9 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
     )
     if outlook.progress is not None:
         _print_progress(console, outlook)
-    console.print(_bought(outlook), highlight=False)
+    console.print(_stages(outlook), highlight=False)
     end = "" if outlook.progress is None else " at the end"
-    retained = f"{chosen.forecast.retained:.2f} of what a full training of everybody reaches"
+    retained = f"{chosen.forecast.retained:.2f} of the tau of one full training of all candidates"
     _say(console, f"predicted tau{end}: {predicted(chosen.forecast)}, retained {retained}")
     console.print()
     console.print(_neighbours(outlook), highlight=False)
@@ -77,9 +77,9 @@ def _print_progress(console: Console, outlook: Outlook) -> None:
     )
 
 
-def _bought(outlook: Outlook) -> Table:
+def _stages(outlook: Outlook) -> Table:
     question, stages = outlook.request, outlook.chosen.stages
-    table = _table("bought", "how many", "epochs each", "epochs at most", "share of full")
+    table = _table("stage", "number", "epochs each", "epochs at most", "share of full")
     timed = math.isfinite(question.epoch_seconds)
     if timed:
         table.add_column("hours on one device", justify="right")
@@ -97,7 +97,7 @@ def _bought(outlook: Outlook) -> Table:
         kind = spec.task or ("full" if spec.is_full(question.full_epochs) else "short")
         cut = "" if spec.until is None else f" of {spec.epochs}"
         add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", training_epochs(spec, question.candidates))
-    add("in all", "", "", stages.epochs(question.candidates))
+    add("total", "", "", stages.epochs(question.candidates))
     return table
 
 
@@ -166,5 +166,5 @@ def _table(first: str, *others: str) -> Table:
 
 
 def _say(console: Console, text: str) -> None:
-    """A line as it is, however long."""
+    """Prints the line unwrapped."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -100,7 +100,7 @@ class TestTraining:
 
     def test_that_came_to_its_end_has_what_was_measured(self, log: EvidenceLog) -> None:
         (training,) = told(log, "a").trainings
-        assert training.state == "came to its end"
+        assert training.state == "complete"
         assert training.saved_epochs == 0
         final = training.forecast
         assert final is not None
@@ -264,7 +264,7 @@ class TestNames:
         [
             ("x", "'x' may be x-y, x-z; give the whole name"),
             ("x-w", r"none of the 3 candidates of the run, .*; did you mean 'x-[yz]'\?"),
-            ("?", "none of the 3 candidates of the run, .*; they are called as 'x-y'"),
+            ("?", "none of the 3 candidates of the run, .*; names look like 'x-y'"),
             ("", "none of the 3 candidates"),
         ],
     )

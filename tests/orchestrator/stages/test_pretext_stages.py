@@ -107,7 +107,7 @@ class TestFile:
 
     def test_a_task_is_no_truth_so_that_its_seed_is_free(self) -> None:
         assert spec("{epochs: 4, task: rotation, seed: 1}").seed == 1
-        with pytest.raises(ExperimentError, match="seed 1 is a baseline seed too"):
+        with pytest.raises(ExperimentError, match="seed 1 is reserved for the baseline"):
             experiment("{epochs: 4, seed: 1}")
 
     def test_it_is_never_full_training(self) -> None:
