@@ -97,7 +97,7 @@ def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
         "kind": limits.metric,
         "truth": str(comparison.truth),
         "truth_is_end_of_curves": comparison.meets_evidence,
-        "bought_seed": comparison.truth.evidence_seed,
+        "evidence_seed": comparison.truth.evidence_seed,
         "full_epochs": limits.schedule_epochs,
         "period": limits.period,
         "pool": len(comparison.curves.architectures),
