@@ -34,7 +34,8 @@ def replay(
         str,
         typer.Option(
             "--truth",
-            help="'seeds 1,2', 'test', or 'SOURCE/METRIC seeds 1,2'. Default: validation accuracy of all seeds but the "
+            help="'seeds 1,2', 'test', 'SOURCE/METRIC seeds 1,2', or 'last': the last value of the trainings that are "
+            "bought, for tables of one seed. Default: validation accuracy of all seeds but the "
             "one bought; test accuracy where there is one seed.",
             show_default=False,
         ),

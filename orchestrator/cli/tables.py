@@ -206,7 +206,7 @@ def _print_truths(console: Console, table: RecordedTable) -> None:
 
     truths = possible_truths(table)
     if not truths:
-        console.print("no training was run to its end: nothing here can be the truth of a replay", highlight=False)
+        console.print("nothing here can be a truth: no result of a whole training has a better end", highlight=False)
     for number, truth in enumerate(truths):
         console.print(f"{'' if number else 'truth':13}{_truth_text(truth)}", highlight=False, markup=False)
 

@@ -34,6 +34,8 @@ def print_policy_head(console: Console, comparison: Comparison, draws: int) -> N
     say(console, f"truth: {truth}, after {end}{meet}")
     if truth.of_bought_trainings and not comparison.meets_evidence:
         say(console, f"note: the truth is of the same trainings, seen by {truth.metric}")
+    if comparison.curves.left_out:
+        say(console, f"note: {comparison.curves.left_out:,} trainings that lack epochs that most have are left out")
     limits = comparison.limits
     workers = f"{limits.slots} {'training' if limits.slots == 1 else 'trainings'} at once"
     say(console, f"budget: {limits.budget_epochs:,.0f} epochs ({comparison.speed_up:g}x cheaper), {workers}")

@@ -39,7 +39,11 @@ def print_head(console: Console, bench: Bench, plan: ReplayPlan, draws: int) -> 
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {plan.candidates:,}"
     say(console, f"{info.space} on {info.data}: {drawn} from {len(bench.pool):,} {bench.described}")
     say(console, f"truth: {truth}, after {bench.full_epochs} epochs; bought: seed {truth.bought_seed}")
-    if truth.of_bought_trainings:
+    for note in bench.notes:
+        say(console, f"note: {note}")
+    if truth.of_bought_trainings and truth.metric == BOUGHT_METRIC:
+        say(console, "note: the truth is the last value of the very trainings that are bought, so a full one shows it")
+    elif truth.of_bought_trainings:
         same = f"note: truth and full trainings are the same trainings, seen by {truth.metric} and {BOUGHT_METRIC}"
         say(console, f"{same}; `taurank table show` says what else they share")
     if bench.seeds[min(bench.seeds)] < 0:

@@ -70,6 +70,7 @@ def write_page(
         hardware: lines on constraints, who was set aside by them, and latencies.
     """
     truth = dict(zip(score.candidates, score.truth.values, strict=True)) if score else {}
+    measured = dict(zip(score.candidates, score.truth.measured, strict=True)) if score else {}
     parts = [f"<h1>{_text(experiment.name)}</h1>", f'<p class="lead">{_text(experiment.description)}</p>']
     parts.append(_headline(experiment, ranking, score, rows))
     parts.append(
@@ -79,7 +80,7 @@ def write_page(
         note = ""
         if np.isfinite(score.coverage):
             note = f"{score.coverage:.0%} of the 90 % intervals hold the measured accuracy."
-        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, truth)))
+        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, measured)))
         note = "A ranking that does not beat parameters and FLOPs is not worth its cost."
         parts.append(_section("What each source alone would have given", note, _sources_table(score)))
         if measures(score):
@@ -101,7 +102,7 @@ def write_page(
         parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages)))
     note = "A line: a new tier, whose first is beaten by the first of the last one with 90 % probability."
     note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
-    parts.append(_section("The ranking", note, _ranking_table(ranking, truth, names)))
+    parts.append(_section("The ranking", note, _ranking_table(ranking, measured, names)))
     failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == "failed"}
     if failed:
         entries = "".join(f"<li><code>{_text(trial)}</code>: {_text(why)}</li>" for trial, why in failed.items())

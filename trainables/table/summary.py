@@ -114,17 +114,21 @@ def possible_truths(table: RecordedTable) -> list[Truth]:
     return truths
 
 
-def truth_metrics(table: RecordedTable) -> list[str]:
+def truth_metrics(table: RecordedTable, *, directed: bool = True) -> list[str]:
     """Metrics of trainings that could be a truth: one end is better, and they are not of the training images.
 
     Test and validation accuracy come first, then other test metrics, then the rest in the order of the table.
+
+    Args:
+        table: recorded trainings.
+        directed: leave out metrics of which the table does not say which end is better.
     """
     training = table.rows["source"].str.split(":").str[0] == TRAINING_SOURCE
-    names = [str(name) for name in table.rows.loc[training, "metric"].unique()]
     usable = [
         name
-        for name in names
-        if table.info.metrics[name].direction != "none" and not name.startswith("train_") and not name.endswith("_sd")
+        for name in map(str, table.rows.loc[training, "metric"].unique())
+        if not (name.startswith("train_") or name.endswith("_sd"))
+        and not (directed and table.info.metrics[name].direction == "none")
     ]
     return sorted(
         usable, key=lambda name: (_TRUTHS.index(name) if name in _TRUTHS else 2, not name.startswith("test_"))

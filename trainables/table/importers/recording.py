@@ -81,7 +81,8 @@ class Recording:
         """
         try:
             if self.path.suffix == ".parquet":
-                return _as_text(pq.read_table(self.path), text, self.path).to_pandas()
+                whole: pd.DataFrame = _as_text(pq.read_table(self.path), text, self.path).to_pandas()
+                return whole
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 frame = pd.read_csv(
