@@ -36,9 +36,10 @@ _MEANINGS = {
 def print_head(console: Console, bench: Bench, plan: ReplayPlan, draws: int) -> None:
     """What is replayed, against which truth, and what is going to be bought."""
     info, truth = bench.table.info, bench.truth
+    bought_seed = f"seed {truth.bought_seed}" if truth.bought_seed >= 0 else "a mean or unknown seed"
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {plan.candidates:,}"
     say(console, f"{info.space} on {info.data}: {drawn} from {len(bench.pool):,} {bench.described}")
-    say(console, f"truth: {truth}, after {bench.full_epochs} epochs; bought: seed {truth.bought_seed}")
+    say(console, f"truth: {truth}, after {bench.full_epochs} epochs; bought: {bought_seed}")
     for note in bench.notes:
         say(console, f"note: {note}")
     if truth.of_bought_trainings and truth.metric == BOUGHT_METRIC:
