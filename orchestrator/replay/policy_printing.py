@@ -25,7 +25,8 @@ def print_policy_head(console: Console, comparison: Comparison, draws: int) -> N
     info, matrix, truth = comparison.table.info, comparison.curves.matrix, comparison.truth
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {comparison.candidates:,}"
     pool = len(comparison.curves.architectures)
-    say(console, f"{info.space} on {info.data}: {drawn} from {pool:,} {comparison.among}")
+    subject = f"{info.space or 'unknown space'} on {info.data or 'unknown data'}"
+    say(console, f"{subject}: {drawn} from {pool:,} {comparison.among}")
     phase = f", compared at every {comparison.period} epochs" if comparison.period > 1 else ""
     seed = f"seed {truth.bought_seed}" if truth.bought_seed >= 0 else "unknown seed"
     end = f"{matrix.epochs[-1]} epochs"

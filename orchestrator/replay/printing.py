@@ -38,7 +38,8 @@ def print_head(console: Console, bench: Bench, plan: ReplayPlan, draws: int) -> 
     info, truth = bench.table.info, bench.truth
     bought_seed = f"seed {truth.bought_seed}" if truth.bought_seed >= 0 else "a mean or unknown seed"
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {plan.candidates:,}"
-    say(console, f"{info.space} on {info.data}: {drawn} from {len(bench.pool):,} {bench.described}")
+    subject = f"{info.space or 'unknown space'} on {info.data or 'unknown data'}"
+    say(console, f"{subject}: {drawn} from {len(bench.pool):,} {bench.described}")
     say(console, f"truth: {truth}, after {bench.full_epochs} epochs; bought: {bought_seed}")
     for note in bench.notes:
         say(console, f"note: {note}")
