@@ -23,13 +23,10 @@ PENDING: tuple[str, ...] = (
     "orchestrator/candidates",
     "orchestrator/cluster",
     "orchestrator/evidence",
-    "orchestrator/planning",
-    "orchestrator/ranker",
     "orchestrator/replay",
     "orchestrator/runs",
     "orchestrator/search",
     "orchestrator/stages",
-    "schedulers",
     "spaces",
     "trainables",
 )

@@ -316,7 +316,7 @@ class TestRegistry:
         (tmp_path / "x.npz").write_text("hello")
         (tmp_path / "x.parquet").write_text("hello")
         for paths, options, message in [
-            ([other], {}, "x.csv: no importer recognises it; `taurank table import --help` lists them"),
+            ([other], {}, "x.csv: no importer recognises it (it has a, b); `taurank table import --help` lists them"),
             ([tmp_path / "no.csv"], {}, "no.csv: no such file or folder"),
             ([tmp_path / "x.npz"], {}, "x.npz is not an npz file"),
             ([tmp_path / "x.parquet"], {}, "x.parquet cannot be read: "),

@@ -18,6 +18,8 @@ from taurank.trainables.table.recorded import RecordedTable
 
 SHOWN_CHARACTERS = 200
 _IMPORTERS = (NASBENCH201, NATS_BENCH, TIMM)
+SHOWN = 12
+"""Columns in a line about a file."""
 
 
 def list_importers() -> tuple[Importer, ...]:
@@ -82,7 +84,9 @@ def _named(name: str, recordings: Sequence[Recording], known: Mapping[str, Impor
     chosen = known[name]
     for recording in recordings:
         if chosen is not NATS_BENCH and not chosen.recognises(recording):
-            raise TableError(f"{recording.path} is not of format {name}, which reads {chosen.reads}")
+            lacking = ", ".join(chosen.lacks(recording))
+            missing = f"; it lacks the columns {lacking}" if lacking else ""
+            raise TableError(f"{recording.path} is not of format {name}, which reads {chosen.reads}{missing}")
     return chosen
 
 
@@ -90,11 +94,27 @@ def _recognised(recordings: Sequence[Recording], known: Sequence[Importer]) -> I
     for recording in recordings:
         if not any(importer.recognises(recording) for importer in known):
             raise TableError(
-                f"{recording.path}: no importer recognises it; `taurank table import --help` lists them, "
-                "and a CSV needs --map"
+                f"{recording.path}: no importer recognises it{_nearly(recording)}; `taurank table import --help` lists "
+                "them, and a CSV needs --map architecture=COLUMN,value=COLUMN"
             )
     found = [importer for importer in known if all(map(importer.recognises, recordings))]
     if len(found) != 1:
         kinds = " and ".join(importer.name for importer in known if any(map(importer.recognises, recordings)))
         raise TableError(f"the files are of different kinds ({kinds}); give those of one, or name it with --format")
     return found[0]
+
+
+def _nearly(recording: Recording) -> str:
+    """What a file has, and what importers that know some of it would need besides."""
+    if not recording.names:
+        return ""
+    nothing = replace(recording, names=frozenset())
+    lacking = {importer.name: importer.lacks(recording) for importer in _IMPORTERS.values()}
+    near = [
+        f"{name} lacks {', '.join(missing)}"
+        for name, missing in lacking.items()
+        if 0 < len(missing) < len(_IMPORTERS[name].lacks(nothing))
+    ]
+    names = sorted(" ".join(name.split()) for name in recording.names)
+    has = ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
+    return f" (it has {has}{''.join(f'; {text}' for text in near)})"
