@@ -39,8 +39,8 @@ def import_(
         str,
         typer.Option(
             "--format",
-            help="Format of the files. Default: detected from their content. nasbench201, timm; nats_bench, whose files "
-            "are pickles and run code when they are opened: name it explicitly, and only for files from the benchmark.",
+            help="Format of the files. Default: detected from their content. nasbench201, timm; nats_bench, whose "
+            "files are pickles that run code when they are opened: name it explicitly, only for the benchmark's own.",
             show_default=False,
         ),
     ] = "",
