@@ -1,4 +1,4 @@
-"""The experiment file: reads it, checks all of it before anything is spent, and states every default."""
+"""The experiment file: reading, defaults, and validation of the whole file before anything is spent."""
 
 from typing import TYPE_CHECKING
 
