@@ -39,8 +39,9 @@ def import_(
         str,
         typer.Option(
             "--format",
-            help="Format of the files. Default: detected from their content. nasbench201, timm; nats_bench, whose "
-            "files are pickles that run code when they are opened: name it explicitly, only for the benchmark's own.",
+            help="Format of the files. Default: detected from their content. a4nn, help_latency, mit_curves, naap440, "
+            "nasbench201, spikenas, timm; nats_bench, whose files are pickles and run code when they are opened: name "
+            "it explicitly, and only for files from the benchmark itself.",
             show_default=False,
         ),
     ] = "",

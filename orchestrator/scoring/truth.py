@@ -220,10 +220,10 @@ def _recorded(source: Path, asked: Direction | None) -> _Read:
                 pd.DataFrame({"architecture": finals[seed].index, SEED: seed, "value": finals[seed].to_numpy()})
                 for seed in seeds
             ]
-            told, name = table.info.metrics[metric].direction, metric.replace("_", " ")
+            recorded, name = table.info.metrics[metric].direction, metric.replace("_", " ")
             if "accuracy" in metric and asked == "lower":
                 raise ScoringError(f"--lower-is-better: the truth of {source} is {name}; leave the option out")
-            direction: Direction = asked or told
+            direction: Direction = asked or recorded
             note = f"{source}: {name} after {full} epochs: {direction} is better"
             return pd.concat(rows, ignore_index=True), name, direction, [note]
     raise ScoringError(
