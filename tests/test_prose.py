@@ -23,6 +23,10 @@ PENDING: tuple[str, ...] = (
     "orchestrator/candidates",
     "orchestrator/cluster",
     "orchestrator/evidence",
+<<<<<<< HEAD
+=======
+    "orchestrator/replay",
+>>>>>>> main
     "orchestrator/runs",
     "orchestrator/stages",
     "spaces",

@@ -25,7 +25,8 @@ def print_policy_head(console: Console, comparison: Comparison, draws: int) -> N
     info, matrix, truth = comparison.table.info, comparison.curves.matrix, comparison.truth
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {comparison.candidates:,}"
     pool = len(comparison.curves.architectures)
-    say(console, f"{info.space} on {info.data}: {drawn} from {pool:,} {comparison.among}")
+    subject = f"{info.space or 'unknown space'} on {info.data or 'unknown data'}"
+    say(console, f"{subject}: {drawn} from {pool:,} {comparison.among}")
     phase = f", compared at every {comparison.period} epochs" if comparison.period > 1 else ""
     seed = f"seed {truth.evidence_seed}" if truth.evidence_seed >= 0 else "unknown seed"
     end = f"{matrix.epochs[-1]} epochs"
@@ -34,6 +35,8 @@ def print_policy_head(console: Console, comparison: Comparison, draws: int) -> N
     say(console, f"truth: {truth}, after {end}{meet}")
     if truth.of_evidence_trainings and not comparison.meets_evidence:
         say(console, f"note: the truth is of the same trainings, seen by {truth.metric}")
+    if comparison.curves.left_out:
+        say(console, f"note: {comparison.curves.left_out:,} trainings that lack epochs that most have are left out")
     limits = comparison.limits
     workers = f"{limits.slots} {'training' if limits.slots == 1 else 'trainings'} at once"
     say(console, f"budget: {limits.budget_epochs:,.0f} epochs ({comparison.speed_up:g}x cheaper), {workers}")
