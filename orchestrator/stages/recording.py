@@ -127,6 +127,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             assert self._booking is not None
             rows += score_rows(score, self._booking, share=self._share)
             self._note_void(score)
+        self._note_taken(key, result.get("taken_from", ""))
         new = self._log.append(rows) > 0  # a trial that starts over reports rows that are here already
         self._watch.heard(key, new=new, seconds=sum(row.seconds for row in rows) / self._share)
         self._watch.allow(trial)
@@ -135,7 +136,6 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             self.spent_epochs += epochs
             self._tally.reached(key, max(row.epoch for row in rows))
             self._display.advance(epochs, [row for row in rows if row.metric == "validation_accuracy"])
-            self._note_taken(key, result.get("taken_from", ""))
         if result.get("outcome") in FINAL_EVENTS:
             self._end(key, result["outcome"], result["reason"])
         elif self._policy is not None:
@@ -187,7 +187,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._display.update(counts, saved=saved, waiting=waiting, patience=self._watch.patience)
 
     def _note_taken(self, key: str, run: str) -> None:
-        """That a training is one that another run has completed; once for each trial."""
+        """That another run has completed a training: once, and before its rows, which would count as measured here."""
         if run and key not in self._taken:
             self._taken.add(key)
             self._log.append_event(self._stage, key, TAKEN, f"trained by {run}")
