@@ -19,10 +19,17 @@ from taurank.orchestrator.candidates.latencies import (
     Meter,
     Say,
     book_latencies,
+    go_on,
     logged_conditions,
     open_meter,
 )
-from taurank.orchestrator.candidates.narrowing import book_narrowing, narrowed_space, narrowing_line
+from taurank.orchestrator.candidates.narrowing import (
+    book_narrowing,
+    check_size,
+    logged_narrowing,
+    narrowed_space,
+    narrowing_line,
+)
 from taurank.orchestrator.candidates.screening import Screen
 from taurank.orchestrator.candidates.search_latencies import KeptLatencies, keep_latencies
 
@@ -43,10 +50,13 @@ __all__ = [
     "book_candidates",
     "book_latencies",
     "book_narrowing",
+    "check_size",
     "choose_candidates",
+    "go_on",
     "has_ended",
     "keep_latencies",
     "logged_conditions",
+    "logged_narrowing",
     "measure_sizes",
     "narrowed_space",
     "narrowing_line",

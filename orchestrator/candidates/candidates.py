@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,43 +55,50 @@ def choose_candidates(
     latencies: Latencies | None = None,
     *,
     within: SearchSpace | None = None,
+    there: Collection[str] = (),
     say: Callable[[str], None] = print,
 ) -> Candidates:
-    """Spells out who is ranked.
+    """Spells out the candidates of an experiment.
 
     Other people's models are tried on an image of this size, without weights: one that is named and cannot take it is a
-    mistake, one that was only matched or drawn is left out. Who is listed and violates a constraint is set aside; of
-    those who are drawn, others are drawn in their place.
+    mistake, one that was only matched or drawn is left out. A listed candidate that violates a constraint is set aside;
+    in the place of a drawn one another is drawn.
 
     Args:
-        experiment: says who is asked for.
+        experiment: says which are asked for.
         data: its images.
         latencies: where it has a constraint on latency.
         within: what candidates are drawn from, where that is not the whole space.
+        there: candidates that a run has already. They count among those asked for, but are neither judged again nor
+            among the candidates that are returned.
         say: told about progress, where that takes long.
 
     Raises:
         ExperimentError: a named model cannot take the images, with the sizes that it takes; or too few are left.
+        SpaceError: the space has fewer than are asked for.
     """
-    space = within or experiment.space.make()
+    space, known = within or experiment.space.make(), set(there)
     if not space.foreign and not experiment.bounds:
-        return Candidates(_asked(experiment, space), {}, {})
+        new = [code for code in _asked(experiment, space) if code not in known]
+        wanted = experiment.candidates - len(known) if isinstance(experiment.candidates, int) else len(new)
+        return Candidates(tuple(new[:wanted]), {}, {})
     screen = Screen(space, experiment.bounds, data, latencies, say)
     named: list[str] = []
     if isinstance(experiment.candidates, int):
-        wanted = experiment.candidates
-        fitting = screened(screen, _draws(experiment, space), wanted)
+        wanted = experiment.candidates - len(known)
+        fitting = screened(screen, (code for code in _draws(experiment, space) if code not in known), wanted)
         check_enough(screen, len(fitting), wanted, drawn=True)
     else:
         if isinstance(experiment.candidates, list):
             named, _ = experiment.listed()
-        fitting = screen.fitting(_asked(experiment, space))
+        fitting = screen.fitting([code for code in _asked(experiment, space) if code not in known])
     problems = screen.problems
     wrong = [code for code in named if code in problems]
     if wrong:
         raise ExperimentError("\n".join(_way_out(space, wrong, problems, data)))
-    check_enough(screen, len(fitting), 2, drawn=False)
-    if len(fitting) < 2:
+    enough = len(known) + len(fitting) >= 2
+    if not enough:
+        check_enough(screen, len(fitting), 2, drawn=False)
         reason = f"; {next(iter(problems.values()))}" if problems else ""
         raise ExperimentError(
             f"candidates: {len(problems)} of {len(problems) + len(fitting)} models cannot take these images, and an "

@@ -13,7 +13,14 @@ from taurank.orchestrator.experiment.from_options import (
     write_models,
 )
 from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
-from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, ProxySpec, ResourceSpec
+from taurank.orchestrator.experiment.parts import (
+    ASSUMED_TRAIN,
+    BaselineSpec,
+    DataSpec,
+    ImageCounts,
+    ProxySpec,
+    ResourceSpec,
+)
 from taurank.orchestrator.experiment.search import (
     MEASURED_BY_IMAGES,
     SAMPLERS,
@@ -25,6 +32,7 @@ from taurank.orchestrator.experiment.supernets import SupernetSpec
 from taurank.orchestrator.experiment.trainings import SchedulerSpec, TrainingSpec
 
 __all__ = [
+    "ASSUMED_TRAIN",
     "BUDGET",
     "EPOCHS",
     "MEASURED_BY_IMAGES",
@@ -33,6 +41,7 @@ __all__ = [
     "DataSpec",
     "Experiment",
     "ExperimentError",
+    "ImageCounts",
     "LatencySpec",
     "ModelsError",
     "ObjectiveSpec",

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, supernet_epochs, training_epochs
+from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, training_epochs
 from taurank.orchestrator.report.figures import predicted
 
 
@@ -91,13 +91,13 @@ def _bought(outlook: Outlook) -> Table:
     if purchase.proxies:
         add("proxies", "all", "", purchase.proxies)
     for supernet in purchase.supernets:
-        add(supernet.stage, "1", f"{supernet.epochs}", supernet_epochs(supernet, question.candidates))
+        add(supernet.stage, "1", f"{supernet.epochs}", supernet.cost(question.candidates, question.images))
     for spec in purchase.trainings:
         many = question.candidates if spec.candidates == "all" else spec.candidates
         kind = spec.task or ("full" if spec.is_full(question.full_epochs) else "short")
         cut = "" if spec.until is None else f" of {spec.epochs}"
         add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", training_epochs(spec, question.candidates))
-    add("in all", "", "", purchase.epochs(question.candidates))
+    add("in all", "", "", outlook.epochs(purchase))
     return table
 
 
@@ -115,7 +115,7 @@ def _neighbours(outlook: Outlook) -> Table:
             f"{found.budget:g}x",
             f"{shorts:,}",
             f"{fulls:,}",
-            f"{option.purchase.epochs(question.candidates):,.1f}",
+            f"{outlook.epochs(option.purchase):,.1f}",
             f"{found.tau:.2f}",
             f"{found.low:.2f} to {found.high:.2f}",
             f"{found.retained:.2f}",
@@ -134,7 +134,7 @@ def _as_dict(outlook: Outlook, option: Option) -> dict[str, Any]:
         "fulls": fulls,
         "trainings": [spec.model_dump(mode="json") for spec in purchase.trainings],
         "supernets": [spec.model_dump(mode="json") for spec in purchase.supernets],
-        "epochs": purchase.epochs(question.candidates),
+        "epochs": outlook.epochs(purchase),
         "hours": outlook.hours(purchase),
         **_tau_as_dict(option.forecast),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import pandas as pd
 
 from taurank.orchestrator.cluster import Slot
 from taurank.orchestrator.evidence import BASELINE, EvidenceLog
-from taurank.orchestrator.experiment import Experiment, parse_experiment
+from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
 from taurank.orchestrator.planning import Problem, rank_log
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
@@ -33,6 +34,8 @@ PLAN, OURS = "plan", "automatic"
 """What the log notes of a run whose stages were not asked for: its plan may change with what is found."""
 PLAN_CHANGED = "plan changed"
 """What the log notes of a run to whose stages others were added: they are asked for since."""
+IMAGES = "images"
+"""What the log notes of the images: how many are trained on and validated by."""
 GIGABYTE = 1e9
 
 
@@ -70,6 +73,12 @@ class Run:
     def searched(self) -> Run:
         """The run of a search with the candidates that its log has now: its proposals, and the best of the others."""
         return replace(self, candidates=(*proposed_codes(self.log), *unseen_codes(self.log)))
+
+    @property
+    def images(self) -> ImageCounts:
+        """How many images the run has, without reading any; of a log that does not say, as many as are expected."""
+        noted = self.log.noted(IMAGES)
+        return self.experiment.data.expected_counts if noted is None else ImageCounts(**json.loads(noted))
 
     @property
     def is_split_by_us(self) -> bool:
