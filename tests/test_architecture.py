@@ -46,7 +46,6 @@ RAY = (
     "orchestrator/stages/",
     "orchestrator/replay/launching.py",
     "orchestrator/proxy_scores/workers.py",
-    "orchestrator/campaigns/",
 )
 RICH = (
     "orchestrator/stages/display.py",

@@ -9,7 +9,6 @@ from taurank.orchestrator.candidates.candidates import (
     add_size,
     book_candidates,
     choose_candidates,
-    has_ended,
     measure_sizes,
 )
 from taurank.orchestrator.candidates.latencies import (
@@ -53,7 +52,6 @@ __all__ = [
     "check_size",
     "choose_candidates",
     "go_on",
-    "has_ended",
     "keep_latencies",
     "logged_conditions",
     "logged_narrowing",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from taurank.orchestrator.candidates.screening import Latencies, Measured, Screen, check_enough, endless_draws, screened
-from taurank.orchestrator.evidence import EXTENDED, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import Evidence, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ExperimentError
 from taurank.spaces import Architecture, SearchSpace, SpaceError, measure_size
 from taurank.trainables.data import ImageData
@@ -179,7 +179,7 @@ def book_candidates(log: EvidenceLog, experiment: Experiment, candidates: Candid
 
 def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Iterable[str], data: ImageData) -> None:
     """Parameters and FLOPs of the candidates that the log has none of: what every other source has to beat."""
-    if not has_ended(log, SIZE):
+    if not log.has_ended(SIZE):
         space, known = experiment.space.make(), log.architectures(SIZE)
         left = [code for code in codes if code not in known]
         _book_sizes(log, experiment, ((code, _measure(space, code, data)) for code in left))
@@ -210,12 +210,3 @@ def _book_size(log: EvidenceLog, experiment: Experiment, space: SearchSpace, cod
     )
     if experiment.families is not None:
         log.append_event(SIZE, f"size/{code}", "family", space.family(Architecture(space.name, code)))
-
-
-def has_ended(log: EvidenceLog, stage: str) -> bool:
-    """Whether a stage was ended, and the run was not extended since."""
-    events = log.events()
-    extended = events.index[events["event"] == EXTENDED]
-    if len(extended):
-        events = events.loc[extended[-1] :]
-    return bool(((events["stage"] == stage) & (events["trial"] == "") & (events["event"] == "ended")).any())

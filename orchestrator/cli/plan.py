@@ -169,7 +169,7 @@ def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | Non
     run = Run.open(Path(what))
     subject = replace(_of_experiment(run.experiment, run.images), progress=progress_of(run.log.evidence(), run.rank))
     # Who is set aside is known of a run.
-    return replace(subject, notes=() if run.is_split_by_us else (NOT_OURS,))
+    return replace(subject, notes=() if run.has_default_plan else (NOT_OURS,))
 
 
 def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) -> Subject:

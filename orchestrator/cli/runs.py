@@ -247,5 +247,5 @@ def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard:
             return
         run_campaign(run, data, console=console, address=address, dashboard=dashboard, with_baseline=with_baseline)
     except RunInterruptedError:
-        console.print(run.farewell, highlight=False, soft_wrap=True)
+        console.print(run.resume_hint, highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_CODE) from None

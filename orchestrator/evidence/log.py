@@ -295,6 +295,14 @@ class EvidenceLog:
         # Later ones replace earlier ones.
         return {trial: (event, reason) for trial, event, reason in self._read(query, FINAL_EVENTS)}
 
+    def has_ended(self, stage: str) -> bool:
+        """Whether a stage was ended, and the run was not extended since."""
+        query = """
+            SELECT 1 FROM events WHERE stage = ? AND trial = '' AND event = ?
+            AND id > (SELECT COALESCE(MAX(id), 0) FROM events WHERE event = ?) LIMIT 1
+        """
+        return bool(self._read(query, (stage, "ended", EXTENDED)))
+
     def last_epochs(self) -> dict[str, int]:
         """Highest epoch on record, by trial."""
         return dict(self._read("SELECT trial, MAX(epoch) FROM evidence GROUP BY trial"))

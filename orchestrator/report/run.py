@@ -21,14 +21,29 @@ from taurank.orchestrator.search import STAGE
 from taurank.orchestrator.stages import taken_over_line, void_lines, void_scores
 
 
-def report_run(run: Run, console: Console, truth: Truth | None = None, *, need_score: bool = False) -> Ranking:
-    """Ranks from the log, prints the tables and writes ranking files and page.
+def report_run(
+    run: Run,
+    console: Console,
+    truth: Truth | None = None,
+    *,
+    ranking: Ranking | None = None,
+    need_score: bool = False,
+) -> Ranking:
+    """Prints the tables of a run and writes its ranking files and page.
+
+    Args:
+        run: the run; its log has all that is reported.
+        console: where the tables go.
+        truth: what the ranking is scored against; None for the baseline of the run, if it has one.
+        ranking: made of the log before; None to make it now.
+        need_score: whether a ranking that cannot be scored is a mistake.
 
     Raises:
         ScoringError: ``need_score`` and there is no truth.
     """
-    ranking = run.rank()
-    ranking.write(run.folder)
+    if ranking is None:
+        ranking = run.rank()
+        ranking.write(run.folder)
     score = None
     try:
         score = run.score(ranking, truth)

@@ -71,7 +71,7 @@ def print_plan(
             f"{baseline.cost / full:.1%}",
         )
     console.print(table)
-    if run.is_split_by_us and any(stage.source == "training" for stage in stages):
+    if run.has_default_plan and any(stage.source == "training" for stage in stages):
         proxies = any(stage.booking for stage in stages)
         expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up, proxies=proxies)
         _line(console, f"predicted tau: {predicted(expected)}, from {expected.basis}")

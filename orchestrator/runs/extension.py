@@ -123,7 +123,7 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
             new = _new_candidates(run, changes, data, meter, say)
         candidates = (*run.candidates, *new)
         changed = _changed(run, changes, list(candidates))
-        if run.is_split_by_us and not changes.stages:
+        if run.has_default_plan and not changes.stages:
             changed = changed.model_copy(update={"trainings": _more_trainings(changed, len(candidates), data)})
         folder = make_folder(run.folder.parent, old.name)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from taurank.orchestrator.cluster import Slot
 from taurank.orchestrator.evidence import BASELINE, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
 from taurank.orchestrator.planning import Problem, rank_log
@@ -19,7 +18,6 @@ from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
 from taurank.orchestrator.search import proposed_codes, unseen_codes
 from taurank.orchestrator.session import RunHeldError, hold_run
-from taurank.orchestrator.stages import FOLDER, CheckpointStore, SharedResults, Stage
 from taurank.spaces import Architecture
 
 EXPERIMENT_FILE = "experiment.yaml"
@@ -36,7 +34,6 @@ PLAN_CHANGED = "plan changed"
 """What the log notes of a run to whose stages others were added: they are asked for since."""
 IMAGES = "images"
 """What the log notes of the images: how many are trained on and validated by."""
-GIGABYTE = 1e9
 
 
 class RunError(RuntimeError):
@@ -81,12 +78,12 @@ class Run:
         return self.experiment.data.expected_counts if noted is None else ImageCounts(**json.loads(noted))
 
     @property
-    def is_split_by_us(self) -> bool:
+    def has_default_plan(self) -> bool:
         """Whether the stages were not asked for, so that they may change with what is found."""
         return self.log.noted(PLAN) == OURS and self.log.noted(PLAN_CHANGED) is None
 
     @property
-    def farewell(self) -> str:
+    def resume_hint(self) -> str:
         """What an interrupted run says last."""
         return f"interrupted; everything finished is kept. Go on with: taurank resume {self.folder}"
 
@@ -119,16 +116,6 @@ class Run:
         if experiment.families is not None:
             options = replace(options, training_loss=False)
         return Problem(self.candidates, encoding, experiment.recipe.epochs, experiment.seed, options, self.names)
-
-    def shared_results(self, images: str, slot: Slot) -> SharedResults:
-        """Where runs of one folder share their trainings on the images of a digest."""
-        return SharedResults(self.folder.parent / FOLDER, images, "cuda" if slot.gpus else "cpu")
-
-    def checkpoints(self, supernets: Iterable[Stage]) -> CheckpointStore:
-        """Where the trainings keep their states, those of these supernets for good."""
-        needed = [Path(spec.checkpoint) for stage in supernets if stage.keeps_states for spec in stage.specs]
-        most = self.experiment.resources.checkpoint_gigabytes * GIGABYTE
-        return CheckpointStore(self.folder / "checkpoints", most, needed)
 
     def rank(self) -> Ranking:
         """The ranking from what is in the log now; the baseline is never looked at.

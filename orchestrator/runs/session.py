@@ -23,16 +23,17 @@ from taurank.orchestrator.session import (
     check_room,
     storage_failures,
 )
-from taurank.orchestrator.stages import Display, RunMetrics, run_metrics, told_to
+from taurank.orchestrator.stages import Display, RunMetrics, broadcast, run_metrics
 from taurank.trainables.data import ImageData
 
 
 @dataclass(frozen=True)
 class RaySession:
-    """Ray as a run has it, and who is told how the run goes."""
+    """Ray as a run has it, what shows how the run goes, and what may interrupt it."""
 
     cluster: Cluster
     display: Display
+    interruption: Interruption
     metrics: RunMetrics
     run_log: RunLog
 
@@ -105,7 +106,7 @@ class RunSession:
                 budget_epochs=self._budget,
                 names=names,
                 plan=self._plan,
-                tell=told_to(self._status.tell, metrics.tell),
+                tell=broadcast(self._status.tell, metrics.tell),
                 run_log=self._run_log,
             ) as display,
         ):
@@ -117,7 +118,7 @@ class RunSession:
                 check_shared(run.folder)
                 if data.file is not None:
                     check_shared(data.file.parent, option="--cache")
-            yield RaySession(cluster, display, metrics, self._run_log)
+            yield RaySession(cluster, display, self.interruption, metrics, self._run_log)
 
 
 @contextmanager
@@ -132,7 +133,7 @@ def run_session(run: Run) -> Iterator[RunSession]:
     with (
         storage_failures(run.folder, run.log),
         run.locked(),
-        Interruption(run.farewell) as interruption,
+        Interruption(run.resume_hint) as interruption,
         run_log.session(),
         run.log.followed_by(run_log),
     ):

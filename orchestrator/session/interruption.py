@@ -30,13 +30,13 @@ class Interruption:
     ``PATIENCE_SECONDS`` the process ends by itself. Nothing is lost either way; what is finished is in the log.
 
     Args:
-        farewell: printed when the process has to end by itself.
+        last_line: printed when the process has to end by itself.
     """
 
-    def __init__(self, farewell: str = "interrupted") -> None:
+    def __init__(self, last_line: str = "interrupted") -> None:
         self.requested = False
         self.graceful = False
-        self._farewell = farewell
+        self._last_line = last_line
         self._previous: dict[int, Any] = {}
         self._patience: threading.Timer | None = None
 
@@ -66,5 +66,5 @@ class Interruption:
         self._patience.start()
 
     def _give_up(self) -> None:
-        print(self._farewell, file=sys.stderr, flush=True)
+        print(self._last_line, file=sys.stderr, flush=True)
         os._exit(EXIT_CODE)

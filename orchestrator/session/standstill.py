@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from taurank.orchestrator.session.lock import Holder
-from taurank.orchestrator.session.state import Told, Waiting
+from taurank.orchestrator.session.state import SavedState, Waiting
 from taurank.orchestrator.session.storage import ROOM_BYTES
 from taurank.orchestrator.text import duration
 
@@ -17,7 +17,7 @@ SILENT_SHARE = 0.25
 
 
 def standstill(
-    folder: Path, state: str, holder: Holder | None, told: Told | None, *, last_row: float, free: int, now: float
+    folder: Path, state: str, holder: Holder | None, saved: SavedState | None, *, last_row: float, free: int, now: float
 ) -> str:
     """Why nothing runs; empty where something does.
 
@@ -25,7 +25,7 @@ def standstill(
         folder: of the run.
         state: see ``RunStatus``.
         holder: the process that works on it.
-        told: what that has told last.
+        saved: the last state that it has saved.
         last_row: Unix time of the last row of the log.
         free: bytes of the disk.
         now: Unix time.
@@ -34,25 +34,25 @@ def standstill(
         return "the run is complete"
     if holder is None:
         return _nobody(folder, free)
-    if told is None:
-        return f"{holder} works on it and has not told what it does"
-    if told.state.waiting is not None:
-        return _waits(told.state.waiting, told.state.counts.waiting, now)
-    if not told.state.stage:
-        return f"{told.state.doing or 'between stages'}, since {duration(now - told.written)}"
-    if now - told.written > QUIET_SECONDS:
+    if saved is None:
+        return f"{holder} works on it and has not said what it does"
+    if saved.state.waiting is not None:
+        return _waits(saved.state.waiting, saved.state.counts.waiting, now)
+    if not saved.state.stage:
+        return f"{saved.state.doing or 'between stages'}, since {duration(now - saved.written)}"
+    if now - saved.written > QUIET_SECONDS:
         return (
-            f"{holder} has told nothing for {duration(now - told.written)}: it is stopped, its machine is overloaded "
-            "or lost; end it, then: taurank resume " + str(folder)
+            f"{holder} has reported nothing for {duration(now - saved.written)}: it is stopped, its machine is "
+            "overloaded or lost; end it, then: taurank resume " + str(folder)
         )
-    silent = now - max(last_row, told.began)
-    patience = told.state.patience
-    if told.state.counts.running and patience and silent > max(QUIET_SECONDS, SILENT_SHARE * patience):
+    silent = now - max(last_row, saved.began)
+    patience = saved.state.patience
+    if saved.state.counts.running and patience and silent > max(QUIET_SECONDS, SILENT_SHARE * patience):
         return (
-            f"the {told.state.counts.running} running have reported nothing for {duration(silent)}; a worker that is "
+            f"the {saved.state.counts.running} running have reported nothing for {duration(silent)}; a worker that is "
             f"silent for {duration(patience)} is ended (resources.hang_minutes)"
         )
-    if not told.state.counts.running and told.state.counts.waiting:
+    if not saved.state.counts.running and saved.state.counts.waiting:
         return "workers are starting"
     return ""
 

@@ -1,4 +1,4 @@
-"""What a run does at this moment, as its driver tells: to who asks in another process, and to Ray's metrics.
+"""What a run does at this moment, as its driver reports it: to other processes, and to the metrics of Ray.
 
 What was done stands in the evidence log. This is the rest: what is planned, what runs, and what it waits for.
 """
@@ -72,7 +72,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class RunState:
-    """What the driver of a run tells.
+    """What the driver of a run reports.
 
     Attributes:
         doing: in words, while no stage runs.
@@ -107,21 +107,21 @@ class StatusFile:
         self._file = folder / STATUS_FILE
         self._began = time.time()
         self._written = 0.0
-        self._told: tuple[str, str, bool] | None = None
+        self._urgent: tuple[str, str, bool] | None = None
 
     def tell(self, state: RunState) -> None:
         """Writes it, unless it says nothing urgent and the last one is young."""
         urgent, now = (state.doing, state.stage, state.waiting is None), time.monotonic()
-        if urgent == self._told and now - self._written < WRITE_SECONDS:
+        if urgent == self._urgent and now - self._written < WRITE_SECONDS:
             return
-        self._told, self._written = urgent, now
+        self._urgent, self._written = urgent, now
         content = asdict(state) | {"began": self._began, "written": time.time()}
         with suppress(OSError), replaced(self._file) as file:
             file.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 @dataclass(frozen=True)
-class Told:
+class SavedState:
     """The last state that a driver has written.
 
     Attributes:
@@ -135,7 +135,7 @@ class Told:
     written: float
 
 
-def read_told(folder: Path) -> Told | None:
+def read_state(folder: Path) -> SavedState | None:
     """What the driver of a run has written last; None where it has not, or not as this version does."""
     try:
         content: dict[str, Any] = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
@@ -148,4 +148,4 @@ def read_told(folder: Path) -> Told | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return Told(state, began, written)
+    return SavedState(state, began, written)

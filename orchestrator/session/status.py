@@ -18,7 +18,7 @@ from taurank.orchestrator.evidence import BASELINE, LogSummary, StageRows, booki
 from taurank.orchestrator.session.lock import Holder, holder_of
 from taurank.orchestrator.session.log import RUN_LOG
 from taurank.orchestrator.session.standstill import standstill
-from taurank.orchestrator.session.state import Counts, StagePlan, Told, read_told
+from taurank.orchestrator.session.state import Counts, SavedState, StagePlan, read_state
 from taurank.orchestrator.session.time_left import TimeLeft, time_left
 
 EXPERIMENT_FILE, LOG_FILE, RANKING = "experiment.yaml", "evidence.sqlite", "ranking"
@@ -113,18 +113,18 @@ def run_status(folder: Path) -> RunStatus:
     if missing:
         what = "has no" if folder.is_dir() else "is no folder, so it has no"
         raise StatusError(f"{folder} is not the folder of a run: it {what} {missing[0]}; give runs/NAME-TIME")
-    holder, told = holder_of(folder), read_told(folder)
+    holder, saved = holder_of(folder), read_state(folder)
     with opened_to_read(folder / LOG_FILE, elsewhere=holder is not None and not holder.is_here) as connection:
         found = summarize(connection)
-        stages = _stages(found, told, is_held=holder is not None)
-        current = _current(found, told, stages, is_held=holder is not None)
+        stages = _stages(found, saved, is_held=holder is not None)
+        current = _current(found, saved, stages, is_held=holder is not None)
         booked = []
         if current:
             booked = bookings(connection, current, found.began.get(current.split(" ")[0], 0.0))
-    state = _state(folder, found, told, holder)
+    state = _state(folder, found, saved, holder)
     evidence = [stage for title, stage in found.stages.items() if title != BASELINE]
     baseline = found.stages.get(BASELINE, StageRows())
-    why = standstill(folder, state, holder, told, last_row=found.last_row, free=_free(folder), now=time.time())
+    why = standstill(folder, state, holder, saved, last_row=found.last_row, free=_free(folder), now=time.time())
     titles = [stage.title for stage in stages]
     return RunStatus(
         folder=str(folder),
@@ -135,7 +135,7 @@ def run_status(folder: Path) -> RunStatus:
         stages=stages,
         spent_epochs=sum(stage.epochs for stage in evidence),
         spent_seconds=sum(stage.seconds for stage in evidence),
-        budget_epochs=told.state.budget_epochs if told else 0.0,
+        budget_epochs=saved.state.budget_epochs if saved else 0.0,
         baseline_epochs=baseline.epochs,
         taken=found.taken[0],
         taken_epochs=found.taken[1],
@@ -147,18 +147,18 @@ def run_status(folder: Path) -> RunStatus:
     )
 
 
-def _state(folder: Path, found: LogSummary, told: Told | None, holder: Holder | None) -> State:
+def _state(folder: Path, found: LogSummary, saved: SavedState | None, holder: Holder | None) -> State:
     if holder is not None:
         return "running"
-    if RANKING in found.ended and (BASELINE in found.ended or not _has_baseline(folder, told)):
+    if RANKING in found.ended and (BASELINE in found.ended or not _has_baseline(folder, saved)):
         return "finished"
-    return "interrupted" if told is not None or found.began.keys() - {"size", "latency"} else "not begun"
+    return "interrupted" if saved is not None or found.began.keys() - {"size", "latency"} else "not begun"
 
 
-def _has_baseline(folder: Path, told: Told | None) -> bool:
+def _has_baseline(folder: Path, saved: SavedState | None) -> bool:
     """By what the last process was asked to do; by the experiment where none has said that."""
-    if told is not None:
-        return any(stage.title == BASELINE for stage in told.state.stages)
+    if saved is not None:
+        return any(stage.title == BASELINE for stage in saved.state.stages)
     try:
         experiment = yaml.safe_load((folder / EXPERIMENT_FILE).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -166,12 +166,12 @@ def _has_baseline(folder: Path, told: Told | None) -> bool:
     return isinstance(experiment, dict) and experiment.get("baseline") is not None
 
 
-def _stages(found: LogSummary, told: Told | None, *, is_held: bool) -> tuple[StageStatus, ...]:
+def _stages(found: LogSummary, saved: SavedState | None, *, is_held: bool) -> tuple[StageStatus, ...]:
     """Those that are planned, in their order; before them what else the log has, but for sizes."""
-    plan = {stage.title: stage for stage in told.state.stages} if told else {}
+    plan = {stage.title: stage for stage in saved.state.stages} if saved else {}
     others = [title for title, stage in found.stages.items() if title not in plan and stage.states]
-    now = told.state.stage if told is not None and is_held else ""
-    running = told.state.counts if told is not None and now else None
+    now = saved.state.stage if saved is not None and is_held else ""
+    running = saved.state.counts if saved is not None and now else None
     return tuple(
         _stage(
             plan.get(title, StagePlan(title, 0, 0.0)),
@@ -204,10 +204,10 @@ def _stage(plan: StagePlan, rows: StageRows, *, now: Counts | None, was_ended: b
     )
 
 
-def _current(found: LogSummary, told: Told | None, stages: tuple[StageStatus, ...], *, is_held: bool) -> str:
+def _current(found: LogSummary, saved: SavedState | None, stages: tuple[StageStatus, ...], *, is_held: bool) -> str:
     """The stage that runs, or else the one that has got the last rows."""
-    if told is not None and is_held and told.state.stage:
-        return told.state.stage
+    if saved is not None and is_held and saved.state.stage:
+        return saved.state.stage
     titles = {stage.title for stage in stages}
     begun = [(rows.last, title) for title, rows in found.stages.items() if title in titles and rows.last]
     return max(begun, default=(0.0, ""))[1]

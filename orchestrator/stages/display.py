@@ -16,8 +16,8 @@ from taurank.orchestrator.session import Counts, RunLog, RunState, StagePlan, Wa
 from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration
 
 
-def _to_nobody(state: RunState) -> None:
-    """Nobody asks."""
+def _ignore(state: RunState) -> None:
+    """Does nothing."""
 
 
 class Display:
@@ -41,7 +41,7 @@ class Display:
         budget_epochs: float,
         names: Mapping[str, str],
         plan: Sequence[StagePlan] = (),
-        tell: Callable[[RunState], None] = _to_nobody,
+        tell: Callable[[RunState], None] = _ignore,
         run_log: RunLog | None = None,
     ) -> None:
         self._console, self._names = console, names

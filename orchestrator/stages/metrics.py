@@ -96,7 +96,7 @@ def run_metrics(run: str, log: EvidenceLog) -> Iterator[RunMetrics]:
         yield metrics
 
 
-def told_to(*listeners: Callable[[RunState], None]) -> Callable[[RunState], None]:
+def broadcast(*listeners: Callable[[RunState], None]) -> Callable[[RunState], None]:
     """One listener for several."""
 
     def tell(state: RunState) -> None:

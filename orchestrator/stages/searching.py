@@ -24,7 +24,7 @@ PLACES_SECONDS = 5.0
 """For so long the number of places in the cluster is taken to stay."""
 
 
-class AsksOurs(TuneSearcher):  # type: ignore[misc]
+class ProposalSearch(TuneSearcher):  # type: ignore[misc]
     """Ray Tune's face of a search: it is asked whenever a trial could start, and has as many under way as have room.
 
     Args:
@@ -169,7 +169,7 @@ def _launch(
         wait=ResourceWait(setting.slot.resources),
     )
     stopper = StageStopper(recorder, setting.interruption, watch, None)
-    searcher = AsksOurs(proposals, waiting, places=setting.slots, over=stopper.stop_all, expect=recorder.expect)
+    searcher = ProposalSearch(proposals, waiting, places=setting.slots, over=stopper.stop_all, expect=recorder.expect)
     launch(
         setting,
         ProposedTrial,

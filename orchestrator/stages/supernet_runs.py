@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 import ray
@@ -18,8 +18,14 @@ from taurank.trainables.data import ImageData
 
 TRAINED_FOR = "trained for:"
 """Begins the keys under which logs keep how many candidates a supernet was trained for."""
-Launch = Callable[[Stage, ray.ObjectRef | None], None]
-"""Runs what the log lacks of a stage, whose trials are given the weights of a supernet, or None."""
+
+
+class Launch(Protocol):
+    """Runs what the log lacks of a stage, whose trials are given the weights of a supernet, or None."""
+
+    def __call__(self, stage: Stage, *, weights: ray.ObjectRef | None) -> None:
+        """Returns when all trials have ended."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,11 @@ class SupernetRun:
         return stages
 
     def run_with(self, log: EvidenceLog, launch: Launch) -> None:
-        """Trains the supernet, scores everybody with it, trains the contenders on.
+        """Trains the supernet, scores all candidates with it, trains the contenders on.
 
         Scores and contenders are left out where the training failed: the log says why.
         """
-        launch(self._training, None)
+        launch(self._training, weights=None)
         if not _completed(log, self._training):
             log.append_event(self.spec.stage, "", "skipped", "scores and contenders: its training has failed")
             return
@@ -74,15 +80,15 @@ class SupernetRun:
         if weights is None and not self._is_over(log):
             # Its file is gone. What the log has of it stays, and so does what it cost.
             again = self._trained_again
-            launch(again, None)
+            launch(again, weights=None)
             weights = trained_weights(again)
             if weights is None:
                 return
         shared = None if weights is None else ray.put(weights)
-        launch(self._scores, shared)
+        launch(self._scores, weights=shared)
         contenders = self._unsettled(log.evidence())
         if contenders:
-            launch(self._contenders(contenders), shared)
+            launch(self._contenders(contenders), weights=shared)
 
     @property
     def _trained_again(self) -> Stage:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.candidates.candidates import has_ended
 from taurank.orchestrator.candidates.latencies import WHOLE
 from taurank.orchestrator.candidates.narrowing import narrowing_line
 from taurank.orchestrator.evidence.log import BASELINE, EXTENDED, Evidence, EvidenceLog
@@ -216,7 +215,7 @@ class TestPlan:
         before = run.experiment.trainings or []
         longer = extend(run, Changes(budget="1.5x"), data)
         after = longer.experiment.trainings or []
-        assert longer.is_split_by_us
+        assert longer.has_default_plan
         assert [spec.stage for spec in after][: len(before)] == [spec.stage for spec in before]
 
         def count(spec: object) -> int:
@@ -232,7 +231,7 @@ class TestPlan:
         file.write_text("trainings: [{epochs: 5, candidates: 2}]")
         longer = extend(run, Changes(budget="1x", stages=read_stages(file)), data)
         assert [spec.stage for spec in longer.experiment.trainings or []][-1] == "training-5"
-        assert not longer.is_split_by_us
+        assert not longer.has_default_plan
 
     @pytest.mark.parametrize("text", ["", "- 1", "budget: 2x", "trainings: {epochs: 2}", "trainings: [", "\x00"])
     def test_a_file_with_anything_else_is_refused(self, text: str, tmp_path: Path) -> None:
@@ -253,10 +252,10 @@ class TestLog:
         longer = extend(run, Changes(candidates=9), data)
         pd.testing.assert_frame_equal(longer.log.evidence(), run.log.evidence())
         assert (longer.folder / "checkpoints" / "state.pt").read_bytes() == b"weights"
-        assert has_ended(run.log, "training-2")
-        assert not has_ended(longer.log, "training-2")
+        assert run.log.has_ended("training-2")
+        assert not longer.log.has_ended("training-2")
         longer.log.append_event("training-2", "", "ended")
-        assert has_ended(longer.log, "training-2")
+        assert longer.log.has_ended("training-2")
         assert list(longer.log.events()["event"]).count(EXTENDED) == 1
         assert EXTENDED not in set(run.log.events()["event"])
 

@@ -20,7 +20,7 @@ from taurank.orchestrator.evidence.log import BASELINE, EXTENDED, TAKEN, Evidenc
 from taurank.orchestrator.evidence.summary import opened_to_read, summarize
 from taurank.orchestrator.session.lock import RunHeldError, hold_run, holder_of
 from taurank.orchestrator.session.standstill import standstill
-from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting, read_told
+from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting, read_state
 from taurank.orchestrator.session.status import StatusError, run_status
 
 PLAN = (StagePlan("training-4", 4, 16.0), StagePlan(BASELINE, 4, 32.0))
@@ -174,7 +174,7 @@ class TestWhyNothingRuns:
         now = time.time()
         if state is not None:
             StatusFile(folder).tell(state)
-        told = read_told(folder)
+        told = read_state(folder)
         with hold_run(folder):
             holder = holder_of(folder)
         return standstill(folder, "running", holder, told, last_row=now, free=10**9, now=now + quiet)
@@ -187,7 +187,7 @@ class TestWhyNothingRuns:
         assert said == "the ranker chooses who is trained, since 1:35 min"
 
     def test_it_has_told_nothing(self, tmp_path: Path) -> None:
-        assert "has not told what it does" in self.why(tmp_path, None)
+        assert "has not said what it does" in self.why(tmp_path, None)
 
     @pytest.mark.parametrize(
         ("starting", "free", "total", "says"),
@@ -208,7 +208,7 @@ class TestWhyNothingRuns:
     def test_all_are_silent(self, tmp_path: Path) -> None:
         state = RunState(stage="s", counts=Counts(running=2), patience=600.0)
         StatusFile(tmp_path).tell(state)
-        told = read_told(tmp_path)
+        told = read_state(tmp_path)
         assert told is not None
 
         def after(seconds: float) -> str:
@@ -225,7 +225,7 @@ class TestWhyNothingRuns:
 
     def test_the_driver_is_silent(self, tmp_path: Path) -> None:
         said = self.why(tmp_path, RunState(stage="s", counts=Counts(running=2)), quiet=61)
-        assert "has told nothing for 1:01 min" in said
+        assert "has reported nothing for 1:01 min" in said
         assert said.endswith(f"taurank resume {tmp_path}")
 
     def test_a_full_disk(self, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ class TestTheLogIsOnlyRead:
         folder, _ = run
         for text in ("", "{", "[]", "{}", '{"began": 1, "written": 2}', '{"began": "x"}'):
             (folder / "status.json").write_text(text)
-            assert read_told(folder) is None
+            assert read_state(folder) is None
             assert run_status(folder).state == "interrupted"
 
 
