@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.console import Console
 
 from taurank.orchestrator.candidates import measure_sizes
-from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence import BASELINE, RANKING
 from taurank.orchestrator.experiment import ExperimentError, ProxySpec
 from taurank.orchestrator.planning import chosen_before, run_rounds
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report import print_plan, report_run
-from taurank.orchestrator.runs import RANKING, Run, run_session
+from taurank.orchestrator.runs import Run, run_session
 from taurank.orchestrator.scoring import draw_baseline
 from taurank.orchestrator.session import StagePlan
 from taurank.orchestrator.stages import (

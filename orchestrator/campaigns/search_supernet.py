@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taurank.orchestrator.campaigns.search_set_up import Scores, spec_of
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import COMPLETED, EvidenceLog
 from taurank.orchestrator.experiment import SAMPLERS, SupernetSearchOptions
 from taurank.orchestrator.runs import Run
 from taurank.orchestrator.search import Constraints, SearchError, make_searcher
@@ -30,7 +30,7 @@ def search_supernet(run: Run) -> Stage | None:
 
 def is_trained(log: EvidenceLog, stage: Stage) -> bool:
     """Whether the supernet has come to its end."""
-    return log.outcomes().get(stage.specs[0].trial, ("", ""))[0] == "completed"
+    return log.outcomes().get(stage.specs[0].trial, ("", ""))[0] == COMPLETED
 
 
 def learned_scores(log: EvidenceLog, stage: Stage, space: SearchSpace) -> Scores:
@@ -44,7 +44,7 @@ def learned_scores(log: EvidenceLog, stage: Stage, space: SearchSpace) -> Scores
     rows = log.evidence()
     own = rows[rows["trial"] == trial.trial]
     table = option_table(zip(own["metric"], own["value"], strict=True), [len(options) for options in space.decisions])
-    if outcome != "completed" or table is None:
+    if outcome != COMPLETED or table is None:
         raise SearchError(
             f"{stage.name}: the supernet of the search has failed: {reason or 'it has no scores'}; begin another "
             "search, with another learning_rate in search.options, or with another method"

@@ -14,10 +14,11 @@ from taurank.orchestrator.campaigns.search_supernet import (
     search_supernet,
 )
 from taurank.orchestrator.candidates import Screen, add_size, keep_latencies
+from taurank.orchestrator.evidence import RANKING
 from taurank.orchestrator.experiment import Experiment, SearchSpec
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report import report_run
-from taurank.orchestrator.runs import RANKING, TABLE_FILE, Run, first_log, make_folder, run_session, write_experiment
+from taurank.orchestrator.runs import TABLE_FILE, Run, first_log, make_folder, run_session, write_experiment
 from taurank.orchestrator.search import STAGE, Searcher, SearchError, final_list, note_unseen, proposed_codes
 from taurank.orchestrator.session import StagePlan
 from taurank.orchestrator.stages import Stage, StageRunner

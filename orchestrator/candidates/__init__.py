@@ -1,20 +1,12 @@
 """What is ranked: choice of candidates, screening by constraints, latencies, narrowed spaces."""
 
 from taurank.orchestrator.candidates.candidates import (
-    CONSTRAINTS,
-    DRAWN_AGAIN,
-    LEFT_OUT,
-    SET_ASIDE,
-    SIZE,
     add_size,
     book_candidates,
     choose_candidates,
     measure_sizes,
 )
 from taurank.orchestrator.candidates.latencies import (
-    LATENCY,
-    METRIC,
-    VOID,
     Meter,
     Say,
     book_latencies,
@@ -33,14 +25,6 @@ from taurank.orchestrator.candidates.screening import Screen
 from taurank.orchestrator.candidates.search_latencies import KeptLatencies, keep_latencies
 
 __all__ = [
-    "CONSTRAINTS",
-    "DRAWN_AGAIN",
-    "LATENCY",
-    "LEFT_OUT",
-    "METRIC",
-    "SET_ASIDE",
-    "SIZE",
-    "VOID",
     "KeptLatencies",
     "Meter",
     "Say",

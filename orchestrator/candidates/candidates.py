@@ -9,21 +9,24 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from taurank.orchestrator.candidates.screening import Latencies, Measured, Screen, check_enough, endless_draws, screened
-from taurank.orchestrator.evidence import Evidence, EvidenceLog
+from taurank.orchestrator.evidence import (
+    CONSTRAINTS,
+    DRAWN_AGAIN,
+    ENDED,
+    FAMILY,
+    FLOPS,
+    LEFT_OUT,
+    PARAMETERS,
+    SET_ASIDE,
+    SIZE,
+    STARTED,
+    Evidence,
+    EvidenceLog,
+)
 from taurank.orchestrator.experiment import Experiment, ExperimentError
 from taurank.spaces import Architecture, SearchSpace, SpaceError, measure_size
 from taurank.trainables.data import ImageData
 
-SIZE = "size"
-"""Stage of the log, and source, of parameters and FLOPs."""
-LEFT_OUT = "left out"
-"""Event of the log for a model that a pattern stands for, but that cannot take the images."""
-CONSTRAINTS = "constraints"
-"""Stage of the log for what is done about constraints."""
-SET_ASIDE = "set aside"
-"""Event of a candidate that violates a constraint; its reason says which, and by what value."""
-DRAWN_AGAIN = "drawn again"
-"""Event of the stage where candidates are drawn; its reason says how many violated a constraint."""
 SIDES = (32, 64, 96, 128, 160, 192, 224, 256, 288, 384)
 """Sides of the square images that are tried for somebody whose images a model cannot take."""
 MOST_TRIED = 5
@@ -195,18 +198,18 @@ def add_size(
 
 
 def _book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Iterable[tuple[str, Measured]]) -> None:
-    log.append_event(SIZE, "", "started")
+    log.append_event(SIZE, "", STARTED)
     space = experiment.space.make()
     for code, measured in sizes:
         _book_size(log, experiment, space, code, measured)
-    log.append_event(SIZE, "", "ended")
+    log.append_event(SIZE, "", ENDED)
 
 
 def _book_size(log: EvidenceLog, experiment: Experiment, space: SearchSpace, code: str, measured: Measured) -> None:
-    values = (("parameters", measured.size.parameters, measured.seconds), ("flops", measured.size.flops, 0.0))
+    values = ((PARAMETERS, measured.size.parameters, measured.seconds), (FLOPS, measured.size.flops, 0.0))
     log.append(
         Evidence(SIZE, f"size/{code}", code, SIZE, 0, 0, 0, metric, float(value), cost)
         for metric, value, cost in values
     )
     if experiment.families is not None:
-        log.append_event(SIZE, f"size/{code}", "family", space.family(Architecture(space.name, code)))
+        log.append_event(SIZE, f"size/{code}", FAMILY, space.family(Architecture(space.name, code)))

@@ -16,7 +16,16 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from taurank.orchestrator.cluster import Cluster, ClusterError, Slot, connect, plan_slot
-from taurank.orchestrator.evidence import Evidence, EvidenceLog
+from taurank.orchestrator.evidence import (
+    ENDED,
+    LATENCY,
+    LATENCY_MS,
+    SHARED_SECONDS,
+    STARTED,
+    VOID,
+    Evidence,
+    EvidenceLog,
+)
 from taurank.orchestrator.experiment import Experiment, ExperimentError, LatencySpec, ResourceSpec
 from taurank.orchestrator.text import PLAIN_LINE_SECONDS
 from taurank.spaces import Architecture, SearchSpace
@@ -33,12 +42,6 @@ from taurank.trainables.latency import (
     worth_a_table,
 )
 
-LATENCY = "latency"
-"""Stage of the log, and source."""
-METRIC = "latency_ms"
-"""Milliseconds of a pass, lower is better; beside it the bounds of the middle half of the passes."""
-VOID = "void"
-"""Event of a candidate that has no latency; its reason says why."""
 CHUNK = 8
 """Candidates that one call measures."""
 WHOLE, PARTS, GIVEN = "whole networks", "sums of measured parts", "sums from a given table"
@@ -273,7 +276,7 @@ def latency_slot(cluster: Cluster, resources: ResourceSpec, spec: LatencySpec) -
 def book_latencies(log: EvidenceLog, meter: Meter, codes: Sequence[str]) -> None:
     """Notes latencies of the candidates, what they were measured with and what that took, that of others included."""
     log.note(LATENCY, json.dumps({"by": meter.by, "conditions": asdict(meter.conditions)}))
-    log.append_event(LATENCY, "", "started", at=meter.began)
+    log.append_event(LATENCY, "", STARTED, at=meter.began)
     seconds, rows = meter.seconds, []
     shared = meter.shared_seconds + sum(spent for code, spent in seconds.items() if code not in set(codes))
 
@@ -284,7 +287,7 @@ def book_latencies(log: EvidenceLog, meter: Meter, codes: Sequence[str]) -> None
         rows += latency_rows(code, found, seconds[code])
     rows.append(shared_row(codes[0], shared))
     log.append(rows)
-    log.append_event(LATENCY, "", "ended", at=meter.ended)
+    log.append_event(LATENCY, "", ENDED, at=meter.ended)
 
 
 def latency_key(code: str) -> str:
@@ -294,11 +297,11 @@ def latency_key(code: str) -> str:
 
 def latency_rows(code: str, found: CandidateLatency, seconds: float = 0.0) -> list[Evidence]:
     """The latency of a candidate, and between what bounds the middle half of the passes lies where these are known."""
-    values = {METRIC: found.milliseconds}
+    values = {LATENCY_MS: found.milliseconds}
     if not math.isnan(found.low):
-        values |= {f"{METRIC}_low": found.low, f"{METRIC}_high": found.high}
+        values |= {f"{LATENCY_MS}_low": found.low, f"{LATENCY_MS}_high": found.high}
     return [
-        Evidence(LATENCY, latency_key(code), code, LATENCY, 0, 0, 0, metric, value, seconds * (metric == METRIC))
+        Evidence(LATENCY, latency_key(code), code, LATENCY, 0, 0, 0, metric, value, seconds * (metric == LATENCY_MS))
         for metric, value in values.items()
     ]
 
@@ -308,7 +311,7 @@ def shared_row(first: str, seconds: float) -> Evidence:
 
     So there may be several: measurements go on in a search, and in a run that is extended.
     """
-    return Evidence(LATENCY, latency_key(first), "", LATENCY, 0, 0, 0, "shared_seconds", seconds, seconds)
+    return Evidence(LATENCY, latency_key(first), "", LATENCY, 0, 0, 0, SHARED_SECONDS, seconds, seconds)
 
 
 def logged_conditions(log: EvidenceLog) -> tuple[str, Conditions] | None:

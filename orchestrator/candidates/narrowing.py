@@ -9,14 +9,11 @@ from itertools import groupby
 import numpy as np
 
 from taurank.orchestrator.candidates.latencies import Meter, Say
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import NARROWED, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ExperimentError
 from taurank.spaces import RestrictedSpace, SpaceError
 from taurank.trainables.data import ImageData
 from taurank.trainables.latency import LatencyError, every_option, select_options
-
-NARROWED = "narrowed"
-"""What the log notes of it."""
 
 
 def narrowed_space(experiment: Experiment, data: ImageData, meter: Meter, *, say: Say = print) -> RestrictedSpace:

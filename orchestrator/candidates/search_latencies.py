@@ -11,9 +11,7 @@ import numpy as np
 
 from taurank.orchestrator.candidates.latencies import (
     GIVEN,
-    LATENCY,
     PARTS,
-    VOID,
     Meter,
     Say,
     given_table,
@@ -25,7 +23,7 @@ from taurank.orchestrator.candidates.latencies import (
     shared_row,
 )
 from taurank.orchestrator.cluster import Cluster, ClusterError, Slot
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import LATENCY, VOID, EvidenceLog
 from taurank.orchestrator.experiment import Experiment
 from taurank.spaces import SearchSpace, SpaceError
 from taurank.trainables.data import ImageData

@@ -56,9 +56,8 @@ def why(
 
 def _begun_stages(run: Run) -> list[TrainingStage]:
     """The stages of trainings that have begun: trials of the log, and those that their stage has yet to begin."""
-    from taurank.orchestrator.evidence import BASELINE
+    from taurank.orchestrator.evidence import BASELINE, PRETEXT
     from taurank.orchestrator.planning import choice_of, chosen_before
-    from taurank.orchestrator.ranker import PRETEXT
     from taurank.orchestrator.report import TrainingStage
     from taurank.orchestrator.search import STAGE as SEARCH
     from taurank.orchestrator.stages import training_stage

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from taurank.orchestrator.evidence import CONTENDERS
 from taurank.orchestrator.experiment.parts import ImageCounts
 from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
-from taurank.orchestrator.ranker import CONTENDERS
 from taurank.orchestrator.text import ProblemsError, hint
 from taurank.spaces import SearchSpace
 from taurank.trainables.supernet import BatchNorm, Paths, SupernetConfig, list_samplers, list_supernets, make_sampler

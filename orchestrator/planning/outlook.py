@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence import BASELINE, TRAINING
 from taurank.orchestrator.experiment import ImageCounts, SupernetSpec, TrainingSpec
 from taurank.orchestrator.planning.forecast import Forecast, budget_for, forecast, update
 from taurank.orchestrator.planning.replayed_taus import ReplayedTau
@@ -217,7 +217,7 @@ def progress_of(evidence: pd.DataFrame, rank: Callable[[], Ranking]) -> Progress
             takes.
         rank: makes the ranking.
     """
-    trained = evidence[evidence["source"] == "training"]
+    trained = evidence[evidence["source"] == TRAINING]
     epochs = float(trained["epochs"].sum())
     seconds = float(trained["seconds"].sum()) / epochs if epochs > 0 else math.nan
     spent = float(evidence.loc[evidence["stage"] != BASELINE, "epochs"].sum())

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from taurank.orchestrator.candidates import LEFT_OUT, SIZE
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import LEFT_OUT, SIZE, EvidenceLog
 from taurank.orchestrator.experiment import Experiment
 from taurank.spaces import Architecture
 from taurank.trainables.training import Recipe

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from taurank.orchestrator.candidates import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE, VOID, logged_conditions, narrowing_line
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.candidates import logged_conditions, narrowing_line
+from taurank.orchestrator.evidence import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE, VOID, EvidenceLog
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.hardware import Measure
 from taurank.orchestrator.report.figures import decimal, interval, percent

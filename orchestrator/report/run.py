@@ -5,8 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from rich.console import Console
 
-from taurank.orchestrator.candidates import SIZE
-from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence import BASELINE, SIZE, SUPERNET
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import ObjectiveError
 from taurank.orchestrator.ranker import Ranking
@@ -68,7 +67,7 @@ def report_run(
             _say(console, _scored_objective(run, ranking, experiment.objective, score.truth, evidence))
     if experiment.search is not None:
         spent = run.log.spent_in(STAGE)[1]
-        before = float(rows.loc[rows["stage"].str.startswith("supernet:"), "epochs"].sum())
+        before = float(rows.loc[rows["stage"].str.startswith(SUPERNET), "epochs"].sum())
         for line in search_lines(
             ranking, run.names, spent_epochs=spent, full_epochs=full_epochs, supernet_epochs=before
         ):

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from taurank.orchestrator.evidence import SUPERNET, TRAINING
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.planning import forecast
 from taurank.orchestrator.ranker import Ranking
@@ -71,7 +72,7 @@ def print_plan(
             f"{baseline.cost / full:.1%}",
         )
     console.print(table)
-    if run.has_default_plan and any(stage.source == "training" for stage in stages):
+    if run.has_default_plan and any(stage.source == TRAINING for stage in stages):
         proxies = any(stage.booking for stage in stages)
         expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up, proxies=proxies)
         _line(console, f"predicted tau: {predicted(expected)}, from {expected.basis}")
@@ -203,7 +204,7 @@ def _speed_up_line(speed: SpeedUp, candidates: int) -> str:
 
 def print_columns(console: Console, score: Score, names: Mapping[str, str]) -> None:
     """Accuracies with inherited weights beside the measured ones, candidate by candidate; nothing without supernets."""
-    sources = [source for source in score.sources if source.name.startswith("supernet:")]
+    sources = [source for source in score.sources if source.name.startswith(SUPERNET)]
     if not sources:
         return
     _line(console, "")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from taurank.orchestrator.evidence import SUPERNET
 from taurank.orchestrator.ranker import FEWEST_ALONE, SupernetTrust
 from taurank.orchestrator.report.figures import decimal, interval, percent
 from taurank.orchestrator.tau import Agreement
@@ -57,7 +58,7 @@ def trust_note(found: Sequence[SupernetTrust], *, full_epochs: int) -> str:
 
 def name_of(one: SupernetTrust) -> str:
     """Its name without what all of them share."""
-    return one.stage.removeprefix("supernet:")
+    return one.stage.removeprefix(SUPERNET)
 
 
 def print_trust(console: Console, found: Sequence[SupernetTrust], *, full_epochs: int) -> None:

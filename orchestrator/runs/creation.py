@@ -17,20 +17,10 @@ from taurank.orchestrator.candidates import (
     narrowed_space,
     open_meter,
 )
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import DEFAULT_PLAN, IMAGES, MADE, PLAN, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ImageCounts
 from taurank.orchestrator.planning import default_proxies, default_stages
-from taurank.orchestrator.runs.run import (
-    EXPERIMENT_FILE,
-    IMAGES,
-    LOG_FILE,
-    MADE,
-    OURS,
-    PLAN,
-    TABLE_FILE,
-    Run,
-    RunError,
-)
+from taurank.orchestrator.runs.run import EXPERIMENT_FILE, LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
 from taurank.orchestrator.text import replaced
 from taurank.trainables.data import ImageData
@@ -80,7 +70,7 @@ def create_run(
     folder = make_folder(parent, experiment.name)
     log = first_log(folder)
     if experiment.trainings is None and experiment.supernets is None:
-        log.note(PLAN, OURS)
+        log.note(PLAN, DEFAULT_PLAN)
     log.note(IMAGES, json.dumps(asdict(counts)))
     book_candidates(log, resolved, chosen)
     if narrowed is not None:

@@ -26,7 +26,7 @@ from taurank.orchestrator.candidates import (
     logged_narrowing,
     open_meter,
 )
-from taurank.orchestrator.evidence import EXTENDED, EvidenceLog
+from taurank.orchestrator.evidence import DIFFICULTY, EXTENDED, PLAN_CHANGED, EvidenceLog
 from taurank.orchestrator.experiment import (
     Experiment,
     ExperimentError,
@@ -38,9 +38,9 @@ from taurank.orchestrator.experiment import (
 )
 from taurank.orchestrator.planning import ROUNDING, plan_trainings, planned_epochs
 from taurank.orchestrator.runs.creation import make_folder, write_experiment
-from taurank.orchestrator.runs.run import LOG_FILE, PLAN_CHANGED, TABLE_FILE, Run, RunError
+from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
-from taurank.orchestrator.stages import DIFFICULTY, note_trained_for
+from taurank.orchestrator.stages import note_trained_for
 from taurank.orchestrator.text import YamlError, read_yaml, write_yaml
 from taurank.trainables.data import ImageData
 

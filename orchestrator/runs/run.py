@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, DEFAULT_PLAN, IMAGES, PLAN, PLAN_CHANGED, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
 from taurank.orchestrator.planning import Problem, rank_log
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
@@ -24,16 +24,6 @@ EXPERIMENT_FILE = "experiment.yaml"
 LOG_FILE = "evidence.sqlite"
 TABLE_FILE = "latency.json"
 """Latencies by part, where the candidates' were summed: another run may take it as its ``latency.table``."""
-RANKING = "ranking"
-"""Stage of the log that stands for the ranking before the baseline."""
-MADE = "made"
-"""What the log notes first: when the run was made."""
-PLAN, OURS = "plan", "automatic"
-"""What the log notes of a run whose stages were not asked for: its plan may change with what is found."""
-PLAN_CHANGED = "plan changed"
-"""What the log notes of a run to whose stages others were added: they are asked for since."""
-IMAGES = "images"
-"""What the log notes of the images: how many are trained on and validated by."""
 
 
 class RunError(RuntimeError):
@@ -80,7 +70,7 @@ class Run:
     @property
     def has_default_plan(self) -> bool:
         """Whether the stages were not asked for, so that they may change with what is found."""
-        return self.log.noted(PLAN) == OURS and self.log.noted(PLAN_CHANGED) is None
+        return self.log.noted(PLAN) == DEFAULT_PLAN and self.log.noted(PLAN_CHANGED) is None
 
     @property
     def resume_hint(self) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from taurank.orchestrator.cluster import Cluster, check_shared, connect
+from taurank.orchestrator.evidence import ENDED, RANKING, STARTED
 from taurank.orchestrator.ranker import Ranking, ranking_lines
-from taurank.orchestrator.runs.run import RANKING, Run
+from taurank.orchestrator.runs.run import Run
 from taurank.orchestrator.session import (
     RAY_LOG,
     Interruption,
@@ -40,13 +41,13 @@ class RaySession:
     def rank(self, run: Run) -> Ranking:
         """The ranking of a run from what is in its log now, noted there and beside it."""
         started = time.perf_counter()
-        run.log.append_event(RANKING, "", "started")
+        run.log.append_event(RANKING, "", STARTED)
         ranking = run.rank()
         ranking.write(run.folder)
         for decision, reason in ranking_lines(ranking, run.trust()):
             self.run_log.line(RANKING, "", decision, reason)
         self.metrics.ranked(ranking.table["architecture"])
-        run.log.append_event(RANKING, "", "ended", f"{time.perf_counter() - started:.2f} s")
+        run.log.append_event(RANKING, "", ENDED, f"{time.perf_counter() - started:.2f} s")
         return ranking
 
 

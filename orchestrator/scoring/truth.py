@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, TEST_ACCURACY, VALIDATION_ACCURACY, EvidenceLog
 from taurank.orchestrator.scoring.baseline_sample import BaselineSample, sampled_baseline
 from taurank.trainables.table import RecordedTable, read_table
 
@@ -55,7 +55,7 @@ def baseline_truth(log: EvidenceLog, candidates: Sequence[str]) -> Truth:
             f"says nothing about these {len(candidates)}; give a baseline of all, or of the same candidates"
         )
     rows = log.evidence()
-    rows = rows[(rows["stage"] == BASELINE) & (rows["metric"] == "test_accuracy")]
+    rows = rows[(rows["stage"] == BASELINE) & (rows["metric"] == TEST_ACCURACY)]
     seeds = _by_seed(rows, candidates)
     known = np.isfinite(seeds).any(axis=0)
     if known.sum() < 2:
@@ -124,7 +124,7 @@ def _recorded(table: RecordedTable, source: Path) -> tuple[pd.DataFrame, str]:
     Several seeds are taken as they are; with fewer the recorded mean over seeds is the better truth, if there is one.
     """
     full = table.full_epochs
-    for metric in ("test_accuracy", "validation_accuracy"):
+    for metric in (TEST_ACCURACY, VALIDATION_ACCURACY):
         if not full or metric not in table.info.metrics:
             continue
         finals = {seed: table.final(metric, schedule_epochs=full, seed=seed).dropna() for seed in table.seeds(full)}

@@ -2,8 +2,6 @@
 
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
 from taurank.orchestrator.stages.decisions import (
-    PREDICTED,
-    PREDICTED_SD,
     ended_event,
     paused_event,
     predicted_values,
@@ -11,7 +9,6 @@ from taurank.orchestrator.stages.decisions import (
 )
 from taurank.orchestrator.stages.display import Display
 from taurank.orchestrator.stages.launch import Setting
-from taurank.orchestrator.stages.less_data import DIFFICULTY
 from taurank.orchestrator.stages.metrics import RunMetrics, broadcast, run_metrics
 from taurank.orchestrator.stages.pretext_check import check_task
 from taurank.orchestrator.stages.proxy_rows import void_lines, void_scores
@@ -31,9 +28,6 @@ from taurank.orchestrator.stages.supernet_runs import SupernetRun, note_trained_
 from taurank.orchestrator.stages.supernet_stages import supernet_stage
 
 __all__ = [
-    "DIFFICULTY",
-    "PREDICTED",
-    "PREDICTED_SD",
     "CheckpointStore",
     "Display",
     "RunMetrics",

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from taurank.orchestrator.evidence import BASELINE, PROXIES, Evidence
+from taurank.orchestrator.evidence import BASELINE, PROXIES, SKIPPED, Evidence
 from taurank.orchestrator.session import Counts, RunLog, RunState, StagePlan, Waiting
 from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration
 
@@ -109,7 +109,7 @@ class Display:
         self._end_stage()
         self._behind[name], self._spent[name] = epochs, spent
         if self._run_log is not None:
-            self._run_log.line(name, "", "skipped", f"it is over since an earlier part of the run, {spent:.1f} epochs")
+            self._run_log.line(name, "", SKIPPED, f"it is over since an earlier part of the run, {spent:.1f} epochs")
 
     def start_stage(self, name: str, *, trials: int, epochs: float, spent: float) -> None:
         """A stage begins (or goes on, with ``spent`` of its ``epochs`` behind it, perhaps with more trials)."""

@@ -10,7 +10,7 @@ from typing import Protocol
 import ray
 
 from taurank.orchestrator.cluster import Cluster, Slot, measure_peak_memory, plan_slot
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import FLOPS, SIZE, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, TrainingSpec
 from taurank.orchestrator.search import Proposals
 from taurank.orchestrator.session import Interruption
@@ -155,7 +155,7 @@ class StageRunner:
         if not self._on_ray.cluster.gpus or experiment.resources.gpus_per_trial != "auto" or experiment.search:
             return None
         rows, space = self._run.log.evidence(), experiment.space.make()
-        flops = rows[(rows["source"] == "size") & (rows["metric"] == "flops")].set_index("architecture")["value"]
+        flops = rows[(rows["source"] == SIZE) & (rows["metric"] == FLOPS)].set_index("architecture")["value"]
         largest = Architecture(space.name, str(flops.idxmax()))
         recipe = experiment.recipe_of(largest.code)
         return measure_peak_memory(space, largest, recipe, self._images, input_shape=data.input_shape)

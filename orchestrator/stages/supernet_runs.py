@@ -9,15 +9,19 @@ from typing import Protocol
 import pandas as pd
 import ray
 
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import (
+    COMPLETED,
+    SKIPPED,
+    TRAINED_FOR,
+    VALIDATION_ACCURACY,
+    VALIDATION_ACCURACY_SD,
+    EvidenceLog,
+)
 from taurank.orchestrator.experiment import Experiment, SupernetSpec
 from taurank.orchestrator.ranker import find_contenders
 from taurank.orchestrator.stages.stage import Stage
 from taurank.orchestrator.stages.supernet_stages import contenders_stage, scores_stage, supernet_stage, trained_weights
 from taurank.trainables.data import ImageData
-
-TRAINED_FOR = "trained for:"
-"""Begins the keys under which logs keep how many candidates a supernet was trained for."""
 
 
 class Launch(Protocol):
@@ -74,7 +78,7 @@ class SupernetRun:
         """
         launch(self._training, weights=None)
         if not _completed(log, self._training):
-            log.append_event(self.spec.stage, "", "skipped", "scores and contenders: its training has failed")
+            log.append_event(self.spec.stage, "", SKIPPED, "scores and contenders: its training has failed")
             return
         weights = trained_weights(self._training)
         if weights is None and not self._is_over(log):
@@ -115,15 +119,15 @@ class SupernetRun:
         )
         table = own.reindex(list(self.candidates))
         found = find_contenders(
-            table["validation_accuracy"].to_numpy(dtype=float),
-            table["validation_accuracy_sd"].to_numpy(dtype=float),
+            table[VALIDATION_ACCURACY].to_numpy(dtype=float),
+            table[VALIDATION_ACCURACY_SD].to_numpy(dtype=float),
             most=asked.most,
         )
         return tuple(self.candidates[place] for place in found)
 
 
 def _completed(log: EvidenceLog, stage: Stage) -> bool:
-    return log.outcomes().get(stage.specs[0].trial, ("", ""))[0] == "completed"
+    return log.outcomes().get(stage.specs[0].trial, ("", ""))[0] == COMPLETED
 
 
 def note_trained_for(log: EvidenceLog, spec: SupernetSpec, count: int) -> None:

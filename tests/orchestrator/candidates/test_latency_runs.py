@@ -11,8 +11,6 @@ import pytest
 from taurank.orchestrator.candidates import latencies as latency_runs
 from taurank.orchestrator.candidates.latencies import (
     GIVEN,
-    LATENCY,
-    METRIC,
     PARTS,
     WHOLE,
     Meter,
@@ -22,6 +20,7 @@ from taurank.orchestrator.candidates.latencies import (
 )
 from taurank.orchestrator.candidates.search_latencies import keep_latencies
 from taurank.orchestrator.cluster.cluster import Cluster, ClusterError, Slot
+from taurank.orchestrator.evidence import LATENCY, LATENCY_MS
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.experiment import ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
@@ -150,10 +149,10 @@ class TestLog:
         book_latencies(log, meter, kept)
         rows = log.evidence()
         assert set(rows["stage"]) == set(rows["source"]) == {LATENCY}
-        own = rows[rows["metric"] == METRIC].set_index("architecture")
+        own = rows[rows["metric"] == LATENCY_MS].set_index("architecture")
         assert own["value"].to_dict() == {code: float(len(code)) for code in kept}
         assert own["seconds"].tolist() == [1.0] * 3
-        low = rows[rows["metric"] == f"{METRIC}_low"].set_index("architecture")["value"]
+        low = rows[rows["metric"] == f"{LATENCY_MS}_low"].set_index("architecture")["value"]
         assert low.to_dict() == {code: len(code) - 0.5 for code in kept}
         # Who was measured and set aside has cost the run too; so has asking for their parts.
         (shared,) = rows.loc[rows["architecture"] == "", "seconds"]
@@ -169,7 +168,7 @@ class TestLog:
         (code,) = codes(1)
         meter.measure([code])
         book_latencies(log, meter, [code])
-        assert log.evidence()[log.evidence()["metric"] == METRIC]["value"].isna().all()
+        assert log.evidence()[log.evidence()["metric"] == LATENCY_MS]["value"].isna().all()
         experiment = parse_experiment("name: t\nspace: nasbench_macro\ndata: digits\ncandidates: 2\n", where="t")
         lines = hardware_lines(experiment, log, [code])
         assert lines == [
@@ -284,7 +283,7 @@ class TestWithRay:
         assert by == PARTS
         assert (conditions.batch, conditions.threads, conditions.precision) == (1, 1, "float32")
         rows = run.log.evidence()
-        latencies = rows[rows["metric"] == METRIC].set_index("architecture")["value"]
+        latencies = rows[rows["metric"] == LATENCY_MS].set_index("architecture")["value"]
         assert set(latencies.index) == set(run.candidates)
         assert (latencies > 0).all()
         # Opened again, all is in the log.
@@ -299,7 +298,7 @@ class TestWithRay:
         again = create_run(experiment(f"{given}constraints: latency <= {bound}ms\n"), tmp_path, images, say=said.append)
         assert list(again.candidates) == [code for code in run.candidates if latencies[code] <= bound]
         rows = again.log.evidence()
-        sums = rows[rows["metric"] == METRIC].set_index("architecture")["value"]
+        sums = rows[rows["metric"] == LATENCY_MS].set_index("architecture")["value"]
         pd.testing.assert_series_equal(sums, latencies[list(again.candidates)])
         assert logged_conditions(again.log) == (GIVEN, conditions)
 
@@ -310,5 +309,5 @@ class TestWithRay:
         rows = run.log.evidence()
         for code in run.candidates:
             own = rows[rows["architecture"] == code].set_index("metric")["value"]
-            assert own[f"{METRIC}_low"] <= own[METRIC] <= own[f"{METRIC}_high"]
+            assert own[f"{LATENCY_MS}_low"] <= own[LATENCY_MS] <= own[f"{LATENCY_MS}_high"]
         assert not (run.folder / TABLE_FILE).exists()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from taurank.orchestrator.evidence import DEFAULT_PLAN, PLAN
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment
 from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
@@ -20,7 +21,6 @@ from taurank.orchestrator.planning.forecast import forecast
 from taurank.orchestrator.report import print_plan
 from taurank.orchestrator.runs.creation import create_run
 from taurank.orchestrator.runs.image_loading import load_images
-from taurank.orchestrator.runs.run import OURS, PLAN
 from taurank.orchestrator.stages.stage import training_stage
 from taurank.orchestrator.stages.supernet_runs import SupernetRun
 from taurank.trainables.table import RecordedTable, write_table
@@ -214,7 +214,7 @@ class TestRuns:
         self, plan: Taurank, make_log: Callable[..., EvidenceLog], codes: Sequence[str], experiment: Experiment
     ) -> None:
         log = make_log(trainings=False, seeds=())
-        log.note(PLAN, OURS)
+        log.note(PLAN, DEFAULT_PLAN)
         log.close()
         resolved = experiment.model_copy(update={"candidates": list(codes), "supernets": []})
         (log.path.parent / "experiment.yaml").write_text(resolved.to_yaml(), encoding="utf-8")

@@ -15,7 +15,8 @@ import pytest
 
 from taurank.orchestrator.candidates.latencies import WHOLE
 from taurank.orchestrator.candidates.narrowing import narrowing_line
-from taurank.orchestrator.evidence.log import BASELINE, EXTENDED, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, EXTENDED
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.orchestrator.runs import creation, extension

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import taurank.orchestrator  # noqa: F401  (settings that Ray reads when it is imported)
+from taurank.orchestrator.evidence import BASELINE
 
 import ray  # isort: skip
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.session.state import Counts, RunState
 from taurank.orchestrator.stages.metrics import RunMetrics, broadcast, run_metrics
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.evidence.log import PROXIES, EvidenceLog
+from taurank.orchestrator.evidence import PROXIES
+from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
 from taurank.orchestrator.experiment.parts import ProxySpec

@@ -19,7 +19,8 @@ from rich.console import Console
 
 import taurank.spaces
 import taurank.trainables
-from taurank.orchestrator.evidence.log import TAKEN, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import TAKEN
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.trainings import SubsetSpec, TrainingSpec
 from taurank.orchestrator.stages import shared_results
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
