@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
 from taurank.orchestrator.candidates import measure_sizes
 from taurank.orchestrator.evidence import BASELINE, RANKING
 from taurank.orchestrator.experiment import ExperimentError, ProxySpec
@@ -26,6 +24,7 @@ from taurank.orchestrator.stages import (
     trained_for,
     training_stage,
 )
+from taurank.orchestrator.text import Console, print_line
 from taurank.trainables.data import ImageData, smaller_side
 from taurank.trainables.proxies import ProxyBatch, draw_batch
 
@@ -61,7 +60,7 @@ def run_campaign(
         total = cost + (baseline.cost if baseline else 0.0)
         ended = log.has_ended(RANKING) and (baseline is None or log.has_ended(BASELINE))
         if ended and not _thaws(run):
-            console.print("nothing left to run", highlight=False)
+            print_line(console, "nothing left to run")
             return report_run(run, console)
         with session.on_ray(
             data, console=console, address=address, dashboard=dashboard, total_epochs=total, names=run.names

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from taurank.orchestrator.campaigns.search_set_up import make_proposals, spec_of
 from taurank.orchestrator.campaigns.search_supernet import (
     check_constraints,
@@ -22,6 +20,7 @@ from taurank.orchestrator.runs import TABLE_FILE, Run, first_log, make_folder, r
 from taurank.orchestrator.search import STAGE, Searcher, SearchError, final_list, note_unseen, proposed_codes
 from taurank.orchestrator.session import StagePlan
 from taurank.orchestrator.stages import Stage, StageRunner
+from taurank.orchestrator.text import Console, print_line
 from taurank.trainables.data import ImageData
 
 
@@ -67,7 +66,7 @@ def run_search(
         planned = sum(stage.epochs for stage in plan)
         session.planned(plan, budget_epochs=planned, doing="Ray starts")
         if log.has_ended(RANKING):
-            console.print("nothing left to run", highlight=False)
+            print_line(console, "nothing left to run")
             return report_run(run, console)
         names: dict[str, str] = {}
         with session.on_ray(
@@ -146,4 +145,4 @@ def _print_plan(
         lines.append("proposals satisfy " + ", ".join(experiment.constraints))
     lines.append(f"folder: {run.folder}")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(console, line)

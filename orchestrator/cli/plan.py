@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
     from taurank.orchestrator.experiment import Experiment, ImageCounts, ProxySpec
@@ -144,7 +145,7 @@ def plan(
         if lengths is not None:
             raise PlanError("--schedules: a table has its own; leave the option out")
         console = Console(stderr=True) if json_ else make_console()
-        console.print(f"replaying {table} ...", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, f"replaying {table} ...")
         question = _by_own_replays(table, subject, seconds, truth=truth, among=among, draws=draws)
         if subject.images is not None:
             question = replace(question, images=subject.images)

@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,7 +87,7 @@ def import_(
     console = make_console()
     _print_head(console, table)
     _print_truths(console, table)
-    console.print(f"written to {out}; `taurank table show {out}` lists what is in it", highlight=False, soft_wrap=True)
+    print_line(console, f"written to {out}; `taurank table show {out}` lists what is in it")
 
 
 @app.command()
@@ -120,7 +121,7 @@ def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=Fals
     for name, metric in table.info.metrics.items():
         if metric.direction != "none" or metric.unit:
             better = "" if metric.direction == "none" else f", {metric.direction} is better"
-            console.print(f"{name}: {metric.unit or 'no unit'}{better}", highlight=False, markup=False)
+            print_line(console, f"{name}: {metric.unit or 'no unit'}{better}")
     console.print()
     _print_truths(console, table)
 
@@ -182,9 +183,9 @@ def _print_head(console: Console, table: RecordedTable) -> None:
     }
     for name, text in lines.items():
         if text:
-            console.print(f"{name:13}{text}", highlight=False, markup=False, soft_wrap=True)
+            print_line(console, f"{name:13}{text}")
     for number, note in enumerate(info.notes):
-        console.print(f"{'' if number else 'notes':13}{note}", highlight=False, markup=False, soft_wrap=True)
+        print_line(console, f"{'' if number else 'notes':13}{note}")
 
 
 def _print_truths(console: Console, table: RecordedTable) -> None:
@@ -192,9 +193,9 @@ def _print_truths(console: Console, table: RecordedTable) -> None:
 
     truths = possible_truths(table)
     if not truths:
-        console.print("no training was run to its end: nothing here can be the truth of a replay", highlight=False)
+        print_line(console, "no training was run to its end: nothing here can be the truth of a replay")
     for number, truth in enumerate(truths):
-        console.print(f"{'' if number else 'truth':13}{_truth_text(truth)}", highlight=False, markup=False)
+        print_line(console, f"{'' if number else 'truth':13}{_truth_text(truth)}")
 
 
 def _truth_text(truth: Truth) -> str:

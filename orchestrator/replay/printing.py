@@ -12,6 +12,7 @@ from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.plan import ReplayPlan
 from taurank.orchestrator.replay.summary import Row, beaten_references, summarise
 from taurank.orchestrator.replay.truth import BOUGHT_METRIC
+from taurank.orchestrator.text import print_line
 
 _MEANINGS = {
     "tau": "agreement with the truth (Kendall's tau-b)",
@@ -37,27 +38,31 @@ def print_head(console: Console, bench: Bench, plan: ReplayPlan, draws: int) -> 
     """What is replayed, against which truth, and what is going to be bought."""
     info, truth = bench.table.info, bench.truth
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {plan.candidates:,}"
-    say(console, f"{info.space} on {info.data}: {drawn} from {len(bench.pool):,} {bench.described}")
-    say(console, f"truth: {truth}, after {bench.full_epochs} epochs; bought: seed {truth.bought_seed}")
+    print_line(console, f"{info.space} on {info.data}: {drawn} from {len(bench.pool):,} {bench.described}")
+    print_line(console, f"truth: {truth}, after {bench.full_epochs} epochs; bought: seed {truth.bought_seed}")
     if truth.of_bought_trainings:
         same = f"note: truth and full trainings are the same trainings, seen by {truth.metric} and {BOUGHT_METRIC}"
-        say(console, f"{same}; `taurank table show` says what else they share")
+        print_line(console, f"{same}; `taurank table show` says what else they share")
     if bench.seeds[min(bench.seeds)] < 0:
-        say(console, "note: short trainings are recorded as a mean over seeds or of an unknown seed; they cost as one")
+        print_line(
+            console, "note: short trainings are recorded as a mean over seeds or of an unknown seed; they cost as one"
+        )
     if not math.isfinite(bench.table.seconds_per_epoch):
-        say(console, "note: the table has no times of trainings; the simulated clock counts epochs")
+        print_line(console, "note: the table has no times of trainings; the simulated clock counts epochs")
     bought = [f"{len(plan.cheap.proxies)} proxies for all"] if plan.cheap.proxies else []
     bought += [f"supernet {name}" for name in plan.cheap.supernets]
     bought += [_stage(spec.stage, spec.candidates) for spec in plan.trainings]
     if plan.adaptive and any(spec.candidates != "all" for spec in plan.trainings[:-1]):
         bought.append("or more short and fewer full trainings where the short ones cannot be predicted")
     whole = plan.candidates * bench.full_epochs / plan.speed_up
-    say(console, f"bought with {whole:,.0f} epochs ({plan.speed_up:g}x cheaper): {', '.join(bought) or 'nothing'}")
+    print_line(
+        console, f"bought with {whole:,.0f} epochs ({plan.speed_up:g}x cheaper): {', '.join(bought) or 'nothing'}"
+    )
 
 
 def print_draw(console: Console, row: Row) -> None:
     """One line about one draw."""
-    say(
+    print_line(
         console,
         f"draw {row['draw']:.0f}: tau {row['tau']:.3f} ({row['tau_low']:.3f} to {row['tau_high']:.3f}), retained "
         f"{row['retained']:.3f}, expected {row['expected_tau']:.3f}, top fifth {row['tau_top20']:.3f}, "
@@ -78,7 +83,7 @@ def print_summary(console: Console, plan: ReplayPlan, rows: Sequence[Row]) -> No
     console.print()
     console.print(table, highlight=False)
     mean = found["mean"]
-    say(
+    print_line(
         console,
         f"bought in the mean: {mean['shorts']:.0f} short and {mean['fulls']:.0f} full trainings, "
         f"{mean['epochs_trainings']:,.1f} epochs of trainings, {mean['epochs_proxies']:,.1f} of proxies, "
@@ -86,19 +91,14 @@ def print_summary(console: Console, plan: ReplayPlan, rows: Sequence[Row]) -> No
     )
     better, compared = beaten_references(rows)
     if not compared:
-        say(console, "reference: no short training is recorded for all candidates, so there is no log-rank sum")
+        print_line(console, "reference: no short training is recorded for all candidates, so there is no log-rank sum")
         return
-    say(
+    print_line(
         console,
         f"reference: the log-rank sum of cheap views of everybody has tau {mean['tau_reference']:.3f} for "
         f"{mean['reference_cost']:.4f}; taurank was better in {better} of {compared} draws, by "
         f"{mean['tau'] - mean['tau_reference']:+.3f} in the mean",
     )
-
-
-def say(console: Console, text: str) -> None:
-    """A line as it is, however long."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _stage(name: str, candidates: int | str) -> str:

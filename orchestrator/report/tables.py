@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from taurank.orchestrator.report.figures import against, decimal, doubt, interva
 from taurank.orchestrator.report.hardware import hardware_lines, print_hardware
 from taurank.orchestrator.scoring import Score, SpeedUp
 from taurank.orchestrator.stages import Stage
+from taurank.orchestrator.text import print_line
 from taurank.trainables.data import ImageData
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ SHOWN = 40
 """Rows of the ranking on the terminal; the files hold all of them."""
 WIDE = 100
 """Columns of a terminal on which names fit beside numbers."""
+_line = partial(print_line, wrap=True)
 
 
 def print_plan(
@@ -223,7 +226,3 @@ def _table(first: str, *others: str) -> Table:
     for heading in others:
         table.add_column(heading, justify="right")
     return table
-
-
-def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(text, style=style, markup=False, highlight=False)

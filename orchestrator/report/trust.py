@@ -13,6 +13,7 @@ from taurank.orchestrator.evidence import SUPERNET
 from taurank.orchestrator.ranker import FEWEST_ALONE, SupernetTrust
 from taurank.orchestrator.report.figures import decimal, interval, percent
 from taurank.orchestrator.tau import Agreement
+from taurank.orchestrator.text import print_line
 
 TITLE = "How far supernets can be trusted"
 ALONE_SHORT = 10
@@ -74,7 +75,7 @@ def print_trust(console: Console, found: Sequence[SupernetTrust], *, full_epochs
     for label, cells in trust_rows(found):
         table.add_row(label, *map(escape, cells))
     console.print(table)
-    console.print(trust_note(found, full_epochs=full_epochs), markup=False, highlight=False)
+    print_line(console, trust_note(found, full_epochs=full_epochs), wrap=True)
 
 
 def _count(value: float) -> str:

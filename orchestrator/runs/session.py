@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rich.console import Console
-
 from taurank.orchestrator.cluster import Cluster, check_shared, connect
 from taurank.orchestrator.evidence import ENDED, RANKING, STARTED
 from taurank.orchestrator.ranker import Ranking, ranking_lines
@@ -25,6 +23,7 @@ from taurank.orchestrator.session import (
     storage_failures,
 )
 from taurank.orchestrator.stages import Display, RunMetrics, broadcast, run_metrics
+from taurank.orchestrator.text import Console, print_line
 from taurank.trainables.data import ImageData
 
 
@@ -95,7 +94,7 @@ class RunSession:
             ClusterError: it cannot be joined, or its nodes do not see the files.
         """
         run = self.run
-        console.print("starting Ray ..." if address is None else f"joining Ray at {address} ...", highlight=False)
+        print_line(console, "starting Ray ..." if address is None else f"joining Ray at {address} ...")
         with (
             connect(
                 address, resources=run.experiment.resources, dashboard=dashboard, log_file=run.folder / RAY_LOG

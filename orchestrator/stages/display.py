@@ -13,7 +13,7 @@ from rich.text import Text
 
 from taurank.orchestrator.evidence import BASELINE, PROXIES, SKIPPED, Evidence
 from taurank.orchestrator.session import Counts, RunLog, RunState, StagePlan, Waiting
-from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration
+from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration, print_line
 
 
 def _ignore(state: RunState) -> None:
@@ -163,7 +163,7 @@ class Display:
             self._run_log.line(self._stage, "", "note", line)
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(self._console, line)
 
     def _end_stage(self) -> None:
         if not self._stage:
