@@ -71,11 +71,10 @@ def run_campaign(
                 runner.run(stage, data=batch)
             for supernet in supernets:
                 supernet.run_with(log, runner.run)
-            display.doing("the ranker chooses what is trained")
+            display.doing("the ranker selects candidates")
             run_rounds(
-                run.problem,
+                run.ranker,
                 experiment.trainings or [],
-                log=log,
                 launch=runner.train,
                 budget_epochs=budget - sum(stage.cost for stage in cheap),
                 adaptive=run.has_default_plan,

@@ -20,7 +20,7 @@ from taurank.orchestrator.tau import agreement, tau_b, tau_of_true_top, top_regr
 from taurank.orchestrator.text import finite_or_none
 
 NO_MEASURE = ("draw", "n", "budget")
-"""Columns that say which draw it is."""
+"""Columns that identify the draw."""
 
 
 def summarise(rows: Sequence[Row]) -> pd.DataFrame:
@@ -57,7 +57,7 @@ def to_json(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> str:
         "space": bench.table.info.space,
         "data": bench.table.info.data,
         "truth": str(bench.truth),
-        "bought_seed": bench.truth.bought_seed,
+        "bought_seed": bench.truth.evidence_seed,
         "full_epochs": bench.full_epochs,
         "pool": len(bench.pool),
         "among": bench.among,
@@ -93,7 +93,7 @@ def agreement_columns(scores: NDArray[np.float64], truth: NDArray[np.float64], c
 
 
 def calibration_columns(ranking: Ranking, truth: pd.Series) -> Row:
-    """How sure the ranking says it is, and how often it is right.
+    """The stated uncertainty of the ranking, and how often it holds.
 
     ``coverage50`` and ``coverage90`` are the shares of candidates whose true rank lies within the interval of their
     sampled ranks; ``width90`` is the mean length of the wider one as a share of the candidates.

@@ -1,4 +1,4 @@
-"""Numbers in words and in JSON."""
+"""Formats numbers and durations for messages."""
 
 from __future__ import annotations
 
