@@ -23,10 +23,6 @@ PENDING: tuple[str, ...] = (
     "orchestrator/candidates",
     "orchestrator/cluster",
     "orchestrator/evidence",
-<<<<<<< HEAD
-=======
-    "orchestrator/replay",
->>>>>>> main
     "orchestrator/runs",
     "orchestrator/stages",
     "spaces",

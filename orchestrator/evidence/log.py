@@ -16,19 +16,9 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from taurank.orchestrator.evidence.names import ENDED, EXTENDED, FINAL_EVENTS, STARTED
+
 FORMAT = "1"
-BASELINE = "baseline"
-"""Stage of the full trainings that a ranking is scored against; never evidence."""
-PROXIES = "proxies"
-"""Stage of the scores of untrained networks."""
-FROZEN = "frozen"
-"""Event of a trial that its stage left waiting: it keeps its checkpoint, and goes on if the stage does."""
-TAKEN = "taken over"
-"""Event of a trial whose training another run has completed; the reason says which. It costs what it did there."""
-EXTENDED = "extended"
-"""Event of a log that is a copy of another run's, which more was asked of then: stages that had ended go on."""
-FINAL_EVENTS = ("completed", "stopped", "failed", FROZEN)
-"""Events after which a trial is not continued by its stage."""
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -295,6 +285,14 @@ class EvidenceLog:
         # Later ones replace earlier ones.
         return {trial: (event, reason) for trial, event, reason in self._read(query, FINAL_EVENTS)}
 
+    def has_ended(self, stage: str) -> bool:
+        """Whether a stage was ended, and the run was not extended since."""
+        query = """
+            SELECT 1 FROM events WHERE stage = ? AND trial = '' AND event = ?
+            AND id > (SELECT COALESCE(MAX(id), 0) FROM events WHERE event = ?) LIMIT 1
+        """
+        return bool(self._read(query, (stage, ENDED, EXTENDED)))
+
     def last_epochs(self) -> dict[str, int]:
         """Highest epoch on record, by trial."""
         return dict(self._read("SELECT trial, MAX(epoch) FROM evidence GROUP BY trial"))
@@ -334,12 +332,12 @@ class EvidenceLog:
         last: dict[str, float] = {}
         with _failures_named(self.path):
             for stage, at, event in self._read(query):
-                if event == "started":
+                if event == STARTED:
                     if stage in started:
                         seconds[stage] = seconds.get(stage, 0.0) + last[stage] - started[stage]
                     started[stage] = at
                 last[stage] = at
-                if event == "ended" and stage in started:
+                if event == ENDED and stage in started:
                     seconds[stage] = seconds.get(stage, 0.0) + at - started.pop(stage)
             for stage, at in started.items():
                 seconds[stage] = seconds.get(stage, 0.0) + last[stage] - at

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taurank.orchestrator.evidence.log import EXTENDED, FROZEN, TAKEN, EvidenceError
+from taurank.orchestrator.evidence.log import EvidenceError
+from taurank.orchestrator.evidence.names import EXTENDED, FROZEN, TAKEN
 
 COPIES = 5
 """Attempts to copy a log that another machine writes to."""

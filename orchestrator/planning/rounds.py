@@ -14,15 +14,13 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, CHOSEN, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
 from taurank.orchestrator.planning.split import Split, more_short_trainings, split_budget
 from taurank.orchestrator.ranker import RankerOptions, Ranking, RankingModel
 
 Launch = Callable[[TrainingSpec, list[str]], None]
 DEFAULTS = RankerOptions()
-CHOSEN = "chosen"
-"""Event of a stage: candidates were chosen for it, and why."""
 NAMED = 5
 """Candidates that an event names; the notes of the log have all."""
 

@@ -11,9 +11,7 @@ from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, Gaus
 from taurank.orchestrator.ranker.short_runs import complete_short_runs
 from taurank.orchestrator.ranker.trust import FEWEST_ALONE, SupernetTrust, ranking_lines, supernet_trust
 from taurank.orchestrator.ranker.views import (
-    CONTENDERS,
     LOWER_IS_BETTER,
-    PRETEXT,
     Kind,
     View,
     make_views,
@@ -21,12 +19,10 @@ from taurank.orchestrator.ranker.views import (
 )
 
 __all__ = [
-    "CONTENDERS",
     "FEWEST_ALONE",
     "JITTER",
     "LEVEL",
     "LOWER_IS_BETTER",
-    "PRETEXT",
     "PRETEXT_TASKS",
     "REGRESSORS",
     "SUPERNETS",

@@ -12,14 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from taurank.orchestrator.evidence import CONTENDERS, PRETEXT
 from taurank.orchestrator.ranker.contenders import rank_again
 
 Scores = NDArray[np.float64]
 Kind = Literal["size", "proxy", "pretext", "supernet", "training", "loss"]
-PRETEXT = "pretext:"
-"""Begins the source of trainings by a pretext task."""
-CONTENDERS = ":contenders"
-"""Ends the source of candidates that were trained on from the weights of a supernet."""
 LOWER_IS_BETTER = frozenset({"proxy:ntk_condition"})
 """Proxies whose direction is down, as `taurank.trainables.proxies` has them; the ranker runs without torch."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence import BASELINE, FAILED, TRAINING, VALIDATION_ACCURACY
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.ranker import Ranking, SupernetTrust
 from taurank.orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, times
@@ -94,14 +94,14 @@ def write_page(
         parts.append(_section("Constraints and measurements", "", f"<ul>{entries}</ul>"))
     if trust:
         parts.append(_section(TITLE, trust_note(trust, full_epochs=experiment.recipe.epochs), _trust_table(trust)))
-    curves = rows[(rows["metric"] == "validation_accuracy") & (rows["source"] == "training")]
+    curves = rows[(rows["metric"] == VALIDATION_ACCURACY) & (rows["source"] == TRAINING)]
     stages = list(dict.fromkeys(curves["stage"]))
     if stages:
         parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages)))
     note = "A line marks a new tier: its first candidate loses to that of the previous tier with 90 % probability."
     note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
     parts.append(_section("The ranking", note, _ranking_table(ranking, measured, names)))
-    failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == "failed"}
+    failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == FAILED}
     if failed:
         entries = "".join(f"<li><code>{_text(trial)}</code>: {_text(why)}</li>" for trial, why in failed.items())
         parts.append(_section("Trials that failed", "", f"<ul>{entries}</ul>"))

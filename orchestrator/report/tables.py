@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from taurank.orchestrator.evidence import SUPERNET, TRAINING
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.planning import forecast
 from taurank.orchestrator.ranker import Ranking
@@ -20,6 +22,7 @@ from taurank.orchestrator.report.figures import against, decimal, doubt, interva
 from taurank.orchestrator.report.hardware import hardware_lines, print_hardware
 from taurank.orchestrator.scoring import Score, SpeedUp
 from taurank.orchestrator.stages import Stage
+from taurank.orchestrator.text import print_line
 from taurank.trainables.data import ImageData
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ SHOWN = 40
 """Maximal number of rows of the ranking on the terminal; the files have all."""
 WIDE = 100
 """Minimal terminal width for names beside numbers."""
+_line = partial(print_line, wrap=True)
 
 
 def print_plan(
@@ -71,7 +75,7 @@ def print_plan(
             f"{baseline.cost / full:.1%}",
         )
     console.print(table)
-    if run.is_split_by_us and any(stage.source == "training" for stage in stages):
+    if run.has_default_plan and any(stage.source == TRAINING for stage in stages):
         proxies = any(stage.booking for stage in stages)
         expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up, proxies=proxies)
         _line(console, f"predicted tau: {predicted(expected)}, from {expected.basis}")
@@ -203,7 +207,7 @@ def _speed_up_line(speed: SpeedUp, candidates: int) -> str:
 
 def print_columns(console: Console, score: Score, names: Mapping[str, str]) -> None:
     """Prints accuracies with inherited weights beside the measured ones per candidate; nothing without supernets."""
-    sources = [source for source in score.sources if source.name.startswith("supernet:")]
+    sources = [source for source in score.sources if source.name.startswith(SUPERNET)]
     if not sources:
         return
     _line(console, "")
@@ -223,7 +227,3 @@ def _table(first: str, *others: str) -> Table:
     for heading in others:
         table.add_column(heading, justify="right")
     return table
-
-
-def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(text, style=style, markup=False, highlight=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,30 +11,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from taurank.orchestrator.cluster import Slot
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
-from taurank.orchestrator.experiment import Experiment, parse_experiment
+from taurank.orchestrator.evidence import BASELINE, DEFAULT_PLAN, IMAGES, PLAN, PLAN_CHANGED, EvidenceLog
+from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
 from taurank.orchestrator.planning import LogRanker, Problem
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
 from taurank.orchestrator.search import proposed_codes, unseen_codes
 from taurank.orchestrator.session import RunHeldError, hold_run
-from taurank.orchestrator.stages import FOLDER, CheckpointStore, SharedResults, Stage
 from taurank.spaces import Architecture
 
 EXPERIMENT_FILE = "experiment.yaml"
 LOG_FILE = "evidence.sqlite"
 TABLE_FILE = "latency.json"
 """Latencies by part, where the candidates' were summed: another run may take it as its ``latency.table``."""
-RANKING = "ranking"
-"""Stage of the log that stands for the ranking before the baseline."""
-MADE = "made"
-"""What the log notes first: when the run was made."""
-PLAN, OURS = "plan", "automatic"
-"""What the log notes of a run whose stages were not asked for: its plan may change with what is found."""
-PLAN_CHANGED = "plan changed"
-"""What the log notes of a run to whose stages others were added: they are asked for since."""
-GIGABYTE = 1e9
 
 
 class RunError(RuntimeError):
@@ -72,12 +62,18 @@ class Run:
         return replace(self, candidates=(*proposed_codes(self.log), *unseen_codes(self.log)))
 
     @property
-    def is_split_by_us(self) -> bool:
-        """Whether the stages were not asked for, so that they may change with what is found."""
-        return self.log.noted(PLAN) == OURS and self.log.noted(PLAN_CHANGED) is None
+    def images(self) -> ImageCounts:
+        """How many images the run has, without reading any; of a log that does not say, as many as are expected."""
+        noted = self.log.noted(IMAGES)
+        return self.experiment.data.expected_counts if noted is None else ImageCounts(**json.loads(noted))
 
     @property
-    def farewell(self) -> str:
+    def has_default_plan(self) -> bool:
+        """Whether the stages were not asked for, so that they may change with what is found."""
+        return self.log.noted(PLAN) == DEFAULT_PLAN and self.log.noted(PLAN_CHANGED) is None
+
+    @property
+    def resume_hint(self) -> str:
         """What an interrupted run says last."""
         return f"interrupted; everything finished is kept. Go on with: taurank resume {self.folder}"
 
@@ -115,16 +111,6 @@ class Run:
     def ranker(self) -> LogRanker:
         """The ranker on the run's log."""
         return LogRanker(self.problem, self.log)
-
-    def shared_results(self, images: str, slot: Slot) -> SharedResults:
-        """Where runs of one folder share their trainings on the images of a digest."""
-        return SharedResults(self.folder.parent / FOLDER, images, "cuda" if slot.gpus else "cpu")
-
-    def checkpoints(self, supernets: Iterable[Stage]) -> CheckpointStore:
-        """Where the trainings keep their states, those of these supernets for good."""
-        needed = [Path(spec.checkpoint) for stage in supernets if stage.keeps_states for spec in stage.specs]
-        most = self.experiment.resources.checkpoint_gigabytes * GIGABYTE
-        return CheckpointStore(self.folder / "checkpoints", most, needed)
 
     def rank(self) -> Ranking:
         """The ranking from what is in the log now; the baseline is never looked at.

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, SIZE, EvidenceLog
 from taurank.orchestrator.ranker import Ranking, make_views
 from taurank.orchestrator.scoring.speed_up import SpeedUp, ratio, seconds_of_full_training, speed_up
 from taurank.orchestrator.scoring.truth import Truth
@@ -190,13 +190,13 @@ def _source_scores(
 ) -> tuple[SourceScore, ...]:
     sources = []
     for metric, name in (("parameters", PARAMETERS), ("flops", "flops only")):
-        size = evidence[(evidence["source"] == "size") & (evidence["metric"] == metric)]
+        size = evidence[(evidence["source"] == SIZE) & (evidence["metric"] == metric)]
         if len(size):
             values = size.groupby("architecture")["value"].mean().reindex(list(candidates)).to_numpy(dtype=float)
             sources.append(SourceScore(name, values, compare(values, truth.values), math.nan))
     seconds = evidence.groupby("stage")["seconds"].sum()
     for view in make_views(evidence, candidates, full_epochs=full_epochs):
-        if view.stage != "size" and np.isfinite(view.order).sum() >= 3:
+        if view.stage != SIZE and np.isfinite(view.order).sum() >= 3:
             cheaper = ratio(full_seconds, float(seconds.get(view.stage, math.nan)))
             sources.append(SourceScore(view.name, view.values, compare(view.order, truth.values), cheaper))
     return tuple(sources)

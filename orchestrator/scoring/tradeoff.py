@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from taurank.orchestrator.candidates import LATENCY, METRIC, SIZE
+from taurank.orchestrator.evidence import LATENCY, LATENCY_MS, SIZE
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import Measure, ObjectiveError, front, front_probability, objective
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.text import replaced
 
 FRONT_FILE = "front.csv"
-COLUMNS: dict[Measure, str] = {"latency": METRIC, "flops": "flops", "parameters": "parameters"}
+COLUMNS: dict[Measure, str] = {"latency": LATENCY_MS, "flops": "flops", "parameters": "parameters"}
 """Metric of the log, and column of the file."""
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from taurank.orchestrator import cli
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment
 from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.spaces import get_space

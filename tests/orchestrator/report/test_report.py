@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from taurank.orchestrator.evidence.log import BASELINE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.ranker import Ranking, rank_evidence
 from taurank.orchestrator.report import print_columns, print_ranking, print_score, write_page
 from taurank.orchestrator.report.figures import decimal, doubt, percent, times

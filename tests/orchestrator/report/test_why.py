@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report.explanation import Explanation, TrainingStage
 from taurank.orchestrator.report.why import explain

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.hardware import ObjectiveSpec
 from taurank.orchestrator.hardware.objectives import ObjectiveError, objective
 from taurank.orchestrator.ranker import Ranking
