@@ -7,7 +7,7 @@ from rich.console import Console
 
 from taurank.orchestrator.candidates import has_ended, measure_sizes
 from taurank.orchestrator.cluster import Cluster, measure_peak_memory, plan_slot
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, VALIDATION_IMAGES, EvidenceLog
 from taurank.orchestrator.experiment import ExperimentError, ProxySpec, TrainingSpec
 from taurank.orchestrator.planning import chosen_before, run_rounds
 from taurank.orchestrator.ranker import Ranking
@@ -53,6 +53,7 @@ def run_campaign(
     """
     experiment, log = run.experiment, run.log
     with run_session(run) as session:
+        log.note(VALIDATION_IMAGES, str(len(data.validation)))
         space = experiment.space.make()
         seeds = experiment.baseline.seeds if experiment.baseline and with_baseline else ()
         proxies, supernets = _proxies(run, data), _supernets(run, data)

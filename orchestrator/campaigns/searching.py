@@ -18,6 +18,7 @@ from taurank.orchestrator.campaigns.search_supernet import (
 )
 from taurank.orchestrator.candidates import Screen, add_size, has_ended, keep_latencies
 from taurank.orchestrator.cluster import plan_slot
+from taurank.orchestrator.evidence import VALIDATION_IMAGES
 from taurank.orchestrator.experiment import Experiment, SearchSpec
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report import report_run
@@ -61,6 +62,7 @@ def run_search(
     """
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
     with run_session(run) as session:
+        log.note(VALIDATION_IMAGES, str(len(data.validation)))
         epochs = spec.epochs or experiment.recipe.epochs
         space, supernet = experiment.space.make(), search_supernet(run)
         _print_plan(console, run, data, spec, epochs, supernet)

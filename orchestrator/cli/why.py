@@ -130,11 +130,15 @@ def _print_standing(console: Console, found: Explanation) -> None:
         f"rank {standing.rank} of {standing.of}, with 90 % between {standing.rank_low:.0f} and "
         f"{standing.rank_high:.0f}; the best one with {standing.best_probability:.0%}{doubt}",
     )
+    if standing.problem:
+        _line(console, standing.problem)
     if math.isfinite(standing.accuracy):
+        from taurank.orchestrator.text import counted
+
         _line(
             console,
             f"predicted final accuracy {standing.accuracy:.1%} ({standing.accuracy_low:.1%} to "
-            f"{standing.accuracy_high:.1%})",
+            f"{standing.accuracy_high:.1%}), resting on {counted(standing.full_trainings, 'full training')}",
         )
 
 

@@ -7,6 +7,7 @@ from taurank.orchestrator.evidence.log import (
     FROZEN,
     PROXIES,
     TAKEN,
+    VALIDATION_IMAGES,
     Evidence,
     EvidenceLog,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "FROZEN",
     "PROXIES",
     "TAKEN",
+    "VALIDATION_IMAGES",
     "Evidence",
     "EvidenceLog",
     "LogSummary",

@@ -17,6 +17,7 @@ import pandas as pd
 
 from taurank.orchestrator.evidence import BASELINE, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
+from taurank.orchestrator.planning.failed_trainings import failure_reasons, with_failures
 from taurank.orchestrator.planning.split import Split, more_short_trainings, split_budget
 from taurank.orchestrator.ranker import RankerOptions, Ranking, RankingModel
 
@@ -40,6 +41,7 @@ class Problem:
         full_epochs: length of full training.
         seed: of the ranker.
         options: of the ranker.
+        images: of validation; None where that is not known.
         names: short names of the candidates, by code; for those without one the code is said.
     """
 
@@ -48,6 +50,7 @@ class Problem:
     full_epochs: int
     seed: int
     options: RankerOptions = DEFAULTS
+    images: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -220,13 +223,16 @@ def _once(log: EvidenceLog, key: str, choose: Callable[[], list[str]]) -> list[s
 
 def rank_model(problem: Problem, log: EvidenceLog) -> RankingModel:
     """The ranker's model of what is in the log now; the baseline is never looked at."""
-    rows = log.evidence()
+    reasons = failure_reasons(log)
+    rows = with_failures(log.evidence(), log, reasons, problem.names)
     _last_models[log] = RankingModel(
         rows[rows["stage"] != BASELINE],
         problem.encoding,
         full_epochs=problem.full_epochs,
         seed=problem.seed,
         options=problem.options,
+        images=problem.images,
+        reasons=reasons,
         earlier=_last_models.get(log),
     )
     return _last_models[log]

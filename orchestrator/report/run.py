@@ -28,6 +28,9 @@ def report_run(run: Run, console: Console, truth: Truth | None = None, *, need_s
         ScoringError: ``need_score`` and there is no truth.
     """
     ranking = run.rank()
+    poorer = ranking.loses(run.folder)
+    if poorer:
+        _say(console, poorer)
     ranking.write(run.folder)
     score = None
     try:

@@ -163,6 +163,8 @@ def _standing(ranking: Ranking, code: str) -> Standing:
         accuracy_low=float(row["accuracy_low"]),
         accuracy_high=float(row["accuracy_high"]),
         certainty=ranking.certainty,
+        full_trainings=ranking.full_trainings,
+        problem=str(row["problem"]),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from taurank.orchestrator.cluster import Slot
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, VALIDATION_IMAGES, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, parse_experiment
 from taurank.orchestrator.planning import Problem, rank_log
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
@@ -54,18 +54,26 @@ class Run:
         """Opens the folder of an earlier run.
 
         Raises:
-            RunError: it is not one.
+            RunError: it is not one, or its log is that of another.
+        EvidenceError: its log is empty, or no log.
         """
         folder = folder.resolve()
         file = folder / EXPERIMENT_FILE
         if not file.is_file() or not (folder / LOG_FILE).is_file():
             raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
         experiment = parse_experiment(file.read_text(encoding="utf-8"), where=str(file))
+        log = EvidenceLog(folder / LOG_FILE)
         if experiment.search is not None:
-            return Run(folder, experiment, (), EvidenceLog(folder / LOG_FILE)).searched()
+            return Run(folder, experiment, (), log).searched()
         if not isinstance(experiment.candidates, list):
             raise RunError(f"{file} does not list its candidates; runs write them there, put them back")
-        return Run(folder, experiment, tuple(experiment.candidates), EvidenceLog(folder / LOG_FILE))
+        logged = log.all_architectures()
+        if logged and logged.isdisjoint(experiment.candidates):
+            raise RunError(
+                f"{log.path} is the log of another run: it has rows of {len(logged)} architectures, none of which is "
+                f"among the {len(experiment.candidates)} candidates of {file}; put the right one back"
+            )
+        return Run(folder, experiment, tuple(experiment.candidates), log)
 
     def searched(self) -> Run:
         """The run of a search with the candidates that its log has now: its proposals, and the best of the others."""
@@ -109,7 +117,16 @@ class Run:
         experiment, options = self.experiment, self.experiment.ranker
         if experiment.families is not None:
             options = replace(options, training_loss=False)
-        return Problem(self.candidates, encoding, experiment.recipe.epochs, experiment.seed, options, self.names)
+        images = self.log.noted(VALIDATION_IMAGES)
+        return Problem(
+            self.candidates,
+            encoding,
+            experiment.recipe.epochs,
+            experiment.seed,
+            options,
+            images=None if images is None else int(images),
+            names=self.names,
+        )
 
     def shared_results(self, images: str, slot: Slot) -> SharedResults:
         """Where runs of one folder share their trainings on the images of a digest."""
@@ -127,9 +144,11 @@ class Run:
         That of a search has a column ``looked_at``: who was trained.
 
         Raises:
-            RunError: a search that has looked at fewer than two.
+            RunError: a search that has looked at fewer than two, or a log without a row.
         """
         baseline, spec = self.experiment.baseline, self.experiment.objective
+        if not self.log.all_architectures():
+            raise RunError(f"{self.log.path} has no evidence yet, so there is nothing to rank by; resume the run first")
         if len(self.candidates) < 2:
             raise RunError(f"{self.folder} has looked at {len(self.candidates)}, and an order needs 2; resume it first")
         ranking = rank_log(self.problem, self.log, truth_seeds=len(baseline.seeds) if baseline else 1)
