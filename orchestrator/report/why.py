@@ -126,7 +126,8 @@ def _training(
         for time, event, reason in happened[["time", "event", "reason"]].itertuples(index=False)
     )
     final = None
-    if math.isfinite(forecast.scores[row]):
+    has_failed = bool(decisions) and decisions[-1].event == "failed"
+    if math.isfinite(forecast.scores[row]) and not has_failed:
         mean, spread = float(forecast.means[row]), WIDTH_90 * float(forecast.sds[row])
         known = np.isfinite(forecast.scores)
         place = 1 + int((forecast.scores[known] > forecast.scores[row]).sum())

@@ -70,8 +70,8 @@ class Run:
         logged = log.all_architectures()
         if logged and logged.isdisjoint(experiment.candidates):
             raise RunError(
-                f"{log.path} is the log of another run: it has rows of {len(logged)} architectures, none of which is "
-                f"among the {len(experiment.candidates)} candidates of {file}; put the right one back"
+                f"{log.path} is the log of another run: none of the {len(experiment.candidates)} candidates of {file} "
+                "is in it; put the right one back"
             )
         return Run(folder, experiment, tuple(experiment.candidates), log)
 
