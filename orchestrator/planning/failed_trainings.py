@@ -37,7 +37,7 @@ def with_failures(
         return rows
     of_trainings = rows["stage"].str.startswith(OF_TRAININGS) & (rows["metric"] == "validation_accuracy")
     last = rows[of_trainings].sort_values("epoch", kind="stable").drop_duplicates("trial", keep="last")
-    ends = {row["trial"]: row for row in last.to_dict("records")}
+    ends = {row["trial"]: {str(name): value for name, value in row.items()} for row in last.to_dict("records")}
     sources = dict(zip(last["stage"], last["source"], strict=True))
     events = log.events()
     stages = dict(zip(events["trial"], events["stage"], strict=True))

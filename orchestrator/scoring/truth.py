@@ -1,4 +1,4 @@
-"""What a ranking is scored against: a run's own full trainings, another run's, or recorded ones."""
+"""The truth for scoring a ranking: a run's own full trainings, another run's, or recorded ones."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from taurank.orchestrator.scoring.baseline_sample import BaselineSample, sampled
 from taurank.trainables.table import RecordedTable, read_table
 
 UNKNOWN_SEED = -1
-"""In a table of recorded trainings: the mean over seeds, or a seed that nobody wrote down."""
+"""In a table of recorded trainings: the mean over seeds, or an unrecorded seed."""
 
 
 class ScoringError(ValueError):
-    """There is no truth to score against, or it is of other architectures."""
+    """There is no truth for scoring, or it is of other architectures."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Truth:
     """Full-training results.
 
     Attributes:
-        values: mean over the seeds, (candidates,); NaN = none.
-        seeds: the results of each seed, (candidates,) each; none where only a mean was recorded.
-        metric: what was measured.
-        sample: the design by which those with a truth were drawn; None for a truth of everybody, or of whom it has.
+        values: mean over the seeds, (candidates,); NaN if missing.
+        seeds: the results of each seed, (candidates,) each; none if only a mean was recorded.
+        metric: the measured quantity.
+        sample: the sampling design; None if the truth is not a designed sample.
     """
 
     values: NDArray[np.float64]
@@ -42,8 +42,8 @@ class Truth:
 def baseline_truth(log: EvidenceLog, candidates: Sequence[str]) -> Truth:
     """The truth from a run's own full trainings.
 
-    A baseline that was cut off has a seed that reached only some candidates: it counts only while no seed has reached
-    all that any seed has. Candidates whose full training failed have no truth.
+    An interrupted baseline has a seed with results of only some candidates. It is used only if no seed has the results
+    of all candidates that any seed has. Candidates whose full training failed have no truth.
 
     Raises:
         ScoringError: the run has no two candidates with a finished baseline training, or drew them from others.
@@ -52,7 +52,7 @@ def baseline_truth(log: EvidenceLog, candidates: Sequence[str]) -> Truth:
     if sample and not (sample.candidates == len(candidates) and set(sample.strata) <= set(candidates)):
         raise ScoringError(
             f"{log.path.parent} trained {len(sample.strata)} drawn from {sample.candidates} other candidates, which "
-            f"says nothing about these {len(candidates)}; give a baseline of all, or of the same candidates"
+            f"do not represent these {len(candidates)}; give a baseline of all, or of the same candidates"
         )
     rows = log.evidence()
     rows = rows[(rows["stage"] == BASELINE) & (rows["metric"] == "test_accuracy")]
@@ -67,18 +67,18 @@ def baseline_truth(log: EvidenceLog, candidates: Sequence[str]) -> Truth:
 def read_truth(source: Path, candidates: Sequence[str], *, parse: Callable[[str], str] | None = None) -> Truth:
     """The truth from another run's folder, a table of recorded trainings (.parquet), or a CSV.
 
-    A CSV has the columns ``architecture`` and ``value``; several rows of one architecture are its seeds, in the order
-    in which they stand, and an empty value is a missing one. Of a table it is the test accuracy at the end of the full
-    schedule, or the validation accuracy where there is none.
+    A CSV has the columns ``architecture`` and ``value``; several rows of one architecture are its seeds, in file
+    order, and an empty value is a missing one. From a table it is the test accuracy at the end of the full schedule, or
+    the validation accuracy if there is none.
 
     Args:
         source: folder or file.
-        candidates: codes of the architectures that were ranked; others in the source are left out.
-        parse: turns another spelling (a short name) into the code, or raises ``ValueError``.
+        candidates: codes of the ranked architectures; others in the source are ignored.
+        parse: converts another spelling (a short name) to the code, or raises ``ValueError``.
 
     Raises:
-        ScoringError: none of the three, a value that is no number, or nothing in common with the candidates.
-        TableError: a parquet file that is no table of recorded trainings.
+        ScoringError: none of the three, a value that is not a number, or no architecture in common with the candidates.
+        TableError: a parquet file that is not a table of recorded trainings.
     """
     if source.is_dir():
         log = EvidenceLog(source / "evidence.sqlite")
@@ -119,9 +119,9 @@ def _from_csv(source: Path) -> pd.DataFrame:
 
 
 def _recorded(table: RecordedTable, source: Path) -> tuple[pd.DataFrame, str]:
-    """Final accuracies, one row per architecture and seed, and which accuracy it is.
+    """Final accuracies, one row per architecture and seed, and the metric.
 
-    Several seeds are taken as they are; with fewer the recorded mean over seeds is the better truth, if there is one.
+    Several seeds are used individually; with fewer, the recorded mean over seeds is the better truth, if there is one.
     """
     full = table.full_epochs
     for metric in ("test_accuracy", "validation_accuracy"):
@@ -153,7 +153,7 @@ def _code(text: str, codes: Collection[str], parse: Callable[[str], str] | None)
 
 
 def _by_seed(rows: pd.DataFrame, candidates: Sequence[str]) -> NDArray[np.float64]:
-    """Values by seed and candidate, (seeds, candidates); NaN = none."""
+    """Values by seed and candidate, (seeds, candidates); NaN if missing."""
     table = rows.pivot_table(index="seed", columns="architecture", values="value")
     return table.reindex(columns=list(candidates)).to_numpy(dtype=float).reshape(-1, len(candidates))
 

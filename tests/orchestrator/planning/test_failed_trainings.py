@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from taurank.orchestrator.evidence import Evidence, EvidenceLog
-from taurank.orchestrator.planning import Problem, rank_log
+from taurank.orchestrator.planning import LogRanker, Problem
 from taurank.orchestrator.planning.failed_trainings import failure_reasons, with_failures
 
 NAMES = {f"code {letter}": letter for letter in "abcd"}
@@ -70,7 +70,7 @@ def test_a_failed_batch_is_no_failed_candidate(log: EvidenceLog) -> None:
 
 def test_the_ranking_names_the_reason(log: EvidenceLog) -> None:
     problem = Problem(tuple(NAMES), pd.DataFrame(index=list(NAMES)), 4, 0, names=NAMES)
-    table = rank_log(problem, log).table.set_index("architecture")
+    table = LogRanker(problem, log).ranking().table.set_index("architecture")
     assert table.index.tolist()[:2] == ["code b", "code a"]
     assert table.loc[["code c", "code d"], "problem"].tolist() == ["failed: lost its worker"] * 2
     assert table.loc[["code c", "code d"], "predicted_accuracy"].isna().all()
