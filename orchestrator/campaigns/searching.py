@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from taurank.orchestrator.campaigns.search_set_up import make_proposals, spec_of
@@ -12,8 +14,8 @@ from taurank.orchestrator.campaigns.search_supernet import (
     search_supernet,
 )
 from taurank.orchestrator.candidates import Screen, add_size, keep_latencies
-from taurank.orchestrator.evidence import RANKING
-from taurank.orchestrator.experiment import Experiment, SearchSpec
+from taurank.orchestrator.evidence import IMAGES, RANKING
+from taurank.orchestrator.experiment import Experiment, ImageCounts, SearchSpec
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report import report_run
 from taurank.orchestrator.runs import TABLE_FILE, Run, first_log, make_folder, run_session, write_experiment
@@ -57,6 +59,7 @@ def run_search(
     """
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
     with run_session(run) as session:
+        log.note(IMAGES, json.dumps(asdict(ImageCounts.of(data))))
         epochs = spec.epochs or experiment.recipe.epochs
         space, supernet = experiment.space.make(), search_supernet(run)
         _print_plan(console, run, data, spec, epochs, supernet)

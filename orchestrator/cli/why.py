@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taurank.orchestrator.cli.terminal import make_console
-from taurank.orchestrator.text import finite_or_none, print_line
+from taurank.orchestrator.text import counted, finite_or_none, print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -134,11 +134,13 @@ def _print_standing(console: Console, found: Explanation) -> None:
         f"rank {standing.rank} of {standing.of}, 90 % interval {standing.rank_low:.0f} to "
         f"{standing.rank_high:.0f}; probability of being best {standing.best_probability:.0%}{doubt}",
     )
+    if standing.problem:
+        print_line(console, standing.problem)
     if math.isfinite(standing.accuracy):
         print_line(
             console,
             f"predicted final accuracy {standing.accuracy:.1%} ({standing.accuracy_low:.1%} to "
-            f"{standing.accuracy_high:.1%})",
+            f"{standing.accuracy_high:.1%}), resting on {counted(standing.full_trainings, 'full training')}",
         )
 
 

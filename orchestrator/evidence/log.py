@@ -52,6 +52,9 @@ CREATE INDEX events_by_trial ON events (trial)
 """
 
 
+TABLES = frozenset({"meta", "evidence", "events"})
+
+
 class EvidenceError(ValueError):
     """A log that is missing, of another format, or not a log at all."""
 
@@ -129,19 +132,22 @@ def _stored(row: Evidence) -> tuple[str | int | float | None, ...]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    is_new = not path.exists()
     with _failures_named(path):
+        if not is_new and path.stat().st_size == 0:
+            raise EvidenceError(f"{path} is empty, so it is no evidence log: put a copy of the log back, or run anew")
         connection = sqlite3.connect(path, timeout=30, isolation_level=None)
         try:
-            _prepare(connection, path)
+            _prepare(connection, path, is_new=is_new)
         except (sqlite3.Error, EvidenceError):
             connection.close()
             raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, *, is_new: bool) -> None:
     """Makes the tables of a new log; a file of another kind or another format is left as it is."""
-    if not _tables(connection):
+    if is_new:
         # One transaction: a log is there as a whole or not at all.
         connection.execute("BEGIN IMMEDIATE")
         if not _tables(connection):
@@ -149,7 +155,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
             connection.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
         connection.execute("COMMIT")
-    if not {"meta", "evidence", "events"} <= _tables(connection):
+    if not _tables(connection) >= TABLES:
         raise EvidenceError(f"{path} is a database, but not an evidence log")
     found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
     if found is None or found[0] != FORMAT:
@@ -296,6 +302,10 @@ class EvidenceLog:
     def last_epochs(self) -> dict[str, int]:
         """Highest epoch on record, by trial."""
         return dict(self._read("SELECT trial, MAX(epoch) FROM evidence GROUP BY trial"))
+
+    def all_architectures(self) -> set[str]:
+        """Candidates that there are rows of."""
+        return {code for (code,) in self._read("SELECT DISTINCT architecture FROM evidence WHERE architecture != ''")}
 
     def architectures(self, stage: str) -> set[str]:
         """Candidates that a stage has rows of."""

@@ -16,6 +16,7 @@ import pandas as pd
 
 from taurank.orchestrator.evidence import BASELINE, CHOSEN, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
+from taurank.orchestrator.planning.failed_trainings import failure_reasons, with_failures
 from taurank.orchestrator.planning.split import Split, more_short_trainings, split_budget
 from taurank.orchestrator.ranker import RankerOptions, Ranking, RankingModel
 
@@ -35,6 +36,7 @@ class Problem:
         full_epochs: length of full training.
         seed: of the ranker.
         options: of the ranker.
+        images: of validation; None if that is unknown.
         names: short names of the candidates, by code; those without one are named by their code.
     """
 
@@ -43,6 +45,7 @@ class Problem:
     full_epochs: int
     seed: int
     options: RankerOptions = DEFAULTS
+    images: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -63,13 +66,16 @@ class LogRanker:
 
     def model(self) -> RankingModel:
         """The ranker's model of what the log holds now."""
-        rows, problem = self.log.evidence(), self.problem
+        problem, reasons = self.problem, failure_reasons(self.log)
+        rows = with_failures(self.log.evidence(), self.log, reasons, problem.names)
         self._last = RankingModel(
             rows[rows["stage"] != BASELINE],
             problem.encoding,
             full_epochs=problem.full_epochs,
             seed=problem.seed,
             options=problem.options,
+            images=problem.images,
+            reasons=reasons,
             earlier=self._last,
         )
         return self._last

@@ -1,6 +1,8 @@
 """The ranker: from evidence rows to an order with uncertainty."""
 
+from taurank.orchestrator.ranker.accuracy import FEWEST_ANCHORS
 from taurank.orchestrator.ranker.contenders import find_contenders
+from taurank.orchestrator.ranker.failures import find_failures
 from taurank.orchestrator.ranker.final import Labels, align_to_prior, final_inputs, score_targets
 from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess, cholesky
 from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
@@ -20,6 +22,7 @@ from taurank.orchestrator.ranker.views import (
 
 __all__ = [
     "FEWEST_ALONE",
+    "FEWEST_ANCHORS",
     "JITTER",
     "LEVEL",
     "LOWER_IS_BETTER",
@@ -43,6 +46,7 @@ __all__ = [
     "complete_short_runs",
     "final_inputs",
     "find_contenders",
+    "find_failures",
     "make_inputs",
     "make_views",
     "normal_scores",

@@ -43,6 +43,9 @@ def report_run(
     """
     if ranking is None:
         ranking = run.rank()
+        poorer = ranking.loses(run.folder)
+        if poorer:
+            print_line(console, poorer)
         ranking.write(run.folder)
     score = None
     try:

@@ -18,7 +18,20 @@ from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.planning import forecast
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report.candidates import print_candidates, print_recipes
-from taurank.orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, predicted, times
+from taurank.orchestrator.report.figures import (
+    against,
+    decimal,
+    doubt,
+    evidenced,
+    failed_note,
+    finals_note,
+    interval,
+    left_out,
+    measures,
+    percent,
+    predicted,
+    times,
+)
 from taurank.orchestrator.report.hardware import hardware_lines, print_hardware
 from taurank.orchestrator.scoring import Score, SpeedUp
 from taurank.orchestrator.stages import Stage
@@ -115,8 +128,8 @@ def print_ranking(
         cells = [str(row["rank"]), str(row["tier"]), f"{row['rank_low']}-{row['rank_high']}"]
         cells.append(escape(names[row["architecture"]]))
         if known_final:
-            low, high = row["accuracy_low"], row["accuracy_high"]
-            cells.append(f"{percent(row['predicted_accuracy'])} ({low:.1%}-{high:.1%})")
+            low, high, final = row["accuracy_low"], row["accuracy_high"], row["predicted_accuracy"]
+            cells.append(f"{percent(final)} ({low:.1%}-{high:.1%})" if np.isfinite(final) else "-")
         if truth:
             cells.append(percent(truth[row["architecture"]]))
         if by_objective:
@@ -126,15 +139,19 @@ def print_ranking(
         if wide:
             cells.append(f"{row['seconds']:.1f}")
         own = [name for name in row["evidence"].split(", ") if name]
-        evidenced = ", ".join(own) if wide else " ".join(letters.get(name, name) for name in own)
-        table.add_row(*cells, f"{row['epochs']:.1f}", escape(evidenced))
+        sources_of = ", ".join(own) if wide else " ".join(letters.get(name, name) for name in own)
+        table.add_row(*cells, f"{row['epochs']:.1f}", escape(evidenced(sources_of, row["problem"])))
     console.print(table)
     if not wide and letters:
         _line(console, "evidence: " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if len(ranking.table) > SHOWN:
         _line(console, f"... and {len(ranking.table) - SHOWN} more in ranking.csv")
+    for note in (finals_note(ranking), failed_note(ranking)):
+        if note:
+            _line(console, note)
     if not known_final:
-        _line(console, "no candidate was trained to the end, so there is an order but no predicted final accuracy")
+        if not ranking.full_trainings:
+            _line(console, "no candidate was trained to the end, so there is an order but no predicted final accuracy")
         if "objective" in ranking.table:
             _line(console, "without a predicted accuracy there is no objective")
     seconds, epochs = evidence["seconds"].sum(), evidence["epochs"].sum()
@@ -182,6 +199,8 @@ def print_score(console: Console, score: Score) -> None:
     console.print(table)
     for name, value in measures(score).items():
         _line(console, f"{name}: {value}")
+    for line in left_out(score):
+        _line(console, line)
     if score.ranking.ties:
         _line(console, f"{score.ranking.ties} pairs are tied")
     if score.ceiling is not None:

@@ -146,7 +146,8 @@ def _training(
         for time, event, reason in happened[["time", "event", "reason"]].itertuples(index=False)
     )
     final = None
-    if math.isfinite(forecast.scores[row]):
+    has_failed = bool(decisions) and decisions[-1].event == "failed"
+    if math.isfinite(forecast.scores[row]) and not has_failed:
         mean, spread = float(forecast.means[row]), WIDTH_90 * float(forecast.sds[row])
         known = np.isfinite(forecast.scores)
         place = 1 + int((forecast.scores[known] > forecast.scores[row]).sum())
@@ -183,6 +184,8 @@ def _standing(ranking: Ranking, code: str) -> Standing:
         accuracy_low=float(row["accuracy_low"]),
         accuracy_high=float(row["accuracy_high"]),
         certainty=ranking.certainty,
+        full_trainings=ranking.full_trainings,
+        problem=str(row["problem"]),
     )
 
 

@@ -44,28 +44,41 @@ class Run:
         """Opens the folder of an earlier run.
 
         Raises:
-            RunError: it is not one.
+            RunError: it is not one, or its log is that of another.
+            EvidenceError: its log is empty, or no log.
         """
         folder = folder.resolve()
         file = folder / EXPERIMENT_FILE
         if not file.is_file() or not (folder / LOG_FILE).is_file():
             raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
         experiment = parse_experiment(file.read_text(encoding="utf-8"), where=str(file))
+        log = EvidenceLog(folder / LOG_FILE)
         if experiment.search is not None:
-            return Run(folder, experiment, (), EvidenceLog(folder / LOG_FILE)).searched()
+            return Run(folder, experiment, (), log).searched()
         if not isinstance(experiment.candidates, list):
             raise RunError(f"{file} does not list its candidates; runs write them there, put them back")
-        return Run(folder, experiment, tuple(experiment.candidates), EvidenceLog(folder / LOG_FILE))
+        logged = log.all_architectures()
+        if logged and logged.isdisjoint(experiment.candidates):
+            raise RunError(
+                f"{log.path} is the log of another run: none of the {len(experiment.candidates)} candidates of {file} "
+                "is in it; put the right one back"
+            )
+        return Run(folder, experiment, tuple(experiment.candidates), log)
 
     def searched(self) -> Run:
         """The run of a search with the candidates that its log has now: its proposals, and the best of the others."""
         return replace(self, candidates=(*proposed_codes(self.log), *unseen_codes(self.log)))
 
     @property
-    def images(self) -> ImageCounts:
-        """How many images the run has, without reading any; of a log that does not say, as many as are expected."""
+    def noted_images(self) -> ImageCounts | None:
+        """How many images the run has, without reading any; None if its log does not say."""
         noted = self.log.noted(IMAGES)
-        return self.experiment.data.expected_counts if noted is None else ImageCounts(**json.loads(noted))
+        return None if noted is None else ImageCounts(**json.loads(noted))
+
+    @property
+    def images(self) -> ImageCounts:
+        """How many images the run has, or as many as are expected if its log does not say."""
+        return self.noted_images or self.experiment.data.expected_counts
 
     @property
     def has_default_plan(self) -> bool:
@@ -105,7 +118,15 @@ class Run:
         experiment, options = self.experiment, self.experiment.ranker
         if experiment.families is not None:
             options = replace(options, training_loss=False)
-        return Problem(self.candidates, encoding, experiment.recipe.epochs, experiment.seed, options, self.names)
+        return Problem(
+            self.candidates,
+            encoding,
+            experiment.recipe.epochs,
+            experiment.seed,
+            options,
+            images=None if self.noted_images is None else self.noted_images.validation,
+            names=self.names,
+        )
 
     @cached_property
     def ranker(self) -> LogRanker:
@@ -118,9 +139,11 @@ class Run:
         That of a search has a column ``looked_at``: who was trained.
 
         Raises:
-            RunError: a search that has looked at fewer than two.
+            RunError: a search that has looked at fewer than two, or a log without a row.
         """
         baseline, spec = self.experiment.baseline, self.experiment.objective
+        if not self.log.all_architectures():
+            raise RunError(f"{self.log.path} has no evidence yet, so there is nothing to rank by; resume the run first")
         if len(self.candidates) < 2:
             raise RunError(f"{self.folder} has looked at {len(self.candidates)}, and an order needs 2; resume it first")
         ranking = self.ranker.ranking(truth_seeds=len(baseline.seeds) if baseline else 1)

@@ -42,6 +42,9 @@ class RaySession:
         started = time.perf_counter()
         run.log.append_event(RANKING, "", STARTED)
         ranking = run.rank()
+        poorer = ranking.loses(run.folder)
+        if poorer:
+            self.display.say(poorer)
         ranking.write(run.folder)
         for decision, reason in ranking_lines(ranking, run.trust()):
             self.run_log.line(RANKING, "", decision, reason)

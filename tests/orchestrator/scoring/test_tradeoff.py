@@ -60,6 +60,7 @@ def ranking(accuracy=ACCURACY) -> Ranking:
             "evidence": "size",
             "seconds": 1.0,
             "epochs": 2.0,
+            "problem": "",
         }
     )
     # In three draws of four the order of the table, in one b and c change places.
