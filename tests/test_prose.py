@@ -19,17 +19,13 @@ PACKAGES = ("spaces", "trainables", "schedulers", "orchestrator", "taurank")
 DOCS = ("README.md", "CHANGELOG.md", "Makefile", "cluster.yaml", "docs")
 
 PENDING: tuple[str, ...] = (
-    "orchestrator/campaigns",
     "orchestrator/candidates",
     "orchestrator/cluster",
     "orchestrator/evidence",
-    "orchestrator/planning",
-    "orchestrator/ranker",
     "orchestrator/replay",
     "orchestrator/runs",
     "orchestrator/search",
     "orchestrator/stages",
-    "schedulers",
     "spaces",
     "trainables",
 )

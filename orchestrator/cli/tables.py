@@ -41,8 +41,8 @@ def import_(
         typer.Option(
             "--format",
             help="Format of the files. Default: detected from their content. nasbench201, timm; nats_bench, "
-            "whose files are pickles and run code when they are opened: name it explicitly, and only for files from the "
-            "benchmark itself.",
+            "whose files are pickles and run code when they are opened: name it explicitly, and only for files from "
+            "the benchmark itself.",
             show_default=False,
         ),
     ] = "",
