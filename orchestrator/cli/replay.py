@@ -37,8 +37,9 @@ def replay(
         str,
         typer.Option(
             "--truth",
-            help="'seeds 1,2', 'test', or 'SOURCE/METRIC seeds 1,2'. Default: validation accuracy of all seeds except "
-            "that of the evidence; test accuracy if there is one seed.",
+            help="'seeds 1,2', 'test', 'SOURCE/METRIC seeds 1,2', or 'last': the last value of the trainings that are "
+            "the evidence, for tables of one seed. Default: validation accuracy of all seeds except that of the "
+            "evidence; test accuracy if there is one seed.",
             show_default=False,
         ),
     ] = "",

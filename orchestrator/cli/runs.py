@@ -223,20 +223,38 @@ def score(
             show_default=False,
         ),
     ] = None,
+    lower_is_better: Annotated[
+        bool | None,
+        typer.Option(
+            "--lower-is-better/--higher-is-better",
+            help="With --baseline: which end of its values is better. Default: what the column's name says (loss, "
+            "error, perplexity ...), else higher.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Score the ranking of a run against full training: its own baseline, another run's, or a table's."""
     from taurank.orchestrator.report import report_run
     from taurank.orchestrator.runs import Run
-    from taurank.orchestrator.scoring import read_truth
+    from taurank.orchestrator.scoring import ScoringError, read_truth
     from taurank.orchestrator.session import storage_failures
 
     opened = Run.open(folder)
     space = opened.experiment.space.make()
-    truth = None
+    truth, console = None, make_console()
     if baseline:
-        truth = read_truth(baseline, opened.candidates, parse=lambda text: space.parse(text).code)
+        truth = read_truth(
+            baseline,
+            opened.candidates,
+            parse=lambda text: space.parse(text).code,
+            lower_is_better=lower_is_better,
+        )
+        for line in truth.notes:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    elif lower_is_better is not None:
+        raise ScoringError("--lower-is-better and --higher-is-better are for --baseline; the run's own is an accuracy")
     with storage_failures(opened.folder, opened.log):
-        report_run(opened, make_console(), truth, need_score=True)
+        report_run(opened, console, truth, need_score=True)
 
 
 def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> None:

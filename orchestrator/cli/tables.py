@@ -18,7 +18,7 @@ from taurank.orchestrator.text import print_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from taurank.trainables.table import Part, RecordedTable, Truth
+    from taurank.trainables.table import Direction, Part, RecordedTable, Truth
 
 WIDTH = 150
 """Columns of the output if it is not a terminal: lines of a table's contents are long."""
@@ -40,9 +40,9 @@ def import_(
         str,
         typer.Option(
             "--format",
-            help="Format of the files. Default: detected from their content. nasbench201, timm; nats_bench, "
-            "whose files are pickles and run code when they are opened: name it explicitly, and only for files from "
-            "the benchmark itself.",
+            help="Format of the files. Default: detected from their content. a4nn, help_latency, mit_curves, naap440, "
+            "nasbench201, spikenas, timm; nats_bench, whose files are pickles and run code when they are opened: name "
+            "it explicitly, and only for files from the benchmark itself.",
             show_default=False,
         ),
     ] = "",
@@ -75,6 +75,15 @@ def import_(
     percent: Annotated[
         bool, typer.Option("--percent", help="With --map: accuracies are percentages, divide them by 100.")
     ] = False,
+    lower_is_better: Annotated[
+        bool | None,
+        typer.Option(
+            "--lower-is-better/--higher-is-better",
+            help="With --map: which end is better of metrics without a fixed meaning, such as validation_error or iou. "
+            "Default: what their names say.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing --out.")] = False,
 ) -> None:
     """Import recorded trainings from a benchmark's files, a CSV, or a run of taurank into a table."""
@@ -82,11 +91,14 @@ def import_(
 
     if out.exists() and not force:
         raise TableError(f"{out} exists; add --force to overwrite it, or choose another --out")
-    table = _import(sources, format_, space, data, map_ or [], set_ or [], percent=percent)
+    direction: Direction | None = None if lower_is_better is None else "lower" if lower_is_better else "higher"
+    table = _import(sources, format_, space, data, map_ or [], set_ or [], percent=percent, direction=direction)
     write_table(table, out)
     console = make_console()
     _print_head(console, table)
     _print_truths(console, table)
+    if map_:
+        _print_directions(console, table, chosen=direction is not None)
     print_line(console, f"written to {out}; `taurank table show {out}` lists its contents")
 
 
@@ -135,6 +147,7 @@ def _import(
     set_: Sequence[str],
     *,
     percent: bool,
+    direction: Direction | None,
 ) -> RecordedTable:
     from taurank.trainables.table import TableError
     from taurank.trainables.table.importers import import_csv, import_table, in_space
@@ -143,10 +156,11 @@ def _import(
         if format_:
             raise TableError(f"--format {format_} and --map do not go together: --map is for any other CSV")
         columns, constants = _pairs("--map", map_), _pairs("--set", set_)
-        table = import_csv(sources, columns, constants, percent=percent, space=space, data=data)
+        table = import_csv(sources, columns, constants, percent=percent, space=space, data=data, direction=direction)
         return in_space(table, space)
-    if set_ or percent:
-        raise TableError(f"{'--set' if set_ else '--percent'} is for a CSV; add --map to assign its columns")
+    for option, given in (("--set", set_), ("--percent", percent), (f"--{direction}-is-better", direction)):
+        if given:
+            raise TableError(f"{option} is for a CSV; add --map to assign its columns")
     if not format_ and any((source / "evidence.sqlite").is_file() for source in sources):
         from taurank.orchestrator.runs import import_run
 
@@ -193,9 +207,22 @@ def _print_truths(console: Console, table: RecordedTable) -> None:
 
     truths = possible_truths(table)
     if not truths:
-        print_line(console, "no training was run to its end: nothing here can be the truth of a replay")
+        print_line(console, "nothing here can be a truth: no result of a whole training has a better end")
     for number, truth in enumerate(truths):
         print_line(console, f"{'' if number else 'truth':13}{_truth_text(truth)}")
+
+
+def _print_directions(console: Console, table: RecordedTable, *, chosen: bool) -> None:
+    """Which end is better of the metrics whose meaning is not fixed, and where that is from."""
+    from taurank.trainables.table import is_fixed
+
+    for name, metric in table.info.metrics.items():
+        if is_fixed(name):
+            continue
+        text = f"{metric.direction} is better" + ("" if chosen else ", by its name")
+        if metric.direction == "none":
+            text = "not known which end is better, so it cannot be a truth; say --lower-is-better or --higher-is-better"
+        print_line(console, f"{name}: {text}")
 
 
 def _truth_text(truth: Truth) -> str:

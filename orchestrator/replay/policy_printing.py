@@ -24,7 +24,8 @@ def print_policy_head(console: Console, comparison: Comparison, draws: int) -> N
     info, matrix, truth = comparison.table.info, comparison.curves.matrix, comparison.truth
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {comparison.candidates:,}"
     pool = len(comparison.curves.architectures)
-    print_line(console, f"{info.space} on {info.data}: {drawn} from {pool:,} {comparison.among}")
+    subject = f"{info.space or 'unknown space'} on {info.data or 'unknown data'}"
+    print_line(console, f"{subject}: {drawn} from {pool:,} {comparison.among}")
     phase = f", compared at every {comparison.period} epochs" if comparison.period > 1 else ""
     seed = f"seed {truth.evidence_seed}" if truth.evidence_seed >= 0 else "unknown seed"
     end = f"{matrix.epochs[-1]} epochs"
@@ -33,6 +34,8 @@ def print_policy_head(console: Console, comparison: Comparison, draws: int) -> N
     print_line(console, f"truth: {truth}, after {end}{meet}")
     if truth.of_evidence_trainings and not comparison.meets_evidence:
         print_line(console, f"note: the truth is of the same trainings, seen by {truth.metric}")
+    if comparison.curves.left_out:
+        print_line(console, f"note: {comparison.curves.left_out:,} trainings lack epochs that most have: skipped")
     limits = comparison.limits
     workers = f"{limits.slots} {'training' if limits.slots == 1 else 'trainings'} at once"
     print_line(console, f"budget: {limits.budget_epochs:,.0f} epochs ({comparison.speed_up:g}x cheaper), {workers}")
@@ -96,7 +99,7 @@ def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
         "kind": limits.metric,
         "truth": str(comparison.truth),
         "truth_is_end_of_curves": comparison.meets_evidence,
-        "bought_seed": comparison.truth.evidence_seed,
+        "evidence_seed": comparison.truth.evidence_seed,
         "full_epochs": limits.schedule_epochs,
         "period": limits.period,
         "pool": len(comparison.curves.architectures),

@@ -37,10 +37,19 @@ _MEANINGS = {
 def print_head(console: Console, bench: Bench, plan: ReplayPlan, draws: int) -> None:
     """What is replayed, against which truth, and the planned stages."""
     info, truth = bench.table.info, bench.truth
+    evidence_seed = f"seed {truth.evidence_seed}" if truth.evidence_seed >= 0 else "a mean or unknown seed"
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {plan.candidates:,}"
-    print_line(console, f"{info.space} on {info.data}: {drawn} from {len(bench.pool):,} {bench.described}")
-    print_line(console, f"truth: {truth}, after {bench.full_epochs} epochs; evidence: seed {truth.evidence_seed}")
-    if truth.of_evidence_trainings:
+    subject = f"{info.space or 'unknown space'} on {info.data or 'unknown data'}"
+    print_line(console, f"{subject}: {drawn} from {len(bench.pool):,} {bench.described}")
+    print_line(console, f"truth: {truth}, after {bench.full_epochs} epochs; evidence: {evidence_seed}")
+    for note in bench.notes:
+        print_line(console, f"note: {note}")
+    if truth.of_evidence_trainings and truth.metric == EVIDENCE_METRIC:
+        print_line(
+            console,
+            "note: the truth is the last value of the evidence's own trainings, so a full one shows it",
+        )
+    elif truth.of_evidence_trainings:
         same = f"note: truth and full trainings are the same trainings, seen by {truth.metric} and {EVIDENCE_METRIC}"
         print_line(console, f"{same}; `taurank table show` says what else they share")
     if bench.seeds[min(bench.seeds)] < 0:

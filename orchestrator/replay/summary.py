@@ -57,7 +57,7 @@ def to_json(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> str:
         "space": bench.table.info.space,
         "data": bench.table.info.data,
         "truth": str(bench.truth),
-        "bought_seed": bench.truth.evidence_seed,
+        "evidence_seed": bench.truth.evidence_seed,
         "full_epochs": bench.full_epochs,
         "pool": len(bench.pool),
         "among": bench.among,

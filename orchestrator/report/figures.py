@@ -47,6 +47,7 @@ def against(score: Score) -> str:
     truth = score.truth
     count = len(truth.seeds)
     seeds = {0: "", 1: ", 1 seed"}.get(count, f", {count} seeds")
+    seeds += ", lower is better" if truth.lower_is_better else ""
     if truth.sample is None:
         return f"{truth.metric} of {score.ranking.n} architectures{seeds}"
     lost = len(truth.sample.strata) - score.ranking.n

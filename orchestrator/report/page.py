@@ -70,6 +70,7 @@ def write_page(
         hardware: lines on constraints, excluded candidates and latencies.
     """
     truth = dict(zip(score.candidates, score.truth.values, strict=True)) if score else {}
+    measured = dict(zip(score.candidates, score.truth.measured, strict=True)) if score else {}
     parts = [f"<h1>{_text(experiment.name)}</h1>", f'<p class="lead">{_text(experiment.description)}</p>']
     parts.append(_headline(experiment, ranking, score, rows))
     parts.append(_section("Ranks with uncertainty", "Bars: 90 % intervals.", plot_intervals(ranking, truth, names)))
@@ -77,7 +78,7 @@ def write_page(
         note = ""
         if np.isfinite(score.coverage):
             note = f"{score.coverage:.0%} of the 90 % intervals contain the measured accuracy."
-        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, truth)))
+        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, measured)))
         note = "A ranking that does not beat parameters and FLOPs is not worth its cost."
         parts.append(_section("Order by each source alone", note, _sources_table(score)))
         if measures(score):
@@ -99,7 +100,7 @@ def write_page(
         parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages)))
     note = "A line marks a new tier: its first candidate loses to that of the previous tier with 90 % probability."
     note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
-    parts.append(_section("The ranking", note, _ranking_table(ranking, truth, names)))
+    parts.append(_section("The ranking", note, _ranking_table(ranking, measured, names)))
     failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == FAILED}
     if failed:
         entries = "".join(f"<li><code>{_text(trial)}</code>: {_text(why)}</li>" for trial, why in failed.items())

@@ -86,7 +86,7 @@ def print_ranking(
     console: Console, ranking: Ranking, score: Score | None, evidence: pd.DataFrame, names: Mapping[str, str]
 ) -> None:
     """Prints the order with its uncertainty, and the reference if there is one."""
-    truth = {} if score is None else dict(zip(score.candidates, score.truth.values, strict=True))
+    truth = {} if score is None else dict(zip(score.candidates, score.truth.measured, strict=True))
     known_final = ranking.table["predicted_accuracy"].notna().any()
     _line(console, "")
     _line(console, "ranking, best first (intervals are 90 %)", style="bold")
@@ -214,8 +214,9 @@ def print_columns(console: Console, score: Score, names: Mapping[str, str]) -> N
     _line(console, "accuracy with inherited weights, and after full training", style="bold")
     table = _table("architecture", *(escape(source.name) for source in sources), "full training")
     for index, code in enumerate(score.candidates[:SHOWN]):
-        values = [source.values[index] for source in sources] + [score.truth.values[index]]
-        table.add_row(escape(names[code]), *(f"{value:.2%}" if np.isfinite(value) else "-" for value in values))
+        values = [source.values[index] for source in sources]
+        cells = [f"{value:.2%}" if np.isfinite(value) else "-" for value in values]
+        table.add_row(escape(names[code]), *cells, percent(score.truth.measured[index]))
     console.print(table)
 
 
