@@ -1,4 +1,4 @@
-"""The run folder: opened, created, extended, and the session that works on it."""
+"""The run folder: opened, created, extended, and the session of a process on it."""
 
 from taurank.orchestrator.runs.creation import create_run, first_log, make_folder, write_experiment
 from taurank.orchestrator.runs.extension import Changes, extend, read_stages
