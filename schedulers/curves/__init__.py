@@ -17,12 +17,10 @@ if TYPE_CHECKING:
         last_value,
         mean_of_last,
         training_speed,
-        training_speed_ema,
         training_speed_late,
     )
     from taurank.schedulers.curves.families import FAMILIES, Family
     from taurank.schedulers.curves.final_values import FEWEST_FINISHED
-    from taurank.schedulers.curves.fitting import CurveFits, fit_family
     from taurank.schedulers.curves.forecast import Extrapolator, Forecast
     from taurank.schedulers.curves.freeze_thaw import FreezeThaw
     from taurank.schedulers.curves.ladder import FEWEST, Ladder, LadderFit
@@ -37,12 +35,10 @@ _MODULES = {
         "last_value",
         "mean_of_last",
         "training_speed",
-        "training_speed_ema",
         "training_speed_late",
     ),
     "families": ("FAMILIES", "Family"),
     "final_values": ("FEWEST_FINISHED",),
-    "fitting": ("CurveFits", "fit_family"),
     "forecast": ("Extrapolator", "Forecast"),
     "freeze_thaw": ("FreezeThaw",),
     "ladder": ("FEWEST", "Ladder", "LadderFit"),
@@ -66,7 +62,6 @@ __all__ = [
     "BakerSVR",
     "Convergence",
     "CurveEnsemble",
-    "CurveFits",
     "CurveMatrix",
     "Extrapolator",
     "Family",
@@ -82,12 +77,10 @@ __all__ = [
     "best_so_far",
     "converge",
     "fit_curve",
-    "fit_family",
     "last_value",
     "mean_of_last",
     "predict",
     "rising_curves",
     "training_speed",
-    "training_speed_ema",
     "training_speed_late",
 ]

@@ -72,27 +72,6 @@ def training_speed_late(curves: CurveMatrix, points: int = 1) -> Floats:
     return -_mean_of_last(_losses(curves), points)
 
 
-def training_speed_ema(curves: CurveMatrix, mu: float = 0.9) -> Floats:
-    """TSE-EMA: minus ``s_t``, with ``s_1 = l_1`` and ``s_t = (1 - mu) s_(t-1) + mu l_t``.
-
-    As in the published code mu is the weight of the newest loss: with its .9 nearly all weight is on the last epoch,
-    although the paper speaks of heavy smoothing. Missing losses are passed over.
-
-    Caveat: see ``training_speed_late``.
-
-    Raises:
-        ValueError: the curves have no training loss, or ``mu`` is not in (0, 1].
-    """
-    if not 0 < mu <= 1:
-        raise ValueError(f"mu must be above 0 and at most 1, got {mu!r}")
-    losses = _losses(curves)
-    average = losses[:, 0]
-    for loss in losses.T[1:]:
-        mixed = np.where(np.isfinite(average), (1 - mu) * average + mu * loss, loss)
-        average = np.where(np.isfinite(loss), mixed, average)
-    return -average
-
-
 def _mean_of_last(values: Floats, points: int) -> Floats:
     if points < 1:
         raise ValueError(f"points must be at least 1, got {points!r}")

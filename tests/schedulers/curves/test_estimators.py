@@ -8,7 +8,6 @@ from taurank.schedulers.curves.estimators import (
     last_value,
     mean_of_last,
     training_speed,
-    training_speed_ema,
     training_speed_late,
 )
 from taurank.schedulers.curves.matrix import CurveMatrix
@@ -40,12 +39,6 @@ def test_speed_is_the_cumulative_sum_at_every_cut():
         np.testing.assert_allclose(found, -losses.cumsum(axis=1)[:, count - 1])
 
 
-def test_the_moving_average_is_exact():
-    # .1 (.1 * 2 + .9 * 1) + .9 * .5 ; the hole is passed over
-    np.testing.assert_allclose(training_speed_ema(CURVES), [-0.56, -(0.1 * (0.1 * 3 + 0.9) + 0.9), NAN])
-    np.testing.assert_allclose(training_speed_ema(CURVES, mu=1.0), training_speed_late(CURVES))
-
-
 @pytest.mark.parametrize("score", [last_value, best_so_far, mean_of_last])
 @pytest.mark.parametrize("metric", ["error", "loss", "perplexity"])
 def test_lower_metrics_are_turned(score, metric):
@@ -56,10 +49,8 @@ def test_lower_metrics_are_turned(score, metric):
 
 def test_what_cannot_be_scored_is_named():
     bare = CurveMatrix(VALUES, np.arange(1, 5))
-    for score in (training_speed, training_speed_late, training_speed_ema):
+    for score in (training_speed, training_speed_late):
         with pytest.raises(ValueError, match="training=None; use best_so_far"):
             score(bare)
     with pytest.raises(ValueError, match="points must be at least 1, got 0"):
         mean_of_last(CURVES, 0)
-    with pytest.raises(ValueError, match="mu must be above 0 and at most 1, got 0"):
-        training_speed_ema(CURVES, mu=0)
