@@ -2,11 +2,10 @@
 
 All trials of a draw are cut at the same share of the schedule; the truth is the test accuracy for spikenas and the last
 value elsewhere (see `recorded_curves`). For forecasts also: the share of last values inside the 90 % interval, the root
-mean square error in points of accuracy, and the tau that the model itself expects. Methods that need finished trials
-get 10 of them, whose epochs are extra, and are evaluated on the others. Cells that cannot be scored (no training
-loss) are empty. Prints a table of taus and keeps one row for each cell in `curve_estimators.csv`
-beside this file; rows of other sets and methods are kept. Its rows of `TSE-EMA` and of the single families `penguin`,
-`pow3`, `ilog2` and `mmf` are of methods that were removed because they order worse than the last value.
+mean square error in points of accuracy, and the tau that the model itself expects. Cells that cannot be scored (no
+training loss) are empty. Prints a table of taus and keeps one row for each cell in `curve_estimators.csv` beside this
+file; rows of other sets and methods are kept. Methods that are in the file only were removed, because others order
+better.
 
     python -m benchmarks.curves.curve_estimators --draws 50
     python -m benchmarks.curves.curve_estimators --sets a4nn --methods "last value" "freeze-thaw" --draws 10
@@ -28,13 +27,10 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from benchmarks.curves.recorded_curves import CURVE_SETS, RecordedCurves, load_curves
-from taurank.schedulers.curves.baker import BakerSVR
 from taurank.schedulers.curves.ensemble import CurveEnsemble
 from taurank.schedulers.curves.estimators import (
     best_so_far,
     last_value,
-    mean_of_last,
-    training_speed,
     training_speed_late,
 )
 from taurank.schedulers.curves.forecast import Forecast
@@ -45,7 +41,6 @@ from taurank.schedulers.curves.matrix import CurveMatrix, Floats
 OUT = Path(__file__).parent / "results" / "curve_estimators.csv"
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 KEY = ["set", "method", "share"]
-FINISHED = 10
 LATE = 0.25
 
 
@@ -60,37 +55,29 @@ def without_features(curves: CurveMatrix) -> Forecast:
 Method = Callable[[CurveMatrix], Floats | Forecast]
 METHODS: dict[str, Method] = {
     "last value": last_value,
-    "mean of last 5": mean_of_last,
     "best so far": best_so_far,
-    "TSE": training_speed,
     "TSE-E, last quarter": late_training,
     "ensemble": CurveEnsemble().forecast,
     "ensemble, each alone": CurveEnsemble(pooled=False).forecast,
     "freeze-thaw": FreezeThaw().forecast,
     "freeze-thaw, no features": without_features,
     "ladder": Ladder().forecast,
-    "Baker nu-SVR": BakerSVR(finished=FINISHED, searches=20).forecast,
 }
-LEARNS_FROM_FINISHED = ("Baker nu-SVR",)
-NEEDS_TRAINING = ("TSE", "TSE-E, last quarter")
+NEEDS_TRAINING = ("TSE-E, last quarter",)
 
 
 def score(name: str, curves: RecordedCurves, share: float) -> dict[str, float]:
     """One cell of one draw; the trials of a draw are in random order, so the first ones are a random sample."""
     cut = curves.cut(share)
-    judged = np.ones(len(curves.truth), dtype=bool)
-    if name in LEARNS_FROM_FINISHED:
-        judged[:FINISHED] = False
-        cut = replace(cut, values=np.where(judged[:, None], cut.values, curves.matrix.values))
     begin = time.perf_counter()
     found = METHODS[name](cut)
     line = {"epochs": float(cut.epochs[cut.counts.min() - 1]), "seconds": time.perf_counter() - begin}
     scores = found.scores if isinstance(found, Forecast) else found
     # With the same score for all, or none, there is no order.
-    line["tau"] = kendalltau(scores[judged], curves.truth[judged], nan_policy="propagate").statistic
+    line["tau"] = kendalltau(scores, curves.truth, nan_policy="propagate").statistic
     if isinstance(found, Forecast):
-        error = (found.means - curves.matrix.values[:, -1])[judged]
-        line["coverage90"] = float(np.mean(np.abs(error) <= 1.6449 * found.sds[judged]))
+        error = found.means - curves.matrix.values[:, -1]
+        line["coverage90"] = float(np.mean(np.abs(error) <= 1.6449 * found.sds))
         line["rmse_points"] = 100 * float(np.sqrt(np.mean(error**2)))
         line["expected_tau"] = found.expected_tau()
     return line

@@ -70,7 +70,7 @@ def run_campaign(
             for stage, batch in proxies:
                 runner.run(stage, data=batch)
             for supernet in supernets:
-                supernet.run_with(log, runner.run)
+                supernet.run_with(log, lambda stage, weights: runner.run(stage, weights=weights))
             display.doing("selecting candidates")
             run_rounds(
                 run.ranker,

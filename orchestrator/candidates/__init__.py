@@ -1,11 +1,6 @@
 """Candidates: selection, screening by constraints, latencies, narrowed spaces."""
 
-from taurank.orchestrator.candidates.candidates import (
-    add_size,
-    book_candidates,
-    choose_candidates,
-    measure_sizes,
-)
+from taurank.orchestrator.candidates.candidates import add_size, book_candidates, choose_candidates, measure_sizes
 from taurank.orchestrator.candidates.latencies import (
     Meter,
     Say,

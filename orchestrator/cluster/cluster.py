@@ -136,11 +136,7 @@ def connect(
     _log_to(log_file)
     try:
         url = str(info.get("webui_url") or "") if (dashboard or address) else ""
-        yield Cluster(
-            nodes=_nodes(),
-            dashboard=f"http://{url}" if url else "",
-            local=not address,
-        )
+        yield Cluster(nodes=_nodes(), dashboard=f"http://{url}" if url else "", local=not address)
     finally:
         ray.shutdown()
         if not address:

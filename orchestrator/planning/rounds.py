@@ -109,12 +109,7 @@ def _count_or_all(some: int, count: int) -> int | Literal["all"]:
 
 
 def run_rounds(
-    ranker: LogRanker,
-    trainings: Sequence[TrainingSpec],
-    *,
-    launch: Launch,
-    budget_epochs: float,
-    adaptive: bool,
+    ranker: LogRanker, trainings: Sequence[TrainingSpec], *, launch: Launch, budget_epochs: float, adaptive: bool
 ) -> None:
     """Launches the trainings one after another, each for candidates chosen by then.
 

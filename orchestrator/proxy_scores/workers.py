@@ -59,12 +59,7 @@ def worker_slot(cluster: Cluster, workers: int | None) -> tuple[Slot, int]:
 
 
 def score_candidates(
-    space: SearchSpace,
-    batch: ProxyBatch,
-    wanted: Sequence[tuple[str, ProxyConfig]],
-    *,
-    slot: Slot,
-    workers: int,
+    space: SearchSpace, batch: ProxyBatch, wanted: Sequence[tuple[str, ProxyConfig]], *, slot: Slot, workers: int
 ) -> Iterator[list[ScoreRow]]:
     """Scores codes, each by its own proxies; gives the rows of one as soon as they are there, in any order.
 

@@ -111,11 +111,7 @@ class ExtraTrees:
     def __init__(self, inputs: FinalInputs, generator: np.random.Generator) -> None:
         self._columns = inputs.flat
         self._trees = ExtraTreesRegressor(
-            TREES,
-            max_features=0.33,
-            bootstrap=True,
-            oob_score=True,
-            random_state=int(generator.integers(2**31)),
+            TREES, max_features=0.33, bootstrap=True, oob_score=True, random_state=int(generator.integers(2**31))
         )
 
     def fit(self, rows: Rows, target: Scores, noise_factors: Scores) -> ExtraTrees:

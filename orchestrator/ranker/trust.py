@@ -96,11 +96,7 @@ def _measured(views: Sequence[View]) -> Iterator[tuple[View, Scores]]:
 
 
 def _trust(
-    view: View,
-    rows: pd.DataFrame,
-    index: pd.Index,
-    trainings: Sequence[tuple[View, Scores]],
-    parameters: Scores | None,
+    view: View, rows: pd.DataFrame, index: pd.Index, trainings: Sequence[tuple[View, Scores]], parameters: Scores | None
 ) -> SupernetTrust:
     def of(metric: str) -> Scores:
         own = rows[(rows["metric"] == metric) & ~rows["source"].str.endswith(CONTENDERS)]

@@ -86,7 +86,6 @@ class Searcher(ABC):
     canonical, live, keep the constraints, and come once.
 
     Attributes:
-        problem: what is searched.
         ended: why there are no more proposals; empty while there may be.
     """
 

@@ -1,12 +1,7 @@
 """One stage of a run through Ray Tune, with every result recorded in the evidence log."""
 
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
-from taurank.orchestrator.stages.decisions import (
-    ended_event,
-    paused_event,
-    predicted_values,
-    sent_event,
-)
+from taurank.orchestrator.stages.decisions import ended_event, paused_event, predicted_values, sent_event
 from taurank.orchestrator.stages.display import Display
 from taurank.orchestrator.stages.launch import Setting
 from taurank.orchestrator.stages.metrics import RunMetrics, broadcast, run_metrics

@@ -61,14 +61,7 @@ class StageImages:
             data = _without_labels(data)
         losses = self._losses(spec, code, slot) if subset.by == "difficulty" and subset.share < 1 else None
         return ray.put(
-            less_data(
-                data,
-                share=subset.share,
-                by=subset.by,
-                resolution=spec.resolution,
-                seed=spec.seed,
-                losses=losses,
-            )
+            less_data(data, share=subset.share, by=subset.by, resolution=spec.resolution, seed=spec.seed, losses=losses)
         )
 
     def _losses(self, spec: TrainingSpec, code: str, slot: Slot) -> Losses:

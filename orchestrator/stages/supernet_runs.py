@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import pandas as pd
 import ray
@@ -23,13 +23,8 @@ from taurank.orchestrator.stages.stage import Stage
 from taurank.orchestrator.stages.supernet_stages import contenders_stage, scores_stage, supernet_stage, trained_weights
 from taurank.trainables.data import ImageData
 
-
-class Launch(Protocol):
-    """Runs the missing part of a stage, whose trials get the weights of a supernet, or None."""
-
-    def __call__(self, stage: Stage, *, weights: ray.ObjectRef | None) -> None:
-        """Returns when all trials have ended."""
-        ...
+Launch = Callable[[Stage, ray.ObjectRef | None], None]
+"""Runs the missing part of a stage, whose trials get the weights of a supernet, or None."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ class SupernetRun:
 
         If the training failed, scores and contenders are skipped.
         """
-        launch(self._training, weights=None)
+        launch(self._training, None)
         if not _completed(log, self._training):
             log.append_event(self.spec.stage, "", SKIPPED, "scores and contenders: its training failed")
             return
@@ -84,15 +79,15 @@ class SupernetRun:
         if weights is None and not self._is_over(log):
             # Its checkpoint is missing: it is trained again. Logged rows and their costs stay.
             again = self._trained_again
-            launch(again, weights=None)
+            launch(again, None)
             weights = trained_weights(again)
             if weights is None:
                 return
         shared = None if weights is None else ray.put(weights)
-        launch(self._scores, weights=shared)
+        launch(self._scores, shared)
         contenders = self._unsettled(log.evidence())
         if contenders:
-            launch(self._contenders(contenders), weights=shared)
+            launch(self._contenders(contenders), shared)
 
     @property
     def _trained_again(self) -> Stage:

@@ -79,12 +79,10 @@ FAMILIES = {
     "ilog2": Family(lambda x: -1 / np.log(x + 1), ()),
     "hill3": Family(lambda x, half, power: 1 / (1 + (half / x) ** power), (_HALF_TIME, _STRETCH)),
     "pow4": Family(
-        lambda x, shift, alpha: -((x + shift) ** -alpha),
-        (Rate(0.003, 3.0, 8, unit="horizon"), Rate(0.1, 8.0, 10)),
+        lambda x, shift, alpha: -((x + shift) ** -alpha), (Rate(0.003, 3.0, 8, unit="horizon"), Rate(0.1, 8.0, 10))
     ),
     "vapor_pressure": Family(
-        lambda x, b, c: np.exp(-b / x + c * np.log(x)),
-        (_HALF_TIME, Rate(0.0, 0.6, 7, logarithmic=False)),
+        lambda x, b, c: np.exp(-b / x + c * np.log(x)), (_HALF_TIME, Rate(0.0, 0.6, 7, logarithmic=False))
     ),
 }
 """All families by name."""

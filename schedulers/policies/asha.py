@@ -53,9 +53,6 @@ class AshaPolicy(HalvingOptions):
             schedule, rounded up.
         seed: of the order in which trials start and in which equal ones are preferred.
 
-    Raises:
-        ValueError: a value is outside its range.
-
     Source: Li et al. 2020 (arXiv 1810.05934), algorithm 2.
     """
 

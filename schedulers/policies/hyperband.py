@@ -47,9 +47,6 @@ class HyperbandPolicy:
         reduction_factor: one trial in so many goes on from a rung.
         seed: of the dealing, and of the order in which equal ones are preferred.
 
-    Raises:
-        ValueError: a value is outside its range.
-
     Source: Li et al. 2018 (arXiv 1603.06560), algorithm 1.
     """
 

@@ -95,9 +95,6 @@ class OrderSettlingPolicy:
         min_fraction: share of the schedule that every trial trains at least before that.
         reserve: share of the budget for the predicted top; None for that of the goal (0, .15, .4).
         seed: of the order in which equal trials start.
-
-    Raises:
-        ValueError: a value is outside its range.
     """
 
     judges_running: ClassVar[bool] = False

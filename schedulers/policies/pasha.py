@@ -36,9 +36,6 @@ class PashaPolicy(HalvingOptions):
         first_rung: epochs of the first rung; None for that of ``AshaPolicy``.
         seed: of the order in which trials start and in which equal ones are preferred.
 
-    Raises:
-        ValueError: a value is outside its range.
-
     Source: Bohdal et al. 2023 (arXiv 2207.06940), sections 4.1 to 4.3, and the implementation in Syne Tune.
     """
 

@@ -75,12 +75,7 @@ def free_slots(curves: Mapping[str, Curve], limits: Limits) -> int:
 
 
 def answer(
-    decisions: Mapping[str, Decision],
-    steps: tuple[Step, ...],
-    curves: Mapping[str, Curve],
-    *,
-    doing: str,
-    done: str,
+    decisions: Mapping[str, Decision], steps: tuple[Step, ...], curves: Mapping[str, Curve], *, doing: str, done: str
 ) -> Decisions:
     """The answer of a policy, which is done as soon as no trial runs and none is to start."""
     ordered = {trial: decisions[trial] for trial in curves}

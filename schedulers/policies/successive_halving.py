@@ -33,9 +33,6 @@ class SuccessiveHalvingPolicy(HalvingOptions):
         first_rung: epochs of the first rung; None for the largest cut point with which the whole fits the budget.
         seed: of the order in which trials train and in which equal ones are preferred.
 
-    Raises:
-        ValueError: a value is outside its range.
-
     Source: Jamieson and Talwalkar 2016 (arXiv 1502.07943), algorithm 1.
     """
 

@@ -217,7 +217,7 @@ class TestFile:
     def test_an_empty_file_is_left_as_it_is(self, tmp_path):
         file = tmp_path / "evidence.sqlite"
         file.touch()
-        with pytest.raises(EvidenceError, match=r"evidence\.sqlite is empty, so it is no evidence log"):
+        with pytest.raises(EvidenceError, match=r"evidence\.sqlite is empty, so it is not an evidence log"):
             EvidenceLog(file).append([ROW])
         with (
             pytest.raises(EvidenceError, match="cannot be read as an evidence log: it is empty"),

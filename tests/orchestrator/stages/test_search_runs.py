@@ -286,9 +286,9 @@ class TestRun:
         assert trained.startswith("the search trained 8 for 16 epochs, as much as 4.0 full trainings; best of them: ")
         assert others.startswith("not trained, best predicted: ")
 
-    def test_before_two_were_looked_at_there_is_no_ranking(self, tmp_path: Path) -> None:
+    def test_fewer_than_two_trained_architectures_have_no_ranking(self, tmp_path: Path) -> None:
         run = create_search(read("search: random"), tmp_path)
-        with pytest.raises(RunError, match="has looked at 0, and an order needs 2; resume it first"):
+        with pytest.raises(RunError, match="has 0 candidates; a ranking needs 2, so resume it"):
             Run.open(run.folder).rank()
 
     def test_where_all_failed_there_is_no_ranking_either(self, tmp_path: Path) -> None:
