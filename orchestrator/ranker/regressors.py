@@ -204,10 +204,6 @@ class PairwiseTrees:
 
         return _by_folds(len(self._rows), fold)
 
-    def probability(self, first: Rows, second: Rows) -> Scores:
-        """Probability that each of ``first`` is better than the ``second`` beside it."""
-        return self._probability(self._whole, self._columns[first] - self._columns[second])
-
     def _probability(self, model: ExtraTreesClassifier | None, difference: Array) -> Scores:
         if model is None:
             return np.full(len(difference), 0.5)

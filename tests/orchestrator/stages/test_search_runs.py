@@ -131,14 +131,6 @@ class TestProposals:
             assert [(one.fidelity, one.cost) for one in told] == [(0.5, 0.5), (0.5, 0.5)]
             assert [one.code for one in state.searcher.open] == [asked[1].label]
 
-    def test_more_evaluations_go_on_where_the_search_ended(self, tmp_path: Path) -> None:
-        whole, parts = EvidenceLog(tmp_path / "whole.sqlite"), EvidenceLog(tmp_path / "parts.sqlite")
-        to_the_end(proposals(whole, evaluations=9), whole)
-        to_the_end(proposals(parts, evaluations=5), parts)
-        assert len(proposed_codes(parts)) == 5
-        to_the_end(proposals(parts, evaluations=9), parts)
-        assert proposed_codes(parts) == proposed_codes(whole)
-
 
 def asks(found: Proposals, *, places: int = 2, over: Callable[[], bool] = lambda: False) -> ProposalSearch:
     return ProposalSearch(found, found.open, places=lambda: places, over=over, expect=lambda trial: None)
