@@ -89,6 +89,6 @@ def score_candidates(
             rows: list[ScoreRow] = ray.get(done)
         except RayError as error:
             what = str(error).strip().splitlines()[-1].strip()[:300]
-            raise ClusterError(f"a worker was lost: {what}; the same command goes on with what is missing") from None
+            raise ClusterError(f"a worker was lost: {what}; run the same command again to compute the rest") from None
         send(scorer)
         yield rows

@@ -90,7 +90,7 @@ def read_stages(file: Path) -> dict[str, list[Any]]:
 
 
 def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None = None, say: Say = print) -> Run:
-    """Makes a run that goes on from ``run`` with the changes; nothing is trained yet.
+    """Makes a run that continues ``run`` with the changes; nothing is trained yet.
 
     Args:
         run: stays as it is.
@@ -144,7 +144,7 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
 
 
 def _longer_search(run: Run, search: SearchSpec, changes: Changes) -> Run:
-    """The run of a search that goes on from the proposals of another one."""
+    """The run of a search that continues from the proposals of another one."""
     wanted = changes.evaluations
     if wanted is None or changes != Changes(evaluations=wanted):
         raise ExperimentError("a search is extended by --evaluations alone: how many architectures it trains in all")
@@ -237,7 +237,7 @@ def _grown(spec: TrainingSpec, wanted: int, count: int) -> TrainingSpec:
 
 
 def _copy(run: Run, folder: Path) -> EvidenceLog:
-    """The log and what its stages go on with; states of trainings as links, since they are never changed in place."""
+    """The log and what its stages resume from; states of trainings as links, since they are never changed in place."""
     with closing(sqlite3.connect(folder / LOG_FILE)) as copy:
         run.log.connection.backup(copy)
     for pattern in COPIED:

@@ -31,7 +31,7 @@ def import_run(folder: Path) -> RecordedTable:
     shared = rows["architecture"] == ""
     kept = rows[~shared & (~rows["metric"].isin(OPINIONS))]
     if kept["value"].notna().sum() == 0:
-        raise TableError(f"{folder} has no evidence yet; go on with `taurank resume {folder}`")
+        raise TableError(f"{folder} has no evidence yet; continue with `taurank resume {folder}`")
     kept, twice = _once(_rebooked(kept))
     spread = rows[shared].groupby("source")["seconds"].sum()
     for source, seconds in spread.items():

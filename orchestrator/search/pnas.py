@@ -27,7 +27,7 @@ class PnasSearcher(Searcher):
     """Trains all of the first level; of each next one the best predicted of what the best of the last grow into.
 
     A level begins when the one before has all its results; until then fewer are proposed than asked for. The predictor
-    is an ensemble that has seen the levels before. The last level goes on in rounds of ``beam``, each predicted anew,
+    is an ensemble that has seen the levels before. The last level continues in rounds of ``beam``, each predicted anew,
     where the source ends.
 
     Source: Liu et al., Progressive Neural Architecture Search (ECCV 2018), algorithm 1; its beam is 256, its predictor

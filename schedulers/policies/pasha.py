@@ -32,7 +32,7 @@ class PashaPolicy(HalvingOptions):
         'promoting over the rungs 3, 9'
 
     Attributes:
-        reduction_factor: one trial in so many goes on from a rung.
+        reduction_factor: one trial in so many is promoted from a rung.
         first_rung: epochs of the first rung; None for that of ``AshaPolicy``.
         seed: of the order in which trials start and in which equal ones are preferred.
 

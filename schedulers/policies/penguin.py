@@ -63,7 +63,7 @@ class PenguinPolicy:
         """Return the decisions; see ``Policy``.
 
         A stop carries the prediction at which the window settled, or the measured accuracy of a finished schedule. A
-        trial that goes on carries the latest extrapolation, nan where there is none in (0, 1].
+        trial that continues carries the latest extrapolation, nan where there is none in (0, 1].
 
         Raises:
             ValueError: a metric other than accuracy, or a budget below one training.

@@ -53,7 +53,7 @@ def ending(curve: Curve, limits: Limits) -> Decision:
 
 
 def waiting(curve: Curve, limits: Limits, reason: str) -> Decision:
-    """The decision on a trial that keeps its checkpoint, or has not begun, and is not to go on now."""
+    """The decision on a trial that keeps its checkpoint, or has not begun, and does not continue now."""
     return Decision("pause", reason, saved_epochs=float(limits.schedule_epochs - curve.last_epoch))
 
 
