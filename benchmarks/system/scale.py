@@ -43,7 +43,7 @@ OUT = Path(__file__).parent / "results" / "scale.csv"
 SPACE = '''
 from torch import nn
 
-from spaces import ChoiceSpace
+from taurank.spaces import ChoiceSpace
 
 
 class OneLayer(ChoiceSpace):

@@ -198,7 +198,7 @@ def test_a_mistake_gets_one_line(taurank, tmp_path, monkeypatch, arguments, mess
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_scores_what_the_file_lacks(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "taurank", "proxies", *SCORE, "--images", "16", "--initialisations", "2",
                "--proxies", "jacob_cov,params", "--workers", "1"]  # fmt: skip

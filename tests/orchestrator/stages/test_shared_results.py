@@ -191,7 +191,7 @@ baseline: null
 """
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_second_run_takes_over_what_the_first_has_completed(tmp_path: Path) -> None:
     (tmp_path / "sharing.yaml").write_text(EXPERIMENT)
     command = [sys.executable, "-m", "taurank", "run", "sharing.yaml"]

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
-from synthetic_curves import apart, new_driver, rising, train
 
 from taurank.schedulers.curves.matrix import CurveMatrix
 from taurank.schedulers.policies import Curve, Limits
 from taurank.schedulers.policies.driver import Driver
 from taurank.schedulers.policies.order_settling import OrderSettlingPolicy
 from taurank.schedulers.policies.simulation import simulate
+from tests.schedulers.synthetic_curves import apart, new_driver, rising, train
 
 TRIALS, EPOCHS = 40, 50
 

@@ -4,10 +4,10 @@ import math
 import pickle
 
 import pytest
-from synthetic_curves import seen
 
 from taurank.schedulers.curves import PenguinConfig, converge
 from taurank.schedulers.policies import Curve, Decision, Limits, PenguinPolicy
+from tests.schedulers.synthetic_curves import seen
 
 NAN = math.nan
 LIMITS = Limits(40)

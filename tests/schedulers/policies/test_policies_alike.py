@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_curves import LastValueModel, Watched, new_driver, rising, train
 
 from taurank.schedulers.curves.matrix import CurveMatrix
 from taurank.schedulers.policies import Limits, Policy, list_policies, make_policy
 from taurank.schedulers.policies.driver import Driver
 from taurank.schedulers.policies.simulation import simulate
+from tests.schedulers.synthetic_curves import LastValueModel, Watched, new_driver, rising, train
 
 OPTIONS = {"beating": {"extrapolator": LastValueModel()}}
 POLICIES = list_policies()
