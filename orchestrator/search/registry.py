@@ -13,10 +13,10 @@ from taurank.spaces import SearchSpace
 
 # Module and class; imported only when asked for, as some need Optuna.
 _SEARCHERS = {
-    "random": ("random_search", "RandomSearcher"),
+    "random": ("regularised_evolution", "RandomSearcher"),
     "evolution": ("regularised_evolution", "EvolutionSearcher"),
-    "tpe": ("tpe", "TpeSearcher"),
-    "nsga2": ("nsga2", "Nsga2Searcher"),
+    "tpe": ("optuna_searcher", "TpeSearcher"),
+    "nsga2": ("optuna_searcher", "Nsga2Searcher"),
     "pnas": ("pnas", "PnasSearcher"),
     "predictor": ("predictor", "PredictorSearcher"),
     "npenas": ("npenas", "NpenasSearcher"),
