@@ -230,6 +230,7 @@ class TestInvariance:
             case.model(scaled).ranking().table["architecture"], case.model().ranking().table["architecture"]
         )
 
+    @pytest.mark.slow
     def test_another_process_ranks_and_chooses_the_same(self, case, tmp_path):
         case.frame.to_parquet(tmp_path / "rows.parquet")
         case.encoding.to_parquet(tmp_path / "encoding.parquet")

@@ -82,6 +82,7 @@ class TestNASBench201:
 
 
 class TestOtherBenchmarks:
+    @pytest.mark.slow
     def test_spikenas_with_its_three_million_numbers(self):
         table = load("spikenas/spikenas_cifar10_curves_half.npz")
         assert len(table.rows) == 3_323_296
