@@ -30,7 +30,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 REST   := (ray or slow or grid or fuzz) and not smoke
 
 test: lint
-	$(PYTEST) -m "not ($(REST))"
+	$(PYTEST) -m "not ($(REST))" --hypothesis-profile=quick
 
 test-rest: $(READY)
 	$(PYTEST) -m "$(REST)"

@@ -1,6 +1,7 @@
-"""The order of the test files, the marks of whole folders, and how many cases the fuzz tests draw.
+"""The order of the test files, the marks of whole folders, what many of them share, and how many cases are drawn.
 
-Fuzz tests draw the same 100 each time; with `pytest --hypothesis-profile=explore` 2,000 new ones.
+Fuzz and property tests draw the same 100 cases each time, in `make test` 25; with
+`pytest --hypothesis-profile=explore` 2,000 new ones.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _COMMON: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 }
 settings.register_profile("repeatable", max_examples=100, derandomize=True, **_COMMON)
+settings.register_profile("quick", max_examples=25, derandomize=True, **_COMMON)
 settings.register_profile("explore", max_examples=2000, **_COMMON)
 settings.load_profile("repeatable")
 

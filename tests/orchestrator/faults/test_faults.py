@@ -30,7 +30,7 @@ trainings: [{epochs: 4}]
 supernets: [{epochs: 6}]
 baseline: {seeds: [1]}
 """
-PATIENCE = 240.0
+PATIENCE = 600.0
 
 pytestmark = pytest.mark.ray
 
