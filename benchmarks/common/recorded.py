@@ -7,11 +7,15 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from benchmarks.common import a4nn, mit_curves, naap440, spikenas
 from taurank.trainables.table import RecordedTable
 from taurank.trainables.table.importers import import_table
 
 NASBENCH201, SPIKENAS, NAAP440 = "nasbench201", "spikenas", "naap440"
 METAQNN, DEEP_RESNETS, A4NN = "metaqnn", "deep_resnets", "a4nn"
+
+IMPORTERS = (a4nn.A4NN, mit_curves.MIT_CURVES, naap440.NAAP440, spikenas.SPIKENAS)
+"""Of recordings that only benchmarks read."""
 
 _FILES = {
     NASBENCH201: ("nb201/nb201_cifar10.parquet", "nb201/nb201_cifar10_proxies.parquet"),
@@ -35,4 +39,4 @@ def read_recorded(name: str, folder: Path | None = None, data: str = "") -> Reco
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
         sys.exit(f"recorded trainings are missing: {', '.join(missing)}; set TAURANK_DATA or give --data-dir")
-    return import_table(paths, data=data)
+    return import_table(paths, data=data, more=IMPORTERS)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from taurank.spaces import Architecture, NASBench201
 from taurank.trainables.supernet.nasbench201 import NasBench201Supernet
-from taurank.trainables.supernet.network import register_supernet
+from taurank.trainables.supernet.registry import register_supernet
 
 TRACE = "TAURANK_TRACE"
 

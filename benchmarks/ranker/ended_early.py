@@ -32,7 +32,6 @@ from taurank.orchestrator.experiment.trainings import TrainingSpec
 from taurank.orchestrator.planning.split import SHARE_OF_SOME
 from taurank.orchestrator.ranker import RankingModel
 from taurank.orchestrator.replay import Bench, Cheap, ReplayError, ReplayPlan, make_bench, plan_replay, replay_draw
-from tests.trainables.supernet.test_shrinking import rounds
 
 OUT = Path(__file__).parent / "results" / "ended_early.csv"
 KEY = ["set", "n", "budget", "draw", "variant"]
@@ -118,12 +117,14 @@ def measured(
     """One variant on one draw; what an earlier one has made of the same short trainings is not computed again."""
     variant = VARIANTS[name]
     log = EvidenceLog(Path(":memory:"))
+    models: list[RankingModel] = []
     with ExitStack() as changes:
+        remembering = _remembering(None if variant is None else earlier, models)
+        changes.enter_context(patch("taurank.orchestrator.planning.rounds.RankingModel", remembering))
         if variant is not None:
             changes.enter_context(variant.weighed())
-            changes.enter_context(patch("taurank.orchestrator.planning.rounds.RankingModel", _remembering(earlier)))
         row = replay_draw(bench, plan, draw, log=log)
-    model = rounds._last_models[log]
+    model = models[-1]
     labels = [view.reached[np.isfinite(view.values)] for view in model.views if view.is_final]
     reached = np.concatenate([*labels, np.zeros(0)])
     row |= {"finished": float((reached >= 1).sum()), "early": float((reached < 1).sum())}
@@ -131,9 +132,12 @@ def measured(
     return {column: row[column] for column in KEPT}, model
 
 
-def _remembering(known: RankingModel | None) -> Callable[..., RankingModel]:
+def _remembering(known: RankingModel | None, models: list[RankingModel]) -> Callable[..., RankingModel]:
+    """Makes models that reuse ``known``, and adds each to ``models``."""
+
     def made(*args: object, earlier: RankingModel | None, **rest: object) -> RankingModel:
-        return RankingModel(*args, earlier=known or earlier, **rest)
+        models.append(RankingModel(*args, earlier=known or earlier, **rest))
+        return models[-1]
 
     return made
 

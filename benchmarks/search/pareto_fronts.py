@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.common.recorded import NASBENCH201, data_folder, read_recorded
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.hardware.pareto import front, front_probability
-from taurank.orchestrator.planning.rounds import Problem, rank_log
+from taurank.orchestrator.planning.rounds import LogRanker, Problem
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.replay import (
     Bench,
@@ -64,7 +64,7 @@ def rank(bench: Bench, plan: ReplayPlan, draw: int, candidates: list[str]) -> tu
         log = EvidenceLog(Path(folder) / "evidence.sqlite")
         row = replay_draw(bench, plan, draw, log=log)
         problem = Problem(tuple(candidates), bench.encoding(candidates), bench.full_epochs, plan.seed)
-        ranking = rank_log(problem, log, truth_seeds=len(bench.truth.seeds))
+        ranking = LogRanker(problem, log).ranking(truth_seeds=len(bench.truth.seeds))
         log.close()
     return ranking, float(row["cost"])
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from taurank.spaces import Architecture, RestrictedSpace, SearchSpace
 from taurank.trainables.data import ImageData
 from taurank.trainables.supernet.config import SupernetConfig
-from taurank.trainables.supernet.network import Supernet, make_supernet
+from taurank.trainables.supernet.network import Supernet
 from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.registry import make_supernet
 from taurank.trainables.supernet.training import SupernetTraining
 from taurank.trainables.training.recipe import Recipe
 

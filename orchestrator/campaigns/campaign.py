@@ -119,9 +119,8 @@ def run_campaign(
                 supernet.run_with(log, lambda stage, weights: launch(stage, weights=weights))
             display.doing("the ranker chooses who is trained")
             run_rounds(
-                run.problem,
+                run.ranker,
                 experiment.trainings or [],
-                log=log,
                 launch=train,
                 budget_epochs=budget - sum(stage.cost for stage in cheap),
                 adaptive=run.is_split_by_us,

@@ -16,7 +16,7 @@ from taurank.orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from taurank.orchestrator.experiment import Experiment, ProxySpec
-    from taurank.orchestrator.planning import Progress, Purchase, Question
+    from taurank.orchestrator.planning import PlannedStages, PlanRequest, Progress
 
 NOT_OURS = (
     "note: the experiment names its stages itself; the forecast is of the split that taurank makes of the same budget"
@@ -54,7 +54,7 @@ class Subject:
     budget: float | None = None
     proxies: Literal["auto"] | ProxySpec | None = "auto"
     images: int | None = None
-    stages: Purchase | None = None
+    stages: PlannedStages | None = None
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
 
@@ -171,7 +171,13 @@ def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | Non
 
 
 def _of_experiment(experiment: Experiment) -> Subject:
-    from taurank.orchestrator.planning import PlanError, Purchase, candidate_count, default_proxies, expected_images
+    from taurank.orchestrator.planning import (
+        PlanError,
+        PlannedStages,
+        candidate_count,
+        default_proxies,
+        expected_images,
+    )
 
     if experiment.search is not None:
         raise PlanError(
@@ -189,7 +195,7 @@ def _of_experiment(experiment: Experiment) -> Subject:
         return subject
     proxies = default_proxies(experiment, train_images=images)
     cost = 0.0 if proxies is None else count * proxies.epochs(images)
-    stages = Purchase(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()), cost)
+    stages = PlannedStages(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()), cost)
     return replace(subject, proxies=proxies, stages=stages, notes=(NOT_OURS, *notes))
 
 
@@ -212,12 +218,12 @@ def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_
     return Subject(space, candidates, epochs)
 
 
-def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> Question:
+def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> PlanRequest:
     from taurank.orchestrator.planning import (
         ASSUMED_IMAGES,
         DEFAULT_PROXIES,
-        Purchase,
-        Question,
+        PlannedStages,
+        PlanRequest,
         are_cheap,
         split_stages,
     )
@@ -231,20 +237,20 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
             asked = DEFAULT_PROXIES if are_cheap(full, speed_up=budget, train_images=images) else None
         return 0.0 if asked is None else subject.candidates * asked.epochs(images)
 
-    def buy(budget: float) -> Purchase | None:
+    def buy(budget: float) -> PlannedStages | None:
         cost = proxy_epochs(budget)
         trainings, supernets = split_stages(
             subject.space, subject.candidates, full_epochs=full, speed_up=budget, schedules=lengths, proxy_epochs=cost
         )
-        return Purchase(tuple(trainings), tuple(supernets), cost) if trainings else None
+        return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None
 
     with_proxies = proxy_epochs(subject.budget or 10.0) > 0
-    return Question(subject.space, subject.candidates, full, buy, epoch_seconds, with_proxies)
+    return PlanRequest(subject.space, subject.candidates, full, buy, epoch_seconds, with_proxies)
 
 
 def _by_own_replays(
     table: Path, subject: Subject, epoch_seconds: float, *, truth: str, among: str, draws: int
-) -> Question:
+) -> PlanRequest:
     from taurank.orchestrator.planning import PlanError
     from taurank.orchestrator.replay import OwnReplays, choose_cheap, make_bench
     from taurank.trainables.table import read_table

@@ -68,10 +68,20 @@ def proxies(
     address: Address = None,
 ) -> None:
     """List the training-free proxies; with --space, score architectures by them without training any."""
+    if not space:
+        from taurank.orchestrator.proxy_scores import print_proxies
+
+        given = {"--option": option, "--candidates": candidates, "--data": data}
+        unused = [name for name, value in given.items() if value]
+        if unused:
+            from taurank.orchestrator.proxy_scores import ProxyRequestError
+
+            raise ProxyRequestError(f"--space is missing: {unused[0]} says what of a space is scored")
+        print_proxies(make_console())
+        return
     from taurank.orchestrator.proxy_scores import (
         ProxyRequestError,
         Request,
-        print_proxies,
         read_candidates,
         read_images,
         read_names,
@@ -79,13 +89,6 @@ def proxies(
     )
     from taurank.trainables.proxies import batch_size
 
-    if not space:
-        given = {"--option": option, "--candidates": candidates, "--data": data}
-        unused = [name for name, value in given.items() if value]
-        if unused:
-            raise ProxyRequestError(f"--space is missing: {unused[0]} says what of a space is scored")
-        print_proxies(make_console())
-        return
     for name, value in (("--candidates", candidates), ("--data", data)):
         if not value:
             raise ProxyRequestError(f"{name} is missing: give e.g. --candidates 100 --data cifar10")

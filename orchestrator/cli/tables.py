@@ -39,9 +39,9 @@ def import_(
         str,
         typer.Option(
             "--format",
-            help="Kind of the files. Default: the one that recognises what is in them. a4nn, help_latency, mit_curves, "
-            "naap440, nasbench201, spikenas, timm; nats_bench, whose files are pickles and run code when they are "
-            "opened: it has to be named here, only for files from the benchmark itself.",
+            help="Kind of the files. Default: the one that recognises what is in them. nasbench201, "
+            "timm; nats_bench, whose files are pickles and run code when they are opened: it has to be named here, "
+            "only for files from the benchmark itself.",
             show_default=False,
         ),
     ] = "",

@@ -24,7 +24,7 @@ class RecordedCurves:
     """Trainings of one schedule that came to their end, by the order of the table.
 
     Attributes:
-        matrix: the metric at every epoch at which somebody has it, and the training loss there.
+        matrix: the metric at every epoch at which some training has it, and the training loss there.
         architectures: code of each, (trials,).
         seeds: seed of each, (trials,); an architecture that was trained again is another trial.
     """
@@ -45,18 +45,19 @@ def read_curves(table: RecordedTable, *, metric: str, schedule_epochs: int) -> R
     that of a guess at chance.
 
     Raises:
-        ReplayError: the table has no such metric, or does not say which end of it is better.
+        ReplayError: the table has no such metric, or does not define which direction is better.
     """
     kind = metric_kind(table, metric)
     rows = table.rows[(table.rows["source"] == TRAINING_SOURCE) & (table.rows["schedule_epochs"] == schedule_epochs)]
     trial = rows.groupby(["architecture", "seed"], observed=True, sort=False).ngroup().to_numpy()
     first = np.unique(trial, return_index=True)[1]
     present = set(rows["metric"].unique())
+    epoch = rows["epoch"].to_numpy()
 
     def by_epoch(name: str) -> Floats:
-        chosen = (rows["metric"] == name).to_numpy()
+        chosen = (rows["metric"] == name).to_numpy() & (epoch >= 1)  # epoch 0 is the network before training
         values = np.full((len(first), schedule_epochs), np.nan)
-        values[trial[chosen], rows["epoch"].to_numpy()[chosen] - 1] = rows["value"].to_numpy()[chosen]
+        values[trial[chosen], epoch[chosen] - 1] = rows["value"].to_numpy()[chosen]
         return values
 
     values = by_epoch(metric)
@@ -82,7 +83,8 @@ def metric_kind(table: RecordedTable, metric: str) -> Metric:
     """What the values of a metric are, by its name, direction and unit.
 
     Raises:
-        ReplayError: trainings have no such metric, it is a test metric, or nobody says which end of it is better.
+        ReplayError: trainings have no such metric, it is a test metric, or the table does not say which direction is
+            better.
     """
     known = training_metrics(table)
     if metric not in known:
@@ -108,7 +110,7 @@ def training_metrics(table: RecordedTable) -> list[str]:
 def architecture_features(
     table: RecordedTable, space: SearchSpace | None, architectures: Sequence[str]
 ) -> Floats | None:
-    """Logarithms of sizes, those that everybody has, and the encoding (see ``encode``), (architectures, features)."""
+    """Logarithms of the sizes that all have, and the encoding (see ``encode``), (architectures, features)."""
     columns = encode(table, space, architectures).to_numpy(dtype=np.float64)
     if "size" in table.sources:
         sizes = table.wide("size").loc[list(architectures)].to_numpy(dtype=np.float64)
@@ -153,7 +155,7 @@ def encode(table: RecordedTable, space: SearchSpace | None, codes: Sequence[str]
     """Features of the architectures, (architectures, features), all finite; no columns where nothing is known.
 
     Of a registered space they are its own. Otherwise those of the table: numbers as they are, labels one-hot; an entry
-    that an architecture does not have is 0, and a column of its own says so. Columns are sorted by name.
+    that an architecture does not have is 0, and a column of its own marks that. Columns are sorted by name.
     """
     index = pd.Index(codes, name="architecture")
     if space is not None:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from taurank.trainables.data.image_set import Images, ImageSet, Labels
-from taurank.trainables.data.mapped import MappedImages
+from taurank.trainables.data.image_set import ImageSet, Labels
+from taurank.trainables.data.mapped import Images, MappedImages
 
 
 @dataclass(frozen=True, eq=False)

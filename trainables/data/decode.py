@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from taurank.trainables.data.errors import DataError
-from taurank.trainables.data.image_set import Images
 from taurank.trainables.data.image_size import MOST_PIXELS, read_image_size
+from taurank.trainables.data.mapped import Images
 from taurank.trainables.data.resize import fit_image
 
 # A JPEG marker: 0xff and a byte that is neither padding, nor a stuffed zero, nor a restart inside the scan.

@@ -19,8 +19,7 @@ import numpy as np
 
 from taurank.trainables.data.decode import decode_image
 from taurank.trainables.data.errors import DataError
-from taurank.trainables.data.image_set import Images
-from taurank.trainables.data.mapped import IN_MEMORY_BYTES, MappedImages
+from taurank.trainables.data.mapped import IN_MEMORY_BYTES, Images, MappedImages
 
 FORMAT = 1
 """Part of the key: raised when the same files decode to other pixels."""

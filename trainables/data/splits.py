@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from taurank.trainables.data.dataset import Dataset
 from taurank.trainables.data.errors import DataError, NoTestSetError
-from taurank.trainables.data.image_set import Images, ImageSet, Labels
-from taurank.trainables.data.mapped import MappedImages
+from taurank.trainables.data.image_set import ImageSet, Labels
+from taurank.trainables.data.mapped import Images, MappedImages
 from taurank.trainables.data.resize import resize_images
 
 _CHUNK = 4096

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
 
 
 @register_proxy

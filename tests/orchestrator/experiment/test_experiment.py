@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
-from taurank.orchestrator.experiment.file import list_experiments, load_experiment, parse_experiment
+from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
+from taurank.orchestrator.experiment.listing import list_experiments
 from taurank.orchestrator.experiment.parts import BaselineSpec
 from taurank.spaces import list_spaces
 from taurank.trainables.training.recipe import Recipe

@@ -6,7 +6,8 @@ import pickle
 import pytest
 
 from taurank.schedulers.curves import PenguinConfig, converge
-from taurank.schedulers.policies import Curve, Decision, Limits, PenguinPolicy
+from taurank.schedulers.policies import Curve, Decision, Limits
+from taurank.schedulers.policies.penguin import PenguinPolicy
 from tests.schedulers.synthetic_curves import seen
 
 NAN = math.nan

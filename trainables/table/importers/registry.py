@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
+from taurank.spaces import get_space, list_spaces
+from taurank.spaces.names import hint_or
 from taurank.trainables.table.format import TableError
-from taurank.trainables.table.importers.a4nn import A4NN
-from taurank.trainables.table.importers.help_latency import HELP_LATENCY
 from taurank.trainables.table.importers.importer import Importer
-from taurank.trainables.table.importers.mit_curves import MIT_CURVES
-from taurank.trainables.table.importers.naap440 import NAAP440
 from taurank.trainables.table.importers.nasbench201 import NASBENCH201
 from taurank.trainables.table.importers.nats_bench import NATS_BENCH
 from taurank.trainables.table.importers.recording import Recording, open_recording
-from taurank.trainables.table.importers.spikenas import SPIKENAS
 from taurank.trainables.table.importers.timm_results import TIMM
 from taurank.trainables.table.recorded import RecordedTable
 
 SHOWN_CHARACTERS = 200
-_IMPORTERS = {
-    importer.name: importer
-    for importer in (A4NN, HELP_LATENCY, MIT_CURVES, NAAP440, NASBENCH201, NATS_BENCH, SPIKENAS, TIMM)
-}
+_IMPORTERS = (NASBENCH201, NATS_BENCH, TIMM)
 
 
 def list_importers() -> tuple[Importer, ...]:
     """All importers, in alphabetical order of their names."""
-    return tuple(_IMPORTERS.values())
+    return _IMPORTERS
 
 
-def import_table(paths: Sequence[Path], *, importer: str = "", space: str = "", data: str = "") -> RecordedTable:
+def import_table(
+    paths: Sequence[Path], *, importer: str = "", space: str = "", data: str = "", more: Sequence[Importer] = ()
+) -> RecordedTable:
     """Makes one table of the files of one recording.
 
     Args:
@@ -40,12 +35,14 @@ def import_table(paths: Sequence[Path], *, importer: str = "", space: str = "", 
         importer: name of the importer; by default the one that recognises the files by what is in them.
         space: name of the search space, where the importer's is not right.
         data: name of the data set; which one, where the files hold several.
+        more: importers beside those of `list_importers`.
 
     Raises:
         TableError: nothing or no single importer recognises the files, or the importer refuses them.
     """
     recordings = [open_recording(path) for path in paths]
-    chosen = _named(importer, recordings) if importer else _recognised(recordings)
+    known = {one.name: one for one in (*_IMPORTERS, *more)}
+    chosen = _named(importer, recordings, known) if importer else _recognised(recordings, list(known.values()))
     try:
         table = chosen.read(recordings, data)
     except TableError:
@@ -64,8 +61,6 @@ def in_space(table: RecordedTable, space: str) -> RecordedTable:
     Raises:
         TableError: a text is not of the registered space.
     """
-    from taurank.spaces import get_space, list_spaces  # torch takes seconds, and only importing needs the spaces
-
     named = replace(table, info=replace(table.info, space=space))
     if space not in list_spaces():
         return named
@@ -80,29 +75,26 @@ def in_space(table: RecordedTable, space: str) -> RecordedTable:
     return replace(named, rows=table.rows.assign(architecture=table.rows["architecture"].cat.rename_categories(codes)))
 
 
-def _named(name: str, recordings: Sequence[Recording]) -> Importer:
-    if name not in _IMPORTERS:
-        close = get_close_matches(name, _IMPORTERS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_IMPORTERS)}"
+def _named(name: str, recordings: Sequence[Recording], known: Mapping[str, Importer]) -> Importer:
+    if name not in known:
+        hint = hint_or(name, known, f"there are {', '.join(known)}")
         raise TableError(f"--format: unknown importer {name!r}; {hint}")
-    chosen = _IMPORTERS[name]
+    chosen = known[name]
     for recording in recordings:
         if chosen is not NATS_BENCH and not chosen.recognises(recording):
             raise TableError(f"{recording.path} is not of format {name}, which reads {chosen.reads}")
     return chosen
 
 
-def _recognised(recordings: Sequence[Recording]) -> Importer:
+def _recognised(recordings: Sequence[Recording], known: Sequence[Importer]) -> Importer:
     for recording in recordings:
-        if not any(importer.recognises(recording) for importer in _IMPORTERS.values()):
+        if not any(importer.recognises(recording) for importer in known):
             raise TableError(
                 f"{recording.path}: no importer recognises it; `taurank table import --help` lists them, "
                 "and a CSV needs --map"
             )
-    found = [importer for importer in _IMPORTERS.values() if all(map(importer.recognises, recordings))]
+    found = [importer for importer in known if all(map(importer.recognises, recordings))]
     if len(found) != 1:
-        kinds = " and ".join(
-            importer.name for importer in _IMPORTERS.values() if any(map(importer.recognises, recordings))
-        )
+        kinds = " and ".join(importer.name for importer in known if any(map(importer.recognises, recordings)))
         raise TableError(f"the files are of different kinds ({kinds}); give those of one, or name it with --format")
     return found[0]
