@@ -1,11 +1,11 @@
-# The two commands of the README: `make demo` and `make test`. Both make .venv when it is not there.
-# `make test` takes minutes and shows whether the product works; `make test-all` adds what `make test` leaves out.
+# The two commands of the README: `make demo` and `make test`. Both create .venv if it is missing.
+# `make test` takes minutes and shows whether the product works; `make test-all` adds the tests it leaves out.
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-# Real images and recorded trainings for the tests that want them; without it those tests skip and say so.
+# Real images and recorded trainings for the tests that use them; without them these tests are skipped with a message.
 export TAURANK_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 
 .PHONY: demo test test-rest test-all lint format clean
@@ -23,9 +23,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# One thread each, or the processes wait for each other's.
+# One thread per process: more threads than cores slow each other down.
 test test-rest: export OMP_NUM_THREADS ?= 1
-# Two processes, as half of the tests with Ray wait for it. A file stays in one, for its fixtures.
+# Two processes: half of the tests with Ray wait for it. All tests of a file share one process, for its fixtures.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 REST   := (ray or slow or grid or fuzz) and not smoke
 

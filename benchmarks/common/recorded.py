@@ -1,4 +1,4 @@
-"""The recorded trainings that benchmarks replay, imported from $TAURANK_DATA; nothing of them is kept here."""
+"""The recorded trainings that benchmarks replay, imported from $TAURANK_DATA; the repository contains none of them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from benchmarks.common import a4nn, mit_curves, naap440, spikenas
 from taurank.trainables.table import RecordedTable
 from taurank.trainables.table.importers import import_table
 
 NASBENCH201, SPIKENAS, NAAP440 = "nasbench201", "spikenas", "naap440"
 METAQNN, DEEP_RESNETS, A4NN = "metaqnn", "deep_resnets", "a4nn"
-
-IMPORTERS = (a4nn.A4NN, mit_curves.MIT_CURVES, naap440.NAAP440, spikenas.SPIKENAS)
-"""Of recordings that only benchmarks read."""
 
 _FILES = {
     NASBENCH201: ("nb201/nb201_cifar10.parquet", "nb201/nb201_cifar10_proxies.parquet"),
@@ -28,15 +24,15 @@ _FILES = {
 
 
 def data_folder(folder: Path | None = None) -> Path:
-    """Where recorded trainings and images are: ``folder``, or $TAURANK_DATA."""
+    """Folder of the recorded trainings and images: ``folder``, or $TAURANK_DATA."""
     return folder or Path(os.environ.get("TAURANK_DATA", ""))
 
 
 @cache
 def read_recorded(name: str, folder: Path | None = None, data: str = "") -> RecordedTable:
-    """One of the tables above, from ``folder`` or $TAURANK_DATA; ``data`` says which of several data sets."""
+    """One of the tables above, from ``folder`` or $TAURANK_DATA; ``data`` selects one of several data sets."""
     paths = [data_folder(folder) / file for file in _FILES[name]]
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
         sys.exit(f"recorded trainings are missing: {', '.join(missing)}; set TAURANK_DATA or give --data-dir")
-    return import_table(paths, data=data, more=IMPORTERS)
+    return import_table(paths, data=data)

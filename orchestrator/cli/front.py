@@ -1,6 +1,6 @@
 """The command `taurank front`.
 
-It imports what it needs itself: torch and Ray take seconds, and --help should not.
+Imports are inside the function: torch and Ray take seconds to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 
 def front(
@@ -22,7 +23,7 @@ def front(
         ),
     ] = None,
 ) -> None:
-    """Show which candidates are best for their cost, and how sure that is; writes front.csv."""
+    """Show the Pareto front of accuracy and cost, with probabilities; writes front.csv."""
     from taurank.orchestrator.evidence import BASELINE
     from taurank.orchestrator.report import print_front
     from taurank.orchestrator.runs import Run
@@ -35,4 +36,4 @@ def front(
     console = make_console()
     print_front(console, found, opened.names)
     found.write(opened.folder)
-    console.print(f"written: {FRONT_FILE} in {opened.folder}", highlight=False, soft_wrap=True)
+    print_line(console, f"written: {FRONT_FILE} in {opened.folder}")

@@ -1,4 +1,4 @@
-"""Commands that list what there is: spaces, experiments.
+"""Commands that list spaces and experiments.
 
 Commands import what they need themselves, and no torch: its import alone takes more than a second.
 """
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def spaces(
-    pattern: Annotated[str, typer.Argument(help="Names to list, with * and ?; or your own as module:Class.")] = "*",
+    pattern: Annotated[
+        str, typer.Argument(help="Names to list, with * and ?; or your own space as module:Class.")
+    ] = "*",
 ) -> None:
     """List the search spaces: size, options and their defaults, features, supernet, an example."""
     from rich.table import Table

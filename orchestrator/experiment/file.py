@@ -16,7 +16,7 @@ from taurank.trainables.training import GOVERNED
 
 
 def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
-    """Spells out ``recipe: auto``, and what a file over other people's models means that is silent about it."""
+    """Resolves ``recipe: auto``, and the default of ``families`` for models by name."""
     recipe, space = content.get("recipe"), content.get("space")
     if recipe == "auto":
         return {"families": "auto"} | {key: value for key, value in content.items() if key != "recipe"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -11,16 +11,13 @@ import numpy as np
 import pandas as pd
 
 from taurank.orchestrator.experiment import TrainingSpec
-from taurank.orchestrator.replay.curves import encode
+from taurank.orchestrator.replay.curves import ENOUGH, encode, whole_trainings
 from taurank.orchestrator.replay.truth import EVIDENCE_METRIC, MEAN, ReplayError, Truth, make_truth
 from taurank.spaces import Architecture, SearchSpace, get_space, list_spaces
 from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
 Among = Literal["distinct", "live", "all"]
 """Possible candidates: live architectures that differ as functions, live ones, or all."""
-
-ENOUGH = 0.5
-"""A schedule that this share of the candidates has completed can be replayed; the others are then no candidates."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,8 @@ class Bench:
         final: the result of a full training of each architecture.
         pool: codes of all possible candidates, sorted.
         among: how they were chosen.
+        epochs: what the trainings of each schedule show, all of them.
+        notes: lines on trainings that were left out.
     """
 
     table: RecordedTable
@@ -46,20 +45,20 @@ class Bench:
     final: pd.Series
     pool: tuple[str, ...]
     among: Among
+    epochs: dict[int, tuple[int, ...]]
+    notes: tuple[str, ...] = ()
 
     def short(self, code: str) -> str:
         """The short name of an architecture."""
         return code if self.space is None else self.space.short(Architecture(self.space.name, code))
 
     def records(self, spec: TrainingSpec) -> bool:
-        """Whether a training that ends early has an epoch to show by then; one candidate stands for all."""
+        """Whether trainings that end early have an epoch to show by then."""
         return spec.until is None or bool(self.points(spec))
 
     def points(self, spec: TrainingSpec) -> tuple[int, ...]:
-        """Epochs that a training shows, up to its last; one candidate stands for all."""
-        curve = self.table.curve(self.pool[0], schedule_epochs=spec.epochs, seed=self.seeds[spec.epochs])
-        epochs = curve[EVIDENCE_METRIC].dropna().index
-        return tuple(int(epoch) for epoch in epochs if 1 <= epoch <= spec.last_epoch)
+        """Epochs that every training shows, up to its last."""
+        return tuple(epoch for epoch in self.epochs[spec.epochs] if epoch <= spec.last_epoch)
 
     @property
     def described(self) -> str:
@@ -126,13 +125,48 @@ def make_bench(table: RecordedTable, *, truth: str = "", buy_seed: int | None = 
     known = final.notna() & found.values.reindex(final.index).notna()
     trained = [str(code) for code in final.index[known]]
     seeds, trained = _shorter_schedules(table, full, trained, prefer=found.evidence_seed)
+    seeds |= {full: found.evidence_seed}
+    epochs, trained, notes = _shown(table, seeds, trained)
     pool = chosen_among(trained, space, among)
     if len(pool) < 2:
         raise ReplayError(
             f"the table has {len(pool)} architectures with both a full training of seed {found.evidence_seed} and a "
-            f"truth ({found}); name another truth with --truth"
+            f"truth ({found}); name another truth with --truth{''.join(f'; {note}' for note in notes)}"
         )
-    return Bench(table, space, full, seeds | {full: found.evidence_seed}, found, final, pool, among)  # type: ignore[arg-type]
+    return Bench(table, space, full, seeds, found, final, pool, among, epochs, tuple(notes))  # type: ignore[arg-type]
+
+
+def _shown(
+    table: RecordedTable, seeds: Mapping[int, int], trained: Sequence[str]
+) -> tuple[dict[int, tuple[int, ...]], list[str], list[str]]:
+    """Epochs that the trainings of each schedule show, the architectures whose trainings show them, and notes.
+
+    A training of which only the end is recorded is no learning curve: it cannot be stopped early.
+    """
+    shown: dict[int, tuple[int, ...]] = {}
+    notes: list[str] = []
+    left = np.ones(len(trained), dtype=np.bool_)
+    for length, seed in seeds.items():
+        rows = table.rows[(table.rows["source"] == TRAINING_SOURCE) & (table.rows["metric"] == EVIDENCE_METRIC)]
+        rows = rows[(rows["schedule_epochs"] == length) & (rows["seed"] == seed)]
+        place = pd.Index(trained).get_indexer(pd.Index(rows["architecture"].astype(str)))
+        known = np.zeros((len(trained), length + 1), dtype=np.bool_)
+        known[place[place >= 0], rows["epoch"].to_numpy()[place >= 0]] = True
+        usual, whole = whole_trainings(known)
+        shown[length] = tuple(np.flatnonzero(usual).tolist())
+        left &= whole
+        ends = known.sum(axis=1) == 1
+        if not whole.all():
+            notes.append(
+                f"left out: {int((~whole).sum()):,} of {len(trained):,} trainings over {length} epochs, which lack "
+                f"epochs that most have ({int((ends & ~whole).sum()):,} have only the last)"
+            )
+        elif ends.any() and not ends.all():
+            notes.append(
+                f"{int(ends.sum()):,} of {len(trained):,} trainings over {length} epochs have only the last epoch: "
+                "none is stopped early"
+            )
+    return shown, [code for code, kept in zip(trained, left, strict=True) if kept], notes
 
 
 def described_pool(space: SearchSpace | None, among: str) -> str:

@@ -67,6 +67,7 @@ def plan_replay(
     there = len(bench.pool)
     if not 2 <= candidates <= there:
         ask = "" if bench.among == "all" or bench.space is None else "; --among all allows the most"
+        ask += "".join(f"; {note}" for note in bench.notes)
         raise ReplayError(
             f"--candidates: {candidates:,} asked, but the table has {there:,} among {bench.described} with a full "
             f"training of seed {bench.truth.evidence_seed} and the truth; give 2 to {there:,}{ask}"
@@ -129,7 +130,7 @@ def read_trainings(text: str) -> tuple[TrainingSpec, ...] | None:
 
 def _split(bench: Bench, candidates: int, budget_epochs: float) -> list[TrainingSpec]:
     """The trainings that a budget is best spent on, of those that are recorded."""
-    full, seed = bench.full_epochs, bench.truth.evidence_seed
+    full, seed = bench.full_epochs, max(bench.truth.evidence_seed, 0)  # an unknown one is put in later
     schedules = sorted(bench.seeds)
     planned = plan_trainings(candidates, full_epochs=full, budget_epochs=budget_epochs, seed=seed, schedules=schedules)
     if all(bench.records(spec) for spec in planned):

@@ -11,8 +11,15 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from taurank.orchestrator.replay.bench import ENOUGH, chosen_among, described_pool, full_schedule, space_of
-from taurank.orchestrator.replay.curves import RecordedCurves, architecture_features, metric_kind, read_curves, varied
+from taurank.orchestrator.replay.bench import chosen_among, described_pool, full_schedule, space_of
+from taurank.orchestrator.replay.curves import (
+    ENOUGH,
+    RecordedCurves,
+    architecture_features,
+    metric_kind,
+    read_curves,
+    varied,
+)
 from taurank.orchestrator.replay.draw import each_draw
 from taurank.orchestrator.replay.plan import parse_budget
 from taurank.orchestrator.replay.truth import MEAN, ReplayError, Truth, make_truth

@@ -6,6 +6,7 @@ Grammar of ``--truth``: ``[SOURCE/METRIC] [seeds A,B,...]``.
 |---|---|
 | empty | validation accuracy of all seeds but that of the evidence; test accuracy where there is no other seed |
 | ``seeds 1,2`` | mean validation accuracy of these seeds |
+| ``last`` | validation accuracy at the end of the very trainings that are the evidence |
 | ``test`` | test accuracy of the trainings, short for ``training/test_accuracy`` |
 | ``training:all_images/test_accuracy seeds 0`` | that metric of that source |
 
@@ -28,6 +29,13 @@ EVIDENCE_METRIC = "validation_accuracy"
 """The metric that is evidence; at the evidence's seed it cannot be the truth."""
 MEAN = -1
 """Seed of a recorded mean over seeds."""
+
+UNDIRECTED = (
+    "the table does not say whether a higher or a lower {metric} is better; import it again with --lower-is-better or "
+    "--higher-is-better"
+)
+OWN = "last"
+"""The truth that is the last value of the very trainings that are the evidence."""
 
 _GRAMMAR = re.compile(r"\s*(?:(?P<source>[^\s/]+)/(?P<metric>[^\s/]+))?\s*(?:seeds?\s+(?P<seeds>[-\d,\s]+))?\s*")
 _SHORTHANDS = {"test": f"{TRAINING_SOURCE}/test_accuracy"}
@@ -89,15 +97,23 @@ def make_truth(
     Raises:
         ReplayError: the text does not follow the grammar, the table has no such result, or the truth is the evidence.
     """
+    own = text.strip() == OWN
+    may_meet |= own
     complete = table.seeds(full_epochs)
     trained = [seed for seed in complete if seed != MEAN] or (complete if may_meet else [])
     if not trained:
-        raise ReplayError("the table has no full training with a seed of its own, so there is no evidence to replay")
+        raise ReplayError(
+            "the table has no full training with a seed of its own; --truth last replays those of unknown seed, or "
+            "means, against their own last value"
+        )
     if buy_seed is not None and buy_seed not in trained:
         raise ReplayError(
             f"--buy-seed: {buy_seed} has no full training in the table; there are {', '.join(map(str, trained))}"
         )
     shown = metric
+    if own:
+        buy_seed = trained[0] if buy_seed is None else buy_seed
+        text = f"seeds {buy_seed}"
     source, metric, asked = _parsed(text, shown)
     if not text.strip() and len(trained) < 2:
         metric = "test_accuracy"
@@ -138,11 +154,11 @@ def _check_recorded(table: RecordedTable, source: str, metric: str, text: str) -
         known = [f"{truth.source}/{truth.metric}" for truth in possible_truths(table)]
         if text.strip():
             raise ReplayError(f"--truth: the table has no {metric} of source {source}; there is {', '.join(known)}")
-        others = ", ".join(name for name in known if name != f"{TRAINING_SOURCE}/{EVIDENCE_METRIC}")
-        way_out = f"name one with --truth: there is {others}" if others else "import another seed or a test accuracy"
+        others = [f"'{name}'" for name in known if name != f"{TRAINING_SOURCE}/{EVIDENCE_METRIC}"]
+        way_out = f"name one with --truth: there is {', '.join([*others, OWN])}, the last value of the same trainings"
         raise ReplayError(f"the table has one seed and no test accuracy of it to be the truth; {way_out}")
     if table.info.metrics[metric].direction == "none":
-        raise ReplayError(f"--truth: the table does not say whether a higher or a lower {metric} is better")
+        raise ReplayError(f"--truth: {UNDIRECTED.format(metric=metric)}")
 
 
 def _all_seeds(recorded: Sequence[int], *, but: int | None) -> tuple[int, ...]:

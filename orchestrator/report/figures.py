@@ -1,35 +1,63 @@
-"""How figures are written, on the terminal and on the page."""
+"""Formats figures for the terminal and the page."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from taurank.orchestrator.planning import Forecast
-from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.ranker import FEWEST_ANCHORS, Ranking
 from taurank.orchestrator.scoring import Score, are_accuracies
 from taurank.orchestrator.tau import Agreement
+from taurank.orchestrator.text import counted
 
 
 def percent(value: float) -> str:
-    """An accuracy in percent, a dash for a missing one; what is no accuracy (a truth from a table) as it is."""
+    """An accuracy in percent, a dash if missing; other values (a reference from a table) unchanged."""
     if not math.isfinite(value):
         return "-"
     return f"{value:.1%}" if 0 <= value <= 1 else f"{value:.4g}"
 
 
 def decimal(value: float) -> str:
-    """A coefficient to three digits, a dash for a missing one."""
+    """A coefficient to three digits, a dash if missing."""
     return f"{value:.3f}" if math.isfinite(value) else "-"
 
 
 def interval(found: Agreement) -> str:
-    """The interval of tau, a dash where there is no tau."""
+    """The interval of tau, a dash without a tau."""
     return f"{found.low:.2f} to {found.high:.2f}" if math.isfinite(found.low) else "-"
 
 
 def doubt(ranking: Ranking) -> str:
-    """The word for how far its certainty can be believed, in brackets; nothing where it is calibrated."""
+    """The calibration of a ranking in brackets; empty if it is calibrated."""
     return "" if ranking.certainty == "calibrated" else f" ({ranking.certainty})"
+
+
+def evidenced(sources: str, problem: str) -> str:
+    """The sources that say something of a candidate, and what failed."""
+    return "; ".join(text for text in (sources, problem) if text)
+
+
+def finals_note(ranking: Ranking) -> str:
+    """What the predicted final accuracies rest on; empty where there are none."""
+    trained = counted(ranking.full_trainings, "full training")
+    if not ranking.full_trainings:
+        return ""
+    if ranking.predicts_others:
+        return f"final accuracies: measured where trained to the end, else predicted from {trained}"
+    return f"final accuracies: {trained}, too few to predict those of other candidates ({FEWEST_ANCHORS} are needed)"
+
+
+def failed_note(ranking: Ranking) -> str:
+    """How many candidates failed, and what follows for them; empty where none did."""
+    if not ranking.failed:
+        return ""
+    return (
+        f"{counted(len(ranking.failed), 'candidate')} failed in every training: no accuracy is predicted for them, and "
+        "the expected tau leaves them out"
+    )
 
 
 def predicted(forecast: Forecast) -> str:
@@ -38,15 +66,16 @@ def predicted(forecast: Forecast) -> str:
 
 
 def times(value: float) -> str:
-    """How many times cheaper, a dash where nothing was spent."""
+    """How many times cheaper, a dash if nothing was spent."""
     return f"{value:.1f}x" if math.isfinite(value) else "-"
 
 
 def against(score: Score) -> str:
-    """What a ranking was scored against, in words."""
+    """The reference of a score, as text."""
     truth = score.truth
     count = len(truth.seeds)
     seeds = {0: "", 1: ", 1 seed"}.get(count, f", {count} seeds")
+    seeds += ", lower is better" if truth.lower_is_better else ""
     if truth.sample is None:
         return f"{truth.metric} of {score.ranking.n} architectures{seeds}"
     lost = len(truth.sample.strata) - score.ranking.n
@@ -57,14 +86,27 @@ def against(score: Score) -> str:
     )
 
 
+def left_out(score: Score) -> list[str]:
+    """Lines on the candidates that the score leaves out, since full training has no result of them."""
+    if score.truth.sample is not None:
+        return []
+    lines = []
+    missing = int((~np.isfinite(score.truth.values)).sum())
+    if score.failed:
+        lines.append(f"left out of the score: {counted(score.failed, 'candidate')} whose full training failed")
+    if missing > score.failed:
+        lines.append(f"left out of the score: {counted(missing - score.failed, 'candidate')} without a result")
+    return lines
+
+
 def measures(score: Score) -> dict[str, str]:
-    """The measures beside tau that there are, by name."""
+    """The available measures besides tau, by name."""
     found = {}
     if score.top is not None:
         top, regret = score.top, score.top.regret.value
         found[f"top-{top.k} overlap"] = f"{top.overlap.value:.0%}"
         points = f"{100 * regret:.2f} percentage points" if are_accuracies(score.truth.values) else f"{regret:.4g}"
-        found["regret of taking our first"] = points
+        found["regret of the predicted best"] = points
         found["weighted tau (the best count most)"] = decimal(top.weighted.value)
         if top.within is not None:
             found[f"tau within the true top 20 % ({top.within.n})"] = decimal(top.within.value)

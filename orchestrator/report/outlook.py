@@ -1,4 +1,4 @@
-"""What `taurank plan` prints: what is bought, how good the order will be, and what other budgets would give."""
+"""The output of `taurank plan`: the stages, the predicted tau, and the forecasts of other budgets."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, supernet_epochs, training_epochs
+from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, training_epochs
 from taurank.orchestrator.report.figures import predicted
+from taurank.orchestrator.text import finite_or_none, print_line
 
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
-    """The plan on the terminal; ``notes`` are said at the end."""
+    """Prints the plan on the terminal, ``notes`` at the end."""
     question, chosen = outlook.request, outlook.chosen
     whole, budget = question.whole, chosen.forecast.budget
-    _say(
+    print_line(
         console,
         f"{question.candidates:,} candidates{f' of {question.space}' if question.space else ''}; full training is "
         f"{question.full_epochs} epochs each, {whole:,} in all; budget: {budget:g}x cheaper, {whole / budget:,.1f}",
     )
     if outlook.progress is not None:
         _print_progress(console, outlook)
-    console.print(_bought(outlook), highlight=False)
+    console.print(_stages(outlook), highlight=False)
     end = "" if outlook.progress is None else " at the end"
-    retained = f"{chosen.forecast.retained:.2f} of what a full training of everybody reaches"
-    _say(console, f"predicted tau{end}: {predicted(chosen.forecast)}, retained {retained}")
+    retained = f"{chosen.forecast.retained:.2f} of the tau of one full training of all candidates"
+    print_line(console, f"predicted tau{end}: {predicted(chosen.forecast)}, retained {retained}")
     console.print()
     console.print(_neighbours(outlook), highlight=False)
     for note in (f"based on: {chosen.forecast.basis}", *notes):
-        _say(console, note)
+        print_line(console, note)
 
 
 def outlook_to_json(outlook: Outlook, *, notes: tuple[str, ...] = ()) -> str:
@@ -58,28 +59,28 @@ def outlook_to_json(outlook: Outlook, *, notes: tuple[str, ...] = ()) -> str:
             "certainty": progress.certainty,
             "forecast": None if outlook.now is None else _tau_as_dict(outlook.now),
         }
-    return json.dumps(_known(content), indent=2, allow_nan=False)
+    return json.dumps(finite_or_none(content), indent=2, allow_nan=False)
 
 
 def _print_progress(console: Console, outlook: Outlook) -> None:
     progress, now = outlook.progress, outlook.now
     assert progress is not None
     if now is None:
-        _say(console, "spent so far: nothing")
+        print_line(console, "spent so far: nothing")
         return
     share = progress.spent / outlook.request.whole
-    _say(console, f"spent so far: {progress.spent:,.1f} epochs, {share:.1%} of full training")
+    print_line(console, f"spent so far: {progress.spent:,.1f} epochs, {share:.1%} of full training")
     low, high = progress.interval
-    _say(
+    print_line(
         console,
         f"expected tau now: {progress.expected_tau:.2f} ({low:.2f} to {high:.2f}), {progress.certainty}; replays that "
         f"spent as much: {predicted(now)}",
     )
 
 
-def _bought(outlook: Outlook) -> Table:
+def _stages(outlook: Outlook) -> Table:
     question, stages = outlook.request, outlook.chosen.stages
-    table = _table("bought", "how many", "epochs each", "epochs at most", "share of full")
+    table = _table("stage", "number", "epochs each", "epochs at most", "share of full")
     timed = math.isfinite(question.epoch_seconds)
     if timed:
         table.add_column("hours on one device", justify="right")
@@ -91,13 +92,13 @@ def _bought(outlook: Outlook) -> Table:
     if stages.proxies:
         add("proxies", "all", "", stages.proxies)
     for supernet in stages.supernets:
-        add(supernet.stage, "1", f"{supernet.epochs}", supernet_epochs(supernet, question.candidates))
+        add(supernet.stage, "1", f"{supernet.epochs}", supernet.cost(question.candidates, question.images))
     for spec in stages.trainings:
         many = question.candidates if spec.candidates == "all" else spec.candidates
         kind = spec.task or ("full" if spec.is_full(question.full_epochs) else "short")
         cut = "" if spec.until is None else f" of {spec.epochs}"
         add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", training_epochs(spec, question.candidates))
-    add("in all", "", "", stages.epochs(question.candidates))
+    add("total", "", "", outlook.epochs(stages))
     return table
 
 
@@ -115,7 +116,7 @@ def _neighbours(outlook: Outlook) -> Table:
             f"{found.budget:g}x",
             f"{shorts:,}",
             f"{fulls:,}",
-            f"{option.stages.epochs(question.candidates):,.1f}",
+            f"{outlook.epochs(option.stages):,.1f}",
             f"{found.tau:.2f}",
             f"{found.low:.2f} to {found.high:.2f}",
             f"{found.retained:.2f}",
@@ -134,7 +135,7 @@ def _as_dict(outlook: Outlook, option: Option) -> dict[str, Any]:
         "fulls": fulls,
         "trainings": [spec.model_dump(mode="json") for spec in stages.trainings],
         "supernets": [spec.model_dump(mode="json") for spec in stages.supernets],
-        "epochs": stages.epochs(question.candidates),
+        "epochs": outlook.epochs(stages),
         "hours": outlook.hours(stages),
         **_tau_as_dict(option.forecast),
     }
@@ -149,22 +150,9 @@ def _tau_as_dict(forecast: Forecast) -> dict[str, float]:
     }
 
 
-def _known(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _known(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_known(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _table(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column(first)
     for heading in others:
         table.add_column(heading, justify="right")
     return table
-
-
-def _say(console: Console, text: str) -> None:
-    """A line as it is, however long."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page with inline SVG plots, nothing loaded from elsewhere."""
+"""The report: one self-contained HTML page with inline SVG plots and no external resources."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence import BASELINE, FAILED, TRAINING, VALIDATION_ACCURACY
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.ranker import Ranking, SupernetTrust
-from taurank.orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, times
+from taurank.orchestrator.report.figures import (
+    against,
+    decimal,
+    doubt,
+    evidenced,
+    failed_note,
+    finals_note,
+    interval,
+    left_out,
+    measures,
+    percent,
+    times,
+)
 from taurank.orchestrator.report.hardware import HEADINGS, cost_text, objective_cells
 from taurank.orchestrator.report.plots import plot_curves, plot_front, plot_intervals, plot_predictions
 from taurank.orchestrator.report.trust import TITLE, name_of, trust_note, trust_rows
@@ -36,9 +48,9 @@ code.full { display: block; font-size: .67rem; line-height: 1.3; color: #677; } 
 details { margin: 2rem 0; } pre { background: #f3f6fa; padding: 1rem; overflow-x: auto; font-size: .82rem; }
 """
 LISTED = 1000
-"""Rows of the ranking on the page; the files hold all of them."""
+"""Maximal number of rows of the ranking on the page; the files have all."""
 TOP = 5
-"""The page says how likely each candidate is one of so many best."""
+"""The page shows the probability that a candidate is among this many best."""
 
 
 def write_page(
@@ -58,36 +70,36 @@ def write_page(
 
     Args:
         path: the file.
-        experiment: as it was run.
-        ranking: what it came to.
-        score: the ranking against the truth; None without one.
+        experiment: the experiment.
+        ranking: its ranking.
+        score: of the ranking against the truth; None without a truth.
         rows: all rows of the log, baseline included.
-        outcomes: how trials ended (``EvidenceLog.outcomes``).
+        outcomes: final events of trials (``EvidenceLog.outcomes``).
         names: short names of the candidates, by code.
         void: lines on scores of proxies that are void.
-        trust: how far supernets can be trusted.
+        trust: trust report of the supernets.
         tradeoff: accuracy against cost.
-        hardware: lines on constraints, who was set aside by them, and latencies.
+        hardware: lines on constraints, excluded candidates and latencies.
     """
     truth = dict(zip(score.candidates, score.truth.values, strict=True)) if score else {}
+    measured = dict(zip(score.candidates, score.truth.measured, strict=True)) if score else {}
     parts = [f"<h1>{_text(experiment.name)}</h1>", f'<p class="lead">{_text(experiment.description)}</p>']
     parts.append(_headline(experiment, ranking, score, rows))
-    parts.append(
-        _section("Ranks and how sure they are", "Bars: 90 % intervals.", plot_intervals(ranking, truth, names))
-    )
+    parts.append(_section("Ranks with uncertainty", "Bars: 90 % intervals.", plot_intervals(ranking, truth, names)))
     if score is not None:
         note = ""
         if np.isfinite(score.coverage):
-            note = f"{score.coverage:.0%} of the 90 % intervals hold the measured accuracy."
-        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, truth)))
+            note = f"{score.coverage:.0%} of the 90 % intervals contain the measured accuracy."
+        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, measured)))
         note = "A ranking that does not beat parameters and FLOPs is not worth its cost."
-        parts.append(_section("What each source alone would have given", note, _sources_table(score)))
+        note += "".join(f" {line[0].upper()}{line[1:]}." for line in left_out(score))
+        parts.append(_section("Order by each source alone", note, _sources_table(score)))
         if measures(score):
             parts.append(
                 _section("Other measures of the ranking", f"Against {against(score)}.", _measures_table(score))
             )
     if tradeoff is not None and len(tradeoff.members):
-        note = "Blue: on the front with this probability: no other is as cheap or cheaper and more accurate."
+        note = "Blue: probability of being on the front: no other candidate is as cheap or cheaper and more accurate."
         content = plot_front(tradeoff, names) + _front_table(tradeoff, names)
         parts.append(_section(f"The Pareto front: accuracy against {tradeoff.against}", note, content))
     if hardware:
@@ -95,20 +107,21 @@ def write_page(
         parts.append(_section("Constraints and measurements", "", f"<ul>{entries}</ul>"))
     if trust:
         parts.append(_section(TITLE, trust_note(trust, full_epochs=experiment.recipe.epochs), _trust_table(trust)))
-    curves = rows[(rows["metric"] == "validation_accuracy") & (rows["source"] == "training")]
+    curves = rows[(rows["metric"] == VALIDATION_ACCURACY) & (rows["source"] == TRAINING)]
     stages = list(dict.fromkeys(curves["stage"]))
     if stages:
         parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages)))
-    note = "A line: a new tier, whose first is beaten by the first of the last one with 90 % probability."
+    note = "A line marks a new tier: its first candidate loses to that of the previous tier with 90 % probability."
     note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
-    parts.append(_section("The ranking", note, _ranking_table(ranking, truth, names)))
-    failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == "failed"}
+    note += "".join(f" {line[0].upper()}{line[1:]}." for line in (finals_note(ranking), failed_note(ranking)) if line)
+    parts.append(_section("The ranking", note, _ranking_table(ranking, measured, names)))
+    failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == FAILED}
     if failed:
         entries = "".join(f"<li><code>{_text(trial)}</code>: {_text(why)}</li>" for trial, why in failed.items())
         parts.append(_section("Trials that failed", "", f"<ul>{entries}</ul>"))
     if void:
         entries = "".join(f"<li>{_text(line)}</li>" for line in void)
-        parts.append(_section("Scores that are void", "They take no part in the ranking.", f"<ul>{entries}</ul>"))
+        parts.append(_section("Scores that are void", "They are not used in the ranking.", f"<ul>{entries}</ul>"))
     parts.append(f"<details><summary>The experiment</summary><pre>{_text(experiment.to_yaml())}</pre></details>")
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(f"taurank: {experiment.name}")}'
@@ -146,7 +159,7 @@ def _headline(experiment: Experiment, ranking: Ranking, score: Score | None, row
             figures.append((times(score.speed_up.seconds), f"cheaper in seconds of trials{guess}"))
     elif np.isfinite(ranking.expected_tau):
         low, high = ranking.expected_tau_interval
-        what = f"tau that it expects of itself, {low:.2f} to {high:.2f}{doubt(ranking)}"
+        what = f"tau that the ranking expects of itself, {low:.2f} to {high:.2f}{doubt(ranking)}"
         figures.append((f"{ranking.expected_tau:.2f}", what))
     full = len(ranking.table) * experiment.recipe.epochs
     spent = rows.loc[rows["stage"] != BASELINE, "epochs"].sum()
@@ -229,7 +242,7 @@ def _ranking_table(ranking: Ranking, truth: Mapping[str, float], names: Mapping[
         cells.append(f'<td class="n">{row["rank_low"]} - {row["rank_high"]}</td>')
         cells.append(f"<td><code>{_text(name)}</code>{full}</td>")
         cells += [f'<td class="n">{_text(value)}</td>' for value in values]
-        cells.append(f"<td>{_text(row['evidence'])}</td>")
+        cells.append(f"<td>{_text(evidenced(row['evidence'], row['problem']))}</td>")
         body.append(f"<tr{' class=tier' if row['tier'] > tier else ''}>{''.join(cells)}</tr>")
         tier = row["tier"]
     return _table(head, body)

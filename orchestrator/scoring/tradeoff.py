@@ -1,4 +1,4 @@
-"""What a ranking says when cost counts too: the Pareto front with its uncertainty, and an objective of both."""
+"""Accuracy against cost: the Pareto front of a ranking with its uncertainty, and objectives of both."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from taurank.orchestrator.candidates import LATENCY, METRIC, SIZE
+from taurank.orchestrator.evidence import LATENCY, LATENCY_MS, SIZE
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import Measure, ObjectiveError, front, front_probability, objective
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.text import replaced
 
 FRONT_FILE = "front.csv"
-COLUMNS: dict[Measure, str] = {"latency": METRIC, "flops": "flops", "parameters": "parameters"}
+COLUMNS: dict[Measure, str] = {"latency": LATENCY_MS, "flops": "flops", "parameters": "parameters"}
 """Metric of the log, and column of the file."""
 
 
 class TradeoffError(ValueError):
-    """A cost that the run does not know; one line with the way out."""
+    """A cost that the run has not measured; one line with the way out."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Front:
 
     Attributes:
         against: the cost.
-        table: one row per candidate whose cost is known, cheapest first: ``architecture``, the cost, ``rank, score,
-            predicted_accuracy, accuracy_low, accuracy_high``, ``on_front`` (by the means), and ``front_probability``:
-            that no other is as cheap or cheaper and more accurate.
+        table: one row per candidate whose cost is known and that did not fail, cheapest first: ``architecture``, the
+            cost, ``rank, score, predicted_accuracy, accuracy_low, accuracy_high``, ``on_front`` (by the means), and
+            ``front_probability``: that no other is as cheap or cheaper and more accurate.
     """
 
     against: Measure
@@ -56,7 +56,7 @@ class Front:
 
 
 def costs(evidence: pd.DataFrame, codes: Sequence[str], against: Measure) -> NDArray[np.float64]:
-    """Parameters, FLOPs or milliseconds of candidates, (candidates,); NaN where the log has none."""
+    """Parameters, FLOPs or milliseconds of candidates, (candidates,); NaN if missing in the log."""
     source, metric = (LATENCY if against == "latency" else SIZE), COLUMNS[against]
     rows = evidence[(evidence["source"] == source) & (evidence["metric"] == metric)]
     found = rows.groupby("architecture")["value"].last().reindex(list(codes))
@@ -64,36 +64,37 @@ def costs(evidence: pd.DataFrame, codes: Sequence[str], against: Measure) -> NDA
 
 
 def known_cost(evidence: pd.DataFrame) -> Measure:
-    """Latency where it was measured, else FLOPs."""
+    """Latency if it was measured, else FLOPs."""
     return "latency" if (evidence["source"] == LATENCY).any() else "flops"
 
 
 def make_front(ranking: Ranking, evidence: pd.DataFrame, against: Measure) -> Front:
-    """The front of a ranking.
+    """The front of a ranking; candidates all of whose trainings failed are not on it.
 
     Raises:
         TradeoffError: the log has no such cost.
     """
-    table = ranking.table
+    ranked = ~ranking.table["architecture"].isin(ranking.failed).to_numpy()
+    table = ranking.table[ranked].reset_index(drop=True)
     cost = costs(evidence, [str(code) for code in table["architecture"]], against)
-    if not np.isfinite(cost).any():
-        way = "write latency: {} in the experiment, or take flops" if against == "latency" else "resume the run first"
-        raise TradeoffError(f"--against: the run knows no {against} of its candidates; {way}")
+    if len(table) and not np.isfinite(cost).any():
+        way = "write latency: {} in the experiment, or use flops" if against == "latency" else "resume the run first"
+        raise TradeoffError(f"--against: the run has no {against} of its candidates; {way}")
     columns = ["architecture", "rank", "score", "predicted_accuracy", "accuracy_low", "accuracy_high"]
     found = table[columns].copy()
     found.insert(1, COLUMNS[against], cost)
-    # The order of the ranking and not its scores: of equal scores one is placed first all the same.
+    # The ranks and not the scores, because candidates of equal score have different ranks.
     found["on_front"] = front(-table["rank"].to_numpy(dtype=float), cost)
-    found["front_probability"] = front_probability(ranking.samples, cost)
+    found["front_probability"] = front_probability(ranking.samples[:, ranked], cost)
     found = found[np.isfinite(cost)].sort_values([COLUMNS[against], "rank"], kind="stable")
     return Front(against, found.reset_index(drop=True))
 
 
 def check_objective(spec: ObjectiveSpec | None, milliseconds: Sequence[float]) -> None:
-    """Refuses latencies that an objective is not defined for, before anything is spent.
+    """Refuses latencies for which an objective is not defined, before anything is spent.
 
     Raises:
-        ObjectiveError: it is not.
+        ObjectiveError: it is not defined for one of them.
     """
     if spec is not None and spec.of == "latency":
         objective(spec.kind, np.full(len(milliseconds), 0.5), milliseconds, spec.amount)
@@ -102,7 +103,7 @@ def check_objective(spec: ObjectiveSpec | None, milliseconds: Sequence[float]) -
 def with_objective(ranking: Ranking, spec: ObjectiveSpec, evidence: pd.DataFrame) -> Ranking:
     """The ranking with columns ``objective`` (higher is better) and ``objective_rank``; its order stays.
 
-    NaN for all while nobody was trained to the end, since there is no predicted accuracy then.
+    NaN for all if no candidate was trained to the end, because there is no predicted accuracy then.
 
     Raises:
         ObjectiveError: it is not defined for a latency.
@@ -120,9 +121,9 @@ def objective_of(
     """The objective of measured accuracies, (candidates,); NaN where it is not defined.
 
     Raises:
-        ObjectiveError: it is not defined for a latency, or these are no accuracies in [0, 1].
+        ObjectiveError: it is not defined for a latency, or the values are not accuracies in [0, 1].
     """
     known = accuracy[np.isfinite(accuracy)]
     if not ((known >= 0) & (known <= 1)).all():
-        raise ObjectiveError("objective: the truth is no accuracy in [0, 1], so there is no objective of it")
+        raise ObjectiveError("objective: the truth is not an accuracy in [0, 1], so it has no objective")
     return objective(spec.kind, accuracy, costs(evidence, codes, spec.of), spec.amount)

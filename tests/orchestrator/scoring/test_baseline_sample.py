@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.orchestrator.ranker import Ranking
@@ -60,7 +61,7 @@ def ranked(codes: Sequence[str]) -> Ranking:
     table = pd.DataFrame({"rank": np.arange(1, count + 1), "architecture": order})
     nothing = ("score", "predicted_accuracy", "accuracy_low", "accuracy_high")
     table = table.assign(**dict.fromkeys(nothing, np.nan), rank_low=1, rank_high=count)
-    table = table.assign(evidence="training-2", seconds=0.2, epochs=2.0)
+    table = table.assign(evidence="training-2", seconds=0.2, epochs=2.0, problem="")
     return Ranking(table=table, samples=np.zeros((2, count)), weights={"training-2": 1.0})
 
 
@@ -166,7 +167,7 @@ class TestScore:
 
     def test_of_other_candidates(self, log, codes):
         with pytest.raises(
-            ScoringError, match="trained 12 drawn from 24 other candidates, which says nothing"
+            ScoringError, match="trained 12 drawn from 24 other candidates, which do not represent"
         ) as caught:
             read_truth(log.path.parent, codes[:20])
         assert "\n" not in str(caught.value)
@@ -219,7 +220,7 @@ class TestExperiment:
 
     def test_what_the_ranker_buys_is_never_the_truth(self):
         text = EXPERIMENT.replace("{epochs: 1}", "{epochs: 2, candidates: 2, seed: 1}")
-        with pytest.raises(ExperimentError, match="seed 1 is a baseline seed too: the truth must not be bought"):
+        with pytest.raises(ExperimentError, match="seed 1 is reserved for the baseline"):
             parse_experiment(text, where="t.yaml")
 
 

@@ -25,7 +25,6 @@ from taurank.orchestrator.campaigns.search_supernet import (
 )
 from taurank.orchestrator.campaigns.searching import create_search
 from taurank.orchestrator.candidates.screening import Screen
-from taurank.orchestrator.cluster.cluster import Slot
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
@@ -148,7 +147,7 @@ class TestExperiment:
             ("{method: gdas, options: {epoch: 3}}", "search.options: epoch: unknown key; did you mean 'epochs'?"),
             (
                 "{method: gdas, options: {scores: []}}",
-                "search.options: scores: unknown key; there are epochs, learning_",
+                "search.options: scores: unknown key; known keys: epochs, learning_",
             ),
             (
                 "{method: darts, options: {sampler: {learning_rate: 0}}}",
@@ -183,7 +182,7 @@ class TestExperiment:
             (
                 "once_for_all",
                 "darts",
-                "search: darts computes all options at once, which the supernet of once_for_all cannot; take gdas",
+                "search: darts computes all options at once, which the supernet of once_for_all cannot; use gdas",
             ),
         ],
     )
@@ -258,7 +257,7 @@ class TestLog:
                 data,
                 screen=Screen(SPACE, (), data, None, print),
                 latencies=None,
-                slot=Slot(1.0),
+                results=None,
                 names={},
                 scores=learned_scores(one.log, stage, SPACE),
             )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from taurank.trainables.table import RecordedTable
@@ -80,6 +82,56 @@ class TestNASBench201:
 
 
 class TestOtherBenchmarks:
+    def test_spikenas_with_its_three_million_numbers(self):
+        table = load("spikenas/spikenas_cifar10_curves_half.npz")
+        assert len(table.rows) == 3_323_296
+        assert len(table.architectures) == 7_812
+        assert table.schedules() == [100, 200]
+        first = table.architectures[0]
+        assert first == "1-00-000"
+        table.curve(first, schedule_epochs=100, seed=0)  # sorts the rows
+        started = time.perf_counter()
+        for code in table.architectures[:100]:
+            curve = table.curve(code, schedule_epochs=100, seed=0)
+        assert (time.perf_counter() - started) / 100 < 0.02  # a replay asks thousands of times
+        assert len(curve) == 100
+        curve = table.curve(first, schedule_epochs=100, seed=0)
+        assert curve["seconds"].sum() == pytest.approx(2790.0, rel=1e-6)
+        assert curve["validation_accuracy"].iloc[0] == pytest.approx(0.09876, abs=1e-9)
+        assert table.info.metrics["edge_5"].category
+
+    def test_naap440(self):
+        table = load("naap440/naap440_archs.csv.gz", "naap440/naap440_curves.npz")
+        assert len(table.architectures) == 440
+        assert table.architectures[0] == "k3w12s2r0-k3w16s2r0-k1w16s1r0"
+        curve = table.curve(table.architectures[0], schedule_epochs=90, seed=0)
+        assert curve["test_accuracy"].dropna().to_dict() == {90: 0.5888}
+        assert curve["validation_accuracy"].max() == pytest.approx(0.5888)
+        assert curve["seconds"].iloc[:3].tolist() == [22.0, 20.0, 20.0]
+        assert table.wide("encoding").loc[table.architectures[0], "layer_4_width"] == 0
+
+    @pytest.mark.parametrize(("name", "architectures", "epochs"), [("metaqnn", 1000, 20), ("deep_resnets", 486, 50)])
+    def test_mit_curves(self, name, architectures, epochs):
+        table = load(f"mit_curves/{name}_cifar10_configs.csv.gz", f"mit_curves/{name}_cifar10_curves.npz")
+        assert (len(table.architectures), table.schedules()) == (architectures, [epochs])
+        final = table.final("validation_accuracy", schedule_epochs=epochs, seed=0)
+        first = {"metaqnn": 0.5672, "deep_resnets": 0.7568109}[name]
+        assert final.iloc[0] == pytest.approx(first, abs=1e-7)
+        assert np.isnan(table.seconds_per_epoch)
+
+    def test_a4nn(self):
+        table = load("a4nn/a4nn_epochs.parquet", data="xray-1e14")
+        assert table.seeds(25) == [0, 1]
+        complete = [table.final("validation_accuracy", schedule_epochs=25, seed=seed).notna().sum() for seed in (0, 1)]
+        assert complete == [97, 3]
+        assert len(table.wide("encoding").columns) == 21
+
+    def test_without_trainings(self):
+        for name in ("fbnet", "ofa"):
+            table = load(f"help_latency/{name}_5000_latency.parquet")
+            assert len(table.architectures) == 5_000
+            assert table.full_epochs == 0
+
     def test_timm(self):
         table = load("timm/results-imagenet.csv.gz")
         assert len(table.architectures) == 1_556

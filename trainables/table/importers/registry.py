@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from taurank.spaces import get_space, list_spaces
 from taurank.spaces.names import hint_or
 from taurank.trainables.table.format import TableError
+from taurank.trainables.table.importers.a4nn import A4NN
+from taurank.trainables.table.importers.help_latency import HELP_LATENCY
 from taurank.trainables.table.importers.importer import Importer
+from taurank.trainables.table.importers.mit_curves import MIT_CURVES
+from taurank.trainables.table.importers.naap440 import NAAP440
 from taurank.trainables.table.importers.nasbench201 import NASBENCH201
 from taurank.trainables.table.importers.nats_bench import NATS_BENCH
 from taurank.trainables.table.importers.recording import Recording, open_recording
+from taurank.trainables.table.importers.spikenas import SPIKENAS
 from taurank.trainables.table.importers.timm_results import TIMM
 from taurank.trainables.table.recorded import RecordedTable
 
 SHOWN_CHARACTERS = 200
-_IMPORTERS = (NASBENCH201, NATS_BENCH, TIMM)
+SHOWN = 12
+"""Columns in a line about a file."""
+_IMPORTERS = {
+    importer.name: importer
+    for importer in (A4NN, HELP_LATENCY, MIT_CURVES, NAAP440, NASBENCH201, NATS_BENCH, SPIKENAS, TIMM)
+}
 
 
 def list_importers() -> tuple[Importer, ...]:
     """All importers, in alphabetical order of their names."""
-    return _IMPORTERS
+    return tuple(_IMPORTERS.values())
 
 
-def import_table(
-    paths: Sequence[Path], *, importer: str = "", space: str = "", data: str = "", more: Sequence[Importer] = ()
-) -> RecordedTable:
+def import_table(paths: Sequence[Path], *, importer: str = "", space: str = "", data: str = "") -> RecordedTable:
     """Makes one table of the files of one recording.
 
     Args:
@@ -35,14 +43,12 @@ def import_table(
         importer: name of the importer; by default the one that recognises the files by what is in them.
         space: name of the search space, where the importer's is not right.
         data: name of the data set; which one, where the files hold several.
-        more: importers beside those of `list_importers`.
 
     Raises:
         TableError: nothing or no single importer recognises the files, or the importer refuses them.
     """
     recordings = [open_recording(path) for path in paths]
-    known = {one.name: one for one in (*_IMPORTERS, *more)}
-    chosen = _named(importer, recordings, known) if importer else _recognised(recordings, list(known.values()))
+    chosen = _named(importer, recordings) if importer else _recognised(recordings)
     try:
         table = chosen.read(recordings, data)
     except TableError:
@@ -75,26 +81,46 @@ def in_space(table: RecordedTable, space: str) -> RecordedTable:
     return replace(named, rows=table.rows.assign(architecture=table.rows["architecture"].cat.rename_categories(codes)))
 
 
-def _named(name: str, recordings: Sequence[Recording], known: Mapping[str, Importer]) -> Importer:
-    if name not in known:
-        hint = hint_or(name, known, f"there are {', '.join(known)}")
+def _named(name: str, recordings: Sequence[Recording]) -> Importer:
+    if name not in _IMPORTERS:
+        hint = hint_or(name, _IMPORTERS, f"there are {', '.join(_IMPORTERS)}")
         raise TableError(f"--format: unknown importer {name!r}; {hint}")
-    chosen = known[name]
+    chosen = _IMPORTERS[name]
     for recording in recordings:
         if chosen is not NATS_BENCH and not chosen.recognises(recording):
-            raise TableError(f"{recording.path} is not of format {name}, which reads {chosen.reads}")
+            lacking = ", ".join(chosen.lacks(recording))
+            missing = f"; it lacks the columns {lacking}" if lacking else ""
+            raise TableError(f"{recording.path} is not of format {name}, which reads {chosen.reads}{missing}")
     return chosen
 
 
-def _recognised(recordings: Sequence[Recording], known: Sequence[Importer]) -> Importer:
+def _recognised(recordings: Sequence[Recording]) -> Importer:
     for recording in recordings:
-        if not any(importer.recognises(recording) for importer in known):
+        if not any(importer.recognises(recording) for importer in _IMPORTERS.values()):
             raise TableError(
-                f"{recording.path}: no importer recognises it; `taurank table import --help` lists them, "
-                "and a CSV needs --map"
+                f"{recording.path}: no importer recognises it{_nearly(recording)}; `taurank table import --help` lists "
+                "them, and a CSV needs --map architecture=COLUMN,value=COLUMN"
             )
-    found = [importer for importer in known if all(map(importer.recognises, recordings))]
+    found = [importer for importer in _IMPORTERS.values() if all(map(importer.recognises, recordings))]
     if len(found) != 1:
-        kinds = " and ".join(importer.name for importer in known if any(map(importer.recognises, recordings)))
+        kinds = " and ".join(
+            importer.name for importer in _IMPORTERS.values() if any(map(importer.recognises, recordings))
+        )
         raise TableError(f"the files are of different kinds ({kinds}); give those of one, or name it with --format")
     return found[0]
+
+
+def _nearly(recording: Recording) -> str:
+    """What a file has, and what importers that know some of it would need besides."""
+    if not recording.names:
+        return ""
+    nothing = replace(recording, names=frozenset())
+    lacking = {importer.name: importer.lacks(recording) for importer in _IMPORTERS.values()}
+    near = [
+        f"{name} lacks {', '.join(missing)}"
+        for name, missing in lacking.items()
+        if 0 < len(missing) < len(_IMPORTERS[name].lacks(nothing))
+    ]
+    names = sorted(" ".join(name.split()) for name in recording.names)
+    has = ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
+    return f" (it has {has}{''.join(f'; {text}' for text in near)})"
