@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from taurank.orchestrator.cluster.cluster import Cluster, ClusterError, Slot
-from taurank.orchestrator.proxy_scores.printing import print_proxies, print_scores
+from taurank.orchestrator.proxy_scores.listing import print_proxies
+from taurank.orchestrator.proxy_scores.printing import print_scores
 from taurank.orchestrator.proxy_scores.score_file import COLUMNS
 from taurank.orchestrator.proxy_scores.scoring import (
     ProxyRequestError,
