@@ -32,6 +32,7 @@ from taurank.spaces.own_code import is_own_code
 from taurank.spaces.registry import register_space
 from taurank.spaces.structure import Family, Structure, describe_structure
 from taurank.spaces.weightless import build_weightless
+from taurank.spaces.zoo.lazy import complete
 from taurank.spaces.zoo.own import OwnModels
 from taurank.spaces.zoo.source import ModelSource
 from taurank.spaces.zoo.timm import TimmModels
@@ -226,7 +227,7 @@ def _relatives(code: str) -> str:
 def _make(code: str, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
     source, name = _find(code)
     try:
-        return source.build(name, input_shape=input_shape, classes=classes)
+        return complete(source.build(name, input_shape=input_shape, classes=classes), input_shape)
     except (SpaceError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
