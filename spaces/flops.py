@@ -114,7 +114,7 @@ def run_counted(network: nn.Module, images: Tensor) -> tuple[Any, int]:
     """
     network.eval()
     # The counter hooks into the gradients of whatever a module is given, and fails where that is a weight.
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    weights = [weight for weight in network.parameters() if weight.requires_grad and weight.is_leaf]
     for weight in weights:
         weight.requires_grad_(False)
     try:

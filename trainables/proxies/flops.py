@@ -22,7 +22,7 @@ class Flops(Proxy):
 
     def score(self, probe: Probe) -> Measured:
         """Higher is taken as better."""
-        _, flops = run_counted(probe.fresh(), probe.batch.images[:1])
+        _, flops = run_counted(probe.restored(), probe.batch.images[:1].clone())
         if flops == 0:
             raise VoidScoreError("no product of tensors (convolution, linear layer, attention ...) was computed")
         return Measured(float(flops))
