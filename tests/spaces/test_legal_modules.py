@@ -77,7 +77,7 @@ class Collections(Plain):
         self.listed = nn.ParameterList([nn.Parameter(torch.randn(8, 8)) for _ in range(2)])
         self.named = nn.ParameterDict({"scale": nn.Parameter(torch.ones(8))})
         self.whole = nn.Parameter(torch.arange(8), requires_grad=False)
-        self.register_buffer("nothing", None)
+        self.register_buffer("nothing", None, persistent=False)
         self.register_buffer("passing", torch.ones(8), persistent=False)
 
     def get_extra_state(self):
@@ -181,7 +181,7 @@ def data():
         pixels = torch.randint(0, 256, (count, 8, 8, 3), generator=generator, dtype=torch.uint8).numpy()
         return ImageSet(pixels, torch.arange(count).remainder(4).numpy())
 
-    return ImageData("noise", images(16), images(8), images(8), ("a", "b", "c", "d"), mean=(0.5,) * 3, std=(0.25,) * 3)
+    return ImageData(images(16), images(8), images(8), ("a", "b", "c", "d"), (127.0,) * 3, (64.0,) * 3)
 
 
 @pytest.mark.parametrize("name", SIZES)

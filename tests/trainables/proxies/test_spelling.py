@@ -72,7 +72,8 @@ UNITS = {
         lambda x: functional.relu(x).clamp(max=6), lambda x: torch.minimum(functional.relu(x), torch.tensor(6.0)),
     ]),
     "hardswish": (nn.Hardswish(), [
-        functional.hardswish, lambda x: x * functional.relu6(x + 3) / 6, lambda x: x * functional.relu6(3 + x) * (1 / 6),
+        functional.hardswish, lambda x: x * functional.relu6(x + 3) / 6,
+        lambda x: x * functional.relu6(3 + x) * (1 / 6),
         lambda x: x * (functional.relu6(x + 3, inplace=True) / 6), lambda x: x * functional.hardsigmoid(x), by_root,
         lambda x: x.mul(nn.ReLU6()(x + 3.0)).mul(1 / 6),
     ]),
@@ -86,7 +87,9 @@ UNITS = {
         lambda x: x * 0.5 * (1.0 + torch.tanh(0.7978845608 * (x + 0.044715 * torch.pow(x, 3)))),
     ]),
     "mish": (nn.Mish(), [lambda x: x * torch.tanh(functional.softplus(x)), lambda x: x * (1 + x.exp()).log().tanh()]),
-    "softplus": (nn.Softplus(), [lambda x: (1 + x.exp()).log(), lambda x: functional.relu(x) + (-x.abs()).exp().log1p()]),
+    "softplus": (nn.Softplus(), [
+        lambda x: (1 + x.exp()).log(), lambda x: functional.relu(x) + (-x.abs()).exp().log1p(),
+    ]),
     "leaky": (nn.LeakyReLU(0.1), [lambda x: torch.where(x > 0, x, 0.1 * x), lambda x: torch.maximum(x, x * 0.1)]),
     "elu": (nn.ELU(), [lambda x: torch.where(x > 0, x, x.exp() - 1), lambda x: torch.where(x > 0, x, torch.expm1(x))]),
     "hardtanh": (nn.Hardtanh(), [lambda x: x.clamp(-1, 1)]),
