@@ -1,3 +1,3 @@
-"""Runs it, ranks it, tells: the experiment, its stages, the evidence log, the ranker and the command line."""
+"""Runs, ranks and reports: the experiment, its stages, the evidence log, the ranker and the command line."""
 
 import taurank.orchestrator.ray_environment  # noqa: F401  (before any import of ray)

@@ -33,12 +33,12 @@ def trial_key(trial: Any) -> str:
 
 
 class PolicyScheduler(TrialScheduler):  # type: ignore[misc]
-    """Lets a ``Driver`` say which trial starts or goes on, how far, and which one ends.
+    """Lets a ``Driver`` decide which trial starts or goes on, how far, and which one ends.
 
     Every new trial is held as a paused one, so only those that are chosen ever start, in the order in which they are
     chosen. A trial is chosen when a slot is free, and the next one only once it has got its worker. Trials that are
     stopped while they wait end when Tune next asks for work; when the driver is done all that still wait do, so that
-    Tune ends too. What became of each stands in ``curves``: ``paused`` or ``new`` for those that may be thawed later.
+    Tune ends too. The state of each is in ``curves``: ``paused`` or ``new`` for those that may be resumed later.
 
     A trial that loses its worker keeps its place: Tune starts it again, and epochs that it reports once more change
     nothing. One that Tune gives up has failed.
@@ -90,12 +90,12 @@ class PolicyScheduler(TrialScheduler):  # type: ignore[misc]
 
     @property
     def latest(self) -> Decisions:
-        """What the policy said last."""
+        """The latest decisions of the policy."""
         return self._driver.latest
 
     @property
     def done(self) -> bool:
-        """Whether nobody runs and nobody else will be started."""
+        """Whether no trial runs and none will be started."""
         return self._driver.done
 
     def load_curves(self, curves: Iterable[Curve]) -> None:
@@ -141,7 +141,7 @@ class PolicyScheduler(TrialScheduler):  # type: ignore[misc]
         return str(_ACTIONS[self._report(trial_key(trial), result)])
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Take in the last result, which Tune does not show to ``on_trial_result`` when it says ``done``."""
+        """Take in the last result, which Tune does not pass to ``on_trial_result`` when the result has ``done``."""
         key = trial_key(trial)
         if TIME in result and METRIC in result:
             self._report(key, result)
@@ -149,7 +149,7 @@ class PolicyScheduler(TrialScheduler):  # type: ignore[misc]
         self._driver.end(key, failed=failed, reason="ended without a result" if failed else "ended by itself")
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """A trial is stopped while it waits: its curve says already what became of it."""
+        """A trial is stopped while it waits: its curve already has the final state."""
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Keep the curve: Tune adds the trial again at once, or gives it up."""
@@ -172,7 +172,7 @@ class PolicyScheduler(TrialScheduler):  # type: ignore[misc]
         return chosen
 
     def debug_string(self) -> str:
-        """Return the policy's name, how many trials are in which state, and what the policy says."""
+        """Return the policy's name, how many trials are in which state, and the policy's reason."""
         counts = Counter(curve.state for curve in self.curves.values())
         states = ", ".join(f"{count} {state}" for state, count in counts.items())
         return f"{type(self._driver.policy).__name__}: {states}; {self.latest.reason}"

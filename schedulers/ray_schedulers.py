@@ -1,6 +1,6 @@
 """Ray's own schedulers on ``epoch`` and ``validation_accuracy``, with defaults for ranking.
 
-They stop trials and never promote them: each trial is compared with those that came before it.
+They stop trials and never promote them: each trial is compared with earlier ones.
 """
 
 import logging
@@ -87,9 +87,9 @@ def make_ray_asha(
     """Return Ray's ASHA with defaults for ranking.
 
     ``reduction_factor`` 3, as in the paper (Ray: 4): a rung throws away fewer trials, so more of the order rests on
-    later epochs. ``grace_period`` a 27th of the schedule, rounded up (Ray: 1): nobody is judged by less, and no trial
-    passes more than three cuts before the last epoch. One bracket: all trials meet in the same rungs, and Ray draws
-    among several from NumPy's global random state.
+    later epochs. ``grace_period`` a 27th of the schedule, rounded up (Ray: 1): no trial is stopped earlier, and no
+    trial passes more than three cuts before the last epoch. One bracket: all trials meet in the same rungs, and Ray
+    draws among several from NumPy's global random state.
 
     Raises:
         ValueError: a value outside its range.
@@ -115,7 +115,7 @@ def make_ray_hyperband(schedule_epochs: int, candidates: int, *, reduction_facto
 
     ``reduction_factor`` 3. Survivors of a bracket finish their schedule (Ray stops them at the bracket's last
     milestone), so that their last values are comparable. Brackets fill from the longest to the shortest first
-    milestone; when the candidates do not fill the last one, the log says so.
+    milestone; when the candidates do not fill the last one, a warning is logged.
 
     Raises:
         ValueError: a value outside its range.

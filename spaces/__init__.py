@@ -1,23 +1,30 @@
-"""Search spaces: what can be built. Importing the package registers every space."""
+"""Search spaces: what can be built. A name is imported when it is first used, and torch with the first network."""
 
-from taurank.spaces.architecture import Architecture, Distinct, SearchSpace, SpaceError
-from taurank.spaces.cells import DARTS, PNAS
-from taurank.spaces.choice_space import ChoiceSpace
-from taurank.spaces.mnist_blocks import MnistBlocks
-from taurank.spaces.mobile import FBNet, MnasNet, NASBenchMacro, ProxylessNAS
-from taurank.spaces.nasbench201 import NASBench201
-from taurank.spaces.once_for_all import OnceForAll, OnceForAllResNet50
-from taurank.spaces.registry import get_space, list_spaces, register_space
-from taurank.spaces.restricted import RestrictedSpace
-from taurank.spaces.size import Size, measure_size
-from taurank.spaces.structure import Family, Structure, describe_structure
-from taurank.spaces.zoo import Zoo, import_torchvision
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.spaces.architecture import Architecture, Distinct, Family, SearchSpace, SpaceError
+    from taurank.spaces.cells import DARTS, PNAS
+    from taurank.spaces.choice_space import ChoiceSpace
+    from taurank.spaces.decision_space import DecisionSpace
+    from taurank.spaces.mnist_blocks import MnistBlocks
+    from taurank.spaces.mobile import FBNet, MnasNet, NASBenchMacro, ProxylessNAS
+    from taurank.spaces.nasbench201 import NASBench201
+    from taurank.spaces.once_for_all import OnceForAll, OnceForAllResNet50
+    from taurank.spaces.registry import get_space, list_spaces, register_space
+    from taurank.spaces.restricted import RestrictedSpace
+    from taurank.spaces.size import Size, measure_size
+    from taurank.spaces.structure import Structure, describe_structure
+    from taurank.spaces.zoo import Zoo, import_torchvision
 
 __all__ = [
     "DARTS",
     "PNAS",
     "Architecture",
     "ChoiceSpace",
+    "DecisionSpace",
     "Distinct",
     "FBNet",
     "Family",
@@ -41,3 +48,5 @@ __all__ = [
     "measure_size",
     "register_space",
 ]
+
+__getattr__ = lazy_names(__name__)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from taurank.spaces.structure import Family
+from taurank.spaces.names import suggestion
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Distinct = Literal["code", "function"]
 """What may not occur twice in a sample: the same code, or the same function."""
+
+Family = Literal["cnn", "bare_cnn", "modern_cnn", "transformer"]
+"""Kinds of networks that want to be trained differently.
+
+`cnn`: convolutions with batch normalisation (ResNet, MobileNet, RegNet). `bare_cnn`: convolutions without any
+normalisation (AlexNet, VGG). `modern_cnn`: convolutions with layer or group normalisation (ConvNeXt). `transformer`:
+attention, or other mixing of tokens without convolutions (ViT, Swin, MLP-Mixer).
+"""
 
 ENUMERATION_LIMIT = 10_000_000
 """Spaces with more codes than this are sampled, not listed."""
@@ -251,6 +261,18 @@ def check_positive(argument: str, value: object) -> None:
         raise SpaceError(f"{argument}: {value!r} is not a whole number of at least 1")
 
 
+def check_variant(variant: object, variants: Iterable[str], *, more: str = "") -> None:
+    """Refuses a variant that a space does not have.
+
+    Raises:
+        SpaceError: `variant` is not among `variants`; the message ends with `more`.
+    """
+    known = list(variants)
+    if variant not in known:
+        meant = suggestion(str(variant), known)
+        raise SpaceError(f"variant: {variant!r} is unknown{meant}; there are {', '.join(known)}{more}")
+
+
 def check_task(input_shape: tuple[int, int, int], classes: int) -> None:
     """Refuses a task that no network can be built for.
 
@@ -283,43 +305,7 @@ def draw(pool: Sequence[Architecture], count: int, generator: np.random.Generato
     return [pool[index] for index in generator.choice(len(pool), size=count, replace=False)]
 
 
-def draw_listed(
-    space: SearchSpace, count: int, generator: np.random.Generator, distinct: Distinct
-) -> list[Architecture]:
-    """Draws uniformly and without repeats from all codes of a space that can be listed, or from the canonical ones.
-
-    Raises:
-        SpaceError: `count` is negative or larger than their number.
-    """
-    codes = list(space.enumerate())
-    if distinct == "code":
-        return draw(codes, count, generator, "codes")
-    pool = [architecture for architecture in codes if space.canonical(architecture) == architecture]
-    return draw(pool, count, generator, "architectures that differ as functions; distinct='code' allows more")
-
-
 def one_line(error: BaseException, most: int = 200) -> str:
     """Type and message of an error on one line, shortened to so many characters."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text if len(text) <= most else text[:most] + "..."
-
-
-def draw_one_by_one(draw_one: Callable[[], Architecture], count: int, *, among: int) -> list[Architecture]:
-    """Draws without repeats from more than can be listed.
-
-    Args:
-        draw_one: Draws one, each as likely as any other.
-        count: How many; at most half of `among`, so that repeats stay few.
-        among: How many there surely are to draw from.
-
-    Raises:
-        SpaceError: `count` is negative or larger than that.
-    """
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 0 <= count <= among // 2:
-        raise SpaceError(
-            f"count: {count!r} is not a whole number of 0 to {among // 2:,}, half of what there surely is to draw from"
-        )
-    drawn: dict[Architecture, None] = {}
-    while len(drawn) < count:
-        drawn[draw_one()] = None
-    return list(drawn)

@@ -5,33 +5,22 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from math import isfinite, prod
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from taurank.spaces.architecture import (
-    Architecture,
-    Distinct,
-    SearchSpace,
-    SpaceError,
-    check_choices,
-    check_distinct,
-    check_task,
-    draw,
-    draw_one_by_one,
-)
+from taurank.spaces.architecture import Architecture, SpaceError, check_task
+from taurank.spaces.decision_space import DecisionSpace
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Option: TypeAlias = bool | int | float | str
 
-_LISTED = 100_000  # with more codes, a sample is drawn without listing them all
-_PATIENCE = 100_000  # draws in a row without a canonical architecture
 
-
-class ChoiceSpace(SearchSpace):
+class ChoiceSpace(DecisionSpace):
     """All combinations of the options of some decisions; a subclass says which, and builds the network.
 
     Its code is the options taken, such as `depth=2,width=16`. Its name is `package.module:Class`, under which an
@@ -120,19 +109,23 @@ class ChoiceSpace(SearchSpace):
         """
         return self.parse(",".join(f"{name}={option}" for name, option in taken.items()))
 
-    def parse(self, text: str) -> Architecture:
-        """Reads `depth=2,width=16`, in any order of the decisions."""
-        texts = dict(self._split(text))
+    def _read(self, code: str) -> list[int]:
+        texts = dict(self._split(code))
         missing = [name for name in self.named_decisions if name not in texts]
         if missing:
-            raise SpaceError(f"code: {text!r} says nothing of {', '.join(missing)}; the form is {self._form!r}")
+            raise SpaceError(f"code: {code!r} says nothing of {', '.join(missing)}; the form is {self._form!r}")
         choices = []
         for name, options in self._items:
             allowed = list(map(str, options))
             if texts[name] not in allowed:
-                raise SpaceError(f"code: {name} of {text!r} is {texts[name]!r}; allowed are {', '.join(allowed)}")
+                raise SpaceError(f"code: {name} of {code!r} is {texts[name]!r}; allowed are {', '.join(allowed)}")
             choices.append(allowed.index(texts[name]))
-        return self.choose(choices)
+        return choices
+
+    def _write(self, choices: Sequence[int]) -> str:
+        return ",".join(
+            f"{name}={options[choice]}" for (name, options), choice in zip(self._items, choices, strict=True)
+        )
 
     def _split(self, text: str) -> Iterator[tuple[str, str]]:
         seen = set()
@@ -144,30 +137,6 @@ class ChoiceSpace(SearchSpace):
             seen.add(name)
             yield name, option
 
-    def _enumerate(self) -> Iterator[Architecture]:
-        return (self.choose(choices) for choices in product(*(range(len(options)) for _, options in self._items)))
-
-    def sample(
-        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
-    ) -> list[Architecture]:
-        """Draws among the canonical architectures, or among all codes."""
-        check_distinct(distinct)
-        functions = distinct == "function"
-        if self.size <= _LISTED:
-            pool = [one for one in self.enumerate() if not functions or self.canonical(one) == one]
-            return draw(pool, count, generator, "architectures")
-
-        def draw_one() -> Architecture:
-            for _ in range(_PATIENCE):
-                drawn = self.choose([int(generator.integers(len(options))) for _, options in self._items])
-                if not functions or (drawn not in found and self.canonical(drawn) == drawn):
-                    found.add(drawn)
-                    return drawn
-            raise SpaceError(f"count: {count:,} asked, but after {len(found):,} architectures no other turns up")
-
-        found: set[Architecture] = set()
-        return draw_one_by_one(draw_one, count, among=self.size)
-
     def canonical(self, architecture: Architecture) -> Architecture:
         """Returns the architecture of the simplified options."""
         return self.architecture(**self.simplify(self.taken(architecture)))
@@ -176,27 +145,6 @@ class ChoiceSpace(SearchSpace):
     def decisions(self) -> tuple[tuple[str, ...], ...]:
         """The options of each of `named_decisions`, as text."""
         return tuple(tuple(map(str, options)) for _, options in self._items)
-
-    def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """Positions of the options taken."""
-        texts = dict(self._split(self.code_of(architecture)))
-        return tuple(list(map(str, options)).index(texts[name]) for name, options in self._items)
-
-    def choose(self, choices: Sequence[int]) -> Architecture:
-        """The architecture of the options at these positions."""
-        check_choices(self, choices)
-        parts = (f"{name}={options[choice]}" for (name, options), choice in zip(self._items, choices, strict=True))
-        return Architecture(self.name, ",".join(parts))
-
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Lists those with another option for one decision."""
-        taken = self.choices(architecture)
-        return [
-            self.choose((*taken[:place], other, *taken[place + 1 :]))
-            for place, (_, options) in enumerate(self._items)
-            for other in range(len(options))
-            if other != taken[place]
-        ]
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """The simplified options: numbers as they are, others one-hot."""
@@ -211,6 +159,8 @@ class ChoiceSpace(SearchSpace):
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Makes the network, by `network`."""
+        from torch import nn
+
         check_task(input_shape, classes)
         network: object = self.network(self.taken(architecture), input_shape=input_shape, classes=classes)
         if not isinstance(network, nn.Module):

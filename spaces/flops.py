@@ -27,13 +27,13 @@ def _added_product_with_vector(bias: _Shape, matrix: _Shape, *_: Any, **__: Any)
 
 def _trilinear(one: _Shape, two: _Shape, three: _Shape, *expand: Any, **_: Any) -> int:
     """FLOPs of the operator behind `nn.Bilinear`: one multiplication for each pair of features, output and row."""
-    shapes = []
+    shapes: list[list[int]] = []
     for shape, added in zip((one, two, three), expand, strict=False):
         full = list(shape)
         for dimension in added:
             full.insert(dimension, 1)
         shapes.append(full)
-    return 2 * prod(map(max, zip(*shapes, strict=True)))
+    return 2 * prod(max(sizes) for sizes in zip(*shapes, strict=True))
 
 
 def _convolution_over_time(images: _Shape, weight: _Shape, *_: Any, out_shape: _Shape, **__: Any) -> int:

@@ -2,53 +2,74 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import ClassVar, Generic, Protocol, TypeVar
+from importlib import import_module
+from typing import Any, Generic, TypeVar
 
+from taurank.spaces.names import hint_or
 
-class Named(Protocol):
-    """What has a name as a class, and is made without arguments."""
-
-    name: ClassVar[str]
-
-
-Kind = TypeVar("Kind", bound=Named)
+Kind = TypeVar("Kind")
 ClassOf = TypeVar("ClassOf", bound=type)
 
 
 class NamedClasses(Generic[Kind]):
-    """A registry that its classes enter by a decorator.
+    """A registry of classes: those that come with taurank by where they are, others as their decorator adds them.
 
     Args:
-        kind: one word for what they are, for messages.
-        error: what a name that is taken or unknown raises, with one line.
+        kind: One word for what they are, for messages.
+        error: What a name that is taken or unknown raises, with one line.
+        own: `package.module:Class` of those that come with taurank, by name; a module is imported when it is needed.
     """
 
-    def __init__(self, kind: str, error: type[Exception]) -> None:
+    def __init__(self, kind: str, error: type[Exception], own: Mapping[str, str] | None = None) -> None:
         self._kind, self._error = kind, error
+        self._places = dict(own or {})
         self._classes: dict[str, type[Kind]] = {}
 
-    def register(self, one: ClassOf) -> ClassOf:
-        """Class decorator: makes a class known under its `name`; raises the error where another one has it."""
-        name = one.name  # type: ignore[attr-defined]
-        if name in self._classes:
-            taken = self._classes[name]
+    def register(self, one: ClassOf, name: str | None = None) -> ClassOf:
+        """Makes a class known under a name, by default its attribute `name`; a class decorator.
+
+        Raises:
+            Exception: Of the type `error`: another class has the name, or the class has none.
+        """
+        name = getattr(one, "name", "") if name is None else name
+        where = f"register_{self._kind}"
+        if not name:
+            raise self._error(f"{where}: {one.__qualname__} has no name; set the class attribute `name`")
+        if name in self:
             raise self._error(
-                f"register_{self._kind}: {name!r} is taken by {taken.__module__}.{taken.__qualname__}; choose another "
-                "name"
+                f"{where}: the name {name!r} of {_place_of(one)} is taken by {_place_of(self.find(name))}; "
+                "choose another name"
             )
         self._classes[name] = one
         return one
 
-    def make(self, name: str) -> Kind:
-        """One of that name; raises the error, with the name that was probably meant, where there is none."""
+    def find(self, name: str) -> type[Kind]:
+        """The class of a name.
+
+        Raises:
+            Exception: Of the type `error`, with the name that was probably meant.
+        """
+        if name not in self:
+            names = self.names()
+            raise self._error(f"unknown {self._kind} {name!r}; {hint_or(name, names, 'there are ' + ', '.join(names))}")
         if name not in self._classes:
-            close = get_close_matches(name, self._classes, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.names())}"
-            raise self._error(f"unknown {self._kind} {name!r}; {hint}")
-        return self._classes[name]()
+            module, _, attribute = self._places[name].partition(":")
+            self._classes[name] = getattr(import_module(module), attribute)
+        return self._classes[name]
+
+    def make(self, name: str, *arguments: Any, **options: Any) -> Kind:
+        """An object of the class of a name; see `find`."""
+        return self.find(name)(*arguments, **options)
 
     def names(self, pattern: str = "*") -> list[str]:
         """Names that match a shell pattern, in alphabetical order."""
-        return sorted(name for name in self._classes if fnmatchcase(name, pattern))
+        return sorted(name for name in {*self._places, *self._classes} if fnmatchcase(name, pattern))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places or name in self._classes
+
+
+def _place_of(one: type) -> str:
+    return f"{one.__module__}.{one.__qualname__}"

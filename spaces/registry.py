@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import inspect
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from taurank.spaces.architecture import SearchSpace, SpaceError
+from taurank.spaces.named_classes import NamedClasses
+from taurank.spaces.names import suggestion
 from taurank.spaces.own_code import import_own, is_own_code
 
-_SPACES: dict[str, type[SearchSpace]] = {}
+_SPACES: NamedClasses[SearchSpace] = NamedClasses(
+    "space",
+    SpaceError,
+    {
+        "darts": "taurank.spaces.cells.darts:DARTS",
+        "fbnet": "taurank.spaces.mobile.fbnet:FBNet",
+        "mnasnet": "taurank.spaces.mobile.mnasnet:MnasNet",
+        "mnist_blocks": "taurank.spaces.mnist_blocks:MnistBlocks",
+        "nasbench201": "taurank.spaces.nasbench201.space:NASBench201",
+        "nasbench_macro": "taurank.spaces.mobile.nasbench_macro:NASBenchMacro",
+        "once_for_all": "taurank.spaces.once_for_all.space:OnceForAll",
+        "once_for_all_resnet50": "taurank.spaces.once_for_all.resnet50:OnceForAllResNet50",
+        "pnas": "taurank.spaces.cells.pnas:PNAS",
+        "proxyless": "taurank.spaces.mobile.proxyless:ProxylessNAS",
+        "zoo": "taurank.spaces.zoo.space:Zoo",
+    },
+)
 
 SpaceClass = TypeVar("SpaceClass", bound=type[SearchSpace])
 
@@ -21,17 +37,7 @@ def register_space(space: SpaceClass) -> SpaceClass:
     Raises:
         SpaceError: The class has no name, or another class has it already.
     """
-    name = getattr(space, "name", "")
-    if not name:
-        raise SpaceError(f"register_space: {space.__qualname__} has no name; set the class attribute `name`")
-    if name in _SPACES:
-        taken = _SPACES[name]
-        raise SpaceError(
-            f"register_space: the name {name!r} of {space.__module__}.{space.__qualname__} is taken by "
-            f"{taken.__module__}.{taken.__qualname__}; choose another"
-        )
-    _SPACES[name] = space
-    return space
+    return _SPACES.register(space)
 
 
 def get_space(name: str, **options: Any) -> SearchSpace:
@@ -46,24 +52,24 @@ def get_space(name: str, **options: Any) -> SearchSpace:
     Raises:
         SpaceError: No such space, no such option, or the space refuses an option's value.
     """
-    space = _SPACES.get(name) or _own_space(name)
+    space = _SPACES.find(name) if name in _SPACES else _own_space(name)
     allowed = list(inspect.signature(space).parameters)
     for option in options:
         if option not in allowed:
             known = f"its options are {_join(allowed)}" if allowed else "it has no options"
-            raise SpaceError(f"space {name!r}: option {option!r} is unknown{_suggestion(option, allowed)}; {known}")
+            raise SpaceError(f"space {name!r}: option {option!r} is unknown{suggestion(option, allowed)}; {known}")
     return space(**options)
 
 
 def list_spaces(pattern: str = "*") -> list[str]:
     """Lists the registered names that match a shell pattern, in alphabetical order."""
-    return sorted(name for name in _SPACES if fnmatchcase(name, pattern))
+    return _SPACES.names(pattern)
 
 
 def _own_space(name: str) -> type[SearchSpace]:
     if not is_own_code(name):
         raise SpaceError(
-            f"space: {name!r} is unknown{_suggestion(name, list(_SPACES))}; there are {_join(list_spaces())}"
+            f"space: {name!r} is unknown{suggestion(name, list_spaces())}; there are {_join(list_spaces())}"
         )
     try:
         space = import_own(name)
@@ -80,11 +86,6 @@ def _own_space(name: str) -> type[SearchSpace]:
         # Workers make the space again from its name, and have imported nothing else.
         raise SpaceError(f"space: {name!r} calls itself {space.name!r}; leave out `name`, or set it to {name!r}")
     return space
-
-
-def _suggestion(word: str, known: list[str]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _join(names: list[str]) -> str:

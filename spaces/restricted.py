@@ -6,22 +6,24 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import product
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from taurank.spaces.architecture import (
     Architecture,
     Distinct,
+    Family,
     SearchSpace,
     SpaceError,
     check_choices,
     check_distinct,
     draw,
 )
-from taurank.spaces.structure import Family
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _LISTED = 100_000  # with more choices than this, a sample is drawn without listing them all
 _IN_VAIN = 100_000

@@ -5,18 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-Family = Literal["cnn", "bare_cnn", "modern_cnn", "transformer"]
-"""Kinds of networks that want to be trained differently.
-
-`cnn`: convolutions with batch normalisation (ResNet, MobileNet, RegNet). `bare_cnn`: convolutions without any
-normalisation (AlexNet, VGG). `modern_cnn`: convolutions with layer or group normalisation (ConvNeXt). `transformer`:
-attention, or other mixing of tokens without convolutions (ViT, Swin, MLP-Mixer).
-"""
+from taurank.spaces.architecture import Family
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _ATTENTION = re.compile("attention|attn", re.IGNORECASE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,45 @@ def test_layers_and_packages_import_downwards():
                 if floor_of(layer, other) >= floor_of(layer, package):
                     wrong.append(f"{file}:{line}: {layer}.{package} imports {layer}.{other}, which is not below it")
     assert not wrong, "\n".join(wrong)
+
+
+def module_level(statements: list[ast.stmt], modules: Collection[str]) -> Iterator[str]:
+    """Those of the modules that are imported when a file is, or by its types: also under `if TYPE_CHECKING`."""
+    for node in statements:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom):
+            named = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from {name if name in modules else str(node.module) for name in named} & {*modules}
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from module_level(
+                [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)], modules
+            )
+
+
+def find_circle(imports: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle; none where the imports have an order."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_imports_in_a_circle():
+    names = {file: ".".join(("taurank", *file.with_suffix("").parts)).removesuffix(".__init__") for file in FILES}
+    imports = {
+        name: set(module_level(ast.parse((ROOT / file).read_text(encoding="utf-8")).body, names.values())) - {name}
+        for file, name in names.items()
+    }
+    assert find_circle(imports) == []
+
+
+def test_a_circle_of_types_is_found():
+    lower = ast.parse("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from package.upper import Upper").body
+    found = set(module_level(lower, ["package.lower", "package.upper"]))
+    assert find_circle({"package.lower": found, "package.upper": {"package.lower"}})
+    assert not find_circle({"package.lower": set(), "package.upper": {"package.lower"}})
 
 
 def test_every_package_has_its_floor():

@@ -1,6 +1,6 @@
-"""Variants of the ranker on the same draws of recorded cells: each measured once, compared pair by pair.
+"""Variants of the ranker on the same draws of recorded cells: each measured once, compared in pairs.
 
-NAS-Bench-201 on CIFAR-10, live cells with three seeds; seed 0 is bought, the mean of seeds 1 and 2 is the truth.
+NAS-Bench-201 on CIFAR-10, live cells with three seeds; seed 0 is the evidence, the mean of seeds 1 and 2 the truth.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Task:
 
     @property
     def plan(self) -> ReplayPlan:
-        """What the full method buys."""
+        """The evidence of the full method."""
         cheap = choose_cheap(self.bench.table, proxies="all", supernets="")
         return plan_replay(self.bench, candidates=self.n, budget=self.budget, seed=SEED, workers=8, cheap=cheap)
 
@@ -72,7 +72,7 @@ def compare(
     candidates: Sequence[int],
     out: Path,
 ) -> pd.DataFrame:
-    """Measures the variants that the command line asks for and ``out`` does not have; returns all rows of ``out``.
+    """Measures the variants of the command line that are missing in ``out``; returns all rows of ``out``.
 
     The reference is measured with any of them: without it there are no pairs.
     """
@@ -110,7 +110,7 @@ def compare(
 
 
 def _mapped(measure: Callable[[Task], Row], tasks: Sequence[Task], jobs: int) -> Iterator[Row]:
-    """Results in the order of the tasks, which goes draw by draw: an interrupted run leaves whole pairs behind."""
+    """Results in the order of the tasks, draw by draw, so that an interrupted run leaves complete pairs."""
     if jobs == 1:
         yield from map(measure, tasks)
         return

@@ -1,4 +1,4 @@
-"""The recorded trainings that benchmarks replay, imported from $TAURANK_DATA; nothing of them is kept here."""
+"""The recorded trainings that benchmarks replay, imported from $TAURANK_DATA; the repository contains none of them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _FILES = {
 
 
 def data_folder(folder: Path | None = None) -> Path:
-    """Where recorded trainings and images are: ``folder``, or $TAURANK_DATA."""
+    """Folder of the recorded trainings and images: ``folder``, or $TAURANK_DATA."""
     return folder or Path(os.environ.get("TAURANK_DATA", ""))
 
 
 @cache
 def read_recorded(name: str, folder: Path | None = None, data: str = "") -> RecordedTable:
-    """One of the tables above, from ``folder`` or $TAURANK_DATA; ``data`` says which of several data sets."""
+    """One of the tables above, from ``folder`` or $TAURANK_DATA; ``data`` selects one of several data sets."""
     paths = [data_folder(folder) / file for file in _FILES[name]]
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:

@@ -1,7 +1,7 @@
-"""The cells of NAS-Bench-201, whose networks and supernet leave a line for every batch that they are trained on.
+"""The cells of NAS-Bench-201, whose networks and supernet write a line for every training batch.
 
-A line holds how many images the batch has; the file is named by $TAURANK_TRACE. So work is counted where it is done,
-also that of a worker which is killed before it can report it.
+A line is the number of images in the batch; the file is named by $TAURANK_TRACE. So work is counted where it is done,
+also in a worker that is killed before it reports.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from taurank.spaces import Architecture, NASBench201
 from taurank.trainables.supernet.nasbench201 import NasBench201Supernet
-from taurank.trainables.supernet.network import register_supernet
+from taurank.trainables.supernet.registry import register_supernet
 
 TRACE = "TAURANK_TRACE"
 
@@ -25,7 +25,7 @@ def leave_line(network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
 
 
 class Traced(NASBench201):
-    """NAS-Bench-201 that leaves traces."""
+    """NAS-Bench-201 with traces."""
 
     name = "traced_space:Traced"
 

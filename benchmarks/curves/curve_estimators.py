@@ -2,15 +2,15 @@
 
 All trials of a draw are cut at the same share of the schedule; the truth is the test accuracy for spikenas and the last
 value elsewhere (see `recorded_curves`). For forecasts also: the share of last values inside the 90 % interval, the root
-mean square error in points of accuracy, and the tau that the model itself expects. What needs finished trials is given
-10 of them, whose epochs come on top, and judged on the others. Cells that cannot be scored (too few points for a
-family, no training loss) are empty. Prints a table of taus and keeps one row for each cell in `curve_estimators.csv`
+mean square error in points of accuracy, and the tau that the model itself expects. Methods that need finished trials
+get 10 of them, whose epochs are extra, and are evaluated on the others. Cells that cannot be scored (too few points for
+a family, no training loss) are empty. Prints a table of taus and keeps one row for each cell in `curve_estimators.csv`
 beside this file; rows of other sets and methods are kept.
 
     python -m benchmarks.curves.curve_estimators --draws 50
     python -m benchmarks.curves.curve_estimators --sets a4nn --methods "last value" "freeze-thaw" --draws 10
 
-To measure another one add it to `METHODS`.
+To measure another method add it to `METHODS`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def score(name: str, curves: RecordedCurves, share: float) -> dict[str, float]:
 
 
 def measure(options: argparse.Namespace) -> Iterator[pd.DataFrame]:
-    """Rows of one set at a time."""
+    """Yields the rows set by set."""
     for name in options.sets:
         curves = load_curves(name, options.data_dir)
         methods = [m for m in options.methods if curves.matrix.training is not None or m not in NEEDS_TRAINING]
@@ -130,7 +130,7 @@ def measure(options: argparse.Namespace) -> Iterator[pd.DataFrame]:
 
 
 def keep(rows: pd.DataFrame) -> pd.DataFrame:
-    """Writes the rows over older ones of the same cells; returns all."""
+    """Replaces the rows of the same cells; returns all rows."""
     everything = pd.concat([pd.read_csv(OUT), rows]) if OUT.is_file() else rows
     everything = everything.drop_duplicates(KEY, keep="last")
     order = {"set": list(CURVE_SETS), "method": list(METHODS), "share": list(SHARES)}

@@ -1,9 +1,9 @@
 """Policies at equal cost on recorded curves: tau of all trials, tau in the true top fifth, regret of the best one.
 
-Every policy spends up to a share of the epochs of full training; what it has seen is ranked by its own rule (`own`) and
-by the ladder (`ladder`). Rules that choose their own budget (median, penguin, beating, full) are run without one, and
-breadth-first beside them at the epochs that they took. Prints a table and keeps one row per draw in
-`curve_policies.csv`; rows of other sets, policies and budgets stay. Policies that lose clearly or are slow have fewer
+Every policy spends up to a share of the epochs of full training; the trained prefixes are ranked by its own rule
+(`own`) and by the ladder (`ladder`). Rules that choose their own budget (median, penguin, beating, full) run without
+one, and breadth-first is run with the epochs that they used. Prints a table and keeps one row per draw in
+`curve_policies.csv`; rows of other sets, policies and budgets are kept. Clearly inferior or slow policies have fewer
 draws (`MOST_DRAWS`).
 
     python -m benchmarks.curves.curve_policies --draws 50
@@ -149,7 +149,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def kept(rows: pd.DataFrame, out: Path) -> pd.DataFrame:
-    """The rows and those of other cells that the file has."""
+    """The new rows and the rows of other cells in the file."""
     if not out.is_file():
         return rows
     cell = ["set", "policy", "budget"]

@@ -1,7 +1,7 @@
 """Seconds of one round of decisions: every policy on half-trained curves of 100 and 1,000 trials x 100 epochs.
 
-A round comes one report after the round before; policies that judge running trials remember what they fitted then. The
-curves are made up (`c - a x^-b` with noise, a training loss and ten features). Aim: one second. Prints a table and
+A round is one report after the previous round; policies that stop single trials reuse their fits from then. The
+curves are synthetic (`c - a x^-b` with noise, a training loss and ten features). Aim: one second. Prints a table and
 writes `decision_time.csv`, medians over repetitions in one process and thread.
 
     OMP_NUM_THREADS=1 python -m benchmarks.curves.decision_time
@@ -25,13 +25,13 @@ OUT = Path(__file__).parent / "results" / "decision_time.csv"
 EPOCHS, REACHED, AHEAD = 100, 50, 70
 FEATURES = 10
 OPTIONS: dict[str, dict[str, object]] = {"successive-halving": {"first_rung": 10}}
-"""Rungs at which there is something to decide."""
+"""Rungs with decisions."""
 BEGINNING = {"penguin": 6}
-"""Its round before takes a fit for every point of every curve; the round itself takes one fit, whatever the length."""
+"""Its previous round fits every point of every curve; the round itself makes one fit, whatever the length."""
 
 
 def half_trained(trials: int, *, most: int = EPOCHS, seed: int = 0) -> dict[str, Curve]:
-    """Everybody at epoch 50, a third of them at 70; or at ``most``."""
+    """All trials at epoch 50, a third of them at 70; or at ``most``."""
     rng = np.random.default_rng(seed)
     epochs = np.arange(1, EPOCHS + 1)
     end, gain = rng.normal(0.7, 0.05, (trials, 1)), rng.uniform(0.2, 0.5, (trials, 1))

@@ -1,13 +1,14 @@
-"""Our PENGUIN engine against its authors' own record: A4NN's runs that it stopped, $TAURANK_DATA/a4nn.
+"""taurank's PENGUIN engine against the published record: A4NN's runs that PENGUIN stopped, $TAURANK_DATA/a4nn.
 
-Their engine fits from the fourth point on, counts epochs from 0, and predicts the 25th. At every recorded epoch our
-engine fits the same beginning of the curve; compared are the predictions that are finite in the record (equal: within
-.5 % of the value) and the decision to go on or stop. A low limit of evaluations in a fit loses predictions that they
-have, a high one finds some that they lack. What empties the window of predictions is compared too: only a fit at its
-bound, as in PENGUIN, or a failed fit as well: in A4NN's record a failed fit is a prediction of infinity.
+Their engine fits from the fourth point on, counts epochs from 0, and predicts the 25th. At every recorded epoch
+taurank's engine fits the same prefix of the curve. Compared are the predictions that are finite in the record (equal:
+within .5 % of the value) and the decision to continue or stop. A low limit of evaluations in a fit loses recorded
+predictions, a high one adds predictions that are not in the record. Two rules for emptying the window of predictions
+are compared: only a fit at its bound, as in PENGUIN, or also a failed fit. In A4NN's record a failed fit is a
+prediction of infinity.
 
-The rule alone is judged by applying it to their predictions (limit 0). Prints a table and writes `penguin_record.csv`
-beside this file.
+The stopping rule alone is checked by applying it to the recorded predictions (limit 0). Prints a table and writes
+`penguin_record.csv` beside this file.
 
     python -m benchmarks.curves.penguin_record --jobs 2
 """
@@ -37,7 +38,7 @@ CONFIG = PenguinConfig(target=EPOCHS, minimum_points=4, fit_one_point_early=Fals
 
 
 class Fits(NamedTuple):
-    """Predictions from every beginning of one curve, nan where there is none, and whether the fit was at its bound."""
+    """Predictions from every prefix of one curve, NaN without one, and whether the fit was at its bound."""
 
     predictions: NDArray[np.float64]
     at_bound: NDArray[np.bool_]
@@ -52,7 +53,7 @@ class Fits(NamedTuple):
 
 
 def read_record(folder: Path) -> list[pd.DataFrame]:
-    """One frame a training, in the order of epochs, with their predictions as numbers."""
+    """One frame per training, in the order of epochs, with the recorded predictions as numbers."""
     path = folder / "a4nn" / "a4nn_epochs.parquet"
     if not path.is_file():
         sys.exit(f"the record is missing: {path}; set TAURANK_DATA or give --data-dir")
@@ -64,7 +65,7 @@ def read_record(folder: Path) -> list[pd.DataFrame]:
 
 
 def fit_all(curve: pd.DataFrame, limits: Sequence[int]) -> dict[int, Fits]:
-    """Fits of every beginning of a curve by limit of evaluations, whether or not training would have stopped before.
+    """Fits of every prefix of a curve by limit of evaluations, whether or not training would have stopped before.
 
     A fit that succeeds within one limit is the same under every higher one.
     """
@@ -82,7 +83,7 @@ def fit_all(curve: pd.DataFrame, limits: Sequence[int]) -> dict[int, Fits]:
 
 
 def decisions(curve: pd.DataFrame, fits: Fits, failed_empties: bool) -> NDArray[np.bool_]:
-    """At every recorded epoch whether our rule has stopped the training by then."""
+    """For every recorded epoch, whether taurank's rule has stopped the training by then."""
     stuck = fits.at_bound | (failed_empties & ~np.isfinite(fits.predictions))
     known = np.where(stuck, math.nan, fits.predictions)
     so_far = Convergence(False, None, math.nan, tuple(known.tolist()), tuple(stuck.tolist()))

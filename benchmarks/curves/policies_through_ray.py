@@ -1,12 +1,12 @@
 """Policies through real Ray Tune: small networks on Fashion-MNIST, two workers, equal epochs, against full training.
 
 One run trains every network to the end: with seed 0, whose curves are recorded, and with seeds 1 and 2, whose mean test
-accuracy is the truth. Then every policy has a fifth of the epochs of seed 0 through `taurank run`. What it has seen is
-ranked by the ladder; wall seconds are of the whole command. `same_as_replay` is the share of networks that came to the
-epoch to which the same policy brings them in a replay of the recorded curves (two workers may report in another order).
+accuracy is the truth. Then every policy has a fifth of the epochs of seed 0 through `taurank run`. The trained prefixes
+are ranked by the ladder; wall seconds are those of the whole command. `same_as_replay` is the share of networks that
+reached the same epoch as in a replay of the recorded curves (two workers may report in another order).
 Prints a table and writes `policies_through_ray.csv`, and the decisions of order-settling beside it. Needs Fashion-MNIST
-in $TAURANK_DATA; takes 40 minutes on two idle cores. Images are halved to 14 x 14, which leaves time for enough of
-them: with 640 images the order of one seed says nothing about that of another.
+in $TAURANK_DATA; takes 40 minutes on two idle cores. Images are halved to 14 x 14 so that enough of
+them can be used: with 640 images the orders of two seeds are unrelated.
 
     python -m benchmarks.curves.policies_through_ray
 """
@@ -47,7 +47,7 @@ resources: {{cpus: {workers}}}
 """
 POLICIES = ("order-settling", "uniform", "asha", "hyperband", "successive-halving", "ray-asha", "ray-hyperband", "full")
 REPLAYED = ("order-settling", "uniform", "asha", "hyperband", "successive-halving", "full")
-"""Ours; Ray's own do not run outside it."""
+"""taurank's policies; Ray's own do not run outside Ray."""
 
 
 def run(folder: Path, options: argparse.Namespace, name: str, **settings: object) -> tuple[Path, float]:
@@ -72,7 +72,7 @@ def run(folder: Path, options: argparse.Namespace, name: str, **settings: object
 
 
 class Outcome:
-    """What a run's log holds of its trainings."""
+    """The trainings in the log of a run."""
 
     def __init__(self, folder: Path) -> None:
         from taurank.orchestrator.evidence.log import BASELINE
@@ -114,7 +114,7 @@ class Outcome:
 
 
 def replayed(policy: str, full: Mapping[str, object], epochs: int, budget: float) -> dict[str, int]:
-    """Epochs to which a replay of the whole curves brings every network."""
+    """Epochs that every network reaches in a replay of the whole curves."""
     from taurank.schedulers.policies import Limits, make_policy
     from taurank.schedulers.policies.policy import curve_matrix
     from taurank.schedulers.policies.simulation import simulate

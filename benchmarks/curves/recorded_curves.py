@@ -1,4 +1,4 @@
-"""Whole learning curves of five recorded sets, as a curve model takes them; imported from $TAURANK_DATA."""
+"""Complete learning curves of five recorded sets, as input of curve models; imported from $TAURANK_DATA."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BEAMS = ("xray-1e14", "xray-1e15", "xray-1e16")
 _SPIKENAS_EPOCHS = 100  # few ran 200
 _NAAP440_PERIOD = 3
 _LARGEST_SHARE = 0.85
-"""Of a set: more would be the same set in every draw."""
+"""Largest share of a set in a draw: a larger one would make all draws alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class RecordedCurves:
         matrix: all curves, accuracy in [0, 1]; of a cyclic schedule only the points of equal phase. The training loss
             is in nats; of a4nn, which records accuracy alone, it is ``-log(training accuracy)``: 0 when all is right
             and the loss of a guess at chance. Features: size and encoding, categories one-hot, without constant ones.
-        truth: what the order is judged by, (trials,): test accuracy for spikenas, the last value elsewhere.
+        truth: the reference order, (trials,): test accuracy for spikenas, the last value elsewhere.
         chance: accuracy of a guess.
         groups: trials that may be compared with each other have the same number, (trials,). Only a4nn has several:
             three data sets.
@@ -97,7 +97,7 @@ def _read(
 
 
 def _joined(parts: list[RecordedCurves]) -> RecordedCurves:
-    """Groups side by side; they have the same epochs and features."""
+    """Concatenates groups with the same epochs and features."""
     matrices = [part.matrix for part in parts]
     matrix = CurveMatrix(
         values=np.concatenate([each.values for each in matrices]),

@@ -1,18 +1,18 @@
 """Pretext tasks against supervised training on the same list of architectures.
 
 24 cells of `nasbench201` (8 channels, one cell a stage) on 6,000 images of CIFAR-10 at 16 x 16, 1,000 more are held
-back. Trained with labels for 6 epochs, two seeds each: the mean test accuracy is the truth, the agreement of the two
-seeds what can be reached. Trained by rotation for 2 epochs, by colorization for 3, by jigsaw for 3, one seed each: the
-score is the accuracy in the task on the held-back images after the last epoch. All by one recipe (SGD, half a cosine),
+out. Trained with labels for 6 epochs, two seeds each: the mean test accuracy is the truth, the agreement of the two
+seeds the ceiling. Trained by rotation for 2 epochs, by colorization for 3, by jigsaw for 3, one seed each: the
+score is the accuracy in the task on the held-out images after the last epoch. All by one recipe (SGD, half a cosine),
 which a task scales as `PretextTask.recipe` says.
 
 `tau` is Kendall's, with its 95 % interval (`tau.agreement`); that of Spearman's rho is by Fisher's z with
-the variance of Bonett and Wright (2000), (1 + rho^2 / 2) / (n - 3). `given_parameters` is what is left of tau once the
-number of parameters of the candidate's own network is known. `cost` is in epoch-equivalents. The published figures are
+the variance of Bonett and Wright (2000), (1 + rho^2 / 2) / (n - 3). `given_parameters` is the partial tau given the
+number of parameters of the candidate's own network. `cost` is in epoch-equivalents. The published figures are
 Spearman's rho of 100 epochs on CIFAR-10 with supervised accuracy on ImageNet, on 500 other architectures each (Liu et
-al. 2020, arXiv 2003.12056): of another size, length and question than ours.
+al. 2020, arXiv 2003.12056): another size, length and question than here.
 
-Each training is a row of `pretext_scores.csv`, and what is there is not trained again; the table is printed and written
+Each training is a row of `pretext_scores.csv` and is not repeated; the table is printed and written
 to `pretext.csv`. One thread; half an hour of CPU time beside other work.
 
     python -m benchmarks.proxies.pretext
@@ -46,7 +46,7 @@ RECIPE = Recipe(epochs=6)
 SUPERVISED = "supervised"
 EPOCHS = {"rotation": 2, "colorization": 3, "jigsaw": 3}
 RUNS = [(SUPERVISED, 1), *((task, 0) for task in EPOCHS), (SUPERVISED, 2)]
-"""What is trained, by which seed; candidates come one after another."""
+"""The trainings with their seeds, candidate by candidate."""
 PUBLISHED = {
     "rotation": (0.82, 0.74),
     "colorization": (0.77, 0.69),

@@ -1,11 +1,11 @@
-"""Training-free proxies on live NAS-Bench-201 cells: against the scores of others, and against the truth.
+"""Training-free proxies on live NAS-Bench-201 cells: against published scores, and against the truth.
 
 Cells are a seeded draw among those without dead edges, in the full network (16 channels, 5 cells a stage), on CIFAR-10
-images. `stored` is Spearman's rho between our score and the one stored by NASLib's authors; `tau` is Kendall's tau to
-the mean test accuracy after 200 epochs, beside the published figure (of its own cells and labels); `given_flops` is
-what is left of it once FLOPs are known.
+images. `stored` is Spearman's rho between taurank's score and the one stored by NASLib's authors; `tau` is Kendall's
+tau to the mean test accuracy after 200 epochs, next to the published figure (for other cells and labels); `given_flops`
+is the partial tau given FLOPs.
 
-Scores and seconds of every cell are kept in `proxy_scores.csv`, and what is there is not scored again; the table is
+Scores and seconds of every cell are kept in `proxy_scores.csv` and are not computed again; the table is
 printed and written to `proxies.csv`. Needs the recordings and CIFAR-10 images in $TAURANK_DATA; takes an hour and a
 half on two cores.
 
@@ -53,7 +53,7 @@ STORED = {
     "jacob_cov": "jacov", "snip": "snip", "grad_norm": "grad_norm", "plain": "plain", "fisher": "fisher",
     "grasp": "grasp", "epe_nas": "epe_nas", "zen": "zen",
 }  # fmt: skip
-"""Our name, and the stored column's."""
+"""taurank's name, and that of the stored column."""
 
 
 def live_cells(count: int, seed: int) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def live_cells(count: int, seed: int) -> pd.DataFrame:
 
 
 def score_cell(code: str, config: ProxyConfig, images: int) -> list[tuple[str, str, float, float, str]]:
-    """Rows of one cell; called in a process of its own, where the batch is drawn once."""
+    """Rows of one cell; runs in a separate process, in which the batch is drawn once."""
     torch.set_num_threads(1)
     space = get_space("nasbench201")
     found = score_architecture(space, space.parse(code), cifar10_batch(images), config)

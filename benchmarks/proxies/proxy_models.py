@@ -1,4 +1,4 @@
-"""Which proxies apply to networks of torchvision, and which say void and why.
+"""Which proxies apply to networks of torchvision, and which are void for what reason.
 
 CIFAR-10 images, resized; untrained networks with ten classes. Prints a table and writes `proxy_models.csv`. Needs the
 CIFAR-10 images in $TAURANK_DATA; takes some minutes.

@@ -1,8 +1,8 @@
 """Seconds and memory of training-free proxies: each alone, and all together in one pass.
 
 Cells of NAS-Bench-201 in the full network (16 channels, 5 cells a stage, 32 x 32 images), one thread. `alone` is the
-time of a proxy that is asked for by itself; `together` is its share when all are asked for at once. Memory is what the
-highest use of a process grew by from before the first score, each measured in a process of its own. Prints a table and
+time of a proxy computed alone; `together` is its share when all are computed in one call. Memory is the growth of the
+peak use of a process since before the first score, each measured in a separate process. Prints a table and
 writes `proxy_time.csv`.
 
     python -m benchmarks.proxies.proxy_time
@@ -30,7 +30,7 @@ OUT = Path(__file__).parent / "results" / "proxy_time.csv"
 
 
 def measure(names: Sequence[str], cells: int, images: int) -> dict[str, float]:
-    """Mean seconds of a cell, by proxy and in all, and mebibytes that the process grew by."""
+    """Mean seconds per cell, by proxy and in total, and the growth of the process in mebibytes."""
     torch.set_num_threads(1)
     space = get_space("nasbench201")
     generator = torch.Generator().manual_seed(0)

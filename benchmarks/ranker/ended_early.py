@@ -1,10 +1,10 @@
-"""Full trainings that run to the end, or more of them for the same epochs that a policy ends early: which rank better.
+"""Complete full trainings against more of them, ended early by a policy, for the same epochs: which rank better.
 
 Recorded curves of spikenas and naap440, truth: test accuracy. Every variant has the same candidates, the same short
-trainings and the same budget of full trainings. Where the ranker's own split buys no full training, the short ones get
-35 % of the budget, as with larger ones. Prints a table; keeps one row per draw in `ended_early.csv` beside this file;
-what is in it already is not measured again. `sd from N on` weighs predictions by their standard deviation once N
-trainings have come to the end.
+trainings and the same budget of full trainings. Where the default split has no full training, the short ones get
+35 % of the budget, as with larger budgets. Prints a table and keeps one row per draw in `ended_early.csv`; existing
+rows are not measured again. `sd from N on` weights predictions by their standard deviation once N trainings are
+complete.
 
     python -m benchmarks.ranker.ended_early --draws 20
     python -m benchmarks.ranker.ended_early --sets naap440 --candidates 300 --only 2x
@@ -32,13 +32,12 @@ from taurank.orchestrator.experiment.trainings import TrainingSpec
 from taurank.orchestrator.planning.split import SHARE_OF_SOME
 from taurank.orchestrator.ranker import RankingModel
 from taurank.orchestrator.replay import Bench, Cheap, ReplayError, ReplayPlan, make_bench, plan_replay, replay_draw
-from tests.trainables.supernet.test_shrinking import rounds
 
 OUT = Path(__file__).parent / "results" / "ended_early.csv"
 KEY = ["set", "n", "budget", "draw", "variant"]
 KEPT = ["tau", "ceiling", "tau_top20", "expected_tau", "coverage90", "width90", "shorts", "finished", "early", "epochs"]
 WORKERS = 1
-"""Seconds are not measured here, and with one training at a time the policy is asked least."""
+"""Seconds are not measured here, and one training at a time needs the fewest decisions."""
 CHEAP = Cheap((), {})
 TO_THE_END = "to the end"
 OWN = "own split"
@@ -49,9 +48,9 @@ class Variant:
     """Full trainings under a policy.
 
     Attributes:
-        times: as many as those that run to the end.
+        times: their number, relative to complete trainings.
         goal: of order-settling.
-        weighed: changes how predictions are weighed.
+        weighed: changes the weights of predictions.
     """
 
     times: float
@@ -60,7 +59,7 @@ class Variant:
 
 
 def sds_from(finished: int) -> Callable[[], AbstractContextManager[object]]:
-    """Standard deviations count from so many finished trainings of a stage."""
+    """Number of complete trainings of a stage from which standard deviations are used."""
     return lambda: patch("taurank.orchestrator.ranker.final.SHOWN", finished)
 
 
@@ -115,15 +114,17 @@ def planned(bench: Bench, name: str, *, candidates: int, budget: str) -> ReplayP
 def measured(
     bench: Bench, plan: ReplayPlan, name: str, draw: int, earlier: RankingModel | None
 ) -> tuple[dict[str, float], RankingModel]:
-    """One variant on one draw; what an earlier one has made of the same short trainings is not computed again."""
+    """One variant on one draw; results of the same short trainings are reused."""
     variant = VARIANTS[name]
     log = EvidenceLog(Path(":memory:"))
+    models: list[RankingModel] = []
     with ExitStack() as changes:
+        remembering = _remembering(None if variant is None else earlier, models)
+        changes.enter_context(patch("taurank.orchestrator.planning.rounds.RankingModel", remembering))
         if variant is not None:
             changes.enter_context(variant.weighed())
-            changes.enter_context(patch("taurank.orchestrator.planning.rounds.RankingModel", _remembering(earlier)))
         row = replay_draw(bench, plan, draw, log=log)
-    model = rounds._last_models[log]
+    model = models[-1]
     labels = [view.reached[np.isfinite(view.values)] for view in model.views if view.is_final]
     reached = np.concatenate([*labels, np.zeros(0)])
     row |= {"finished": float((reached >= 1).sum()), "early": float((reached < 1).sum())}
@@ -131,9 +132,12 @@ def measured(
     return {column: row[column] for column in KEPT}, model
 
 
-def _remembering(known: RankingModel | None) -> Callable[..., RankingModel]:
+def _remembering(known: RankingModel | None, models: list[RankingModel]) -> Callable[..., RankingModel]:
+    """Makes models that reuse ``known``, and adds each to ``models``."""
+
     def made(*args: object, earlier: RankingModel | None, **rest: object) -> RankingModel:
-        return RankingModel(*args, earlier=known or earlier, **rest)
+        models.append(RankingModel(*args, earlier=known or earlier, **rest))
+        return models[-1]
 
     return made
 

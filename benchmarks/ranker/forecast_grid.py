@@ -1,7 +1,7 @@
 """Measures the forecasts that come with taurank: replays of recorded trainings over candidates and budgets.
 
-Writes `orchestrator/planning/forecasts.csv` after each cell; cells that it has with as many draws are not run
-again, so it can be stopped and started, and run in pieces. The draws have seed 1000: those of
+Writes `orchestrator/planning/forecasts.csv` after each cell. Cells with as many draws are not run again, so the
+benchmark can be interrupted, resumed, and run in parts. The draws have seed 1000: those of
 `taurank replay --seed 0` are others. NAS-Bench-201 is replayed with its proxies and without.
 
     python -m benchmarks.ranker.forecast_grid --jobs 2
@@ -27,7 +27,7 @@ OUT = Path(__file__).resolve().parents[2] / "orchestrator" / "forecasts.csv"
 SEED = 1000
 BUDGETS = (2.5, 5.0, 10.0, 20.0, 50.0, 100.0)
 MANY = 500
-"""With more candidates a budget of 2.5x is left out: it is close to full training, and slow."""
+"""With more candidates a budget of 2.5x is omitted: it is close to full training, and slow."""
 KEY = ["space", "proxies", "n", "budget"]
 
 
@@ -77,7 +77,7 @@ def wanted(options: argparse.Namespace) -> Iterator[Cell]:
 
 
 def keep(found: ReplayedTau) -> None:
-    """Another piece may have written in the meantime: the file is read again, and replaced as a whole."""
+    """Another process may have written in the meantime: the file is read again, and replaced atomically."""
     new = pd.DataFrame([asdict(found)])
     rows = pd.concat([read(), new]) if OUT.is_file() else new
     draft = OUT.with_suffix(".part")

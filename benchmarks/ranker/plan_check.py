@@ -1,8 +1,8 @@
-"""Whether forecasts hold: predicted tau against the mean tau that replays reach, on draws that the forecasts never saw.
+"""Accuracy of forecasts: predicted tau against the mean tau of replays, on draws that the forecasts do not contain.
 
-NAS-Bench-201 on CIFAR-10 (live cells; seed 0 is bought, the mean of seeds 1 and 2 is the truth), draws of seed 0; the
-forecasts come from draws of seed 1000 (`forecast_grid.py`). Prints a table and keeps one row per draw in
-`plan_check.csv` beside this file; cases that are in it with as many draws are not run again. The bar: within .03.
+NAS-Bench-201 on CIFAR-10 (live cells; seed 0 is the evidence, the mean of seeds 1 and 2 the truth), draws of seed 0;
+the forecasts come from draws of seed 1000 (`forecast_grid.py`). Prints a table and keeps one row per draw in
+`plan_check.csv` beside this file; cases with as many draws are not run again. Aim: within .03.
 
     python -m benchmarks.ranker.plan_check --draws 5 --jobs 2
 """

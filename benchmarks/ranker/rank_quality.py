@@ -1,8 +1,8 @@
-"""Rank quality for cost on recorded trainings: tau of our order against the truth, with every cost counted.
+"""Rank quality for cost on recorded trainings: tau of the ranking against the truth, with every cost counted.
 
-NAS-Bench-201 on CIFAR-10 (live cells with three seeds; seed 0 is bought, the mean of seeds 1 and 2 is the truth) for
+NAS-Bench-201 on CIFAR-10 (live cells with three seeds; seed 0 is the evidence, the mean of seeds 1 and 2 the truth) for
 several numbers of candidates and budgets, and two other spaces at 10x (truth: test accuracy). Prints a table and keeps
-one row per draw in `rank_quality.csv` beside this file; cases that are in it already are not run again.
+one row per draw in `rank_quality.csv` beside this file; existing cases are not run again.
 
     python -m benchmarks.ranker.rank_quality --draws 20 --jobs 2
 """

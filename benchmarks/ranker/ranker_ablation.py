@@ -1,7 +1,7 @@
-"""What each source and each part of the ranker buys: the full method with one thing taken away, changed or added.
+"""The contribution of each source and each part of the ranker: the full method with one part removed, changed or added.
 
 Parts are switched off by patching them from here; the draws are the same for all, so differences are paired. Prints a
-table and keeps one row per draw in `ranker_ablation.csv` beside this file; what is in it already is not measured again.
+table and keeps one row per draw in `ranker_ablation.csv` beside this file; existing rows are not measured again.
 
     python -m benchmarks.ranker.ranker_ablation --draws 10
     python -m benchmarks.ranker.ranker_ablation --candidates 300 --draws 20 --only no-proxies no-trees
@@ -34,14 +34,14 @@ OUT = Path(__file__).parent / "results" / "ranker_ablation.csv"
 FULL = "full-method"
 
 Change = Callable[[int], AbstractContextManager[object]]
-"""What is different while a draw of this number is ranked."""
+"""The change that applies while a draw of this number is ranked."""
 Order = Callable[[Bench, ReplayPlan, list[str]], tuple[NDArray[np.float64], float]]
 """Scores of candidates and their cost, without the ranker."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """The full method with other purchases or with a change; or an order that needs no ranker."""
+    """The full method with other evidence or with a change; or an order that needs no ranker."""
 
     buys: Callable[[Bench, ReplayPlan], ReplayPlan] = lambda bench, plan: plan
     change: Change = lambda draw: nullcontext()
@@ -49,9 +49,9 @@ class Variant:
 
 
 def trains(shorts: bool, fulls: bool) -> Callable[[Bench, ReplayPlan], ReplayPlan]:
-    """Short runs for everybody or nobody, and full trainings for what is left or for nobody."""
+    """Short trainings of all candidates or none, and full trainings with the rest of the budget or none."""
 
-    def bought(bench: Bench, plan: ReplayPlan) -> ReplayPlan:
+    def evidence_of(bench: Bench, plan: ReplayPlan) -> ReplayPlan:
         short, left, stages = min(bench.seeds), plan.budget_epochs, []
         if shorts:
             stages.append(TrainingSpec(epochs=short, candidates=min(plan.candidates, int(left // short))))
@@ -60,7 +60,7 @@ def trains(shorts: bool, fulls: bool) -> Callable[[Bench, ReplayPlan], ReplayPla
             stages.append(TrainingSpec(epochs=bench.full_epochs, candidates=int(left // bench.full_epochs)))
         return _planned(bench, plan, cheap=plan.cheap, trainings=stages)
 
-    return bought
+    return evidence_of
 
 
 def without_proxies(bench: Bench, plan: ReplayPlan) -> ReplayPlan:
@@ -80,7 +80,7 @@ def _planned(bench: Bench, plan: ReplayPlan, *, cheap: Cheap, trainings: list[Tr
 
 
 def before_full_trainings(bench: Bench, plan: ReplayPlan) -> ReplayPlan:
-    """The same short runs, and the order that they and the cheap sources give."""
+    """The same short trainings, and the order by them and the cheap sources."""
     return replace(plan, trainings=tuple(spec for spec in plan.trainings if not spec.is_full(bench.full_epochs)))
 
 
@@ -89,7 +89,7 @@ def not_adaptive(bench: Bench, plan: ReplayPlan) -> ReplayPlan:
 
 
 def at_random(*noises: float) -> Change:
-    """Chooses at random where the design would; short runs and full trainings are told apart by their noise."""
+    """Selects at random instead of by design; short and full trainings are distinguished by their noise."""
 
     def change(draw: int) -> AbstractContextManager[object]:
         generator = np.random.default_rng([draw, 1])
@@ -105,7 +105,7 @@ def at_random(*noises: float) -> Change:
 
 
 def columns(pattern: str) -> Change:
-    """Columns of the encoding whose names match; the others are as if they were not there."""
+    """Columns of the encoding whose names match; the others are removed."""
     encoding = Bench.encoding
     return lambda draw: patch.object(Bench, "encoding", lambda *args: encoding(*args).filter(regex=pattern))
 
@@ -115,7 +115,7 @@ def without_size(draw: int) -> AbstractContextManager[object]:
 
 
 def without_transfer(draw: int) -> AbstractContextManager[object]:
-    """Neither the length-scales of short runs nor those of the smoothed prior reach the final process."""
+    """Neither the length-scales of short trainings nor those of the smoothed prior are used in the final process."""
 
     def made(inputs, shorts, order):
         unscaled = [
@@ -128,7 +128,7 @@ def without_transfer(draw: int) -> AbstractContextManager[object]:
 
 
 def without_smoothing(draw: int) -> AbstractContextManager[object]:
-    """The prior's own scores, with the length-scales that smoothing has learned: transfer is another variant."""
+    """The prior's own scores, with the length-scales learned by smoothing; their transfer is another variant."""
     smoothed = prior._smoothed
     return patch(
         "taurank.orchestrator.ranker.prior._smoothed", lambda i, scores, g: (scores, smoothed(i, scores, g)[1])
@@ -152,7 +152,7 @@ def by_size(metric: str) -> Order:
 
 
 def log_rank_sum(bench: Bench, plan: ReplayPlan, candidates: list[str]) -> tuple[NDArray[np.float64], float]:
-    """Short runs for everybody, FLOPs and jacov."""
+    """Short trainings of all candidates, FLOPs and jacov."""
     reference = make_reference(bench, plan.trainings, candidates)
     assert reference is not None
     return reference.scores, reference.cost

@@ -1,8 +1,8 @@
-"""What broken evidence costs: tau on the same draws with rows missing, sources inverted or useless, trainings diverged.
+"""The effect of faulty evidence: tau with rows missing, sources inverted or uninformative, trainings diverged.
 
-Only what the ranker reads is perturbed, for its choices and for its order alike; the truth is not. Whom it hits depends
-on the architecture, the source and the draw alone, so what is read twice is the same. Aim: a mean loss of at most 0.01.
-Prints a table and keeps one row per draw in `ranker_robustness.csv` beside this file; what is in it already is not
+Only the input of the ranker is perturbed, for its selections and its order; the truth is not. The affected rows depend
+only on the architecture, the source and the draw, so repeated reads are equal. Aim: a mean loss of at most 0.01.
+Prints a table and keeps one row per draw in `ranker_robustness.csv` beside this file; existing rows are not
 measured again.
 
     python -m benchmarks.ranker.ranker_robustness --draws 10
@@ -32,11 +32,11 @@ CHANCE = 0.1
 """Accuracy of guessing one of ten classes."""
 
 Perturb = Callable[[pd.DataFrame, int, int], pd.DataFrame]
-"""From evidence rows, the length of full training and the number of the draw to what the ranker reads."""
+"""Maps evidence rows, the length of full training and the number of the draw to the input of the ranker."""
 
 
 def uniform(rows: pd.DataFrame, purpose: str, draw: int) -> np.ndarray:
-    """A number in [0, 1) for each row, the same whenever its architecture, source and metric come up in this draw."""
+    """A number in [0, 1) for each row, which depends only on its architecture, source, metric and the draw."""
     fields = [rows["architecture"], rows["stage"], rows["source"], rows["metric"]]
     keys = fields[0].str.cat(fields[1:], sep="|") + f"|{purpose}|{draw}"
     return pd.util.hash_array(keys.to_numpy(dtype=object)) / 2.0**64
@@ -66,10 +66,10 @@ def useless(proxy: str) -> Perturb:
 
 
 def with_useless_sources(rows: pd.DataFrame, full_epochs: int, draw: int) -> pd.DataFrame:
-    """One more proxy and a supernet for everybody, both noise."""
-    everybody = rows[(rows["source"] == "size") & (rows["metric"] == "flops")]
-    proxy = everybody.assign(stage="proxies", trial="proxies/noise", source="proxy:noise", metric="score")
-    supernet = everybody.assign(
+    """One more proxy and a supernet for all candidates, both noise."""
+    candidates = rows[(rows["source"] == "size") & (rows["metric"] == "flops")]
+    proxy = candidates.assign(stage="proxies", trial="proxies/noise", source="proxy:noise", metric="score")
+    supernet = candidates.assign(
         stage="supernet:noise", trial="supernet:noise", source="supernet:noise", metric="validation_accuracy"
     )
     added = [source.assign(value=uniform(source, "useless", draw)) for source in (proxy, supernet)]
@@ -77,7 +77,7 @@ def with_useless_sources(rows: pd.DataFrame, full_epochs: int, draw: int) -> pd.
 
 
 def diverged(value: float, *, full: bool) -> Perturb:
-    """Some of the short runs or of the full trainings end at ``value``."""
+    """Some of the short or of the full trainings end at ``value``."""
 
     def perturb(rows: pd.DataFrame, full_epochs: int, draw: int) -> pd.DataFrame:
         trained = (rows["source"] == "training") & (rows["metric"] == "validation_accuracy")

@@ -1,8 +1,8 @@
-"""What ranking itself takes: seconds of choosing and ranking by part, and peak memory, by number of candidates.
+"""Cost of the ranker: seconds of selecting and ranking by part, and peak memory, by number of candidates.
 
 NAS-Bench-201 at 10x, one draw each, each in a process of its own: up to 5,000 live cells, and all 15,625 (there the
 truth is seed 1 alone, which every cell has). Aims: 10 s for 1,000 candidates, 60 s for 15,625, 4 GiB. Prints a table
-and keeps it in `ranker_time.csv` beside this file; what is in it already is not measured again.
+and keeps it in `ranker_time.csv` beside this file; existing rows are not measured again.
 
     python -m benchmarks.ranker.ranker_time
     python -m benchmarks.ranker.ranker_time --candidates 300 --fresh
@@ -32,7 +32,7 @@ from taurank.orchestrator.replay import ReplayError, choose_cheap, make_bench, p
 OUT = Path(__file__).parent / "results" / "ranker_time.csv"
 CANDIDATES = (100, 300, 1000, 3000, 5000, 15625)
 LIVE = 5000
-"""With more candidates dead cells take part."""
+"""With more candidates dead cells are included."""
 AIMS = {1000: 10.0, 15625: 60.0}
 PARTS = {
     "make_views": "views",
@@ -43,7 +43,7 @@ PARTS = {
     "score_finally": "final",
     "draw_scores": "draws",
 }
-"""Functions that the model calls, none from within another, and the parts of the time that they are."""
+"""Functions of the model that do not call each other, and the part of the time that each is reported as."""
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def timed_parts() -> Iterator[dict[str, float]]:
 
 
 def peak_gib() -> float:
-    """Most memory that this process has had so far."""
+    """Peak memory of this process so far."""
     unit = 2**30 if sys.platform == "darwin" else 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
@@ -113,7 +113,7 @@ def main() -> None:
 
 
 def _table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Seconds and memory beside their aims, and the parts as shares of the seconds."""
+    """Seconds and memory with their aims, and the parts as shares of the seconds."""
     table = rows[["n", "shorts", "fulls", "tau", "seconds"]].round(3)
     table["aim"] = table["n"].map(AIMS)
     table["GiB"], table["of it before"] = rows["gib"].round(2), rows["gib_before"].round(2)

@@ -1,14 +1,14 @@
 """A search in two stages on Fashion-MNIST, against one supernet of the whole space.
 
 `nasbench_macro` with 4 channels, 4,000 images to train on: eight layers of three options, 6,561 codes. Every option of
-each layer is measured on this machine; the limit on the sums is what 70 % of the codes keep.
+each layer is measured on this machine; 70 % of the codes are within the limit on the sums.
 
-- Two stages: a supernet of the last four layers behind the cheapest first four, then, from its weights, one of the
-  first four layers before the best last four.
+- Two stages: a supernet of the last four layers with the cheapest first four, then, from its weights, one of the
+  first four layers with the best last four.
 - A single stage: a supernet of all eight layers.
 
-Eight random networks under the limit are trained alone; the orders of both are held against that, and against each
-other on networks that both have scores of. The best network of each is trained alone too. Writes `hurricane.csv`, a row
+Eight random networks under the limit are trained alone. The orders of both are compared with these, and with each
+other on networks that both have scored. The best network of each is trained alone too. Writes `hurricane.csv`, a row
 for each figure. One thread.
 
     python -m benchmarks.search.hurricane
@@ -43,7 +43,7 @@ CONFIG = SupernetConfig(calibration_images=256)
 STAGES, SINGLE, ALONE_EPOCHS = (7, 4), 16, 4
 ALONE = 8
 WITHIN = 0.7
-"""Share of the codes that keep the limit."""
+"""Share of the codes within the limit."""
 
 
 class Report:
@@ -65,7 +65,7 @@ class Report:
 
 
 def measure_sums(data: ImageData) -> tuple[dict[Architecture, float], Architecture]:
-    """Milliseconds of all that the layers of each architecture add, and the cheapest architecture."""
+    """Sum of the milliseconds of the layers of each architecture, and the cheapest architecture."""
     task = {"input_shape": data.input_shape, "classes": len(data.classes)}
     table = measure_table(SPACE, every_option(SPACE), **task)
     layers = [[option.milliseconds for option in options] for options in measure_options(SPACE, table, **task)]

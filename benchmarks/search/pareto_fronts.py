@@ -1,9 +1,9 @@
-"""Fronts of accuracy against recorded latencies, and whether the probabilities of being on one can be believed.
+"""Fronts of accuracy against recorded latencies, and the calibration of the front probabilities.
 
 100 random cells of NAS-Bench-201 on CIFAR-10 are ranked by replay at a tenth of the cost; truth is the mean of two
-other full trainings, cost the latency that others have measured on each device. Beside our front stand that of the
-order by FLOPs, that of 12-epoch trainings of everybody, which cost 6 %, and ours without zero-cost proxies. Prints a
-table, and keeps one row per draw, device and order in `pareto_fronts.csv` and the calibration in
+other full trainings, cost the published latency on each device. The front is compared with that of the order by FLOPs,
+with that of 12-epoch trainings of all candidates, which cost 6 %, and with taurank's without zero-cost proxies. Prints
+a table, and keeps one row per draw, device and order in `pareto_fronts.csv` and the calibration in
 `pareto_calibration.csv`, both beside this file.
 
     python -m benchmarks.search.pareto_fronts --draws 10
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.common.recorded import NASBENCH201, data_folder, read_recorded
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.hardware.pareto import front, front_probability
-from taurank.orchestrator.planning.rounds import Problem, rank_log
+from taurank.orchestrator.planning.rounds import LogRanker, Problem
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.replay import (
     Bench,
@@ -50,7 +50,7 @@ DEVICES = {
     "Xeon Gold 6226": "help_gold_6226_ms",
 }
 SHORT = 12
-"""Epochs of the short trainings that are recorded of everybody."""
+"""Epochs of the short trainings, which are recorded for all cells."""
 OURS, FLOPS, SHORTS = "taurank", "FLOPs only", "12 epochs of everybody"
 PLAIN = "taurank without proxies"
 BINS = np.array([0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0])
@@ -64,7 +64,7 @@ def rank(bench: Bench, plan: ReplayPlan, draw: int, candidates: list[str]) -> tu
         log = EvidenceLog(Path(folder) / "evidence.sqlite")
         row = replay_draw(bench, plan, draw, log=log)
         problem = Problem(tuple(candidates), bench.encoding(candidates), bench.full_epochs, plan.seed)
-        ranking = rank_log(problem, log, truth_seeds=len(bench.truth.seeds))
+        ranking = LogRanker(problem, log).ranking(truth_seeds=len(bench.truth.seeds))
         log.close()
     return ranking, float(row["cost"])
 
@@ -81,7 +81,7 @@ def samples(ranking: Ranking, candidates: list[str]) -> Values:
 
 
 def hypervolume(accuracy: Values, cost: Values, worst: tuple[float, float]) -> float:
-    """Area of what is dominated, down to an accuracy and up to a cost."""
+    """Dominated area above an accuracy and below a cost."""
     lowest, dearest = worst
     area, best = 0.0, lowest
     by_cost = np.lexsort((-accuracy, cost))
@@ -93,9 +93,9 @@ def hypervolume(accuracy: Values, cost: Values, worst: tuple[float, float]) -> f
 
 
 def compare(chosen: NDArray[np.bool_], true: NDArray[np.bool_], accuracy: Values, cost: Values) -> dict[str, float]:
-    """A front against the true one: who of it is found, who of ours belongs there, what those chosen cover.
+    """A front against the true one: recall, precision, and the covered share of the area.
 
-    The area counts from the median accuracy: below it, any front covers nearly all.
+    The area is above the median accuracy: below it, any front covers nearly everything.
     """
     worst = float(np.median(accuracy)), float(cost.max())
     both = float((chosen & true).sum())

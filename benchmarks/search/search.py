@@ -1,17 +1,17 @@
-"""Searchers on recorded full trainings of NAS-Bench-201, CIFAR-10: regret against cost, and the order they end in.
+"""Searchers on recorded full trainings of NAS-Bench-201, CIFAR-10: regret against cost, and the final order.
 
-Everybody searches the 5,389 connected cells that differ as functions, in batches of ten. What is asked for is answered
-with the validation accuracy of one 200-epoch training (seed 0). Of what was looked at so far the best by that accuracy
-is chosen; its regret is what its recorded test accuracy (mean over seeds, in points) lacks to the best of the space.
-The tau is that of the final list (all looked at, and the 20 best predicted of 1,000 others) with the mean validation
-accuracy of the other seeds.
+All searchers search the 5,389 connected cells that differ as functions, in batches of ten. The result of a proposal is
+the validation accuracy of one 200-epoch training (seed 0). The best cell so far by that accuracy is selected; its
+regret is the difference between the best recorded test accuracy of the space and its own (mean over seeds, in points).
+The tau is that of the final list (all evaluated cells, and the 20 best predicted of 1,000 others) with the mean
+validation accuracy of the other seeds.
 
-`evolution` is regularised evolution with 30 in the population and samples of 10, the best of four settings that were
-tried on this very table. `posterior+size` and `posterior+proxies` have recorded sizes, and these and 11 zero-cost
-scores, as free evidence. `pnas` has Gaussian processes, which are quicker than its trees. `te_nas` is no row here: see
+`evolution` is regularised evolution with 30 in the population and samples of 10, the best of four settings
+tried on this same table. `posterior+size` and `posterior+proxies` have recorded sizes, and these and 11 zero-cost
+scores, as free evidence. `pnas` has Gaussian processes, which are faster than its trees. For `te_nas` see
 `te_nas_pruning.csv`.
 
-Keeps a row for each method, seed and cost in `search.csv`, goes on where that ends, prints means with 95 % intervals
+Keeps a row for each method, seed and cost in `search.csv`, continues that file, prints means with 95 % intervals
 and draws `search.svg`. One thread; about half an hour. Needs nb201 in $TAURANK_DATA.
 
     OMP_NUM_THREADS=1 python -m benchmarks.search.search
@@ -53,7 +53,7 @@ SPACE = get_space("nasbench201")
 
 @dataclass(frozen=True)
 class Method:
-    """A searcher, how much it may look at, and with how many seeds."""
+    """A searcher with its number of evaluations and seeds."""
 
     searcher: str
     most: int = 300
@@ -80,7 +80,7 @@ METHODS = {
 
 
 class Table:
-    """What was recorded, by code."""
+    """The recorded values, by code."""
 
     def __init__(self, folder: Path) -> None:
         trainings = pd.read_parquet(folder / "nb201_cifar10.parquet").set_index("arch_str")

@@ -1,12 +1,12 @@
 """Searches for accuracy against latency on recorded NAS-Bench-201, CIFAR-10: the area that their fronts cover.
 
-As in `search.py` everybody searches the 5,389 connected cells that differ as functions, in batches of ten, and is told
-the validation accuracy of one 200-epoch training; `nsga2` is told the recorded latency of a device too. Of what was
-looked at, those that nobody beats in both, by that validation accuracy, are the front of the search. What counts is the
-area that it dominates by recorded test accuracy (mean over seeds), above the median cell's accuracy and below the
-highest latency, as a share of the area of the true front.
+As in `search.py` all searchers search the 5,389 connected cells that differ as functions, in batches of ten, and
+receive the validation accuracy of one 200-epoch training; `nsga2` also receives the recorded latency of a device. The
+front of a search are the evaluated cells that are not dominated, by that validation accuracy. The measure is the area
+that it dominates by recorded test accuracy (mean over seeds), above the median cell's accuracy and below the highest
+latency, as a share of the area of the true front.
 
-Keeps a row for each method, device, seed and cost in `search_fronts.csv`, goes on where that ends, and prints means
+Keeps a row for each method, device, seed and cost in `search_fronts.csv`, continues that file, and prints means
 with 95 % intervals. One thread; needs nb201 in $TAURANK_DATA.
 
     OMP_NUM_THREADS=1 python -m benchmarks.search.search_fronts
@@ -35,7 +35,7 @@ COSTS = (20, 50, 100, 200)
 METHODS = ("random", "evolution", "nsga2", "posterior")
 TRIED = ("edge GPU (Jetson TX2)", "Raspberry Pi 4", "Pixel 3")
 BOTH = "nsga2"
-"""The one that is told both."""
+"""The searcher with both objectives."""
 
 
 class Device:
@@ -52,7 +52,7 @@ class Device:
         return np.array([self._table.test[code] for code in codes]), self.latency.loc[list(codes)].to_numpy(dtype=float)
 
     def covered(self, codes: Sequence[str]) -> float:
-        """Share of the true front's area that the front of those looked at covers."""
+        """Share of the true front's area that the front of the evaluated cells covers."""
         accuracy, cost = self._of(codes)
         validated = np.array([self._table.validation[code] for code in codes])
         chosen = front(validated, cost)
@@ -60,7 +60,7 @@ class Device:
 
 
 def search(method: str, seed: int, device: Device, table: Table) -> list[str]:
-    """Codes in the order in which they were looked at."""
+    """Codes in the order of their evaluation."""
     objectives: dict[str, Direction] = {"accuracy": "higher"}
     if method == BOTH:
         objectives["latency"] = "lower"
@@ -92,7 +92,7 @@ def main() -> None:
             continue
         rows, codes = [], None
         for name, device in devices.items():
-            # Who is not told of the device looks at the same cells for all of them.
+            # A searcher without the latency evaluates the same cells for all devices.
             codes = search(method, seed, device, table) if codes is None or method == BOTH else codes
             rows += [
                 {

@@ -1,14 +1,14 @@
-"""Progressive search level by level: who is trained, and how well the next, larger cells are predicted.
+"""Progressive search level by level: how well the next, larger cells are predicted.
 
-`oracle`: cells of the PNAS space with made-up accuracies, for each block what its operations and sources add and an
-interplay of the two operations; the mean over blocks, with a little more for more blocks. Three oracles. The share of
-cells that are better than the best found is counted among all cells of up to two blocks, and among 2,000 random ones of
-up to four.
+`oracle`: cells of the PNAS space with synthetic accuracies: for each block the effects of its operations and sources
+and an interaction of the two operations; the mean over blocks, slightly higher for more blocks. Three oracles. The
+share of cells that are better than the best found is counted among all cells of up to two blocks, and among 2,000
+random ones of up to four.
 
 `nasbench201`: recorded validation accuracies (CIFAR-10, seed 0), progressive over nodes: cells of two nodes (one edge),
 three (three edges), four (six).
 
-For each level: candidates (what the best of the last level grow into), trained so far, and Kendall's tau of the
+For each level: candidates (expansions of the best of the last level), trained so far, and Kendall's tau of the
 predictions with the truth, by a single model and by the ensemble, over all candidates and among the 20 chosen; Spearman
 as in the source. Writes `search_pnas.csv` and prints means. Some ten minutes of one thread; needs nb201 in
 $TAURANK_DATA.
@@ -44,7 +44,7 @@ Truth = Callable[[Architecture], float]
 
 
 class Oracle:
-    """Made-up accuracies of PNAS cells in [0, 1]."""
+    """Synthetic accuracies of PNAS cells in [0, 1]."""
 
     def __init__(self, space: PNAS, seed: int) -> None:
         generator = np.random.default_rng(seed)
@@ -73,11 +73,11 @@ def levels(space: SearchSpace, truth: Truth, *, seed: int, regressor: str) -> It
         predicted = {members: searcher.predictions(members=members) for members in (1, 5)} if level > 1 else {}
         asked = searcher.ask(BEAM if level > 1 else 10_000)
         if predicted:
-            everybody = list(predicted[1])
-            true = np.array([truth(one) for one in everybody])
-            row |= {"candidates": len(everybody)}
+            grown = list(predicted[1])
+            true = np.array([truth(one) for one in grown])
+            row |= {"candidates": len(grown)}
             for members, scores in predicted.items():
-                ours = np.array([scores[one] for one in everybody])
+                ours = np.array([scores[one] for one in grown])
                 row |= {
                     f"tau_of_{members}": round(tau_b(ours, true), 4),
                     f"spearman_of_{members}": round(float(stats.spearmanr(ours, true)[0]), 4),
@@ -95,8 +95,8 @@ def on_oracle(blocks: int, seed: int, regressor: str) -> Iterator[dict[str, obje
     space = get_space("pnas", blocks=blocks)
     assert isinstance(space, PNAS)
     oracle = Oracle(space, seed)
-    everybody = listed(space) or space.sample(RANDOM, np.random.default_rng([seed, 1]))
-    values = np.array([oracle(one) for one in everybody])
+    cells = listed(space) or space.sample(RANDOM, np.random.default_rng([seed, 1]))
+    values = np.array([oracle(one) for one in cells])
     for row in levels(space, oracle, seed=seed, regressor=regressor):
         yield row | {"share_better": round(float((values > row["best"]).mean()), 5)}
 

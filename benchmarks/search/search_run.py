@@ -1,8 +1,8 @@
-"""A whole search for real: `taurank search` under a latency constraint that is measured on this machine.
+"""A complete search with real trainings: `taurank search` with a latency constraint measured on the same machine.
 
 Cells of NAS-Bench-201 (8 channels, one cell a stage) on 4,000 images of Fashion-MNIST. Each method has the same number
 of trainings, from its first proposal to its ranking, through Ray Tune. Then the first of each ranking, and the first
-three that it had trained, are trained anew with two other seeds: their test accuracy is what the search was for.
+three trained ones, are trained again with two other seeds; the result is their test accuracy.
 
 Writes `search_run.csv`, a row for each architecture that a method ranked, and prints a line for each method.
 Two cores; about a quarter of an hour for each method. Needs fashion-mnist in $TAURANK_DATA.
@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 OUT = Path(__file__).parent / "results" / "search_run.csv"
 METHODS = ("posterior", "random")
 CHOSEN = 3
-"""First of a ranking that are trained anew."""
+"""Number of the first of a ranking that are trained again."""
 OTHER_SEEDS = (1, 2)
 
 
@@ -113,7 +113,7 @@ def train_anew(run: Run, codes: Sequence[str]) -> dict[str, float]:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """A line for each method: cost, what was found, and whether the constraint was kept."""
+    """A line for each method: cost, result, and whether the constraint was satisfied."""
     lines = []
     for method, own in table.groupby("method", sort=False):
         trained = own[own["proposed"].notna()]

@@ -1,15 +1,15 @@
-"""Searches inside a supernet of NAS-Bench-201: which cell the options with the best scores make.
+"""Searches inside a supernet of NAS-Bench-201: the cell of the options with the best scores.
 
-The supernet has 8 channels and one cell a stage and sees 3,000 images of CIFAR-10 for 30 epochs, half of them (a
-quarter for `manas`) held back to learn the scores on. Sources: 16 channels, five cells, all images, 250 epochs. The
+The supernet has 8 channels and one cell a stage and is trained on 3,000 images of CIFAR-10 for 30 epochs, half of them
+(a quarter for `manas`) held out for learning the scores. Sources: 16 channels, five cells, all images, 250 epochs. The
 logits of `gdas` and `darts` learn at 3e-3, ten times the sources' rate, for there are a hundred times fewer steps;
 weights as in the NAS-Bench-201 study of GDAS. An epoch is as much work as a pass of one path over all images, so that
 `darts` has fewer steps.
 
-Recorded test accuracies (%, CIFAR-10, 200 epochs): of the cell that is chosen, decision by decision, with the number of
+Recorded test accuracies (%, CIFAR-10, 200 epochs) of the selected cell, with the number of
 its edges that are `skip_connect`, `none` and convolutions; and the mean over the ten best proposals of the searcher.
-Beside them random cells of the searchers' space, and what was published. Prints a table and writes a row for each
-search in `search_supernet.csv`; goes on where that ends. Some two minutes of one core a search, five on 9,000 images.
+For comparison: random cells of the searchers' space, and published figures. Prints a table and writes a row for each
+search to `search_supernet.csv`, which is continued. Some two minutes of one core per search, five on 9,000 images.
 Needs CIFAR-10 and nb201 in $TAURANK_DATA.
 
     OMP_NUM_THREADS=1 python -m benchmarks.search.search_supernet

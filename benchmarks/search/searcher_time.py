@@ -1,10 +1,11 @@
 """Seconds that a searcher takes for a proposal, after 10, 100 and 1,000 observations.
 
 A small space that is listed (NAS-Bench-201, 5,389 cells) and a large one that is not (Once-for-All, about 10^19 codes);
-made-up accuracies. `first` is the proposal right after a tell, when models are fitted; `next` is another one before the
-next tell, mean of four. Processor time of one thread, median over repetitions with other seeds. Prints a table and
-writes `searcher_time.csv`. `te_nas` is not here: its time is that of measuring networks, see `te_nas_pruning.csv`; nor
-is `pnas`, which random observations do not bring to its later levels, nor are those that a supernet tells.
+synthetic accuracies. `first` is the proposal right after a `tell`, when models are fitted; `next` is another one before
+the next `tell`, mean of four. Processor time of one thread, median over repetitions with other seeds. Prints a table
+and writes `searcher_time.csv`. Not included are `te_nas`, whose time is that of measuring networks (see
+`te_nas_pruning.csv`), `pnas`, whose later levels cannot be reached with random observations, and the searchers with a
+supernet.
 
     OMP_NUM_THREADS=1 python -m benchmarks.search.searcher_time
 """
@@ -38,10 +39,10 @@ def made_up(space: SearchSpace, count: int, seed: int) -> list[Observation]:
     return [Observation(one, {"accuracy": float(value)}) for one, value in zip(drawn, accuracy, strict=True)]
 
 
-def seconds(name: str, space: SearchSpace, told: list[Observation], seed: int) -> tuple[float, float]:
-    """Of the first proposal and of another, NaN where there is none."""
+def seconds(name: str, space: SearchSpace, observations: list[Observation], seed: int) -> tuple[float, float]:
+    """Seconds of the first proposal and of another, NaN if missing."""
     searcher = make_searcher(name, space, seed=seed)
-    searcher.load(told)
+    searcher.load(observations)
     began = time.process_time()
     first: list[Architecture] = searcher.ask()
     between = time.process_time()
@@ -66,7 +67,7 @@ def main() -> None:
                 first, further = np.median(took, axis=0).round(5)
                 line = {"space": space_name, "searcher": name, "observations": count}
                 lines.append(line | {"first_seconds": first, "next_seconds": further})
-                print(f"{space_name:14} {name:10} {count:6,} told {first:8.4f} s, then {further:8.4f} s", flush=True)
+                print(f"{space_name:14} {name:10} {count:6,} results {first:8.4f} s, then {further:8.4f} s", flush=True)
     pd.DataFrame(lines).to_csv(OUT, index=False)
 
 

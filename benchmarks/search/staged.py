@@ -1,4 +1,4 @@
-"""A supernet that is trained for one restricted space after another, each time from the weights that it has."""
+"""A supernet trained for one restricted space after another, each time from its current weights."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from torch import Tensor
 from taurank.spaces import Architecture, RestrictedSpace, SearchSpace
 from taurank.trainables.data import ImageData
 from taurank.trainables.supernet.config import SupernetConfig
-from taurank.trainables.supernet.network import Supernet, make_supernet
+from taurank.trainables.supernet.network import Supernet
 from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.registry import make_supernet
 from taurank.trainables.supernet.training import SupernetTraining
 from taurank.trainables.training.recipe import Recipe
 
 PATHS = 1_000
-"""Paths of a stage that are trained; of a stage with more architectures so many are drawn."""
+"""Maximal number of trained paths of a stage; from a larger stage this many are drawn."""
 
 
 class StagedSupernet:
     """Trains and scores the stages of a search, one after another.
 
     Called with the space of a stage it trains the stage's paths and returns their scores: accuracies on the validation
-    images with inherited weights, batch norm as `config` says. Operations that no stage has trained keep their initial
+    images with inherited weights, batch norm as in `config`. Operations that no stage has trained keep their initial
     weights.
 
     Example:
@@ -33,12 +34,12 @@ class StagedSupernet:
 
     Args:
         space: of all stages.
-        recipe: how to train; its length is left open.
+        recipe: of the training; its length is ignored.
         data: images.
         epochs: of each stage.
         config: sampler and batch norm; the weights cannot be split.
-        seed: of all that is drawn.
-        device: where the supernet lives.
+        seed: of all random draws.
+        device: of the supernet.
 
     Attributes:
         trainings: of the stages so far.
@@ -73,7 +74,7 @@ class StagedSupernet:
         """Trains the next stage; its scores, higher is better, and the number of its steps of one path.
 
         Raises:
-            ValueError: there were as many stages as `epochs` says; see also `SupernetTraining`.
+            ValueError: all stages of `epochs` are done; see also `SupernetTraining`.
         """
         number = len(self.trainings)
         if number == len(self._epochs):
@@ -97,7 +98,7 @@ class StagedSupernet:
         return score, count_steps(training.recipe, images=len(self._data.train))
 
     def _grown(self) -> Supernet:
-        """The supernet as the last stage has left it."""
+        """The supernet after the last stage."""
         data = self._data
         supernet = make_supernet(self._space, input_shape=data.input_shape, classes=len(data.classes))
         if self.trainings:

@@ -1,9 +1,9 @@
-"""The pruning search of TE-NAS on NAS-Bench-201: which cell is left of a network that held all operations.
+"""The pruning search of TE-NAS on NAS-Bench-201: the cell that remains of a network of all operations.
 
 As in the source the network has 3 channels and one cell a stage, regions are counted on one cell of one channel, three
-initialisations are averaged, and `none` is taken away before the search; `from_none` is a search that starts with it.
+initialisations are averaged, and `none` is removed before the search; `from_none` is a search that includes it.
 Smaller than in the source: 16 images for the kernel instead of 72. Each search has its own images, weights and crops.
-Prints a table and writes `te_nas_pruning.csv`: recorded test accuracy (%, 200 epochs) of the cell that is left, and the
+Prints a table and writes `te_nas_pruning.csv`: recorded test accuracy (%, 200 epochs) of the remaining cell, and the
 share of all 15,625 cells that are worse. Needs CIFAR-10 and nb201 in $TAURANK_DATA; about two minutes of one core a
 search.
 

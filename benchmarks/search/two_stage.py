@@ -1,9 +1,9 @@
-"""Search in two stages: the later decisions with the earlier ones at a default, then the earlier with what was found.
+"""Search in two stages: the later decisions with the earlier ones at a default, then the earlier ones with the result.
 
 Each stage has its own, smaller space, so that a supernet of it needs less training than one of the whole space.
 
 Source: Zhang et al., Fast Hardware-Aware Neural Architecture Search (HURRICANE, CVPR workshops 2020, arXiv 1910.11609).
-That there are two stages is in its abstract; the procedure here is a reading of it.
+The two stages are described in its abstract; the procedure here is an interpretation.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from taurank.orchestrator.tau import tau_b
 from taurank.spaces import Architecture, RestrictedSpace, SearchSpace
 
 LISTED = 1_000
-"""Stages of at most so many architectures are scored to the last; of larger ones an evolution chooses whom to score."""
+"""Stages of at most this many architectures are scored completely; larger ones by an evolutionary search."""
 
 
 class StageScoring(Protocol):
-    """How the architectures of a stage are scored, such as by a supernet that is trained for it."""
+    """Scores the architectures of a stage, for example with a supernet that is trained for it."""
 
     def __call__(self, stage: RestrictedSpace) -> tuple[Score, int]:
-        """Gets ready for a stage: its scores, higher is better, and the training steps that this took."""
+        """Prepares a stage: its scores, higher is better, and the training steps used."""
         ...
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage has found.
+    """The result of a stage.
 
     Attributes:
-        space: its architectures: the other decisions are fixed.
-        ranking: all that were scored, best first. Scores of different stages cannot be compared.
+        space: its architectures; the other decisions are fixed.
+        ranking: all scored architectures, best first. Scores of different stages cannot be compared.
         steps: of training.
     """
 
@@ -65,7 +65,7 @@ class TwoStages:
         space: of the architectures.
         late: positions of the decisions of the first stage.
         stages: one or two.
-        expected_gain: what the second stage was expected to add to the score.
+        expected_gain: expected gain in score of the second stage.
     """
 
     space: SearchSpace
@@ -75,7 +75,7 @@ class TwoStages:
 
     @property
     def best(self) -> Architecture:
-        """What the last stage found best."""
+        """The best architecture of the last stage."""
         return self.stages[-1].best
 
     @property
@@ -84,12 +84,12 @@ class TwoStages:
         return sum(stage.steps for stage in self.stages)
 
     def additive(self, architecture: Architecture) -> float:
-        """An approximate score of an architecture whose halves were scored, for want of one of the whole.
+        """An approximate score of an architecture from the scores of its halves.
 
             score of its later decisions after the default + score of its earlier ones before the best later ones
 
-        Its order is right where the halves do not depend on each other. After one stage alone it is the first term, and
-        says nothing about the earlier decisions. NaN where a half was not scored.
+        Its order is correct if the halves do not interact. After one stage it is the first term, which is
+        independent of the earlier decisions. NaN if a half was not scored.
 
         Raises:
             SpaceError: the architecture is not of this space.
@@ -107,7 +107,7 @@ class TwoStages:
     def tau(self, scores: Mapping[Architecture, float]) -> float:
         """Kendall tau-b of `additive` with joint scores, among the architectures that have both; NaN below two.
 
-        The figure to state beside any use of the additive order.
+        Report this figure with any use of the additive order.
         """
         pairs = [(self.additive(architecture), score) for architecture, score in scores.items()]
         both = [pair for pair in pairs if not any(map(math.isnan, pair))]
@@ -116,7 +116,7 @@ class TwoStages:
     def ledger(self, single_steps: int) -> list[tuple[str, int, float]]:
         """Steps of each stage, of both, and of one stage over the whole space; with their share of the latter.
 
-        One minus the share of both is what was saved.
+        One minus the share of both is the saving.
 
         Raises:
             ValueError: `single_steps` is not positive.
@@ -141,23 +141,23 @@ def two_stage(
 ) -> TwoStages:
     """Searches the later decisions, then the earlier ones.
 
-    The gain to expect of the second stage is taken from the first: by how much its best is above the median, for each
-    decision, times the number of earlier decisions. That is rather too much than too little: later layers are said to
-    matter more. Where it is below `least_gain`, the second stage is left out, with its training.
+    The expected gain of the second stage is estimated from the first: the difference between its best and its median
+    score per decision, times the number of earlier decisions. This tends to overestimate, because later layers are
+    reported to matter more. If it is below `least_gain`, the second stage is skipped with its training.
 
     Args:
         space: has fixed decisions; may be restricted.
-        scoring: asked once for each stage, in order, so that the second can go on from the weights of the first.
-        default: says the earlier decisions while the later ones are searched; best a cheap one, since whatever is found
-            has to keep the constraint together with it.
+        scoring: called once for each stage, in order, so that the second can continue from the weights of the first.
+        default: the earlier decisions while the later ones are searched; preferably cheap ones, because the result
+            has to satisfy the constraint together with them.
         generator: of the evolution in a stage of more than `LISTED` architectures.
         late: positions of the decisions of the first stage; by default the second half.
-        feasible: the constraint, on whole architectures; what violates it is neither scored nor returned.
-        least_gain: of the score; 0 for a second stage in any case.
-        **evolution: `generations`, `population` and more of `evolve`.
+        feasible: the constraint on whole architectures; those that violate it are neither scored nor returned.
+        least_gain: of the score; 0 always runs the second stage.
+        **evolution: `generations`, `population` and other arguments of `evolve`.
 
     Raises:
-        ValueError: a stage would have nothing to decide; nothing feasible was found; see also `evolve`.
+        ValueError: a stage has no decisions, or no feasible architecture was found; see also `evolve`.
     """
     count = len(space.decisions)
     places = tuple(sorted(range(count // 2, count) if late is None else set(late)))

@@ -1,15 +1,15 @@
-"""A small once-for-all network on Fashion-MNIST: progressive shrinking, and six checks of what comes out.
+"""A small once-for-all network on Fashion-MNIST: progressive shrinking, and six checks of the result.
 
 Two stages of at most two blocks, kernels 3 and 5, expansions 2 and 3, images of 20 and 28 pixels; 6,000 images to train
 on. The supernet is trained by progressive shrinking, eight of its networks also alone for two epochs. Checks:
 
-1. networks taken out compute what they do in the supernet (largest difference of logits);
-2. sorting channels leaves the largest network as it is, and the first channels have the largest L1 norm;
+1. extracted networks compute the same as in the supernet (largest difference of logits);
+2. sorting channels does not change the largest network, and the first channels have the largest L1 norm;
 3. with identity matrices a smaller kernel is the centre of the larger one;
 4. recalibration lifts the smallest network's accuracy;
 5. phases come in order, each with all options of the one before, with finite losses; tau of inherited accuracies with
-   those of the networks trained alone, beside that of the number of parameters;
-6. an evolution under a limit of latency, summed from a table, returns nobody beyond it (`latency.py` judges sums).
+   those of the networks trained alone, compared with that of the number of parameters;
+6. an evolution under a limit of latency, summed from a table, returns no network beyond it (`latency.py` checks sums).
 
 Writes `mini_ofa.csv`, one row for each figure. One thread.
 
@@ -55,7 +55,7 @@ SPACE = get_space("once_for_all", variant="mini")
 RECIPE = Recipe(learning_rate=0.05, epochs=2)
 ALONE = 8
 LIMITED = 60
-"""Networks that the latency table is measured on, and the limit is the median of."""
+"""Networks whose parts are in the latency table, and whose median is the limit."""
 
 
 class Report:

@@ -1,10 +1,10 @@
-"""What multi-agent feedback makes of rewards without noise or drift: the recorded accuracies of NAS-Bench-201.
+"""Multi-agent feedback on rewards without noise or drift: the recorded accuracies of NAS-Bench-201.
 
-All 15,625 cells are candidates. In each round the path that the sampler draws is judged by its recorded validation
+All 15,625 cells are candidates. In each round the path that the sampler draws is evaluated by its recorded validation
 accuracy (CIFAR-10, 200 epochs, mean of the seeds), exactly or as the share of correct predictions on 64 images; tau is
-that of the sampler's scores against recorded test accuracy. Beside it uniform sampling with the same regression: what
-the policy adds must show against that. Then the number of parameters, which costs nothing. Prints a table and writes
-`multi_agent.csv`, a row a run. Needs nb201 in $TAURANK_DATA; about three minutes.
+that of the sampler's scores against recorded test accuracy. The baselines are uniform sampling with the same
+regression, which shows the contribution of the policy, and the number of parameters, which costs nothing. Prints a
+table and writes `multi_agent.csv`, a row a run. Needs nb201 in $TAURANK_DATA; about three minutes.
 
     OMP_NUM_THREADS=1 python -m benchmarks.supernets.multi_agent
 """
@@ -40,7 +40,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 class RecordedJudge:
-    """Judges a path by its recorded accuracy; ``images`` is the size of the batch, 0 for no noise."""
+    """Evaluates a path by its recorded accuracy; ``images`` is the size of the batch, 0 for no noise."""
 
     def __init__(self, accuracies: dict[str, float], images: int, generator: np.random.Generator) -> None:
         self.accuracies, self.images, self.generator = accuracies, images, generator

@@ -1,12 +1,12 @@
-"""Trainings of every architecture alone, two seeds each: what the scores of supernets are held against.
+"""Trainings of every architecture alone, two seeds each: the reference for the scores of supernets.
 
 `mnist`: the nine networks of `mnist_blocks`, trained as github.com/basic-go-ahead/supernet-mnist trained them (its
 pooling, initialisation and recipe, 3 epochs), on 55,000 of the 60,000 training images; the other 5,000 validate, and
 the 10,000 test images test. `cells`: 48 cells of `nasbench201` (8 channels, one cell a stage) on 10,000 images of
 Fashion-MNIST at 16 x 16, 12 epochs of SGD on half a cosine; 5,000 images validate, 10,000 test.
 
-Writes `standalone_mnist.csv` or `standalone_cells.csv`, one row per epoch, and goes on where the file ends. One thread
-each, so that several lists can be trained side by side.
+Writes `standalone_mnist.csv` or `standalone_cells.csv`, one row per epoch, and continues an existing file. One thread
+each, so that several lists can be trained in parallel.
 
     python -m benchmarks.supernets.standalone cells
     python -m benchmarks.supernets.standalone mnist
@@ -69,7 +69,7 @@ def make_study(name: str, root: Path | None = None) -> Study:
 
 
 def table_of(name: str) -> Path:
-    """Where the trainings of a study are kept."""
+    """File of the trainings of a study."""
     return HERE / f"standalone_{name}.csv"
 
 

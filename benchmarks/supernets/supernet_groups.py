@@ -1,9 +1,10 @@
-"""What it brings that supernets weigh by their reliability and are one group: the ranking with and without, same draws.
+"""The effect of weighting supernets by reliability in one group: rankings with and without, on the same draws.
 
-The recorded accuracies of a one-shot and a few-shot supernet of NAS-Bench-201 (CIFAR-10), redrawn as shares of so many
-images; beside them parameters, jacov, and 12-epoch trainings of a quarter of the candidates or none. Tau is that of the
-ranking against the mean of full trainings. ``apart`` is what was done before: each supernet a group of its own, noise
-unseen. Prints means and writes `supernet_groups.csv`, a row a ranking. Needs nb201 in $TAURANK_DATA; about ten minutes.
+The recorded accuracies of a one-shot and a few-shot supernet of NAS-Bench-201 (CIFAR-10), redrawn as shares of a number
+of images, together with parameters, jacov, and 12-epoch trainings of a quarter of the candidates or none. Tau is that
+of the ranking against the mean of full trainings. ``apart`` is the former method: each supernet is its own group, and
+noise is ignored. Prints means and writes `supernet_groups.csv`, a row a ranking. Needs nb201 in $TAURANK_DATA; about
+ten minutes.
 
     OMP_NUM_THREADS=1 python -m benchmarks.supernets.supernet_groups
 """
@@ -41,7 +42,7 @@ def rows(codes: np.ndarray, stage: str, epochs: int, metric: str, values: np.nda
 
 
 def evidence(drawn: pd.DataFrame, images: int, generator: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """Rows by what they are of."""
+    """Rows by source."""
     codes = drawn.index.to_numpy()
     found = {
         "size": rows(codes, "size", 0, "parameters", drawn["c10_params_M"].to_numpy()),

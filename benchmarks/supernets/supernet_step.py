@@ -1,8 +1,8 @@
 """Training steps of a supernet against those of a plain network of the same cost, one after the other in one run.
 
-Each path is trained as a path of the supernet and as a network of its own, on the same batches, in turns; the ratio is
-that of the medians. On a GPU also in bfloat16, and channels last. Writes `supernet_step.csv`, a row for each space and
-precision: images a second of both, and the ratio (above 1: the supernet is slower).
+Each path is trained as a path of the supernet and as a separate network, on the same batches, in alternation; the ratio
+is that of the medians. On a GPU also in bfloat16, and channels last. Writes `supernet_step.csv`, a row for each space
+and precision: images a second of both, and the ratio (above 1: the supernet is slower).
 
     python -m benchmarks.supernets.supernet_step
 """
@@ -33,7 +33,7 @@ RECIPE = Recipe(epochs=1, batch_size=64)
 
 
 def noise(shape: tuple[int, int, int], count: int) -> ImageData:
-    """Images of no meaning: only their number and size matter here."""
+    """Random images: only their number and size matter here."""
     generator = np.random.default_rng(0)
     images = generator.integers(256, size=(count, *shape), dtype=np.uint8)
     own = ImageSet(images, generator.integers(10, size=count))
@@ -104,7 +104,7 @@ def _step(training: Training, images: Tensor, labels: Tensor) -> Callable[[], ob
 
 
 def _one_path(training: SupernetTraining, path: str, images: Tensor, labels: Tensor) -> Callable[[], object]:
-    """A step of the supernet on a path that is given instead of drawn."""
+    """A step of the supernet on a given path."""
 
     def step() -> object:
         training.sampler.draw = lambda *_: Group((path,))  # type: ignore[method-assign]

@@ -1,12 +1,12 @@
-"""Supernets against trainings alone: what each sampler's order is worth, with contenders trained on, and at what cost.
+"""Supernets against standalone trainings: tau of each sampler's order, with contenders, and its cost.
 
 The list, its images and its recipe are those of `standalone.py`, whose tables are the truth (mean test accuracy of two
 seeds). Every sampler trains as many epoch-equivalents; scores are taken three ways (batch norm recalibrated for each
-path, by batch statistics, by the statistics that the training left). On the recalibrated scores contenders are trained
-on from their weights and ranked again among themselves.
+path, by batch statistics, by the running statistics of the training). On the recalibrated scores contenders are trained
+further from their weights and ranked again among themselves.
 
-Writes `supernet_scores_STUDY.csv`, a row for each method and candidate, and goes on where it ends; then prints
-`supernets_STUDY.csv`. `--report` only does that. One thread.
+Writes `supernet_scores_STUDY.csv`, a row for each method and candidate, continuing an existing file; then prints
+`supernets_STUDY.csv`. `--report` only prints. One thread.
 
     python -m benchmarks.supernets.supernets cells
     python -m benchmarks.supernets.supernets mnist
@@ -45,13 +45,13 @@ BATCH_NORMS = "recalibrated", "batch", "running"
 
 @dataclass(frozen=True)
 class Budget:
-    """What a study's supernets cost, in epochs of the recipe.
+    """Settings of a study's supernets, in epochs of the recipe.
 
     Attributes:
         epochs: of the supernet.
-        share: of the training images that each contender is trained on, for one epoch.
-        most: contenders.
-        trained_on: methods whose contenders are trained on.
+        share: of the training images for one epoch of each contender.
+        most: maximal number of contenders.
+        trained_on: methods whose contenders are trained further.
     """
 
     epochs: int
@@ -83,7 +83,7 @@ def train(study: Study, method: str, seed: int, epochs: int) -> SupernetTraining
 
 
 def train_on(study: Study, supernet: SupernetTraining, code: str, share: float, seed: int) -> float:
-    """Accuracy on the validation images of a contender that was trained on from its weights for one epoch."""
+    """Validation accuracy of a contender after one further epoch from its inherited weights."""
     shape, classes = study.data.input_shape, len(study.data.classes)
 
     def build() -> torch.nn.Module:

@@ -1,4 +1,4 @@
-"""A run in processes that are killed and resumed, in networks that count what they are trained on; for `faults.py`."""
+"""A run in processes that are killed and resumed, with networks that count their training batches; for `faults.py`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def images_trained(folder: Path) -> int:
 
 
 class Attempt:
-    """A run in a folder of its own, from its first process to its end."""
+    """A run in its own folder, from its first process to its end."""
 
     def __init__(self, folder: Path, *, address: str | None = None, within: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True)
@@ -61,7 +61,7 @@ class Attempt:
 
     @property
     def run(self) -> Path | None:
-        """The run's folder, once it is one."""
+        """The run folder, once it exists."""
         made = sorted((self.folder / "runs").glob("faults-*/experiment.yaml"))
         return made[0].parent if made else None
 
@@ -70,7 +70,7 @@ class Attempt:
         return EvidenceLog(file).evidence() if file is not None and file.exists() else pd.DataFrame()
 
     def stage(self) -> str:
-        """Where the run is."""
+        """The folder of the run."""
         if self.run is None:
             return "nothing"
         events = EvidenceLog(self.run / "evidence.sqlite").events()
@@ -79,7 +79,7 @@ class Attempt:
 
     @contextmanager
     def process(self) -> Iterator[subprocess.Popen[str]]:
-        """The run's next process; killed if it is still there in the end."""
+        """The run's next process; killed at the end if it is still running."""
         task = ["resume", str(self.run)] if self.run else ["run", "faults.yaml"]
         command = [*self._within, sys.executable, "-m", "taurank", *task, *self._address]
         began = time.monotonic()
@@ -105,7 +105,7 @@ class Attempt:
             self.tracebacks = (self.folder / "output.txt").read_text().count("Traceback (most recent call last)")
 
     def note_rows(self) -> None:
-        """Remembers the rows that are there: none of them may ever be missing again."""
+        """Remembers the current rows: none of them may be missing later."""
         self.seen = pd.concat([self.seen, self.rows()]).drop_duplicates(["trial", "architecture", "epoch", "metric"])
 
     def lost_rows(self) -> int:
@@ -118,7 +118,7 @@ class Attempt:
 
 
 def wait_for(process: subprocess.Popen[str], ready: Callable[[], bool]) -> bool:
-    """Whether it came to that before the process ended."""
+    """Whether that happened before the process ended."""
     end = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < end:
         if ready():
@@ -129,7 +129,7 @@ def wait_for(process: subprocess.Popen[str], ready: Callable[[], bool]) -> bool:
 
 @dataclass
 class Reference:
-    """The run that was at peace."""
+    """The undisturbed run."""
 
     ranking: pd.DataFrame
     rows: int
@@ -152,5 +152,5 @@ class Reference:
 
 
 def ranking_of(run: Path) -> pd.DataFrame:
-    """All of the ranking but what is measured with a clock."""
+    """The ranking without its measured times."""
     return pd.read_csv(run / "ranking.csv").drop(columns="seconds")

@@ -1,16 +1,16 @@
-"""What faults cost: small but complete runs are killed, robbed of workers and nodes, and compared with one at peace.
+"""The cost of faults: small but complete runs lose drivers, workers and nodes; compared with an undisturbed run.
 
 A run has all kinds of stages: proxies, a supernet with its scores and contenders, short trainings, a policy, the
-ranking, the baseline. A driver is killed again and again until its run ends: one kill comes while it starts, the others
-when so much of the log is there, spread evenly over all of it, and up to a second later. A run ended right if
-`ranking.csv` without the seconds is that of the run at peace, bit for bit. Rows are lost if they were in the log before
-a kill and are not at the end. Work is counted by the networks themselves (`traced_space.py`): `repeated_epochs` are
-passes over the training images beyond those of the run at peace, epochs that were cut off included. Extra wall seconds
-are those of all processes of the run minus those of the run at peace: starting again is most of it. `left_over` are
-processes of a killed run that are there five seconds later.
+ranking, the baseline. A driver is killed repeatedly until its run ends: once during start-up, then at points spread
+evenly over the log, with a delay of up to a second. A run is right if its `ranking.csv` without the seconds equals that
+of the undisturbed run, bit for bit. Rows are lost if they were in the log before a kill and are missing at the end.
+Work is counted by the networks themselves (`traced_space.py`): `repeated_epochs` are passes over the training images
+beyond those of the undisturbed run, interrupted epochs included. Extra wall seconds are those of all processes of the
+run minus those of the undisturbed run; most of it is restarting. `left_over` are processes of a killed run that exist
+five seconds later.
 
 Nodes are `ray start` processes on loopback; the network is cut between two network namespaces (needs root). Prints a
-table and writes `faults.csv`; goes on where that ends. Takes 40 minutes on two busy cores.
+table and continues `faults.csv`. Takes 40 minutes on two busy cores.
 
     python -m benchmarks.system.faults
 """
@@ -47,13 +47,13 @@ from benchmarks.system.loopback_nodes import (
 
 OUT = Path(__file__).parent / "results" / "faults.csv"
 ON_TWO_NODES = {"extra_wall_seconds": None}
-"""The run at peace has one worker, so its wall seconds are no measure."""
+"""The undisturbed run has one worker, so its wall seconds are not comparable."""
 PATIENCE = 400.0
 
 
 @dataclass
 class Case:
-    """A fault, and what became of a run that met it."""
+    """A fault, and the result of a run with it."""
 
     fault: str
     number: int
@@ -80,7 +80,7 @@ class Case:
 
 
 def moments(generator: random.Random, kills: int, *, at_end: bool) -> list[float]:
-    """When to strike: shares of the log, one from each part of it; negative for seconds after a start."""
+    """Times of the kills: shares of the log, one from each part of it; negative for seconds after a start."""
     shares = [(number + generator.random()) / (kills - 1) for number in range(kills - 1)]
     if at_end:
         shares[-1] = 1.0
@@ -130,7 +130,7 @@ def kill_workers(case: Case, attempt: Attempt, reference: Reference, when: list[
 
 
 def is_due(attempt: Attempt, rows: float, node: Node) -> bool:
-    """Whether the log has so many rows, and a trial is in the middle of an epoch on the node right now."""
+    """Whether the log has this many rows, and a trial is in the middle of an epoch on the node."""
     if len(attempt.rows()) < rows:
         return False
     attempt.note_rows()

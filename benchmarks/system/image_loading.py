@@ -1,6 +1,6 @@
-"""Reading images from a folder: by OpenCV here against Pillow through torchvision's ImageFolder, in one run.
+"""Reading images from a folder: taurank's OpenCV reader against Pillow through torchvision's ImageFolder, in one run.
 
-Writes 60,000 images of MNIST (28 x 28, PNG), 60,000 of CIFAR-10 (32 x 32, JPEG; those there are, again and again) and
+Writes 60,000 images of MNIST (28 x 28, PNG), 60,000 of CIFAR-10 (32 x 32, JPEG; the available ones, repeated) and
 3,000 larger ones (CIFAR-10 enlarged to 500 x 375, JPEG) into temporary folders, and reads them in turns: into the cache
 (decoded, resized, written), again from the cache, and through ImageFolder with a DataLoader of as many workers as there
 are cores, resized in the same way (short side, then the middle). Then two Ray workers take as many images of 32 x 32 at
@@ -54,7 +54,7 @@ def write_images(kind: str, ending: str, count: int, folder: Path) -> list[str]:
 
 
 def read_by_pillow(folder: Path, size: int) -> int:
-    """Through ImageFolder and a DataLoader; how many there were."""
+    """Reads through ImageFolder and a DataLoader; returns the number of images."""
     torchvision = import_torchvision()
     transforms = torchvision.transforms
     change = transforms.Compose([transforms.Resize(size), transforms.CenterCrop(size), transforms.PILToTensor()])

@@ -1,7 +1,7 @@
-"""A run as a Ray job that is stopped in the middle and goes on as another job, against one that was left alone.
+"""A run as a Ray job that is stopped in the middle and resumed as another job, against an undisturbed one.
 
-Starts a head of its own on loopback, with a dashboard and a token. Then: a job that nobody disturbs; the same run as a
-second job, followed, stopped when a few epochs are in, and gone on with by a third. Asks `taurank status` in between.
+Starts a head on loopback, with a dashboard and a token. Then: an undisturbed job; the same run as a second job,
+followed, stopped after a few epochs, and resumed by a third. Calls `taurank status` in between.
 Prints a table and writes `jobs.csv` beside this file.
 
     python -m benchmarks.system.jobs
@@ -69,7 +69,7 @@ def ask(*command: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def head(folder: Path) -> Iterator[str]:
-    """The address of the job server of a head that ends with this."""
+    """The address of the job server of a head that ends with this context."""
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
@@ -114,7 +114,7 @@ class Job:
         )
 
     def end(self) -> tuple[str, float, str]:
-        """Status, seconds since it was submitted, and what the follower saw."""
+        """Status, seconds since the submission, and the output of the follower."""
         seen, _ = self.follower.communicate(timeout=PATIENCE)
         status = ask(RAY, "job", "status", self.name, "--address", self.url)
         said = (status.stdout + status.stderr).lower()
@@ -122,7 +122,7 @@ class Job:
         return word, time.monotonic() - self.began, seen
 
     def stop(self) -> float:
-        """Stops it; the seconds that took."""
+        """Stops it; returns the seconds."""
         began = time.monotonic()
         ask(RAY, "job", "stop", self.name, "--address", self.url)
         return time.monotonic() - began
@@ -144,12 +144,12 @@ def trained(folder: Path | None) -> float:
 
 
 def ranking_of(folder: Path) -> pd.DataFrame:
-    """All of the ranking but what is measured with a clock."""
+    """The ranking without its measured times."""
     return pd.read_csv(folder / "ranking.csv").drop(columns="seconds")
 
 
 def measure(folder: Path) -> list[tuple[str, str, float, str]]:
-    """Steps: what, how it ended, seconds, and what the status of the run was then."""
+    """Steps: name, final state, seconds, and the status of the run at that time."""
     file = folder / "job.yaml"
     file.write_text(EXPERIMENT)
     alone, parent = folder / "alone", folder / "stopped"

@@ -1,4 +1,4 @@
-"""A process that does nothing but write an evidence log, killed while it does; for `faults.py`."""
+"""A process that only writes an evidence log and is killed while writing; for `faults.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 
 
 def append_for_ever(file: str) -> None:
-    """Transactions of seven rows, one after the other; says which are through."""
+    """Transactions of seven rows, one after the other; prints the committed ones."""
     log = EvidenceLog(Path(file))
     for number in range(10**9):
         log.append(
@@ -25,7 +25,7 @@ def append_for_ever(file: str) -> None:
 
 
 def kill_in_mid_write(times: int, folder: Path) -> dict[str, object]:
-    """Kills a process that does nothing but write the log; a transaction that was through is there as a whole."""
+    """Kills a process that writes the log; a committed transaction has to be complete."""
     generator = random.Random(5)
     lost = halves = damaged = written = 0
     for number in range(times):

@@ -1,13 +1,13 @@
 """Sums of a latency table against latencies of whole networks, here and on recorded devices.
 
 `here`: 30 random networks of each of three spaces, batch 1, one thread. The table's parts and the whole networks are
-timed in the same rounds, a pass of each in turn; then the whole networks once more, whose tau with the first time is
-the most that a table can reach. Error and bias are of the sum, as a share of the whole.
+timed in the same rounds, a pass of each in turn; then the whole networks once more, whose tau with the first
+measurement is the ceiling for a table. Error and bias are of the sum, as a share of the whole.
 
 `fbnet`: a table of all options of `fbnet` at 224 x 224 on this machine, summed over the 5,000 networks of HELP's
 recordings, and their FLOPs, against each of the devices. `nasbench201`: the 30 networks measured here, and FLOPs of 500
-others, against HW-NAS-Bench's and HELP's devices ($TAURANK_DATA). Where a device was recorded at several batch sizes,
-each is one.
+others, against HW-NAS-Bench's and HELP's devices ($TAURANK_DATA). Each batch size of a device counts as a
+device.
 
 Writes `latency.csv`. One thread.
 
@@ -54,7 +54,7 @@ class Table:
         self.rows: list[dict[str, object]] = []
 
     def add(self, study: str, what: str, against: str, ours: NDArray[Any], truth: NDArray[Any], *, unit: bool) -> None:
-        """`unit`: both are milliseconds, so that errors can be told."""
+        """`unit`: both are milliseconds, so that errors can be computed."""
         known = np.isfinite(truth)
         ours, truth = np.asarray(ours, dtype=float)[known], np.asarray(truth, dtype=float)[known]
         found = agreement(ours, truth)

@@ -30,7 +30,7 @@ def workers_below(pid: int) -> list[psutil.Process]:
 
 
 class Node:
-    """A `ray start` process and all that it starts."""
+    """A `ray start` process and its child processes."""
 
     def __init__(self, folder: Path, *arguments: str, within: Sequence[str] = ()) -> None:
         ray = str(Path(sys.executable).with_name("ray"))
@@ -41,7 +41,7 @@ class Node:
             )
 
     def kill(self) -> None:
-        """SIGKILL to the command and all that it has started."""
+        """Sends SIGKILL to the command and its child processes."""
         family = [*psutil.Process(self._process.pid).children(recursive=True), psutil.Process(self._process.pid)]
         for process in family:
             with suppress(psutil.NoSuchProcess):
@@ -58,7 +58,7 @@ class Node:
         return any(".train" in title for title in self._titles())
 
     def _titles(self) -> list[str]:
-        """What Ray calls the workers that hold a trial, by what they do."""
+        """Ray's process titles of the workers that hold a trial."""
         titles = []
         for worker in workers_below(self._process.pid):
             with suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""What taurank adds: 32 one-epoch trainings through `taurank run` against a bare loop in a process pool of equal size.
+"""Overhead: 32 one-epoch trainings through `taurank run` against a bare loop in a process pool of equal size.
 
 Both sides are whole processes, imports and start-up included, and take turns in one run on the same machine. Prints a
 table and writes `orchestration_overhead.csv` beside this file. Needs Fashion-MNIST in --data-dir or $TAURANK_DATA.
@@ -38,7 +38,7 @@ resources: {{cpus: {workers}}}
 
 
 def train_alone(code: str, file: str) -> float:
-    """One of the same trainings, with nothing around it."""
+    """One of the same trainings, without orchestration."""
     import torch
 
     from taurank.orchestrator.experiment.file import load_experiment
@@ -66,7 +66,7 @@ _loaded: dict[str, object] = {}
 
 
 def _data(experiment):
-    """Loaded once a process."""
+    """Loaded once per process."""
     from taurank.trainables.data import load_dataset, make_splits
 
     if "data" not in _loaded:

@@ -1,12 +1,12 @@
-"""How taurank grows: thousands of trials through a run, a whole space through proxies and ranker, a million rows.
+"""Scaling of taurank: thousands of trials in a run, proxies and ranking of a whole space, a million rows.
 
-1. `trials`: `taurank run` over N networks of one linear layer that train one epoch on 40 images, so that all but
-   nothing is training: wall time of the stage, milliseconds a trial (of all, and of its first and last tenth), memory
-   of the driver at its peak, seconds of the whole command with Ray's start and the ranking.
+1. `trials`: `taurank run` over N networks of one linear layer that train one epoch on 40 images, so that hardly any
+   time is training: wall time of the stage, milliseconds per trial (of all, and of the first and last tenth), peak
+   memory of the driver, seconds of the whole command with Ray's start and the ranking.
 2. `space`: all 15,625 cells of NAS-Bench-201: seconds of the parameters and FLOPs, of two proxies on eight images
    (`--cells` of them, in chunks through one process), and of the ranking from size, proxies and 400 trainings.
-3. `log`: evidence logs of up to a million rows: rows a second in transactions of 4 and of 1,000, seconds to read all,
-   and of the look-ups that a run makes.
+3. `log`: evidence logs of up to a million rows: rows per second in transactions of 4 and of 1,000, seconds to read all,
+   and of the queries that a run makes.
 
 Prints tables and writes `scale.csv` beside this file.
 
@@ -43,7 +43,7 @@ OUT = Path(__file__).parent / "results" / "scale.csv"
 SPACE = '''
 from torch import nn
 
-from spaces import ChoiceSpace
+from taurank.spaces import ChoiceSpace
 
 
 class OneLayer(ChoiceSpace):
@@ -72,7 +72,7 @@ METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accura
 
 
 def trials_row(count: int) -> dict[str, Any]:
-    """One run of so many trials."""
+    """One run of this many trials."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "one_layer.py").write_text(SPACE)
         Path(folder, "scale.yaml").write_text(EXPERIMENT.format(trials=count))
@@ -221,7 +221,7 @@ def log_rows(most: int) -> Iterator[dict[str, Any]]:
 
 
 def appended(log: EvidenceLog, count: int, together: int, offset: int) -> float:
-    """Rows a second, as many in a transaction as ``together``."""
+    """Rows per second, with ``together`` rows in a transaction."""
     began = time.perf_counter()
     for start in range(0, count, together):
         numbers = range(offset + start, offset + min(start + together, count))

@@ -1,8 +1,9 @@
-"""Models of timm sized on the meta device: seconds a model, and which cannot be.
+"""Models of timm sized on the meta device: seconds per model, and the models that cannot be sized.
 
-Each model is built without weights for the images that it is made for and 1,000 classes, and run once to count its
-multiply-accumulates. A row a model: parameters, FLOPs, family, seconds of the wall and of the CPU, and what went wrong.
-With $TAURANK_DATA the parameters are set against those that timm publishes (timm/results-imagenet.csv.gz, in millions).
+Each model is built without weights for its native image size and 1,000 classes, and run once to count its
+multiply-accumulates. A row a model: parameters, FLOPs, family, seconds of the wall and of the CPU, and the error, if
+any. With $TAURANK_DATA the parameters are compared with those that timm publishes (timm/results-imagenet.csv.gz, in
+millions).
 
     python -m benchmarks.system.zoo_sizes --models 1000 --output benchmarks/system/results/zoo_sizes.csv
 """

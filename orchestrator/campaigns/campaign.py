@@ -117,11 +117,10 @@ def run_campaign(
                 launch(stage, ray.put(batch))
             for supernet in supernets:
                 supernet.run_with(log, lambda stage, weights: launch(stage, weights=weights))
-            display.doing("the ranker chooses who is trained")
+            display.doing("the ranker selects candidates")
             run_rounds(
-                run.problem,
+                run.ranker,
                 experiment.trainings or [],
-                log=log,
                 launch=train,
                 budget_epochs=budget - sum(stage.cost for stage in cheap),
                 adaptive=run.is_split_by_us,

@@ -1,4 +1,4 @@
-"""The command `taurank`: its commands, and what becomes of a mistake."""
+"""The command `taurank`: its subcommands, and how mistakes are reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Ranks neural network architectures for a tenth of what training them all costs, and says how sure it is.",
+    help="Ranks neural network architectures for a tenth of what training them all costs, with uncertainty.",
 )
 for command in (
     runs.run,
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _printable(line: str) -> str:
-    """Errors repeat what stands in files: a stranger's must not steer the terminal."""
+    """Errors quote files, so control characters of an untrusted file are escaped."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
 
 

@@ -25,24 +25,25 @@ from taurank.orchestrator.cli.terminal import make_console
 def extend(
     folder: Folder,
     candidates: Annotated[
-        int | None, typer.Option("--candidates", help="How many in all; the new ones are drawn.", show_default=False)
+        int | None,
+        typer.Option("--candidates", help="Number of candidates in total; the new ones are drawn.", show_default=False),
     ] = None,
     add: Annotated[
         list[str] | None,
-        typer.Option("--add", help="A candidate by name; may be given several times.", show_default=False),
+        typer.Option("--add", help="A candidate by name; may be repeated.", show_default=False),
     ] = None,
     budget: Annotated[
-        str, typer.Option("--budget", help="How many times cheaper than full training, as 5x.", show_default=False)
+        str, typer.Option("--budget", help="How many times cheaper than full training, such as 5x.", show_default=False)
     ] = "",
     baseline_seed: Annotated[
         list[int] | None,
         typer.Option(
-            "--baseline-seed", help="One more seed of full training; may be given several times.", show_default=False
+            "--baseline-seed", help="An additional seed of full training; may be repeated.", show_default=False
         ),
     ] = None,
     evaluations: Annotated[
         int | None,
-        typer.Option("--evaluations", help="Of a search: how many it trains in all.", show_default=False),
+        typer.Option("--evaluations", help="Of a search: number of trainings in total.", show_default=False),
     ] = None,
     stages: Annotated[
         Path | None,
@@ -55,9 +56,9 @@ def extend(
     dashboard: Dashboard = False,
     no_baseline: NoBaseline = False,
 ) -> None:
-    """Go on from a run with more candidates, budget, seeds or stages, in a folder of its own.
+    """Extend a run with more candidates, budget, seeds or stages, in a new folder.
 
-    What the run has bought is evidence there; only what it lacks is bought.
+    The evidence of the run is kept; only what is missing is trained.
     """
     from taurank.orchestrator.runs import Changes, Run, load_images, read_stages
     from taurank.orchestrator.runs import extend as extended
@@ -76,7 +77,7 @@ def extend(
     images = load_images(opened.experiment.data, root=root, download=download, cache=cache)
     say = partial(make_console().print, markup=False, highlight=False, soft_wrap=True)
     run = extended(opened, changes, images, address=address, say=say)
-    # Whom a search looks at next it does not know yet.
+    # A search does not know its next proposals yet.
     new = 0 if run.experiment.search is not None else len(run.candidates) - len(opened.candidates)
-    say(f"{run.folder} goes on from {opened.folder.name}" + (f" with {new} more candidates" if new else ""))
+    say(f"{run.folder} continues {opened.folder.name}" + (f" with {new} more candidates" if new else ""))
     run_to_its_end(run, images, address=address, dashboard=dashboard, with_baseline=not no_baseline)

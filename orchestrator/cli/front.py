@@ -1,6 +1,6 @@
 """The command `taurank front`.
 
-It imports what it needs itself: torch and Ray take seconds, and --help should not.
+Imports are inside the function: torch and Ray take seconds to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def front(
         ),
     ] = None,
 ) -> None:
-    """Show which candidates are best for their cost, and how sure that is; writes front.csv."""
+    """Show the Pareto front of accuracy and cost, with probabilities; writes front.csv."""
     from taurank.orchestrator.evidence import BASELINE
     from taurank.orchestrator.report import print_front
     from taurank.orchestrator.runs import Run

@@ -1,22 +1,26 @@
-"""Commands that list what there is: spaces, experiments.
+"""Commands that list spaces and experiments.
 
-Commands import what they need themselves: torch takes seconds, and --help should not.
+Commands import what they need themselves, and no torch: its import alone takes more than a second.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taurank.orchestrator.cli.terminal import make_console
 
+if TYPE_CHECKING:
+    from taurank.spaces import SearchSpace
+
 
 def spaces(
-    pattern: Annotated[str, typer.Argument(help="Names to list, with * and ?; or your own as module:Class.")] = "*",
+    pattern: Annotated[
+        str, typer.Argument(help="Names to list, with * and ?; or your own space as module:Class.")
+    ] = "*",
 ) -> None:
     """List the search spaces: size, options and their defaults, features, supernet, an example."""
-    import numpy as np
     from rich.table import Table
 
     from taurank.spaces import SpaceError, get_space, list_spaces
@@ -32,13 +36,22 @@ def spaces(
         space = get_space(name)
         table.add_row(
             name,
-            _count(space.size),
+            "by name" if space.foreign else _count(space.size),
             ", ".join(f"{key}={value}" for key, value in space.options.items()),
             str(len(space.feature_names)),
             "yes" if name in list_supernets() else "no",
-            space.sample(1, np.random.default_rng(0))[0].code,
+            _example(space),
         )
     make_console().print(table)
+
+
+def _example(space: SearchSpace) -> str:
+    """A code of the space. Models of others are not listed for it: their libraries take seconds to import."""
+    import numpy as np
+
+    if space.foreign:
+        return "torchvision:resnet18"
+    return space.sample(1, np.random.default_rng(0), distinct="code")[0].code
 
 
 def _count(size: int | None) -> str:
@@ -51,11 +64,11 @@ def experiments() -> None:
     """List the experiments that come with taurank."""
     from rich.table import Table
 
-    from taurank.orchestrator.experiment import list_experiments, load_experiment
+    from taurank.orchestrator.experiment import experiment_description, list_experiments
 
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name in list_experiments():
-        table.add_row(name, load_experiment(name).description)
+        table.add_row(name, experiment_description(name))
     make_console().print(table)

@@ -1,6 +1,6 @@
 """The command `taurank models`.
 
-It imports what it needs itself: torch takes seconds, and --help should not.
+Imports are inside the function: torch takes seconds to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ def models(
         list[str],
         typer.Argument(
             metavar="PATTERN...",
-            help="Names and patterns, as 'timm:convnext*', torchvision:resnet18, my_module:make.",
+            help="Names and patterns, such as 'timm:convnext*', torchvision:resnet18, my_module:make.",
             show_default=False,
         ),
     ],
     size: Annotated[
         int | None,
         typer.Option(
-            "--size", min=1, help="Side of the images. Default: what each model is made for.", show_default=False
+            "--size", min=1, help="Side of the images. Default: the native size of each model.", show_default=False
         ),
     ] = None,
-    channels: Annotated[int, typer.Option("--channels", min=1, help="Of the images.")] = 3,
-    classes: Annotated[int, typer.Option("--classes", min=2, help="Of the data.")] = 1000,
+    channels: Annotated[int, typer.Option("--channels", min=1, help="Number of channels of the images.")] = 3,
+    classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 1000,
 ) -> None:
-    """List models by name with family, parameters and FLOPs; nothing is downloaded, no weights are made."""
+    """List models by name with family, parameters and FLOPs; nothing is downloaded, no weights are created."""
     from rich.progress import track
 
     from taurank.orchestrator.report import Row, print_models

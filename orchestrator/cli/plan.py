@@ -1,6 +1,6 @@
 """The command `taurank plan`.
 
-It imports what it needs itself: torch and Ray take seconds, and --help should not.
+Imports are inside the function: torch and Ray take seconds to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from taurank.orchestrator.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from taurank.orchestrator.experiment import Experiment, ProxySpec
-    from taurank.orchestrator.planning import Progress, Purchase, Question
+    from taurank.orchestrator.planning import PlannedStages, PlanRequest, Progress
 
-NOT_OURS = (
-    "note: the experiment names its stages itself; the forecast is of the split that taurank makes of the same budget"
+OWN_STAGES = (
+    "note: the experiment defines its stages itself; the forecast is for taurank's own split of the same budget"
 )
 NARROWED = (
-    "note: narrow: candidates are drawn from what suits the device; the latency of every option is measured when the "
-    "run starts, which is booked in seconds and takes no epochs"
+    "note: narrow: candidates are drawn from the options that suit the device; the latency of every option is measured "
+    "when the run starts, which is booked in seconds and takes no epochs"
 )
 TIMED = "note: latencies are measured when the run starts, which is booked in seconds and takes no epochs"
 CONSTRAINED = (
-    "note: constraints are applied when the run starts, on its images; who violates one is set aside, so fewer may "
-    "be ranked, for less"
+    "note: constraints are applied when the run starts, on its images; candidates that violate one are excluded, so "
+    "fewer may be ranked, at a lower cost"
 )
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is to be planned, by a file, a run or options.
+    """The run to plan, from a file, a run folder or options.
 
     Attributes:
-        space: name of the search space; empty for one that nothing is known of.
-        candidates: how many are ranked.
-        epochs: length of full training; None where a table says.
+        space: name of the search space; empty for one without recorded data.
+        candidates: number of candidates.
+        epochs: length of full training; None if a table defines it.
         budget: how many times cheaper.
-        proxies: of untrained candidates; ``auto`` for what the split buys.
-        images: training images; None where nothing says.
-        stages: what is bought, where that is settled.
-        notes: said at the end.
-        progress: of a run.
+        proxies: of untrained candidates; ``auto`` for those of the default split.
+        images: number of training images; None if unknown.
+        stages: the stages, if they are fixed.
+        notes: printed at the end.
+        progress: of an existing run.
     """
 
     space: str
@@ -54,14 +54,14 @@ class Subject:
     budget: float | None = None
     proxies: Literal["auto"] | ProxySpec | None = "auto"
     images: int | None = None
-    stages: Purchase | None = None
+    stages: PlannedStages | None = None
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
 
     @property
-    def split_by_us(self) -> Subject:
-        """The same with stages that are ours to choose."""
-        return replace(self, stages=None, notes=tuple(note for note in self.notes if note != NOT_OURS))
+    def with_default_split(self) -> Subject:
+        """The same with stages chosen by the default split."""
+        return replace(self, stages=None, notes=tuple(note for note in self.notes if note != OWN_STAGES))
 
 
 def plan(
@@ -75,10 +75,10 @@ def plan(
     ] = "",
     space: Annotated[
         str,
-        typer.Option("--space", help="Search space. Default: one that nothing is known of.", show_default=False),
+        typer.Option("--space", help="Search space. Default: one without recorded data.", show_default=False),
     ] = "",
     candidates: Annotated[
-        int | None, typer.Option("--candidates", min=2, help="How many are ranked.", show_default=False)
+        int | None, typer.Option("--candidates", min=2, help="Number of candidates.", show_default=False)
     ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Length of full training.", show_default=False)
@@ -88,28 +88,36 @@ def plan(
         typer.Option("--budget", help="How many times cheaper than training all of them.", show_default=False),
     ] = None,
     tau: Annotated[
-        float | None, typer.Option("--tau", help="Instead: the tau that is to be reached.", show_default=False)
+        float | None, typer.Option("--tau", help="Instead of --budget: the tau to reach.", show_default=False)
     ] = None,
     schedules: Annotated[
         str,
-        typer.Option("--schedules", help="Lengths that can be trained, with commas. Default: any.", show_default=False),
+        typer.Option(
+            "--schedules",
+            help="Schedule lengths that can be trained, separated by commas. Default: any.",
+            show_default=False,
+        ),
     ] = "",
     epoch_seconds: Annotated[
         float | None,
         typer.Option(
-            "--epoch-seconds", help="Seconds of an epoch. Default: those of the run or table.", show_default=False
+            "--epoch-seconds", help="Seconds per epoch. Default: those of the run or table.", show_default=False
         ),
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option("--table", help="Replay these recorded trainings instead: slower, exact.", show_default=False),
+        typer.Option(
+            "--table",
+            help="Replay these recorded trainings instead of using the forecast: slower, exact.",
+            show_default=False,
+        ),
     ] = None,
-    truth: Annotated[str, typer.Option("--truth", help="With --table: as of taurank replay.", show_default=False)] = "",
-    among: Annotated[str, typer.Option("--among", help="With --table: as of taurank replay.")] = "distinct",
-    draws: Annotated[int, typer.Option("--draws", min=2, help="With --table: replays of each budget.")] = 3,
+    truth: Annotated[str, typer.Option("--truth", help="With --table: as in taurank replay.", show_default=False)] = "",
+    among: Annotated[str, typer.Option("--among", help="With --table: as in taurank replay.")] = "distinct",
+    draws: Annotated[int, typer.Option("--draws", min=2, help="With --table: number of replays per budget.")] = 3,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
-    """Tell what a budget will buy and how good the order will be; of a run, where it stands and where it will end."""
+    """Show the stages of a budget and the predicted tau; for a run, its current state and expected result."""
     from rich.console import Console
 
     from taurank.orchestrator.planning import PlanError, look_ahead
@@ -121,9 +129,9 @@ def plan(
     if tau is not None and not 0 < tau < 1:
         raise PlanError(f"--tau: {tau:g} is not a tau to reach; give one between 0 and 1")
     if epoch_seconds is not None and not 0 < epoch_seconds < math.inf:
-        raise PlanError(f"--epoch-seconds: {epoch_seconds:g} is not how long an epoch takes; give seconds above 0")
+        raise PlanError(f"--epoch-seconds: {epoch_seconds:g} is not the duration of an epoch; give seconds above 0")
     if table is None and (truth, among, draws) != ("", "distinct", 3):
-        raise PlanError("--truth, --among and --draws say how a table is replayed: give one with --table")
+        raise PlanError("--truth, --among and --draws configure the replay of a table: use them with --table")
     lengths = _lengths(schedules)
     subject = (
         _of_what(what, space=space, candidates=candidates, epochs=epochs)
@@ -132,17 +140,19 @@ def plan(
     )
     if budget is not None or tau is not None:
         factor = None if budget is None else parse_budget(budget)
-        subject = replace(subject.split_by_us, budget=factor)
+        subject = replace(subject.with_default_split, budget=factor)
     elif subject.budget is None:
-        raise PlanError("--budget or --tau is missing: give --budget 10x, or --tau 0.85 for what reaches that")
+        raise PlanError(
+            "--budget or --tau is missing: give --budget 10x, or --tau 0.85 for the cheapest budget that reaches it"
+        )
     if lengths is not None:
-        subject = subject.split_by_us
+        subject = subject.with_default_split
     seconds = epoch_seconds or (subject.progress.epoch_seconds if subject.progress else math.nan)
     if table is None:
         question = _by_shipped_replays(subject, lengths, seconds)
     else:
         if lengths is not None:
-            raise PlanError("--schedules: a table has its own; leave the option out")
+            raise PlanError("--schedules: a table has its own; omit the option")
         console = Console(stderr=True) if json_ else make_console()
         console.print(f"replaying {table} ...", markup=False, highlight=False, soft_wrap=True)
         question = _by_own_replays(table, subject, seconds, truth=truth, among=among, draws=draws)
@@ -154,28 +164,34 @@ def plan(
 
 
 def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | None) -> Subject:
-    """An experiment, or a run where ``what`` is a folder."""
+    """An experiment, or a run if ``what`` is a folder."""
     from taurank.orchestrator.experiment import load_experiment
     from taurank.orchestrator.planning import PlanError, progress_of
     from taurank.orchestrator.runs import Run
 
     for name, value in (("--space", space), ("--candidates", candidates), ("--epochs", epochs)):
         if value:
-            raise PlanError(f"{name}: {what} says that itself; leave the option out, or change it there")
+            raise PlanError(f"{name}: {what} defines it already; omit the option, or change it there")
     if not Path(what).is_dir():
         return _of_experiment(load_experiment(what))
     run = Run.open(Path(what))
     subject = replace(_of_experiment(run.experiment), progress=progress_of(run.log.evidence(), run.rank))
-    # Who is set aside is known of a run.
-    return replace(subject, notes=() if run.is_split_by_us else (NOT_OURS,))
+    # A run has applied its constraints already.
+    return replace(subject, notes=() if run.is_split_by_us else (OWN_STAGES,))
 
 
 def _of_experiment(experiment: Experiment) -> Subject:
-    from taurank.orchestrator.planning import PlanError, Purchase, candidate_count, default_proxies, expected_images
+    from taurank.orchestrator.planning import (
+        PlanError,
+        PlannedStages,
+        candidate_count,
+        default_proxies,
+        expected_images,
+    )
 
     if experiment.search is not None:
         raise PlanError(
-            "a search has no plan: it trains search.evaluations for search.epochs; run it by taurank search"
+            "a search has no plan: it trains search.evaluations for search.epochs; start it with taurank search"
         )
     count, full, images = candidate_count(experiment), experiment.recipe.epochs, expected_images(experiment)
     said = {
@@ -189,8 +205,8 @@ def _of_experiment(experiment: Experiment) -> Subject:
         return subject
     proxies = default_proxies(experiment, train_images=images)
     cost = 0.0 if proxies is None else count * proxies.epochs(images)
-    stages = Purchase(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()), cost)
-    return replace(subject, proxies=proxies, stages=stages, notes=(NOT_OURS, *notes))
+    stages = PlannedStages(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()), cost)
+    return replace(subject, proxies=proxies, stages=stages, notes=(OWN_STAGES, *notes))
 
 
 def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
@@ -199,25 +215,25 @@ def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_
     from taurank.spaces import list_spaces
 
     if candidates is None:
-        raise PlanError("--candidates is missing: how many are to be ranked? (or name an experiment, or a run)")
+        raise PlanError("--candidates is missing: give the number of candidates, or an experiment, or a run")
     if from_table and space:
-        raise PlanError(f"--space: the table says its space; leave out {space}")
+        raise PlanError(f"--space: the table defines its space; omit {space}")
     if epochs is None and not from_table:
-        raise PlanError("--epochs is missing: how long is full training?")
+        raise PlanError("--epochs is missing: give the length of full training")
     if space and space not in list_spaces():
         known = ", ".join(list_spaces())
         raise PlanError(
-            f"--space: {space!r} is none of {known}{hint(space, list_spaces())}; leave it out for a space of your own"
+            f"--space: {space!r} is none of {known}{hint(space, list_spaces())}; omit it for your own space"
         )
     return Subject(space, candidates, epochs)
 
 
-def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> Question:
+def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> PlanRequest:
     from taurank.orchestrator.planning import (
         ASSUMED_IMAGES,
         DEFAULT_PROXIES,
-        Purchase,
-        Question,
+        PlannedStages,
+        PlanRequest,
         are_cheap,
         split_stages,
     )
@@ -231,20 +247,20 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
             asked = DEFAULT_PROXIES if are_cheap(full, speed_up=budget, train_images=images) else None
         return 0.0 if asked is None else subject.candidates * asked.epochs(images)
 
-    def buy(budget: float) -> Purchase | None:
+    def stages_of(budget: float) -> PlannedStages | None:
         cost = proxy_epochs(budget)
         trainings, supernets = split_stages(
             subject.space, subject.candidates, full_epochs=full, speed_up=budget, schedules=lengths, proxy_epochs=cost
         )
-        return Purchase(tuple(trainings), tuple(supernets), cost) if trainings else None
+        return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None
 
     with_proxies = proxy_epochs(subject.budget or 10.0) > 0
-    return Question(subject.space, subject.candidates, full, buy, epoch_seconds, with_proxies)
+    return PlanRequest(subject.space, subject.candidates, full, stages_of, epoch_seconds, with_proxies)
 
 
 def _by_own_replays(
     table: Path, subject: Subject, epoch_seconds: float, *, truth: str, among: str, draws: int
-) -> Question:
+) -> PlanRequest:
     from taurank.orchestrator.planning import PlanError
     from taurank.orchestrator.replay import OwnReplays, choose_cheap, make_bench
     from taurank.trainables.table import read_table
@@ -253,14 +269,14 @@ def _by_own_replays(
     bench = make_bench(recorded, truth=truth, among=among)
     if subject.epochs not in (None, bench.full_epochs):
         raise PlanError(
-            f"--table: its full trainings have {bench.full_epochs} epochs, those that are planned {subject.epochs}; "
-            "give a table of the same length, or leave it out"
+            f"--table: its full trainings have {bench.full_epochs} epochs, the planned ones {subject.epochs}; "
+            "give a table of the same length, or omit it"
         )
     if math.isnan(epoch_seconds):
         epoch_seconds = recorded.seconds_per_epoch
-    # What the split buys, by the name that it has here or in the tables of others.
-    bought = [name for name in ("jacob_cov", "jacov") if f"proxy:{name}" in recorded.sources]
-    proxies = bought[0] if bought and subject.proxies is not None else "none"
+    # The proxy of the default split, by its name here or in published tables.
+    recorded_names = [name for name in ("jacob_cov", "jacov") if f"proxy:{name}" in recorded.sources]
+    proxies = recorded_names[0] if recorded_names and subject.proxies is not None else "none"
     cheap = choose_cheap(recorded, proxies=proxies, supernets="")
     replays = OwnReplays(bench, cheap, subject.candidates, draws)
     return replays.question(subject.budget, epoch_seconds=epoch_seconds)
@@ -274,5 +290,5 @@ def _lengths(text: str) -> list[int] | None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise PlanError(f"--schedules: {text!r} are not lengths in epochs with commas, as 12,200")
+        raise PlanError(f"--schedules: {text!r} is not a list of lengths in epochs such as 12,200")
     return sorted({int(part) for part in parts})

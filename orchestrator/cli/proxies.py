@@ -1,6 +1,6 @@
 """The command `taurank proxies`.
 
-It imports what it needs itself: torch and Ray take seconds, and --help should not.
+Imports are inside the function: torch and Ray take seconds to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -29,49 +29,57 @@ def proxies(
     ] = "",
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", help="Of the space, as width=4; may be given several times.", show_default=False),
+        typer.Option("--option", help="An option of the space, such as width=4; may be repeated.", show_default=False),
     ] = None,
     candidates: Annotated[
         str,
         typer.Option(
             "--candidates",
-            help="How many, drawn at random; or codes with commas (semicolons if codes have commas); or all.",
+            help="Number to draw at random; or codes separated by commas (semicolons if codes contain commas); or all.",
             show_default=False,
         ),
     ] = "",
-    data: Annotated[
-        str, typer.Option("--data", help="Data set that the batch is drawn from.", show_default=False)
-    ] = "",
+    data: Annotated[str, typer.Option("--data", help="Data set of the batch.", show_default=False)] = "",
     images: Annotated[
         int | None,
         typer.Option(
             "--images",
             min=2,
-            help="In the batch. Default: 64, or half as many as an image has numbers.",
+            help="Images in the batch. Default: 64, or half as many as an image has numbers.",
             show_default=False,
         ),
     ] = None,
     initialisations: Annotated[
-        int, typer.Option("--initialisations", min=1, help="Draws of the weights that a score is the mean of.")
+        int, typer.Option("--initialisations", min=1, help="Number of initialisations over which a score is averaged.")
     ] = 1,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of candidates, batch and weights.")] = 0,
-    names: Annotated[str, typer.Option("--proxies", help="Names or sets with commas, or all.")] = "reference",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of candidates, batch and weights.")] = 0,
+    names: Annotated[str, typer.Option("--proxies", help="Names or sets, separated by commas, or all.")] = "reference",
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=1, help="Default: one for each GPU, or else for each core.", show_default=False),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", help="CSV of all scores; goes on where it ends.")] = Path(
+    output: Annotated[Path, typer.Option("--output", help="CSV of all scores; an existing one is continued.")] = Path(
         "scores.csv"
     ),
     data_dir: DataDir = None,
     download: Download = False,
     address: Address = None,
 ) -> None:
-    """List the training-free proxies; with --space, score architectures by them without training any."""
+    """List the training-free proxies; with --space, score untrained architectures with them."""
+    if not space:
+        from taurank.orchestrator.proxy_scores import print_proxies
+
+        given = {"--option": option, "--candidates": candidates, "--data": data}
+        unused = [name for name, value in given.items() if value]
+        if unused:
+            from taurank.orchestrator.proxy_scores import ProxyRequestError
+
+            raise ProxyRequestError(f"--space is missing: {unused[0]} needs a space to score")
+        print_proxies(make_console())
+        return
     from taurank.orchestrator.proxy_scores import (
         ProxyRequestError,
         Request,
-        print_proxies,
         read_candidates,
         read_images,
         read_names,
@@ -79,13 +87,6 @@ def proxies(
     )
     from taurank.trainables.proxies import batch_size
 
-    if not space:
-        given = {"--option": option, "--candidates": candidates, "--data": data}
-        unused = [name for name, value in given.items() if value]
-        if unused:
-            raise ProxyRequestError(f"--space is missing: {unused[0]} says what of a space is scored")
-        print_proxies(make_console())
-        return
     for name, value in (("--candidates", candidates), ("--data", data)):
         if not value:
             raise ProxyRequestError(f"{name} is missing: give e.g. --candidates 100 --data cifar10")
@@ -120,7 +121,7 @@ def _score(request: Request, split: ImageData, *, workers: int | None, output: P
     try:
         score_missing(request, batch, file, console=console, workers=workers, address=address)
     except RunInterruptedError:
-        line = f"interrupted; what was scored is in {output}, the same command goes on"
+        line = f"interrupted; the scores so far are in {output}, the same command continues"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_CODE) from None
     print_scores(console, file.read(), request, output)

@@ -1,6 +1,6 @@
-"""The command `taurank replay`: campaigns over recorded trainings, or with --policy policies side by side.
+"""The command `taurank replay`: campaigns over recorded trainings; with --policy, a comparison of policies.
 
-It imports what it needs itself: torch and Ray take seconds, and --help should not.
+Imports are inside the function: torch and Ray take seconds to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -26,36 +26,41 @@ def replay(
     table: Annotated[
         Path, typer.Option("--table", help="A table of recorded trainings (taurank table import).", show_default=False)
     ],
-    candidates: Annotated[int, typer.Option("--candidates", min=2, help="How many are drawn and ranked.")] = 1000,
+    candidates: Annotated[
+        int, typer.Option("--candidates", min=2, help="Number of candidates drawn and ranked.")
+    ] = 1000,
     budget: Annotated[str, typer.Option("--budget", help="How many times cheaper than training all of them.")] = "10x",
     draws: Annotated[int, typer.Option("--draws", min=1, help="How often.")] = 20,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws and of the ranking.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws and of the ranking.")] = 0,
     truth: Annotated[
         str,
         typer.Option(
             "--truth",
-            help="'seeds 1,2', 'test', or 'SOURCE/METRIC seeds 1,2'. Default: validation accuracy of all seeds but the "
-            "one bought; test accuracy where there is one seed.",
+            help="'seeds 1,2', 'test', 'SOURCE/METRIC seeds 1,2', or 'last': the last value of the trainings that are "
+            "the evidence, for tables of one seed. Default: validation accuracy of all seeds except that of the "
+            "evidence; test accuracy if there is one seed.",
             show_default=False,
         ),
     ] = "",
     buy_seed: Annotated[
         int | None,
         typer.Option(
-            "--buy-seed", help="Seed of the full trainings. Default: the first not in the truth.", show_default=False
+            "--buy-seed",
+            help="Seed of the trainings used as evidence. Default: the first not in the truth.",
+            show_default=False,
         ),
     ] = None,
     among: Annotated[
         str,
-        typer.Option("--among", help="distinct: live and different as functions. live: no dead parts. all: everybody."),
+        typer.Option("--among", help="distinct: live and different as functions. live: no dead parts. all: no filter."),
     ] = "distinct",
-    proxies: Annotated[str, typer.Option("--proxies", help="all, none, or names with commas.")] = "all",
+    proxies: Annotated[str, typer.Option("--proxies", help="all, none, or names separated by commas.")] = "all",
     supernets: Annotated[
         str,
         typer.Option(
             "--supernets",
-            help="Scores of supernets: NAME=EPOCHS with commas. No table says what one cost: give it in epochs of "
-            "training one candidate.",
+            help="Scores of supernets: NAME=EPOCHS, separated by commas. EPOCHS is the cost of the supernet in "
+            "epochs of training one candidate.",
             show_default=False,
         ),
     ] = "",
@@ -72,23 +77,25 @@ def replay(
         str,
         typer.Option(
             "--policy",
-            help="Compare policies on the recorded curves at equal cost instead: all, or names with commas, with "
-            "options as 'order-settling: {goal: top}, asha'.",
+            help="Compare policies on the recorded curves at equal cost instead: all, or names separated by commas, "
+            "with options as 'order-settling: {goal: top}, asha'.",
             show_default=False,
         ),
     ] = "",
-    metric: Annotated[str, typer.Option("--metric", help="With --policy: what the curves show.")] = METRIC,
+    metric: Annotated[str, typer.Option("--metric", help="With --policy: metric of the curves.")] = METRIC,
     period: Annotated[
         int,
         typer.Option(
-            "--period", min=1, help="With --policy: of a cyclic learning rate; curves are compared at equal phase."
+            "--period",
+            min=1,
+            help="With --policy: period of a cyclic learning rate; curves are compared at equal phase.",
         ),
     ] = 1,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings at once.")] = 8,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Concurrent trainings.")] = 8,
     ray: Annotated[
         bool, typer.Option("--ray", help="Run the trainings through Ray Tune instead: the same order, slower.")
     ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Draws in so many processes.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Number of processes for the draws.")] = 1,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write a CSV, one row per draw (and policy).", show_default=False),
@@ -97,9 +104,9 @@ def replay(
         False
     ),
 ) -> None:
-    """Replay campaigns over a table of recorded trainings: the order that a budget buys, and how good it is.
+    """Replay campaigns over a table of recorded trainings: rank with a given budget, and score the ranking.
 
-    With --policy: what policies make of the same learning curves at equal cost.
+    With --policy: compare policies on the same learning curves at equal cost.
     """
     from rich.console import Console
 
@@ -114,12 +121,12 @@ def replay(
     )
     from taurank.trainables.table import read_table
 
-    # Progress goes beside the JSON.
+    # Progress goes to the standard error.
     console = Console(stderr=True) if json_ else make_console()
     if policy:
         unused = {"--trainings": trainings, "--proxies": proxies != "all", "--supernets": supernets, "--ray": ray}
         for option in (option for option, given in unused.items() if given):
-            raise ReplayError(f"{option}: --policy replays learning curves and nothing else; leave out one of the two")
+            raise ReplayError(f"{option}: --policy replays learning curves only; omit one of the two")
         policies = read_policies(policy)
         comparison = compare_policies(
             read_table(table),
@@ -137,7 +144,7 @@ def replay(
         _compare(console, comparison, draws, jobs=jobs, out=out, as_json=json_)
         return
     if (metric, period) != (METRIC, 1):
-        raise ReplayError("--metric and --period say how learning curves are compared: give one of them with --policy")
+        raise ReplayError("--metric and --period configure the comparison of policies: use them with --policy")
     recorded = read_table(table)
     cheap = choose_cheap(recorded, proxies=proxies, supernets=supernets)
     stages = read_trainings(trainings) if trainings else None
@@ -216,7 +223,7 @@ def _each(
     book: Callable[[Any], Sequence[Row] | Sequence[PolicyRow]],
     out: Path | None,
 ) -> None:
-    """Books the draws as they come; the file has those that there are when it is interrupted."""
+    """Writes the draws as they are computed, so that an interrupted command leaves the finished ones."""
     from taurank.orchestrator.replay import say, write_rows
     from taurank.orchestrator.session import EXIT_CODE
 

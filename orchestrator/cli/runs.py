@@ -1,6 +1,6 @@
 """Commands on runs: run, resume, rank, score.
 
-Commands import what they need themselves: torch and Ray take seconds, and --help should not.
+Imports are inside the functions: torch and Ray take seconds to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from taurank.trainables.data import ImageData
 
 DATA_DIR = "data_dir"
-"""Where the log of a run notes --data-dir, so that resuming finds the images again."""
+"""Key of --data-dir in the log of a run, so that resuming finds the images."""
 
 DataDir = Annotated[
     Path | None,
@@ -27,13 +27,13 @@ DataDir = Annotated[
     ),
 ]
 Download = Annotated[
-    bool, typer.Option("--download", help="Fetch the data set if it is missing (says what and how big).")
+    bool, typer.Option("--download", help="Download the data set if it is missing (prints its name and size).")
 ]
 Cache = Annotated[
     Path | None,
     typer.Option(
         "--cache",
-        help="Where decoded image files are kept. Default: taurank in $XDG_CACHE_HOME, else in ~/.cache.",
+        help="Folder of the decoded images. Default: taurank in $XDG_CACHE_HOME, else in ~/.cache.",
         show_default=False,
     ),
 ]
@@ -46,7 +46,7 @@ Address = Annotated[
 Dashboard = Annotated[
     bool, typer.Option("--dashboard", help="Start the Ray dashboard on loopback and print its address.")
 ]
-NoBaseline = Annotated[bool, typer.Option("--no-baseline", help="Leave out the full trainings that score the ranking.")]
+NoBaseline = Annotated[bool, typer.Option("--no-baseline", help="Skip the full trainings that score the ranking.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
 
 
@@ -60,21 +60,24 @@ def run(
         list[str] | None,
         typer.Option(
             "--models",
-            help="Instead of a file: models by name, as 'timm:*_tiny*,torchvision:resnet18' or my_module:make; may be "
-            "given several times.",
+            help="Instead of a file: models by name, such as 'timm:*_tiny*,torchvision:resnet18' or my_module:make "
+            "(may be repeated).",
             show_default=False,
         ),
     ] = None,
     data: Annotated[
-        str, typer.Option("--data", help="With --models: the data set, as cifar10 or folder:PATH.", show_default=False)
+        str,
+        typer.Option("--data", help="With --models: the data set, such as cifar10 or folder:PATH.", show_default=False),
     ] = "",
     size: Annotated[
         int | None,
-        typer.Option("--size", min=4, help="With --models: side that images are resized to.", show_default=False),
+        typer.Option("--size", min=4, help="With --models: side to which images are resized.", show_default=False),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", min=1, help="With --models: of full training. Default: 20.", show_default=False),
+        typer.Option(
+            "--epochs", min=1, help="With --models: epochs of full training. Default: 20.", show_default=False
+        ),
     ] = None,
     budget: Annotated[
         str,
@@ -84,8 +87,8 @@ def run(
         list[str] | None,
         typer.Option(
             "--constraint",
-            help="With --models: who is ranked at all, as 'params <= 5e6', 'flops <= 600M', 'latency <= 20ms'; may be "
-            "given several times.",
+            help="With --models: bound on all candidates, such as 'params <= 5e6', 'flops <= 600M', 'latency <= 20ms' "
+            "(may be repeated).",
             show_default=False,
         ),
     ] = None,
@@ -93,7 +96,7 @@ def run(
         Path | None,
         typer.Option("--save-yaml", help="With --models: write the file and run nothing.", show_default=False),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Where the folder of the run is made.")] = Path("runs"),
+    out: Annotated[Path, typer.Option("--out", help="Folder in which the run folder is created.")] = Path("runs"),
     data_dir: DataDir = None,
     download: Download = False,
     cache: Cache = None,
@@ -103,13 +106,13 @@ def run(
         bool | None,
         typer.Option(
             "--baseline/--no-baseline",
-            help="Whether to train all candidates to the end, too, to score the ranking. Default: as the file says; "
-            "not with --models.",
+            help="Whether to train all candidates to the end, to score the ranking. Default: as in the file; "
+            "no with --models.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Rank the candidates of an experiment, or models by name; score the ranking against full training, if asked."""
+    """Rank the candidates of an experiment, or models by name; with a baseline, also score the ranking."""
     from taurank.orchestrator.experiment import (
         BUDGET,
         EPOCHS,
@@ -127,9 +130,9 @@ def run(
     given |= {"--constraint": constraint, "--save-yaml": save_yaml}
     if models:
         if experiment:
-            raise ModelsError(f"--models: {experiment} says itself what is ranked; leave one of the two out")
+            raise ModelsError(f"--models: {experiment} defines its candidates; omit one of the two")
         if not data:
-            raise ModelsError("--data is missing: which images? --data cifar10, or --data folder:PATH for your own")
+            raise ModelsError("--data is missing: give --data cifar10, or --data folder:PATH for your own images")
         make = partial(
             experiment_of_models,
             models,
@@ -143,22 +146,22 @@ def run(
         loaded, text, images = load_with_test(lambda test: make(test=test), load)
         if save_yaml:
             write_models(text, save_yaml)
-            typer.echo(f"written: {save_yaml}; taurank run {save_yaml} runs it")
+            typer.echo(f"written: {save_yaml}; run it with taurank run {save_yaml}")
             return
         console = make_console()
-        console.print("as a file (--save-yaml FILE writes it, and runs nothing):", highlight=False)
+        console.print("as a file (--save-yaml FILE writes it without running it):", highlight=False)
         console.print("".join(f"  {line}\n" for line in text.splitlines()), markup=False, highlight=False)
     else:
         if not experiment:
             context.fail("Missing argument 'EXPERIMENT', or --models and --data.")
         for name, value in given.items():
             if value:
-                raise ModelsError(f"{name}: {experiment} says that itself; change it there")
+                raise ModelsError(f"{name}: {experiment} defines it already; change it there")
         loaded = load_experiment(experiment)
         if baseline and loaded.baseline is None:
-            raise ModelsError(f"--baseline: {experiment} says baseline: null; write baseline: {{seeds: [1]}} there")
+            raise ModelsError(f"--baseline: {experiment} has baseline: null; write baseline: {{seeds: [1]}} there")
         if loaded.search is not None:
-            raise ModelsError(f"{experiment} is a search; take taurank search {experiment}")
+            raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
         images = load(loaded.data)
     say = partial(make_console().print, markup=False, highlight=False, soft_wrap=True)
     created = create_run(loaded, out, images, address=address, say=say)
@@ -182,7 +185,7 @@ def resume(
     dashboard: Dashboard = False,
     no_baseline: NoBaseline = False,
 ) -> None:
-    """Go on with a run that was interrupted; nothing that is finished is repeated."""
+    """Resume an interrupted run; finished work is not repeated."""
     from taurank.orchestrator.runs import Run, load_images
 
     opened = Run.open(folder)
@@ -214,8 +217,17 @@ def score(
         Path | None,
         typer.Option(
             "--baseline",
-            help="The truth: folder of another run, a table of recorded trainings (.parquet), or a CSV (columns "
+            help="The reference: folder of another run, a table of recorded trainings (.parquet), or a CSV (columns "
             "architecture, value; several rows of one architecture are its seeds). Default: the run's own.",
+            show_default=False,
+        ),
+    ] = None,
+    lower_is_better: Annotated[
+        bool | None,
+        typer.Option(
+            "--lower-is-better/--higher-is-better",
+            help="With --baseline: which end of its values is better. Default: what the column's name says (loss, "
+            "error, perplexity ...), else higher.",
             show_default=False,
         ),
     ] = None,
@@ -223,20 +235,29 @@ def score(
     """Score the ranking of a run against full training: its own baseline, another run's, or a table's."""
     from taurank.orchestrator.report import report_run
     from taurank.orchestrator.runs import Run
-    from taurank.orchestrator.scoring import read_truth
+    from taurank.orchestrator.scoring import ScoringError, read_truth
     from taurank.orchestrator.session import storage_failures
 
     opened = Run.open(folder)
     space = opened.experiment.space.make()
-    truth = None
+    truth, console = None, make_console()
     if baseline:
-        truth = read_truth(baseline, opened.candidates, parse=lambda text: space.parse(text).code)
+        truth = read_truth(
+            baseline,
+            opened.candidates,
+            parse=lambda text: space.parse(text).code,
+            lower_is_better=lower_is_better,
+        )
+        for line in truth.notes:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    elif lower_is_better is not None:
+        raise ScoringError("--lower-is-better and --higher-is-better are for --baseline; the run's own is an accuracy")
     with storage_failures(opened.folder, opened.log):
-        report_run(opened, make_console(), truth, need_score=True)
+        report_run(opened, console, truth, need_score=True)
 
 
 def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> None:
-    """Runs what the run lacks; when it is interrupted, says how to go on."""
+    """Runs the missing parts of the run; after an interruption, prints how to resume."""
     from taurank.orchestrator.campaigns import run_campaign, run_search
     from taurank.orchestrator.session import EXIT_CODE, RunInterruptedError
 

@@ -1,6 +1,6 @@
 """The command `taurank search`.
 
-It imports what it needs itself: torch and Ray take seconds, and --help should not.
+Imports are inside the function: torch and Ray take seconds to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from taurank.orchestrator.cli.terminal import make_console
 def search(
     context: typer.Context,
     experiment: Annotated[
-        str, typer.Argument(help="A YAML file with a part `search:`; or give --space and --data.", show_default=False)
+        str,
+        typer.Argument(help="A YAML file with a section `search:`; or give --space and --data.", show_default=False),
     ] = "",
     space: Annotated[
         str, typer.Option("--space", help="Instead of a file: name of the search space.", show_default=False)
     ] = "",
     data: Annotated[
-        str, typer.Option("--data", help="With --space: the data set, as cifar10 or folder:PATH.", show_default=False)
+        str,
+        typer.Option("--data", help="With --space: the data set, such as cifar10 or folder:PATH.", show_default=False),
     ] = "",
     method: Annotated[
         str | None,
@@ -39,31 +41,31 @@ def search(
         typer.Option(
             "--evaluations",
             min=2,
-            help="With --space: architectures that are trained. Default: 60.",
+            help="With --space: number of trainings. Default: 60.",
             show_default=False,
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", min=1, help="With --space: of each training. Default: 20.", show_default=False),
+        typer.Option("--epochs", min=1, help="With --space: epochs of each training. Default: 20.", show_default=False),
     ] = None,
     constraint: Annotated[
         list[str] | None,
         typer.Option(
             "--constraint",
-            help="With --space: what all keep, as 'params <= 5e6', 'flops <= 600M', 'latency <= 20ms'; may be given "
-            "several times.",
+            help="With --space: a bound for all proposals, such as 'params <= 5e6', 'flops <= 600M', 'latency <= 20ms' "
+            "(may be repeated).",
             show_default=False,
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Where the folder of the run is made.")] = Path("runs"),
+    out: Annotated[Path, typer.Option("--out", help="Folder in which the run folder is created.")] = Path("runs"),
     data_dir: DataDir = None,
     download: Download = False,
     cache: Cache = None,
     address: Address = None,
     dashboard: Dashboard = False,
 ) -> None:
-    """Search a space that is too large to list: train what is proposed, rank it with the best predicted others."""
+    """Search a space too large to list: train the proposals, and rank them with the best predicted others."""
     from taurank.orchestrator.campaigns import create_search
     from taurank.orchestrator.experiment import (
         SearchCommandError,
@@ -86,18 +88,20 @@ def search(
     if experiment:
         for name, value in given.items():
             if value:
-                raise SearchCommandError(f"{name}: {experiment} says that itself; change it there")
+                raise SearchCommandError(f"{name}: {experiment} defines it already; change it there")
         loaded = load_experiment(experiment)
         if loaded.search is None:
             raise SearchCommandError(
-                f"{experiment} has no part search; write search: posterior in place of candidates, or take taurank run"
+                f"{experiment} has no section search; write search: posterior instead of candidates, or use taurank run"
             )
         images = load(loaded.data)
     else:
         if not space:
             context.fail("Missing argument 'EXPERIMENT', or --space and --data.")
         if not data:
-            raise SearchCommandError("--data is missing: which images? --data cifar10, or --data folder:PATH")
+            raise SearchCommandError(
+                "--data is missing: give --data cifar10, or --data folder:PATH for your own images"
+            )
         make = partial(
             experiment_of_search,
             space,

@@ -1,6 +1,6 @@
 """The command `taurank status`.
 
-It imports what it needs itself, and neither torch nor Ray: it answers at once.
+Imports are inside the functions, and neither torch nor Ray is imported, so that the command is fast.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ STATES = ("running", "paused", "waiting", "done", "stopped", "failed")
 def status(
     folder: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on showing it, every two seconds, until nobody works on the run.")
+        bool, typer.Option("--watch", help="Repeat every two seconds while a process works on the run.")
     ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
-    """Tell how a run stands: stages, trials, budget, time left, and why nothing runs where nothing does."""
+    """Show the state of a run: stages, trials, budget, time left, and why it is idle."""
     from taurank.orchestrator.session import StatusError, run_status
 
     if json_ and watch:
-        raise StatusError("--json prints one object; leave --watch out, or ask again")
+        raise StatusError("--json prints one object; omit --watch")
     found = run_status(folder)
     if json_:
         print(json.dumps(asdict(found), indent=2, allow_nan=False))
@@ -64,7 +64,7 @@ def _watch(folder: Path) -> None:
 
 
 def show(found: RunStatus, *, now: float) -> Group:
-    """All of it: a line on the run, a row for each stage, and what it has spent and still needs."""
+    """Prints one line on the run, a row for each stage, and the spent and remaining budget."""
     from rich.console import Group
     from rich.text import Text
 
@@ -125,13 +125,13 @@ def _lines(found: RunStatus, now: float) -> list[str]:
     if found.left is not None:
         left = found.left
         of = f" for {found.stage}" if left.of_stage else ""
-        when = "" if found.state == "running" else " once it goes on"
+        when = "" if found.state == "running" else " after resuming"
         lines.append(
             f"time left{of}: about {duration(left.seconds)}{when} at the pace so far, {duration(left.low)} to "
-            f"{duration(left.high)} at that of its fastest and slowest parts; less where trials end early"
+            f"{duration(left.high)} at that of its fastest and slowest parts; less if trials end early"
         )
     elif found.state == "running":
-        lines.append("time left: not known before the stage has booked a few epochs")
+        lines.append("time left: unknown until the stage has booked a few epochs")
     if found.standstill:
         lines.append(f"nothing runs: {found.standstill}")
     if found.last_line:

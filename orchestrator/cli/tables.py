@@ -1,6 +1,6 @@
 """Commands on tables of recorded trainings: table import, table show.
 
-Commands import what they need themselves: pandas takes a second, and --help should not.
+Imports are inside the functions: pandas takes a second to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from taurank.orchestrator.cli.terminal import make_console
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from taurank.trainables.table import Part, RecordedTable, Truth
+    from taurank.trainables.table import Direction, Part, RecordedTable, Truth
 
 WIDTH = 150
-"""Columns of the output where it is no terminal: a line of a table's contents is long."""
+"""Columns of the output if it is not a terminal: lines of a table's contents are long."""
 HEADINGS = ("source", "epochs", "seed", "metric", "architectures", "missing", "complete", "values", "cost")
 LEAST_NAME = 20
-"""So much of the names of sources and metrics stays on one line, in narrow terminals too."""
+"""Minimal width of the names of sources and metrics, in narrow terminals too."""
 
-app = typer.Typer(no_args_is_help=True, help="Tables of recorded trainings: make one, look at one.")
+app = typer.Typer(no_args_is_help=True, help="Tables of recorded trainings: import and show them.")
 
 
 @app.command("import")
@@ -39,9 +39,9 @@ def import_(
         str,
         typer.Option(
             "--format",
-            help="Kind of the files. Default: the one that recognises what is in them. a4nn, help_latency, mit_curves, "
-            "naap440, nasbench201, spikenas, timm; nats_bench, whose files are pickles and run code when they are "
-            "opened: it has to be named here, only for files from the benchmark itself.",
+            help="Format of the files. Default: detected from their content. a4nn, help_latency, mit_curves, naap440, "
+            "nasbench201, spikenas, timm; nats_bench, whose files are pickles and run code when they are opened: name "
+            "it explicitly, and only for files from the benchmark itself.",
             show_default=False,
         ),
     ] = "",
@@ -51,14 +51,14 @@ def import_(
     data: Annotated[
         str,
         typer.Option(
-            "--data", help="Name of the data set; which one, where the files hold several.", show_default=False
+            "--data", help="Name of the data set; selects one if the files contain several.", show_default=False
         ),
     ] = "",
     map_: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
-            help="CSV with one number per row: which column is what, as architecture=arch,value=acc,epoch=ep. Also: "
+            help="CSV with one number per row: assigns columns, as in architecture=arch,value=acc,epoch=ep. Also: "
             "source, schedule_epochs, seed, metric, seconds.",
             show_default=False,
         ),
@@ -67,31 +67,43 @@ def import_(
         list[str] | None,
         typer.Option(
             "--set",
-            help="With --map, what is the same in all rows: metric=test_accuracy,schedule_epochs=200.",
+            help="With --map, values that are the same in all rows: metric=test_accuracy,schedule_epochs=200.",
             show_default=False,
         ),
     ] = None,
     percent: Annotated[
         bool, typer.Option("--percent", help="With --map: accuracies are percentages, divide them by 100.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite --out if it is there.")] = False,
+    lower_is_better: Annotated[
+        bool | None,
+        typer.Option(
+            "--lower-is-better/--higher-is-better",
+            help="With --map: which end is better of metrics without a fixed meaning, such as validation_error or iou. "
+            "Default: what their names say.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing --out.")] = False,
 ) -> None:
-    """Make a table of recorded trainings: of a benchmark's files, a CSV, or a run of taurank."""
+    """Import recorded trainings from a benchmark's files, a CSV, or a run of taurank into a table."""
     from taurank.trainables.table import TableError, write_table
 
     if out.exists() and not force:
-        raise TableError(f"{out} is there already; add --force to overwrite it, or choose another --out")
-    table = _import(sources, format_, space, data, map_ or [], set_ or [], percent=percent)
+        raise TableError(f"{out} exists; add --force to overwrite it, or choose another --out")
+    direction: Direction | None = None if lower_is_better is None else "lower" if lower_is_better else "higher"
+    table = _import(sources, format_, space, data, map_ or [], set_ or [], percent=percent, direction=direction)
     write_table(table, out)
     console = make_console()
     _print_head(console, table)
     _print_truths(console, table)
-    console.print(f"written to {out}; `taurank table show {out}` lists what is in it", highlight=False, soft_wrap=True)
+    if map_:
+        _print_directions(console, table, chosen=direction is not None)
+    console.print(f"written to {out}; `taurank table show {out}` lists its contents", highlight=False, soft_wrap=True)
 
 
 @app.command()
 def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=False)]) -> None:
-    """Show what a table holds: sources, schedules, seeds, metrics, costs, what is missing, what could be the truth."""
+    """Show the contents of a table: sources, schedules, seeds, metrics, costs, missing values, possible references."""
     from rich.table import Table
 
     from taurank.trainables.table import read_table, summarise
@@ -102,7 +114,7 @@ def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=Fals
     console.print()
     lines = _lines(summarise(table), len(table.architectures))
     grid = Table(box=None, pad_edge=False)
-    # A column that is empty throughout is left out: terminals are narrow.
+    # Empty columns are omitted: terminals are narrow.
     kept = [place for place in range(len(HEADINGS)) if any(cells[place] for cells in lines)]
     for place in kept:
         is_name = HEADINGS[place] in ("source", "metric")
@@ -134,6 +146,7 @@ def _import(
     set_: Sequence[str],
     *,
     percent: bool,
+    direction: Direction | None,
 ) -> RecordedTable:
     from taurank.trainables.table import TableError
     from taurank.trainables.table.importers import import_csv, import_table, in_space
@@ -142,21 +155,22 @@ def _import(
         if format_:
             raise TableError(f"--format {format_} and --map do not go together: --map is for any other CSV")
         columns, constants = _pairs("--map", map_), _pairs("--set", set_)
-        table = import_csv(sources, columns, constants, percent=percent, space=space, data=data)
+        table = import_csv(sources, columns, constants, percent=percent, space=space, data=data, direction=direction)
         return in_space(table, space)
-    if set_ or percent:
-        raise TableError(f"{'--set' if set_ else '--percent'} is for a CSV; add --map to say which column is what")
+    for option, given in (("--set", set_), ("--percent", percent), (f"--{direction}-is-better", direction)):
+        if given:
+            raise TableError(f"{option} is for a CSV; add --map to assign its columns")
     if not format_ and any((source / "evidence.sqlite").is_file() for source in sources):
         from taurank.orchestrator.runs import import_run
 
         if len(sources) > 1 or space or data:
-            raise TableError("a table is made of one run, which knows its space and data; give its folder alone")
+            raise TableError("a table is made from one run, which defines its space and data; give only its folder")
         return import_run(sources[0])
     return import_table(sources, importer=format_, space=space, data=data)
 
 
 def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """`a=x,b=y`, perhaps given in several options, as a dictionary."""
+    """`a=x,b=y`, possibly in several options, as a dictionary."""
     from taurank.trainables.table import TableError
 
     pairs: dict[str, str] = {}
@@ -165,7 +179,7 @@ def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
         if not (name and sign and value):
             raise TableError(f"{option}: {text!r} is not of the form NAME=VALUE,NAME=VALUE")
         if name in pairs:
-            raise TableError(f"{option}: {name!r} is given twice; leave one")
+            raise TableError(f"{option}: {name!r} is given twice; remove one")
         pairs[name] = value
     return pairs
 
@@ -192,9 +206,22 @@ def _print_truths(console: Console, table: RecordedTable) -> None:
 
     truths = possible_truths(table)
     if not truths:
-        console.print("no training was run to its end: nothing here can be the truth of a replay", highlight=False)
+        console.print("nothing here can be a truth: no result of a whole training has a better end", highlight=False)
     for number, truth in enumerate(truths):
         console.print(f"{'' if number else 'truth':13}{_truth_text(truth)}", highlight=False, markup=False)
+
+
+def _print_directions(console: Console, table: RecordedTable, *, chosen: bool) -> None:
+    """Which end is better of the metrics whose meaning is not fixed, and where that is from."""
+    from taurank.trainables.table import is_fixed
+
+    for name, metric in table.info.metrics.items():
+        if is_fixed(name):
+            continue
+        text = f"{metric.direction} is better" + ("" if chosen else ", by its name")
+        if metric.direction == "none":
+            text = "not known which end is better, so it cannot be a truth; say --lower-is-better or --higher-is-better"
+        console.print(f"{name}: {text}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _truth_text(truth: Truth) -> str:
@@ -208,7 +235,7 @@ def _seed_text(seed: int) -> str:
 
 
 def _lines(parts: Sequence[Part], total: int) -> list[tuple[str, ...]]:
-    """A line for each part; all entries of an encoding on one."""
+    """One line per part; all entries of an encoding share a line."""
     lines, previous = [], None
     entries = [part for part in parts if part.source == "encoding"]
     for part in parts:
@@ -257,7 +284,7 @@ def _range(values: tuple[float, float]) -> str:
 
 
 def _cost(part: Part) -> str:
-    """Seconds that the part carries; with the numbers of which they are unknown."""
+    """Seconds of the part, with the number of rows without seconds."""
     if not part.seconds:
         return "unknown" if part.unknown else ""
     amount, unit = (part.seconds / 3600, "h") if part.seconds >= 3600 else (part.seconds, "s")

@@ -1,6 +1,6 @@
 """The command `taurank why`.
 
-It imports what it needs itself: torch and Ray take seconds, and --help should not.
+Imports are inside the function: torch and Ray take seconds to import, and --help should not.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ if TYPE_CHECKING:
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARKS = 60
-"""Bars of a curve at most; each stands for the mean of some epochs of a longer one."""
+"""Maximal number of bars of a curve; the bars of a longer curve are means over several epochs."""
 
 
 def why(
     name: Annotated[
         str,
         typer.Argument(
-            help="A candidate: its code, its short name, one of its trials, or how one begins.", show_default=False
+            help="A candidate: its code, its short name, one of its trials, or a unique prefix of one.",
+            show_default=False,
         ),
     ],
     run: Annotated[Path, typer.Option("--run", help="Folder of the run.", show_default=False)],
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
-    """Tell what a run knows of one candidate: its curves, their forecasts, each decision on it, its nearest rivals."""
+    """Explain one candidate of a run: its curves with forecasts, each decision on it, its nearest rivals."""
     from taurank.orchestrator.report import explain
     from taurank.orchestrator.runs import Run
     from taurank.orchestrator.text import find_candidate
@@ -45,7 +46,7 @@ def why(
     stages, names = _begun_stages(opened), opened.names
     trials = {trial: code for stage in stages for trial, code in stage.trials.items()}
     code = find_candidate(name, names, trials)
-    # Its samples are not in the files: it is made again, from what is in the log now.
+    # Its samples are not in the files: it is computed again from the log.
     ranking = opened.rank() if (opened.folder / "ranking.csv").is_file() else None
     found = explain(opened.log, code, names=names, stages=stages, encoding=opened.problem.encoding, ranking=ranking)
     if json_:
@@ -55,7 +56,7 @@ def why(
 
 
 def _begun_stages(run: Run) -> list[TrainingStage]:
-    """The stages of trainings that have begun: trials of the log, and those that their stage has yet to begin."""
+    """The training stages that have started: trials in the log, and trials that are still to start."""
     from taurank.orchestrator.evidence import BASELINE
     from taurank.orchestrator.planning import choice_of, chosen_before
     from taurank.orchestrator.ranker import PRETEXT
@@ -85,7 +86,7 @@ def _begun_stages(run: Run) -> list[TrainingStage]:
 
 
 def print_explanation(console: Console, found: Explanation) -> None:
-    """All of it: place, rivals, a block for each training, a line for each other source."""
+    """Prints the place, the rivals, a block for each training and a line for each other source."""
     _line(console, found.architecture if found.name == found.architecture else f"{found.name}  {found.architecture}")
     _print_standing(console, found)
     if found.rivals:
@@ -93,11 +94,12 @@ def print_explanation(console: Console, found: Explanation) -> None:
         _line(console, f"\nnearest rivals, by {by}:")
         width = max(len(rival.name) for rival in found.rivals)
         for rival in found.rivals:
-            _line(console, f"  {rival.place:>4}  {rival.name:<{width}}  {rival.probability:.0%} that ours is better")
+            better = f"{rival.probability:.0%} that this candidate is better"
+            _line(console, f"  {rival.place:>4}  {rival.name:<{width}}  {better}")
     if found.passed_over:
         _line(console, "")
     for stage, choice in found.passed_over:
-        _line(console, f"{stage}: others were chosen" + (f", {choice}" if choice else ""))
+        _line(console, f"{stage}: not selected" + (f" (selected: {choice})" if choice else ""))
     for training in found.trainings:
         _line(console, "")
         _print_training(console, training)
@@ -127,8 +129,8 @@ def _print_standing(console: Console, found: Explanation) -> None:
     doubt = "" if standing.certainty == "calibrated" else f" ({standing.certainty})"
     _line(
         console,
-        f"rank {standing.rank} of {standing.of}, with 90 % between {standing.rank_low:.0f} and "
-        f"{standing.rank_high:.0f}; the best one with {standing.best_probability:.0%}{doubt}",
+        f"rank {standing.rank} of {standing.of}, 90 % interval {standing.rank_low:.0f} to "
+        f"{standing.rank_high:.0f}; probability of being best {standing.best_probability:.0%}{doubt}",
     )
     if math.isfinite(standing.accuracy):
         _line(
@@ -140,7 +142,7 @@ def _print_standing(console: Console, found: Explanation) -> None:
 
 def _print_training(console: Console, training: Training) -> None:
     last = training.epochs[-1] if training.epochs else 0
-    role = "" if training.is_evidence else " (the truth, no evidence)"
+    role = "" if training.is_evidence else " (baseline, not evidence)"
     _line(console, f"{training.trial}{role}: {training.state}, {last} of {training.schedule_epochs} epochs")
     known = [(value, epoch) for epoch, value in zip(training.epochs, training.accuracies, strict=True)
              if math.isfinite(value)]  # fmt: skip
@@ -185,17 +187,17 @@ def to_json(found: Explanation) -> str:
     """One JSON object, its keys as in ``taurank.orchestrator.report.explanation``; null for what is missing."""
     from dataclasses import asdict
 
-    return json.dumps(_speakable(asdict(found)), indent=2, allow_nan=False)
+    return json.dumps(_finite_or_null(asdict(found)), indent=2, allow_nan=False)
 
 
-def _speakable(content: Any) -> Any:
+def _finite_or_null(content: Any) -> Any:
     if isinstance(content, dict):
-        return {key: _speakable(value) for key, value in content.items()}
+        return {key: _finite_or_null(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_speakable(value) for value in content]
+        return [_finite_or_null(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _line(console: Console, text: str) -> None:
-    """As it is, however long."""
+    """Prints the line unwrapped and without markup."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,28 +1,34 @@
-"""The experiment file: reads it, checks all of it before anything is spent, and states every default."""
+"""The experiment file: reading, defaults, and validation of the whole file before anything is spent."""
 
-from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
-from taurank.orchestrator.experiment.file import list_experiments, load_experiment, parse_experiment
-from taurank.orchestrator.experiment.from_options import (
-    BUDGET,
-    EPOCHS,
-    ModelsError,
-    SearchCommandError,
-    experiment_of_models,
-    experiment_of_search,
-    load_with_test,
-    write_models,
-)
-from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
-from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, ProxySpec, ResourceSpec
-from taurank.orchestrator.experiment.search import (
-    MEASURED_BY_IMAGES,
-    SAMPLERS,
-    SearchSpec,
-    SupernetSearchOptions,
-    searcher_options,
-)
-from taurank.orchestrator.experiment.supernets import SupernetSpec
-from taurank.orchestrator.experiment.trainings import SchedulerSpec, TrainingSpec
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
+    from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
+    from taurank.orchestrator.experiment.from_options import (
+        BUDGET,
+        EPOCHS,
+        ModelsError,
+        SearchCommandError,
+        experiment_of_models,
+        experiment_of_search,
+        load_with_test,
+        write_models,
+    )
+    from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
+    from taurank.orchestrator.experiment.listing import experiment_description, list_experiments
+    from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, ProxySpec, ResourceSpec
+    from taurank.orchestrator.experiment.search import (
+        MEASURED_BY_IMAGES,
+        SAMPLERS,
+        SearchSpec,
+        SupernetSearchOptions,
+        searcher_options,
+    )
+    from taurank.orchestrator.experiment.supernets import SupernetSpec
+    from taurank.orchestrator.experiment.trainings import SchedulerSpec, TrainingSpec
 
 __all__ = [
     "BUDGET",
@@ -44,6 +50,7 @@ __all__ = [
     "SupernetSearchOptions",
     "SupernetSpec",
     "TrainingSpec",
+    "experiment_description",
     "experiment_of_models",
     "experiment_of_search",
     "list_experiments",
@@ -53,3 +60,5 @@ __all__ = [
     "searcher_options",
     "write_models",
 ]
+
+__getattr__ = lazy_names(__name__)

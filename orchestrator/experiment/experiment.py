@@ -1,6 +1,7 @@
-"""The experiment file: what to rank, on which images, by which recipe, under which budget.
+"""The experiment: candidates, data, recipe, stages, budget and baseline.
 
-Everything is checked, all errors at once, before anything is spent. Every default is stated here.
+The whole file is validated before anything is spent, and all errors are reported together. Every default is stated
+here.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from taurank.spaces import Architecture
 from taurank.trainables.training import GOVERNED, FamilyRecipes, Recipe
 
 Problem: TypeAlias = tuple[tuple[str | int, ...], str]
-"""Where a problem is, and what it is with the way out."""
+"""The place of a problem, and its description with the way out."""
 
 
 class ExperimentError(ValueError):
@@ -60,23 +61,24 @@ def _families_from_auto(value: Any) -> Any:
 
 
 class Experiment(Spec):
-    """A whole run. ``trainings`` and ``supernets`` left out: the budget is split by ``planning.stages``.
+    """A whole run. Without ``trainings`` and ``supernets`` the budget is split by ``planning.stages``.
 
-    ``proxies`` may be a list of names; ``auto``: what the split buys, nothing where the stages are named here.
+    ``proxies`` may be a list of names. ``auto`` means the proxies of the default split, or none if the stages are
+    given.
 
-    ``candidates`` may list patterns where the space has them (``timm:convnext*``). ``families``: each family of
-    networks is trained by a recipe of its own, which takes the place of what ``recipe`` says of optimiser, learning
-    rate, decay, warm-up, smoothing and clipping; ``recipe: auto`` is short for ``families: auto``. That is the default
-    where the candidates are other people's models, unless ``recipe`` says one of those itself.
+    ``candidates`` may list patterns if the space supports them (``timm:convnext*``). ``families``: each family of
+    networks is trained by its own recipe, which replaces the optimiser, learning rate, decay, warm-up, smoothing and
+    clipping of ``recipe``; ``recipe: auto`` is short for ``families: auto``. That is the default for models by name,
+    unless ``recipe`` sets one of these values itself.
 
-    ``constraints`` (``params <= 5e6``, ``latency <= 20ms``) are applied before anything is trained: who is listed and
-    violates one is set aside, drawn candidates are drawn again. Latency is measured where a constraint or the objective
-    needs it, or where ``latency`` says how. ``narrow: {}`` draws candidates with the options of each decision only that
-    suit the device; they are chosen by latencies when the run starts, and kept in its log.
+    ``constraints`` (``params <= 5e6``, ``latency <= 20ms``) are applied before anything is trained: listed candidates
+    that violate one are excluded, drawn candidates are drawn again. Latency is measured if a constraint or the
+    objective needs it, or if ``latency`` is given. ``narrow: {}`` draws candidates from the options of each decision
+    that suit the device; the options are selected by latency when the run starts, and recorded in its log.
 
-    ``search`` takes the place of ``candidates`` and of all stages: who is trained is proposed as the results come in.
+    ``search`` replaces ``candidates`` and all stages: architectures are proposed as results arrive.
 
-    ``share_results: false`` trains everything anew, also what another run in the same folder has trained alike.
+    ``share_results: false`` trains everything again, even if another run in the same folder has the same training.
     """
 
     name: str
@@ -136,7 +138,7 @@ class Experiment(Spec):
         return self
 
     def listed(self) -> tuple[list[str], list[str]]:
-        """Codes that ``candidates`` lists itself, and those that only its patterns stand for."""
+        """Codes that ``candidates`` lists explicitly, and those that only its patterns match."""
         assert isinstance(self.candidates, list)
         space = self.space.make()
         named, matched = [], []
@@ -149,7 +151,7 @@ class Experiment(Spec):
         return named, [code for code in dict.fromkeys(matched) if code not in named]
 
     def recipe_of(self, code: str) -> Recipe:
-        """How a candidate is trained to the end: by the recipe of its family, or by the one that all share."""
+        """The recipe of full training of a candidate: that of its family, or the common one."""
         if self.families is None:
             return self.recipe
         space = self.space.make()
@@ -157,12 +159,12 @@ class Experiment(Spec):
 
     @property
     def bounds(self) -> tuple[Constraint, ...]:
-        """The constraints as they are applied."""
+        """The parsed constraints."""
         return tuple(read_constraint(text) for text in self.constraints)
 
     @property
     def measured_latency(self) -> LatencySpec | None:
-        """How the candidates' latency is measured; None where nobody asks for it."""
+        """How the candidates' latency is measured; None if it is not needed."""
         wanted = any(bound.measure == "latency" for bound in self.bounds)
         wanted = wanted or self.narrow is not None
         wanted = wanted or (self.objective is not None and self.objective.of == "latency")
@@ -170,15 +172,15 @@ class Experiment(Spec):
 
     @property
     def speed_up(self) -> float:
-        """How many times cheaper than one full training of all candidates the evidence has to be."""
+        """The budget as a factor: how many times cheaper than one full training of all candidates."""
         return float(self.budget[:-1])
 
     def to_yaml(self) -> str:
-        """The experiment as a file that runs again as it is."""
+        """The experiment as a file that can be run again."""
         content = _plain(self)
         if self.search is None:
             del content["search"]
-        else:  # who it proposed is in the log
+        else:  # its proposals are in the log
             del content["candidates"]
             content |= {"proxies": None, "trainings": [], "supernets": [], "baseline": None}
         return write_yaml(content)
@@ -197,7 +199,7 @@ def _plain(value: Any) -> Any:
 
 
 def problems_of(experiment: Experiment) -> Iterator[Problem]:
-    """All problems between the parts of an experiment."""
+    """All inconsistencies between the parts of an experiment."""
     yield from _repeated_stages(experiment)
     yield from _bad_trainings(experiment)
     yield from _bad_supernets(experiment)
@@ -212,7 +214,7 @@ def _repeated_stages(experiment: Experiment) -> Iterator[Problem]:
         stages = [spec.stage for spec in specs]
         for index, stage in enumerate(stages):
             if stage in stages[:index]:
-                yield (kind, index), f"{stage} is listed twice; each stage can be there once"
+                yield (kind, index), f"{stage} is listed twice; each stage may be listed once"
 
 
 def _bad_trainings(experiment: Experiment) -> Iterator[Problem]:
@@ -224,7 +226,7 @@ def _bad_trainings(experiment: Experiment) -> Iterator[Problem]:
                 f"{spec.epochs} is longer than full training (recipe.epochs: {full})",
             )
         if experiment.baseline and spec.task is None and spec.seed in experiment.baseline.seeds:
-            text = f"seed {spec.seed} is a baseline seed too: the truth must not be bought as evidence"
+            text = f"seed {spec.seed} is reserved for the baseline (baseline.seeds); use another seed for evidence"
             yield ("trainings", index, "seed"), text
 
 
@@ -242,10 +244,10 @@ def _bad_families(experiment: Experiment) -> Iterator[Problem]:
     default = Recipe()
     for field in GOVERNED:
         if getattr(experiment.recipe, field) != getattr(default, field):
-            text = "each family says that for itself; change it in families, or set families: null for all alike"
+            text = "each family has its own value; change it in families, or set families: null for one recipe"
             yield ("recipe", field), text
     if experiment.supernets:
-        yield ("supernets",), "all paths of a supernet share one recipe; set families: null, or leave supernets out"
+        yield ("supernets",), "all paths of a supernet share one recipe; set families: null, or omit supernets"
 
 
 def _bad_candidates(experiment: Experiment) -> Iterator[Problem]:
@@ -286,22 +288,22 @@ def _bad_narrowing(experiment: Experiment) -> Iterator[Problem]:
         return
     space = experiment.space.make()
     if space.foreign or not space.decisions:
-        text = f"{space.name} has no decisions whose options could be left out; leave narrow out"
+        text = f"{space.name} has no decisions with options to remove; omit narrow"
         yield ("narrow",), text
     if not isinstance(experiment.candidates, int):
-        yield ("narrow",), "it is for candidates that are drawn; write candidates: 50, or leave narrow out"
+        yield ("narrow",), "it needs drawn candidates; write candidates: 50, or omit narrow"
 
 
 def _bad_search(experiment: Experiment) -> Iterator[Problem]:
     if experiment.search is None:
         return
     if experiment.candidates != "all":
-        yield ("candidates",), "a search proposes its candidates itself; leave candidates out, or search"
+        yield ("candidates",), "a search proposes its candidates itself; omit candidates or search"
     for field in ("proxies", "trainings", "supernets", "narrow", "baseline"):
         if field in experiment.model_fields_set and getattr(experiment, field) not in (None, [], "auto"):
-            yield (field,), f"a search has no such part; leave {field} out, or rank what it finds in another run"
+            yield (field,), f"a search has no such section; omit {field}, or rank its results in another run"
     if experiment.budget != type(experiment).model_fields["budget"].default:
-        yield ("budget",), "search.evaluations and search.epochs say what a search spends; leave budget out"
+        yield ("budget",), "search.evaluations and search.epochs define the cost of a search; omit budget"
     if (experiment.search.epochs or 0) > experiment.recipe.epochs:
         text = f"{experiment.search.epochs} is longer than full training (recipe.epochs: {experiment.recipe.epochs})"
         yield ("search", "epochs"), text

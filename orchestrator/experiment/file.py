@@ -1,24 +1,22 @@
-"""Reads experiment files, and lists those that come with taurank."""
+"""Reads experiment files."""
 
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
+from taurank.orchestrator.experiment.listing import experiment_text, list_experiments
 from taurank.orchestrator.text import YamlError, hint, problem_lines, read_yaml
 from taurank.spaces import Zoo
 from taurank.trainables.training import GOVERNED
 
-NAMED = resources.files("taurank.orchestrator.experiment.shipped")
-
 
 def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
-    """Spells out ``recipe: auto``, and what a file over other people's models means that is silent about it."""
+    """Resolves ``recipe: auto``, and the default of ``families`` for models by name."""
     recipe, space = content.get("recipe"), content.get("space")
     if recipe == "auto":
         return {"families": "auto"} | {key: value for key, value in content.items() if key != "recipe"}
@@ -27,11 +25,6 @@ def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
     if name == Zoo.name and "families" not in content and not by_hand:
         return content | {"families": "auto"}
     return content
-
-
-def list_experiments() -> list[str]:
-    """Names of the experiments that come with taurank."""
-    return sorted(Path(entry.name).stem for entry in NAMED.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load_experiment(name_or_file: str) -> Experiment:
@@ -45,7 +38,7 @@ def load_experiment(name_or_file: str) -> Experiment:
         if path.suffix in (".yaml", ".yml") or path.is_file():
             text = path.read_text(encoding="utf-8")
         elif name_or_file in known:
-            text = (NAMED / f"{name_or_file}.yaml").read_text(encoding="utf-8")
+            text = experiment_text(name_or_file)
         else:
             raise ExperimentError(
                 f"{name_or_file!r} is neither a YAML file nor an experiment that comes with taurank "

@@ -1,4 +1,4 @@
-"""An experiment from names of models and a data set alone: what `taurank run --models` fills in."""
+"""Experiments from command-line options: `taurank run --models` and `taurank search --space`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from taurank.trainables.data import ImageData, NoTestSetError
 
 
 class ModelsError(ValueError):
-    """Options of a command on models that do not go together; one line with the way out."""
+    """Incompatible options of `taurank run --models`; one line with the way out."""
 
 
 EPOCHS = 20
 """Of full training."""
 BUDGET = "10x"
 TEST = 0.2
-"""Share of the images cut off as test images where the data set has none of its own."""
+"""Share of the images used as test images if the data set has no test set."""
 
 
 def experiment_of_models(
@@ -37,21 +37,21 @@ def experiment_of_models(
     test: float | None = None,
     constraints: Sequence[str] = (),
 ) -> tuple[Experiment, str]:
-    """An experiment over models by name, and the YAML file that says the same from any folder.
+    """An experiment over models by name, and an equivalent YAML file that works in any folder.
 
     Args:
-        models: codes and patterns of the zoo, several in one text with commas.
+        models: codes and patterns of the zoo; one text may contain several, separated by commas.
         data: name of the data set; a path in it is relative to the working directory.
-        size: side that images are resized to; None for as the data set has it.
+        size: side to which images are resized; None for the size of the data set.
         epochs: of full training.
         budget: how many times cheaper than full training of all.
         baseline: whether all are also trained to the end, to score the ranking.
-        test: share of the images that is cut off as test images; None for the data set's own.
-        constraints: that models have to keep to be ranked.
+        test: share of the images used as test images; None for the data set's own test set.
+        constraints: that models have to satisfy to be ranked.
 
     Raises:
-        ExperimentError: a model, the data set or the budget is none; one line each.
-        ModelsError: a constraint is none.
+        ExperimentError: a model, the data set or the budget is invalid; one line each.
+        ModelsError: a constraint is invalid.
     """
     for text in constraints:
         try:
@@ -81,7 +81,7 @@ def experiment_of_models(
 def load_with_test(
     make: Callable[[float | None], tuple[Experiment, str]], load: Callable[[DataSpec], ImageData]
 ) -> tuple[Experiment, str, ImageData]:
-    """An experiment, its file and its images; with test images of its own, or ``TEST`` of all.
+    """An experiment, its file and its images, with the data set's test images or a share ``TEST`` of all images.
 
     Args:
         make: the experiment for a share of test images, as ``experiment_of_models`` makes it.
@@ -99,13 +99,13 @@ def write_models(text: str, file: Path) -> None:
     """Writes an experiment as a new file.
 
     Raises:
-        ModelsError: there is a file of that name, or none can be written.
+        ModelsError: the file exists, or cannot be written.
     """
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
     except FileExistsError:
-        raise ModelsError(f"--save-yaml: {file} is there already; give another name, or remove it") from None
+        raise ModelsError(f"--save-yaml: {file} exists; give another name, or remove it") from None
     except OSError as error:
         raise ModelsError(f"--save-yaml: {file} cannot be written: {error.strerror}") from None
 
@@ -115,7 +115,7 @@ EPOCHS = 20
 
 
 class SearchCommandError(ValueError):
-    """Options of `taurank search` that do not go together; one line with the way out."""
+    """Incompatible options of `taurank search`; one line with the way out."""
 
 
 def experiment_of_search(
@@ -128,19 +128,19 @@ def experiment_of_search(
     constraints: Sequence[str] = (),
     test: float | None = None,
 ) -> tuple[Experiment, str]:
-    """A search of a whole space, and the YAML file that says the same from any folder.
+    """A search of a whole space, and an equivalent YAML file that works in any folder.
 
     Args:
         space: name of the space, with default options.
         data: name of the data set; a path in it is relative to the working directory.
         method: name of the searcher; None for the default.
-        evaluations: architectures that are trained; None for the default.
+        evaluations: number of trainings; None for the default.
         epochs: of each training, which is a full one; None for ``EPOCHS``.
-        constraints: that architectures have to keep to be proposed.
-        test: share of the images that is cut off as test images; None for the data set's own.
+        constraints: that architectures have to satisfy to be proposed.
+        test: share of the images used as test images; None for the data set's own test set.
 
     Raises:
-        ExperimentError: one of them is none; one line each.
+        ExperimentError: one of the arguments is invalid; one line each.
     """
     asked = {"method": method, "evaluations": evaluations}
     images: dict[str, Any] = {"name": data} | ({} if test is None else {"test": test})

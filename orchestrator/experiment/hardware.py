@@ -1,4 +1,4 @@
-"""The parts of an experiment that are about a device: how latency is measured, and what is traded against accuracy."""
+"""The parts of an experiment about a device: latency measurement, and the objective of accuracy and cost."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from taurank.orchestrator.text import ProblemsError
 
 
 class LatencySpec(Spec):
-    """How the latency of candidates is measured, in milliseconds a batch.
+    """How the latency of candidates is measured, in milliseconds per batch.
 
-    ``table`` is a file of latencies by part, as ``LatencyTable.save`` writes it, perhaps of another device: the
-    candidates are summed from it and nothing is measured. Its path is relative to the folder of the experiment file.
+    ``table`` is a file of latencies by part, as ``LatencyTable.save`` writes it, possibly of another device: latencies
+    are sums of its entries and nothing is measured. Its path is relative to the folder of the experiment file.
     """
 
     batch: int = Field(default=1, ge=1)
@@ -31,7 +31,7 @@ class LatencySpec(Spec):
             fields = LatencySpec.model_fields
             said = [name for name in fields if name != "table" and getattr(self, name) != fields[name].default]
             if said:
-                text = f"the table says itself what it was measured with; leave out {', '.join(said)}, or the table"
+                text = f"the table defines its own conditions; omit {', '.join(said)}, or the table"
                 raise ProblemsError([((said[0],), text)])
         return self
 
@@ -43,7 +43,7 @@ class LatencySpec(Spec):
 class ObjectiveSpec(Spec):
     """One number of accuracy and cost, beside the ranking by accuracy; see ``hardware.objectives``.
 
-    ``target`` is the cost to aim at: a time with its unit where ``of`` is latency, else a count as 600M.
+    ``target`` is the cost to aim at: a time with its unit if ``of`` is latency, else a count such as 600M.
     """
 
     kind: Kind
@@ -57,9 +57,11 @@ class ObjectiveSpec(Spec):
         except ConstraintError as error:
             raise ProblemsError([(("target",), str(error))]) from None
         if self.kind == "multiplicative-log" and self.of != "latency":
-            raise ProblemsError([(("of",), f"{self.kind} is made for latencies; take mnasnet-soft or additive-linear")])
+            raise ProblemsError(
+                [(("of",), f"{self.kind} is defined for latencies only; use mnasnet-soft or additive-linear")]
+            )
         if self.kind == "multiplicative-log" and amount <= 1:
-            text = f"{self.target} is not above 1ms, where the logarithm is no cost; take mnasnet-soft"
+            text = f"{self.target} is not above 1ms, where the logarithm is not a cost; use mnasnet-soft"
             raise ProblemsError([(("target",), text)])
         return self
 

@@ -1,4 +1,4 @@
-"""What an experiment says of its search space."""
+"""Small parts of an experiment: space, baseline, data, narrowing, proxies and resources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from taurank.trainables.proxies import ProxyConfig, batch_size, get_proxy, score
 
 
 class SpaceSpec(Spec):
-    """A registered search space and the options it is made with."""
+    """A registered search space and its options."""
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -39,8 +39,8 @@ class SpaceSpec(Spec):
 class BaselineSpec(Spec):
     """Full trainings that the ranking is scored against; never part of the evidence.
 
-    ``candidates: all`` trains everybody; a number trains that many, drawn at random by design from the finished
-    ranking, and tau is estimated from them.
+    ``candidates: all`` trains all candidates; a number trains that many, drawn from strata of the finished ranking, and
+    tau is estimated from them.
     """
 
     seeds: tuple[Seed, ...] = (1,)
@@ -50,7 +50,9 @@ class BaselineSpec(Spec):
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) != len(seeds) or not seeds:
-            raise ValueError(f"seeds are {list(seeds)}; give at least one, none twice (baseline: null for no baseline)")
+            raise ValueError(
+                f"seeds are {list(seeds)}; give at least one, without repeats (baseline: null for no baseline)"
+            )
         return seeds
 
 
@@ -58,11 +60,11 @@ class DataSpec(Spec):
     """Images and how they are split.
 
     ``name`` is a published data set, or own images: ``folder:PATH``, ``imagenet:PATH``, ``npz:PATH``. A path is
-    relative to the folder of the experiment file. ``size`` is what files are decoded to; without it that is 64.
+    relative to the folder of the experiment file. ``size`` is the size of decoded files, 64 by default.
 
-    ``validation``, ``test`` and ``train`` are a share of the images (below 1) or a number of images. Ranking looks at
-    validation images only, the baseline at test images. ``size`` resizes all images to size x size. ``evaluate_on:
-    training`` evaluates on the training images; it is there to repeat a published study that did so.
+    ``validation``, ``test`` and ``train`` are a share of the images (below 1) or a number of images. The ranking uses
+    validation images only, the baseline test images. ``size`` resizes all images to size x size. ``evaluate_on:
+    training`` evaluates on the training images; it exists to reproduce a published study.
     """
 
     name: str
@@ -80,7 +82,7 @@ class DataSpec(Spec):
         return name
 
     def relative_to(self, folder: Path) -> DataSpec:
-        """The same with the path of own images made absolute: it means the same from wherever the run goes on."""
+        """The same with an absolute path of own images, so that the run can be resumed from any folder."""
         own = split_own(self.name)
         if own is None:
             return self
@@ -96,9 +98,9 @@ class DataSpec(Spec):
 
 
 class NarrowSpec(Spec):
-    """Candidates are drawn with some options of each decision only: the ``keep`` of the most capacity a millisecond.
+    """Draws candidates from some options of each decision: the ``keep`` with the most capacity per millisecond.
 
-    An option that leaves its layer out is kept besides. Latency is measured as ``latency`` says, or taken from its
+    An option that skips its layer is always kept. Latency is measured as defined by ``latency``, or read from its
     table.
     """
 
@@ -109,9 +111,9 @@ class NarrowSpec(Spec):
 class ProxySpec(Spec):
     """Scores of the untrained candidates.
 
-    ``images`` of the training part, drawn with ``seed``, are the batch that all are scored on. A score is the mean over
-    ``initialisations``, with the weights of seeds ``seed``, ``seed + 1`` and so on. Without ``images`` there are
-    as many as ``batch_size`` says.
+    ``images`` of the training part, drawn with ``seed``, are the batch for all candidates. A score is the mean over
+    ``initialisations``, with the weights of seeds ``seed``, ``seed + 1`` and so on. Without ``images`` the size is that
+    of ``batch_size``.
     """
 
     names: list[str]
@@ -123,21 +125,21 @@ class ProxySpec(Spec):
     @classmethod
     def _known(cls, names: list[str]) -> list[str]:
         if not names:
-            raise ValueError("names no proxy; write `proxies: null` for none, or leave proxies out for the default")
+            raise ValueError("names no proxy; write `proxies: null` for none, or omit proxies for the default")
         for place, name in enumerate(names):
             get_proxy(name)
             if name in names[:place]:
-                raise ValueError(f"{name} is listed twice; a proxy can be there once")
+                raise ValueError(f"{name} is listed twice; a proxy may be listed once")
         return names
 
     @property
     def batch_images(self) -> int:
-        """Images in the batch, those of a large image where none are named."""
+        """Images in the batch; by default the number for large images."""
         return self.images or batch_size(None)
 
     @property
     def config(self) -> ProxyConfig:
-        """What a trial is told."""
+        """Settings for a trial."""
         return ProxyConfig(tuple(self.names), tuple(range(self.seed, self.seed + self.initialisations)))
 
     def epochs(self, train_images: int) -> float:
@@ -147,12 +149,12 @@ class ProxySpec(Spec):
 
 
 class ResourceSpec(Spec):
-    """What one training trial takes. ``auto``: a measured fraction of a GPU where there is one, else CPU threads.
+    """Resources of one training trial. ``auto``: a measured fraction of a GPU if there is one, else CPU threads.
 
-    ``checkpoint_gigabytes``: what the states of all trainings of the run may take on disk. Beyond it those that have
-    ended lose theirs, then those of the waiting ones that have trained least; these start over when they are thawed.
-    ``hang_minutes``: a trial that reports nothing for so long is ended, and has failed if that happens again. ``auto``:
-    20 times the median of what results of the stage took so far, and at least ten minutes.
+    ``checkpoint_gigabytes``: bound on the disk space of all checkpoints of the run. Beyond it the checkpoints of ended
+    trainings are deleted, then those of the paused ones with the fewest epochs, which start over when resumed.
+    ``hang_minutes``: a trial that reports nothing for this long is ended, and fails if that happens again. ``auto``:
+    20 times the median time between results of the stage so far, and at least ten minutes.
     """
 
     cpus_per_trial: float | Literal["auto"] = "auto"
@@ -164,14 +166,14 @@ class ResourceSpec(Spec):
 
     @property
     def patience(self) -> float | None:
-        """Seconds that a trial may report nothing; None for ``auto``."""
+        """Seconds without a report after which a trial is ended; None for ``auto``."""
         return None if self.hang_minutes == "auto" else 60 * self.hang_minutes
 
     @field_validator("cpus_per_trial", "gpus_per_trial")
     @classmethod
     def _sensible(cls, value: float | str) -> float | str:
         if isinstance(value, float) and (value < 0 or (value > 1 and value != int(value))):
-            raise ValueError(f"{value} is not a share Ray can place: use a fraction up to 1, or a whole number")
+            raise ValueError(f"{value} is not a share that Ray can place: use a fraction up to 1, or a whole number")
         return value
 
     @field_validator("cpus_per_trial")

@@ -1,4 +1,4 @@
-"""What an experiment says of a search: who proposes, how many are trained, and how long."""
+"""The search section of an experiment: searcher, number of trainings, and their length."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MEASURED_BY_IMAGES = "te_nas"
 
 
 class SearchSpec(Spec):
-    """A search instead of listed candidates: ``evaluations`` trainings of what ``method`` proposes.
+    """A search instead of listed candidates: ``evaluations`` trainings of architectures proposed by ``method``.
 
-    A training is ``epochs`` long, by default a full one. The list that the search ends in also has the ``unseen`` best
-    predicted architectures that were not trained. ``options`` are those of the searcher; for one that begins with a
-    supernet those of `SupernetSearchOptions`.
+    A training is ``epochs`` long, by default a full one. The final list also has the ``unseen`` best predicted
+    architectures that were not trained. ``options`` are those of the searcher; for a searcher with a supernet those of
+    `SupernetSearchOptions`.
     """
 
     method: str = "posterior"
@@ -38,15 +38,15 @@ class SearchSpec(Spec):
     def _known(cls, name: str) -> str:
         known = list_searchers()
         if name not in known:
-            raise ValueError(f"unknown searcher {name!r}; there are {', '.join(known)}{hint(name, known)}")
+            raise ValueError(f"unknown searcher {name!r}; known: {', '.join(known)}{hint(name, known)}")
         return name
 
     def problem_in(self, space: SearchSpace) -> tuple[str, str] | None:
-        """The field that does not suit the space, and why, in one line; None where all do."""
+        """A field that does not suit the space, with the reason in one line; None if all do."""
         if self.method == MEASURED_BY_IMAGES and space.name != "nasbench201":
-            return "method", f"te_nas measures networks of nasbench201 only, not of {space.name}; take another method"
+            return "method", f"te_nas measures networks of nasbench201 only, not of {space.name}; use another method"
         if "measure" in self.options:
-            return "options", "measure is made from the images; leave it out"
+            return "options", "measure is made from the images; omit it"
         more: dict[str, Any] = {"measure": _measures_nothing} if self.method == MEASURED_BY_IMAGES else {}
         if self.method in SAMPLERS:
             problem = supernet_options_problem(self.method, self.options, space)
@@ -63,11 +63,11 @@ class SearchSpec(Spec):
 
 
 def _measures_nothing(active: Active, seed: int) -> tuple[float, float]:
-    raise NotImplementedError("it only stands for a measure while options are checked")
+    raise NotImplementedError("placeholder for a measure while options are checked")
 
 
 SAMPLERS = {"gdas": "gumbel", "manas": "multi-agent", "darts": "mixture"}
-"""Searchers whose scores a supernet is trained for, and its sampler."""
+"""Searchers that use the scores of a supernet, with its sampler."""
 
 
 class SupernetSearchOptions(Spec):
@@ -85,7 +85,7 @@ class SupernetSearchOptions(Spec):
     without: list[str] = Field(default_factory=list)
 
     def supernet(self, method: str, *, seed: int) -> SupernetSpec:
-        """The supernet, as a run has them; ``seed`` is the experiment's."""
+        """The supernet as a stage of a run; ``seed`` is the experiment's."""
         return SupernetSpec(
             sampler=SamplerSpec(name=SAMPLERS[method], options=self.sampler),
             epochs=self.epochs,
@@ -95,21 +95,21 @@ class SupernetSearchOptions(Spec):
 
 
 def searcher_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the searcher itself is given: for those that need no supernet all of it."""
+    """The options of the searcher itself: all of them if it needs no supernet."""
     if method not in SAMPLERS:
         return dict(options)
     return {"without": SupernetSearchOptions.model_validate(dict(options)).without}
 
 
 def supernet_options_problem(method: str, options: Mapping[str, Any], space: SearchSpace) -> tuple[str, str] | None:
-    """The field that keeps a search from its supernet, and why, in one line; None where nothing does."""
+    """A field that rules out the supernet of a search, with the reason in one line; None if there is none."""
     content = dict(options)
     try:
         asked = SupernetSearchOptions.model_validate(content)
     except ValidationError as error:
         return "options", "; ".join(problem_lines(error, SupernetSearchOptions, content))
     if method == "darts" and space.name in list_supernets() and not can_mix(space):
-        text = f"darts computes all options at once, which the supernet of {space.name} cannot; take gdas"
+        text = f"darts computes all options at once, which the supernet of {space.name} cannot; use gdas"
         return "method", text
     found = supernet_problem(asked.supernet(method, seed=0), space)
     if found is None:

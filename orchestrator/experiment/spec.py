@@ -1,4 +1,4 @@
-"""What all parts of an experiment file share."""
+"""Common base of all parts of an experiment file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Spec(BaseModel):
-    """A part of an experiment: unknown keys and other types are refused, and nothing changes it later."""
+    """A part of an experiment: immutable, and it refuses unknown keys and wrong types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

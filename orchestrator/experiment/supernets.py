@@ -1,4 +1,4 @@
-"""The part of an experiment file that asks for a supernet."""
+"""The supernet section of an experiment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taurank.trainables.supernet import BatchNorm, Paths, SupernetConfig, list_s
 
 
 class SamplerSpec(Spec):
-    """A path sampler, which says what each training step trains, and its options."""
+    """A path sampler, which selects the paths of each training step, and its options."""
 
     name: str = "uniform"
     options: dict[str, Any] = Field(default_factory=dict)
@@ -25,15 +25,15 @@ class SamplerSpec(Spec):
     def _known(cls, name: str) -> str:
         if name not in list_samplers():
             known = ", ".join(list_samplers())
-            raise ValueError(f"unknown sampler {name!r}; there are {known}{hint(name, list_samplers())}")
+            raise ValueError(f"unknown sampler {name!r}; known: {known}{hint(name, list_samplers())}")
         return name
 
 
 class ContenderSpec(Spec):
-    """Candidates whose order the supernet cannot settle are trained on from its weights, and ranked among themselves.
+    """Candidates that the supernet cannot separate are trained further from its weights, and ranked again.
 
-    They train ``epochs`` on a schedule of their own; with ``share`` below 1 on that share of the training images, so
-    that an epoch costs that share. At most ``most`` candidates take part, those of the closest calls.
+    They train for ``epochs`` on a schedule of their own; with ``share`` below 1 on that share of the training images,
+    so that an epoch costs that share. At most ``most`` candidates take part, those with the closest gaps.
     """
 
     epochs: int = Field(default=1, ge=1)
@@ -42,21 +42,22 @@ class ContenderSpec(Spec):
     learning_rate: float | None = Field(default=None, gt=0)
 
     def count(self, candidates: int) -> int:
-        """How many take part at most."""
+        """Maximal number of contenders."""
         return candidates if self.most is None else min(self.most, candidates)
 
     def cost(self, candidates: int) -> float:
-        """Epoch-equivalents at most."""
+        """Upper bound of the cost in epoch-equivalents."""
         return self.count(candidates) * self.epochs * self.share
 
 
 class SupernetSpec(Spec):
     """One training with shared weights that scores every candidate.
 
-    ``batch_norm`` says what a path is scored with: ``recalibrated`` statistics, re-estimated on ``calibration_images``
-    training images; those of each ``batch``; or the ``running`` ones, which all paths share, to repeat studies that did
-    so. After the share ``split_after`` of the training every option of one decision gets weights of its own (few-shot):
-    of ``split_decision``, or of the one with the most impact. ``learning_rate`` replaces the recipe's.
+    ``batch_norm`` selects the statistics for scoring a path: ``recalibrated`` on ``calibration_images`` training
+    images, those of each ``batch``, or the ``running`` ones, which all paths share, to reproduce studies that used
+    them. After the share ``split_after`` of the training every option of one decision gets weights of its own
+    (few-shot): of ``split_decision``, or of the decision with the largest effect. ``learning_rate`` replaces the
+    recipe's.
     """
 
     sampler: Annotated[SamplerSpec, BeforeValidator(options_from_name)] = SamplerSpec()
@@ -72,7 +73,7 @@ class SupernetSpec(Spec):
     @model_validator(mode="after")
     def _splits_to_some_end(self) -> SupernetSpec:
         if self.split_decision is not None and self.split_after is None:
-            raise ProblemsError([(("split_decision",), "nothing is split; give split_after beside it")])
+            raise ProblemsError([(("split_decision",), "nothing is split; give split_after too")])
         return self
 
     @property
@@ -82,12 +83,12 @@ class SupernetSpec(Spec):
 
     @property
     def contenders_source(self) -> str:
-        """What produces the accuracies of contenders that were trained on."""
+        """Source of the accuracies of contenders."""
         return f"{self.stage}{CONTENDERS}"
 
     @property
     def config(self) -> SupernetConfig:
-        """What a trial is told."""
+        """Settings for a trial."""
         return SupernetConfig(
             sampler=self.sampler.name,
             options=self.sampler.options,
@@ -104,7 +105,7 @@ class SupernetSpec(Spec):
 
 
 def supernet_problem(spec: SupernetSpec, space: SearchSpace) -> tuple[tuple[str, ...], str] | None:
-    """What keeps a space from such a supernet: the field and why; None where nothing does."""
+    """A field that rules out such a supernet for a space, with the reason; None if there is none."""
     if space.name not in list_supernets():
         return (), f"space {space.name!r} has no supernet; these have one: {', '.join(list_supernets())}"
     drawn = space.sample(2, np.random.default_rng(0))
@@ -118,9 +119,9 @@ def supernet_problem(spec: SupernetSpec, space: SearchSpace) -> tuple[tuple[str,
         return ("sampler", "options"), str(error)
     decisions = len(space.decisions)
     if spec.split_after is not None and not sampler.can_be_split:
-        return ("split_after",), f"the sampler {spec.sampler.name} cannot train a supernet that is split; leave it out"
+        return ("split_after",), f"the sampler {spec.sampler.name} cannot train a split supernet; omit it"
     if spec.split_after is not None and not decisions:
-        return ("split_after",), f"{space.name} has no fixed decisions to split by; leave it out"
+        return ("split_after",), f"{space.name} has no fixed decisions to split by; omit it"
     if spec.split_decision is not None and spec.split_decision >= decisions:
         return ("split_decision",), f"{spec.split_decision} is none of the {decisions} decisions (0 to {decisions - 1})"
     return None

@@ -1,4 +1,4 @@
-"""What an experiment says of its trainings: how long, who, on which images, under which scheduler."""
+"""The trainings section of an experiment: length, candidates, images and scheduler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from taurank.trainables.training import COST as DIFFICULTY_COST
 
 
 class SchedulerSpec(Spec):
-    """A scheduler that says which training goes on and which ends early, and its options.
+    """A scheduler that decides which trainings continue and which end early, and its options.
 
     ``none``, a policy (``full``, ``asha``, ``penguin`` ...), or one of Ray's own (``ray-asha``, ``ray-hyperband``).
     """
@@ -31,7 +31,7 @@ class SchedulerSpec(Spec):
     def _known(cls, name: str) -> str:
         if name not in list_schedulers():
             known = ", ".join(list_schedulers())
-            raise ValueError(f"unknown scheduler {name!r}; there are {known}{hint(name, list_schedulers())}")
+            raise ValueError(f"unknown scheduler {name!r}; known: {known}{hint(name, list_schedulers())}")
         return name
 
     @property
@@ -41,9 +41,9 @@ class SchedulerSpec(Spec):
 
 
 class SubsetSpec(Spec):
-    """A share of the training images, the same for all candidates, and how it is chosen: see ``choose_images``.
+    """A share of the training images, the same for all candidates, and how it is selected: see ``choose_images``.
 
-    ``difficulty`` takes a short training of one candidate on all images first, which is paid for.
+    ``difficulty`` first trains one candidate briefly on all images, which is booked.
     """
 
     share: float = Field(gt=0, le=1)
@@ -51,7 +51,7 @@ class SubsetSpec(Spec):
 
     @property
     def choosing_epochs(self) -> float:
-        """Epoch-equivalents that choosing takes."""
+        """Cost of the selection in epoch-equivalents."""
         return DIFFICULTY_COST if self.by == "difficulty" and self.share < 1 else 0.0
 
 
@@ -62,11 +62,11 @@ def _subset_from_share(value: Any) -> Any:
 class TrainingSpec(Spec):
     """Trainings of single candidates: ``epochs`` long on a schedule of that length.
 
-    ``until`` ends them after that many epochs of the schedule. ``candidates: all`` trains everybody; a number trains
-    that many, chosen by design: those whose result tells most about the others. ``budget_epochs`` bounds what a
+    ``until`` ends them after that many epochs of the schedule. ``candidates: all`` trains all; a number trains that
+    many, selected by experimental design: those with the most informative results. ``budget_epochs`` bounds what a
     scheduler may spend; without a scheduler the cost is known beforehand.
 
-    Less data is cheaper: ``subset`` trains on a share of the images, ``resolution`` on images of that share of the
+    Less data costs less: ``subset`` trains on a share of the images, ``resolution`` on images of that share of the
     pixels of each side. An epoch then costs ``subset.share * resolution ** 2`` of one.
 
     ``task`` trains by a pretext task instead of labels. An epoch then costs as many as the task has views of an image.
@@ -98,7 +98,7 @@ class TrainingSpec(Spec):
 
     @model_validator(mode="after")
     def _accepted_by_scheduler(self) -> TrainingSpec:
-        # What it has to say about this run it says again when the run makes it.
+        # Its warnings for this run are repeated when the run creates it.
         log = logging.getLogger(ray_schedulers.__name__)
         disabled, log.disabled = log.disabled, True
         count = 1 if self.candidates == "all" else self.candidates
@@ -118,7 +118,7 @@ class TrainingSpec(Spec):
     @model_validator(mode="after")
     def _within_schedule(self) -> TrainingSpec:
         if self.until is not None and self.until >= self.epochs:
-            problem = f"{self.until} is not before the end of the schedule (epochs: {self.epochs}); leave it out"
+            problem = f"{self.until} is not before the end of the schedule (epochs: {self.epochs}); omit it"
             raise ProblemsError([(("until",), problem)])
         return self
 
@@ -136,12 +136,12 @@ class TrainingSpec(Spec):
 
     @property
     def source(self) -> str:
-        """What its evidence comes from."""
+        """Source of its evidence."""
         return "training" if self.task is None else f"pretext:{self.task}"
 
     @property
     def pretext_task(self) -> PretextTask | None:
-        """The task itself; None where candidates are trained with labels."""
+        """The task itself; None if candidates are trained with labels."""
         return None if self.task is None else get_task(self.task)
 
     @property
@@ -151,13 +151,13 @@ class TrainingSpec(Spec):
 
     @property
     def epoch_cost(self) -> float:
-        """What an epoch costs of one with labels on all images at their full size."""
+        """Cost of an epoch, relative to one with labels on all images at full size."""
         task = self.pretext_task
         return self.epoch_share * (1 if task is None else task.views)
 
     @property
     def last_epoch(self) -> int:
-        """Epochs that a training has at most."""
+        """Maximal number of epochs of a training."""
         return self.until or self.epochs
 
     def is_full(self, full_epochs: int) -> bool:
@@ -165,8 +165,8 @@ class TrainingSpec(Spec):
         return self.task is None and self.until is None and self.epochs >= full_epochs and self.epoch_share == 1
 
     def cost(self, count: int) -> float:
-        """Epoch-equivalents of the trainings of so many candidates if no scheduler ends any.
+        """Cost in epoch-equivalents for a number of candidates if no scheduler ends a training early.
 
-        What choosing the images takes (``choosing_epochs`` of the subset) comes on top.
+        The cost of selecting the images (``choosing_epochs`` of the subset) is not included.
         """
         return count * self.last_epoch * self.epoch_cost

@@ -1,4 +1,4 @@
-"""Bounds and objectives on what a network costs, and the Pareto front of accuracy against cost. Pure functions."""
+"""Bounds on the cost of a network, objectives of accuracy and cost, and their Pareto front. Pure functions."""
 
 from taurank.orchestrator.hardware.constraints import Constraint, ConstraintError, Measure, read_amount, read_constraint
 from taurank.orchestrator.hardware.objectives import Kind, ObjectiveError, objective

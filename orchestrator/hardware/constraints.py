@@ -1,4 +1,4 @@
-"""What a network may be: bounds on parameters, FLOPs and latency, as they are written in an experiment."""
+"""Constraints: bounds on parameters, FLOPs and latency, in the notation of an experiment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Measure = Literal["parameters", "flops", "latency"]
-"""Of a candidate before it is trained: trainable weights, multiply-accumulates of an image, milliseconds of a batch."""
+"""Measures of an untrained candidate: trainable weights, multiply-accumulates per image, milliseconds per batch."""
 
 SPELLINGS: dict[str, Measure] = {
     "params": "parameters",
@@ -28,13 +28,13 @@ class ConstraintError(ValueError):
 
 @dataclass(frozen=True)
 class Constraint:
-    """A bound that a candidate has to keep.
+    """A bound that a candidate has to satisfy.
 
     Attributes:
         measure: of the candidate.
         bound: a number, or milliseconds of a latency.
-        at_least: whether the bound is the lowest value allowed instead of the highest.
-        text: as it was written.
+        at_least: whether the bound is the lowest allowed value instead of the highest.
+        text: the constraint as written.
     """
 
     measure: Measure
@@ -53,7 +53,7 @@ class Constraint:
         return max(0.0, (self.bound - value if self.at_least else value - self.bound) / self.bound)
 
     def violated_by(self, value: float) -> str:
-        """A value beside the constraint, in words."""
+        """A value and the violated constraint, as text."""
         return f"{describe(self.measure, value)}, not {self.text}"
 
 
@@ -70,16 +70,16 @@ def read_constraint(text: str) -> Constraint:
     Counts may have the units k, M and G; times need one of us, ms and s.
 
     Raises:
-        ConstraintError: it is written otherwise.
+        ConstraintError: the text has another form.
     """
     parts = re.fullmatch(r"\s*([A-Za-z_]+)\s*(<=|>=|<|>|==?|!=)\s*(.*?)\s*", text)
     if not parts:
-        raise ConstraintError(f"{text!r} is no constraint; write {EXAMPLES}")
+        raise ConstraintError(f"{text!r} is not a constraint; write {EXAMPLES}")
     name, operator, amount = parts.groups()
     if name.lower() not in SPELLINGS:
-        raise ConstraintError(f"{text!r}: {name} cannot be constrained; there are parameters (params), flops, latency")
+        raise ConstraintError(f"{text!r}: {name} cannot be constrained; use parameters (params), flops or latency")
     if operator not in ("<=", ">="):
-        raise ConstraintError(f"{text!r}: {operator} is no bound; write <= for the most or >= for the least")
+        raise ConstraintError(f"{text!r}: {operator} is not a bound; write <= for an upper or >= for a lower bound")
     measure = SPELLINGS[name.lower()]
     return Constraint(measure, read_amount(measure, amount, text), operator == ">=", text.strip())
 
@@ -88,12 +88,12 @@ def read_amount(measure: Measure, amount: str, text: str = "") -> float:
     """A number, or the milliseconds of a time.
 
     Args:
-        measure: what it is an amount of.
+        measure: the measured quantity.
         amount: number and unit.
-        text: names it in errors; by default itself.
+        text: its name in errors; by default ``amount``.
 
     Raises:
-        ConstraintError: it is no such amount, or not above 0.
+        ConstraintError: the amount cannot be read, or is not above 0.
     """
     where = repr(text or amount)
     units = MILLISECONDS if measure == "latency" else COUNTS
@@ -104,9 +104,9 @@ def read_amount(measure: Measure, amount: str, text: str = "") -> float:
     number, unit = parts.groups()
     if unit not in units:
         if measure == "latency":
-            what = f"{unit} is no unit of time" if unit else "the unit is missing"
-            raise ConstraintError(f"{where}: {what}; write us, ms or s, as 20ms")
-        raise ConstraintError(f"{where}: {unit} is no unit of a count; write k, M or G, as 5M")
+            what = f"{unit} is not a unit of time" if unit else "the unit is missing"
+            raise ConstraintError(f"{where}: {what}; write us, ms or s, such as 20ms")
+        raise ConstraintError(f"{where}: {unit} is not a unit of a count; write k, M or G, such as 5M")
     value = float(number) * units[unit]
     if not 0 < value < math.inf:
         raise ConstraintError(f"{where}: {amount.strip()} is not a finite amount above 0")

@@ -1,4 +1,4 @@
-"""Accuracy and cost as one number: the objectives that hardware-aware searches maximise or minimise.
+"""Accuracy and cost as one number: the objectives of hardware-aware searches.
 
 Sources: Tan et al., MnasNet (CVPR 2019), equation 2 and section 3; Cai et al., ProxylessNAS (ICLR 2019), section 3.3,
 and its code; Wu et al., FBNet (CVPR 2019), equation 2.
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 Kind = Literal["mnasnet-soft", "mnasnet-hard", "multiplicative-log", "additive-linear", "ratio"]
 KINDS: tuple[str, ...] = get_args(Kind)
 SOFT = -0.07
-"""Twice the latency is worth five percent of the accuracy: 2 ** -.07 = .9526."""
+"""Doubling the latency offsets five percent of the accuracy: 2 ** -.07 = .9526."""
 RATIO = 0.1
 LOG_ALPHA, LOG_BETA = 0.2, 0.6
 """FBNet's; the logarithm of ProxylessNAS is divided by that of a reference, and has another exponent."""
@@ -25,7 +25,7 @@ Values = NDArray[np.float64]
 
 
 class ObjectiveError(ValueError):
-    """Values that an objective is not defined for; one line with the way out."""
+    """Values for which an objective is not defined; one line with the way out."""
 
 
 def weighted_product(
@@ -33,8 +33,8 @@ def weighted_product(
 ) -> Values:
     """MnasNet's ``accuracy * (cost / target) ** w``; higher is better.
 
-    ``w`` is ``within`` where the cost is at most the target, else ``beyond``. The exponents are at most 0. Soft: both
-    -.07. Hard: 0 and -1, so that nothing is gained by being cheaper than the target.
+    ``w`` is ``within`` if the cost is at most the target, else ``beyond``. The exponents are at most 0. Soft: both
+    -.07. Hard: 0 and -1, so that a cost below the target has no advantage.
 
     Raises:
         ObjectiveError: a cost or the target is not above 0, or an exponent is above 0.
@@ -47,7 +47,7 @@ def weighted_product(
 
 
 def ratio(accuracy: ArrayLike, cost: ArrayLike, target: float, *, exponent: float = RATIO) -> Values:
-    """ProxylessNAS's reward of REINFORCE, ``accuracy * (target / cost) ** exponent``; higher is better.
+    """ProxylessNAS's reward for REINFORCE, ``accuracy * (target / cost) ** exponent``; higher is better.
 
     Raises:
         ObjectiveError: a cost or the target is not above 0, or the exponent is below 0.
@@ -72,14 +72,14 @@ def multiplicative_log(
     logarithm makes the unit matter.
 
     Raises:
-        ObjectiveError: a latency or the reference is at most 1 ms, where the logarithm is no measure of cost.
+        ObjectiveError: a latency or the reference is at most 1 ms, where the logarithm is not a measure of cost.
     """
     milliseconds = np.asarray(latency, dtype=float)
     shortest = min(np.nanmin(milliseconds, initial=np.inf), np.inf if reference is None else reference)
     if shortest <= 1:
         raise ObjectiveError(
-            f"multiplicative-log takes the logarithm of milliseconds, which is no cost at {shortest:.3g} ms: all have "
-            "to be above 1 ms; measure larger batches, or take mnasnet-soft"
+            f"multiplicative-log takes the logarithm of milliseconds, which is not a cost at {shortest:.3g} ms: all "
+            "have to be above 1 ms; measure larger batches, or use mnasnet-soft"
         )
     logarithm = np.log(milliseconds) / (1.0 if reference is None else np.log(reference))
     if beta is None:
@@ -100,10 +100,10 @@ def additive_linear(loss: ArrayLike, cost: ArrayLike, target: float, *, weight: 
 
 
 def objective(kind: Kind, accuracy: ArrayLike, cost: ArrayLike, target: float) -> Values:
-    """The objective of accuracies in [0, 1], turned so that higher is better; NaN where either is.
+    """The objective of accuracies in [0, 1], with its sign such that higher is better; NaN where an input is NaN.
 
-    Two of them are made for a cross-entropy, which nobody has of a predicted accuracy: that of a network which gives
-    every image's class the probability ``accuracy`` stands for it, ``-ln(accuracy)``.
+    Two of them are defined for a cross-entropy, which a predicted accuracy does not have. It is replaced by
+    ``-ln(accuracy)``, the cross-entropy of a network that gives every correct class the probability ``accuracy``.
 
     Args:
         kind: which; ``mnasnet-*`` and ``ratio`` multiply the accuracy, the others penalise the loss.
@@ -112,7 +112,7 @@ def objective(kind: Kind, accuracy: ArrayLike, cost: ArrayLike, target: float) -
         target: cost to aim at, in the same unit; ``multiplicative-log`` has it as its reference.
 
     Raises:
-        ObjectiveError: see the single ones.
+        ObjectiveError: see the individual functions.
     """
     accuracies = np.asarray(accuracy, dtype=float)
     if kind == "mnasnet-soft":

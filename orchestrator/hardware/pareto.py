@@ -1,4 +1,4 @@
-"""Accuracy against cost: who is on the front, and how sure that is."""
+"""The Pareto front of accuracy and cost, and the probability that a candidate is on it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def front(scores: ArrayLike, cost: ArrayLike) -> NDArray[np.bool_]:
-    """Who is dominated by nobody, (..., candidates).
+    """Which candidates are not dominated by any other, (..., candidates).
 
-    One dominates another that is at least as good and at most as costly, and better in one of the two. Without a score
-    or a cost nobody is on the front, or keeps others off it. Sorting once, it takes n log n steps.
+    A candidate dominates another if it is at least as good and at most as costly, and better in one of the two. A
+    candidate without a score or a cost is not on the front and dominates no other. Takes O(n log n) time.
 
     Args:
-        scores: higher is better, (..., candidates); several rows, as draws, are judged one by one.
+        scores: higher is better, (..., candidates); several rows, such as draws, are evaluated independently.
         cost: lower is better, (candidates,).
 
     Raises:
@@ -21,7 +21,7 @@ def front(scores: ArrayLike, cost: ArrayLike) -> NDArray[np.bool_]:
     """
     values, costs = np.asarray(scores, dtype=float), np.asarray(cost, dtype=float)
     if costs.ndim != 1 or values.shape[-1:] != costs.shape:
-        raise ValueError(f"cost: has shape {costs.shape}, scores {values.shape}; the last axes have to be alike")
+        raise ValueError(f"cost: has shape {costs.shape}, scores {values.shape}; the last axes have to be equal")
     known = np.isfinite(costs)
     order = np.argsort(costs, kind="stable")[: known.sum()]
     on_front = np.zeros(values.shape, dtype=bool)
@@ -29,7 +29,7 @@ def front(scores: ArrayLike, cost: ArrayLike) -> NDArray[np.bool_]:
         return on_front
     found = np.where(np.isnan(values[..., order]), -np.inf, values[..., order])
     best = np.maximum.accumulate(found, axis=-1)
-    # Equal costs are one step: all of it counts for those in it, and what is strictly cheaper ends before it.
+    # Candidates of equal cost are compared with each other; strictly cheaper ones end before them.
     ordered = costs[order]
     last = np.searchsorted(ordered, ordered, side="right") - 1
     first = np.searchsorted(ordered, ordered, side="left")
@@ -39,9 +39,9 @@ def front(scores: ArrayLike, cost: ArrayLike) -> NDArray[np.bool_]:
 
 
 def front_probability(samples: ArrayLike, cost: ArrayLike) -> NDArray[np.float64]:
-    """Probability that no other candidate dominates each, (candidates,); NaN without a cost.
+    """Probability that a candidate is not dominated by any other, (candidates,); NaN without a cost.
 
-    The share of the draws of a ranking in which it is on the front: the costs are taken to be known.
+    This is the share of the draws of a ranking in which it is on the front; the costs are treated as known.
 
     Args:
         samples: draws of the scores, (draws, candidates); higher is better.

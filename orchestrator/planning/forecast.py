@@ -1,4 +1,4 @@
-"""Forecasts: the tau that a budget will buy, from replays of recorded trainings, and later from the run itself."""
+"""Forecasts: the tau that a budget is expected to reach, from replays and, during a run, from the run itself."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from taurank.orchestrator.ranker import LEVEL, Certainty
 STEP = 10
 """Budgets that are found are multiples of 1 / STEP."""
 TRUST: dict[Certainty, float] = {"uncalibrated": 0.0, "doubtful": 0.5, "calibrated": 0.8}
-"""How far what a ranking expects of itself replaces what replays expect. Even a calibrated one only knows its own
-present, so a fifth of its difference from the forecast is taken for chance."""
+"""Weight of the tau that a ranking expects of itself against the forecast from replays. Even a calibrated one describes
+only the present, so a fifth of its difference from the forecast is attributed to chance."""
 EDGE = 1 - 1e-6
 """Largest tau that has a finite artanh here."""
 
@@ -29,15 +29,15 @@ class ForecastError(ValueError):
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a budget is expected to buy.
+    """The expected result of a budget.
 
     Attributes:
         candidates: how many are ranked.
-        budget: how many times cheaper than one full training of everybody.
+        budget: how many times cheaper than one full training of all candidates.
         tau: expected Kendall's tau-b against the truth, higher is better.
         low: lower end of its 90 % interval, for one run.
         high: upper end.
-        retained: expected tau / ceiling; 1 is as good as one full training of everybody.
+        retained: expected tau / ceiling; 1 is as good as one full training of all candidates.
         basis: what it rests on, in words.
         near: the replayed cells it rests on.
     """
@@ -62,17 +62,17 @@ def forecast(
 ) -> Forecast:
     """The tau that ``candidates`` of ``space`` ranked ``budget`` times cheaper than full training will have.
 
-    Of a space with a table of its own that table tells. Any other gets the mean over all tables. Variance of the 90 %
+    A space with a table of its own uses that table. Any other gets the mean over all tables. Variance of the 90 %
     interval: draws, error of their means, interpolation (see ``Estimate``), with Student's t of one degree of freedom
     less than the cells near have draws (all budgets share their candidates, so they do not add any); between k tables,
-    for one that is not among them, their variance times (1 + 1 / k) with k - 1 degrees of freedom. One table says
-    nothing about another space: then the interval is [-1, 1].
+    for one that is not among them, their variance times (1 + 1 / k) with k - 1 degrees of freedom. One table alone
+    does not constrain another space: then the interval is [-1, 1].
 
     Args:
         space: name of a search space, known or not.
         candidates: how many are ranked.
         budget: how many times cheaper than full training, 1 or above.
-        proxies: whether zero-cost proxies are bought; a table that was replayed in one way only is taken as it is.
+        proxies: whether zero-cost proxies are computed; a table that was replayed in one way only is taken as it is.
         replays: measured cells; by default those that come with taurank.
 
     Raises:
@@ -112,8 +112,8 @@ def budget_for(
 ) -> Forecast | None:
     """The cheapest budget, to a tenth, whose predicted tau reaches ``tau``; none cheaper than was ever replayed.
 
-    None where even full training does not: a second full training of everybody agrees with the truth no better than
-    the ceiling. ``correct`` is applied to every forecast (see ``update``); the other arguments are those of
+    None where even full training does not: a second full training of all candidates agrees with the truth no better
+    than the ceiling. ``correct`` is applied to every forecast (see ``update``); the other arguments are those of
     ``forecast``.
     """
 

@@ -1,4 +1,4 @@
-"""What a budget buys and how good the order will be, beside what other budgets would: the answer of `taurank plan`."""
+"""The stages of a budget and the tau they are expected to reach, beside other budgets: the answer of `taurank plan`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class PlanError(ValueError):
 
 
 @dataclass(frozen=True)
-class Purchase:
-    """What is bought.
+class PlannedStages:
+    """The stages that a budget pays for.
 
     Attributes:
         trainings: short and full ones.
         supernets: trained with shared weights.
-        proxies: epoch-equivalents of zero-cost proxies for everybody.
+        proxies: epoch-equivalents of zero-cost proxies for all candidates.
     """
 
     trainings: tuple[TrainingSpec, ...]
@@ -45,36 +45,36 @@ class Purchase:
 
 
 @dataclass(frozen=True)
-class Question:
+class PlanRequest:
     """What is to be planned.
 
     Attributes:
         space: name of the search space; empty for one that nothing is known of.
         candidates: how many are ranked.
         full_epochs: length of full training.
-        buy: what a budget buys, by how many times cheaper it is; None where it buys nothing or cannot be had.
+        stages: the stages of a budget, given as how many times cheaper it is; None where it pays for none.
         epoch_seconds: device seconds of an epoch of one candidate; NaN if unknown.
-        proxies: whether zero-cost proxies are bought.
+        proxies: whether zero-cost proxies are computed.
         replays: what forecasts rest on; None for what comes with taurank.
     """
 
     space: str
     candidates: int
     full_epochs: int
-    buy: Callable[[float], Purchase | None]
+    stages: Callable[[float], PlannedStages | None]
     epoch_seconds: float = math.nan
     proxies: bool = False
     replays: tuple[ReplayedTau, ...] | None = None
 
     @property
     def whole(self) -> int:
-        """Epochs of full training of everybody."""
+        """Epochs of full training of all candidates."""
         return self.candidates * self.full_epochs
 
     def expected(self, budget: float) -> Forecast:
-        """The forecast for a budget; without proxies where it buys none."""
-        bought = self.buy(budget) if self.proxies else None
-        proxies = self.proxies and (bought is None or bought.proxies > 0)
+        """The forecast for a budget; without proxies where it pays for none."""
+        planned = self.stages(budget) if self.proxies else None
+        proxies = self.proxies and (planned is None or planned.proxies > 0)
         return forecast(self.space, self.candidates, budget, proxies=proxies, replays=self.replays)
 
     def cheapest(self, tau: float, correct: Callable[[Forecast], Forecast]) -> Forecast:
@@ -88,7 +88,7 @@ class Question:
         )
         if found is None:
             raise PlanError(
-                f"--tau: {tau:g} is out of reach: full training of everybody has a predicted tau of "
+                f"--tau: {tau:g} is out of reach: full training of all candidates has a predicted tau of "
                 f"{correct(self.expected(1.0)).tau:.2f}; ask for less"
             )
         return found
@@ -115,9 +115,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Option:
-    """One budget: what it buys and what is expected of it."""
+    """One budget: its stages and the forecast for it."""
 
-    purchase: Purchase
+    stages: PlannedStages
     forecast: Forecast
 
 
@@ -126,22 +126,22 @@ class Outlook:
     """The budget asked for, others beside it by falling cost, and where a run stands.
 
     Attributes:
-        question: what is planned.
+        request: what is planned.
         chosen: the budget asked for.
         neighbours: it and others.
         progress: of a run.
         now: what replays expect of what it has spent.
     """
 
-    question: Question
+    request: PlanRequest
     chosen: Option
     neighbours: tuple[Option, ...]
     progress: Progress | None = None
     now: Forecast | None = None
 
-    def hours(self, purchase: Purchase) -> float:
+    def hours(self, stages: PlannedStages) -> float:
         """Hours on one device; NaN where the seconds of an epoch are unknown."""
-        return purchase.epochs(self.question.candidates) * self.question.epoch_seconds / 3600
+        return stages.epochs(self.request.candidates) * self.request.epoch_seconds / 3600
 
 
 def training_epochs(spec: TrainingSpec, candidates: int) -> float:
@@ -151,34 +151,34 @@ def training_epochs(spec: TrainingSpec, candidates: int) -> float:
 
 
 def supernet_epochs(spec: SupernetSpec, candidates: int) -> float:
-    """Epoch-equivalents of a supernet, of scoring everybody with it and of its contenders, at most."""
+    """Epoch-equivalents of a supernet, of scoring all candidates with it and of its contenders, at most."""
     contenders = 0.0 if spec.contenders is None else spec.contenders.cost(candidates)
     return spec.epochs + SCORING_EPOCHS * candidates + contenders
 
 
 def look_ahead(
-    question: Question,
+    request: PlanRequest,
     *,
     budget: float | None = None,
     tau: float | None = None,
-    stages: Purchase | None = None,
+    stages: PlannedStages | None = None,
     progress: Progress | None = None,
 ) -> Outlook:
     """Plans for a budget, or for the cheapest one that reaches a tau.
 
     Args:
-        question: what is to be planned.
+        request: what is to be planned.
         budget: how many times cheaper; None to look for the cheapest.
         tau: what that one is to reach.
-        stages: bought with the budget asked for, where it is not for us to split.
+        stages: those of the budget asked for, where an experiment lists them.
         progress: of a run; then all forecasts are corrected by it, and only larger budgets are shown beside its own.
 
     Raises:
-        PlanError: the budget buys nothing, or the tau is out of reach.
+        PlanError: the budget pays for no training, or the tau is out of reach.
     """
     now = None
     if progress is not None and progress.spent > 0:
-        now = question.expected(max(question.whole / progress.spent, 1.0))
+        now = request.expected(max(request.whole / progress.spent, 1.0))
 
     def correct(end: Forecast) -> Forecast:
         if now is None or progress is None:
@@ -187,34 +187,34 @@ def look_ahead(
             now, end, expected_tau=progress.expected_tau, interval=progress.interval, certainty=progress.certainty
         )
 
-    def option(factor: float, purchase: Purchase) -> Option:
-        return Option(purchase, correct(question.expected(factor)))
+    def option(factor: float, planned: PlannedStages) -> Option:
+        return Option(planned, correct(request.expected(factor)))
 
     if budget is None:
         assert tau is not None
-        budget = question.cheapest(tau, correct).budget
-    bought = stages or question.buy(budget)
-    if bought is None:
+        budget = request.cheapest(tau, correct).budget
+    planned = stages or request.stages(budget)
+    if planned is None:
         raise PlanError(
-            f"--budget: {budget:g}x of {question.candidates:,} x {question.full_epochs} epochs is "
-            f"{question.whole / budget:.1f} epochs, which buys no training; take a larger share (a smaller factor)"
+            f"--budget: {budget:g}x of {request.candidates:,} x {request.full_epochs} epochs is "
+            f"{request.whole / budget:.1f} epochs, which pays for no training; take a larger share (a smaller factor)"
         )
-    chosen = option(budget, bought)
+    chosen = option(budget, planned)
     neighbours = [chosen]
     for factor in NEIGHBOURS:
-        other = question.buy(factor) if factor != budget and (progress is None or factor < budget) else None
+        other = request.stages(factor) if factor != budget and (progress is None or factor < budget) else None
         if other is not None:
             neighbours.append(option(factor, other))
     neighbours.sort(key=lambda option: option.forecast.budget)
-    return Outlook(question, chosen, tuple(neighbours), progress, now)
+    return Outlook(request, chosen, tuple(neighbours), progress, now)
 
 
 def progress_of(evidence: pd.DataFrame, rank: Callable[[], Ranking]) -> Progress:
     """Where the run of an evidence log stands; it is ranked only if something was spent.
 
     Args:
-        evidence: rows as ``EvidenceLog.evidence`` gives them, the baseline's included: they only tell how long an epoch
-            takes.
+        evidence: rows as ``EvidenceLog.evidence`` gives them, the baseline's included: they only give the time of an
+            epoch.
         rank: makes the ranking.
     """
     trained = evidence[evidence["source"] == "training"]

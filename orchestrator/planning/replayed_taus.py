@@ -19,7 +19,7 @@ from sklearn.isotonic import isotonic_regression
 FORECASTS = resources.files("taurank.orchestrator.planning") / "forecasts.csv"
 MEASURES = ("tau", "retained")
 FEWEST_DRAWS = 2
-"""One draw says nothing about how much draws differ."""
+"""One draw gives no estimate of how much draws differ."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ReplayedTau:
     Attributes:
         space: search space of the recorded trainings.
         data: their data set.
-        proxies: how many were bought for every candidate.
+        proxies: how many were computed for every candidate.
         n: candidates of a draw.
         budget: how many times cheaper than training all of them.
         draws: how many.
@@ -37,10 +37,10 @@ class ReplayedTau:
         tau_sd: standard deviation over the draws (of a sample).
         retained: mean of tau / ceiling.
         retained_sd: its standard deviation.
-        ceiling: mean tau of one full training of everybody.
+        ceiling: mean tau of one full training of all candidates.
         shorts: short trainings, mean.
         fulls: full trainings, mean.
-        cost: share of one full training of everybody, mean.
+        cost: share of one full training of all candidates, mean.
     """
 
     space: str
@@ -66,7 +66,7 @@ class ReplayedTau:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the replays of one table say about a point between them.
+    """The estimate of one table's replays for a point between them.
 
     Attributes:
         tau: expected Kendall's tau-b.
@@ -90,7 +90,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Corner:
-    """A point that a value is interpolated from; full training of everybody has no row."""
+    """A point that a value is interpolated from; full training of all candidates has no row."""
 
     weight: float
     tau: float
@@ -145,9 +145,9 @@ class ReplayedTable:
     def estimate(self, candidates: int, budget: float) -> Estimate:
         """Tau and retained tau, linear in log(candidates) and log(full trainings' worth) between the cells.
 
-        Beyond the most expensive cell the line goes on to full training of everybody, which retains all by definition.
-        Fewer candidates than were ever replayed count as the fewest for the same share of the cost; more as the most
-        for the same number of full trainings, since what is learnt does not depend on who else is to be ranked; a
+        Beyond the most expensive cell the line goes on to full training of all candidates, which retains all by
+        definition. Fewer candidates than were ever replayed count as the fewest for the same share of the cost; more as
+        the most for the same number of full trainings, since what is learned does not depend on the other candidates; a
         budget below the smallest as that.
         """
         sizes = sorted(self._series)

@@ -1,7 +1,7 @@
-"""The rounds of a ranking: who is trained how long, chosen from what is known by then.
+"""The rounds of a ranking: which candidates are trained how long, chosen from the evidence at that time.
 
 The same rounds run under Ray Tune and in a replay; ``launch`` is what differs. Every choice is made once and noted in
-the log, since what is known moves on.
+the log, since the evidence grows.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-from weakref import WeakKeyDictionary
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -26,8 +25,6 @@ CHOSEN = "chosen"
 """Event of a stage: candidates were chosen for it, and why."""
 NAMED = 5
 """Candidates that an event names; the notes of the log have all."""
-_last_models: WeakKeyDictionary[EvidenceLog, RankingModel] = WeakKeyDictionary()
-"""By log: rounds ask again for what has not changed since, and it is most of their time."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Problem:
         full_epochs: length of full training.
         seed: of the ranker.
         options: of the ranker.
-        names: short names of the candidates, by code; for those without one the code is said.
+        names: short names of the candidates, by code; those without one are named by their code.
     """
 
     candidates: tuple[str, ...]
@@ -49,6 +46,42 @@ class Problem:
     seed: int
     options: RankerOptions = DEFAULTS
     names: Mapping[str, str] = field(default_factory=dict)
+
+
+class LogRanker:
+    """The ranker on what a log holds at the moment of each call.
+
+    It keeps the last model: what precedes the full trainings is most of the time of a ranking, and is computed again
+    only if its evidence has changed.
+
+    Args:
+        problem: what is ranked.
+        log: the evidence; the rows of the baseline are never read.
+    """
+
+    def __init__(self, problem: Problem, log: EvidenceLog) -> None:
+        self.problem, self.log = problem, log
+        self._last: RankingModel | None = None
+
+    def model(self) -> RankingModel:
+        """The ranker's model of what the log holds now."""
+        rows, problem = self.log.evidence(), self.problem
+        self._last = RankingModel(
+            rows[rows["stage"] != BASELINE],
+            problem.encoding,
+            full_epochs=problem.full_epochs,
+            seed=problem.seed,
+            options=problem.options,
+            earlier=self._last,
+        )
+        return self._last
+
+    def ranking(self, *, truth_seeds: int = 1) -> Ranking:
+        """The ranking from what the log holds now; see ``RankingModel.ranking``."""
+        return self.model().ranking(truth_seeds=truth_seeds)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_last": None}
 
 
 def plan_trainings(
@@ -60,22 +93,21 @@ def plan_trainings(
     if split.shorts:
         epochs, until = (full_epochs, split.short_epochs) if split.cut else (split.short_epochs, None)
         trainings.append(
-            TrainingSpec(epochs=epochs, until=until, candidates=_everybody(split.shorts, count), seed=seed)
+            TrainingSpec(epochs=epochs, until=until, candidates=_count_or_all(split.shorts, count), seed=seed)
         )
     if split.fulls:
-        trainings.append(TrainingSpec(epochs=full_epochs, candidates=_everybody(split.fulls, count), seed=seed))
+        trainings.append(TrainingSpec(epochs=full_epochs, candidates=_count_or_all(split.fulls, count), seed=seed))
     return trainings
 
 
-def _everybody(some: int, count: int) -> int | Literal["all"]:
+def _count_or_all(some: int, count: int) -> int | Literal["all"]:
     return "all" if some == count else some
 
 
 def run_rounds(
-    problem: Problem,
+    ranker: LogRanker,
     trainings: Sequence[TrainingSpec],
     *,
-    log: EvidenceLog,
     launch: Launch,
     budget_epochs: float,
     adaptive: bool,
@@ -83,21 +115,20 @@ def run_rounds(
     """Launches the trainings one after another, each for candidates chosen by then.
 
     Args:
-        problem: what is ranked.
+        ranker: chooses the candidates; ``launch`` adds its rows to the ranker's log, which also notes the choices.
         trainings: in the order in which they run.
-        log: where ``launch`` leaves its rows, and the choices are noted.
         launch: trains the candidates and returns when all have ended.
         budget_epochs: what the trainings may cost together.
         adaptive: whether full trainings may be given up for more short ones where those turn out to be hard to predict.
     """
-    given_up = 0
+    problem, given_up = ranker.problem, 0
     for place, spec in enumerate(trainings):
         full = spec.is_full(problem.full_epochs)
-        codes = _chosen(problem, spec, log, given_up=given_up if full else 0)
+        codes = _chosen(ranker, spec, given_up=given_up if full else 0)
         if codes:
             launch(spec, codes)
         if adaptive and not full and place + 1 < len(trainings):
-            more = _more(problem, spec, trainings[place + 1], log, budget_epochs)
+            more = _more(ranker, spec, trainings[place + 1], budget_epochs)
             if more:
                 # The same stage, gone on with: together they are one view.
                 launch(spec, codes + more)
@@ -123,20 +154,20 @@ def choice_of(log: EvidenceLog, spec: TrainingSpec) -> str:
     return "; then ".join(str(reason).rsplit(": ", 1)[0] for reason in found)
 
 
-def _chosen(problem: Problem, spec: TrainingSpec, log: EvidenceLog, *, given_up: int) -> list[str]:
+def _chosen(ranker: LogRanker, spec: TrainingSpec, *, given_up: int) -> list[str]:
     """Candidates of a round, by design; noted before the first is trained.
 
     Where more are asked for than were then, since the run was extended, the design goes on from those.
     """
+    problem, log = ranker.problem, ranker.log
     if spec.candidates == "all" and not given_up:
         return list(problem.candidates)
     count = (len(problem.candidates) if spec.candidates == "all" else spec.candidates) - given_up
-
     key = f"selected:{spec.stage}"
     there = _noted(log, key)
     if len(there) >= count:
         return there
-    model = rank_model(problem, log)
+    model = ranker.model()
     if spec.is_full(problem.full_epochs):
         chosen = model.choose_full_trainings(count)
     else:
@@ -153,9 +184,9 @@ def _grounds(problem: Problem, spec: TrainingSpec, model: RankingModel, chosen: 
     if not model.can_design:
         why = "drawn at random: nothing describes the candidates"
     elif spec.is_full(problem.full_epochs):
-        why = "by design: their final scores tell most about those of the others"
+        why = "by design: their final scores are most informative about those of the others"
     else:
-        why = "by design: their curves tell most about those of the others"
+        why = "by design: their curves are most informative about those of the others"
     left = len(problem.candidates) - len(chosen)
     saved = f"; {spec.cost(left):g} epochs saved on the {left} others" if left else ""
     fewer = f"; {given_up} fewer than planned, for more short trainings" if given_up else ""
@@ -167,9 +198,8 @@ def _named(problem: Problem, codes: Sequence[str]) -> str:
     return shown if len(codes) <= NAMED else f"{shown} and {len(codes) - NAMED} more"
 
 
-def _more(
-    problem: Problem, spec: TrainingSpec, following: TrainingSpec, log: EvidenceLog, budget_epochs: float
-) -> list[str]:
+def _more(ranker: LogRanker, spec: TrainingSpec, following: TrainingSpec, budget_epochs: float) -> list[str]:
+    problem, log = ranker.problem, ranker.log
     if spec.candidates == "all" or following.candidates == "all" or not following.is_full(problem.full_epochs):
         return []
     shorts = spec.candidates
@@ -177,7 +207,7 @@ def _more(
     split = Split(spec.last_epoch, spec.until is not None, shorts, following.candidates)
 
     def choose() -> list[str]:
-        model = rank_model(problem, log)
+        model = ranker.model()
         count = more_short_trainings(
             split,
             len(problem.candidates),
@@ -216,22 +246,3 @@ def _once(log: EvidenceLog, key: str, choose: Callable[[], list[str]]) -> list[s
         log.note(key, noted)
     chosen: list[str] = json.loads(noted)
     return chosen
-
-
-def rank_model(problem: Problem, log: EvidenceLog) -> RankingModel:
-    """The ranker's model of what is in the log now; the baseline is never looked at."""
-    rows = log.evidence()
-    _last_models[log] = RankingModel(
-        rows[rows["stage"] != BASELINE],
-        problem.encoding,
-        full_epochs=problem.full_epochs,
-        seed=problem.seed,
-        options=problem.options,
-        earlier=_last_models.get(log),
-    )
-    return _last_models[log]
-
-
-def rank_log(problem: Problem, log: EvidenceLog, *, truth_seeds: int = 1) -> Ranking:
-    """The ranking from what is in the log now; see ``RankingModel.ranking``."""
-    return rank_model(problem, log).ranking(truth_seeds=truth_seeds)

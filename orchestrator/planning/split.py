@@ -21,17 +21,17 @@ ANCHORS = 3
 ANCHORS_FROM = 9.0
 """Full trainings that the budget has to be worth before any is kept for anchors."""
 IMPUTABLE = 0.9
-"""Correlation of short trainings with their prediction below which everybody gets one: architecture does not tell."""
+"""Below this correlation of short trainings with their predictions every candidate gets a short training."""
 ROUNDING = 1e-6
 """So that 10x of 10 x 10 epochs is 10 epochs and not 9.999."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """What is bought.
+    """Short and full trainings of a budget.
 
     Attributes:
-        short_epochs: length of a short training; 0 when none is bought.
+        short_epochs: length of a short training; 0 when there is none.
         cut: whether it is the beginning of a full training and not a schedule of its own.
         shorts: how many.
         fulls: full trainings.
@@ -62,7 +62,7 @@ def split_budget(
     units = (budget_epochs + ROUNDING) / full_epochs
     own = None if schedules is None else [length for length in schedules if 0 < length < full_epochs]
     cut = own == []
-    # The first epochs of a long schedule tell little, so all of a small budget goes to making them more.
+    # The first epochs of a long schedule carry little information, so all of a small budget goes to making them more.
     anchors = min(ANCHORS, candidates) if ANCHORS_FROM <= units < FEW and not cut else 0
     wanted = (CUT_SHARE if cut else SHORT_SHARE) * full_epochs
     if units < FEW:
@@ -73,7 +73,7 @@ def split_budget(
     share = SHARE_OF_MANY if units > MANY else SHARE_OF_SOME if units >= FEW else 1.0
     for_shorts = share * units * full_epochs if share < 1 else budget_epochs + ROUNDING - anchors * full_epochs
     if share == 1.0 and (schedules is None or cut):
-        # Everybody gets one where that only takes a shorter one.
+        # Every candidate gets one where a shorter one suffices for that.
         short = min(short, max(1, math.floor(for_shorts / candidates)))
     shorts = min(candidates, math.floor(for_shorts / short))
     fulls = math.floor((budget_epochs + ROUNDING - shorts * short) / full_epochs)
@@ -83,7 +83,7 @@ def split_budget(
 def more_short_trainings(
     split: Split, candidates: int, *, full_epochs: int, left_epochs: float, imputability: float
 ) -> int:
-    """How many more short trainings to buy from what is left once the first ones are in.
+    """How many more short trainings fit into what is left after the first ones.
 
     Where a model predicts them from the architecture, none. Where it does not (or could not be made, NaN), as many as
     there are candidates without one, except for the price of the anchors.

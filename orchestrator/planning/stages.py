@@ -24,12 +24,13 @@ ASSUMED_IMAGES = 50_000
 
 
 def default_proxies(experiment: Experiment, *, train_images: int, values: int | None = None) -> ProxySpec | None:
-    """The proxies of an experiment: its own, or ``DEFAULT_PROXIES`` where the split is ours and they are cheap.
+    """The proxies of an experiment: its own, or ``DEFAULT_PROXIES`` where stages are default and they are cheap.
 
     Args:
         experiment: what is run.
         train_images: how many there are.
-        values: numbers in an image, if known: they say how many images the batch has where the experiment does not.
+        values: numbers in an image, if known: they determine how many images the batch has where the experiment does
+            not.
     """
     asked = _wanted_proxies(experiment, train_images)
     if asked is None or asked.images is not None or values is None:
@@ -49,14 +50,14 @@ def _wanted_proxies(experiment: Experiment, train_images: int) -> ProxySpec | No
 def are_cheap(full_epochs: int, *, speed_up: float, train_images: int) -> bool:
     """Whether ``DEFAULT_PROXIES`` cost no more than ``PROXY_SHARE`` of the budget, and there are images enough.
 
-    Not where everybody can be trained to the end: that tells all they could.
+    Not where every candidate can be trained to the end: proxies add nothing then.
     """
     affordable = DEFAULT_PROXIES.epochs(train_images) <= PROXY_SHARE * full_epochs / speed_up
     return affordable and train_images >= DEFAULT_PROXIES.batch_images and speed_up > 1
 
 
 def expected_images(experiment: Experiment) -> int:
-    """Training images, as far as an experiment says without reading them."""
+    """Training images, as far as the experiment gives their number without reading them."""
     asked = experiment.data.train
     return asked if isinstance(asked, int) else ASSUMED_IMAGES
 
@@ -69,7 +70,7 @@ def default_stages(
     What trainings leave over goes to a supernet where the space has one; ``scoring_epochs`` is what it takes to score a
     candidate. A budget below an epoch for each pays for one-epoch trainings of as many candidates as it can.
     """
-    # Never the seed of the baseline: that would be the truth bought as evidence.
+    # Never the seed of the baseline: it is reserved for the reference.
     taken = experiment.baseline.seeds if experiment.baseline else ()
     return split_stages(
         experiment.space.name,

@@ -1,4 +1,4 @@
-"""What `taurank proxies` prints: the proxies there are, and scores of architectures by them."""
+"""What `taurank proxies` prints of architectures: their scores."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from taurank.orchestrator.proxy_scores.scoring import Request
 from taurank.orchestrator.tau import tau_b
 from taurank.spaces import Architecture
-from taurank.trainables.proxies import SETS, Correlation, get_proxy, list_proxies, log_rank_sum, summary_of
+from taurank.trainables.proxies import get_proxy, log_rank_sum
 
 Values = NDArray[np.float64]
 SHOWN = 20
@@ -26,27 +24,6 @@ FIXED_COLUMNS = 30
 """Columns of the terminal that place and architecture take."""
 COLUMN = 10
 """Columns that a score takes at least."""
-
-
-def print_proxies(console: Console) -> None:
-    """All proxies: direction, needs, what each is, published correlation, source; then the sets."""
-    for name in list_proxies():
-        proxy = get_proxy(name)
-        better = "higher is better" if proxy.direction == 1 else "lower is better"
-        needs = f"needs {', '.join(sorted(proxy.needs))}" if proxy.needs else "needs nothing"
-        console.print(Text.assemble((name, "bold"), f"  {better}; {needs}; costs {proxy.passes:g} training steps"))
-        for line in (summary_of(proxy), _published(proxy.published), proxy.source):
-            console.print(Padding(Text(line), (0, 0, 0, 4), expand=False))
-    console.print()
-    for name, members in SETS.items():
-        console.print(Text.assemble("set ", (name, "bold"), f": {', '.join(members)}"))
-
-
-def _published(found: Correlation | None) -> str:
-    if found is None:
-        return "no published correlation on a common benchmark"
-    tau = "" if found.kendall is None else f"tau {found.kendall:.3f}, "
-    return f"published: {tau}rho {found.spearman:.3f} ({found.where})"
 
 
 def print_scores(console: Console, rows: pd.DataFrame, request: Request, file: Path) -> None:

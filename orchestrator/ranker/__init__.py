@@ -2,7 +2,7 @@
 
 from taurank.orchestrator.ranker.contenders import find_contenders
 from taurank.orchestrator.ranker.final import Labels, align_to_prior, final_inputs, score_targets
-from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess
+from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess, cholesky
 from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
 from taurank.orchestrator.ranker.model import RankerOptions, RankingModel, rank_evidence
 from taurank.orchestrator.ranker.prior import PRETEXT_TASKS, SUPERNETS, prior_order
@@ -43,6 +43,7 @@ __all__ = [
     "SupernetTrust",
     "View",
     "align_to_prior",
+    "cholesky",
     "complete_short_runs",
     "final_inputs",
     "find_contenders",

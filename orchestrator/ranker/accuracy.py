@@ -21,7 +21,7 @@ def final_accuracies(
     """Final accuracy of every candidate and its interval, all (candidates,) and in [0, 1].
 
     The line goes from score to logit accuracy through the candidates that were trained to the end; its slope is shrunk
-    to the scatter of accuracies in the view of most candidates. NaN for all while nobody was trained to the end.
+    to the scatter of accuracies in the view of most candidates. NaN for all while no candidate was trained to the end.
 
     Args:
         mean: score of each candidate, in standard deviations of the final scores.

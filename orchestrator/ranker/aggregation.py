@@ -1,7 +1,7 @@
 """Unsupervised fusion: one order from several, with weights and without labels.
 
-Every function takes the sources' scores, each (candidates,), higher is better, NaN where one has nothing to say, and
-one weight a source; and returns one score per candidate, higher is better, NaN where no source says anything.
+Every function takes the sources' scores, each (candidates,), higher is better, NaN where one has no value, and
+one weight per source; it returns one score per candidate, higher is better, NaN where no source has a value.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from taurank.orchestrator.ranker.views import Scores, normal_scores
 
 ITERATIONS, TOLERANCE = 200, 1e-8
 PSEUDO_WINS = 0.5
-"""Added to each side of every pair: keeps the strength of one who always wins finite."""
+"""Added to each side of every pair: keeps the strength of a candidate that always wins finite."""
 
 
 def normal_score_sum(sources: Sequence[Scores], weights: Sequence[float]) -> Scores:
@@ -59,8 +59,8 @@ def bradley_terry(sources: Sequence[Scores], weights: Sequence[float]) -> Scores
         strengths = updated
         if change < TOLERANCE:
             break
-    heard = np.isfinite(np.array(sources)).any(axis=0)
-    return np.where(heard, np.log(strengths), np.nan)
+    covered = np.isfinite(np.array(sources)).any(axis=0)
+    return np.where(covered, np.log(strengths), np.nan)
 
 
 AGGREGATIONS: dict[str, Callable[[Sequence[Scores], Sequence[float]], Scores]] = {

@@ -1,4 +1,4 @@
-"""How sure an order is: draws of the final scores around it."""
+"""The uncertainty of an order: draws of the final scores around it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from taurank.orchestrator.ranker.final import FinalScores
-from taurank.orchestrator.ranker.gaussian_process import CHUNK, Array, GaussianProcess, Rows
+from taurank.orchestrator.ranker.gaussian_process import CHUNK, Array, GaussianProcess, Rows, cholesky
 from taurank.orchestrator.ranker.views import Scores
 
 JOINT = 1000
@@ -30,9 +30,9 @@ def draw_scores(
     *,
     reliability: float,
     truth_seeds: int,
-    unheard: NDArray[np.bool_],
+    without_evidence: NDArray[np.bool_],
 ) -> Scores:
-    """Draws of what full training would say, (draws, candidates), centred on the scores' order.
+    """Draws of the results of full training, (draws, candidates), centred on the scores' order.
 
     ``f = centre + kappa L e + sqrt(noise / truth_seeds) e'`` with ``L L'`` the posterior covariance, the process's
     sorted means as centre in the order of the scores, and kappa from the left-out residuals:
@@ -46,7 +46,7 @@ def draw_scores(
         generator: the only randomness.
         reliability: share of the variance of the final scores that the prior order is taken to explain.
         truth_seeds: full trainings per candidate whose mean the truth is; their noise is part of a draw.
-        unheard: candidates that nothing is known of, (candidates,): they may be anywhere.
+        without_evidence: candidates without any evidence, (candidates,): they may be at any rank.
     """
     count = len(final.scores)
     order = np.argsort(final.scores, kind="stable")
@@ -64,7 +64,7 @@ def draw_scores(
         centre[order] = np.sort(regressor.predict()[0])
     own = np.sqrt(noise / truth_seeds) * generator.standard_normal((draws, count))
     drawn: Scores = centre + deviations + own
-    drawn[:, unheard] = generator.standard_normal((draws, int(unheard.sum())))
+    drawn[:, without_evidence] = generator.standard_normal((draws, int(without_evidence.sum())))
     return drawn
 
 
@@ -103,15 +103,15 @@ def _joint(
     generator: np.random.Generator,
 ) -> Scores:
     """Zero-mean draws with the covariance, (draws, count)."""
-    everybody = np.arange(count)
-    joint = everybody if count <= JOINT else np.sort(generator.choice(count, JOINT, replace=False))
+    every_row = np.arange(count)
+    joint = every_row if count <= JOINT else np.sort(generator.choice(count, JOINT, replace=False))
     matrix = covariance(joint, joint)
     matrix[np.diag_indices(len(joint))] += JITTER * max(float(np.trace(matrix)) / len(joint), JITTER)
-    factor = linalg.cholesky(matrix, lower=True)
+    factor = cholesky(matrix)
     white = generator.standard_normal((len(joint), draws))
     drawn = np.empty((count, draws))
     drawn[joint] = factor @ white
-    others = np.setdiff1d(everybody, joint)
+    others = np.setdiff1d(every_row, joint)
     for at in range(0, len(others), CHUNK):
         part = others[at : at + CHUNK]
         known = linalg.solve_triangular(factor, covariance(joint, part), lower=True)  # (joint, part)

@@ -18,10 +18,10 @@ UNSETTLED = 1.64
 
 
 def find_contenders(accuracies: Array, sds: Array, *, most: int | None = None) -> tuple[int, ...]:
-    """Candidates that cannot be told from a neighbour in the order; with ``most`` those of the closest calls.
+    """Candidates that the order does not separate from a neighbour; with ``most`` those of the closest calls.
 
     Args:
-        accuracies: with inherited weights, in [0, 1], (candidates,); NaN for who has none.
+        accuracies: with inherited weights, in [0, 1], (candidates,); NaN where there is none.
         sds: their standard deviations over draws of images, (candidates,).
         most: how many at most; None for no bound.
 
@@ -44,8 +44,8 @@ def rank_again(accuracies: Array, sds: Array, trained_on: Array) -> Array:
     """Scores in which contenders share out the places of their group by how they did when trained on.
 
     A group is a chain of neighbours in the order that were all trained on, each too close to the next. It keeps the
-    places that it has among the others. Equal accuracies, of which few images make many, are told apart by the smallest
-    step that there is.
+    places that it has among the others. Equal accuracies, which are frequent with few images, are separated by the
+    smallest step that there is.
 
     Args:
         accuracies: with inherited weights, (candidates,).

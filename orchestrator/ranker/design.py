@@ -1,7 +1,7 @@
-"""Whom to train: greedy A-optimal design under a Gaussian process, which needs no labels.
+"""Which candidates to train: greedy A-optimal design under a Gaussian process, which needs no labels.
 
-Candidates are chosen for what their label tells about all others, never for being good: labels of the predicted best
-say little about the order, and harm it.
+Candidates are chosen by how much their label lowers the variance of the others, never for their predicted score:
+labels of the predicted best carry little information on the order, and harm it.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def choose(
     open_ones = np.setdiff1d(np.arange(candidates), taken)
     count = min(count, len(open_ones))
     if candidates <= POOL:
-        everybody = np.arange(candidates)
-        is_taken = np.isin(everybody, taken)
-        return a_optimal(process.covariance(everybody, everybody), noise, count, taken=is_taken)
+        every_row = np.arange(candidates)
+        is_taken = np.isin(every_row, taken)
+        return a_optimal(process.covariance(every_row, every_row), noise, count, taken=is_taken)
     size = int(np.clip(np.sqrt(WORK / max(count, 1)), POOL, LARGEST_POOL))
     pool = np.sort(generator.choice(open_ones, min(size, len(open_ones)), replace=False))
     designed = min(count, int(most_of_pool * len(pool)))

@@ -114,7 +114,7 @@ def _spread(values: Scores) -> float:
 
 
 def without_diverged(labels: Labels, prior: Scores) -> Labels:
-    """Labels without those of trainings that diverged: far below what the prior order says of the candidate.
+    """Labels without those of trainings that diverged: far below the prior order's prediction for the candidate.
 
     One such label at the bottom moves the Gaussian process far more than it knows. The worst is taken out while its
     normal score is below the prior's by ``DIVERGED`` and by ``OUTLYING`` times the typical error of the others; and

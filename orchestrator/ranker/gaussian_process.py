@@ -66,6 +66,24 @@ def squared_distances(first: Array, second: Array) -> Array:
     return np.maximum(squares, 0.0)
 
 
+def cholesky(matrix: Array) -> Array:
+    """Lower Cholesky factor of a covariance matrix.
+
+    A matrix that is singular in floating point (equal inputs, a variance that rounding makes negative) gets a diagonal
+    that grows tenfold from ``JITTER`` of its mean diagonal until the factor exists.
+
+    Raises:
+        ValueError: an entry is not finite.
+    """
+    jitter = 0.0
+    while True:
+        try:
+            factor: Array = linalg.cholesky(matrix + jitter * np.eye(len(matrix)) if jitter else matrix, lower=True)
+            return factor
+        except linalg.LinAlgError:
+            jitter = 10 * jitter or JITTER * max(float(np.abs(np.diag(matrix)).mean()), np.finfo(float).tiny)
+
+
 class GaussianProcess:
     """A zero-mean process over a fixed list of candidates; all arguments called ``rows`` are their indices.
 
@@ -145,7 +163,7 @@ class GaussianProcess:
         matrix = self.covariance(rows, rows)
         matrix[np.diag_indices(len(rows))] += self.noise * factors + JITTER
         self.rows, self.target = rows, target
-        self._factor = linalg.cholesky(matrix, lower=True)
+        self._factor = cholesky(matrix)
         self._alpha = linalg.cho_solve((self._factor, True), target)
         return self
 
@@ -215,6 +233,8 @@ class GaussianProcess:
         alpha = inverse @ target
         off = (theta - self._centre) / self._sd
         value = 0.5 * target @ alpha + np.log(np.diag(factor)).sum() + 0.5 * off @ off
+        if not np.isfinite(value):
+            return 1e10, np.zeros_like(theta)
         pull = np.outer(alpha, alpha) - inverse  # twice the gradient of the log likelihood by the matrix
         gradient: list[float] = []
         for (block, _, _), kernel, slope, scaled in zip(self._parts(theta), kernels, slopes, inputs, strict=True):

@@ -29,11 +29,11 @@ class Inputs:
 
     Attributes:
         encoding: numeric description of the architectures, standardised, constant columns left out.
-        scores: normal scores of size, proxies and supernets, predicted where one has nothing to say.
+        scores: normal scores of size, proxies and supernets, predicted where one has no value.
         names: of the columns of ``scores``.
         kinds: of the columns of ``scores``.
-        reliabilities: of the columns of ``scores``, in [0, 1]: share of what tells candidates apart that is no noise; 1
-            where no noise is known.
+        reliabilities: of the columns of ``scores``, in [0, 1]: share of the variance between candidates that is not
+            noise; 1 where no noise is known.
     """
 
     encoding: Array
@@ -97,7 +97,7 @@ def filled(scores: Scores) -> Scores:
 def share(fidelity: float) -> float:
     """Share of the variance of the final scores that a training of this fidelity explains a priori.
 
-    Most of what a training tells, it tells early: ``CHEAP_SHARE + (FULL_SHARE - CHEAP_SHARE) sqrt(fidelity)``.
+    Most of the information of a training comes early: ``CHEAP_SHARE + (FULL_SHARE - CHEAP_SHARE) sqrt(fidelity)``.
     """
     return CHEAP_SHARE + (FULL_SHARE - CHEAP_SHARE) * float(np.sqrt(fidelity))
 

@@ -70,7 +70,7 @@ class RankerOptions:
         models: regressors of the final score; the Gaussian process always takes part.
         aggregation: how the sources are fused into the prior order.
         training_loss: whether the training loss counts beside the accuracy of short trainings. Between families of
-            networks, and between recipes, it tells how fast one fits, not how well it does on other images.
+            networks, and between recipes, it measures how fast one fits, not how well it generalises.
     """
 
     models: Models = ("gaussian-process", "extra-trees")
@@ -83,7 +83,7 @@ class RankingModel:
 
     Args:
         evidence: rows as ``EvidenceLog.evidence`` gives them; baseline rows must have been taken out.
-        encoding: numeric description of the candidates, (candidates, features), index = code; its rows are who is
+        encoding: numeric description of the candidates, (candidates, features), index = code; its rows are what is
             ranked. No columns are fine.
         full_epochs: length of full training.
         seed: of everything random here. The same rows and seed give the same ranking, in whatever order the candidates
@@ -107,17 +107,17 @@ class RankingModel:
         self.codes = [str(code) for code in self._encoding.index]
         views = make_views(evidence, self.codes, full_epochs=full_epochs)
         self.views = [view for view in views if self._options.training_loss or not view.is_loss]
-        if earlier is not None and self._sees_before_full_trainings_what(earlier):
+        if earlier is not None and self._same_inputs_before_labels(earlier):
             vars(self).update({part: vars(earlier)[part] for part in BEFORE_FULL_TRAININGS if part in vars(earlier)})
 
-    def _sees_before_full_trainings_what(self, other: RankingModel) -> bool:
+    def _same_inputs_before_labels(self, other: RankingModel) -> bool:
         own, others = ([view for view in model.views if not view.is_final] for model in (self, other))
         return (
             self._seed == other._seed
             and self._options == other._options
             and self._encoding.equals(other._encoding)
             and len(own) == len(others)
-            and all(view.says_what(same) for view, same in zip(own, others, strict=True))
+            and all(view.equals(same) for view, same in zip(own, others, strict=True))
         )
 
     def _generator(self, step: int) -> np.random.Generator:
@@ -159,8 +159,8 @@ class RankingModel:
     def imputability(self) -> float:
         """Correlation of short runs with their prediction by a model that has not seen them, of the longest ones.
 
-        The better one of accuracy and training loss: a noisy measure cannot be predicted, and says little either. Near
-        1 more short runs add little; NaN without enough of them.
+        The better one of accuracy and training loss: a noisy measure cannot be predicted, and is not informative
+        either. Near 1 more short runs add little; NaN without enough of them.
         """
         known = [short.imputability for short in self.shorts if np.isfinite(short.imputability)]
         return max(known[-2:]) if known else float("nan")
@@ -211,7 +211,7 @@ class RankingModel:
             self._generator(6),
             reliability=self.prior.reliability,
             truth_seeds=truth_seeds,
-            unheard=self._unheard,
+            without_evidence=self._without_evidence,
         )
         count = len(self.codes)
         # Stable, and codes are sorted: of equal scores the first code comes first.
@@ -241,12 +241,12 @@ class RankingModel:
         return Ranking(table, draws[:, order], self._weights(), self._certainty())
 
     @property
-    def _unheard(self) -> NDArray[np.bool_]:
-        """Candidates without a number from any source that no encoding tells apart either."""
-        heard = np.full(len(self.codes), self.inputs.encoding.shape[1] > 0)
+    def _without_evidence(self) -> NDArray[np.bool_]:
+        """Candidates without a value from any source and without an encoding."""
+        described = np.full(len(self.codes), self.inputs.encoding.shape[1] > 0)
         for view in self.views:
-            heard |= np.isfinite(view.order)
-        return ~heard
+            described |= np.isfinite(view.order)
+        return ~described
 
     def _seen_by(self) -> list[str]:
         seen: list[dict[str, None]] = [{} for _ in self.codes]
@@ -263,7 +263,7 @@ class RankingModel:
         return "doubtful" if labels < DOUBTFUL else "calibrated"
 
     def _weights(self) -> dict[str, float]:
-        """Say of each source in the order: full trainings have the part that the prior order does not explain."""
+        """Share of each source in the order: full trainings have the part that the prior order does not explain."""
         prior, scores = self.prior.scores, self.final.scores
         explained = 1.0
         if self.final.prior_share < 1 and prior.std() > 0 and scores.std() > 0:

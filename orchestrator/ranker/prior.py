@@ -1,10 +1,10 @@
-"""The order before anything was trained to the end: a weighted sum of what the sources say, smoothed by architecture.
+"""The order before anything was trained to the end: a weighted sum of the sources, smoothed by architecture.
 
 Each group of sources (size, a curvature proxy, pretext tasks, supernets, the longest short trainings) is one normal
 score; the sum weighs a group by its fidelity (``inputs.weight``), by how far it is no noise, and by whether it agrees
 with the trainings at all. Supernets are one group: they err alike, since all of them prefer what learns fast with
-shared weights. So are pretext tasks, whose trainings are alike but for the question. The sum is then averaged with a
-Gaussian process of it over the encoding: what similar architectures say corrects the noise of one.
+shared weights. So are pretext tasks, whose trainings differ only in the task. The sum is then averaged with a
+Gaussian process of it over the encoding: scores of similar architectures reduce the noise of one.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class PriorOrder:
         scores: higher is better.
         weights: weight of each group in the sum, by name.
         scales: length-scales of the encoding's columns in the smoothing process, geometric mean 1.
-        reliability: share of the variance of the final scores that the order is taken to explain while no full training
-            says so: from how far its groups agree with each other, and without trainings no more than ``CHEAP_SHARE``.
+        reliability: share of the variance of the final scores that the order is taken to explain before any full
+            training: from how far its groups agree with each other, and without trainings no more than ``CHEAP_SHARE``.
     """
 
     scores: Scores
@@ -96,7 +96,7 @@ def _reliability(groups: Sequence[Scores], fidelity: float) -> float:
 
 
 def _groups(inputs: Inputs) -> tuple[dict[str, Scores], dict[str, float]]:
-    """What does not train the candidates, and its weights: the share of it that is no noise."""
+    """Groups of sources without training of the candidates, and their weights: the share that is not noise."""
     columns = {name: inputs.scores[:, place] for place, name in enumerate(inputs.names)}
     kinds = dict(zip(inputs.names, inputs.kinds, strict=True))
     groups = {}
@@ -125,7 +125,7 @@ def _join(groups: dict[str, Scores], weights: dict[str, float], inputs: Inputs, 
 
 
 def _training_group(shorts: Sequence[ShortRuns]) -> tuple[str, Scores, float, np.ndarray] | None:
-    """The trainings of highest fidelity that have a model or everybody; accuracy and training loss averaged.
+    """The trainings of highest fidelity that have a model or cover all candidates; accuracy and training loss averaged.
 
     None where there are none, or all came out the same.
     """
@@ -134,19 +134,19 @@ def _training_group(shorts: Sequence[ShortRuns]) -> tuple[str, Scores, float, np
     known = [short for short in shorts if np.isfinite(short.imputability)] or list(shorts)
     longest = max(short.fidelity for short in known)
     chosen = [short for short in known if short.fidelity == longest]
-    total = np.sum([_say(short) * short.measured for short in chosen], axis=0)
+    total = np.sum([_loss_weight(short) * short.measured for short in chosen], axis=0)
     if np.ptp(total) == 0:
         return None
     lead = next((short for short in chosen if not short.is_loss), chosen[0])
     return lead.name, filled(normal_scores(total)), longest, lead.rows
 
 
-def _say(short: ShortRuns) -> float:
+def _loss_weight(short: ShortRuns) -> float:
     return (1 - short.fidelity) ** LOSS_FADES if short.is_loss else 1.0
 
 
 def _credible(scores: Scores, trained: Scores, rows: np.ndarray) -> tuple[Scores, float]:
-    """A cheap source turned the way the trainings say, and its weight: less than 1 where they hardly agree with it."""
+    """A cheap source with the sign that the trainings imply, and its weight: below 1 where they hardly agree."""
     if len(rows) < MIN_SHARED or scores[rows].std() == 0 or trained[rows].std() == 0:
         return scores, 1.0
     correlation = float(np.corrcoef(scores[rows], trained[rows])[0, 1])

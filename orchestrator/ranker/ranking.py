@@ -30,7 +30,7 @@ class Ranking:
             final scores, higher is better. Intervals are 90 %; accuracies are in [0, 1] and NaN while no candidate has
             been trained to the end.
         samples: draws of the scores, (draws, candidates), columns in the order of ``table``.
-        weights: say of each source in the score, by name, adding up to 1; sources that take no part are absent.
+        weights: share of each source in the score, by name, adding up to 1; sources that take no part are absent.
         certainty: whether the intervals rest on enough full trainings to be believed: ``doubtful`` on few,
             ``uncalibrated`` on none or one.
     """
@@ -81,7 +81,7 @@ class Ranking:
         return pd.Series(among / len(self.samples), index=self.table.index, name=f"top_{k}_probability")
 
     def tiers(self, level: float = LEVEL) -> pd.Series:
-        """Tier of each candidate, in the order of ``table``, 1 is best: whom the evidence does not separate.
+        """Tier of each candidate, in the order of ``table``, 1 is best; those of a tier are not separated.
 
         Down the order, a new tier starts at the first candidate that the first of the current tier beats with a
         probability of at least ``level``. Two of one tier may still differ by more than that, and two neighbours in

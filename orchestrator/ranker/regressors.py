@@ -1,8 +1,8 @@
-"""Regressors and classifiers of the final score behind one face, and their stack.
+"""Regressors and classifiers of the final score with one interface, and their stack.
 
 Each is made over fixed inputs of all candidates, is fitted to the labels of some, and predicts all:
-``fit(rows, target)``, ``predict() -> (mean, sd)``, and ``left_out() -> (n,)``, what it says of each labelled candidate
-without having seen its label.
+``fit(rows, target)``, ``predict() -> (mean, sd)``, and ``left_out() -> (n,)``, its prediction of each labelled
+candidate by a model without that label.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ LABEL_NOISE = 0.03
 
 @dataclass(frozen=True, eq=False)
 class FinalInputs:
-    """What the models of the final score look at, all (candidates, ...).
+    """Inputs of the models of the final score, all (candidates, ...).
 
     Attributes:
-        encoding: divided by the length-scales that the cheap views have taught.
+        encoding: divided by the length-scales that were learned from the cheap views.
         scores: size, proxies, supernets, likewise, and the completed short runs.
         linear: what enters linearly: the prior order, the short runs, size.
         prior: the prior order's normal scores, (candidates,).
@@ -65,7 +65,7 @@ class Regressor(Protocol):
 
 
 PRIOR_SHARE = 0.85
-"""Share of the prior order that is the process's mean: the rest is for the labels to say."""
+"""Share of the prior order that is the process's mean: the rest is learned from the labels."""
 
 
 class GaussianProcessRegressor:
@@ -85,9 +85,9 @@ class GaussianProcessRegressor:
 
     def predict(self) -> tuple[Scores, Scores]:
         """See ``Regressor``."""
-        everybody = np.arange(len(self._inputs.prior))
-        mean = PRIOR_SHARE * self._inputs.prior + self.process.mean(everybody)
-        return mean, np.sqrt(np.maximum(self.process.posterior_variance(everybody), 0.0))
+        every_row = np.arange(len(self._inputs.prior))
+        mean = PRIOR_SHARE * self._inputs.prior + self.process.mean(every_row)
+        return mean, np.sqrt(np.maximum(self.process.posterior_variance(every_row), 0.0))
 
     def left_out(self) -> Scores:
         """See ``Regressor``."""

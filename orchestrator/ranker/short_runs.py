@@ -1,4 +1,4 @@
-"""Short trainings of a part of the candidates, and what they say about all: the first of the ranker's two stages.
+"""Short trainings of a part of the candidates, completed for all: the first of the ranker's two stages.
 
 A short run is a biased rather than a noisy view of the end, so a model of accuracy-when-short by architecture replaces
 most of them: a Gaussian process and extremely randomised trees (Geurts et al. 2006), averaged.
@@ -29,7 +29,7 @@ NORMAL_MEDIAN = 0.6745
 MOST_DIVERGED = 0.1
 """When more trainings than this share seem to have diverged, it is the prediction that is wrong."""
 LOSS_FADES = 2.0
-"""The training loss of a run of fidelity f counts ``(1 - f)`` to this power: late in training it tells of fit alone."""
+"""The training loss of a run of fidelity f counts ``(1 - f)`` to this power: late in training it measures fit alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class ShortRuns:
         name: of the view.
         fidelity: share of full training that they are.
         measured: (candidates,): the normal score where there is one, else the prediction.
-        predicted: (candidates,): what the model says of each candidate without having seen it.
+        predicted: (candidates,): the model's prediction for each candidate without its measurement.
         rows: candidates that were measured.
         imputability: correlation of ``predicted`` with ``measured`` over those: near 1, measuring more candidates adds
             little; NaN without a model.
@@ -115,8 +115,8 @@ def _complete(inputs: Inputs, view: View, generator: np.random.Generator) -> Sho
 def _converged(inputs: Inputs, values: Scores, generator: np.random.Generator) -> Scores:
     """The values without those of trainings that diverged: far below what architectures like theirs reach.
 
-    A training that ended at chance says nothing about its architecture. It is taken out where its normal score is lower
-    than predicted by ``DIVERGED`` and by ``OUTLYING`` times the typical error of the predictions.
+    A training that ended at chance is not informative about its architecture. It is taken out where its normal score is
+    lower than predicted by ``DIVERGED`` and by ``OUTLYING`` times the typical error of the predictions.
     """
     scores = normal_scores(values)
     rows = np.flatnonzero(np.isfinite(scores))

@@ -1,8 +1,8 @@
-"""How far supernets can be trusted: what the log says of their scores, and how these agree with trainings.
+"""How far supernets can be trusted: their scores in the log, and how these agree with trainings.
 
 Inherited accuracies order candidates by how well they do with weights that all of them share. Whether that is the order
 of trained networks is never known beforehand: it is measured on candidates that were also trained alone, beside the
-number of parameters on the same ones. The baseline is not looked at; it is there to score the ranking.
+number of parameters on the same ones. The baseline is not read; it only scores the ranking.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from taurank.orchestrator.ranker.views import CONTENDERS, Scores, View, make_vie
 from taurank.orchestrator.tau import Agreement, agreement
 
 FEWEST_ALONE = 3
-"""Fewer candidates that were trained alone say nothing of an order."""
+"""With fewer candidates that were trained alone an order cannot be checked."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,8 @@ def _trained_alone(
 def ranking_lines(ranking: Ranking, trust: Sequence[SupernetTrust]) -> list[tuple[str, str]]:
     """Decisions with their reasons: what each source weighs, and how far each supernet is trusted."""
     weights = sorted(ranking.weights.items(), key=lambda pair: -pair[1])
-    said = ", ".join(f"{name} {weight:.2f}" for name, weight in weights) or "nothing to go by"
-    lines = [("weighed", f"{len(ranking.table)} candidates by {said}; intervals are {ranking.certainty}")]
+    sources = ", ".join(f"{name} {weight:.2f}" for name, weight in weights) or "no evidence"
+    lines = [("weighed", f"{len(ranking.table)} candidates by {sources}; intervals are {ranking.certainty}")]
     for one in trust:
         weight = ranking.weights.get(one.stage, ranking.weights.get(SUPERNETS, 0.0))
         decision = "trusted" if weight > 0 else "dropped"
@@ -173,7 +173,7 @@ def _grounds(one: SupernetTrust) -> str:
     if math.isfinite(one.reliability):
         known.append(f"reliability {one.reliability:.2f}")
     if one.alone is None:
-        known.append("too few were trained alone to tell how far its order holds")
+        known.append("too few were trained alone to check its order")
     else:
         alone = one.alone
         parameters = "" if alone.parameters is None else f", that of parameters {alone.parameters.tau:.2f}"

@@ -26,13 +26,13 @@ LOWER_IS_BETTER = frozenset({"proxy:ntk_condition"})
 
 @dataclass(frozen=True)
 class View:
-    """What one source says about the candidates.
+    """The values of one source for the candidates.
 
     Attributes:
         name: the stage for trainings, pretext tasks and supernets, the metric for size, the source for proxies.
         kind: ``loss`` is the training loss of trainings whose accuracy is another view; ``pretext`` is the accuracy of
             the candidate in a task without labels.
-        values: accuracy in [0, 1] or another score, (candidates,); NaN where the source has nothing to say.
+        values: accuracy in [0, 1] or another score, (candidates,); NaN where the source has no value.
         order: the same as something to rank by: differs from ``values`` where trials ended at different epochs.
         fidelity: share of full training that it stands for, in [0, 1]; 0 for what is no training of the candidate.
         reached: share of full training that each candidate got, (candidates,): below ``fidelity`` where it ended early.
@@ -78,11 +78,11 @@ class View:
 
     @property
     def reliability(self) -> float:
-        """Share of what tells its values apart that is no noise, in [0, 1]; NaN where no noise is known."""
+        """Share of the variance of its values that is not noise, in [0, 1]; NaN where no noise is known."""
         return reliability(self.values, self.sds)
 
-    def says_what(self, other: View) -> bool:
-        """Whether the other says the same of the same."""
+    def equals(self, other: View) -> bool:
+        """Whether the other view has the same name, kind, fidelity and values."""
         return (self.name, self.kind, self.fidelity) == (other.name, other.kind, other.fidelity) and all(
             np.array_equal(getattr(self, column), getattr(other, column), equal_nan=True)
             for column in ("values", "order", "reached", "sds")
@@ -94,7 +94,7 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
 
     Full trainings that were ended early and left a prediction are seen by that prediction, beside those that ran to the
     end. Where some have no prediction the order among all of a stage is (last epoch, accuracy there), since an accuracy
-    after 3 epochs says nothing beside one after 30; those that ran to the end are seen by their accuracy as well.
+    after 3 epochs cannot be compared with one after 30; those that ran to the end are seen by their accuracy as well.
 
     Trainings that all ran equally long are also seen by their training loss. It sums over many more images than a
     validation accuracy does, and orders short trainings better where validation is noisy: the training speed estimate
@@ -203,7 +203,7 @@ def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs
             yield View(stage, "training", final, final, length, reached, stage, sds)
         if not (early & value.notna() & ~guessed).any():
             return
-        seen = True  # what follows shows those who ended early without a prediction, beside the others
+        seen = True  # the next view shows trainings that ended early without a prediction, beside the others
     if (early & value.notna()).any() or length < 1:
         name = f"{stage}:until" if seen else stage
         # Trained equally long: an accuracy is what it is. Else no value of one can be set beside that of another.

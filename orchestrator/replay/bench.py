@@ -1,8 +1,8 @@
-"""A table made ready for a replay: who can be a candidate, what can be bought, and what is the truth."""
+"""A table prepared for a replay: possible candidates, available trainings, and the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -11,31 +11,30 @@ import numpy as np
 import pandas as pd
 
 from taurank.orchestrator.experiment import TrainingSpec
-from taurank.orchestrator.replay.curves import encode
-from taurank.orchestrator.replay.truth import BOUGHT_METRIC, MEAN, ReplayError, Truth, make_truth
+from taurank.orchestrator.replay.curves import ENOUGH, encode, whole_trainings
+from taurank.orchestrator.replay.truth import EVIDENCE_METRIC, MEAN, ReplayError, Truth, make_truth
 from taurank.spaces import Architecture, SearchSpace, get_space, list_spaces
 from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
 Among = Literal["distinct", "live", "all"]
-"""Who can be a candidate: live architectures that differ as functions, live ones, or all."""
-
-ENOUGH = 0.5
-"""A schedule that this share of the candidates has completed can be bought; the others are then no candidates."""
+"""Possible candidates: live architectures that differ as functions, live ones, or all."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What a replay draws from and buys of.
+    """What a replay draws its candidates and trainings from.
 
     Attributes:
         table: the recorded trainings.
         space: the search space, where it is registered with taurank.
         full_epochs: length of full training.
-        seeds: which seed is bought, by length of the schedule; the lengths that can be trained, ascending.
+        seeds: which seed is the evidence, by length of the schedule; the lengths that can be trained, ascending.
         truth: what an order is scored against.
-        final: what a full training of everybody would show, by architecture.
-        pool: codes of all who can be a candidate, sorted.
+        final: the result of a full training of each architecture.
+        pool: codes of all possible candidates, sorted.
         among: how they were chosen.
+        epochs: what the trainings of each schedule show, all of them.
+        notes: lines on trainings that were left out.
     """
 
     table: RecordedTable
@@ -46,24 +45,24 @@ class Bench:
     final: pd.Series
     pool: tuple[str, ...]
     among: Among
+    epochs: dict[int, tuple[int, ...]]
+    notes: tuple[str, ...] = ()
 
     def short(self, code: str) -> str:
-        """A name for people."""
+        """The short name of an architecture."""
         return code if self.space is None else self.space.short(Architecture(self.space.name, code))
 
     def records(self, spec: TrainingSpec) -> bool:
-        """Whether a training that ends early has an epoch to show by then; one candidate stands for all."""
+        """Whether trainings that end early have an epoch to show by then."""
         return spec.until is None or bool(self.points(spec))
 
     def points(self, spec: TrainingSpec) -> tuple[int, ...]:
-        """Epochs that a training shows, up to its last; one candidate stands for all."""
-        curve = self.table.curve(self.pool[0], schedule_epochs=spec.epochs, seed=self.seeds[spec.epochs])
-        epochs = curve[BOUGHT_METRIC].dropna().index
-        return tuple(int(epoch) for epoch in epochs if epoch <= spec.last_epoch)
+        """Epochs that every training shows, up to its last."""
+        return tuple(epoch for epoch in self.epochs[spec.epochs] if epoch <= spec.last_epoch)
 
     @property
     def described(self) -> str:
-        """Who can be a candidate, in words."""
+        """The possible candidates, in words."""
         return described_pool(self.space, self.among)
 
     def encoding(self, candidates: Sequence[str]) -> pd.DataFrame:
@@ -107,36 +106,71 @@ class Bench:
 
 
 def make_bench(table: RecordedTable, *, truth: str = "", buy_seed: int | None = None, among: str = "distinct") -> Bench:
-    """Looks through a table: full schedule, truth, schedules that can be bought, candidates.
+    """Looks through a table: full schedule, truth, available schedules, candidates.
 
     Args:
         table: recorded trainings.
         truth: see ``taurank.orchestrator.replay.truth``.
-        buy_seed: seed of the full trainings that are bought; by default the first that the truth leaves.
+        buy_seed: seed of the full trainings that are the evidence; by default the first that the truth leaves.
         among: see ``Among``.
 
     Raises:
-        ReplayError: the table has no such truth, or nothing is left to be bought.
+        ReplayError: the table has no such truth, or no trainings are left as evidence.
         TableError: the architectures are not of the space that the table names.
     """
     space = space_of(table)
     full = full_schedule(table)
     found = make_truth(table, truth, full_epochs=full, buy_seed=buy_seed)
-    final = table.final(BOUGHT_METRIC, schedule_epochs=full, seed=found.bought_seed)
+    final = table.final(EVIDENCE_METRIC, schedule_epochs=full, seed=found.evidence_seed)
     known = final.notna() & found.values.reindex(final.index).notna()
     trained = [str(code) for code in final.index[known]]
-    seeds, trained = _shorter_schedules(table, full, trained, prefer=found.bought_seed)
+    seeds, trained = _shorter_schedules(table, full, trained, prefer=found.evidence_seed)
+    seeds |= {full: found.evidence_seed}
+    epochs, trained, notes = _shown(table, seeds, trained)
     pool = chosen_among(trained, space, among)
     if len(pool) < 2:
         raise ReplayError(
-            f"the table has {len(pool)} architectures with both a full training of seed {found.bought_seed} and a "
-            f"truth ({found}); name another truth with --truth"
+            f"the table has {len(pool)} architectures with both a full training of seed {found.evidence_seed} and a "
+            f"truth ({found}); name another truth with --truth{''.join(f'; {note}' for note in notes)}"
         )
-    return Bench(table, space, full, seeds | {full: found.bought_seed}, found, final, pool, among)  # type: ignore[arg-type]
+    return Bench(table, space, full, seeds, found, final, pool, among, epochs, tuple(notes))  # type: ignore[arg-type]
+
+
+def _shown(
+    table: RecordedTable, seeds: Mapping[int, int], trained: Sequence[str]
+) -> tuple[dict[int, tuple[int, ...]], list[str], list[str]]:
+    """Epochs that the trainings of each schedule show, the architectures whose trainings show them, and notes.
+
+    A training of which only the end is recorded is no learning curve: it cannot be stopped early.
+    """
+    shown: dict[int, tuple[int, ...]] = {}
+    notes: list[str] = []
+    left = np.ones(len(trained), dtype=np.bool_)
+    for length, seed in seeds.items():
+        rows = table.rows[(table.rows["source"] == TRAINING_SOURCE) & (table.rows["metric"] == EVIDENCE_METRIC)]
+        rows = rows[(rows["schedule_epochs"] == length) & (rows["seed"] == seed)]
+        place = pd.Index(trained).get_indexer(pd.Index(rows["architecture"].astype(str)))
+        known = np.zeros((len(trained), length + 1), dtype=np.bool_)
+        known[place[place >= 0], rows["epoch"].to_numpy()[place >= 0]] = True
+        usual, whole = whole_trainings(known)
+        shown[length] = tuple(np.flatnonzero(usual).tolist())
+        left &= whole
+        ends = known.sum(axis=1) == 1
+        if not whole.all():
+            notes.append(
+                f"left out: {int((~whole).sum()):,} of {len(trained):,} trainings over {length} epochs, which lack "
+                f"epochs that most have ({int((ends & ~whole).sum()):,} have only the last)"
+            )
+        elif ends.any() and not ends.all():
+            notes.append(
+                f"{int(ends.sum()):,} of {len(trained):,} trainings over {length} epochs have only the last epoch: "
+                "none is stopped early"
+            )
+    return shown, [code for code, kept in zip(trained, left, strict=True) if kept], notes
 
 
 def described_pool(space: SearchSpace | None, among: str) -> str:
-    """Who can be a candidate, in words."""
+    """The possible candidates, in words."""
     if space is None or among == "all":
         return "architectures"
     return "live architectures" + (" that differ as functions" if among == "distinct" else "")
@@ -152,11 +186,11 @@ def space_of(table: RecordedTable) -> SearchSpace | None:
     return get_space(table.info.space, **table.info.space_options) if table.info.space in list_spaces() else None
 
 
-def full_schedule(table: RecordedTable, metric: str = BOUGHT_METRIC) -> int:
+def full_schedule(table: RecordedTable, metric: str = EVIDENCE_METRIC) -> int:
     """The schedule that most architectures have completed, the longest of several: a few may have run longer.
 
     Raises:
-        ReplayError: nobody has the metric at the end of a schedule.
+        ReplayError: no training has the metric at the end of a schedule.
     """
     completed = {}
     if TRAINING_SOURCE in table.sources and metric in table.info.metrics:
@@ -174,11 +208,11 @@ def full_schedule(table: RecordedTable, metric: str = BOUGHT_METRIC) -> int:
 def _shorter_schedules(
     table: RecordedTable, full: int, trained: Sequence[str], *, prefer: int
 ) -> tuple[dict[int, int], list[str]]:
-    """Shorter schedules that can be bought with the seed that most have, and the architectures that have them."""
+    """Shorter schedules that can be replayed, with the seed that most have, and the architectures that have them."""
     chosen, left = {}, list(trained)
     for length in (length for length in table.schedules() if length < full):
         finals = {
-            seed: table.final(BOUGHT_METRIC, schedule_epochs=length, seed=seed).reindex(list(trained)).notna()
+            seed: table.final(EVIDENCE_METRIC, schedule_epochs=length, seed=seed).reindex(list(trained)).notna()
             for seed in table.seeds(length)
         }
         # A seed of its own rather than a mean, which is less noisy than what one training costs.

@@ -1,4 +1,4 @@
-"""Evidence that is bought before any training: sizes, proxies, and scores of supernets."""
+"""Evidence before any training: sizes, proxies, and scores of supernets."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ NAS-Bench-201)."""
 
 @dataclass(frozen=True)
 class Cheap:
-    """What is bought for everybody before any training.
+    """What is measured of every candidate before any training.
 
     Attributes:
         proxies: names of proxies.
-        supernets: what each costs as a whole, by name, in epochs of training one candidate: no table says.
+        supernets: what each costs as a whole, by name, in epochs of training one candidate; tables do not record it.
     """
 
     proxies: tuple[str, ...]
@@ -60,7 +60,7 @@ def choose_cheap(table: RecordedTable, *, proxies: str, supernets: str) -> Cheap
             priced[name] = math.nan
         if not 0 <= priced[name] < math.inf:
             raise ReplayError(
-                f"--supernets: {text!r} does not say what the supernet cost; write {name}=EPOCHS, its training and "
+                f"--supernets: {text!r} does not give the cost of the supernet; write {name}=EPOCHS, its training and "
                 "scoring in epochs of training one candidate"
             )
     return Cheap(chosen, priced)
@@ -69,8 +69,8 @@ def choose_cheap(table: RecordedTable, *, proxies: str, supernets: str) -> Cheap
 def book_cheap(bench: Bench, cheap: Cheap, log: EvidenceLog, candidates: Sequence[str]) -> None:
     """Writes the rows of sizes, proxies and supernets.
 
-    Who has a score of some proxy but not of another had it computed and it failed: a row without a value that costs the
-    same. Who has none was never looked at and costs nothing. The cost of a supernet is spread over all.
+    A candidate with a score of one proxy but not of another failed the other: a row without a value that costs the
+    same. A candidate without any score was never measured and costs nothing. The cost of a supernet is spread over all.
     """
     log.append(_sizes(bench, candidates))
     log.append(_proxies(bench, cheap.proxies, candidates))

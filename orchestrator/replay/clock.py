@@ -1,4 +1,4 @@
-"""A stage of recorded trainings on simulated workers: who trains when, and what a policy makes of it."""
+"""A stage of recorded trainings on simulated workers: the order of steps and the decisions of a policy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Result:
     Attributes:
         trial: its key.
         step: what the training showed.
-        action: what the trial was told to do then.
+        action: the driver's answer to it.
         curve: of the trial so far.
         decision: on the trial; None while nothing was decided.
     """
@@ -59,7 +59,7 @@ class InTurn:
 class SimulatedStage:
     """Lets a driver send recorded trainings to workers, on a clock that takes the recorded seconds.
 
-    A trial holds a worker until it ends or pauses; then the driver says who is next. Of results at the same moment the
+    A trial holds a worker until it ends or pauses; then the driver chooses the next. Of results at the same moment the
     trial that was submitted first comes first, so equal trainings give equal decisions.
 
     Args:
@@ -80,7 +80,7 @@ class SimulatedStage:
         self.seconds, self.timed = 0.0, True
 
     def run(self) -> Iterator[Step | Result]:
-        """Runs until the driver has nobody to send; who was sent and what was shown, in order."""
+        """Runs until the driver sends no trial; yields the steps and their results in order."""
         reports = {trial: self._reports(trial, work) for trial, work in self._trainings.items()}
         for event in run_simulated(self._driver, reports):
             self.seconds = event.seconds

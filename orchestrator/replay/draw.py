@@ -1,4 +1,4 @@
-"""One draw of a replay: candidates drawn, evidence bought, an order made and scored."""
+"""One draw of a replay: draw candidates, replay their evidence, rank them, score the order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pandas as pd
 
 from taurank.orchestrator.evidence import PROXIES, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
-from taurank.orchestrator.planning import Problem, forecast, rank_log, run_rounds, shipped_replays
+from taurank.orchestrator.planning import LogRanker, Problem, forecast, run_rounds, shipped_replays
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.cheap import book_cheap
@@ -39,11 +39,11 @@ def draw_candidates(bench: Bench, plan: ReplayPlan, draw: int) -> list[str]:
 def replay_draw(
     bench: Bench, plan: ReplayPlan, draw: int, launcher: Launcher | None = None, *, log: EvidenceLog | None = None
 ) -> Row:
-    """Buys the evidence of one draw, ranks, and scores the order; the columns are described in docs/replay.md.
+    """Replays the evidence of one draw, ranks, and scores the order; the columns are described in docs/replay.md.
 
     Args:
         bench: what is recorded.
-        plan: what to buy.
+        plan: the stages to replay.
         draw: number of the draw.
         launcher: how trainings are run; by default on the simulated clock.
         log: where the evidence goes; by default nowhere but memory.
@@ -94,15 +94,15 @@ def _rank(
         launching += time.perf_counter() - started
 
     started = time.perf_counter()
+    ranker = LogRanker(problem, log)
     run_rounds(
-        problem,
+        ranker,
         list(plan.trainings),
-        log=log,
         launch=timed,
         budget_epochs=plan.budget_epochs,
         adaptive=plan.adaptive,
     )
-    order = rank_log(problem, log, truth_seeds=len(bench.truth.seeds))
+    order = ranker.ranking(truth_seeds=len(bench.truth.seeds))
     return order, time.perf_counter() - started - launching
 
 
@@ -115,7 +115,7 @@ def _predicted_tau(bench: Bench, plan: ReplayPlan) -> float:
 
 
 def _costs(bench: Bench, plan: ReplayPlan, evidence: pd.DataFrame, launch: Launch) -> Row:
-    """What was spent, by source, and on whom; seconds are NaN where the table has none."""
+    """What was spent, by source, and the numbers of trainings; seconds are NaN where the table has none."""
     kind = evidence["source"].str.partition(":")[0]
     epochs = evidence.groupby(kind)["epochs"].sum()
     seconds = evidence.groupby(kind)["seconds"].sum()
@@ -187,7 +187,7 @@ def each_draw(replay: Callable[[int], Result], draws: int, *, jobs: int) -> Iter
 
 
 def _receive(replay: Callable[[int], Any]) -> None:
-    # Ctrl-C goes to all processes of a terminal; these have nothing to say about it.
+    # Ctrl-C goes to all processes of a terminal; these must not handle it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _process["replay"] = replay
 

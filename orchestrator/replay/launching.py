@@ -129,7 +129,7 @@ class ClockLaunch:
             elif happened.action == "pause" and decision is not None and spec.scheduler.is_policy:
                 events.append((trial, *paused_event(curve, decision)))
         over = {trial for trial, event, _ in events if event in FINAL_EVENTS}
-        thawed = {trial for trial, event, _ in events if event == "resumed"}
+        resumed = {trial for trial, event, _ in events if event == "resumed"}
         outcomes = log.outcomes()
         for key, code in codes_of.items():
             if key in over or outcomes.get(key, (FROZEN, ""))[0] != FROZEN:
@@ -139,7 +139,7 @@ class ClockLaunch:
             ended = ended_event(curve, decision, driver.latest.reason)
             if not spec.scheduler.is_policy:
                 ended = ("stopped", "the budget of the stage is spent")
-            if key in thawed or outcomes.get(key) != ended:
+            if key in resumed or outcomes.get(key) != ended:
                 events.append((key, *ended))
         log.append(rows)
         for event in events:

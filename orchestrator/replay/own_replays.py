@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taurank.orchestrator.planning import NEIGHBOURS, Purchase, Question, ReplayedTau, summarise_cell
+from taurank.orchestrator.planning import NEIGHBOURS, PlannedStages, PlanRequest, ReplayedTau, summarise_cell
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.cheap import Cheap
 from taurank.orchestrator.replay.draw import replay_draws
@@ -20,7 +20,7 @@ class OwnReplays:
 
     Attributes:
         bench: the table.
-        cheap: what is bought for everybody before any training.
+        cheap: what is measured of every candidate before any training.
         candidates: how many are drawn.
         draws: how often, 2 or more.
     """
@@ -30,7 +30,7 @@ class OwnReplays:
     candidates: int
     draws: int
 
-    def question(self, budget: float | None, *, epoch_seconds: float) -> Question:
+    def question(self, budget: float | None, *, epoch_seconds: float) -> PlanRequest:
         """What is to be planned; its forecasts are replays of ``budget`` and of its neighbours, as it is asked.
 
         Raises:
@@ -38,19 +38,19 @@ class OwnReplays:
         """
         self._plan(budget or NEIGHBOURS[0])
         factors = sorted({factor for factor in NEIGHBOURS if self._affords(factor)} | ({budget} if budget else set()))
-        return Question(
+        return PlanRequest(
             self.bench.table.info.space,
             self.candidates,
             self.bench.full_epochs,
-            self._buy,
+            self._stages,
             epoch_seconds,
             bool(self.cheap.proxies),
             tuple(self._replay(factor) for factor in factors),
         )
 
-    def _buy(self, budget: float) -> Purchase | None:
+    def _stages(self, budget: float) -> PlannedStages | None:
         trainings = self._plan(budget).trainings if self._affords(budget) else ()
-        return Purchase(trainings, proxies=self.cheap.epochs(self.candidates)) if trainings else None
+        return PlannedStages(trainings, proxies=self.cheap.epochs(self.candidates)) if trainings else None
 
     def _affords(self, budget: float) -> bool:
         return self.cheap.epochs(self.candidates) < self.candidates * self.bench.full_epochs / budget

@@ -1,4 +1,4 @@
-"""What a replay is going to buy, and whether it can be bought."""
+"""The stages of a replay, checked against the table."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ValidationError
 
 from taurank.orchestrator.experiment import TrainingSpec, load_experiment
-from taurank.orchestrator.planning import plan_trainings
+from taurank.orchestrator.planning import ROUNDING, plan_trainings
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.cheap import Cheap
 from taurank.orchestrator.replay.truth import ReplayError
 from taurank.orchestrator.stages import check_policy
 from taurank.orchestrator.text import YamlError, problem_lines, read_yaml
-
-ROUNDING = 1e-6
-"""So that 10x of 10 x 10 epochs is 10 epochs and not 9.999."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +24,13 @@ class ReplayPlan:
 
     Attributes:
         candidates: how many are drawn.
-        speed_up: how many times cheaper than one full training of everybody the evidence has to be.
+        speed_up: how many times cheaper than one full training of all candidates the evidence has to be.
         seed: of the draws and of the ranking.
         workers: trainings at once.
-        cheap: what is bought for everybody before any training.
+        cheap: what is measured of every candidate before any training.
         trainings: stages of trainings, with the seeds that are recorded.
         budget_epochs: what the trainings may cost.
-        adaptive: whether the stages are ours and may change with what is found.
+        adaptive: whether the stages were planned by default and may change with the evidence.
     """
 
     candidates: int
@@ -70,9 +67,10 @@ def plan_replay(
     there = len(bench.pool)
     if not 2 <= candidates <= there:
         ask = "" if bench.among == "all" or bench.space is None else "; --among all allows the most"
+        ask += "".join(f"; {note}" for note in bench.notes)
         raise ReplayError(
             f"--candidates: {candidates:,} asked, but the table has {there:,} among {bench.described} with a full "
-            f"training of seed {bench.truth.bought_seed} and the truth; give 2 to {there:,}{ask}"
+            f"training of seed {bench.truth.evidence_seed} and the truth; give 2 to {there:,}{ask}"
         )
     speed_up = parse_budget(budget)
     whole = candidates * bench.full_epochs / speed_up
@@ -80,7 +78,7 @@ def plan_replay(
     if left < -ROUNDING:
         raise ReplayError(
             f"--budget: {budget} of {candidates:,} x {bench.full_epochs} epochs is {whole:.1f} epochs, but proxies and "
-            f"supernets cost {cheap.epochs(candidates):.1f}; lower it, or buy fewer (--proxies none)"
+            f"supernets cost {cheap.epochs(candidates):.1f}; lower it, or take fewer (--proxies none)"
         )
     left, adaptive = max(left, 0.0), trainings is None
     if trainings is None:
@@ -110,7 +108,7 @@ def parse_budget(text: str) -> float:
 
 
 def read_trainings(text: str) -> tuple[TrainingSpec, ...] | None:
-    """Trainings from a YAML list or from an experiment file, whose other keys are not looked at; None for none there.
+    """Trainings from a YAML list or from an experiment file, whose other keys are ignored; None for none there.
 
     Raises:
         ReplayError: neither of the two.
@@ -132,7 +130,7 @@ def read_trainings(text: str) -> tuple[TrainingSpec, ...] | None:
 
 def _split(bench: Bench, candidates: int, budget_epochs: float) -> list[TrainingSpec]:
     """The trainings that a budget is best spent on, of those that are recorded."""
-    full, seed = bench.full_epochs, bench.truth.bought_seed
+    full, seed = bench.full_epochs, max(bench.truth.evidence_seed, 0)  # an unknown one is put in later
     schedules = sorted(bench.seeds)
     planned = plan_trainings(candidates, full_epochs=full, budget_epochs=budget_epochs, seed=seed, schedules=schedules)
     if all(bench.records(spec) for spec in planned):
@@ -159,7 +157,7 @@ def _check_recorded(bench: Bench, spec: TrainingSpec, candidates: int) -> None:
     seed = bench.seeds[spec.epochs]
     if "seed" in spec.model_fields_set and spec.seed != seed:
         raise ReplayError(
-            f"--trainings: {spec.stage}: seed {spec.seed} cannot be bought, but seed {seed}; leave it out "
+            f"--trainings: {spec.stage}: seed {spec.seed} is not the evidence, but seed {seed} is; leave it out "
             "(--buy-seed chooses that of full trainings)"
         )
 

@@ -1,4 +1,4 @@
-"""Policies on recorded curves at equal cost: what each of them lets train, and the order that this gives."""
+"""Policies on recorded curves at equal cost: the trainings that each allows, and the resulting order."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from taurank.orchestrator.replay.bench import ENOUGH, chosen_among, described_pool, full_schedule, space_of
-from taurank.orchestrator.replay.curves import RecordedCurves, architecture_features, metric_kind, read_curves, varied
+from taurank.orchestrator.replay.bench import chosen_among, described_pool, full_schedule, space_of
+from taurank.orchestrator.replay.curves import (
+    ENOUGH,
+    RecordedCurves,
+    architecture_features,
+    metric_kind,
+    read_curves,
+    varied,
+)
 from taurank.orchestrator.replay.draw import each_draw
 from taurank.orchestrator.replay.plan import parse_budget
 from taurank.orchestrator.replay.truth import MEAN, ReplayError, Truth, make_truth
@@ -32,15 +39,15 @@ from taurank.schedulers.policies import (
 from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
 OWN_BUDGET = ("full", "median", "penguin", "beating")
-"""Policies that say themselves when they are done; they are run without a budget."""
+"""Policies that decide themselves when they are done; they are run without a budget."""
 LADDER, OWN, EQUAL_CUT = "ladder", "own rule", "equal cut"
 BASELINES: dict[str, Callable[[CurveMatrix], Floats]] = {"last value": by_last_value, "best so far": by_best_so_far}
-"""Orders of trainings that all stand at the same epoch, which anybody can make."""
+"""Baseline orders of trainings that all stand at the same epoch."""
 
 PolicyRow = dict[str, float | str]
 """What came of one policy in one draw, under one way to rank; docs/replay.md has the columns."""
 MEASURES = ("epochs", "tau", "expected_tau", "tau_top20", "top1_regret", "sent", "clock_epochs")
-"""Columns that are numbers, but for those that say which draw it is."""
+"""Numeric columns, without those that identify the draw."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,8 @@ class PolicySpec:
     options: Mapping[str, Any]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{option}: {value}" for option, value in self.options.items())
-        return f"{self.name} {{{told}}}" if told else self.name
+        options = ", ".join(f"{option}: {value}" for option, value in self.options.items())
+        return f"{self.name} {{{options}}}" if options else self.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +73,13 @@ class Comparison:
 
     Attributes:
         table: the recorded trainings.
-        curves: of all who can be a candidate, one training each, sorted by architecture.
+        curves: of all possible candidates, one training each, sorted by architecture.
         metric: what the curves show.
-        truth: what the orders are judged by.
+        truth: what the orders are scored against.
         among: how the candidates were chosen, in words.
         policies: in the order in which they are shown.
         candidates: how many are drawn.
-        speed_up: how many times cheaper than one full training of everybody.
+        speed_up: how many times cheaper than one full training of all candidates.
         seed: of the draws.
         workers: trainings at once.
         period: of the learning rate, in epochs.
@@ -108,7 +115,7 @@ class Comparison:
     @property
     def meets_evidence(self) -> bool:
         """Whether the truth is the end of the very curves that are shown."""
-        return self.truth.of_bought_trainings and self.truth.metric == self.metric
+        return self.truth.of_evidence_trainings and self.truth.metric == self.metric
 
 
 def read_policies(text: str) -> tuple[PolicySpec, ...]:
@@ -172,13 +179,13 @@ def compare_policies(
     found = make_truth(table, truth, full_epochs=full, buy_seed=buy_seed, metric=metric, may_meet=True)
     curves = read_curves(table, metric=metric, schedule_epochs=full)
     known = set(found.values.dropna().index)
-    trained = {code: row for row, code in enumerate(curves.architectures) if curves.seeds[row] == found.bought_seed}
+    trained = {code: row for row, code in enumerate(curves.architectures) if curves.seeds[row] == found.evidence_seed}
     space = space_of(table)
     pool = chosen_among([str(code) for code in trained if code in known], space, among)
     if not 2 <= candidates <= len(pool):
         raise ReplayError(
             f"--candidates: {candidates:,} asked, but the table has {len(pool):,} among {described_pool(space, among)} "
-            f"with {metric} at the end of a training of seed {found.bought_seed} and the truth; "
+            f"with {metric} at the end of a training of seed {found.evidence_seed} and the truth; "
             f"give 2 to {len(pool):,}, or name another truth with --truth"
         )
     curves = curves.take(np.array([trained[code] for code in pool], dtype=np.int64))
@@ -261,7 +268,7 @@ def _judged(
 
 
 def _measures(result: Simulation, scores: Floats, truth: Floats, expected: float) -> PolicyRow:
-    # Who has not begun, or failed at once, is last and not left out.
+    # A trial that has not begun, or failed at once, is last and not left out.
     places = rankdata(np.nan_to_num(scores, nan=-np.inf, neginf=-np.inf))
     values = (
         result.epochs / (len(truth) * result.limits.schedule_epochs),
@@ -306,18 +313,18 @@ def _most_trained(table: RecordedTable, metric: str, full: int) -> int:
     return max(counts, key=lambda seed: (seed != MEAN and counts[seed] > 0, counts[seed], -seed))
 
 
-def _default_truth(table: RecordedTable, metric: str, full: int, bought: int) -> str:
-    """The text of the truth that is as independent of the bought curves as the table allows."""
-    shown = table.final(metric, schedule_epochs=full, seed=bought).notna()
+def _default_truth(table: RecordedTable, metric: str, full: int, evidence_seed: int) -> str:
+    """The text of the truth that is as independent of the evidence as the table allows."""
+    shown = table.final(metric, schedule_epochs=full, seed=evidence_seed).notna()
 
     def has_enough(name: str, seed: int) -> bool:
         final = table.final(name, schedule_epochs=full, seed=seed).notna()
         return bool(final[shown].mean() >= ENOUGH)
 
-    others = [seed for seed in table.seeds(full) if seed not in (bought, MEAN) and has_enough(metric, seed)]
+    others = [seed for seed in table.seeds(full) if seed not in (evidence_seed, MEAN) and has_enough(metric, seed)]
     if others:
         return f"{TRAINING_SOURCE}/{metric} seeds {', '.join(map(str, others))}"
     test = metric.replace("validation_", "test_", 1)
-    if test != metric and test in table.info.metrics and has_enough(test, bought):
-        return f"{TRAINING_SOURCE}/{test} seeds {bought}"
-    return f"{TRAINING_SOURCE}/{metric} seeds {bought}"
+    if test != metric and test in table.info.metrics and has_enough(test, evidence_seed):
+        return f"{TRAINING_SOURCE}/{test} seeds {evidence_seed}"
+    return f"{TRAINING_SOURCE}/{metric} seeds {evidence_seed}"

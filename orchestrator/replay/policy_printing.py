@@ -25,15 +25,18 @@ def print_policy_head(console: Console, comparison: Comparison, draws: int) -> N
     info, matrix, truth = comparison.table.info, comparison.curves.matrix, comparison.truth
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {comparison.candidates:,}"
     pool = len(comparison.curves.architectures)
-    say(console, f"{info.space} on {info.data}: {drawn} from {pool:,} {comparison.among}")
+    subject = f"{info.space or 'unknown space'} on {info.data or 'unknown data'}"
+    say(console, f"{subject}: {drawn} from {pool:,} {comparison.among}")
     phase = f", compared at every {comparison.period} epochs" if comparison.period > 1 else ""
-    seed = f"seed {truth.bought_seed}" if truth.bought_seed >= 0 else "unknown seed"
+    seed = f"seed {truth.evidence_seed}" if truth.evidence_seed >= 0 else "unknown seed"
     end = f"{matrix.epochs[-1]} epochs"
     say(console, f"curves: {comparison.metric} ({matrix.metric}) of training, {seed}, {end}{phase}")
     meet = ", where evidence and truth meet" if comparison.meets_evidence else ""
     say(console, f"truth: {truth}, after {end}{meet}")
-    if truth.of_bought_trainings and not comparison.meets_evidence:
+    if truth.of_evidence_trainings and not comparison.meets_evidence:
         say(console, f"note: the truth is of the same trainings, seen by {truth.metric}")
+    if comparison.curves.left_out:
+        say(console, f"note: {comparison.curves.left_out:,} trainings that lack epochs that most have are left out")
     limits = comparison.limits
     workers = f"{limits.slots} {'training' if limits.slots == 1 else 'trainings'} at once"
     say(console, f"budget: {limits.budget_epochs:,.0f} epochs ({comparison.speed_up:g}x cheaper), {workers}")
@@ -46,7 +49,7 @@ def print_policy_draw(console: Console, rows: Sequence[PolicyRow]) -> None:
         if not row["problem"]:
             first.setdefault(str(row["policy"]), float(row["tau"]))
     taus = ", ".join(f"{name} {tau:.3f}" for name, tau in first.items())
-    say(console, f"draw {rows[0]['draw']:.0f}: tau of {taus or 'nobody'}")
+    say(console, f"draw {rows[0]['draw']:.0f}: tau of {taus or 'no policy'}")
 
 
 def summarise_policies(rows: Sequence[PolicyRow]) -> pd.DataFrame:
@@ -61,7 +64,7 @@ def summarise_policies(rows: Sequence[PolicyRow]) -> pd.DataFrame:
 
 
 def print_policy_summary(console: Console, comparison: Comparison, rows: Sequence[PolicyRow]) -> None:
-    """A table of the policies, then of the baselines; who could not keep to the limits, and why."""
+    """A table of the policies, then of the baselines, then what could not keep to the limits, with the reason."""
     found = summarise_policies(rows)
     baseline = found["policy"].isin(BASELINES)
     table = Table(box=None, pad_edge=False)
@@ -97,7 +100,7 @@ def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
         "kind": limits.metric,
         "truth": str(comparison.truth),
         "truth_is_end_of_curves": comparison.meets_evidence,
-        "bought_seed": comparison.truth.bought_seed,
+        "bought_seed": comparison.truth.evidence_seed,
         "full_epochs": limits.schedule_epochs,
         "period": limits.period,
         "pool": len(comparison.curves.architectures),

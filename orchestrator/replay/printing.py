@@ -11,12 +11,12 @@ from rich.table import Table
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.plan import ReplayPlan
 from taurank.orchestrator.replay.summary import Row, beaten_references, summarise
-from taurank.orchestrator.replay.truth import BOUGHT_METRIC
+from taurank.orchestrator.replay.truth import EVIDENCE_METRIC
 
 _MEANINGS = {
     "tau": "agreement with the truth (Kendall's tau-b)",
     "retained": "tau / ceiling",
-    "ceiling": "tau of one full training of everybody",
+    "ceiling": "tau of one full training of all candidates",
     "tau_top20": "tau among the true best fifth",
     "top1_regret": "truth of the best less that of our first",
     "spearman": "rank correlation",
@@ -27,32 +27,41 @@ _MEANINGS = {
     "coverage50": "true ranks within their 50 % interval",
     "coverage90": "true ranks within their 90 % interval",
     "width90": "length of that interval, share of all",
-    "cost": "share of one full training of everybody",
+    "cost": "share of one full training of all candidates",
     "wall_seconds": "on the simulated clock",
     "ranker_seconds": "choosing and ranking, on this machine",
 }
 
 
 def print_head(console: Console, bench: Bench, plan: ReplayPlan, draws: int) -> None:
-    """What is replayed, against which truth, and what is going to be bought."""
+    """What is replayed, against which truth, and the planned stages."""
     info, truth = bench.table.info, bench.truth
+    evidence_seed = f"seed {truth.evidence_seed}" if truth.evidence_seed >= 0 else "a mean or unknown seed"
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {plan.candidates:,}"
-    say(console, f"{info.space} on {info.data}: {drawn} from {len(bench.pool):,} {bench.described}")
-    say(console, f"truth: {truth}, after {bench.full_epochs} epochs; bought: seed {truth.bought_seed}")
-    if truth.of_bought_trainings:
-        same = f"note: truth and full trainings are the same trainings, seen by {truth.metric} and {BOUGHT_METRIC}"
+    subject = f"{info.space or 'unknown space'} on {info.data or 'unknown data'}"
+    say(console, f"{subject}: {drawn} from {len(bench.pool):,} {bench.described}")
+    say(console, f"truth: {truth}, after {bench.full_epochs} epochs; evidence: {evidence_seed}")
+    for note in bench.notes:
+        say(console, f"note: {note}")
+    if truth.of_evidence_trainings and truth.metric == EVIDENCE_METRIC:
+        say(
+            console,
+            "note: the truth is the last value of the evidence's own trainings, so a full one shows it",
+        )
+    elif truth.of_evidence_trainings:
+        same = f"note: truth and full trainings are the same trainings, seen by {truth.metric} and {EVIDENCE_METRIC}"
         say(console, f"{same}; `taurank table show` says what else they share")
     if bench.seeds[min(bench.seeds)] < 0:
         say(console, "note: short trainings are recorded as a mean over seeds or of an unknown seed; they cost as one")
     if not math.isfinite(bench.table.seconds_per_epoch):
         say(console, "note: the table has no times of trainings; the simulated clock counts epochs")
-    bought = [f"{len(plan.cheap.proxies)} proxies for all"] if plan.cheap.proxies else []
-    bought += [f"supernet {name}" for name in plan.cheap.supernets]
-    bought += [_stage(spec.stage, spec.candidates) for spec in plan.trainings]
+    planned = [f"{len(plan.cheap.proxies)} proxies for all"] if plan.cheap.proxies else []
+    planned += [f"supernet {name}" for name in plan.cheap.supernets]
+    planned += [_stage(spec.stage, spec.candidates) for spec in plan.trainings]
     if plan.adaptive and any(spec.candidates != "all" for spec in plan.trainings[:-1]):
-        bought.append("or more short and fewer full trainings where the short ones cannot be predicted")
+        planned.append("or more short and fewer full trainings where the short ones cannot be predicted")
     whole = plan.candidates * bench.full_epochs / plan.speed_up
-    say(console, f"bought with {whole:,.0f} epochs ({plan.speed_up:g}x cheaper): {', '.join(bought) or 'nothing'}")
+    say(console, f"planned with {whole:,.0f} epochs ({plan.speed_up:g}x cheaper): {', '.join(planned) or 'nothing'}")
 
 
 def print_draw(console: Console, row: Row) -> None:
@@ -66,7 +75,7 @@ def print_draw(console: Console, row: Row) -> None:
 
 
 def print_summary(console: Console, plan: ReplayPlan, rows: Sequence[Row]) -> None:
-    """Means and standard deviations over the draws, what was bought, and how the reference compares."""
+    """Means and standard deviations over the draws, the measured stages, and the comparison with the reference."""
     found = summarise(rows)
     table = Table(box=None, pad_edge=False)
     for heading in ("", "mean", "sd", "what it is"):
@@ -80,9 +89,9 @@ def print_summary(console: Console, plan: ReplayPlan, rows: Sequence[Row]) -> No
     mean = found["mean"]
     say(
         console,
-        f"bought in the mean: {mean['shorts']:.0f} short and {mean['fulls']:.0f} full trainings, "
+        f"measured in the mean: {mean['shorts']:.0f} short and {mean['fulls']:.0f} full trainings, "
         f"{mean['epochs_trainings']:,.1f} epochs of trainings, {mean['epochs_proxies']:,.1f} of proxies, "
-        f"{mean['epochs_supernets']:,.1f} of supernets: {mean['cost']:.4f} of one full training of everybody",
+        f"{mean['epochs_supernets']:,.1f} of supernets: {mean['cost']:.4f} of one full training of all candidates",
     )
     better, compared = beaten_references(rows)
     if not compared:
@@ -90,7 +99,7 @@ def print_summary(console: Console, plan: ReplayPlan, rows: Sequence[Row]) -> No
         return
     say(
         console,
-        f"reference: the log-rank sum of cheap views of everybody has tau {mean['tau_reference']:.3f} for "
+        f"reference: the log-rank sum of cheap views of all candidates has tau {mean['tau_reference']:.3f} for "
         f"{mean['reference_cost']:.4f}; taurank was better in {better} of {compared} draws, by "
         f"{mean['tau'] - mean['tau_reference']:+.3f} in the mean",
     )

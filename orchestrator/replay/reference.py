@@ -1,4 +1,4 @@
-"""What the order is compared with: the sum of log ranks of a few cheap views that everybody has."""
+"""What the order is compared with: the sum of log ranks of a few cheap views that all candidates have."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from scipy import stats
 from taurank.orchestrator.experiment import TrainingSpec
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.cheap import PROXY_EPOCHS
-from taurank.orchestrator.replay.truth import BOUGHT_METRIC
+from taurank.orchestrator.replay.truth import EVIDENCE_METRIC
 
 JACOV = "jacov"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """An order that anybody could make: short trainings of everybody, size and one proxy.
+    """A simple baseline order: short trainings of all candidates, size and one proxy.
 
     Attributes:
         scores: sum over the views of log(rank), rank 1 is worst, (candidates,); NaN without a short value of each.
-        cost: share of one full training of everybody.
+        cost: share of one full training of all candidates.
     """
 
     scores: NDArray[np.float64]
@@ -32,7 +32,7 @@ class Reference:
 
 
 def make_reference(bench: Bench, trainings: Sequence[TrainingSpec], candidates: Sequence[str]) -> Reference | None:
-    """The reference from the table, whatever was bought; None where it has no view that all candidates have.
+    """The reference from the table, whatever the replay measured; None where it has no view that all candidates have.
 
     The short training is the shortest of ``trainings``, else the shortest schedule that the table has; FLOPs, or
     parameters without them; jacov where the table has it. A failed jacov is the worst.
@@ -43,7 +43,7 @@ def make_reference(bench: Bench, trainings: Sequence[TrainingSpec], candidates: 
     cost = 0.0
     if epochs < bench.full_epochs:
         seed = bench.seeds[schedule]
-        short = bench.table.at(BOUGHT_METRIC, epoch=epochs, schedule_epochs=schedule, seed=seed).reindex(index)
+        short = bench.table.at(EVIDENCE_METRIC, epoch=epochs, schedule_epochs=schedule, seed=seed).reindex(index)
         if short.notna().all():
             views["training"] = short
             cost = epochs / bench.full_epochs
@@ -62,6 +62,6 @@ def make_reference(bench: Bench, trainings: Sequence[TrainingSpec], candidates: 
 
 def _shortest(bench: Bench, trainings: Sequence[TrainingSpec]) -> tuple[int, int]:
     """Epochs and schedule of the shortest training."""
-    bought = [(spec.last_epoch, spec.epochs) for spec in trainings]
-    shorter = min(bought, default=(bench.full_epochs, bench.full_epochs))
+    lengths = [(spec.last_epoch, spec.epochs) for spec in trainings]
+    shorter = min(lengths, default=(bench.full_epochs, bench.full_epochs))
     return shorter if shorter[0] < bench.full_epochs else (min(bench.seeds), min(bench.seeds))

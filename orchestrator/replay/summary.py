@@ -19,7 +19,7 @@ from taurank.orchestrator.replay.truth import ReplayError
 from taurank.orchestrator.tau import agreement, tau_b, tau_of_true_top, top_regret
 
 NO_MEASURE = ("draw", "n", "budget")
-"""Columns that say which draw it is."""
+"""Columns that identify the draw."""
 
 
 def summarise(rows: Sequence[Row]) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def to_json(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> str:
         "space": bench.table.info.space,
         "data": bench.table.info.data,
         "truth": str(bench.truth),
-        "bought_seed": bench.truth.bought_seed,
+        "bought_seed": bench.truth.evidence_seed,
         "full_epochs": bench.full_epochs,
         "pool": len(bench.pool),
         "among": bench.among,
@@ -73,7 +73,7 @@ def to_json(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> str:
 
 
 def known(value: float) -> float | None:
-    """The value; None, which JSON can say, where it is not finite."""
+    """The value; None where it is not finite, which JSON cannot express."""
     return value if math.isfinite(value) else None
 
 
@@ -97,7 +97,7 @@ def agreement_columns(scores: NDArray[np.float64], truth: NDArray[np.float64], c
 
 
 def calibration_columns(ranking: Ranking, truth: pd.Series) -> Row:
-    """How sure the ranking says it is, and how often it is right.
+    """The stated uncertainty of the ranking, and how often it holds.
 
     ``coverage50`` and ``coverage90`` are the shares of candidates whose true rank lies within the interval of their
     sampled ranks; ``width90`` is the mean length of the wider one as a share of the candidates.

@@ -1,17 +1,18 @@
-"""The truth of a replay: recorded final results that are never bought as evidence.
+"""The truth of a replay: recorded final results that are never evidence.
 
 Grammar of ``--truth``: ``[SOURCE/METRIC] [seeds A,B,...]``.
 
 | text | truth |
 |---|---|
-| empty | validation accuracy of all seeds but the one bought; test accuracy where there is no other seed |
+| empty | validation accuracy of all seeds but that of the evidence; test accuracy where there is no other seed |
 | ``seeds 1,2`` | mean validation accuracy of these seeds |
+| ``last`` | validation accuracy at the end of the very trainings that are the evidence |
 | ``test`` | test accuracy of the trainings, short for ``training/test_accuracy`` |
 | ``training:all_images/test_accuracy seeds 0`` | that metric of that source |
 
 All of it at the end of the full schedule. Named seeds: a candidate needs them all. Without, it is the mean over the
-seeds that a candidate has (but the one bought, where that is evidence), or the recorded mean (seed -1) where the table
-has fewer than two.
+seeds that a candidate has (but that of the evidence, where it is the same metric), or the recorded mean (seed -1) where
+the table has fewer than two.
 """
 
 from __future__ import annotations
@@ -24,10 +25,17 @@ import pandas as pd
 
 from taurank.trainables.table import TRAINING_SOURCE, RecordedTable, possible_truths
 
-BOUGHT_METRIC = "validation_accuracy"
-"""What a bought training shows; of the bought seed it can be no truth."""
+EVIDENCE_METRIC = "validation_accuracy"
+"""The metric that is evidence; at the evidence's seed it cannot be the truth."""
 MEAN = -1
 """Seed of a recorded mean over seeds."""
+
+UNDIRECTED = (
+    "the table does not say whether a higher or a lower {metric} is better; import it again with --lower-is-better or "
+    "--higher-is-better"
+)
+OWN = "last"
+"""The truth that is the last value of the very trainings that are the evidence."""
 
 _GRAMMAR = re.compile(r"\s*(?:(?P<source>[^\s/]+)/(?P<metric>[^\s/]+))?\s*(?:seeds?\s+(?P<seeds>[-\d,\s]+))?\s*")
 _SHORTHANDS = {"test": f"{TRAINING_SOURCE}/test_accuracy"}
@@ -42,21 +50,21 @@ class Truth:
         metric: at their end.
         seeds: whose mean it is.
         values: by architecture, higher is better; NaN for none.
-        bought_seed: seed of the full trainings that are bought.
-        partial: whether somebody has only some of the seeds.
+        evidence_seed: seed of the full trainings that are evidence.
+        partial: whether some architecture has only some of the seeds.
     """
 
     source: str
     metric: str
     seeds: tuple[int, ...]
     values: pd.Series
-    bought_seed: int
+    evidence_seed: int
     partial: bool
 
     @property
-    def of_bought_trainings(self) -> bool:
-        """Whether it is another metric of the very trainings that are bought."""
-        return self.source == TRAINING_SOURCE and self.bought_seed in self.seeds
+    def of_evidence_trainings(self) -> bool:
+        """Whether it is another metric of the very trainings that are evidence."""
+        return self.source == TRAINING_SOURCE and self.evidence_seed in self.seeds
 
     def __str__(self) -> str:
         if self.seeds == (MEAN,):
@@ -72,32 +80,40 @@ def make_truth(
     *,
     full_epochs: int,
     buy_seed: int | None,
-    metric: str = BOUGHT_METRIC,
+    metric: str = EVIDENCE_METRIC,
     may_meet: bool = False,
 ) -> Truth:
-    """The truth that ``text`` asks for, and the seed that is bought: by default the first that the truth leaves.
+    """The truth that ``text`` asks for, and the seed of the evidence: by default the first that the truth leaves.
 
     Args:
         table: recorded trainings.
         text: see above.
         full_epochs: length of the full schedule.
-        buy_seed: seed of the trainings that are bought; None for the default.
-        metric: what a bought training shows; it is the truth where ``text`` names no other.
-        may_meet: whether the truth may be the end of the very trainings that are bought, which are then looked at
+        buy_seed: seed of the trainings that are evidence; None for the default.
+        metric: that of the evidence; it is the truth where ``text`` names no other.
+        may_meet: whether the truth may be the end of the very trainings that are evidence, which are then shown
             before their end, and whether these may be of an unknown seed.
 
     Raises:
         ReplayError: the text does not follow the grammar, the table has no such result, or the truth is the evidence.
     """
+    own = text.strip() == OWN
+    may_meet |= own
     complete = table.seeds(full_epochs)
     trained = [seed for seed in complete if seed != MEAN] or (complete if may_meet else [])
     if not trained:
-        raise ReplayError("the table has no full training with a seed of its own, so there is nothing to buy")
+        raise ReplayError(
+            "the table has no full training with a seed of its own; --truth last replays those of unknown seed, or "
+            "means, against their own last value"
+        )
     if buy_seed is not None and buy_seed not in trained:
         raise ReplayError(
             f"--buy-seed: {buy_seed} has no full training in the table; there are {', '.join(map(str, trained))}"
         )
     shown = metric
+    if own:
+        buy_seed = trained[0] if buy_seed is None else buy_seed
+        text = f"seeds {buy_seed}"
     source, metric, asked = _parsed(text, shown)
     if not text.strip() and len(trained) < 2:
         metric = "test_accuracy"
@@ -107,29 +123,30 @@ def make_truth(
     left = [seed for seed in trained if not (is_evidence and seed in (asked or ()))] or (trained if may_meet else [])
     if buy_seed is None and not left:
         raise ReplayError(
-            f"--truth: it takes all seeds of the table ({', '.join(map(str, trained))}), none is left to be bought"
+            f"--truth: it takes all seeds of the table ({', '.join(map(str, trained))}), none is left as evidence"
         )
-    bought = left[0] if buy_seed is None else buy_seed
-    seeds = asked or _all_seeds(recorded, but=bought if is_evidence else None)
+    evidence_seed = left[0] if buy_seed is None else buy_seed
+    seeds = asked or _all_seeds(recorded, but=evidence_seed if is_evidence else None)
     for seed in seeds:
         if seed not in recorded:
             known = ", ".join(map(str, recorded)) or "none"
             raise ReplayError(f"--truth: seed {seed} of {source} has no full training; there are {known}")
-    if is_evidence and bought in seeds and not may_meet:
+    if is_evidence and evidence_seed in seeds and not may_meet:
         raise ReplayError(
-            f"--truth: seed {bought} is the one that is bought, and evidence can be no truth; "
-            "leave it out, or buy another with --buy-seed"
+            f"--truth: seed {evidence_seed} is that of the evidence, which cannot be the truth; "
+            "leave it out, or choose another with --buy-seed"
         )
     finals = [table.final(metric, schedule_epochs=full_epochs, seed=seed, source=source) for seed in seeds]
     by_seed = pd.concat(finals, axis=1) if finals else pd.DataFrame()
     values = by_seed.mean(axis=1, skipna=asked is None)
     if not values.notna().any():
         raise ReplayError(
-            f"--truth: beside the bought seed {bought} nobody has {metric} of {source} after {full_epochs} epochs"
+            f"--truth: beside seed {evidence_seed} of the evidence no training has {metric} of {source} after "
+            f"{full_epochs} epochs"
         )
     sign = -1.0 if table.info.metrics[metric].direction == "lower" else 1.0
     partial = bool(by_seed[values.notna()].isna().any(axis=None))
-    return Truth(source, metric, tuple(seeds), sign * values, bought, partial)
+    return Truth(source, metric, tuple(seeds), sign * values, evidence_seed, partial)
 
 
 def _check_recorded(table: RecordedTable, source: str, metric: str, text: str) -> None:
@@ -137,11 +154,11 @@ def _check_recorded(table: RecordedTable, source: str, metric: str, text: str) -
         known = [f"{truth.source}/{truth.metric}" for truth in possible_truths(table)]
         if text.strip():
             raise ReplayError(f"--truth: the table has no {metric} of source {source}; there is {', '.join(known)}")
-        others = ", ".join(name for name in known if name != f"{TRAINING_SOURCE}/{BOUGHT_METRIC}")
-        way_out = f"name one with --truth: there is {others}" if others else "import another seed or a test accuracy"
+        others = [f"'{name}'" for name in known if name != f"{TRAINING_SOURCE}/{EVIDENCE_METRIC}"]
+        way_out = f"name one with --truth: there is {', '.join([*others, OWN])}, the last value of the same trainings"
         raise ReplayError(f"the table has one seed and no test accuracy of it to be the truth; {way_out}")
     if table.info.metrics[metric].direction == "none":
-        raise ReplayError(f"--truth: the table does not say whether a higher or a lower {metric} is better")
+        raise ReplayError(f"--truth: {UNDIRECTED.format(metric=metric)}")
 
 
 def _all_seeds(recorded: Sequence[int], *, but: int | None) -> tuple[int, ...]:

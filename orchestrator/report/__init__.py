@@ -1,4 +1,4 @@
-"""What a run tells: tables and one page."""
+"""Reports of a run: tables for the terminal and one HTML page."""
 
 from taurank.orchestrator.report.candidates import Row, print_candidates, print_models, print_recipes
 from taurank.orchestrator.report.explanation import Explanation, Training, TrainingStage

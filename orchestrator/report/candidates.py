@@ -1,4 +1,4 @@
-"""Who is ranked, as a table: other people's models with family and size, before anything is spent."""
+"""Table of the candidates of the zoo with family and size, printed before anything is spent."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from taurank.spaces import Architecture
 from taurank.trainables.training import Recipe
 
 SHOWN = 40
-"""Rows on the terminal; ``experiment.yaml`` of the run lists all."""
+"""Maximal number of rows on the terminal; ``experiment.yaml`` of the run lists all candidates."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A model: family, the images it was sized on where they differ, parameters, FLOPs; or why it has no size."""
+    """A model: family, the image size used if models differ in it, parameters, FLOPs; or why it has no size."""
 
     code: str
     family: str = ""
@@ -32,7 +32,7 @@ class Row:
 
 
 def print_models(console: Console, rows: Sequence[Row], *, most: int | None = None) -> None:
-    """A line for each model, up to ``most``; problems below."""
+    """Prints one line per model, up to ``most``, and problems below."""
     fitting = [row for row in rows if not row.problem]
     table = Table(box=None, pad_edge=False)
     table.add_column("model", overflow="fold")
@@ -51,11 +51,11 @@ def print_models(console: Console, rows: Sequence[Row], *, most: int | None = No
         _line(console, f"... and {len(fitting) - most} more")
     for row in rows:
         if row.problem:
-            _line(console, f"left out: {row.problem}")
+            _line(console, f"skipped: {row.problem}")
 
 
 def print_candidates(console: Console, experiment: Experiment, log: EvidenceLog, codes: Sequence[str]) -> None:
-    """The candidates of a run over other people's models, and who was left out; nothing for other spaces."""
+    """Prints the candidates of a run over the zoo and the skipped models; nothing for other spaces."""
     space = experiment.space.make()
     if not space.foreign:
         return
@@ -78,7 +78,7 @@ def print_candidates(console: Console, experiment: Experiment, log: EvidenceLog,
 
 
 def print_recipes(console: Console, experiment: Experiment, codes: Sequence[str]) -> None:
-    """A line for each family among the candidates: how it is trained."""
+    """One line with the recipe of each family among the candidates."""
     if experiment.families is None:
         return
     space = experiment.space.make()

@@ -1,4 +1,4 @@
-"""What is told of one candidate of a run."""
+"""The explanation of one candidate of a run, as data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class TrainingStage:
         name: of the stage.
         schedule_epochs: length of their schedule.
         trials: the architecture of each, by name.
-        choice: how those were chosen who are trained, in words; empty where all are, or nothing is noted.
+        choice: how the trained candidates were selected, as text; empty if all are trained, or if it is not recorded.
     """
 
     name: str
@@ -26,12 +26,12 @@ class TrainingStage:
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a training.
+    """An event of a training.
 
     Attributes:
         time: Unix seconds.
-        event: as it stands in the log.
-        reason: why.
+        event: as recorded in the log.
+        reason: its reason.
     """
 
     time: float
@@ -41,14 +41,14 @@ class Event:
 
 @dataclass(frozen=True)
 class FinalForecast:
-    """What the ladder expects of the end of the schedule, from the curves of all trials of the stage.
+    """The ladder's forecast for the end of the schedule, from the curves of all trials of the stage.
 
     Attributes:
-        accuracy: in [0, 1]; measured where the training has come to its end.
+        accuracy: in [0, 1]; the measured one if the training is complete.
         low: 5 % quantile.
         high: 95 % quantile.
-        place: among those of which anything is known, 1 is best.
-        of: how many these are.
+        place: among the trials with results, 1 is best.
+        of: number of these trials.
     """
 
     accuracy: float
@@ -65,16 +65,16 @@ class Training:
     Attributes:
         trial: its name.
         stage: its stage.
-        is_evidence: whether the ranking may see it; not so in the baseline.
-        state: what it does now, in words.
+        is_evidence: whether the ranking may use it; False for the baseline.
+        state: its current state, as text.
         schedule_epochs: length of its schedule.
         epochs: epochs at which it was validated.
-        accuracies: validation accuracy there, in [0, 1]; NaN where training diverged.
-        forecast: of its end; None before anything is known.
-        decisions: what happened to it, in order.
+        accuracies: validation accuracy at these epochs, in [0, 1]; NaN where training diverged.
+        forecast: of its end; None before the first result.
+        decisions: its events, in order.
         cost_epochs: epochs trained.
         cost_seconds: device seconds.
-        saved_epochs: epochs up to the end of its schedule that it has not trained.
+        saved_epochs: untrained epochs of its schedule.
     """
 
     trial: str
@@ -101,10 +101,10 @@ class Standing:
         rank_low: its 90 % interval ...
         rank_high: ... of ranks.
         best_probability: that no other is better.
-        accuracy: predicted final accuracy; NaN while nobody was trained to the end.
+        accuracy: predicted final accuracy; NaN if no candidate was trained to the end.
         accuracy_low: its 90 % interval ...
         accuracy_high: ... of accuracies.
-        certainty: how far the intervals can be believed; see ``Ranking``.
+        certainty: the calibration of the intervals; see ``Ranking``.
     """
 
     rank: int
@@ -120,13 +120,13 @@ class Standing:
 
 @dataclass(frozen=True)
 class Rival:
-    """One of those that it is hardest to tell from.
+    """A candidate that is close in the order.
 
     Attributes:
         architecture: code.
-        name: for people.
+        name: short name.
         place: 1 is best.
-        probability: that our candidate ends above it.
+        probability: that the explained candidate ends above this one.
     """
 
     architecture: str
@@ -137,20 +137,20 @@ class Rival:
 
 @dataclass(frozen=True)
 class CheapEvidence:
-    """What a source says that does not train the candidate with labels.
+    """A value from a source that does not train the candidate with labels.
 
     Attributes:
         source: ``size``, ``proxy:...``, ``supernet:...``, ``latency``, or the stage of a pretext task.
-        metric: name of the number.
-        value: the number; NaN where it could not be computed.
-        place: by value, 1 is the highest, or the lowest where that is better; 0 without a value.
-        of: how many have one.
-        weight: in the ranking, in [0, 1]; 0 where it takes no part, NaN without a ranking, and for what is a cost.
-            Sizes have theirs together, and so have several supernets, and several pretext tasks.
-        lower_is_better: whether less promises more.
-        reason: why there is no value; empty where there is one, or where nothing is known of it.
-        sd: standard deviation of the value over draws of images; NaN where it is unknown.
-        updates: times that a supernet has trained just this candidate; NaN for other sources.
+        metric: name of the value.
+        value: the value; NaN if it could not be computed.
+        place: by value, 1 is the highest, or the lowest if lower is better; 0 without a value.
+        of: number of candidates with a value.
+        weight: in the ranking, in [0, 1]; 0 if unused, NaN without a ranking and for costs. Sizes share one weight,
+            and so do several supernets, and several pretext tasks.
+        lower_is_better: direction of the value.
+        reason: why there is no value; empty if there is one, or if the reason is unknown.
+        sd: standard deviation of the value over draws of images; NaN if unknown.
+        updates: number of times that a supernet trained exactly this candidate; NaN for other sources.
     """
 
     source: str
@@ -167,19 +167,19 @@ class CheapEvidence:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a candidate stands where it stands.
+    """The evidence and decisions behind the rank of a candidate.
 
     Attributes:
         architecture: code.
-        name: for people.
-        standing: in the ranking; None before there is one.
-        rivals: nearest ones, best first.
-        rivals_by: ``ranking``, or the stage whose forecast says so; empty without any.
-        passed_over: stages that trained others, with how these were chosen, in words.
+        name: short name.
+        standing: place in the ranking; None without one.
+        rivals: the closest candidates, best first.
+        rivals_by: ``ranking``, or the stage whose forecast defines the rivals; empty without any.
+        passed_over: stages that did not select the candidate, with the selection as text.
         trainings: in the order of the stages.
         other_evidence: of sources without training.
-        cost_epochs: of all its evidence, in epochs; what is shared, such as a supernet, is not in it.
-        cost_seconds: device seconds of the same.
+        cost_epochs: of all its evidence, in epochs; shared costs such as a supernet are not included.
+        cost_seconds: the same in device seconds.
     """
 
     architecture: str

@@ -1,4 +1,4 @@
-"""How figures are written, on the terminal and on the page."""
+"""Formats figures for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from taurank.orchestrator.tau import Agreement
 
 
 def percent(value: float) -> str:
-    """An accuracy in percent, a dash for a missing one; what is no accuracy (a truth from a table) as it is."""
+    """An accuracy in percent, a dash if missing; other values (a reference from a table) unchanged."""
     if not math.isfinite(value):
         return "-"
     return f"{value:.1%}" if 0 <= value <= 1 else f"{value:.4g}"
 
 
 def decimal(value: float) -> str:
-    """A coefficient to three digits, a dash for a missing one."""
+    """A coefficient to three digits, a dash if missing."""
     return f"{value:.3f}" if math.isfinite(value) else "-"
 
 
 def interval(found: Agreement) -> str:
-    """The interval of tau, a dash where there is no tau."""
+    """The interval of tau, a dash without a tau."""
     return f"{found.low:.2f} to {found.high:.2f}" if math.isfinite(found.low) else "-"
 
 
 def doubt(ranking: Ranking) -> str:
-    """The word for how far its certainty can be believed, in brackets; nothing where it is calibrated."""
+    """The calibration of a ranking in brackets; empty if it is calibrated."""
     return "" if ranking.certainty == "calibrated" else f" ({ranking.certainty})"
 
 
@@ -38,15 +38,16 @@ def predicted(forecast: Forecast) -> str:
 
 
 def times(value: float) -> str:
-    """How many times cheaper, a dash where nothing was spent."""
+    """How many times cheaper, a dash if nothing was spent."""
     return f"{value:.1f}x" if math.isfinite(value) else "-"
 
 
 def against(score: Score) -> str:
-    """What a ranking was scored against, in words."""
+    """The reference of a score, as text."""
     truth = score.truth
     count = len(truth.seeds)
     seeds = {0: "", 1: ", 1 seed"}.get(count, f", {count} seeds")
+    seeds += ", lower is better" if truth.lower_is_better else ""
     if truth.sample is None:
         return f"{truth.metric} of {score.ranking.n} architectures{seeds}"
     lost = len(truth.sample.strata) - score.ranking.n
@@ -58,13 +59,13 @@ def against(score: Score) -> str:
 
 
 def measures(score: Score) -> dict[str, str]:
-    """The measures beside tau that there are, by name."""
+    """The available measures besides tau, by name."""
     found = {}
     if score.top is not None:
         top, regret = score.top, score.top.regret.value
         found[f"top-{top.k} overlap"] = f"{top.overlap.value:.0%}"
         points = f"{100 * regret:.2f} percentage points" if are_accuracies(score.truth.values) else f"{regret:.4g}"
-        found["regret of taking our first"] = points
+        found["regret of the predicted best"] = points
         found["weighted tau (the best count most)"] = decimal(top.weighted.value)
         if top.within is not None:
             found[f"tau within the true top 20 % ({top.within.n})"] = decimal(top.within.value)

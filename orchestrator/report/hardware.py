@@ -1,4 +1,4 @@
-"""What is told of constraints, latencies, objectives and the Pareto front."""
+"""Reports constraints, latencies, objectives and the Pareto front."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from taurank.orchestrator.report.figures import decimal, interval, percent
 from taurank.orchestrator.scoring import FRONT_FILE, Front, ObjectiveScore, costs
 from taurank.spaces import Architecture
 
+EXCLUDED = "excluded:"
+"""Start of the line of an excluded candidate."""
 NAMED = 20
-"""Candidates that are named on the terminal; the page has all."""
+"""Maximal number of excluded candidates named on the terminal; the page has all."""
 WORTH_SHOWING = 0.1
-"""Probability from which a candidate is shown that is not on the front of the means."""
+"""Minimal front probability at which a candidate outside the front of the means is shown."""
 HEADINGS: dict[Measure, str] = {"latency": "latency ms", "flops": "MFLOPs", "parameters": "parameters"}
 
 
 def hardware_lines(experiment: Experiment, log: EvidenceLog, codes: Sequence[str]) -> list[str]:
-    """What the space was narrowed to, constraints, who was set aside, how latencies were measured; a line each."""
+    """Lines on the narrowed space, the constraints, the excluded candidates and the latency measurements."""
     events = log.events()
     narrowed = narrowing_line(log)
     lines = [] if narrowed is None else [narrowed]
@@ -35,12 +37,12 @@ def hardware_lines(experiment: Experiment, log: EvidenceLog, codes: Sequence[str
         ours = events[events["stage"] == CONSTRAINTS]
         aside = ours[ours["event"] == SET_ASIDE]
         drawn = ours.loc[ours["event"] == DRAWN_AGAIN, "reason"]
-        again = f"{number_of(int(drawn.iloc[0]))} violated them and others were drawn instead" if len(drawn) else ""
-        counted = f"{number_of(len(aside))} set aside" if len(aside) else again or "all candidates keep them"
+        again = f"{number_of(int(drawn.iloc[0]))} violated them and were replaced by other draws" if len(drawn) else ""
+        counted = f"{number_of(len(aside))} excluded" if len(aside) else again or "all candidates satisfy them"
         lines.append(f"constraints: {', '.join(experiment.constraints)}; {counted}")
         space = experiment.space.make()
         for code, reason in zip(aside["trial"], aside["reason"], strict=True):
-            lines.append(f"set aside: {space.short(Architecture(space.name, code))}: {reason}")
+            lines.append(f"{EXCLUDED} {space.short(Architecture(space.name, code))}: {reason}")
     found = logged_conditions(log)
     if found is not None:
         by, conditions = found
@@ -55,18 +57,18 @@ def hardware_lines(experiment: Experiment, log: EvidenceLog, codes: Sequence[str
 
 
 def print_hardware(console: Console, lines: Sequence[str]) -> None:
-    """These lines, of candidates only the first ones."""
+    """Prints these lines, with only the first of the excluded candidates."""
     named = 0
     for line in lines:
-        named += line.startswith("set aside:")
-        if not line.startswith("set aside:") or named <= NAMED:
+        named += line.startswith(EXCLUDED)
+        if not line.startswith(EXCLUDED) or named <= NAMED:
             _line(console, line)
     if named > NAMED:
-        _line(console, f"... and {named - NAMED:,} more set aside, in the log and in report.html")
+        _line(console, f"... and {named - NAMED:,} more excluded, in the log and in report.html")
 
 
 def print_front(console: Console, found: Front, names: Mapping[str, str], *, most: int = 40) -> None:
-    """The front of the means and who may belong to it, cheapest first."""
+    """Prints the front of the means and the candidates that may belong to it, cheapest first."""
     table = found.table
     shown = table[table["on_front"] | (table["front_probability"] >= WORTH_SHOWING)]
     _line(console, f"Pareto front of accuracy against {found.against}, cheapest first (* on the front by the means)")
@@ -89,7 +91,10 @@ def print_front(console: Console, found: Front, names: Mapping[str, str], *, mos
         _line(console, f"... and {len(shown) - most:,} more")
     left = len(table) - len(shown)
     if left:
-        _line(console, f"{left:,} others are on the front with less than {WORTH_SHOWING:.0%}; {FRONT_FILE} has all")
+        _line(
+            console,
+            f"{left:,} others are on the front with a probability below {WORTH_SHOWING:.0%}; {FRONT_FILE} has all",
+        )
 
 
 def cost_text(against: Measure, value: float) -> str:
@@ -100,17 +105,17 @@ def cost_text(against: Measure, value: float) -> str:
 
 
 def objective_cells(row: pd.Series) -> list[str]:
-    """Objective and rank by it of a row of the ranking, dashes where there is none."""
+    """Objective and its rank of a row of the ranking, dashes if missing."""
     return ["-", "-"] if pd.isna(row["objective"]) else [f"{row['objective']:.4f}", str(row["objective_rank"])]
 
 
 def number_of(candidates: int) -> str:
-    """So many candidates, in words."""
+    """A number of candidates, as text."""
     return f"{candidates:,} candidate" + ("" if candidates == 1 else "s")
 
 
 def front_line(found: Front, folder: Path) -> str:
-    """How many are on the front, and what shows them."""
+    """The number of candidates on the front, and the command that shows them."""
     return (
         f"accuracy against {found.against}: {number_of(len(found.members))} on the Pareto front; "
         f"taurank front {folder} shows it"
@@ -118,10 +123,10 @@ def front_line(found: Front, folder: Path) -> str:
 
 
 def objective_line(score: ObjectiveScore) -> str:
-    """Tau of the objective, beside what needs no objective, and what needs no training."""
+    """Tau of the objective, compared with the ranking by accuracy and with the order by cost."""
     return (
         f"objective {score.spec}: tau-b {decimal(score.ours.tau)} ({interval(score.ours)}) against the same objective "
-        f"of full training; by our accuracy alone {decimal(score.by_accuracy.tau)}, by {score.spec.of} alone "
+        f"of full training; by predicted accuracy alone {decimal(score.by_accuracy.tau)}, by {score.spec.of} alone "
         f"{decimal(score.by_cost.tau)}"
     )
 

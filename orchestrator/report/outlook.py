@@ -1,4 +1,4 @@
-"""What `taurank plan` prints: what is bought, how good the order will be, and what other budgets would give."""
+"""The output of `taurank plan`: the stages, the predicted tau, and the forecasts of other budgets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from taurank.orchestrator.report.figures import predicted
 
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
-    """The plan on the terminal; ``notes`` are said at the end."""
-    question, chosen = outlook.question, outlook.chosen
+    """Prints the plan on the terminal, ``notes`` at the end."""
+    question, chosen = outlook.request, outlook.chosen
     whole, budget = question.whole, chosen.forecast.budget
     _say(
         console,
@@ -25,9 +25,9 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
     )
     if outlook.progress is not None:
         _print_progress(console, outlook)
-    console.print(_bought(outlook), highlight=False)
+    console.print(_stages(outlook), highlight=False)
     end = "" if outlook.progress is None else " at the end"
-    retained = f"{chosen.forecast.retained:.2f} of what a full training of everybody reaches"
+    retained = f"{chosen.forecast.retained:.2f} of the tau of one full training of all candidates"
     _say(console, f"predicted tau{end}: {predicted(chosen.forecast)}, retained {retained}")
     console.print()
     console.print(_neighbours(outlook), highlight=False)
@@ -37,7 +37,7 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
 
 def outlook_to_json(outlook: Outlook, *, notes: tuple[str, ...] = ()) -> str:
     """The plan as one JSON object; null for what is unknown."""
-    question, progress = outlook.question, outlook.progress
+    question, progress = outlook.request, outlook.progress
     content: dict[str, Any] = {
         "space": question.space or None,
         "candidates": question.candidates,
@@ -67,7 +67,7 @@ def _print_progress(console: Console, outlook: Outlook) -> None:
     if now is None:
         _say(console, "spent so far: nothing")
         return
-    share = progress.spent / outlook.question.whole
+    share = progress.spent / outlook.request.whole
     _say(console, f"spent so far: {progress.spent:,.1f} epochs, {share:.1%} of full training")
     low, high = progress.interval
     _say(
@@ -77,9 +77,9 @@ def _print_progress(console: Console, outlook: Outlook) -> None:
     )
 
 
-def _bought(outlook: Outlook) -> Table:
-    question, purchase = outlook.question, outlook.chosen.purchase
-    table = _table("bought", "how many", "epochs each", "epochs at most", "share of full")
+def _stages(outlook: Outlook) -> Table:
+    question, stages = outlook.request, outlook.chosen.stages
+    table = _table("stage", "number", "epochs each", "epochs at most", "share of full")
     timed = math.isfinite(question.epoch_seconds)
     if timed:
         table.add_column("hours on one device", justify="right")
@@ -88,34 +88,34 @@ def _bought(outlook: Outlook) -> Table:
         hours = [f"{epochs * question.epoch_seconds / 3600:,.2f}"] if timed else []
         table.add_row(name, many, each, f"{epochs:,.1f}", f"{epochs / question.whole:.1%}", *hours)
 
-    if purchase.proxies:
-        add("proxies", "all", "", purchase.proxies)
-    for supernet in purchase.supernets:
+    if stages.proxies:
+        add("proxies", "all", "", stages.proxies)
+    for supernet in stages.supernets:
         add(supernet.stage, "1", f"{supernet.epochs}", supernet_epochs(supernet, question.candidates))
-    for spec in purchase.trainings:
+    for spec in stages.trainings:
         many = question.candidates if spec.candidates == "all" else spec.candidates
         kind = spec.task or ("full" if spec.is_full(question.full_epochs) else "short")
         cut = "" if spec.until is None else f" of {spec.epochs}"
         add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", training_epochs(spec, question.candidates))
-    add("in all", "", "", purchase.epochs(question.candidates))
+    add("total", "", "", stages.epochs(question.candidates))
     return table
 
 
 def _neighbours(outlook: Outlook) -> Table:
-    question = outlook.question
+    question = outlook.request
     table = _table("budget", "short", "full", "epochs", "predicted tau", "90 %", "retained")
     timed = math.isfinite(question.epoch_seconds)
     if timed:
         table.add_column("hours", justify="right")
     for option in outlook.neighbours:
-        shorts, fulls = counts(option.purchase.trainings, question.candidates, question.full_epochs)
+        shorts, fulls = counts(option.stages.trainings, question.candidates, question.full_epochs)
         found = option.forecast
-        hours = [f"{outlook.hours(option.purchase):,.2f}"] if timed else []
+        hours = [f"{outlook.hours(option.stages):,.2f}"] if timed else []
         table.add_row(
             f"{found.budget:g}x",
             f"{shorts:,}",
             f"{fulls:,}",
-            f"{option.purchase.epochs(question.candidates):,.1f}",
+            f"{option.stages.epochs(question.candidates):,.1f}",
             f"{found.tau:.2f}",
             f"{found.low:.2f} to {found.high:.2f}",
             f"{found.retained:.2f}",
@@ -126,16 +126,16 @@ def _neighbours(outlook: Outlook) -> Table:
 
 
 def _as_dict(outlook: Outlook, option: Option) -> dict[str, Any]:
-    question, purchase = outlook.question, option.purchase
-    shorts, fulls = counts(purchase.trainings, question.candidates, question.full_epochs)
+    question, stages = outlook.request, option.stages
+    shorts, fulls = counts(stages.trainings, question.candidates, question.full_epochs)
     return {
         "budget": option.forecast.budget,
         "shorts": shorts,
         "fulls": fulls,
-        "trainings": [spec.model_dump(mode="json") for spec in purchase.trainings],
-        "supernets": [spec.model_dump(mode="json") for spec in purchase.supernets],
-        "epochs": purchase.epochs(question.candidates),
-        "hours": outlook.hours(purchase),
+        "trainings": [spec.model_dump(mode="json") for spec in stages.trainings],
+        "supernets": [spec.model_dump(mode="json") for spec in stages.supernets],
+        "epochs": stages.epochs(question.candidates),
+        "hours": outlook.hours(stages),
         **_tau_as_dict(option.forecast),
     }
 
@@ -166,5 +166,5 @@ def _table(first: str, *others: str) -> Table:
 
 
 def _say(console: Console, text: str) -> None:
-    """A line as it is, however long."""
+    """Prints the line unwrapped."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)

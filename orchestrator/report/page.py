@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page with inline SVG plots, nothing loaded from elsewhere."""
+"""The report: one self-contained HTML page with inline SVG plots and no external resources."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ code.full { display: block; font-size: .67rem; line-height: 1.3; color: #677; } 
 details { margin: 2rem 0; } pre { background: #f3f6fa; padding: 1rem; overflow-x: auto; font-size: .82rem; }
 """
 LISTED = 1000
-"""Rows of the ranking on the page; the files hold all of them."""
+"""Maximal number of rows of the ranking on the page; the files have all."""
 TOP = 5
-"""The page says how likely each candidate is one of so many best."""
+"""The page shows the probability that a candidate is among this many best."""
 
 
 def write_page(
@@ -58,36 +58,35 @@ def write_page(
 
     Args:
         path: the file.
-        experiment: as it was run.
-        ranking: what it came to.
-        score: the ranking against the truth; None without one.
+        experiment: the experiment.
+        ranking: its ranking.
+        score: of the ranking against the truth; None without a truth.
         rows: all rows of the log, baseline included.
-        outcomes: how trials ended (``EvidenceLog.outcomes``).
+        outcomes: final events of trials (``EvidenceLog.outcomes``).
         names: short names of the candidates, by code.
         void: lines on scores of proxies that are void.
-        trust: how far supernets can be trusted.
+        trust: trust report of the supernets.
         tradeoff: accuracy against cost.
-        hardware: lines on constraints, who was set aside by them, and latencies.
+        hardware: lines on constraints, excluded candidates and latencies.
     """
     truth = dict(zip(score.candidates, score.truth.values, strict=True)) if score else {}
+    measured = dict(zip(score.candidates, score.truth.measured, strict=True)) if score else {}
     parts = [f"<h1>{_text(experiment.name)}</h1>", f'<p class="lead">{_text(experiment.description)}</p>']
     parts.append(_headline(experiment, ranking, score, rows))
-    parts.append(
-        _section("Ranks and how sure they are", "Bars: 90 % intervals.", plot_intervals(ranking, truth, names))
-    )
+    parts.append(_section("Ranks with uncertainty", "Bars: 90 % intervals.", plot_intervals(ranking, truth, names)))
     if score is not None:
         note = ""
         if np.isfinite(score.coverage):
-            note = f"{score.coverage:.0%} of the 90 % intervals hold the measured accuracy."
-        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, truth)))
+            note = f"{score.coverage:.0%} of the 90 % intervals contain the measured accuracy."
+        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, measured)))
         note = "A ranking that does not beat parameters and FLOPs is not worth its cost."
-        parts.append(_section("What each source alone would have given", note, _sources_table(score)))
+        parts.append(_section("Order by each source alone", note, _sources_table(score)))
         if measures(score):
             parts.append(
                 _section("Other measures of the ranking", f"Against {against(score)}.", _measures_table(score))
             )
     if tradeoff is not None and len(tradeoff.members):
-        note = "Blue: on the front with this probability: no other is as cheap or cheaper and more accurate."
+        note = "Blue: probability of being on the front: no other candidate is as cheap or cheaper and more accurate."
         content = plot_front(tradeoff, names) + _front_table(tradeoff, names)
         parts.append(_section(f"The Pareto front: accuracy against {tradeoff.against}", note, content))
     if hardware:
@@ -99,16 +98,16 @@ def write_page(
     stages = list(dict.fromkeys(curves["stage"]))
     if stages:
         parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages)))
-    note = "A line: a new tier, whose first is beaten by the first of the last one with 90 % probability."
+    note = "A line marks a new tier: its first candidate loses to that of the previous tier with 90 % probability."
     note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
-    parts.append(_section("The ranking", note, _ranking_table(ranking, truth, names)))
+    parts.append(_section("The ranking", note, _ranking_table(ranking, measured, names)))
     failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == "failed"}
     if failed:
         entries = "".join(f"<li><code>{_text(trial)}</code>: {_text(why)}</li>" for trial, why in failed.items())
         parts.append(_section("Trials that failed", "", f"<ul>{entries}</ul>"))
     if void:
         entries = "".join(f"<li>{_text(line)}</li>" for line in void)
-        parts.append(_section("Scores that are void", "They take no part in the ranking.", f"<ul>{entries}</ul>"))
+        parts.append(_section("Scores that are void", "They are not used in the ranking.", f"<ul>{entries}</ul>"))
     parts.append(f"<details><summary>The experiment</summary><pre>{_text(experiment.to_yaml())}</pre></details>")
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(f"taurank: {experiment.name}")}'
@@ -146,7 +145,7 @@ def _headline(experiment: Experiment, ranking: Ranking, score: Score | None, row
             figures.append((times(score.speed_up.seconds), f"cheaper in seconds of trials{guess}"))
     elif np.isfinite(ranking.expected_tau):
         low, high = ranking.expected_tau_interval
-        what = f"tau that it expects of itself, {low:.2f} to {high:.2f}{doubt(ranking)}"
+        what = f"tau that the ranking expects of itself, {low:.2f} to {high:.2f}{doubt(ranking)}"
         figures.append((f"{ranking.expected_tau:.2f}", what))
     full = len(ranking.table) * experiment.recipe.epochs
     spent = rows.loc[rows["stage"] != BASELINE, "epochs"].sum()

@@ -1,4 +1,4 @@
-"""The plots of the report, each as SVG text to stand in the page."""
+"""The plots of the report, each as SVG text for the page."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from taurank.orchestrator.scoring import Front
 
 BLUE, ORANGE, GREY, LIGHT = "#2f6fb0", "#d9772b", "#9aa7b5", "#e6ebf1"
 WIDTH = 10.8
-"""Inches of a plot over the whole page."""
+"""Width in inches of a plot across the page."""
 NAMED = 60
-"""Candidates up to which each gets its name beside the plot."""
+"""Maximal number of candidates with names beside the plot."""
 _COSTS = {
     "latency": (1.0, "latency, ms"),
     "flops": (1e6, "FLOPs, millions of multiply-accumulates"),
     "parameters": (1e6, "parameters, millions"),
 }
 LABELLED = 12
-"""Members of a front up to which each gets its name beside its point."""
+"""Maximal number of members of a front with names beside their points."""
 DRAWN = 400
-"""Lines up to which a plot is drawn line by line; more of them are one picture, or the page would get heavy."""
+"""Maximal number of lines drawn as vectors; more are rasterised to limit the size of the page."""
 
 
 def plot_intervals(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> str:
-    """Rank and rank interval of every candidate, best on top; crosses where full training put them."""
+    """Rank and rank interval of every candidate, best on top; crosses mark the places by full training."""
     table = ranking.table
     count = len(table)
     figure, axes = _axes(WIDTH, min(1.4 + 0.21 * count, 25))
@@ -52,7 +52,7 @@ def plot_intervals(ranking: Ranking, truth: Mapping[str, float], names: Mapping[
     axes.plot(ranks, ranks, ".", color=BLUE, markersize=min(7.0, thickness + 1), label="place in the ranking")
     measured = pd.Series([truth.get(code, np.nan) for code in table["architecture"]])
     if measured.notna().any():
-        # The best of 10 trained out of 40 are not in places 1 to 10 of the 40: their places are spread over all.
+        # With 10 of 40 trained, the places 1 to 10 among the trained are spread over the 40 places.
         trained = int(measured.notna().sum())
         places = (measured.rank(ascending=False) - 0.5) * count / trained + 0.5
         label = "place by full training" + (f", of {trained} spread over all" if trained < count else "")
@@ -71,7 +71,7 @@ def plot_intervals(ranking: Ranking, truth: Mapping[str, float], names: Mapping[
 
 
 def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
-    """Predicted final accuracy with its interval against the measured one; the score where nothing was predicted."""
+    """Predicted final accuracy with its interval against the measured one; the score if no accuracy was predicted."""
     table = ranking.table
     measured = np.array([truth.get(code, np.nan) for code in table["architecture"]])
     figure, axes = _axes(6.5, 5)
@@ -96,7 +96,7 @@ def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
 
 
 def plot_front(found: Front, names: Mapping[str, str]) -> str:
-    """Predicted accuracy (the score where there is none) against cost; the front of the means as steps."""
+    """Predicted accuracy (or the score) against cost, with the front of the means as steps."""
     table, members = found.table, found.members
     figure, axes = _axes(WIDTH, 4.6)
     known = table["predicted_accuracy"].notna().any()
@@ -129,12 +129,12 @@ def plot_front(found: Front, names: Mapping[str, str]) -> str:
 
 
 def shortened(name: str, most: int = 28) -> str:
-    """A name that fits beside a point."""
+    """A name shortened to fit beside a point."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:
-    """Validation accuracy by epoch of every trial, a plot a stage; crosses for what was predicted at a stop."""
+    """Validation accuracy by epoch of every trial, one plot per stage; crosses mark predictions at a stop."""
     columns = min(len(stages), 2)
     lines = -(-len(stages) // columns)
     figure = Figure(figsize=(WIDTH * columns / 2, 3.1 * lines), layout="constrained")

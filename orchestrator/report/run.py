@@ -1,4 +1,4 @@
-"""What a run ends with: tables for the terminal, files of the ranking, and the page."""
+"""The final report of a run: tables for the terminal, ranking files, and the page."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def report_run(run: Run, console: Console, truth: Truth | None = None, *, need_s
 def _scored_objective(run: Run, ranking: Ranking, spec: ObjectiveSpec, truth: Truth, evidence: pd.DataFrame) -> str:
     try:
         return objective_line(score_objective(ranking, spec, truth, evidence, run.candidates))
-    except ObjectiveError as error:  # a truth of another kind, from a file: the ranking has its score all the same
+    except ObjectiveError as error:  # not defined for this reference; the ranking still has its score
         return str(error)
 
 

@@ -1,4 +1,4 @@
-"""What a search has found, in lines below its ranking."""
+"""Summary lines of a search below its ranking."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def search_lines(
     full_epochs: int,
     supernet_epochs: float = 0.0,
 ) -> list[str]:
-    """The best that was trained, the best that was not, and the cost.
+    """The best trained architecture, the best untrained one, and the cost.
 
     Args:
         ranking: with a column ``looked_at``.
         names: short names, by code.
         spent_epochs: of the trainings.
         full_epochs: length of full training.
-        supernet_epochs: of the supernet that it began with, if it did.
+        supernet_epochs: of the supernet of the search; 0 without one.
     """
     table = ranking.table
     trained, others = table[table["looked_at"]], table[~table["looked_at"]]

@@ -1,4 +1,4 @@
-"""What a run prints: the plan before it starts, the ranking, and the score."""
+"""Tables of a run: the plan before it starts, the ranking, and the score."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from taurank.orchestrator.runs import Run
 
 SHOWN = 40
-"""Rows of the ranking on the terminal; the files hold all of them."""
+"""Maximal number of rows of the ranking on the terminal; the files have all."""
 WIDE = 100
-"""Columns of a terminal on which names fit beside numbers."""
+"""Minimal terminal width for names beside numbers."""
 
 
 def print_plan(
@@ -41,7 +41,7 @@ def print_plan(
     budget: float,
     run: Run,
 ) -> None:
-    """What is going to be done and what it will cost, in epochs of training one candidate."""
+    """Prints the stages and their cost, in epochs of training one candidate."""
     print_candidates(console, experiment, run.log, run.candidates)
     print_hardware(console, hardware_lines(experiment, run.log, run.candidates))
     shape = "x".join(map(str, data.input_shape))
@@ -81,14 +81,14 @@ def print_plan(
 def print_ranking(
     console: Console, ranking: Ranking, score: Score | None, evidence: pd.DataFrame, names: Mapping[str, str]
 ) -> None:
-    """The order with its uncertainty; beside it the truth where there is one."""
-    truth = {} if score is None else dict(zip(score.candidates, score.truth.values, strict=True))
+    """Prints the order with its uncertainty, and the reference if there is one."""
+    truth = {} if score is None else dict(zip(score.candidates, score.truth.measured, strict=True))
     known_final = ranking.table["predicted_accuracy"].notna().any()
     _line(console, "")
     _line(console, "ranking, best first (intervals are 90 %)", style="bold")
     table = Table(box=None, pad_edge=False)
     wide = console.width >= WIDE
-    # Where there is no room the sources go by letters, explained below.
+    # On a narrow terminal the sources are abbreviated by letters, explained below.
     sources = list(dict.fromkeys(name for own in ranking.table["evidence"] for name in own.split(", ") if name))
     letters = dict(zip(sources, ascii_lowercase, strict=False))
     table.add_column("rank", justify="right", no_wrap=True)
@@ -132,11 +132,11 @@ def print_ranking(
     if not known_final:
         _line(console, "no candidate was trained to the end, so there is an order but no predicted final accuracy")
         if "objective" in ranking.table:
-            _line(console, "without a predicted accuracy there is no objective either")
+            _line(console, "without a predicted accuracy there is no objective")
     seconds, epochs = evidence["seconds"].sum(), evidence["epochs"].sum()
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in ranking.weights.items())
     _line(console, f"evidence cost {epochs:.1f} epochs, {seconds:.1f} s of trials")
-    _line(console, f"weights of the sources: {weights or 'none, there is nothing to order by'}")
+    _line(console, f"weights of the sources: {weights or 'none, no evidence'}")
     tiers = int(ranking.with_tiers["tier"].max())
     if tiers > 1:
         _line(console, f"{tiers} tiers: the first of each beats the first of the next with 90 % probability")
@@ -149,13 +149,13 @@ def print_ranking(
 
 
 def print_void(console: Console, void: Sequence[str]) -> None:
-    """Which proxies have no score of how many candidates, and why; nothing where all have one."""
+    """Lines with the number of void scores per proxy and their reasons; empty if there are none."""
     for line in void:
         _line(console, line)
 
 
 def print_score(console: Console, score: Score) -> None:
-    """Tau with its interval, the baselines it has to beat, the ceiling, and the speed-up as measured."""
+    """Prints tau with its interval, the baselines for comparison, the ceiling, and the measured speed-up."""
     n = score.ranking.n
     _line(console, "")
     _line(console, f"against full training: {against(score)}", style="bold")
@@ -168,7 +168,7 @@ def print_score(console: Console, score: Score) -> None:
     rows = [("taurank", score.ranking, score.speed_up.seconds if score.speed_up else np.nan)]
     rows += [(source.name, source.agreement, source.speed_up) for source in score.sources]
     for name, found, speed_up in rows:
-        # The ranking has no values of its own to correlate, only places.
+        # The ranking has only places, no values to correlate.
         pearson = "" if name == "taurank" else decimal(found.pearson)
         cells = [escape(name), decimal(found.tau), interval(found)]
         cells += [decimal(found.spearman), pearson] if whole else []
@@ -184,11 +184,11 @@ def print_score(console: Console, score: Score) -> None:
         best = score.ceiling
         _line(
             console,
-            f"ceiling: tau {best.ceiling:.3f} by a second full training of everybody; "
-            f"ours against the same: {best.ours:.3f}; retained {best.retained:.2f}",
+            f"ceiling: tau {best.ceiling:.3f} by a second full training of all candidates; "
+            f"ranking against the same: {best.ours:.3f}; retained {best.retained:.2f}",
         )
     if np.isfinite(score.coverage):
-        _line(console, f"{score.coverage:.0%} of the 90 % intervals of predicted accuracy hold the measured one")
+        _line(console, f"{score.coverage:.0%} of the 90 % intervals of predicted accuracy contain the measured one")
     if score.speed_up is not None:
         _line(console, _speed_up_line(score.speed_up, len(score.candidates)))
 
@@ -202,7 +202,7 @@ def _speed_up_line(speed: SpeedUp, candidates: int) -> str:
 
 
 def print_columns(console: Console, score: Score, names: Mapping[str, str]) -> None:
-    """Accuracies with inherited weights beside the measured ones, candidate by candidate; nothing without supernets."""
+    """Prints accuracies with inherited weights beside the measured ones per candidate; nothing without supernets."""
     sources = [source for source in score.sources if source.name.startswith("supernet:")]
     if not sources:
         return
@@ -210,13 +210,14 @@ def print_columns(console: Console, score: Score, names: Mapping[str, str]) -> N
     _line(console, "accuracy with inherited weights, and after full training", style="bold")
     table = _table("architecture", *(escape(source.name) for source in sources), "full training")
     for index, code in enumerate(score.candidates[:SHOWN]):
-        values = [source.values[index] for source in sources] + [score.truth.values[index]]
-        table.add_row(escape(names[code]), *(f"{value:.2%}" if np.isfinite(value) else "-" for value in values))
+        values = [source.values[index] for source in sources]
+        cells = [f"{value:.2%}" if np.isfinite(value) else "-" for value in values]
+        table.add_row(escape(names[code]), *cells, percent(score.truth.measured[index]))
     console.print(table)
 
 
 def _table(first: str, *others: str) -> Table:
-    """A table whose first column is text and whose others are numbers."""
+    """A table with text in the first column and numbers in the others."""
     table = Table(box=None, pad_edge=False)
     table.add_column(first, overflow="fold")
     for heading in others:

@@ -1,4 +1,4 @@
-"""How far supernets can be trusted, as the terminal and the page show it."""
+"""The trust report of supernets for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from taurank.orchestrator.tau import Agreement
 
 TITLE = "How far supernets can be trusted"
 ALONE_SHORT = 10
-"""The trainings that are proposed are a tenth of full training."""
+"""Length of the suggested trainings, as a share of full training."""
 ALONE_CANDIDATES = 8
 
 
 def trust_rows(found: Sequence[SupernetTrust]) -> list[tuple[str, list[str]]]:
-    """One row a figure, one cell a supernet; figures that no supernet has are left out."""
+    """One row per figure, one cell per supernet; figures that no supernet has are omitted."""
     rows: list[tuple[str, list[str]]] = []
 
     def add(label: str, cell: Callable[[SupernetTrust], str], *, always: bool = False) -> None:
@@ -44,24 +44,24 @@ def trust_rows(found: Sequence[SupernetTrust]) -> list[tuple[str, list[str]]]:
 
 
 def trust_note(found: Sequence[SupernetTrust], *, full_epochs: int) -> str:
-    """What cannot be said, and how to get it; else how to read the taus."""
+    """The missing figures and how to get them, or else how to read the taus."""
     lacking = [name_of(one) for one in found if one.alone is None]
     if not lacking:
         return "tau-b with its 95 % interval; a supernet that orders no better than parameters is not worth its cost"
     epochs = max(1, full_epochs // ALONE_SHORT)
     return (
-        f"fewer than {FEWEST_ALONE} candidates of {', '.join(lacking)} were trained alone, so nothing tells how far "
-        f"such an order holds; `trainings: [{{epochs: {epochs}, candidates: {ALONE_CANDIDATES}}}]` would"
+        f"fewer than {FEWEST_ALONE} candidates of {', '.join(lacking)} were trained alone, so their order cannot be "
+        f"checked; add `trainings: [{{epochs: {epochs}, candidates: {ALONE_CANDIDATES}}}]`"
     )
 
 
 def name_of(one: SupernetTrust) -> str:
-    """Its name without what all of them share."""
+    """Its name without the common prefix."""
     return one.stage.removeprefix("supernet:")
 
 
 def print_trust(console: Console, found: Sequence[SupernetTrust], *, full_epochs: int) -> None:
-    """A small table, a column a supernet; nothing without any."""
+    """Prints a small table with one column per supernet; nothing without supernets."""
     if not found:
         return
     console.print()

@@ -1,6 +1,6 @@
-"""Everything that a run knows of one candidate, and what it made of it: from the log, and the ranking if there is one.
+"""Explains one candidate of a run from the log, and from the ranking if there is one.
 
-The log may be of a run that is going on, that was interrupted, or that is over; it is only read.
+The run may be active, interrupted or complete; its log is only read.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from taurank.schedulers.policies import Curve, Limits, curve_matrix
 
 RIVALS = 5
 SHOWN = ("parameters", "flops", "score", "validation_accuracy", METRIC)
-"""Of sources without training; what else they have said is neither what they are ranked by nor what they cost."""
+"""Metrics of sources without training; their other metrics are neither used for ranking nor costs."""
 WIDTH_90 = 1.6448536269514722
-"""Standard deviations on either side that hold 90 % of a normal distribution."""
+"""Half-width of the 90 % interval of a normal distribution, in standard deviations."""
 _STATES = {
-    "completed": "came to its end",
+    "completed": "complete",
     "stopped": "stopped",
     "failed": "failed",
-    "frozen": "waits, with its checkpoint",
+    "frozen": "frozen, with its checkpoint",
     "paused": "paused, with its checkpoint",
     "lost": "lost its worker",
 }
@@ -54,14 +54,14 @@ def explain(
     encoding: pd.DataFrame,
     ranking: Ranking | None = None,
 ) -> Explanation:
-    """What the log and the ranking say of one candidate.
+    """Collects the evidence and decisions of one candidate from the log and the ranking.
 
     Args:
         log: of the run.
         code: of the candidate.
         names: short names of all candidates, by code.
-        stages: trainings that have begun.
-        encoding: numeric description of the candidates, (candidates, features), index = code; it may have no columns.
+        stages: training stages that have started.
+        encoding: features of the candidates, (candidates, features), index = code; it may have no columns.
         ranking: of the run; None before there is one.
     """
     rows, events = log.evidence(), log.events()
@@ -102,7 +102,7 @@ def explain(
 
 
 def _forecast(log: EvidenceLog, stage: TrainingStage, encoding: pd.DataFrame) -> tuple[dict[str, Curve], Forecast]:
-    """The curves of all trials of a stage, and what the ladder makes of them."""
+    """The curves of all trials of a stage, and the ladder's forecast from them."""
     features = features_by_code(encoding)
     logged = {curve.trial: curve for curve in logged_curves(log, stage.name, list(stage.trials))}
     curves = {
@@ -188,7 +188,7 @@ def _forecast_rivals(
 def _nearest(
     code: str, codes: Sequence[str], above: Floats, places: NDArray[np.int64], names: Mapping[str, str]
 ) -> tuple[Rival, ...]:
-    """The others whose chance against ours is nearest to even, best first."""
+    """The candidates with a win probability closest to one half, best first."""
     others = [
         Rival(other, names[other], int(place), float(probability))
         for other, place, probability in zip(codes, places, above, strict=True)
@@ -206,7 +206,7 @@ def _cheap_evidence(
     untrained = (rows["source"] != "training") & rows["metric"].isin(SHOWN)
     cheap = rows[untrained & rows["architecture"].isin(list(names))]
     found = []
-    # By stage too: a pretext task may be trained by at two lengths.
+    # By stage too: a pretext task may be trained at two lengths.
     for (stage, source, metric), own in cheap.groupby(["stage", "source", "metric"], sort=False):
         values = own.sort_values("epoch").groupby("architecture")["value"].last()
         if code not in own["architecture"].to_numpy():
@@ -226,7 +226,7 @@ def _cheap_evidence(
 
 
 def _weight(source: str, shown: str, weights: Mapping[str, float]) -> float:
-    """What a source weighs: sizes, several supernets, several pretext tasks are one group of the ranking each."""
+    """Weight of a source: sizes, several supernets and several pretext tasks are one group each."""
     name = shown.removesuffix(CONTENDERS)
     for kind, together in (("supernet:", SUPERNETS), (PRETEXT, PRETEXT_TASKS)):
         if source.startswith(kind) and together in weights:

@@ -42,6 +42,11 @@ def create_run(
             cannot take the images.
         ClusterError: latencies cannot be measured.
     """
+    if experiment.recipe.batch_size > len(data.train):
+        say(
+            f"recipe.batch_size is {experiment.recipe.batch_size}, but {experiment.data.name} has {len(data.train)} "
+            "training images: an epoch is one step"
+        )
     with open_meter(experiment, data, address=address, say=say) as meter:
         narrowed = None
         if experiment.narrow is not None and meter is not None:

@@ -13,7 +13,7 @@ import pandas as pd
 from taurank.orchestrator.cluster import Slot
 from taurank.orchestrator.evidence import BASELINE, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, parse_experiment
-from taurank.orchestrator.planning import Problem, rank_log
+from taurank.orchestrator.planning import LogRanker, Problem
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
 from taurank.orchestrator.search import proposed_codes, unseen_codes
@@ -111,6 +111,11 @@ class Run:
             options = replace(options, training_loss=False)
         return Problem(self.candidates, encoding, experiment.recipe.epochs, experiment.seed, options, self.names)
 
+    @cached_property
+    def ranker(self) -> LogRanker:
+        """The ranker on the run's log."""
+        return LogRanker(self.problem, self.log)
+
     def shared_results(self, images: str, slot: Slot) -> SharedResults:
         """Where runs of one folder share their trainings on the images of a digest."""
         return SharedResults(self.folder.parent / FOLDER, images, "cuda" if slot.gpus else "cpu")
@@ -132,7 +137,7 @@ class Run:
         baseline, spec = self.experiment.baseline, self.experiment.objective
         if len(self.candidates) < 2:
             raise RunError(f"{self.folder} has looked at {len(self.candidates)}, and an order needs 2; resume it first")
-        ranking = rank_log(self.problem, self.log, truth_seeds=len(baseline.seeds) if baseline else 1)
+        ranking = self.ranker.ranking(truth_seeds=len(baseline.seeds) if baseline else 1)
         if self.experiment.search is not None:
             trained = ranking.table["architecture"].isin(proposed_codes(self.log))
             ranking = replace(ranking, table=ranking.table.assign(looked_at=trained))

@@ -1,4 +1,4 @@
-"""The ranking against the truth."""
+"""Scores a ranking against full training."""
 
 from taurank.orchestrator.scoring.baseline_sample import draw_baseline
 from taurank.orchestrator.scoring.objective import ObjectiveScore, score_objective

@@ -1,4 +1,4 @@
-"""A baseline of a part of the candidates: drawn once from the ranking, and kept in the log with its design."""
+"""A baseline of a sample of the candidates, drawn once from the ranking and recorded in the log with its design."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ KEY = f"selected:{BASELINE}"
 
 @dataclass(frozen=True)
 class BaselineSample:
-    """The design by which candidates were drawn for the baseline.
+    """The sampling design of the baseline.
 
     Attributes:
-        strata: stratum of each that was drawn, by code, in the order in which they are trained.
+        strata: stratum of each drawn candidate, by code, in training order.
         sizes: candidates in each stratum.
     """
 
@@ -29,7 +29,7 @@ class BaselineSample:
 
     @property
     def candidates(self) -> int:
-        """How many they were drawn from."""
+        """Number of candidates from which the sample was drawn."""
         return sum(self.sizes)
 
     def stratum_of(self, candidates: Sequence[str]) -> NDArray[np.int64]:
@@ -38,7 +38,7 @@ class BaselineSample:
 
 
 def draw_baseline(log: EvidenceLog, order: Sequence[str], n: int, *, seed: int) -> BaselineSample:
-    """Draws ``n`` of an order, best first, by ``stratified_sample``; once: the order may move on, the draw stays."""
+    """Draws ``n`` of an order, best first, by ``stratified_sample``; once and for all."""
     noted = _noted(log)
     if noted is None:
         drawn = stratified_sample(len(order), n, np.random.default_rng([seed, 4]))
@@ -49,7 +49,7 @@ def draw_baseline(log: EvidenceLog, order: Sequence[str], n: int, *, seed: int) 
 
 
 def sampled_baseline(log: EvidenceLog) -> BaselineSample | None:
-    """The sample that the baseline of a run is; None when others have been trained as well, or nothing was drawn."""
+    """The sample that forms the baseline of a run; None if other candidates were trained too, or nothing was drawn."""
     noted = _noted(log)
     if noted is None:
         return None

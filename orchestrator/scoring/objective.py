@@ -1,4 +1,4 @@
-"""An objective of accuracy and cost against the same objective of full training, apart from the ranking's own score."""
+"""Scores an objective of accuracy and cost against the same objective of full training."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class ObjectiveScore:
     Attributes:
         spec: the objective.
         ours: by the objective of the predicted accuracy.
-        by_accuracy: by our ranking, which leaves cost out.
-        by_cost: by cost alone, cheapest first, which needs no training: what ours has to beat.
+        by_accuracy: by the ranking, which ignores cost.
+        by_cost: by cost alone, cheapest first, which needs no training: the baseline for the objective.
     """
 
     spec: ObjectiveSpec

@@ -1,4 +1,4 @@
-"""Tau of the ranking and its company, beside what each source alone would have given."""
+"""Tau and related measures of the ranking, compared with each source alone."""
 
 from __future__ import annotations
 
@@ -32,19 +32,20 @@ from taurank.orchestrator.tau import (
 
 TOP = 5
 FEWEST_AT_TOP = 5
-"""Tau within the true top needs this many candidates to say anything."""
+"""Minimal number of candidates for the tau within the true top."""
 PARAMETERS = "parameters only"
 
 
 @dataclass(frozen=True)
 class SourceScore:
-    """What one view of the candidates alone would have given.
+    """The order by one source alone.
 
     Attributes:
-        name: the view.
-        values: what it says of each candidate, in the order of the candidates.
+        name: of the source.
+        values: its value for each candidate, in the order of the candidates.
         agreement: with the truth.
-        speed_up: cost of one full training of all over the view's own cost, in seconds; NaN where it cost nothing.
+        speed_up: cost of one full training of all divided by the cost of the source, in seconds; NaN if it cost
+            nothing.
     """
 
     name: str
@@ -55,13 +56,13 @@ class SourceScore:
 
 @dataclass(frozen=True)
 class TopScore:
-    """How the ranking serves those who want the best ones. A sample of the candidates cannot tell.
+    """Quality of the top of the ranking. Not available for a sample of the candidates.
 
     Attributes:
-        k: five, or fewer where there are fewer candidates.
-        overlap: share of the true best ``k`` among our best ``k``.
-        regret: truth of the true best less the truth of our best, in units of the truth.
-        weighted: tau with a weight on the best.
+        k: five, or the number of candidates if lower.
+        overlap: share of the true best ``k`` among the predicted best ``k``.
+        regret: truth of the true best minus the truth of the predicted best, in units of the truth.
+        weighted: tau with more weight on the best.
         within: tau-b among the true best fifth; None with fewer than five in it.
     """
 
@@ -81,14 +82,14 @@ class Score:
     Attributes:
         candidates: codes, in the order of all arrays here.
         ranking: agreement of the ranking with the truth (its Pearson is that of ranks).
-        top: how it serves those who want the best; None for a sample.
-        beyond_size: partial tau of the ranking given the number of parameters; None where sizes are not known.
-        ceiling: what a second full training would reach; None with one baseline seed.
-        sources: what each view alone would have given.
-        speed_up: None unless the run has trained every candidate, or its sample of them, by at least one seed.
+        top: quality of its top; None for a sample.
+        beyond_size: partial tau of the ranking given the number of parameters; None if sizes are unknown.
+        ceiling: tau of a second full training; None with one baseline seed.
+        sources: the orders by each source alone.
+        speed_up: None unless the run has trained every candidate, or its sample of them, with at least one seed.
         truth: full training.
-        coverage: share of the intervals of predicted accuracy that hold the truth; NaN without intervals, and where the
-            truth is no accuracy in [0, 1].
+        coverage: share of the intervals of predicted accuracy that contain the truth; NaN without intervals, and if the
+            truth is not an accuracy in [0, 1].
     """
 
     candidates: tuple[str, ...]
@@ -105,7 +106,7 @@ class Score:
 def score_ranking(
     ranking: Ranking, truth: Truth, log: EvidenceLog, candidates: Sequence[str], *, full_epochs: int
 ) -> Score:
-    """Scores a ranking against the truth, beside what each source alone would have given."""
+    """Scores a ranking, and each source alone, against the truth."""
     table = ranking.table.set_index("architecture").reindex(list(candidates))
     scores = -table["rank"].to_numpy(dtype=float)
     rows = log.evidence()
@@ -129,7 +130,7 @@ def score_ranking(
 
 
 def comparison(truth: Truth, candidates: Sequence[str]) -> Callable[[ArrayLike, ArrayLike], Agreement]:
-    """How two lists are compared: over all who have both, or as the design of the sample asks for."""
+    """The comparison of two lists: over all candidates with both values, or weighted by the design of the sample."""
     if truth.sample is None:
         return agreement
     stratum = truth.sample.stratum_of(candidates)
@@ -160,7 +161,7 @@ def _beyond_size(
     if truth.sample is None:
         return partial_tau(scores, truth.values, sizes)
     found, size = compare(scores, truth.values), compare(sizes, truth.values)
-    # The order and the sizes are known of everybody: nothing to estimate there.
+    # The order and the sizes are known for all candidates, so their tau needs no estimate.
     return Coefficient(partial_of(found.tau, agreement(scores, sizes).tau, size.tau), found.n, found.ties)
 
 
@@ -173,7 +174,7 @@ def _coverage(table: pd.DataFrame, truth: NDArray[np.float64]) -> float:
 
 
 def are_accuracies(truth: NDArray[np.float64]) -> bool:
-    """Whether all that is known lies in [0, 1]."""
+    """Whether all known values lie in [0, 1]."""
     known = truth[np.isfinite(truth)]
     return bool(((known >= 0) & (known <= 1)).all())
 

@@ -1,4 +1,4 @@
-"""How much cheaper the evidence was than one full training of everybody."""
+"""How much cheaper the evidence was than one full training of all candidates."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SpeedUp:
     Attributes:
         epochs: in epochs of training.
         seconds: in device seconds of trials.
-        wall: in wall time; NaN where only a sample was trained, whose wall time says nothing about that of all, or
-            where trainings were taken over from other runs, which took none.
+        wall: in wall time; NaN if only a sample was trained, or if trainings were taken over from other runs, which
+            took no time.
         estimated: whether the full cost in seconds is an estimate: mean cost per sampled training times the candidates.
     """
 
@@ -31,9 +31,10 @@ class SpeedUp:
 
 
 def seconds_of_full_training(log: EvidenceLog, rows: pd.DataFrame, candidates: int) -> float:
-    """Device seconds of one full training of everybody: mean over the seeds that have ended, NaN for none.
+    """Device seconds of one full training of all candidates: mean over the complete seeds, NaN for none.
 
-    ``rows`` are all of the log. Of a sampled baseline it is the mean cost of a training times the number of candidates.
+    ``rows`` are all rows of the log. For a sampled baseline it is the mean cost of a training times the number of
+    candidates.
     """
     sample = sampled_baseline(log)
     trained = len(sample.strata) if sample else candidates
@@ -41,9 +42,9 @@ def seconds_of_full_training(log: EvidenceLog, rows: pd.DataFrame, candidates: i
 
 
 def speed_up(log: EvidenceLog, rows: pd.DataFrame, *, full_seconds: float, full_epochs: float) -> SpeedUp | None:
-    """The speed-up of a run from all rows of its log and what one full training of everybody takes.
+    """The speed-up of a run from all rows of its log and the cost of one full training of all candidates.
 
-    None where that is not known: no seed of its own baseline has ended.
+    None if that cost is unknown because no seed of its baseline is complete.
     """
     if not np.isfinite(full_seconds):
         return None
@@ -51,7 +52,7 @@ def speed_up(log: EvidenceLog, rows: pd.DataFrame, *, full_seconds: float, full_
     sampled = sampled_baseline(log) is not None
     taken_over = bool((log.events()["event"] == TAKEN).any())
     wall = log.wall_seconds()
-    # Several seeds, one of them perhaps cut off: the wall time of one in proportion.
+    # With several seeds, possibly one incomplete: the wall time of one seed in proportion.
     full_wall = wall.get(BASELINE, np.nan) * ratio(full_seconds, float(baseline["seconds"].sum()))
     spent_wall = sum(seconds for stage, seconds in wall.items() if stage != BASELINE)
     return SpeedUp(
@@ -63,7 +64,7 @@ def speed_up(log: EvidenceLog, rows: pd.DataFrame, *, full_seconds: float, full_
 
 
 def ratio(whole: float, part: float) -> float:
-    """Whole over part, NaN where there is no part."""
+    """Whole divided by part, NaN if there is no part."""
     return whole / part if part > 0 else np.nan
 
 

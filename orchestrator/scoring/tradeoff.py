@@ -1,4 +1,4 @@
-"""What a ranking says when cost counts too: the Pareto front with its uncertainty, and an objective of both."""
+"""Accuracy against cost: the Pareto front of a ranking with its uncertainty, and objectives of both."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS: dict[Measure, str] = {"latency": METRIC, "flops": "flops", "parameters"
 
 
 class TradeoffError(ValueError):
-    """A cost that the run does not know; one line with the way out."""
+    """A cost that the run has not measured; one line with the way out."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Front:
 
     Attributes:
         against: the cost.
-        table: one row per candidate whose cost is known, cheapest first: ``architecture``, the cost, ``rank, score,
+        table: one row per candidate with a known cost, cheapest first: ``architecture``, the cost, ``rank, score,
             predicted_accuracy, accuracy_low, accuracy_high``, ``on_front`` (by the means), and ``front_probability``:
             that no other is as cheap or cheaper and more accurate.
     """
@@ -56,7 +56,7 @@ class Front:
 
 
 def costs(evidence: pd.DataFrame, codes: Sequence[str], against: Measure) -> NDArray[np.float64]:
-    """Parameters, FLOPs or milliseconds of candidates, (candidates,); NaN where the log has none."""
+    """Parameters, FLOPs or milliseconds of candidates, (candidates,); NaN if missing in the log."""
     source, metric = (LATENCY if against == "latency" else SIZE), COLUMNS[against]
     rows = evidence[(evidence["source"] == source) & (evidence["metric"] == metric)]
     found = rows.groupby("architecture")["value"].last().reindex(list(codes))
@@ -64,7 +64,7 @@ def costs(evidence: pd.DataFrame, codes: Sequence[str], against: Measure) -> NDA
 
 
 def known_cost(evidence: pd.DataFrame) -> Measure:
-    """Latency where it was measured, else FLOPs."""
+    """Latency if it was measured, else FLOPs."""
     return "latency" if (evidence["source"] == LATENCY).any() else "flops"
 
 
@@ -77,12 +77,12 @@ def make_front(ranking: Ranking, evidence: pd.DataFrame, against: Measure) -> Fr
     table = ranking.table
     cost = costs(evidence, [str(code) for code in table["architecture"]], against)
     if not np.isfinite(cost).any():
-        way = "write latency: {} in the experiment, or take flops" if against == "latency" else "resume the run first"
-        raise TradeoffError(f"--against: the run knows no {against} of its candidates; {way}")
+        way = "write latency: {} in the experiment, or use flops" if against == "latency" else "resume the run first"
+        raise TradeoffError(f"--against: the run has no {against} of its candidates; {way}")
     columns = ["architecture", "rank", "score", "predicted_accuracy", "accuracy_low", "accuracy_high"]
     found = table[columns].copy()
     found.insert(1, COLUMNS[against], cost)
-    # The order of the ranking and not its scores: of equal scores one is placed first all the same.
+    # The ranks and not the scores, because candidates of equal score have different ranks.
     found["on_front"] = front(-table["rank"].to_numpy(dtype=float), cost)
     found["front_probability"] = front_probability(ranking.samples, cost)
     found = found[np.isfinite(cost)].sort_values([COLUMNS[against], "rank"], kind="stable")
@@ -90,10 +90,10 @@ def make_front(ranking: Ranking, evidence: pd.DataFrame, against: Measure) -> Fr
 
 
 def check_objective(spec: ObjectiveSpec | None, milliseconds: Sequence[float]) -> None:
-    """Refuses latencies that an objective is not defined for, before anything is spent.
+    """Refuses latencies for which an objective is not defined, before anything is spent.
 
     Raises:
-        ObjectiveError: it is not.
+        ObjectiveError: it is not defined for one of them.
     """
     if spec is not None and spec.of == "latency":
         objective(spec.kind, np.full(len(milliseconds), 0.5), milliseconds, spec.amount)
@@ -102,7 +102,7 @@ def check_objective(spec: ObjectiveSpec | None, milliseconds: Sequence[float]) -
 def with_objective(ranking: Ranking, spec: ObjectiveSpec, evidence: pd.DataFrame) -> Ranking:
     """The ranking with columns ``objective`` (higher is better) and ``objective_rank``; its order stays.
 
-    NaN for all while nobody was trained to the end, since there is no predicted accuracy then.
+    NaN for all if no candidate was trained to the end, because there is no predicted accuracy then.
 
     Raises:
         ObjectiveError: it is not defined for a latency.
@@ -120,9 +120,9 @@ def objective_of(
     """The objective of measured accuracies, (candidates,); NaN where it is not defined.
 
     Raises:
-        ObjectiveError: it is not defined for a latency, or these are no accuracies in [0, 1].
+        ObjectiveError: it is not defined for a latency, or the values are not accuracies in [0, 1].
     """
     known = accuracy[np.isfinite(accuracy)]
     if not ((known >= 0) & (known <= 1)).all():
-        raise ObjectiveError("objective: the truth is no accuracy in [0, 1], so there is no objective of it")
+        raise ObjectiveError("objective: the truth is not an accuracy in [0, 1], so it has no objective")
     return objective(spec.kind, accuracy, costs(evidence, codes, spec.of), spec.amount)

@@ -1,4 +1,4 @@
-"""Search in spaces that are too large to list: searchers that propose, and are told."""
+"""Search in spaces that are too large to list: searchers propose architectures and take in results."""
 
 from taurank.orchestrator.search.final_list import FinalList, final_list
 from taurank.orchestrator.search.proposals import ACCURACY, STAGE, Proposals, note_unseen, proposed_codes, unseen_codes

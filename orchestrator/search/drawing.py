@@ -1,4 +1,4 @@
-"""Where proposals come from before anything is known: all architectures of a space, one at random, a mutant."""
+"""Sources of proposals that need no results: all architectures of a space, a random one, a mutant."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def listed(space: SearchSpace) -> tuple[Architecture, ...] | None:
 
 def draw_one(space: SearchSpace, generator: np.random.Generator) -> Architecture:
     """One at random, each function as likely."""
-    everybody = listed(space)
-    if everybody is None:
+    every = listed(space)
+    if every is None:
         return space.sample(1, generator)[0]
-    return everybody[int(generator.integers(len(everybody)))]
+    return every[int(generator.integers(len(every)))]
 
 
 def mutant(space: SearchSpace, parent: Architecture, generator: np.random.Generator) -> Architecture:

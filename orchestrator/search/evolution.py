@@ -1,4 +1,4 @@
-"""Evolutionary search under a constraint: good architectures beget others, and those that violate it are not looked at.
+"""Evolutionary search under constraints: infeasible architectures are never scored.
 
 Source: the search of Cai et al., Once-for-All (ICLR 2020), section 3.4, and its code,
 github.com/mit-han-lab/once-for-all; after Real et al., Regularized Evolution (AAAI 2019).
@@ -39,7 +39,7 @@ def evolve(
     The first generation is drawn at random, each option of each decision alike. The next ones descend from the best
     that were ever scored: a mutant from one of them, with each decision drawn anew with probability `mutation`; the
     others from two, each decision from either. What is not feasible is drawn again. All are made canonical, and each is
-    judged and scored once only, so later generations cost less and less.
+    checked and scored once only, so later generations cost less and less.
 
     In the source an architecture can be its own rival many times over; and the resolution is drawn anew with
     probability .5, which here is a decision like the others.
@@ -100,7 +100,7 @@ def _crossing(best: NDArray[np.int64], generator: np.random.Generator) -> NDArra
 
 
 class _Found:
-    """What a search has judged and scored so far, by canonical architecture."""
+    """Feasibility and scores so far, by canonical architecture."""
 
     def __init__(self, space: SearchSpace, score: Score, feasible: Callable[[Architecture], bool]) -> None:
         self._space, self._score, self._feasible = space, score, feasible

@@ -1,4 +1,4 @@
-"""What a search ends in: the order of what was looked at, and of the best predicted that were not."""
+"""The final list of a search: the order of the trained architectures and of the best predicted others."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from taurank.orchestrator.search.searcher import FreeScores, Observation, Search
 from taurank.spaces import Architecture, SearchSpace
 
 CANDIDATES = 1_000
-"""Architectures that were not looked at and are predicted by default."""
+"""Untrained architectures that are predicted by default."""
 PARENTS = 20
-"""The best that were looked at, whose mutants are half of these."""
+"""The best trained architectures, whose mutants are half of these."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class FinalList:
     """The end of a search.
 
     Attributes:
-        ranking: of all that were looked at and of the best predicted others, with their uncertainty.
+        ranking: of all trained architectures and of the best predicted others, with their uncertainty.
         looked_at: whether each was trained, in the order of the ranking's table; failed ones were.
     """
 
@@ -43,20 +43,20 @@ def final_list(
     unseen: int = 20,
     candidates: Sequence[Architecture] | None = None,
 ) -> FinalList:
-    """Ranks by the ranker's posterior what a search has looked at, and the best predicted that it has not.
+    """Ranks by the ranker's posterior the architectures that a search trained, and the best predicted others.
 
     Args:
         searcher: with all its observations; its first objective is an accuracy in [0, 1], higher is better.
         full_epochs: length of full training.
-        unseen: how many that were not looked at are in the list.
-        candidates: whom these are chosen from, by predicted score; by default random ones and mutants of the best.
+        unseen: how many untrained architectures are in the list.
+        candidates: from which these are chosen, by predicted score; by default random ones and mutants of the best.
             Those that the constraints refuse are left out.
 
     Raises:
         SearchError: nothing was observed, or an argument is out of its range.
     """
     if not searcher.observations:
-        raise SearchError("observations: the searcher was told nothing, so that there is nothing to rank")
+        raise SearchError("observations: the searcher has no results, so there is nothing to rank")
     if full_epochs < 1 or unseen < 0:
         raise SearchError(f"full_epochs, unseen: {full_epochs} and {unseen} are not at least 1 and 0")
     space, problem = searcher.space, searcher.problem
@@ -64,13 +64,13 @@ def final_list(
     if candidates is None:
         candidates = _usual_candidates(searcher) if unseen else []
     others = [one for one in dict.fromkeys(map(space.canonical, candidates)) if one not in set(seen)]
-    everybody = [*seen, *others]
+    architectures = [*seen, *others]
     encoding = pd.DataFrame(
-        np.array([space.features(one) for one in everybody]), index=pd.Index([one.code for one in everybody])
+        np.array([space.features(one) for one in architectures]), index=pd.Index([one.code for one in architectures])
     )
     rows = [
         *_rows(space, searcher.observations, next(iter(problem.objectives)), full_epochs),
-        *_free_rows(problem.free_scores, everybody),
+        *_free_rows(problem.free_scores, architectures),
     ]
     ranking = rank_evidence(pd.DataFrame(rows), encoding, full_epochs=full_epochs, seed=problem.seed)
     codes = {one.code for one in seen}
@@ -81,9 +81,9 @@ def final_list(
 
 def _usual_candidates(searcher: Searcher) -> list[Architecture]:
     generator = np.random.default_rng([searcher.problem.seed, len(searcher.observations), 1])
-    everybody = listed(searcher.space)
-    if everybody is not None and len(everybody) <= CANDIDATES:
-        return list(everybody)
+    architectures = listed(searcher.space)
+    if architectures is not None and len(architectures) <= CANDIDATES:
+        return list(architectures)
     drawn = [draw_one(searcher.space, generator) for _ in range(CANDIDATES // 2)]
     parents = searcher.best(PARENTS)
     mutants = [
@@ -103,10 +103,10 @@ def _best_unseen(searcher: Searcher, codes: Sequence[str], count: int) -> set[st
     return found
 
 
-def _rows(space: SearchSpace, told: Sequence[Observation], objective: str, full_epochs: int) -> list[Evidence]:
+def _rows(space: SearchSpace, observations: Sequence[Observation], objective: str, full_epochs: int) -> list[Evidence]:
     """Evidence as the log has it: a training for each observation, the number of which is its seed."""
     rows = []
-    for number, observation in enumerate(told):
+    for number, observation in enumerate(observations):
         epochs = max(1, round(observation.fidelity * full_epochs))
         value = observation.values[objective]
         rows.append(
@@ -126,11 +126,11 @@ def _rows(space: SearchSpace, told: Sequence[Observation], objective: str, full_
     return rows
 
 
-def _free_rows(free_scores: FreeScores | None, everybody: Sequence[Architecture]) -> list[Evidence]:
+def _free_rows(free_scores: FreeScores | None, architectures: Sequence[Architecture]) -> list[Evidence]:
     rows = []
-    for name, scores in ({} if free_scores is None else free_scores(everybody)).items():
+    for name, scores in ({} if free_scores is None else free_scores(architectures)).items():
         source, metric = ("size", name) if name in SIZES else (name, "score")
-        for one, value in zip(everybody, scores, strict=True):
+        for one, value in zip(architectures, scores, strict=True):
             rows.append(Evidence(source, f"{source}/{one.code}", one.code, source, 0, 0, 0, metric, float(value)))
     return rows
 

@@ -18,8 +18,9 @@ class HurricaneSearcher(Searcher):
     """Searches the later decisions with the earlier ones at a default, then the earlier ones with what was found.
 
     Within a stage proposals are those of regularised evolution. Before the first, the default is the best of some
-    random architectures. A stage begins when all of the one before are told; until then fewer are proposed than asked
-    for. Where each stage has a supernet of its own, as in the source, `benchmarks.search.two_stage` is the search.
+    random architectures. A stage begins when the one before has all its results; until then fewer are proposed than
+    asked for. Where each stage has a supernet of its own, as in the source, `benchmarks.search.two_stage` is the
+    search.
 
     Source: Zhang et al., Fast Hardware-Aware Neural Architecture Search (HURRICANE, 2020, arXiv 1910.11609); the
     procedure is a reading of its abstract.
@@ -102,9 +103,9 @@ class HurricaneSearcher(Searcher):
     def _evolved(self, stage: _Stage) -> Iterator[Architecture]:
         """What regularised evolution proposes within a stage, given what is known of it; constraints do not count."""
         within = EvolutionSearcher(replace(self.problem, space=stage.space, constraints=None), **self._evolution)
-        forms = [(stage.form(one), told) for one, told in zip(self._canonical, self._observations, strict=True)]
+        forms = [(stage.form(one), result) for one, result in zip(self._canonical, self._observations, strict=True)]
         within.load(
-            (replace(told, architecture=form) for form, told in forms if form is not None),
+            (replace(result, architecture=form) for form, result in forms if form is not None),
             [form for form in map(stage.form, self._open) if form is not None],
         )
         while proposed := within.ask():
@@ -112,7 +113,7 @@ class HurricaneSearcher(Searcher):
 
 
 class _Stage:
-    """A restricted space, and how its architectures are said with its options alone."""
+    """A restricted space, and the forms of its architectures within its options."""
 
     def __init__(self, whole: SearchSpace, space: RestrictedSpace) -> None:
         self._whole, self.space = whole, space
@@ -125,5 +126,5 @@ class _Stage:
 
     @cached_property
     def _forms(self) -> dict[Architecture, Architecture] | None:
-        everybody = listed(self.space)
-        return None if everybody is None else {self._whole.canonical(one): one for one in everybody}
+        every = listed(self.space)
+        return None if every is None else {self._whole.canonical(one): one for one in every}

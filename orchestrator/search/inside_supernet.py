@@ -14,7 +14,7 @@ from taurank.spaces import Architecture
 
 
 class InsideSupernetSearcher(Searcher):
-    """Proposes architectures in descending order of the sum of their options' scores; what is told changes nothing.
+    """Proposes architectures in descending order of the sum of their options' scores; results change nothing.
 
     The first is the network that the source ends in: the best option of each decision. The order is exact, however
     large the space (`best_sums`).
@@ -44,7 +44,7 @@ class InsideSupernetSearcher(Searcher):
         if scores is None:
             raise SearchError(
                 f"scores: {self.name} needs those of the options of a trained supernet; taurank search trains it, or "
-                "give what option_scores() of its sampler says"
+                "give those of option_scores() of its sampler"
             )
         known = sorted({option for options in decisions for option in options})
         for option in without:
@@ -96,7 +96,7 @@ class InsideSupernetSearcher(Searcher):
         return None
 
     def _best_first(self) -> Iterator[Architecture]:
-        """Each function once, by its best sum; found once, and as far as somebody looks."""
+        """Each function once, by its best sum; computed once, and only as far as it is read."""
         yield from tuple(self._found)
         for choices, _ in self._further:
             canonical = self.space.canonical(self.space.choose(choices))
@@ -115,7 +115,7 @@ class GdasSearcher(InsideSupernetSearcher):
 
 
 class ManasSearcher(InsideSupernetSearcher):
-    """By what the agents of the sampler ``multi-agent`` think of options: a reconstruction, no code was published.
+    """By the option scores of the agents of the sampler ``multi-agent``: a reconstruction, no code was published.
 
     Source: Carlucci et al., MANAS (arXiv 1909.01051).
     """

@@ -54,7 +54,7 @@ class ModelSearcher(Searcher):
     def _by_model(self, generator: np.random.Generator) -> Iterator[Architecture]:
         """Candidates, the most promising first; none while there is nothing to fit a model to."""
 
-    def _told(self) -> list[tuple[Architecture, float, float]]:
+    def _results(self) -> list[tuple[Architecture, float, float]]:
         name, direction = next(iter(self.problem.objectives.items()))
         sign = 1 if direction == "higher" else -1
         return [
@@ -67,27 +67,27 @@ class ModelSearcher(Searcher):
         """The surrogate over these candidates and all that is known; None without enough to fit it to.
 
         By default the candidates are all architectures of a small space; of a large one they are random ones and
-        mutants of the best, others after each tell.
+        mutants of the best, drawn again after each result.
         """
-        pool, told = self._pool_of(self._usual_candidates() if candidates is None else candidates), self._told()
-        if not can_fit(pool.labels(told)):
+        pool, results = self._pool_of(self._usual_candidates() if candidates is None else candidates), self._results()
+        if not can_fit(pool.labels(results)):
             return None
         count = len(self._observations)
         if self._surrogate is None or self._surrogate[0] != count or self._surrogate[1].pool is not pool:
-            self._surrogate = count, Surrogate(pool, told, regressor=self._regressor, seed=self.problem.seed)
+            self._surrogate = count, Surrogate(pool, results, regressor=self._regressor, seed=self.problem.seed)
         return self._surrogate[1]
 
     def _pool_of(self, candidates: tuple[Architecture, ...]) -> Pool:
-        """The last pool, if it is of these; made again when somebody is known who is not in it, as it is from a log."""
+        """The last pool, if it is of these and has all known architectures; else a new one."""
         if self._pool is None or self._pool[0] != candidates or not self._known <= self._pool[1].place.keys():
             pool = Pool(self.space, [*candidates, *self._known], self.problem.free_scores, self.problem.seed)
             self._pool = candidates, pool
         return self._pool[1]
 
     def _usual_candidates(self) -> tuple[Architecture, ...]:
-        everybody = listed(self.space)
-        if everybody is not None and len(everybody) <= WHOLE:
-            return everybody
+        every = listed(self.space)
+        if every is not None and len(every) <= WHOLE:
+            return every
         count = len(self._observations)
         if self._drawn[0] != count:
             generator = self._generator(count)

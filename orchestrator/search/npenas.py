@@ -14,8 +14,9 @@ from taurank.spaces import Architecture
 class NpenasSearcher(ModelSearcher):
     """Mutates the best, and proposes the mutants that are predicted to be best.
 
-    After each generation the parents and mutants are others. The source's predictor is a graph network; here it is a
-    regressor of the ranker.
+    A generation has one set of parents and mutants; only the predictor learns from its results. Results of earlier
+    generations that are still missing when it begins change its parents when they arrive. The source's predictor is a
+    graph network; here it is a regressor of the ranker.
 
     Source: Wei et al., NPENAS: Neural Predictor Guided Evolution for Neural Architecture Search (2020), NPENAS-NP.
 
@@ -46,13 +47,22 @@ class NpenasSearcher(ModelSearcher):
             raise SearchError(f"candidates: {candidates} are fewer than the {per_generation} of a generation")
         self._parents, self._candidates, self._per_generation = parents, candidates, per_generation
 
+        self._generation: tuple[tuple[int, int], tuple[Architecture, ...]] = ((-1, -1), ())
+
     def _by_model(self, generator: np.random.Generator) -> Iterator[Architecture]:
-        parents = self.best(self._parents)
-        if not parents:
-            return
-        generation = self._generator((len(self._known) - self._initial) // self._per_generation)
-        surrogate = self._fitted(self._mutants_of(parents, self._candidates, generation))
+        surrogate = self._fitted(self._mutants())
         if surrogate is None:
             return
         for at in np.argsort(-surrogate.mean, kind="stable"):
             yield surrogate.pool.architectures[at]
+
+    def _mutants(self) -> tuple[Architecture, ...]:
+        """Mutants of the generation, from parents among as many observations as there were proposals before it."""
+        number = (len(self._known) - self._initial) // self._per_generation
+        before = min(self._initial + number * self._per_generation, len(self._observations))
+        if self._generation[0] != (number, before):
+            scored = self._scored_by(before)
+            parents = sorted(scored, key=scored.__getitem__, reverse=True)[: self._parents]
+            mutants = self._mutants_of(parents, self._candidates, self._generator(number))
+            self._generation = (number, before), mutants
+        return self._generation[1]

@@ -23,7 +23,7 @@ class OnceForAllSearcher(Searcher):
     """Fits a predictor to random architectures, and proposes the best that an evolution on it finds.
 
     The predictor is a perceptron with three hidden layers of 400 over the one-hot decisions. It is fitted again after
-    every ``per_fit`` tells. Nothing that violates the constraints is scored or proposed. In the source the accuracies
+    every ``per_fit`` results. Nothing that violates the constraints is scored or proposed. In the source the accuracies
     are those of subnets of one trained supernet, of which 16,000 cost little.
 
     Source: Cai et al., Once-for-All (ICLR 2020), section 3.4, and its code, github.com/mit-han-lab/once-for-all.
@@ -31,7 +31,7 @@ class OnceForAllSearcher(Searcher):
     Args:
         problem: what is searched; its space has fixed decisions.
         initial: random proposals that the predictor learns from.
-        per_fit: tells after which the predictor is fitted again.
+        per_fit: results after which the predictor is fitted again.
         generations: of the evolution; the source has 500.
         population: of the evolution.
     """
@@ -65,10 +65,10 @@ class OnceForAllSearcher(Searcher):
         return self._evolved[1]
 
     def _evolve(self, fitted: int) -> list[Architecture]:
-        told = self._scored_by(fitted)
-        if len(told) < LEAST:
+        scored = self._scored_by(fitted)
+        if len(scored) < LEAST:
             return []
-        values = np.array(list(told.values()))
+        values = np.array(list(scored.values()))
         spread = float(values.std()) or 1.0
         generator = self._generator(fitted)
         predictor = MLPRegressor(
@@ -79,7 +79,7 @@ class OnceForAllSearcher(Searcher):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # so many epochs are what is wanted
-            predictor.fit(self._one_hot(list(told)), (values - values.mean()) / spread)
+            predictor.fit(self._one_hot(list(scored)), (values - values.mean()) / spread)
 
         def score(architectures: Sequence[Architecture]) -> list[float]:
             predicted: list[float] = predictor.predict(self._one_hot(architectures)).tolist()

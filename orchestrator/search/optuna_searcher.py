@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import optuna
@@ -17,14 +18,22 @@ from taurank.orchestrator.search.searcher import Problem, Searcher, SearchError
 from taurank.spaces import Architecture
 
 ASKS = 20
-"""Times that a sampler is asked for somebody new, before a random architecture takes the place."""
+"""Times that a sampler is asked for a new architecture before a random one takes its place."""
 
-# Each proposal makes a study; by default Optuna tells about every one.
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna logs every new study, and each proposal makes one; the caller's verbosity is restored."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 class OptunaSearcher(Searcher):
-    """Asks a sampler of Optuna, with a study that is made of what was told and of what is open.
+    """Asks a sampler of Optuna, with a study of the observations and of the open proposals.
 
     The study is made anew for each ask: so the proposals depend on nothing else. A failed training is a failed trial.
 
@@ -68,7 +77,8 @@ class OptunaSearcher(Searcher):
 
     def _study(self, seed: int) -> optuna.Study:
         directions = self._directions
-        study = optuna.create_study(sampler=self._sampler(seed), directions=directions)
+        with _quiet_optuna():
+            study = optuna.create_study(sampler=self._sampler(seed), directions=directions)
         names = list(self.problem.objectives)[: len(directions)]
         trials = []
         for canonical, observation in zip(self._canonical, self._observations, strict=True):
@@ -95,9 +105,9 @@ class OptunaSearcher(Searcher):
 
 
 class Nsga2Searcher(OptunaSearcher):
-    """Breeds from those that few others dominate, and that stand apart on their front.
+    """Recombines architectures that few others dominate and that are far apart on their front.
 
-    A generation is so many that were told one after another. All objectives count.
+    A generation is ``population`` successive observations. All objectives count.
 
     Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002).
 

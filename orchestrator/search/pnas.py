@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from taurank.orchestrator.ranker import REGRESSORS
-from taurank.orchestrator.search.pool import Pool, Told
+from taurank.orchestrator.search.pool import Pool, Results
 from taurank.orchestrator.search.searcher import Problem, Searcher, SearchError
 from taurank.orchestrator.search.surrogate import Surrogate, Values, can_fit
 from taurank.schedulers.policies import choices
@@ -20,14 +20,14 @@ from taurank.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201, format_co
 MEMBERS = 5
 """Of the ensemble."""
 Level = dict[Architecture, Architecture]
-"""Canonical architectures of a level, and how each is said as one that can grow."""
+"""Canonical architectures of a level, and the form of each that can grow."""
 
 
 class PnasSearcher(Searcher):
     """Trains all of the first level; of each next one the best predicted of what the best of the last grow into.
 
-    A level begins when all of the one before are told; until then fewer are proposed than asked for. The predictor is
-    an ensemble that has seen the levels before. The last level goes on in rounds of ``beam``, each predicted anew,
+    A level begins when the one before has all its results; until then fewer are proposed than asked for. The predictor
+    is an ensemble that has seen the levels before. The last level goes on in rounds of ``beam``, each predicted anew,
     where the source ends.
 
     Source: Liu et al., Progressive Neural Architecture Search (ECCV 2018), algorithm 1; its beam is 256, its predictor
@@ -61,7 +61,7 @@ class PnasSearcher(Searcher):
         return next((number for number, level in enumerate(self._levels(), start=1) if canonical in level), 0)
 
     def predictions(self, *, members: int | None = None) -> dict[Architecture, float]:
-        """What an ensemble of so many predicts of the level at hand, by all that is told before it; higher is better.
+        """What an ensemble of so many predicts for the current level from all results before it; higher is better.
 
         Empty at the first level, where nothing can be predicted. By default the ensemble is the searcher's.
         """
@@ -91,9 +91,9 @@ class PnasSearcher(Searcher):
         yield level
         for number in range(2, self._progression.levels + 1):
             enough = len(level) if number == 2 else self._beam
-            told = [one for one in dict.fromkeys(self._canonical) if one in level]
-            parents = sorted((one for one in told if one in self.scored), key=self.scored.__getitem__, reverse=True)
-            complete = len(told) >= enough or all(one in self._known or not self._allowed(one) for one in level)
+            results = [one for one in dict.fromkeys(self._canonical) if one in level]
+            parents = sorted((one for one in results if one in self.scored), key=self.scored.__getitem__, reverse=True)
+            complete = len(results) >= enough or all(one in self._known or not self._allowed(one) for one in level)
             if any(one in level for one in self._open) or not complete or not parents:
                 return
             level = self._expanded(tuple(level[one] for one in parents[: self._beam]), seen)
@@ -115,7 +115,7 @@ class PnasSearcher(Searcher):
         return level
 
     def _best_predicted(self, levels: list[Level], number: int) -> list[Architecture]:
-        """The last level, best predicted first, by those told of the levels before and of the rounds before in it."""
+        """The last level, best predicted first, from the results of earlier levels and of earlier rounds in it."""
         if self._order[0] != (len(levels), number):
             predicted = self._predicted(levels, number, self._members)
             self._order = (len(levels), number), sorted(levels[-1], key=lambda one: -predicted.get(one, 0.0))
@@ -124,26 +124,23 @@ class PnasSearcher(Searcher):
     def _predicted(self, levels: list[Level], number: int, members: int) -> dict[Architecture, float]:
         before = [one for level in levels[:-1] for one in level]
         known = [one for one in dict.fromkeys(self._canonical) if one in levels[-1]][: number * self._beam]
-        told = [(one, self.scored[one], 1.0) for one in [*before, *known] if one in self.scored]
+        results = [(one, self.scored[one], 1.0) for one in [*before, *known] if one in self.scored]
         pool = Pool(self.space, [*levels[-1], *before], self.problem.free_scores, self.problem.seed)
-        mean = ensemble_mean(pool, told, regressor=self._regressor, seed=self.problem.seed, members=members)
+        mean = ensemble_mean(pool, results, regressor=self._regressor, seed=self.problem.seed, members=members)
         return {} if mean is None else {one: float(mean[pool.place[one]]) for one in levels[-1]}
 
 
-MEMBERS = 5
-
-
-def ensemble_mean(pool: Pool, told: Told, *, regressor: str, seed: int, members: int = MEMBERS) -> Values | None:
+def ensemble_mean(pool: Pool, results: Results, *, regressor: str, seed: int, members: int = MEMBERS) -> Values | None:
     """Mean prediction of the members, (architectures of the pool,), higher is better; None without enough to fit.
 
-    Each member is fitted without another part of what was told. One member sees all.
+    Each member is fitted without a different part of the results. A single member is fitted to all.
 
     Source: Liu et al., Progressive Neural Architecture Search (ECCV 2018), section 4.2.
     """
-    fold = np.random.default_rng(seed).permutation(len(told)) % members
+    fold = np.random.default_rng(seed).permutation(len(results)) % members
     means = []
     for member in range(members):
-        kept = [one for one, own in zip(told, fold, strict=True) if members == 1 or own != member]
+        kept = [one for one, own in zip(results, fold, strict=True) if members == 1 or own != member]
         if can_fit(pool.labels(kept)):
             means.append(Surrogate(pool, kept, regressor=regressor, seed=seed + member).mean)
     mean: Values | None = np.mean(means, axis=0) if means else None

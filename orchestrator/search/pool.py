@@ -1,4 +1,4 @@
-"""The architectures that a model tells apart, and what it sees of each without training."""
+"""The architectures that a model distinguishes, and its inputs for each without training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from taurank.spaces import Architecture, SearchSpace
 
 SIZES = ("parameters", "flops")
 
-Told = Sequence[tuple[Architecture, float, float]]
+Results = Sequence[tuple[Architecture, float, float]]
 """Canonical architecture, value (higher is better, finite), fidelity."""
 
 
@@ -33,8 +33,8 @@ class Pool:
 
     Args:
         space: of the architectures.
-        architectures: who is told apart; canonical. They are kept in the order of their codes, so that the same ones
-            give the same numbers.
+        architectures: what the models distinguish; canonical. They are kept in the order of their codes, so that the
+            same ones give the same numbers.
         free_scores: asked once for all of them.
         seed: of the models of what is free.
 
@@ -75,33 +75,33 @@ class Pool:
         """Inputs while there are no short trainings: the same whatever was trained to the end."""
         return final_inputs(self._inputs, [], prior_order(self._inputs, [], np.random.default_rng([self._seed, 0])))
 
-    def inputs(self, told: Told) -> FinalInputs:
+    def inputs(self, results: Results) -> FinalInputs:
         """What models of the final score look at, given the trainings that were shorter than a full one."""
-        shorts = self._short_views(told)
+        shorts = self._short_views(results)
         if not shorts:
             return self._untrained
         generator = np.random.default_rng([self._seed, 1])
         completed = complete_short_runs(self._inputs, shorts, generator)
         return final_inputs(self._inputs, completed, prior_order(self._inputs, completed, generator))
 
-    def labels(self, told: Told) -> Labels:
+    def labels(self, results: Results) -> Labels:
         """Full trainings; several of an architecture are averaged."""
-        values, counts = self._averaged(told, 1.0)
+        values, counts = self._averaged(results, 1.0)
         rows = np.flatnonzero(counts)
         return Labels(rows, values[rows], 1 / counts[rows])
 
-    def _short_views(self, told: Told) -> list[View]:
+    def _short_views(self, results: Results) -> list[View]:
         views = []
-        for fidelity in sorted({fidelity for _, _, fidelity in told if fidelity < 1}):
-            values, counts = self._averaged(told, fidelity)
+        for fidelity in sorted({fidelity for _, _, fidelity in results if fidelity < 1}):
+            values, counts = self._averaged(results, fidelity)
             reached = np.where(counts > 0, fidelity, 0.0)
             views.append(View(f"training {fidelity:g}", "training", values, values, fidelity, reached, "training"))
         return views
 
-    def _averaged(self, told: Told, wanted: float) -> tuple[np.ndarray, np.ndarray]:
+    def _averaged(self, results: Results, wanted: float) -> tuple[np.ndarray, np.ndarray]:
         """Mean value at a fidelity, NaN for none, and the number of values, both (architectures,)."""
         sums, counts = np.zeros(len(self.architectures)), np.zeros(len(self.architectures))
-        for one, value, fidelity in told:
+        for one, value, fidelity in results:
             if fidelity == wanted:
                 sums[self.place[one]] += value
                 counts[self.place[one]] += 1

@@ -1,4 +1,4 @@
-"""Search by the ranker's posterior: who is expected to improve most on the best."""
+"""Search by the ranker's posterior: the largest expected improvement on the best."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from taurank.spaces import Architecture
 class PredictorSearcher(ModelSearcher):
     """Iterative sampling of BRP-NAS: in round i a share of the best predicted, the rest from the best 1 / 2^i.
 
-    Round 0 is random. The model knows all that has been told by the time of a proposal, not only the rounds before. The
+    Round 0 is random. The model knows all results at the time of a proposal, not only the rounds before. The
     source has five rounds and a graph network that compares two architectures; here it is a regressor of the ranker, of
     which ``pairwise`` compares, too, and is slow.
 

@@ -1,4 +1,4 @@
-"""The proposals of a search and how they did, as the log has them: a searcher is made again from that."""
+"""The proposals and results of a search in the log; a searcher is restored from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taurank.trainables.trials import TrialSpec
 STAGE = "search"
 """Stage of the log whose trials are the proposals."""
 PROPOSED = "proposed"
-"""Event of a proposal, before its training starts; its reason says which one it is, and by whom."""
+"""Event of a proposal, before its training starts; its reason gives its number and how many had ended."""
 UNSEEN = f"{STAGE}:unseen"
 """What the log notes of the best predicted that were not trained, by number of proposals."""
 ACCURACY = "accuracy"
@@ -44,9 +44,9 @@ def note_unseen(log: EvidenceLog, codes: list[str]) -> None:
 class Proposals:
     """A searcher whose state is the log: what it proposes is noted before it is trained.
 
-    Each proposal is asked for by `following`, after the searcher was told what has ended by then. A log that was cut
-    off anywhere leads to the same searcher: it is told the results in the order in which they came, and the proposals
-    that are open are handed out first, in their order.
+    Each proposal is asked for by `following`, after the searcher has taken in all results by then. A log that was
+    cut off anywhere leads to the same searcher: it takes in the results in the order in which they came, and the
+    proposals that are open are handed out first, in their order.
 
     Args:
         searcher: without a state.
@@ -54,7 +54,7 @@ class Proposals:
         evaluations: proposals in all.
         full_epochs: length of full training.
         spec: makes the trial of an architecture.
-        book: told of an architecture before its proposal is noted.
+        book: called with an architecture before its proposal is noted.
 
     Attributes:
         evaluations: proposals in all.
@@ -78,7 +78,7 @@ class Proposals:
         made = [spec(code) for code in proposed_codes(log)]
         self.specs: dict[str, TrialSpec] = {one.trial: one for one in made}
         self._costs = {one.trial: book(one.architectures[0]) for one in made}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         ended = log.outcomes()
         results = self._new_results()
         searcher.load(results, [self._architecture(one) for one in made if one.trial not in ended])
@@ -95,7 +95,7 @@ class Proposals:
         return len(self.specs) >= self.evaluations or bool(self.searcher.ended)
 
     def tell(self) -> None:
-        """Tells the searcher what has ended since."""
+        """Hands new results to the searcher."""
         self.searcher.tell(self._new_results())
 
     def following(self) -> TrialSpec | None:
@@ -122,9 +122,9 @@ class Proposals:
         return Architecture(self.searcher.space.name, spec.architectures[0])
 
     def _new_results(self) -> list[Observation]:
-        """What has ended and was not told yet, in that order; NaN for what failed."""
+        """Results that the searcher has not taken in yet, in order; NaN for failed trainings."""
         outcomes = self._log.outcomes()
-        new = [key for key in outcomes if key in self.specs and key not in self._told]
+        new = [key for key in outcomes if key in self.specs and key not in self._reported]
         if not new:
             return []
         rows = self._log.evidence()
@@ -140,5 +140,5 @@ class Proposals:
             cost = float(spent.get(key, 0.0)) / self._full_epochs
             values = {ACCURACY: accuracy, **self._costs[key]}
             found.append(Observation(self._architecture(spec), values, min(1.0, fidelity), cost))
-        self._told.update(new)
+        self._reported.update(new)
         return found

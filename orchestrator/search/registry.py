@@ -15,8 +15,8 @@ from taurank.spaces import SearchSpace
 _SEARCHERS = {
     "random": ("random_search", "RandomSearcher"),
     "evolution": ("regularised_evolution", "EvolutionSearcher"),
-    "tpe": ("tpe", "TpeSearcher"),
-    "nsga2": ("nsga2", "Nsga2Searcher"),
+    "tpe": ("optuna_searcher", "TpeSearcher"),
+    "nsga2": ("optuna_searcher", "Nsga2Searcher"),
     "pnas": ("pnas", "PnasSearcher"),
     "predictor": ("predictor", "PredictorSearcher"),
     "npenas": ("npenas", "NpenasSearcher"),
@@ -45,10 +45,10 @@ def make_searcher(
     free_scores: FreeScores | None = None,
     **options: Any,
 ) -> Searcher:
-    """Return a searcher by name; its class says what its options do, and ``Problem`` the rest.
+    """Return a searcher by name; its class documents the options, and ``Problem`` the rest.
 
     Example:
-        >>> from spaces import get_space
+        >>> from taurank.spaces import get_space
         >>> searcher = make_searcher("evolution", get_space("nasbench201"), seed=1, population=10)
         >>> [architecture.space for architecture in searcher.ask(2)]
         ['nasbench201', 'nasbench201']

@@ -1,4 +1,4 @@
-"""Regularised evolution: the oldest die, not the worst."""
+"""Regularised evolution: the oldest member of the population is removed, not the worst."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from taurank.spaces import Architecture
 class EvolutionSearcher(Searcher):
     """Mutates the best of a random sample of the most recent architectures.
 
-    The population are the last that were told; those that failed never enter it. While fewer than it are proposed,
+    The population consists of the latest results; failed trainings never enter it. While fewer than it are proposed,
     proposals are random. `taurank.orchestrator.search.evolution` is another one, for scores that cost nothing.
 
     Source: Real et al., Regularized Evolution for Image Classifier Architecture Search (AAAI 2019), algorithm 1. The
@@ -19,7 +19,7 @@ class EvolutionSearcher(Searcher):
 
     Args:
         problem: what is searched.
-        population: how many of the last told may be parents.
+        population: how many of the latest results may be parents.
         sample: of how many of these, drawn anew for each proposal, the best becomes the parent.
     """
 
@@ -37,13 +37,3 @@ class EvolutionSearcher(Searcher):
         drawn = generator.choice(len(alive), min(self._sample, len(alive)), replace=False)
         parent = max((alive[place] for place in drawn), key=self.scored.__getitem__)
         return self._mutant(parent, generator)
-
-
-class RandomSearcher(Searcher):
-    """Proposes architectures at random, each function as likely.
-
-    Source: Li and Talwalkar, Random Search and Reproducibility for Neural Architecture Search (UAI 2019).
-    """
-
-    def _propose(self, generator: np.random.Generator) -> Architecture | None:
-        return self._random(generator)

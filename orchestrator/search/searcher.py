@@ -1,4 +1,4 @@
-"""What every searcher is: it proposes architectures that were not proposed before, and is told how they did."""
+"""The base of all searchers: it proposes architectures that were not proposed before, and takes in their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taurank.orchestrator.search.drawing import draw_one, listed, mutant
 from taurank.spaces import Architecture, SearchSpace
 
 TRIES = 1_000
-"""Architectures judged in a row without one that may be proposed, after which there is taken to be none."""
+"""Candidates checked in a row without an admissible one, after which the search assumes there is none."""
 MUTANTS = 100
 """Mutants of one parent that are tried before a random architecture takes their place."""
 
@@ -31,7 +31,7 @@ class Constraints(Protocol):
     """What an architecture has to keep; ``screening.Screen`` is one.
 
     Attributes:
-        nearest: what the one violates that is least beyond its bounds; empty while nobody violates any.
+        nearest: what the one violates that is least beyond its bounds; empty while none violates any.
     """
 
     nearest: str
@@ -79,7 +79,7 @@ class Problem:
 
 
 class Searcher(ABC):
-    """Bookkeeping that all searchers share; a subclass says what to propose next.
+    """Bookkeeping that all searchers share; a subclass chooses the next proposal.
 
     A proposal is a function of the seed, the observations in their order and the open proposals: those whose values are
     not known yet. So a searcher can be made again from a log, and several workers can ask at any time. Proposals are
@@ -102,18 +102,18 @@ class Searcher(ABC):
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """What was told, in its order."""
+        """The results so far, in order."""
         return tuple(self._observations)
 
     @property
     def open(self) -> tuple[Architecture, ...]:
-        """What was proposed and not told yet, in its order."""
+        """Proposals without a result yet, in order."""
         return tuple(self._open)
 
     def ask(self, count: int = 1) -> list[Architecture]:
         """Proposes ``count`` architectures, the most promising first.
 
-        Fewer where the searcher has ``ended``, or has to be told about open ones before it can go on.
+        Fewer where the searcher has ``ended``, or needs results of open proposals before it can go on.
 
         Raises:
             SearchError: no architecture keeps the constraints, as far as was tried.
@@ -150,11 +150,11 @@ class Searcher(ABC):
         """Takes the state of a searcher of the same problem and options, which must have no state yet.
 
         Args:
-            observations: what it was told, in that order.
-            open_asks: what it had proposed and was not told yet, in that order.
+            observations: its results, in order.
+            open_asks: its proposals without a result, in order.
 
         Raises:
-            SearchError: this one has been asked or told already; see also `tell`.
+            SearchError: this one has proposals or results already; see also `tell`.
         """
         if self._known:
             raise SearchError(
@@ -168,7 +168,7 @@ class Searcher(ABC):
 
     @property
     def scored(self) -> dict[Architecture, float]:
-        """Value of the first objective by canonical architecture, higher is better; the last told come last.
+        """Value of the first objective by canonical architecture, higher is better, ordered by their latest result.
 
         Of several values the mean of those at the highest fidelity counts. Those that failed are left out.
         """
@@ -230,22 +230,22 @@ class Searcher(ABC):
                 f"constraints: none of {len(self._judged):,} random architectures of {self.space.name} keeps them"
                 f"{nearest}; loosen them"
             )
-        everybody = listed(self.space)
+        every = listed(self.space)
         that_keep = " that keep the constraints" if constrained else ""
-        if everybody is not None and all(one in self._known or one in self._judged for one in everybody):
-            count = sum(one in self._known or self._judged[one] for one in everybody)
+        if every is not None and all(one in self._known or one in self._judged for one in every):
+            count = sum(one in self._known or self._judged[one] for one in every)
             self.ended = f"all {count:,} architectures of {self.space.name}{that_keep} have been proposed"
         else:
             self.ended = f"no other architecture of {self.space.name}{that_keep} turned up in {TRIES:,} draws in a row"
         return None
 
     def _draws(self, generator: np.random.Generator) -> Iterator[Architecture]:
-        everybody = listed(self.space)
-        if everybody is None:
+        every = listed(self.space)
+        if every is None:
             for _ in range(TRIES):
                 yield draw_one(self.space, generator)
             return
-        left = [one for one in everybody if one not in self._known and self._judged.get(one, True)]
+        left = [one for one in every if one not in self._known and self._judged.get(one, True)]
         for place in generator.permutation(len(left)):
             yield left[place]
 

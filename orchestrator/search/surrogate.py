@@ -1,4 +1,4 @@
-"""The ranker's models of the final score as surrogates: what a full training of each architecture would say."""
+"""The ranker's models of the final score as surrogates: predictions of a full training of each architecture."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from taurank.orchestrator.ranker import (
     GaussianProcessRegressor,
     Labels,
     align_to_prior,
+    cholesky,
     score_targets,
 )
-from taurank.orchestrator.search.pool import Pool, Told
+from taurank.orchestrator.search.pool import Pool, Results
 from taurank.spaces import Architecture
 
 SMALLEST_SD = 1e-6
@@ -30,11 +31,11 @@ class Surrogate:
     """A regressor of the ranker, fitted to full trainings.
 
     It predicts ``-log(c - y)`` of the value y, with c a little above the best: that stretches the top, where a search
-    has to tell architectures apart. With free scores its prior is the ranker's order by these.
+    has to separate architectures. With free scores its prior is the ranker's order by these.
 
     Args:
-        pool: who is told apart.
-        told: what is known of whom; at least two that were trained to the end, with different values.
+        pool: the architectures to predict.
+        results: of trainings; at least two to the end, with different values.
         regressor: ``gaussian-process``, ``extra-trees``, ``boosted-trees`` or ``pairwise``.
         seed: of the regressor.
 
@@ -45,10 +46,10 @@ class Surrogate:
         trained: whether each was trained to the end, (architectures,).
     """
 
-    def __init__(self, pool: Pool, told: Told, *, regressor: str, seed: int) -> None:
+    def __init__(self, pool: Pool, results: Results, *, regressor: str, seed: int) -> None:
         self.pool = pool
         with threadpool_limits(1, user_api="blas"):
-            inputs, labels = pool.inputs(told), pool.labels(told)
+            inputs, labels = pool.inputs(results), pool.labels(results)
             self._labels = labels
             target = align_to_prior(score_targets(labels.values)[1], inputs.prior[labels.rows])
             generator = np.random.default_rng([seed, 2])
@@ -67,7 +68,7 @@ class Surrogate:
     def sd_given(self, others: Sequence[Architecture]) -> Values:
         """Standard deviations as if these had been trained, too, with the values that are predicted of them.
 
-        The means stay. Of the Gaussian process only; other regressors cannot tell.
+        The means stay. For the Gaussian process only; other regressors return ``sd``.
 
         Source: the kriging believer of Ginsbourger et al., Kriging Is Well-Suited to Parallelize Optimization (2010).
         """
@@ -83,7 +84,7 @@ class Surrogate:
 
 
 class Imagined:
-    """Posterior variance of a process while further labels are added, whatever they say.
+    """Posterior variance of a process while further labels are added, whatever their values.
 
     The rows of ``L^-1 K``, with ``L`` the Cholesky factor of the labels' covariance, are kept: a label more adds one.
 
@@ -101,7 +102,7 @@ class Imagined:
         self._process, self._everybody = process, np.arange(count)
         matrix = process.covariance(process.rows, process.rows)
         matrix[np.diag_indices(len(matrix))] += process.noise * noise_factors + JITTER
-        factor = linalg.cholesky(matrix, lower=True)
+        factor = cholesky(matrix)
         self._reduced = linalg.solve_triangular(factor, process.covariance(process.rows, self._everybody), lower=True)
         self.rows: list[int] = []
         self.variance: Values = process.prior_variance(self._everybody) - (self._reduced**2).sum(axis=0)

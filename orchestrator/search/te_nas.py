@@ -1,4 +1,4 @@
-"""TE-NAS: what is left when the least important operations are taken away; nothing is trained."""
+"""TE-NAS: prune the least important operations until one architecture is left; nothing is trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRUNINGS = 5
 
 
 class TeNasSearcher(Searcher):
-    """Each proposal is what one pruning leaves, at initial weights of its own; what is told changes nothing.
+    """Each proposal is what one pruning leaves, at initial weights of its own; results change nothing.
 
     One proposal is the search of the source. A pruning measures some 70 networks with each seed on NAS-Bench-201, two
     minutes of one core, and the second proposal is no better than the first.

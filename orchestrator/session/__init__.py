@@ -1,6 +1,6 @@
 """One process at work on a run folder: lock, state file, log file, storage, Ctrl-C; and its status from outside.
 
-Free of torch and Ray, so that `taurank status` answers at once.
+Imports neither torch nor Ray, so that `taurank status` is fast.
 """
 
 from taurank.orchestrator.session.interruption import EXIT_CODE, Interruption, RunInterruptedError

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the stage in flight ends cleanly and everything is kept."""
+"""Ctrl-C and SIGTERM: the current stage ends cleanly and all results are kept."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ EXIT_CODE = 130
 
 
 class RunInterruptedError(KeyboardInterrupt):
-    """The run was asked to stop; the log holds all that was finished.
+    """The run received a signal to stop; the log has all finished results.
 
-    No ``Exception``, like its parent: nobody on the way may take it for a failure of theirs.
+    Like its parent it is not an ``Exception``, so that no handler of failures catches it.
     """
 
 
 class Interruption:
-    """A context within which SIGINT and SIGTERM ask for a clean end; a second one ends at once.
+    """A context in which SIGINT and SIGTERM request a clean end; a second signal ends the process at once.
 
     While a stage runs (``graceful`` is True) the first signal only sets ``requested``, which the stage's stopper reads.
-    Outside of stages there is nothing to wind down and the signal raises ``RunInterruptedError`` on the spot. A signal
-    to a whole process group takes Ray's own processes too, and then nobody is left to wind down with: after
-    ``PATIENCE_SECONDS`` the process ends by itself. Nothing is lost either way; what is finished is in the log.
+    Outside of stages there is nothing to finish and the signal raises ``RunInterruptedError`` at once. A signal to a
+    whole process group also ends Ray's processes, so the stage cannot end cleanly: after ``PATIENCE_SECONDS`` the
+    process exits. No result is lost either way; finished results are in the log.
 
     Args:
-        farewell: printed when the process has to end by itself.
+        resume_hint: printed when the process exits after ``PATIENCE_SECONDS``.
     """
 
-    def __init__(self, farewell: str = "interrupted") -> None:
+    def __init__(self, resume_hint: str = "interrupted") -> None:
         self.requested = False
         self.graceful = False
-        self._farewell = farewell
+        self._resume_hint = resume_hint
         self._previous: dict[int, Any] = {}
         self._patience: threading.Timer | None = None
 
@@ -47,7 +47,7 @@ class Interruption:
         return self
 
     def install(self) -> None:
-        """Takes the signals (again, after a library has taken one of them for itself)."""
+        """Installs the signal handlers (again, after a library has replaced one of them)."""
         for number in SIGNALS:
             signal.signal(number, self._handle)
 
@@ -66,5 +66,5 @@ class Interruption:
         self._patience.start()
 
     def _give_up(self) -> None:
-        print(self._farewell, file=sys.stderr, flush=True)
+        print(self._resume_hint, file=sys.stderr, flush=True)
         os._exit(EXIT_CODE)

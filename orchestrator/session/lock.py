@@ -1,4 +1,4 @@
-"""Which process works on a run: at most one does, and the lock file in its folder says which."""
+"""The lock of a run folder: at most one process works on a run, and the lock file names it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Holder:
     """The process that works on a run.
 
     Attributes:
-        host: where it runs; empty where it did not say.
-        pid: its number there, 0 where it did not say.
+        host: the machine on which it runs; empty if unknown.
+        pid: its process id there; 0 if unknown.
     """
 
     host: str = ""
@@ -43,17 +43,17 @@ class Holder:
 
 @contextmanager
 def hold_run(folder: Path) -> Iterator[None]:
-    """Keeps a second process from working on the run at the same time; the lock goes with the process.
+    """Prevents a second process from working on the run; the lock is released with the process.
 
     Raises:
-        RunHeldError: another one does.
+        RunHeldError: another process works on the run.
         OSError: the folder cannot be written to.
     """
-    # Not emptied when it is opened: what it says is the holder's until the lock is ours.
+    # Not truncated on opening: the content belongs to the holder until this process has the lock.
     with (folder / LOCK_FILE).open("a+", encoding="utf-8") as lock:
         if not _lock(lock.fileno()):
-            who = _written(lock.fileno())
-            raise RunHeldError(f"another taurank is working on {folder} ({who}); wait for it or stop it")
+            holder = _written(lock.fileno())
+            raise RunHeldError(f"another taurank is working on {folder} ({holder}); wait for it or stop it")
         lock.truncate(0)
         json.dump({"host": socket.gethostname(), "pid": os.getpid()}, lock)
         lock.flush()
@@ -61,7 +61,7 @@ def hold_run(folder: Path) -> Iterator[None]:
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """The process that works on a run; None where none does."""
+    """The process that works on a run; None if there is none."""
     try:
         with (folder / LOCK_FILE).open("rb") as lock:
             if not _is_locked(lock.fileno()):
@@ -81,7 +81,7 @@ def _is_locked(file: int) -> bool:
 
 
 def _lock(file: int) -> bool:
-    """Takes the lock; tries again in case somebody just asks who has it."""
+    """Takes the lock; tries again, because another process may hold it briefly to read its holder."""
     for attempt in range(TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

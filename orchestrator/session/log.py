@@ -1,6 +1,6 @@
-"""The log of a run for people: a line for each decision, its reason and what it saved, for ``tail -f``.
+"""The human-readable log of a run: one line per decision with its reason and the epochs saved, for ``tail -f``.
 
-It says what stands in the evidence log, in words and in one file; no run depends on it.
+It repeats the content of the evidence log as text; no run depends on it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from taurank.orchestrator.evidence import FINAL_EVENTS, Evidence
 from taurank.orchestrator.session.interruption import RunInterruptedError
 
 RUN_LOG, RAY_LOG = "run.log", "ray.log"
-"""Decisions; and what Ray has to say."""
+"""Decisions of the run, and messages of Ray."""
 _STAGE_EVENTS = ("started", "ended")
-"""Of stages; the display says more when they begin and end."""
+"""Events of stages; their start and end are logged by the display with more detail."""
 
 
 class RunLog:
-    """Writes the lines; a disk that is full is the evidence log's to complain about.
+    """Writes the lines; a full disk is reported by the evidence log.
 
-    A follower of the evidence log, so that nothing that stands there is missing here. The columns are time, stage,
-    candidate (with the seed of its training), decision and reason, two spaces between them.
+    It follows the evidence log, so that every event there has a line here. The columns are time, stage, candidate (with
+    the seed of its training), decision and reason, separated by two spaces.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +36,7 @@ class RunLog:
         self._accuracy: dict[str, tuple[str, int, float]] = {}
 
     def line(self, stage: str, candidate: str, decision: str, reason: str = "") -> None:
-        """One line with the time of now."""
+        """Writes one line with the current time."""
         at = datetime.fromtimestamp(time.time()).strftime("%Y-%m-%d %H:%M:%S")
         text = f"{at}  {stage or 'run':<20}  {candidate or '-':<20}  {decision:<9}  {' '.join(reason.split())}"
         with suppress(OSError), self._file.open("a", encoding="utf-8") as file:
@@ -44,12 +44,12 @@ class RunLog:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Notes when a process begins to work on the run, and how that ends."""
+        """Logs when a process starts to work on the run, and how it ends."""
         self.line("", "", "begins", f"process {os.getpid()} on {socket.gethostname()}")
         try:
             yield
         except RunInterruptedError:
-            self.line("", "", "interrupted", "everything finished is kept; taurank resume goes on")
+            self.line("", "", "interrupted", "all finished results are kept; taurank resume continues")
             raise
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]
@@ -58,14 +58,14 @@ class RunLog:
         self.line("", "", "ends", "complete")
 
     def rows(self, rows: Sequence[Evidence]) -> None:
-        """Keeps in mind how far trainings came."""
+        """Remembers the last epoch of each training."""
         for row in rows:
             if row.metric == "validation_accuracy":
                 same = self._accuracy.get(row.trial, (row.architecture,))[0] == row.architecture
                 self._accuracy[row.trial] = (row.architecture if same else "", row.epoch, row.value)
 
     def event(self, stage: str, trial: str, event: str, reason: str) -> None:
-        """Writes what happened to a trial, or was decided for a stage."""
+        """Writes an event of a trial, or a decision for a stage."""
         if not trial and event in _STAGE_EVENTS:
             return
         if event in FINAL_EVENTS:
@@ -78,12 +78,12 @@ class RunLog:
         self.line(title, candidate.replace("/", " "), event, reason)
 
     def end_stage(self, title: str, text: str) -> None:
-        """A stage is over, or is left: what became of its trials in this part of the run."""
+        """A stage ended or was interrupted: the final states of its trials in this part of the run."""
         became = ", ".join(f"{count} {event}" for event, count in sorted(self._ended.items()))
         self._ended.clear()
-        self.line(title, "", "ends", f"{became or 'nothing ended'}; {text}")
+        self.line(title, "", "ends", f"{became or 'no trial ended'}; {text}")
 
     def _reached(self, trial: str) -> str:
-        """How far a training came; a trial that has scored many has no accuracy of its own."""
+        """The last accuracy of a training; a trial that scored many candidates has none."""
         architecture, epoch, accuracy = self._accuracy.pop(trial, ("", 0, 0.0))
         return f"validation accuracy {accuracy:.1%} after epoch {epoch}" if architecture else ""

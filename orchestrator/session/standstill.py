@@ -1,4 +1,4 @@
-"""Why nothing of a run runs, in words, with the way out."""
+"""Why a run is idle, as text with the way out."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from taurank.orchestrator.session.lock import Holder
-from taurank.orchestrator.session.state import Told, Waiting
+from taurank.orchestrator.session.state import SavedState, Waiting
 from taurank.orchestrator.session.storage import ROOM_BYTES
 from taurank.orchestrator.text import duration
 
 QUIET_SECONDS = 60.0
-"""A driver tells of itself every few seconds while a stage runs."""
+"""A driver updates its state file every few seconds while a stage runs."""
 SILENT_SHARE = 0.25
-"""Of the patience with workers: running trials that report nothing for so long are worth a word."""
+"""Share of the hang limit after which silent trials are reported."""
 
 
 def standstill(
-    folder: Path, state: str, holder: Holder | None, told: Told | None, *, last_row: float, free: int, now: float
+    folder: Path, state: str, holder: Holder | None, saved: SavedState | None, *, last_row: float, free: int, now: float
 ) -> str:
-    """Why nothing runs; empty where something does.
+    """Why the run is idle; empty if it is not.
 
     Args:
         folder: of the run.
         state: see ``RunStatus``.
         holder: the process that works on it.
-        told: what that has told last.
+        saved: the last state that it wrote.
         last_row: Unix time of the last row of the log.
         free: bytes of the disk.
         now: Unix time.
@@ -33,37 +33,37 @@ def standstill(
     if state == "finished":
         return "the run is complete"
     if holder is None:
-        return _nobody(folder, free)
-    if told is None:
-        return f"{holder} works on it and has not told what it does"
-    if told.state.waiting is not None:
-        return _waits(told.state.waiting, told.state.counts.waiting, now)
-    if not told.state.stage:
-        return f"{told.state.doing or 'between stages'}, since {duration(now - told.written)}"
-    if now - told.written > QUIET_SECONDS:
+        return _no_process(folder, free)
+    if saved is None:
+        return f"{holder} works on it and has not written its state yet"
+    if saved.state.waiting is not None:
+        return _waits(saved.state.waiting, saved.state.counts.waiting, now)
+    if not saved.state.stage:
+        return f"{saved.state.doing or 'between stages'}, since {duration(now - saved.written)}"
+    if now - saved.written > QUIET_SECONDS:
         return (
-            f"{holder} has told nothing for {duration(now - told.written)}: it is stopped, its machine is overloaded "
-            "or lost; end it, then: taurank resume " + str(folder)
+            f"{holder} has written nothing for {duration(now - saved.written)}: it is stopped, or its machine is "
+            "overloaded or lost; end it, then: taurank resume " + str(folder)
         )
-    silent = now - max(last_row, told.began)
-    patience = told.state.patience
-    if told.state.counts.running and patience and silent > max(QUIET_SECONDS, SILENT_SHARE * patience):
+    silent = now - max(last_row, saved.began)
+    patience = saved.state.patience
+    if saved.state.counts.running and patience and silent > max(QUIET_SECONDS, SILENT_SHARE * patience):
         return (
-            f"the {told.state.counts.running} running have reported nothing for {duration(silent)}; a worker that is "
+            f"the {saved.state.counts.running} running have reported nothing for {duration(silent)}; a worker that is "
             f"silent for {duration(patience)} is ended (resources.hang_minutes)"
         )
-    if not told.state.counts.running and told.state.counts.waiting:
+    if not saved.state.counts.running and saved.state.counts.waiting:
         return "workers are starting"
     return ""
 
 
-def _nobody(folder: Path, free: int) -> str:
+def _no_process(folder: Path, free: int) -> str:
     resume = f"taurank resume {folder}"
     if free < ROOM_BYTES:
         return (
             f"no process works on it, and the disk is full ({free:,} bytes are free); free some space, then: {resume}"
         )
-    return f"no process works on it; go on with: {resume}"
+    return f"no process works on it; continue with: {resume}"
 
 
 def _waits(waiting: Waiting, ready: int, now: float) -> str:
@@ -71,12 +71,12 @@ def _waits(waiting: Waiting, ready: int, now: float) -> str:
     free = ", ".join(f"{waiting.free[name]:g} of {waiting.total[name]:g} {name}" for name in waiting.asked)
     said = f"{ready} waiting for Ray since {duration(now - waiting.since)}: each asks for {asked}, free: {free}"
     if any(waiting.total[name] < amount for name, amount in waiting.asked.items()):
-        return f"{said}; no node that is left is large enough, so it waits for one"
+        return f"{said}; no remaining node is large enough, so the run waits for one"
     if waiting.starting:
         return f"workers are starting, since {duration(now - waiting.since)}"
     if any(waiting.free[name] < amount for name, amount in waiting.asked.items()):
-        return f"{said}; others hold the rest"
-    return f"{said}; Ray places them next, unless no node by itself has as much free"
+        return f"{said}; other jobs use the rest"
+    return f"{said}; Ray starts them next, unless no single node has as much free"
 
 
 def _amounts(amounts: Mapping[str, float]) -> str:

@@ -1,6 +1,6 @@
-"""What a run does at this moment, as its driver tells: to who asks in another process, and to Ray's metrics.
+"""The current state of a run, written by its driver for other processes and for Ray's metrics.
 
-What was done stands in the evidence log. This is the rest: what is planned, what runs, and what it waits for.
+Finished work is in the evidence log. This is the rest: planned stages, running trials, and what they wait for.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from taurank.orchestrator.text import replaced
 
 STATUS_FILE = "status.json"
 WRITE_SECONDS = 2.0
-"""The file is written no more often, but for a new stage or a new reason to wait."""
+"""Minimal interval between writes, except for a new stage or a new reason to wait."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many trials of a stage are in which state."""
+    """Number of trials of a stage in each state."""
 
     running: int = 0
     paused: int = 0
@@ -38,12 +38,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """A stage that has run, runs or will run.
+    """A completed, current or future stage.
 
     Attributes:
-        title: its name for people.
-        trials: how many it has; of trainings that are chosen later, at most.
-        epochs: epoch-equivalents that it takes at most.
+        title: its displayed name.
+        trials: number of trials; an upper bound if they are selected later.
+        epochs: upper bound of its cost in epoch-equivalents.
     """
 
     title: str
@@ -53,12 +53,12 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Trials wait for Ray, and none runs.
+    """Trials wait for Ray, and none is running.
 
     Attributes:
         since: Unix seconds.
-        starting: whether Ray has given them room, so that their workers are on the way.
-        asked: of each resource, by a trial.
+        starting: whether Ray has allocated their resources, so that their workers are starting.
+        asked: of each resource, per trial.
         free: of each resource, in the cluster.
         total: of each resource, in the cluster.
     """
@@ -72,17 +72,17 @@ class Waiting:
 
 @dataclass(frozen=True)
 class RunState:
-    """What the driver of a run tells.
+    """The state of a run as its driver reports it.
 
     Attributes:
-        doing: in words, while no stage runs.
-        stage: title of the stage that runs; empty for none.
-        stages: all of them, in their order, the baseline last.
-        counts: of the stage that runs.
-        spent: epoch-equivalents used so far, by title, of the stages that this process has come to.
-        saved: epochs that trials which were stopped or left waiting did not train, by title.
-        budget_epochs: epoch-equivalents that the evidence may cost.
-        waiting: what the trials of the stage wait for.
+        doing: the current activity between stages.
+        stage: title of the current stage; empty for none.
+        stages: all stages in their order, the baseline last.
+        counts: trials of the current stage.
+        spent: epoch-equivalents used so far, by title, of the stages that this process has reached.
+        saved: scheduled epochs that stopped or paused trials did not train, by title.
+        budget_epochs: budget of the evidence in epoch-equivalents.
+        waiting: resources that the trials of the stage wait for.
         patience: seconds after which a worker that reports nothing is ended.
     """
 
@@ -98,36 +98,36 @@ class RunState:
 
 
 class StatusFile:
-    """Keeps the last state in a file of the run's folder; it is there as a whole or not at all.
+    """Writes the last state to a file of the run folder, atomically.
 
-    A disk that is full, or a folder that is gone, is the log's to complain about.
+    A full disk or a missing folder is reported by the log.
     """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / STATUS_FILE
         self._began = time.time()
         self._written = 0.0
-        self._told: tuple[str, str, bool] | None = None
+        self._last: tuple[str, str, bool] | None = None
 
     def tell(self, state: RunState) -> None:
-        """Writes it, unless it says nothing urgent and the last one is young."""
+        """Writes the state, unless nothing urgent changed and the last write is recent."""
         urgent, now = (state.doing, state.stage, state.waiting is None), time.monotonic()
-        if urgent == self._told and now - self._written < WRITE_SECONDS:
+        if urgent == self._last and now - self._written < WRITE_SECONDS:
             return
-        self._told, self._written = urgent, now
+        self._last, self._written = urgent, now
         content = asdict(state) | {"began": self._began, "written": time.time()}
         with suppress(OSError), replaced(self._file) as file:
             file.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 @dataclass(frozen=True)
-class Told:
+class SavedState:
     """The last state that a driver has written.
 
     Attributes:
-        state: it.
-        began: when the driver did, Unix seconds.
-        written: when that was, Unix seconds.
+        state: the state.
+        began: start of the driver, Unix seconds.
+        written: time of the write, Unix seconds.
     """
 
     state: RunState
@@ -135,8 +135,8 @@ class Told:
     written: float
 
 
-def read_told(folder: Path) -> Told | None:
-    """What the driver of a run has written last; None where it has not, or not as this version does."""
+def read_state(folder: Path) -> SavedState | None:
+    """The last state that the driver of a run has written; None without one, or if another version wrote it."""
     try:
         content: dict[str, Any] = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
         began, written = float(content.pop("began")), float(content.pop("written"))
@@ -148,4 +148,4 @@ def read_told(folder: Path) -> Told | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return Told(state, began, written)
+    return SavedState(state, began, written)

@@ -1,7 +1,7 @@
-"""How a run stands, and why nothing runs where nothing does: from its log and its folder alone.
+"""The state of a run, and why it is idle, read from its log and its folder alone.
 
-Neither Ray nor the experiment is needed, and nothing is written, so it may be asked at any time, from any machine that
-sees the folder.
+Neither Ray nor the experiment is needed, and nothing is written, so it works at any time, on any machine that can read
+the folder.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from taurank.orchestrator.evidence import BASELINE, LogSummary, StageRows, booki
 from taurank.orchestrator.session.lock import Holder, holder_of
 from taurank.orchestrator.session.log import RUN_LOG
 from taurank.orchestrator.session.standstill import standstill
-from taurank.orchestrator.session.state import Counts, StagePlan, Told, read_told
+from taurank.orchestrator.session.state import Counts, SavedState, StagePlan, read_state
 from taurank.orchestrator.session.time_left import TimeLeft, time_left
 
 EXPERIMENT_FILE, LOG_FILE, RANKING = "experiment.yaml", "evidence.sqlite", "ranking"
 TRAININGS = ("training", BASELINE)
-"""What names of stages begin with whose epochs take as long as each other's."""
+"""Prefixes of the names of stages whose epochs take equally long."""
 TAIL_BYTES = 4096
 
 State = Literal["running", "interrupted", "finished", "not begun"]
 
 
 class StatusError(ValueError):
-    """A folder that is not that of a run; one line with the way out."""
+    """A folder that is not a run folder; one line with the way out."""
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How a stage stands.
+    """The state of a stage.
 
     Attributes:
         title: its name.
-        trials: how many it has, at most; 0 where that is not known.
-        counts: of them, by state. Those that were cut off are waiting.
+        trials: upper bound of the number of trials; 0 if unknown.
+        counts: trials by state; interrupted ones are waiting.
         epochs: epoch-equivalents spent.
-        most_epochs: that it takes at most; 0 where that is not known.
-        saved_epochs: that trials which were stopped or wait did not train of their schedule.
+        most_epochs: upper bound of its epoch-equivalents; 0 if unknown.
+        saved_epochs: scheduled epochs that stopped or paused trials did not train.
         seconds: device seconds spent.
         is_over: whether nothing is left to do in it.
     """
@@ -60,26 +60,26 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How a run stands.
+    """The state of a run.
 
     Attributes:
-        folder: of the run.
-        state: in a word.
-        holder: the process that works on it; None where none does.
-        stage: title of the stage that runs, or ran last; empty before the first.
+        folder: the run folder.
+        state: the state in one word.
+        holder: the process that works on it; None if there is none.
+        stage: title of the current or last stage; empty before the first.
         number: of that stage among ``stages``, counted from 1; 0 before the first.
-        stages: all of them, the baseline last.
-        spent_epochs: epoch-equivalents that the evidence has cost.
-        spent_seconds: device seconds of the same.
-        budget_epochs: epoch-equivalents that it may cost; 0 where that is not known.
-        baseline_epochs: that the full trainings cost which the ranking is scored against.
-        taken: trainings that were taken over from other runs.
-        taken_epochs: that these took there; they are among the spent ones.
-        rows: of the evidence log.
-        last_row: Unix time of the last one, 0 for none.
-        left: time that is left; None where nothing tells.
-        standstill: why nothing runs, in words, with the way out; empty where something does.
-        last_line: of the log of the run.
+        stages: all stages, the baseline last.
+        spent_epochs: cost of the evidence in epoch-equivalents.
+        spent_seconds: cost of the evidence in device seconds.
+        budget_epochs: budget of the evidence in epoch-equivalents; 0 if unknown.
+        baseline_epochs: cost of the full trainings against which the ranking is scored.
+        taken: number of trainings taken over from other runs.
+        taken_epochs: their cost there, which is included in ``spent_epochs``.
+        rows: number of rows of the evidence log.
+        last_row: Unix time of the last row, 0 for none.
+        left: estimate of the remaining time; None if there is no basis for one.
+        standstill: why the run is idle, as text with the way out; empty if it is not.
+        last_line: of ``run.log``.
     """
 
     folder: str
@@ -102,29 +102,29 @@ class RunStatus:
 
 
 def run_status(folder: Path) -> RunStatus:
-    """Reads how a run stands.
+    """Reads the state of a run.
 
     Raises:
-        StatusError: the folder is not that of a run.
+        StatusError: the folder is not a run folder.
         EvidenceError: its log cannot be read.
     """
     folder = folder.absolute()
     missing = [name for name in (EXPERIMENT_FILE, LOG_FILE) if not (folder / name).is_file()]
     if missing:
-        what = "has no" if folder.is_dir() else "is no folder, so it has no"
+        what = "has no" if folder.is_dir() else "is not a folder, so it has no"
         raise StatusError(f"{folder} is not the folder of a run: it {what} {missing[0]}; give runs/NAME-TIME")
-    holder, told = holder_of(folder), read_told(folder)
+    holder, saved = holder_of(folder), read_state(folder)
     with opened_to_read(folder / LOG_FILE, elsewhere=holder is not None and not holder.is_here) as connection:
         found = summarize(connection)
-        stages = _stages(found, told, is_held=holder is not None)
-        current = _current(found, told, stages, is_held=holder is not None)
+        stages = _stages(found, saved, is_held=holder is not None)
+        current = _current(found, saved, stages, is_held=holder is not None)
         booked = []
         if current:
             booked = bookings(connection, current, found.began.get(current.split(" ")[0], 0.0))
-    state = _state(folder, found, told, holder)
+    state = _state(folder, found, saved, holder)
     evidence = [stage for title, stage in found.stages.items() if title != BASELINE]
     baseline = found.stages.get(BASELINE, StageRows())
-    why = standstill(folder, state, holder, told, last_row=found.last_row, free=_free(folder), now=time.time())
+    why = standstill(folder, state, holder, saved, last_row=found.last_row, free=_free(folder), now=time.time())
     titles = [stage.title for stage in stages]
     return RunStatus(
         folder=str(folder),
@@ -135,7 +135,7 @@ def run_status(folder: Path) -> RunStatus:
         stages=stages,
         spent_epochs=sum(stage.epochs for stage in evidence),
         spent_seconds=sum(stage.seconds for stage in evidence),
-        budget_epochs=told.state.budget_epochs if told else 0.0,
+        budget_epochs=saved.state.budget_epochs if saved else 0.0,
         baseline_epochs=baseline.epochs,
         taken=found.taken[0],
         taken_epochs=found.taken[1],
@@ -147,18 +147,18 @@ def run_status(folder: Path) -> RunStatus:
     )
 
 
-def _state(folder: Path, found: LogSummary, told: Told | None, holder: Holder | None) -> State:
+def _state(folder: Path, found: LogSummary, saved: SavedState | None, holder: Holder | None) -> State:
     if holder is not None:
         return "running"
-    if RANKING in found.ended and (BASELINE in found.ended or not _has_baseline(folder, told)):
+    if RANKING in found.ended and (BASELINE in found.ended or not _has_baseline(folder, saved)):
         return "finished"
-    return "interrupted" if told is not None or found.began.keys() - {"size", "latency"} else "not begun"
+    return "interrupted" if saved is not None or found.began.keys() - {"size", "latency"} else "not begun"
 
 
-def _has_baseline(folder: Path, told: Told | None) -> bool:
-    """By what the last process was asked to do; by the experiment where none has said that."""
-    if told is not None:
-        return any(stage.title == BASELINE for stage in told.state.stages)
+def _has_baseline(folder: Path, saved: SavedState | None) -> bool:
+    """From the plan of the last process; from the experiment if no process has written one."""
+    if saved is not None:
+        return any(stage.title == BASELINE for stage in saved.state.stages)
     try:
         experiment = yaml.safe_load((folder / EXPERIMENT_FILE).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -166,12 +166,12 @@ def _has_baseline(folder: Path, told: Told | None) -> bool:
     return isinstance(experiment, dict) and experiment.get("baseline") is not None
 
 
-def _stages(found: LogSummary, told: Told | None, *, is_held: bool) -> tuple[StageStatus, ...]:
-    """Those that are planned, in their order; before them what else the log has, but for sizes."""
-    plan = {stage.title: stage for stage in told.state.stages} if told else {}
+def _stages(found: LogSummary, saved: SavedState | None, *, is_held: bool) -> tuple[StageStatus, ...]:
+    """The planned stages in their order, preceded by other stages of the log except sizes."""
+    plan = {stage.title: stage for stage in saved.state.stages} if saved else {}
     others = [title for title, stage in found.stages.items() if title not in plan and stage.states]
-    now = told.state.stage if told is not None and is_held else ""
-    running = told.state.counts if told is not None and now else None
+    now = saved.state.stage if saved is not None and is_held else ""
+    running = saved.state.counts if saved is not None and now else None
     return tuple(
         _stage(
             plan.get(title, StagePlan(title, 0, 0.0)),
@@ -204,10 +204,10 @@ def _stage(plan: StagePlan, rows: StageRows, *, now: Counts | None, was_ended: b
     )
 
 
-def _current(found: LogSummary, told: Told | None, stages: tuple[StageStatus, ...], *, is_held: bool) -> str:
-    """The stage that runs, or else the one that has got the last rows."""
-    if told is not None and is_held and told.state.stage:
-        return told.state.stage
+def _current(found: LogSummary, saved: SavedState | None, stages: tuple[StageStatus, ...], *, is_held: bool) -> str:
+    """The current stage, or else the one with the last rows."""
+    if saved is not None and is_held and saved.state.stage:
+        return saved.state.stage
     titles = {stage.title for stage in stages}
     begun = [(rows.last, title) for title, rows in found.stages.items() if title in titles and rows.last]
     return max(begun, default=(0.0, ""))[1]
@@ -224,7 +224,7 @@ def _left(stages: tuple[StageStatus, ...], current: str, booked: list[tuple[floa
 
 
 def _free(folder: Path) -> int:
-    """Bytes of the disk that are free."""
+    """Free bytes of the disk."""
     return shutil.disk_usage(folder).free
 
 

@@ -1,4 +1,4 @@
-"""Where a run cannot write what it has to keep: the cause and the way out in one line, never a traceback."""
+"""Reports that a run cannot write to its folder, with the cause and the way out in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from taurank.orchestrator.evidence import EvidenceLog
 
 ROOM_BYTES = 2**20
-"""A run that finds less than this on its disk ends: it could not write its ranking."""
+"""A run with less free space than this ends, because it could not write its ranking."""
 
 _WAYS_OUT = {
     errno.ENOSPC: ("the disk is full", "free some space"),
@@ -20,19 +20,19 @@ _WAYS_OUT = {
     errno.EROFS: ("the file system is read-only", "mount it for writing"),
     errno.EACCES: ("permission is denied", "allow writing there"),
     errno.EPERM: ("permission is denied", "allow writing there"),
-    errno.ENOENT: ("the folder is gone", "bring it back"),
+    errno.ENOENT: ("the folder is gone", "restore it"),
 }
 
 
 class StorageError(RuntimeError):
-    """A folder that a run cannot write to; one line with the cause and the way out."""
+    """A run cannot write to its folder; one line with the cause and the way out."""
 
 
 def check_room(folder: Path) -> None:
-    """Makes sure that the folder of a run can be written to, by writing a megabyte.
+    """Checks that a run folder is writable, by writing a megabyte.
 
     Raises:
-        StorageError: it cannot.
+        StorageError: it is not.
     """
     probe = folder / f".room-{os.getpid()}"
     try:
@@ -49,10 +49,10 @@ def check_room(folder: Path) -> None:
 
 
 def check_after_loss(folder: Path, reason: str) -> None:
-    """Makes sure that a trial was not lost to a disk on which Tune could not write: that is no failure of the trial.
+    """Checks that a trial was not lost because Tune could not write to the disk, which is not a failure of the trial.
 
     Raises:
-        StorageError: it was, and still can't be written to.
+        StorageError: the folder is not writable.
     """
     if any(os.strerror(code) in reason for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)):
         check_room(folder)
@@ -60,13 +60,13 @@ def check_after_loss(folder: Path, reason: str) -> None:
 
 @contextmanager
 def storage_failures(folder: Path, log: EvidenceLog) -> Iterator[None]:
-    """Whatever fails below because the folder of a run cannot be written to becomes one line that says so.
+    """Turns any failure caused by an unwritable run folder into one line that says so.
 
-    Ray wraps and hides what its callbacks and workers meet, so it is looked for here: in the log, and on the disk.
+    Ray wraps and hides the errors of its callbacks and workers, so the cause is looked for in the log and on the disk.
 
     Raises:
-        StorageError: that was the reason.
-        EvidenceError: the same, where the log has met it.
+        StorageError: the folder is not writable.
+        EvidenceError: the same, reported by the log.
     """
     try:
         yield
@@ -82,7 +82,7 @@ def storage_failures(folder: Path, log: EvidenceLog) -> Iterator[None]:
 
 
 def _is_within(name: object, folder: Path) -> bool:
-    # Without a name it was met while writing to a file that was open, and a run keeps its own open only.
+    # Without a file name the error occurred while writing to an open file, and a run keeps only its own files open.
     return not isinstance(name, str | os.PathLike) or Path(name).absolute().is_relative_to(folder.absolute())
 
 

@@ -1,4 +1,4 @@
-"""How long a run will still take, from how long its last epochs took."""
+"""Estimates the remaining time of a run from the pace of its last epochs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 FEWEST = 5
-"""Bookings that tell nothing yet."""
+"""Minimal number of bookings for an estimate."""
 BLOCKS = 8
-"""Parts of equal work whose pace is compared."""
+"""Number of equal parts of the work for the spread of the pace."""
 
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """Wall-clock seconds that are left.
+    """Remaining wall-clock seconds.
 
     Attributes:
         seconds: at the pace so far.
         low: at that of the fastest parts: the 10 % quantile.
         high: at that of the slowest parts: the 90 % quantile.
-        of_stage: whether it is that of the stage only, whose epochs tell nothing of the others.
+        of_stage: whether it covers the current stage only, whose pace does not predict that of the others.
     """
 
     seconds: float
@@ -31,15 +31,15 @@ class TimeLeft:
 
 
 def time_left(bookings: Sequence[tuple[float, float]], epochs: float, *, of_stage: bool) -> TimeLeft | None:
-    """Time for ``epochs`` at the pace of what was booked; None before enough was.
+    """Time for ``epochs`` at the pace of the bookings; None with too few bookings.
 
     The pace is wall-clock seconds by epoch-equivalent, over all and in up to ``BLOCKS`` parts of equally many epochs.
-    It counts from the first booking on: before that workers were starting.
+    It is measured from the first booking on, because workers were starting before.
 
     Args:
-        bookings: Unix times and epoch-equivalents, in the order in which they came.
-        epochs: that are left, at most.
-        of_stage: goes into the result.
+        bookings: Unix times and epoch-equivalents, in chronological order.
+        epochs: upper bound of the remaining epochs.
+        of_stage: copied to the result.
     """
     if len(bookings) < FEWEST:
         return None

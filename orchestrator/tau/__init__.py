@@ -1,4 +1,4 @@
-"""Measures of rank agreement: how good an order is, how sure that figure is, and what it can reach at best."""
+"""Measures of rank agreement: tau with its interval, related measures, and the ceiling."""
 
 from taurank.orchestrator.tau.agreement import Agreement, Coefficient, agreement, tau_b
 from taurank.orchestrator.tau.ceiling import Ceiling, ceiling

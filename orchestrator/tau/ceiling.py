@@ -1,4 +1,4 @@
-"""What an order can reach at best, because two full trainings do not agree either."""
+"""The ceiling of tau: two full trainings do not agree perfectly either."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from taurank.orchestrator.tau.pairs import Pairs
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What an order can reach at best, because the truth itself is noisy.
+    """The highest tau that can be expected, because the truth itself is noisy.
 
     Attributes:
-        ceiling: mean tau-b of one seed's full training of everybody against the mean of the other seeds.
-        ours: mean tau-b of our order against the same means: like with like.
-        retained: ours / ceiling; above 1 when our order is less noisy than one full training.
+        ceiling: mean tau-b of one seed's full training of all candidates against the mean of the other seeds.
+        ours: mean tau-b of the ranking against the same means, for a fair comparison.
+        retained: ours / ceiling; above 1 if the ranking is less noisy than one full training.
         seeds: full trainings per candidate.
         n: candidates compared.
-        ties: pairs tied in our order or in the mean of all seeds.
+        ties: pairs tied in the ranking or in the mean of all seeds.
     """
 
     ceiling: float
@@ -43,9 +43,9 @@ def ceiling(
     """Ceiling and retained tau from repeated baselines; None with fewer than two seeds.
 
     Args:
-        scores: of our order, higher is better.
-        baselines: one list a seed, of the same candidates.
-        compare: how a list is compared with a truth; another one where those with a truth are a sample by design.
+        scores: of the ranking, higher is better.
+        baselines: one list per seed, of the same candidates.
+        compare: comparison of a list with a truth; a weighted one for a sampled baseline.
     """
     values = [np.asarray(baseline, dtype=float) for baseline in baselines]
     if len(values) < 2:

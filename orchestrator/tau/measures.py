@@ -15,8 +15,8 @@ def weighted_tau(x: ArrayLike, y: ArrayLike) -> Coefficient:
     """Vigna's tau with additive hyperbolic weights: a swap among the best costs more than one among the worst.
 
     A pair counts 1 / (r + 1) + 1 / (s + 1), with the places r and s of its two candidates (0 is best); the mean over
-    placing by x and placing by y, so the sides are alike. In [-1, 1], higher is better. Candidates with a NaN on
-    either side are left out; NaN when one side is constant or fewer than two are left (Vigna 2015, "A weighted
+    places by x and places by y, so it is symmetric. In [-1, 1], higher is better. Candidates with a NaN on either side
+    are ignored; NaN if one side is constant or fewer than two remain (Vigna 2015, "A weighted
     correlation index for rankings with ties"; ``scipy.stats.weightedtau``).
 
     Raises:
@@ -32,9 +32,9 @@ def weighted_tau(x: ArrayLike, y: ArrayLike) -> Coefficient:
 def partial_tau(x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Coefficient:
     """Kendall's partial tau: agreement of x and y beyond what a third variable such as size explains of both.
 
-    ``(t_xy - t_xz t_yz) / sqrt((1 - t_xz^2) (1 - t_yz^2))`` of tau-b (Kendall 1942). In [-1, 1]; 0: x tells nothing
-    about y that z does not. NaN where x or y is z's own order or its reverse, or one of the three is constant.
-    Candidates with a NaN in one of the three are left out. ``ties`` are those of x and y.
+    ``(t_xy - t_xz t_yz) / sqrt((1 - t_xz^2) (1 - t_yz^2))`` of tau-b (Kendall 1942). In [-1, 1]; 0: x has no
+    information about y beyond z. NaN if x or y has the order of z or its reverse, or one of the three is constant.
+    Candidates with a NaN in one of the three are ignored. ``ties`` are those of x and y.
 
     Raises:
         ValueError: lists of different lengths.
@@ -45,8 +45,8 @@ def partial_tau(x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Coefficient:
 
 
 def partial_of(xy: float, xz: float, yz: float) -> float:
-    """Partial tau from the three taus; NaN where it is not defined."""
-    # A tau of 1 comes as 0.9999999999999999 from some lists.
+    """Partial tau from the three taus; NaN if it is not defined."""
+    # For some lists a tau of 1 is computed as 0.9999999999999999.
     rest = [1 - tau**2 for tau in (xz, yz)]
     if not min(rest) > 1e-12:
         return math.nan

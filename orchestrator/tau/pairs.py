@@ -1,4 +1,4 @@
-"""Pairs of candidates that two score lists order alike, differently or not at all, counted candidate by candidate."""
+"""Counts concordant, discordant and tied pairs of two score lists, per candidate."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Pairs:
-    """Over the pairs of each candidate with all others.
+    """Counts over the pairs of each candidate with all others.
 
     Attributes:
-        agreeing: concordant less discordant pairs, (n,).
+        agreeing: concordant minus discordant pairs, (n,).
         untied_x: pairs with two different values of x, (n,).
         untied_y: the same of y.
         ties: pairs, of all candidates, that are tied on either side.
@@ -60,14 +60,14 @@ def _places(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _same(places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many others have the same value, (n,)."""
+    """Number of others with the same value, (n,)."""
     _, index, count = np.unique(places, return_inverse=True, return_counts=True)
     return (count[index] - 1).astype(np.int64)
 
 
 def _both_below(x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many others are below on both sides, (n,): a merge sort, all blocks of one width at a time."""
-    # Of equal x the higher y first: who stands earlier with a lower y then has a lower x as well.
+    """Number of others that are lower on both sides, (n,): a merge sort, all blocks of one width at a time."""
+    # Equal x are sorted by descending y: an earlier candidate with a lower y then also has a lower x.
     order = np.lexsort((-y, x))
     height = y[order] - y.min(initial=0)
     n = len(order)

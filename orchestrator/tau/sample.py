@@ -1,4 +1,4 @@
-"""Tau of all candidates from the truth of a few: a stratified random sample, and the estimate that fits its design."""
+"""Estimates the tau over all candidates from a stratified random sample with a truth."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from scipy import stats
 from taurank.orchestrator.tau.agreement import Agreement
 
 PER_STRATUM = 4
-"""Two would do for the estimate; with four its spread can be seen, and a training that fails costs no stratum."""
+"""Two suffice for the estimate; four also show its spread, and a failed training does not lose a stratum."""
 
 
 @dataclass(frozen=True)
 class StratifiedSample:
-    """Some places of an order, drawn at random within strata of neighbouring places.
+    """Places of an order, drawn at random within strata of neighbouring places.
 
     Attributes:
         drawn: places, 0 is best, in random order, (n,).
@@ -33,8 +33,8 @@ class StratifiedSample:
 def stratified_sample(candidates: int, n: int, generator: np.random.Generator) -> StratifiedSample:
     """Draws ``n`` of the places of an order: four at random in each of n / 4 strata of (nearly) the same size.
 
-    Where four does not divide n some strata give five, six or seven. The sample comes in random order: trained in that
-    order, what is there when a baseline is cut off is a fair sample too.
+    If four does not divide n, some strata contribute five, six or seven. The sample is in random order, so that the
+    trained part of an interrupted baseline is a valid sample too.
 
     Raises:
         ValueError: n below 4 or above the number of candidates.
@@ -58,21 +58,21 @@ def estimate_tau(
 ) -> Agreement:
     """Estimate of the tau-b over all candidates from a stratified sample; no Spearman, no Pearson.
 
-    A stratified sample is spread out, and candidates far apart are easier to order: its own tau is too high. Here each
-    pair counts by one over the probability with which the design draws it (Horvitz and Thompson 1952): of m_h drawn
-    from M_h candidates, ``M_g M_h / (m_g m_h)`` across strata and ``M_h (M_h - 1) / (m_h (m_h - 1))`` within one. The
-    three sums of tau-b are then unbiased.
+    A stratified sample is spread out, and candidates far apart are easier to order, so its plain tau is too high. Here
+    each pair is weighted by the inverse of the probability with which the design draws it (Horvitz and Thompson 1952):
+    of m_h drawn from M_h candidates, ``M_g M_h / (m_g m_h)`` across strata and ``M_h (M_h - 1) / (m_h (m_h - 1))``
+    within one. The three sums of tau-b are then unbiased.
 
     The interval is for the tau of these candidates, not of the population they come from. Variance: that of the sum of
     each candidate's pairs within strata, with the finite population correction; at least that of a Poisson count of
     the pairs of the rarer kind. From it a gamma interval for the share of those pairs (Fay and Feuer 1997), which
-    holds where there are few or none. In simulation (300 candidates, samples of 20 and 40, tau 0 to .98, 3,000
-    samples each) the bias is within .005 and the 95 % interval holds the tau of all in 94 to 99 % of samples.
+    is valid for few or no such pairs. In simulation (300 candidates, samples of 20 and 40, tau 0 to .98, 3,000
+    samples each) the bias is within .005 and the 95 % interval contains the tau of all in 94 to 99 % of samples.
 
     Args:
-        scores: of all candidates or of the drawn ones, higher is better; NaN = none, whose pairs do not count.
-        truth: of the same. A drawn one without truth counts as not drawn; strata left with one join their neighbour.
-        stratum: in which each was drawn; negative for those not drawn.
+        scores: of all candidates or of the drawn ones, higher is better; pairs with NaN do not count.
+        truth: of the same. A drawn one without truth counts as not drawn; strata with a single one are merged.
+        stratum: of each drawn candidate; negative for those not drawn.
         sizes: candidates in each stratum.
         level: of the interval.
     """
@@ -96,7 +96,7 @@ def estimate_tau(
     tau = float(np.clip(signs.sum() / norm, -1, 1))
     low, high = -1.0, 1.0
     if n >= PER_STRATUM:
-        # What each candidate adds to the ratio: its pairs less tau times its share of the two sums below.
+        # Contribution of each candidate to the ratio: its pairs minus tau times its share of the two sums below.
         share_x, share_y = untied_x.sum(1) / untied_x.sum(), untied_y.sum(1) / untied_y.sum()
         added = 2 * (signs.sum(1) / norm - tau * (share_x + share_y) / 2)
         spread = _between_candidates(added, of, taken, total)
@@ -108,7 +108,7 @@ def estimate_tau(
 
 
 def _joined(of: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Strata with at least two drawn each: others join the next, the last ones the one before."""
+    """Strata with at least two drawn each: others are merged with the next, the last with the previous one."""
     groups = np.zeros(len(sizes), dtype=np.int64)
     taken, group, held = np.bincount(of, minlength=len(sizes)), 0, 0
     for index, count in enumerate(taken):
@@ -120,7 +120,7 @@ def _joined(of: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[NDArray[np
 
 
 def _pair_weights(of: NDArray[np.int64], taken: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:
-    """One over the probability that the design draws both, (n, n); 0 on the diagonal."""
+    """Inverse of the probability that the design draws both, (n, n); 0 on the diagonal."""
     single = (total / np.maximum(taken, 1))[of]
     within = (total * (total - 1) / np.maximum(taken * (taken - 1), 1))[of]
     weights = np.where(of[:, None] == of, within[:, None], np.outer(single, single))
@@ -147,7 +147,7 @@ def _gamma_interval(tau: float, variance: float, largest: float, level: float) -
     fewest = 0.0
     if share > 0 and variance > 0:
         fewest = float(stats.gamma.ppf(tail, share**2 / variance, scale=variance / share))
-    # One more pair of the greatest weight might have been of that kind.
+    # One more pair of the greatest weight could have been of that kind.
     share, variance = share + largest, variance + largest**2
     most = float(stats.gamma.ppf(1 - tail, share**2 / variance, scale=variance / share))
     low, high = max(1 - 2 * most, -1.0), 1 - 2 * fewest

@@ -1,4 +1,4 @@
-"""How well an order serves those who only want the best: overlap, regret, and tau among the truly best."""
+"""Measures for the top of an order: overlap, regret, and tau among the truly best."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOP_SHARE = 0.2
 
 
 def top_overlap(scores: ArrayLike, truth: ArrayLike, k: int) -> Coefficient:
-    """Share of the true best ``k`` that is among the ``k`` best by score; ties at the edge count by their share.
+    """Share of the true best ``k`` that is among the ``k`` best by score; ties at the boundary count by their share.
 
     Raises:
         ValueError: k below 1 or above the number of candidates, lists of different lengths, or a missing value.
@@ -24,7 +24,7 @@ def top_overlap(scores: ArrayLike, truth: ArrayLike, k: int) -> Coefficient:
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"scores and truth need one value per candidate; got shapes {first.shape} and {second.shape}")
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ValueError("scores and truth hold values that are missing; leave those candidates out of both")
+        raise ValueError("scores and truth have missing values; remove those candidates from both")
     if not 1 <= k <= len(first):
         raise ValueError(f"k is {k}; it has to be between 1 and the {len(first)} candidates")
     shared = (top_membership(first, k) * top_membership(second, k)).sum() / k
@@ -32,7 +32,7 @@ def top_overlap(scores: ArrayLike, truth: ArrayLike, k: int) -> Coefficient:
 
 
 def top_membership(values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Probability of being among the ``k`` highest when ties are broken at random, (n,)."""
+    """Probability of being among the ``k`` highest with ties broken at random, (n,)."""
     edge = np.partition(values, -k)[-k]
     above = values > edge
     at_edge = values == edge
@@ -41,10 +41,10 @@ def top_membership(values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
 
 
 def top_regret(scores: ArrayLike, truth: ArrayLike) -> Coefficient:
-    """Truth of the true best less the truth of our best: what taking our first costs, in units of the truth.
+    """Truth of the true best minus the truth of the predicted best, in units of the truth.
 
-    0 is best. Of several with the highest score the mean is taken: the expected regret of a random one of them.
-    Candidates with a NaN on either side are left out; NaN without any.
+    0 is best. With several of the highest score it is the mean over them: the expected regret of a random choice.
+    Candidates with a NaN on either side are ignored; NaN without any.
     """
     first, second = compared(scores, truth)
     ties = Pairs.of(first, second).ties
@@ -54,10 +54,10 @@ def top_regret(scores: ArrayLike, truth: ArrayLike) -> Coefficient:
 
 
 def tau_of_true_top(scores: ArrayLike, truth: ArrayLike, *, share: float = TOP_SHARE) -> Coefficient:
-    """Tau-b among the true best ``share`` (rounded up): whether the order still holds where it matters.
+    """Tau-b among the true best ``share`` (rounded up).
 
-    All who tie with the last of them are in, so ``n`` may be more than the share. It is lower than tau over all, by as
-    much as the best are alike. Candidates with a NaN on either side are left out.
+    All candidates that tie with the last of them are included, so ``n`` may exceed the share. It is lower than tau over
+    all, the more similar the best are. Candidates with a NaN on either side are ignored.
 
     Raises:
         ValueError: share outside (0, 1], or lists of different lengths.

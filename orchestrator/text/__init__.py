@@ -1,4 +1,4 @@
-"""Text in and out: YAML, problems in one line each, names, numbers, and files that are written whole or not at all."""
+"""Text input and output: YAML, one-line problems, names, numbers, and files that are replaced atomically."""
 
 from taurank.orchestrator.text.naming import find_candidate
 from taurank.orchestrator.text.problems import ProblemsError, hint, problem_lines

@@ -1,4 +1,4 @@
-"""Which candidate somebody means: by its code, its short name, the name of one of its trials, or how one begins."""
+"""Finds a candidate by its code, its short name, the name of one of its trials, or a unique prefix of one."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Mapping
 from taurank.orchestrator.text.problems import hint
 
 SHOWN = 8
-"""Names that a message lists."""
+"""Maximal number of names in a message."""
 
 
 class UnknownCandidateError(ValueError):
-    """A name that is of no candidate, or of several; one line with the way out."""
+    """A name of no candidate, or of several; one line with the way out."""
 
 
 def find_candidate(text: str, names: Mapping[str, str], trials: Mapping[str, str]) -> str:
     """The code of the candidate that ``text`` names.
 
-    A whole name goes before the beginning of one. White space does not count.
+    A complete name takes precedence over a prefix. White space is ignored.
 
     Args:
-        text: a code, a short name, a trial, or the beginning of one that no other candidate has.
+        text: a code, a short name, a trial, or a prefix of one that no other candidate has.
         names: short names by code.
         trials: codes by trial.
 
     Raises:
-        UnknownCandidateError: no candidate is called so, or several are.
+        UnknownCandidateError: no candidate has that name, or several have.
     """
     wanted = "".join(text.split())
     known: dict[str, set[str]] = {}
@@ -40,9 +40,9 @@ def find_candidate(text: str, names: Mapping[str, str], trials: Mapping[str, str
     if not found:
         raise UnknownCandidateError(
             f"{text!r} is none of the {len(names):,} candidates of the run, by code, short name or trial"
-            f"{hint(wanted, list(known)) or f'; they are called as {next(iter(names.values()))!r}'}"
+            f"{hint(wanted, list(known)) or f'; names look like {next(iter(names.values()))!r}'}"
         )
-    # A short name that several have tells them apart no more.
-    told = sorted(code if whole else names[code] for code in found)
-    more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-    raise UnknownCandidateError(f"{text!r} may be {', '.join(told[:SHOWN])}{more}; give the whole name")
+    # A short name that several candidates share does not identify one.
+    matches = sorted(code if whole else names[code] for code in found)
+    more = f" and {len(matches) - SHOWN} more" if len(matches) > SHOWN else ""
+    raise UnknownCandidateError(f"{text!r} may be {', '.join(matches[:SHOWN])}{more}; give the whole name")

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in the words of the file: one line per problem, each naming its place and the way out."""
+"""Pydantic's findings in terms of the file: one line per problem, each naming its place and the way out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SHOWN_CHARACTERS = 60
 
 
 class ProblemsError(ValueError):
-    """Several problems that a validator found at once: pairs of a place, relative to the validator's own, and text."""
+    """Several problems found by one validator: pairs of a place, relative to the validator's own, and a text."""
 
     def __init__(self, found: Sequence[tuple[Path, str]]) -> None:
         super().__init__("; ".join(text for _, text in found))
@@ -47,7 +47,7 @@ class ProblemsError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class _Problem:
-    """``kind``: ``missing`` or ``unknown`` key, ``expected`` something else, or ``said`` in ``text`` what it is."""
+    """``kind``: ``missing`` or ``unknown`` key, ``expected`` another value, or ``said``: described by ``text``."""
 
     path: Path
     kind: Literal["missing", "unknown", "expected", "said"]
@@ -55,7 +55,7 @@ class _Problem:
 
 
 def hint(word: str, known: Sequence[str]) -> str:
-    """Ends a message with the known word that looks most like ``word``; empty when none does."""
+    """End of a message that suggests the known word closest to ``word``; empty if none is close."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -72,11 +72,11 @@ def problem_lines(error: ValidationError, model: type[BaseModel], content: Any) 
     lines = []
     for path in dict.fromkeys(problem.path for problem in problems):
         here = [problem for problem in problems if problem.path == path]
-        # A key that was misspelt is reported once, as such, and not as missing too.
+        # A misspelt key is reported once, as such, and not also as missing.
         beside = [problem.text for problem in problems if problem.kind == "unknown" and problem.path[:-1] == path[:-1]]
         if here[0].kind == "missing" and any(text.endswith(f"did you mean {path[-1]!r}?") for text in beside):
             continue
-        # Each alternative of a field complains for itself: one that got further than the first look knows better.
+        # Each alternative of a field reports its own problem: the one that got furthest is the most specific.
         further = [problem.text for problem in here if problem.kind != "expected"]
         inside = any(other.path[: len(path)] == path and len(other.path) > len(path) for other in problems)
         if not further and not inside:
@@ -89,7 +89,7 @@ def _expected(alternatives: Sequence[str], value: Any) -> str:
     expected = list(dict.fromkeys(alternatives))
     if "a number" in expected and "a whole number" in expected:
         expected.remove("a whole number")
-    # What is written in quotes are words that may stand there.
+    # Words in quotes are the allowed values.
     words = [word for text in expected for word in text.split("'")[1::2]]
     suggestion = hint(value, words) if isinstance(value, str) else ""
     return f"has to be {' or '.join(expected)}, not {_shown(value)}{suggestion}"
@@ -107,7 +107,7 @@ def _problems(raw: Any, model: type[BaseModel], content: Any) -> Iterator[_Probl
             yield _Problem(_place(path + below, content), "said", text)
     elif "error" in context:
         text = str(context["error"])
-        # A dataclass checks its fields all in one place, and names them in what it says.
+        # A dataclass checks all its fields in one place, and names them in its message.
         field, section = text.split(" ")[0], _section(_annotation(path, model))
         yield _Problem((*path, field) if section and field in _fields(section) else path, "said", text)
     elif kind in _SECTION or kind in _EXPECTED:
@@ -121,7 +121,7 @@ def _problems(raw: Any, model: type[BaseModel], content: Any) -> Iterator[_Probl
 
 
 def _place(location: Sequence[str | int], content: Any, *, has_key: bool = False) -> Path:
-    """The part of pydantic's location that is in the file: the rest names alternatives of a field, and shorthands."""
+    """The part of pydantic's location that exists in the file, without alternatives of a field and shorthands."""
     path: list[str | int] = []
     for index, part in enumerate(location):
         if _has(content, part):
@@ -150,7 +150,7 @@ def _shown(value: Any) -> str:
 
 
 def _annotation(path: Path, model: type[BaseModel]) -> Any:
-    """The type that stands at ``path``, found by walking the models; None where there is no such field."""
+    """The type at ``path``, found by walking the models; None if there is no such field."""
     annotation: Any = model
     for part in path:
         if isinstance(part, str):
@@ -180,7 +180,7 @@ def _unknown_key(path: Path, model: type[BaseModel]) -> str:
     if not suggestion:
         elsewhere = [name for name, inner in allowed.items() if (below := _section(inner)) and key in _fields(below)]
         suggestion = f"; did you mean {f'{elsewhere[0]}.{key}'!r}?" if elsewhere else ""
-    return f"unknown key{suggestion or '; there are ' + ', '.join(allowed)}"
+    return f"unknown key{suggestion or '; known keys: ' + ', '.join(allowed)}"
 
 
 def _expected_section(path: Path, model: type[BaseModel]) -> str:

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, whatever their writer dies of."""
+"""Files that are replaced atomically: complete or not at all, even if the writer is killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replaced(file: Path) -> Iterator[Path]:
-    """Gives a file to write to, which takes the place of ``file`` once it is written."""
+    """Yields a temporary file, which replaces ``file`` once it is written."""
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         yield partial

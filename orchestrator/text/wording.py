@@ -1,4 +1,4 @@
-"""Numbers as people say them."""
+"""Formats numbers and durations for messages."""
 
 from __future__ import annotations
 

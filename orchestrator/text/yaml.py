@@ -1,4 +1,4 @@
-"""YAML as experiments are written in: nothing given twice is dropped, 1e-4 is a number, and what is read is bounded."""
+"""YAML for experiments: duplicate keys are refused, 1e-4 is a number, and the size of the input is bounded."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import yaml
 MOST_CHARACTERS = 2**26
 """64 million: a million candidates with long codes."""
 DEEPEST = 50
-"""Lists and mappings within each other; an experiment has half a dozen."""
+"""Nesting depth of lists and mappings; an experiment has about six."""
 MOST_REPEATED = 100_000
-"""Parts that aliases (`*name`) may stand for in all: a few lines of them can stand for billions."""
+"""Total number of parts that aliases (`*name`) may expand to: a few lines of aliases can expand to billions."""
 LONGEST_NUMBER = 100
-"""Characters; reading longer ones takes time with the square of their length."""
+"""Characters; parsing a number takes time quadratic in its length."""
 SHOWN = 40
 
 
 class YamlError(ValueError):
-    """Text that is no YAML; one line."""
+    """Invalid YAML; one line."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, but a key given twice is refused and not dropped, and so is what would take long to read."""
+    """YAML's safe loader that also refuses duplicate keys and inputs that would take long to parse."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -32,7 +32,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._depth += 1
         if self._depth > DEEPEST:
-            problem = f"more than {DEEPEST} lists and mappings within each other; an experiment has few"
+            problem = f"lists and mappings are nested more than {DEEPEST} levels deep; an experiment has few levels"
             here = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=here)
         node = super().compose_node(parent, index)
@@ -52,7 +52,7 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
-            # What the text of a scalar says of itself, by its form or a tag such as !!int, and is not.
+            # The form of a scalar, or a tag such as !!int, states a type that its text does not have.
             problem = f"{_shown(node)} cannot be read as {node.tag.rpartition(':')[2]}; put text in quotes"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
@@ -74,7 +74,7 @@ def _shown(node: yaml.Node) -> str:
 
 
 def _check_aliases(root: yaml.Node) -> None:
-    """Refuses what contains itself, and aliases that stand for very many parts: each is counted wherever it stands."""
+    """Refuses recursive structures, and aliases that expand to very many parts: each part is counted at every use."""
     sizes: dict[int, int] = {}
     open_ones: set[int] = set()
 
@@ -88,7 +88,7 @@ def _check_aliases(root: yaml.Node) -> None:
         return sizes[id(node)]
 
     if size(root) - len(sizes) > MOST_REPEATED:
-        problem = f"aliases (*name) stand for more than {MOST_REPEATED:,} parts; write out what is needed"
+        problem = f"aliases (*name) expand to more than {MOST_REPEATED:,} parts; write out the parts that are needed"
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=root.start_mark)
 
 
@@ -102,7 +102,7 @@ class _Dumper(yaml.SafeDumper):
     """YAML's safe dumper, except that it puts quotes around text that the loader would read as a number."""
 
 
-# YAML 1.1 wants a dot in a number with an exponent, YAML 1.2 and everybody else do not.
+# YAML 1.1 requires a dot in a number with an exponent, YAML 1.2 and other formats do not.
 for _class in (_Loader, _Dumper):
     _class.add_implicit_resolver(
         "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
@@ -113,10 +113,10 @@ def read_yaml(text: str) -> Any:
     """Mappings, lists and scalars from YAML text.
 
     Raises:
-        YamlError: broken YAML, a key given twice, or more than can be meant; names the line.
+        YamlError: invalid YAML, a duplicate key, or an input beyond the bounds; names the line.
     """
     if len(text) > MOST_CHARACTERS:
-        raise YamlError(f"has {len(text):,} characters; {MOST_CHARACTERS:,} are the most that are read")
+        raise YamlError(f"has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read")
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:

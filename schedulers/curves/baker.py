@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from taurank.schedulers.curves.forecast import Forecast
 from taurank.schedulers.curves.matrix import CurveMatrix, Floats
 from taurank.schedulers.curves.rising import last_values, rising_curves
+from taurank.schedulers.curves.signals import filled_gaps
 
 _FOLDS = 3
 _LEAST_SD = 1e-6
@@ -52,7 +52,7 @@ class BakerSVR:
     def forecast(self, curves: CurveMatrix) -> Forecast:
         """Forecasts the unfinished trials; scores are the means on the scale of ``rising_curves``."""
         rising = rising_curves(curves)
-        values, counts = _without_holes(rising.values), curves.counts
+        values, counts = filled_gaps(rising.values), curves.counts
         scores = last_values(values)
         nothing = np.full(len(scores), np.nan)
         done = np.flatnonzero(counts == values.shape[1])
@@ -69,7 +69,7 @@ class BakerSVR:
 
     def _regress(self, inputs: Floats, finals: Floats, of: Floats) -> tuple[Floats, float]:
         """Predictions for ``of``, and the root mean square of the residuals in cross-validation."""
-        # Imported here: they take a second, and whoever imports the curve models seldom needs them.
+        # Imported here: they take a second, and few users of the curve models need them.
         from scipy.stats import loguniform, uniform
         from sklearn.compose import TransformedTargetRegressor
         from sklearn.model_selection import KFold, RandomizedSearchCV, cross_val_predict
@@ -99,13 +99,3 @@ def _inputs(values: Floats, features: Floats | None) -> Floats:
     parts = [values, np.diff(values, axis=1), np.diff(values, n=2, axis=1), middle, spread]
     joined = np.concatenate(parts if features is None else [features, *parts], axis=1)
     return np.asarray(np.nan_to_num(joined))
-
-
-def _without_holes(values: Floats) -> Floats:
-    """Missing points take the value before, at the beginning the first; all up to the last point of each trial."""
-    seen = np.isfinite(values)
-    points = np.arange(values.shape[1])
-    before: NDArray[np.int64] = np.maximum.accumulate(np.where(seen, points, -1), axis=1)
-    source = np.where(before >= 0, before, seen.argmax(axis=1)[:, None])
-    within = points <= np.where(seen, points, -1).max(axis=1)[:, None]
-    return np.where(within, np.take_along_axis(values, source, axis=1), np.nan)

@@ -25,11 +25,11 @@ _LEAST_HEADROOM = 0.01
 _LEAST_RISE = 0.02
 _LEVEL_SD = 0.3
 _SHARED = 0.5
-"""Weight of what the other trials say about the shape; the rest is even over families."""
+"""Weight of the other trials' evidence for the shape; the rest is even over families."""
 _ROUNDS = 8
 _WIDEST = 4.0
 _HINDCASTS = 8
-"""Fewer trials say nothing about how wide the intervals should be."""
+"""Fewer trials are too few to calibrate the width of the intervals."""
 _LEAST_SPAN = 1e-6
 """Of a shape over the points of a curve; below, sums of squares are rounding errors."""
 
@@ -52,13 +52,13 @@ class CurveEnsemble:
     interval. Families are fitted with their level and gain free, so ``hill3`` and ``vapor_pressure`` lend their shapes
     only, and families without a gain cannot be used. Fewer than two points: the last value with a wide spread.
 
-    Source: after Domhan, Springenberg and Hutter (IJCAI 2015), who average parametric families by MCMC.
+    Source: after Domhan, Springenberg and Hutter (IJCAI 2015), which averages parametric families by MCMC.
 
     Attributes:
         families: names of families with a gain.
         recency: points count by ``(epoch / last epoch) ** recency``; 0 counts all alike.
         gain_per_doubling: see above; higher leaves more to the families.
-        pooled: whether trials share what they say about the shape.
+        pooled: whether trials share their evidence for the shape.
 
     Raises:
         ValueError: a name is unknown or has no gain, or a value is outside its range.
@@ -149,7 +149,7 @@ class CurveEnsemble:
         level = (c * sum_r - sum_h * sum_hr) / det
         gain = (a * sum_hr - sum_h * sum_r) / det
         freedom = _NOISE_TRIALS + sum_w
-        squares = _NOISE_TRIALS * noise**2 + (sum_rr - level * sum_r - gain * sum_hr).clip(min=0)
+        squares = _NOISE_TRIALS * np.square(noise) + (sum_rr - level * sum_r - gain * sum_hr).clip(min=0)
         variance = squares / freedom
         value = level + ahead * gain
         value_var = variance * (c - 2 * ahead * sum_h + ahead**2 * a) / det

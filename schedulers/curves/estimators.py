@@ -3,7 +3,7 @@
 They are the baselines that every extrapolator has to beat. Scores of validation are on the scale of ``rising_curves``,
 those of training are losses with their sign turned. A trial of which nothing was measured has score nan.
 
-Caveat for all: they say nothing of the value at the end, and compare trials that have come equally far. Of trials that
+Caveat for all: they do not predict the value at the end, and compare trials that have come equally far. Of trials that
 have not, the longer one looks better.
 
 Source of the TSE family: Ru, Lyle, Schut, Fil, van der Wilk and Gal, Speedy Performance Estimation for Neural
@@ -49,7 +49,8 @@ def best_so_far(curves: CurveMatrix) -> Floats:
 def training_speed(curves: CurveMatrix) -> Floats:
     """TSE, also SoTL: minus the sum of the training losses so far, ``-(l_1 + ... + l_t)``.
 
-    Caveat: early losses, which say least, weigh as much as late ones; a hole in the record counts as a loss of 0.
+    Caveat: early losses, which are least informative, weigh as much as late ones; a hole in the record counts as a loss
+    of 0.
 
     Raises:
         ValueError: the curves have no training loss.

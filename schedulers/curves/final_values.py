@@ -22,7 +22,7 @@ COVERAGE = 0.9
 NORMAL_WIDTH = 1.6448536269514722
 """Standard deviations on either side that hold ``COVERAGE`` of a normal distribution."""
 GAIN_SAMPLE = 64
-"""Trials from which the common gain to the end is extrapolated; more cost time and tell no more."""
+"""Trials from which the common gain to the end is extrapolated; more cost time and add no accuracy."""
 MAD_TO_SD = 1.4826
 
 
@@ -67,7 +67,7 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
         middle = level + slopes[0] * scores + slopes[1] * latest
     else:
         gain, common = _common_gain(curves, np.flatnonzero(begun), latest)
-        spreads = np.sqrt(common**2 + spread**2 * variances)
+        spreads = np.sqrt(np.square(common) + np.square(spread) * variances)
         middle = latest + gain
     low, high = (from_quality(middle + side * spreads, curves.metric) for side in (-1, 1))
     means[unfinished] = from_quality(middle, curves.metric)[unfinished]
@@ -85,7 +85,7 @@ def _line(regressors: Floats, finals: Floats, spread: float, variance: float) ->
     level = float(finals.mean() - regressors.mean(axis=0) @ slopes)
     residuals = finals - level - regressors @ slopes
     count = len(finals)
-    noise = (NOISE_TRIALS * variance * spread**2 + float(residuals @ residuals)) / (NOISE_TRIALS + count)
+    noise = (NOISE_TRIALS * variance * np.square(spread) + float(residuals @ residuals)) / (NOISE_TRIALS + count)
     widened = float(student.ppf((1 + COVERAGE) / 2, NOISE_TRIALS + count)) / NORMAL_WIDTH
     return level, slopes, widened * math.sqrt(noise * (1 + 1 / count))
 

@@ -1,4 +1,4 @@
-"""What a curve model says of the end of every training."""
+"""Predictions of a curve model for the end of every training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Gaussian process over curves that flatten, and over what they flatten towards."""
+"""A Gaussian process over flattening curves and their asymptotes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from taurank.schedulers.curves.forecast import Forecast
-from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats, standardised
 from taurank.schedulers.curves.rising import rising_curves
 
 _BOUNDS = np.log([[0.3, 1.0], [0.003, 5.0], [1e-6, 10.0], [1e-2, 1e3]])  # of (alpha, beta, noise, asymptotes)
@@ -75,7 +75,7 @@ class FreezeThaw:
             values = -np.log(np.maximum(rising.limit - values, 0.0) + _LEAST_GAP)
             best = np.where(np.isfinite(values), np.fmax.accumulate(values, axis=1), np.nan)
             common = _common_curve(best)
-            features = None if curves.features is None else _standardised(curves.features[known])
+            features = None if curves.features is None else standardised(curves.features[known])
             own, own_variance = self._posterior(t, best - common, features)
             rise, rise_variance = self._posterior(t, best, None, of=common[None])
             points = np.flatnonzero(np.isfinite(common))
@@ -95,7 +95,7 @@ class FreezeThaw:
         kernel, mean, scale = self._fit(t, y)
         groups = _Groups.of(t, _thinned(y if of is None else of, _POINTS))
         trial = kernel.solve(groups, t[-1])
-        pull = (trial.weights[groups.of_trial] * groups.y).sum(axis=1)  # what the curve says of the asymptote
+        pull = (trial.weights[groups.of_trial] * groups.y).sum(axis=1)  # the curve's evidence for the asymptote
         precision = trial.precision[groups.of_trial]
         prior = _prior_covariance(pull, precision, kernel.asymptotes, mean, scale, features)
         asymptote, asymptote_var = _condition(prior, pull, precision, mean)
@@ -196,7 +196,7 @@ class _Kernel:
         seen, t = groups.seen, groups.t
         both = seen[:, :, None] & seen[:, None, :]
         covariance = np.where(both, freeze_thaw_kernel(t[:, :, None], t[:, None, :], self.alpha, self.beta), 0.0)
-        # A missing point is on its own, with variance 1 and value 0: it says and costs nothing.
+        # A missing point is on its own, with variance 1 and value 0: it changes nothing.
         points = np.arange(seen.shape[1])
         covariance[:, points, points] += np.where(seen, self.noise, 1.0)
         inverse = np.linalg.inv(covariance)  # (groups, points, points)
@@ -261,7 +261,7 @@ def _prior_covariance(
 
 
 def _condition(prior: Floats | float, pull: Floats, precision: Floats, mean: float) -> tuple[Floats, Floats]:
-    """Posterior mean and variance of the asymptotes, given what each curve says of its own."""
+    """Posterior mean and variance of the asymptotes, given each curve's own estimate."""
     if isinstance(prior, float):
         variance = 1 / (1 / prior + precision)
         return variance * (mean / prior + pull), variance
@@ -304,10 +304,3 @@ def _lead(values: Floats, best: Floats) -> tuple[float, float]:
     lead = (best - values)[late]
     middle = float(np.median(lead))
     return middle, 1.4826 * float(np.median(np.abs(lead - middle)))
-
-
-def _standardised(features: Floats) -> Floats:
-    """Columns with mean 0 and variance 1; those that are constant or not finite are left out."""
-    usable = features[:, np.isfinite(features).all(axis=0)]
-    sd = usable.std(axis=0)
-    return np.asarray((usable - usable.mean(axis=0))[:, sd > 0] / sd[sd > 0])

@@ -1,4 +1,4 @@
-"""The order of unfinished trainings: what beginnings say, weighed by how well they foretold what followed."""
+"""The order of unfinished trainings from their prefixes, weighted by how well prefixes predict later values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.optimize import nnls
 
 from taurank.schedulers.curves.final_values import final_values
 from taurank.schedulers.curves.forecast import Forecast
-from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.matrix import CurveMatrix, Floats, standardised
 from taurank.schedulers.curves.signals import (
     best_level,
     filled_gaps,
@@ -25,13 +25,13 @@ from taurank.schedulers.curves.signals import (
 Integers = NDArray[np.int64]
 
 PAIR_RATIO = 1.25
-"""Prefixes whose continuation is looked at are shorter than the whole one by powers of this."""
+"""Prefixes that are compared with their continuation are shorter than the whole one by powers of this."""
 HORIZON = 2.0
 """How much further than a prefix its continuation goes."""
 FADE = 0.7
 """Weight of a pair of prefix and continuation, per power of ``PAIR_RATIO`` that it lies back."""
 HALVES = 2.0
-"""Weight of the pairs that are made of every other point, which tell the noise of the validation."""
+"""Weight of the pairs that are made of every other point, which measure the noise of the validation."""
 FEWEST_HALVES = 4
 PRIOR_WEIGHT = 3.0
 DRIFT_PENALTY = 30.0
@@ -41,7 +41,7 @@ PRIOR = (0.7, 0.0, 0.0)
 UNSEEN = {"b": (1.0,), "bt": (0.7, 0.3), "bh": (0.9, 0.1), "bth": (0.6, 0.3, 0.1)}
 """Weights where nothing has followed yet, by which signals there are."""
 DECLINE = 0.02
-"""By so much must recent values foretell later ones better than best so far does, to take its place."""
+"""Recent values take the place of best so far when they predict later values better by this correlation."""
 FEWEST = 8
 """Trials below which nothing is learned."""
 DECAY = 0.08
@@ -61,7 +61,7 @@ class LadderFit:
 
     Attributes:
         scores: posterior means in units of the spread of all trials, higher is better, (trials,); nan for a trial
-            that has not begun and of which features say nothing.
+            that has not begun and has no features.
         start: posterior means when all stood at the lowest rung, (trials,).
         variances: posterior variances, (trials,).
         variance_at: of a trial that has come to each point, (points,), not rising.
@@ -85,7 +85,7 @@ class Ladder:
     """Posterior extrapolator of the ORDER of trials that share one schedule, wherever each of them stands.
 
     Nothing is fitted to single curves: what all trials gain alike to the end cancels in an order. Signals of a prefix
-    (best so far, recent training loss, what the features of the architecture tell of the two) are ranked among all
+    (best so far, recent training loss, their prediction from the features of the architecture) are ranked among all
     trials that came as far and combined with weights that are learned from the run itself, without any finished trial:
 
     - prefixes and what followed them: for e < r, the signals at e against the best of the points in (e, min(2e, r)],
@@ -96,10 +96,10 @@ class Ladder:
     The correlation of score and final score is ``exp(-n) (e / T) ** d``; d and n are learned from the scores along the
     prefixes.
     Where curves turn back, as losses of trials that overfit do, the best so far is no sign of the end: if the recent
-    values of prefixes foretold what followed better than their best, they take its place (by degrees).
+    values of prefixes predicted later values better than their best, they take its place (gradually).
 
-    From the lowest rung that trials stand at upwards, those who went on are placed anew among themselves: their mean
-    stays, and they spread by what the way between the two rungs reveals.
+    From the lowest rung that trials stand at upwards, the trials that reached the next rung are placed again among
+    themselves: their mean stays, and their spread grows by the variance that the epochs between the two rungs reveal.
 
     Caveats: it cannot foresee a change of order that no trial has lived through yet (a drop of the learning rate, a
     plateau that some leave late); its expected tau is a guess until checked against trainings to the end, too high
@@ -128,8 +128,9 @@ class _Fit:
         self.qualities = filled_gaps(quality(curves.values, curves.metric))
         self.counts = curves.counts
         self.training = filled_gaps(curves.training) if has_training(curves) and curves.training is not None else None
-        self.features = _standardised(curves.features)
-        self._columns: dict[int, tuple[Integers, Floats]] = {}
+        self.features = _usable(curves.features)
+        self._columns: dict[int, tuple[Integers, list[Floats]]] = {}
+        self._targets: dict[tuple[int, int], Floats] = {}
         self._h: Floats | None = None
         self._decline = 0.0
 
@@ -144,7 +145,6 @@ class _Fit:
         weights = {lowest: self._weights(lowest)}
         if self.features is not None:
             self._h = self._from_features(lowest, weights[lowest])
-            self._columns.clear()
             weights[lowest] = self._weights(lowest)
         variance_at = self._variance_at(*self._decay(lowest, weights[lowest]))
         members, signals = self._signals(lowest)
@@ -164,7 +164,7 @@ class _Fit:
         return LadderFit(scores, start, variances, variance_at, weights)
 
     def _climb(self, rung: int, weights: Floats, scores: Floats, variances: Floats, variance_at: Floats) -> None:
-        """Places those who reached a rung anew among themselves."""
+        """Places the trials that reached a rung again among themselves."""
         members, signals = self._signals(rung)
         combined, share = signals @ weights, len(members) / (len(members) + JOINED)
         if rung == len(self.epochs) and len(members) > 1:
@@ -183,10 +183,18 @@ class _Fit:
             columns = [self._level(self.qualities[members, :point])]
             if self.training is not None:
                 columns.append(normal_scores(training_signal(self.training[members, :point])))
-            if self._h is not None:
-                columns.append(normal_scores(self._h[members]))
-            self._columns[point] = members, np.column_stack(columns)
-        return self._columns[point]
+            self._columns[point] = members, columns
+        members, columns = self._columns[point]
+        if self._h is not None and len(columns) < len(self._names):
+            columns.append(normal_scores(self._h[members]))
+        return members, np.column_stack(columns)
+
+    def _target(self, start: int, end: int, reached: Integers) -> Floats:
+        """Level of the points in (start, end] of these trials."""
+        if (start, end) not in self._targets:
+            later = self.qualities[reached, start:end]
+            self._targets[start, end] = self._mixed(later.max(axis=1), _late(later))
+        return self._targets[start, end]
 
     @property
     def _names(self) -> str:
@@ -206,8 +214,7 @@ class _Fit:
         for start, end in self._pairs(rung):
             reached, before = self._signals(start)
             followed = np.flatnonzero(self.counts[reached] >= end)
-            later = self.qualities[reached[followed], start:end]
-            target = self._mixed(later.max(axis=1), _late(later))
+            target = self._target(start, end, reached[followed])
             drift = math.log(self.epochs[start - 1] / self.epochs[rung - 1])
             rows = np.hstack([before[followed], drift * before[followed]])
             weight = FADE ** (abs(drift) / math.log(PAIR_RATIO))
@@ -227,7 +234,7 @@ class _Fit:
         return weights / total if total > 0 else np.eye(width)[0]
 
     def _level(self, prefix: Floats) -> Floats:
-        """What the validation says of trials with such a prefix: best so far, or recent values where curves decline."""
+        """The validation signal of trials with such a prefix: best so far, or recent values where curves decline."""
         return self._mixed(best_level(prefix), recent_level(prefix))
 
     def _mixed(self, best: Floats, recent: Floats) -> Floats:
@@ -236,7 +243,7 @@ class _Fit:
         return (1 - self._decline) * normal_scores(best) + self._decline * normal_scores(recent)
 
     def _declined(self, rung: int) -> float:
-        """How far recent values take the place of best so far, in [0, 1]: by which of them foretold better."""
+        """How far recent values take the place of best so far, in [0, 1]: by which of them predicted better."""
         lead, total = 0.0, 0.0
         for start, end in self._pairs(rung):
             members = np.flatnonzero(self.counts >= end)
@@ -267,7 +274,7 @@ class _Fit:
         return pairs
 
     def _from_features(self, rung: int, weights: Floats) -> Floats:
-        """The score at a rung as the features of the architectures tell it: ridge regression, left out for members."""
+        """The score at a rung predicted from the features of the architectures: left-out ridge regression."""
         assert self.features is not None
         members, signals = self._signals(rung)
         return _left_out_ridge(self.features, members, _unit(signals @ weights))
@@ -310,12 +317,12 @@ def _unit(values: Floats) -> Floats:
     return (values - values.mean()) / spread if spread > 0 else np.zeros(len(values))
 
 
-def _standardised(features: Floats | None) -> Floats | None:
-    """Features with mean 0 and spread 1; None where all are constant or some are missing."""
+def _usable(features: Floats | None) -> Floats | None:
+    """Standardised features; None where all are constant or some are missing."""
     if features is None or not np.isfinite(features).all():
         return None
-    varying = features[:, np.ptp(features, axis=0) > 0] if len(features) else features
-    return (varying - varying.mean(axis=0)) / varying.std(axis=0) if varying.shape[1] else None
+    columns = standardised(features)
+    return columns if columns.shape[1] else None
 
 
 def _left_out_ridge(features: Floats, members: Integers, target: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Learning curves of many trials side by side: what every curve model takes."""
+"""Learning curves of many trials side by side: the input of every curve model."""
 
 from __future__ import annotations
 
@@ -16,6 +16,19 @@ Metric = Literal["accuracy", "error", "loss", "perplexity", "score"]
 Accuracy and score are better when higher, the others when lower.
 """
 HIGHER_IS_BETTER: tuple[Metric, ...] = ("accuracy", "score")
+
+
+def standardised(columns: Floats) -> Floats:
+    """Columns with mean 0 and standard deviation 1; those that are constant or not finite are left out.
+
+    A power of two takes each column near 1 first, which is exact, so that squares of huge and tiny numbers are finite.
+    """
+    columns = columns[:, np.isfinite(columns).all(axis=0)]
+    exponents = np.frexp(np.abs(columns).max(axis=0, initial=0.0))[1]
+    columns = np.ldexp(columns, -exponents)
+    spread = columns.std(axis=0)
+    varied = (np.ptp(columns, axis=0) > 0) & (spread > 0)
+    return np.asarray((columns - columns.mean(axis=0))[:, varied] / spread[varied])
 
 
 @dataclass(frozen=True, eq=False)

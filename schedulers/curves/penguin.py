@@ -1,4 +1,4 @@
-"""The PENGUIN engine: extrapolates one learning curve and says when the extrapolation has settled.
+"""The PENGUIN engine: extrapolates one learning curve and detects when the extrapolation has settled.
 
 The family is ``f(x) = a - b ** (c - x)``, concave and rising towards ``a``. It is fitted anew after every measured
 point; training may end once the last few values of ``f(target)`` agree. Accuracies are in percent throughout.

@@ -1,9 +1,10 @@
-"""Pure decisions about trainings: curves in, one decision a trial and the next steps out."""
+"""Pure decisions about trainings: curves in, one decision per trial and the next steps out.
+
+The policies themselves are imported by ``make_policy``.
+"""
 
 from taurank.schedulers.policies.driver import Driver
-from taurank.schedulers.policies.hyperband import hyperband_brackets
 from taurank.schedulers.policies.orders import by_best_so_far, by_epochs_and_value, by_last_value
-from taurank.schedulers.policies.penguin import PenguinPolicy
 from taurank.schedulers.policies.policy import (
     Action,
     Curve,
@@ -16,6 +17,7 @@ from taurank.schedulers.policies.policy import (
     curve_matrix,
 )
 from taurank.schedulers.policies.registry import choices, list_policies, make_policy
+from taurank.schedulers.policies.rungs import hyperband_brackets
 from taurank.schedulers.policies.simulation import Report, Reported, Sent, Simulation, run_simulated, simulate
 
 __all__ = [
@@ -25,7 +27,6 @@ __all__ = [
     "Decisions",
     "Driver",
     "Limits",
-    "PenguinPolicy",
     "Policy",
     "Report",
     "Reported",

@@ -32,13 +32,13 @@ class AshaPolicy(HalvingOptions):
 
     If there is none it starts a new trial. Only values at one rung are compared, a trial counts at every rung that it
     has reached, and ``floor(n / reduction_factor)`` of the ``n`` at a rung may go on: the first to arrive is not
-    promoted for being first. Nobody is stopped: who is not promoted waits, and may be when others arrive. It ends with
-    the budget, or when nobody is left whom the rule lets go on: with fewer trials than ``reduction_factor`` that is
-    after the first rung.
+    promoted for being first. No trial is stopped: one that is not promoted waits, and may be promoted when others
+    arrive. It ends with the budget, or when the rule promotes no further trial: with fewer trials than
+    ``reduction_factor`` that is after the first rung.
 
     Caveats: it looks for the best trial, not for the order; most trials stand at the first rung, where the order is
     that of an early epoch. Promotions among the first arrivals rest on few, so some of them are wrong; the order of
-    starts, hence the seed, changes who is promoted.
+    starts, hence the seed, changes which trials are promoted.
 
     Example:
         >>> from taurank.schedulers.policies import Curve, Limits
@@ -86,7 +86,7 @@ class AshaPolicy(HalvingOptions):
 def promote(
     curves: Mapping[str, Curve], limits: Limits, rungs: Sequence[int], reduction_factor: float, seed: int
 ) -> Decisions:
-    """Decides by asynchronous promotion over ``rungs``; nobody is sent beyond the last of them.
+    """Decides by asynchronous promotion over ``rungs``; no trial is sent beyond the last of them.
 
     Raises:
         ValueError: the budget does not take one trial to the first rung.
@@ -114,14 +114,14 @@ def promote(
         else:
             rung = max(rung for rung in rungs if rung <= curve.last_epoch)
             decisions[curve.trial] = waiting(curve, limits, f"not promoted from the rung at epoch {rung}")
-    done = "the budget is spent" if wanted else "nobody else is to be promoted"
-    # Only so many as can start: whoever arrives meanwhile may come before the others.
+    done = "the budget is spent" if wanted else "no further trial is to be promoted"
+    # Only as many as can start: a trial that arrives meanwhile may come before the others.
     steps = fitting[: free_slots(curves, limits)]
     return answer(decisions, steps, curves, doing=f"promoting over the rungs {', '.join(map(str, rungs))}", done=done)
 
 
 def _wanted(order: list[Curve], limits: Limits, rungs: Sequence[int], reduction_factor: float) -> list[Step]:
-    """Who would go on as things stand, first come first served: on their way, promoted from the top down, new."""
+    """The steps that the rule allows, in this order: on their way to a rung, promoted from the top down, new."""
     between, promoted, new = [], [], []
     for curve in order:
         if has_ended(curve, limits):

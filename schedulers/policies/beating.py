@@ -1,4 +1,4 @@
-"""Stop a training that will hardly beat the best one that has ended."""
+"""Stop a training that is unlikely to beat the best finished one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class BeatingPolicy:
     other way round. It is checked at fixed shares of the schedule, and not before a trial has run to the end. Never
     pauses.
 
-    Caveats: for the search of the one best trial. It says nothing of the order of those that it stops: two of them are
-    compared with the best and not with each other. It is as right as the curve model is calibrated: too narrow a
-    forecast stops late risers. Forecasts take all curves anew at every check, seconds where trials are many.
+    Caveats: for the search of the one best trial. It gives no order of the trials that it stops: each is compared
+    with the best and not with the others. It depends on the calibration of the curve model: too narrow a forecast
+    stops trials that rise late. Forecasts take all curves anew at every check, seconds where trials are many.
 
     Example:
         >>> from taurank.schedulers.policies import Curve, Limits

@@ -21,10 +21,10 @@ _log = logging.getLogger(__name__)
 class Driver:
     """The state of a set of trials under one policy; the state is the curves.
 
-    A trial is sent to an epoch by ``choose`` and paused there. The policy is asked when nobody whom it named is left,
-    and after every epoch if it judges running trials. What it names is cut to what the budget allows. A value that is
-    not finite fails its trial whatever the policy says. A trial whose worker is lost keeps running here: whoever trains
-    it starts it again, and epochs that it reports once more change nothing.
+    A trial is sent to an epoch by ``choose`` and paused there. The policy is asked when none of
+    its last steps is left, and after every epoch if it decides on running trials. Its steps are cut to what the budget
+    allows. A value that is not finite fails its trial whatever the policy decides. A trial whose worker is lost keeps
+    running here: the caller starts it again, and epochs that are reported again change nothing.
 
     Args:
         policy: the policy.
@@ -52,12 +52,12 @@ class Driver:
 
     @property
     def latest(self) -> Decisions:
-        """What the policy said last."""
+        """The latest decisions of the policy."""
         return self._latest
 
     @property
     def done(self) -> bool:
-        """Whether nobody runs and nobody else will be started."""
+        """Whether no trial runs and none will be started."""
         return not self.running and not self._dirty and not self._queue
 
     @property
@@ -68,7 +68,7 @@ class Driver:
     def load(self, curves: Iterable[Curve]) -> None:
         """Takes over curves of an earlier part of the run.
 
-        Running trials wait, as paused or new; those that came to their end without being told so have ended.
+        Running trials wait, as paused or new; those that reached the end of the schedule have finished.
 
         Raises:
             ValueError: a curve of an unknown trial.
@@ -87,7 +87,7 @@ class Driver:
         self._dirty = True
 
     def choose(self) -> Step | None:
-        """The trial to start or resume now, which counts as running from here on; None for nobody.
+        """The trial to start or resume now, which counts as running from here on; None for none.
 
         None while others run means to ask again at the next report; else that the policy is done.
         """
@@ -105,7 +105,7 @@ class Driver:
         return None
 
     def report(self, trial: str, epoch: int, value: float, training: float = math.nan) -> Action:
-        """Extends the curve and says what the trial does now; an epoch seen before changes nothing.
+        """Extends the curve and returns the action of the trial; an epoch seen before changes nothing.
 
         Raises:
             ValueError: an unknown trial.
@@ -187,7 +187,7 @@ class Driver:
         return points[place - 1] if place else 0
 
     def _conclude(self) -> None:
-        """Ends it where the policy would go on but cannot: the budget forbids whom it names, or it names nobody."""
+        """Ends it where the policy would go on but cannot: the budget forbids its steps, or it has none."""
         waiting = sum(curve.waits for curve in self._curves.values())
         if not waiting or self.running or self._latest.phase == "done":
             return

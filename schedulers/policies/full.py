@@ -1,4 +1,4 @@
-"""Train everybody to the end."""
+"""Train every trial to the end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from taurank.schedulers.policies.standing import affordable, answer, ending, has
 class FullPolicy:
     """Trains one trial after the other to the end of the schedule, in the order of submission.
 
-    A budget that ends before all are through goes to whole trainings: those submitted last are not begun.
+    A budget that ends before all are through goes to complete trainings: those submitted last are not started.
 
-    Caveats: this is the truth at its full price, and the only policy whose order depends on the order of submission.
+    Caveats: this is the reference at its full cost, and the only policy whose order depends on the order of submission.
     Under a budget the trained ones are a sample only if they were submitted at random.
 
     Example:
@@ -38,10 +38,10 @@ class FullPolicy:
 def whole_trainings(
     curves: Mapping[str, Curve], limits: Limits, order: Sequence[str], verdicts: Mapping[str, Decision]
 ) -> Decisions:
-    """Sends to the end of the schedule, in ``order``, whoever has not ended and has no verdict to stop.
+    """Sends every trial that has not ended and has no verdict to stop to the end of the schedule, in ``order``.
 
-    The basis of all policies that only stop trials. The budget holds back whole trainings; what a stop gives free goes
-    to the next in order.
+    The basis of all policies that only stop trials. The budget holds back complete trainings; epochs that a stop
+    frees go to the next in order.
 
     Args:
         curves: all curves so far.

@@ -1,13 +1,12 @@
 """Hyperband: several successive halvings that begin at different rungs."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from taurank.schedulers.policies.options import require_integer, require_number
 from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step
-from taurank.schedulers.policies.rungs import halving_epochs, rung_epochs
+from taurank.schedulers.policies.rungs import halving_epochs, hyperband_brackets, rung_epochs
 from taurank.schedulers.policies.standing import affordable, answer, drawn_order, ending, free_slots, has_ended, waiting
 from taurank.schedulers.policies.successive_halving import halve
 
@@ -95,7 +94,7 @@ class HyperbandPolicy:
         )
 
     def brackets(self, trials: Sequence[str], limits: Limits) -> tuple[Bracket, ...]:
-        """The trials dealt to brackets in the order given; those whom no bracket within the budget takes are left out.
+        """The trials dealt to brackets in the order given; those that fit no bracket within the budget are left out.
 
         Raises:
             ValueError: the budget is below the cheapest bracket.
@@ -122,22 +121,3 @@ class HyperbandPolicy:
                 f"hyperband for {len(left)} trials; raise it or take a policy such as uniform"
             )
         return tuple(dealt)
-
-
-def hyperband_brackets(schedule_epochs: int, reduction_factor: float = 3) -> tuple[tuple[int, int], ...]:
-    """Return the brackets of one Hyperband band as ``(trials, epochs to the first milestone)``, in order of filling.
-
-    With ``S = round(log_eta R) + 1``, bracket ``s = 0 .. S - 1`` has ``ceil(S / (s + 1) * eta ** s)`` trials and
-    starts with ``floor(R * eta ** -s)`` epochs; brackets of zero epochs are left out. This is Ray's reading of the
-    formula in the text of the Hyperband paper; the table printed there rounds otherwise.
-
-    Example:
-        >>> hyperband_brackets(81)
-        ((5, 81), (8, 27), (15, 9), (34, 3), (81, 1))
-    """
-    count = round(math.log(schedule_epochs) / math.log(reduction_factor)) + 1
-    brackets = (
-        (math.ceil(count / (s + 1) * reduction_factor**s), int(schedule_epochs * reduction_factor**-s))
-        for s in range(count)
-    )
-    return tuple((trials, epochs) for trials, epochs in brackets if epochs > 0)

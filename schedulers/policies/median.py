@@ -24,10 +24,10 @@ class MedianPolicy:
     """Stops a trial whose best value so far is worse than the median of the others' running means at its epoch.
 
     A running mean goes from the first epoch of judgement to that of the trial. With fewer than ``minimum_others``
-    trials that have come as far, nobody is stopped. Never pauses.
+    trials that have come as far, no trial is stopped. Never pauses.
 
     Caveats: a best value stands against means, so the rule is lenient and few trials are stopped, less than half where
-    the curves are noisy. Who comes first is compared with few others and mostly runs to the end. How much it saves
+    the curves are noisy. The first trials are compared with few others and mostly run to the end. How much it saves
     depends on the curves and cannot be chosen; under a budget those drawn last are not begun.
 
     Example:
@@ -38,7 +38,7 @@ class MedianPolicy:
         'best 0.2 is worse than 0.85, the median of the running means of 3 others at epoch 2'
 
     Attributes:
-        first_epoch: nobody is judged earlier, and no value before it counts for the means; None for a tenth of the
+        first_epoch: no trial is stopped earlier, and no value before it counts for the means; None for a tenth of the
             schedule, rounded up.
         minimum_others: how many others have to have come as far.
         seed: of the order in which trials start.
@@ -118,7 +118,7 @@ class MedianPolicy:
         return verdicts
 
 
-@lru_cache(maxsize=8192)  # a curve is looked at again after every epoch of every other trial
+@lru_cache(maxsize=8192)  # every curve is used again after every epoch of every other trial
 def _judged_points(epochs: tuple[int, ...], values: tuple[float, ...], first: int, period: int) -> _Points:
     """Epochs from ``first`` on at equal phase, running mean at each, and the least and greatest value up to the last.
 

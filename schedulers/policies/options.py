@@ -32,7 +32,7 @@ def require_cut_point(name: str, epoch: int, cut_points: Sequence[int]) -> None:
 
 @dataclass(frozen=True)
 class HalvingOptions:
-    """What all policies that halve over rungs are given; each says what the fields mean to it.
+    """The options of all policies that halve over rungs; each documents the fields.
 
     Raises:
         ValueError: a value is outside its range.

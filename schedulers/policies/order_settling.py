@@ -1,4 +1,4 @@
-"""Spend the epochs where they settle the order: everybody abreast, then whoever it pays to know more of."""
+"""Spend the epochs where they settle the order: all trials to one epoch, then those with the largest expected gain."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from taurank.schedulers.curves import FEWEST, FEWEST_FINISHED, Ladder, LadderFit
+from taurank.schedulers.curves import FEWEST, FEWEST_FINISHED, CurveMatrix, Ladder, LadderFit
 from taurank.schedulers.policies.gain import tau_gains
 from taurank.schedulers.policies.options import require_integer, require_number
 from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step, curve_matrix, used_epochs
@@ -37,34 +37,51 @@ class _Situation:
     limits: Limits
     alive: tuple[str, ...]
     rungs: tuple[int, ...]
-    fit: LadderFit
-    points: NDArray[np.int64]
 
-    @property
+    @cached_property
     def place(self) -> dict[str, int]:
         return {trial: row for row, trial in enumerate(self.alive)}
+
+    @cached_property
+    def matrix(self) -> CurveMatrix:
+        return curve_matrix({trial: self.curves[trial] for trial in self.alive}, self.limits)
+
+    @cached_property
+    def fit(self) -> LadderFit:
+        return Ladder().fit(self.matrix)
+
+    def finals(self) -> tuple[list[float], list[float]]:
+        """Predicted final values and their standard deviations, (alive,); NaN while too few trainings have finished.
+
+        Before that the level of all finals is a guess, which must not be taken for evidence.
+        """
+        if (self.matrix.counts == len(self.matrix.epochs)).sum() < FEWEST_FINISHED:
+            return [math.nan] * len(self.alive), [math.nan] * len(self.alive)
+        forecast = Ladder().complete(self.matrix, self.fit)
+        return forecast.means.tolist(), forecast.sds.tolist()
 
 
 @dataclass(frozen=True)
 class OrderSettlingPolicy:
-    """Freeze-thaw for the order of all trials; nothing is ever stopped for being bad, it waits and can be thawed.
+    """Freeze-thaw for the order of all trials: a trial is paused, never stopped, and can be resumed later.
 
-    1. Everybody to the same epoch, the furthest that the budget allows for all. With ``target_tau`` in rungs, each
+    1. All trials train to the same epoch, the furthest that the budget allows for all. With ``target_tau`` in rungs,
+    each
        1.4 times as far as the one before, so that it can finish early.
-    2. What is left goes to the trials, of those that stand lowest, whose next epochs buy the most expected tau:
-       ``sum over j of G(|s_i - s_j|, ...) / epochs``, see ``gain.pair_gain``. Near-ties that not even the end would
-       settle buy nothing and are left alone.
+    2. What is left goes to those trials at the lowest rung with the largest expected gain in tau per epoch:
+       ``sum over j of G(|s_i - s_j|, ...) / epochs``, see ``gain.tau_gains``. Near-ties that not even
+       the end would settle gain nothing and are left alone.
     3. With the goal ``top`` or ``best`` a share of the budget is kept for the predicted top: the trials of best
        ``score + sd / 2``, least advanced first, one rung at a time.
 
     Once three trainings have finished it predicts the finals of the others.
 
-    It is done when the budget is spent, when ``target_tau`` is expected at two rungs running, or when no further epoch
-    would tell anything about the order.
+    It is done when the budget is spent, when ``target_tau`` is expected at two successive rungs, or when no further
+    epoch would change the expected tau.
 
-    Caveats: abreast is what orders all trials best at up to a third of the epochs; whoever only wants the best one does
-    better with its goal. The expected tau is a guess until trainings that came to their end have checked it, and says
-    so; it cannot see a change of order that no trial has lived through.
+    Caveats: up to a third of the epochs, equal epochs for all give the best order of all trials; for the best trial
+    alone the goal ``best`` does better. The expected tau is a guess until complete trainings have checked it, and the
+    reason says so. It cannot foresee a change of order that no trial has shown yet.
 
     Example:
         >>> trials = {name: Curve(name) for name in "abc"}
@@ -75,7 +92,7 @@ class OrderSettlingPolicy:
     Attributes:
         goal: ``order`` of all trials, ``top`` for the best tenth, ``best`` for the best one.
         target_tau: expected tau at which to finish; None to spend the budget.
-        min_fraction: of the schedule that everybody trains at least before that.
+        min_fraction: share of the schedule that every trial trains at least before that.
         reserve: share of the budget for the predicted top; None for that of the goal (0, .15, .4).
         seed: of the order in which equal trials start.
 
@@ -109,15 +126,10 @@ class OrderSettlingPolicy:
         """
         rungs = self.rungs(curves, limits)
         alive = tuple(sorted(trial for trial, curve in curves.items() if _is_alive(curve)))
-        matrix = curve_matrix({trial: curves[trial] for trial in alive}, limits)
-        fit = Ladder().fit(matrix)
-        here = _Situation(curves, limits, alive, rungs, fit, matrix.epochs)
-        expected = fit.order().expected_tau()
-        steps, why = self._next(here, expected)
-        # Final values take longer than the order and are of no use while trials are sent on; and where no training has
-        # come to its end their level is a guess, which is not to be taken for evidence.
-        anchored = int((matrix.counts == len(matrix.epochs)).sum()) >= FEWEST_FINISHED
-        forecast = Ladder().complete(matrix, fit) if anchored and not steps else fit.order()
+        here = _Situation(curves, limits, alive, rungs)
+        steps, why = self._next(here)
+        # Final values take longer than the order, and are not needed while trials are sent on.
+        means, sds = ([math.nan] * len(alive),) * 2 if steps else here.finals()
         running = any(curve.state == "running" for curve in curves.values())
         decisions = {}
         going = {step.trial: step.reason for step in steps}
@@ -126,15 +138,15 @@ class OrderSettlingPolicy:
                 decisions[trial] = ending(curve, limits)
                 continue
             row = here.place[trial]
-            mean, sd = float(forecast.means[row]), float(forecast.sds[row])
+            mean, sd = means[row], sds[row]
             if trial in going or curve.state == "running":
                 reason = going.get(trial, f"on its way to epoch {curve.until}")
                 decisions[trial] = Decision("continue", reason, mean, sd)
             else:
-                rest = waiting(curve, limits, why if not steps else "others buy more")
+                rest = waiting(curve, limits, why if not steps else "others gain more")
                 decisions[trial] = Decision("pause", rest.reason, mean, sd, rest.saved_epochs)
         done = not steps and not running
-        return Decisions(decisions, steps, "done" if done else "running", why, expected)
+        return Decisions(decisions, steps, "done" if done else "running", why)
 
     def rungs(self, curves: Mapping[str, Curve], limits: Limits) -> tuple[int, ...]:
         """Epochs at which trials wait for each other, rising up to the end of the schedule.
@@ -162,7 +174,7 @@ class OrderSettlingPolicy:
         return tuple(sorted(rungs))
 
     def _abreast(self, curves: Mapping[str, Curve], limits: Limits) -> int:
-        """The furthest cut point that everybody comes to who has not failed."""
+        """The furthest cut point that all trials that have not failed can reach."""
         alive = [curve for curve in curves.values() if _is_alive(curve)]
         lost = sum(curve.last_epoch for curve in curves.values()) - sum(curve.last_epoch for curve in alive)
         each = ((1 - self._reserve) * limits.budget_epochs - lost) / max(len(alive), 1)
@@ -172,8 +184,8 @@ class OrderSettlingPolicy:
     def _reserve(self) -> float:
         return RESERVES[self.goal] if self.reserve is None else self.reserve
 
-    def _next(self, here: _Situation, expected: float) -> tuple[tuple[Step, ...], str]:
-        """Whom to send on and why; or nobody, and why."""
+    def _next(self, here: _Situation) -> tuple[tuple[Step, ...], str]:
+        """The next steps, or none, and the reason."""
         curves, limits, rungs = here.curves, here.limits, here.rungs
         open_ = [c for c in (curves[t] for t in drawn_order(here.alive, self.seed)) if not has_ended(c, limits)]
         idle = [c for c in open_ if c.state != "running"]
@@ -181,9 +193,9 @@ class OrderSettlingPolicy:
             return (), "all are on their way" if open_ else "every training has come to its end"
         first = [c for c in idle if c.last_epoch < rungs[0]]
         if first:
-            together = [Step(c.trial, rungs[0], f"everybody trains to epoch {rungs[0]}") for c in first]
-            return affordable(together, curves, limits), f"everybody trains to epoch {rungs[0]}"
-        settled = self._settled(here, open_, expected)
+            together = [Step(c.trial, rungs[0], f"all train to epoch {rungs[0]}") for c in first]
+            return affordable(together, curves, limits), f"all train to epoch {rungs[0]}"
+        settled = self._settled(here, open_)
         if settled:
             return (), settled
         lowest = min(_rung(rungs, c.last_epoch) for c in idle)
@@ -192,38 +204,35 @@ class OrderSettlingPolicy:
         spare = limits.budget_epochs * (1 - self._reserve) - used_epochs(curves)
         price = sum(until - c.last_epoch for c in eligible)
         if price <= spare and until <= self._abreast(curves, limits):
-            steps = [Step(c.trial, until, f"everybody trains to epoch {until}") for c in eligible]
-            return affordable(steps, curves, limits), f"everybody trains to epoch {until}"
+            steps = [Step(c.trial, until, f"all train to epoch {until}") for c in eligible]
+            return affordable(steps, curves, limits), f"all train to epoch {until}"
         if self._reserve > 0:
             top = self._top(here, idle)
             return (top, "the predicted top trains on") if top else ((), "the budget is spent")
         return self._by_gain(here, eligible, until)
 
     def _by_gain(self, here: _Situation, eligible: Sequence[Curve], until: int) -> tuple[tuple[Step, ...], str]:
-        """Those of the lowest rung whose epochs buy the most expected tau."""
+        """The trials of the lowest rung with the largest expected gain in tau per epoch."""
         place, fit, rungs = here.place, here.fit, here.rungs
         rows = np.array([place[c.trial] for c in eligible])
         scores = np.nan_to_num(fit.scores)
-        best = np.zeros(len(rows))
         lowest = _rung(rungs, eligible[0].last_epoch)
-        for rung in sorted({min(lowest + ahead, len(rungs) - 1) for ahead in HORIZONS} | {len(rungs) - 1}):
-            left = np.full(len(rows), fit.variance_at[np.searchsorted(here.points, rungs[rung])])
-            price = np.array([rungs[rung] - c.last_epoch for c in eligible], dtype=float)
-            best = np.maximum(best, tau_gains(scores, fit.variances, rows, left) / price)
+        ahead = sorted({min(lowest + steps, len(rungs) - 1) for steps in HORIZONS} | {len(rungs) - 1})
+        targets = np.array([rungs[rung] for rung in ahead])
+        left = fit.variance_at[np.searchsorted(here.matrix.epochs, targets)]
+        cost = targets[:, None] - np.array([c.last_epoch for c in eligible])  # (horizons, eligible)
+        best = (tau_gains(scores, fit.variances, rows, left) / cost).max(axis=0)
         batch = max(here.limits.slots, math.ceil(BATCH_SHARE * len(here.alive)))
         # Sorting is stable: equal ones stay in the order that the seed has drawn.
         ranked = [i for i in np.argsort(-best, kind="stable") if best[i] > 0][:batch]
-        steps = [
-            Step(eligible[i].trial, until, f"an epoch of it buys {1000 * best[i]:.2g} thousandths of expected tau")
-            for i in ranked
-        ]
+        steps = [Step(eligible[i].trial, until, f"expected tau gain per epoch: {best[i]:.2g}") for i in ranked]
         kept = affordable(steps, here.curves, here.limits)
         if kept:
-            return kept, "those train on who buy the most expected tau"
-        return (), "the budget is spent" if steps else "no further epoch would tell anything about the order"
+            return kept, "the largest expected gains in tau train on"
+        return (), "the budget is spent" if steps else "no further epoch would change the expected tau"
 
     def _top(self, here: _Situation, idle: Sequence[Curve]) -> tuple[Step, ...]:
-        """The next of the predicted top: fewer and fewer from rung to rung, at an equal price each.
+        """The next of the predicted top: fewer from rung to rung, at equal cost per rung.
 
         When every rung has its number, what is left of the budget goes to the best of those that have not finished.
         """
@@ -233,7 +242,7 @@ class OrderSettlingPolicy:
         best_first = sorted(idle, key=lambda c: -hope[c.trial])
         start = self._abreast(curves, here.limits)
         for rung, (size, before) in climb.items():
-            there = sum(c.bound_for >= rung for c in curves.values())
+            there = sum(c.target_epoch >= rung for c in curves.values())
             candidates = [c for c in best_first if before <= c.last_epoch < rung]
             sent = candidates[: max(size - there, 0)]
             if sent:
@@ -250,7 +259,7 @@ class OrderSettlingPolicy:
         return ()
 
     def _climb(self, here: _Situation) -> dict[int, tuple[int, int]]:
-        """Rungs above that of everybody: how many go there, and the rung before."""
+        """Rungs above the common one: how many trials go there, and the rung before."""
         points, before = here.limits.cut_points, self._abreast(here.curves, here.limits)
         rungs, epoch = [before], float(before)
         while rungs[-1] < points[-1]:
@@ -261,18 +270,23 @@ class OrderSettlingPolicy:
         sizes = [max(1, int(spare / len(prices) / price)) for price in prices]
         return {rung: (size, earlier) for rung, size, earlier in zip(rungs[1:], sizes, rungs, strict=False)}
 
-    def _settled(self, here: _Situation, open_: Sequence[Curve], expected: float) -> str:
+    def _settled(self, here: _Situation, open_: Sequence[Curve]) -> str:
         """Why the order is as settled as asked; empty if it is not."""
         if self.target_tau is None:
             return ""
         lowest = min(_rung(here.rungs, c.last_epoch) for c in open_)
         if len(here.alive) < FEWEST or here.rungs[lowest] < self.min_fraction * here.rungs[-1]:
             return ""
-        if lowest >= 1 and expected >= self.target_tau:
+        if lowest < 1:
+            return ""
+        expected = here.fit.order().expected_tau()
+        if expected >= self.target_tau:
             before = {t: _cut(here.curves[t], here.rungs[lowest - 1]) for t in here.alive}
             earlier = Ladder().forecast(curve_matrix(before, here.limits)).expected_tau()
             if earlier >= self.target_tau:
-                return f"expected tau {expected:.2f} reaches {self.target_tau:g} at two rungs running ({_guess(here)})"
+                return (
+                    f"expected tau {expected:.2f} reaches {self.target_tau:g} at two successive rungs ({_guess(here)})"
+                )
         return ""
 
 
@@ -282,7 +296,11 @@ def _is_alive(curve: Curve) -> bool:
 
 def _guess(here: _Situation) -> str:
     finished = sum(here.curves[t].last_epoch >= here.limits.schedule_epochs for t in here.alive)
-    return f"checked against {finished} whole trainings" if finished >= FEWEST else "a guess: hardly any is finished"
+    return (
+        f"checked against {finished} complete trainings"
+        if finished >= FEWEST
+        else "a guess: too few trainings are complete"
+    )
 
 
 def _cut(curve: Curve, epoch: int) -> Curve:

@@ -19,7 +19,7 @@ class PashaPolicy(HalvingOptions):
 
     Orders are compared softly: a trial may take the place of another whose value in the lower rung is within epsilon
     of it. Epsilon is the noise of the curves: of all pairs of trials that swapped and swapped back, the 90th
-    percentile of how far apart they last were; 0 without any. A rung that somebody was sent to stays.
+    percentile of how far apart they last were; 0 without any. A rung that a trial was sent to stays.
 
     Caveats: it looks for the best trial, not for the order, and the best is not trained to the end once the order
     rests. It sees no change of order that lies beyond its last rung: under a falling learning rate it stops too early.
@@ -57,8 +57,8 @@ class PashaPolicy(HalvingOptions):
             ValueError: ``first_rung`` is no cut point.
         """
         rungs = AshaPolicy(self.reduction_factor, self.first_rung, self.seed).rungs(len(curves), limits)
-        # The decision to add a rung is not stored: it shows in who was sent there.
-        farthest = max((curve.bound_for for curve in curves.values()), default=0)
+        # The decision to add a rung is not stored: it shows in the trials that were sent there.
+        farthest = max((curve.target_epoch for curve in curves.values()), default=0)
         count = max(2, sum(rung < farthest for rung in rungs) + 1)
         ordered = {trial: curves[trial] for trial in drawn_order(curves, self.seed)}
         while count < len(rungs) and not self._order_rests(ordered, limits, rungs[count - 2], rungs[count - 1]):

@@ -20,7 +20,7 @@ class _Memory:
 
 @dataclass(frozen=True)
 class PenguinPolicy:
-    """Looks at each curve alone and stops it when its last predictions agree; never pauses.
+    """Decides on each curve alone and stops it when its last predictions agree; never pauses.
 
     Caveats: it saves epochs, but an equal cut for all saves as many at no loss of order; the bias of its predictions
     differs between architectures, so its stops are sounder evidence than the order of its predictions. Curves near

@@ -1,16 +1,19 @@
-"""What a policy sees and what it answers."""
+"""The arguments and the answer of a policy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from taurank.schedulers.curves import CurveMatrix, Metric
 
 Action = Literal["continue", "pause", "stop"]
 State = Literal["new", "running", "paused", "finished", "stopped", "failed"]
 Phase = Literal["running", "done"]
+_ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Curve:
     Attributes:
         trial: name of the trial.
         epochs: epochs trained at each point, counted from 1, rising.
-        values: validation metric at these epochs (``Limits.metric`` says which); not finite where training diverged.
+        values: validation metric at these epochs (which one is ``Limits.metric``); not finite where training diverged.
         training: training loss in nats at these epochs, nan where there is none; empty without any.
         features: numeric description of the architecture; empty without one.
         state: ``new`` before the first epoch, ``running``, ``paused``, ``finished`` at the end of the schedule,
@@ -55,13 +58,22 @@ class Curve:
         if self.state not in get_args(State):
             raise ValueError(f"state must be one of {', '.join(get_args(State))}, got {self.state!r}")
 
+    @cached_property
+    def measured(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Epochs, values and training losses up to the first value that is not finite, (points,) each."""
+        values = np.array(self.values, dtype=np.float64)
+        finite = np.isfinite(values)
+        kept = len(values) if finite.all() else int(np.argmin(finite))
+        losses = np.array(self.training or np.full(len(values), np.nan), dtype=np.float64)
+        return np.array(self.epochs, dtype=np.int64)[:kept], values[:kept], losses[:kept]
+
     @property
     def last_epoch(self) -> int:
         """Epochs trained so far."""
         return self.epochs[-1] if self.epochs else 0
 
     @property
-    def bound_for(self) -> int:
+    def target_epoch(self) -> int:
         """Epochs trained, or to be trained by a running trial before it comes back."""
         return max(self.last_epoch, self.until if self.state == "running" else 0)
 
@@ -140,7 +152,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of one trial.
+    """The decision on one trial.
 
     Attributes:
         action: ``continue`` (it may run on, or be resumed), ``pause`` (keep a checkpoint and wait) or ``stop``.
@@ -160,27 +172,25 @@ class Decision:
     saved_epochs: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.action not in get_args(Action):
-            raise ValueError(f"action must be one of {', '.join(get_args(Action))}, got {self.action!r}")
+        if self.action not in _ACTIONS:
+            raise ValueError(f"action must be one of {', '.join(_ACTIONS)}, got {self.action!r}")
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a policy makes of all curves.
+    """The decisions of a policy on all trials.
 
     Attributes:
         trials: one decision for every curve, by trial name.
-        next: whom to start or resume, best first; they fit into the budget together with what runs.
-        phase: ``done`` when nobody else will be started, whatever running trials still report.
+        next: trials to start or resume, best first; they fit into the budget together with what runs.
+        phase: ``done`` when no further trial will be started, whatever running trials still report.
         reason: why it is done, or what it is doing, in words.
-        expected_tau: Kendall's tau to the final order that the policy expects of its order; nan when it does not say.
     """
 
     trials: Mapping[str, Decision]
     next: tuple[Step, ...] = ()
     phase: Phase = "running"
     reason: str = ""
-    expected_tau: float = float("nan")
 
 
 class Policy(Protocol):
@@ -196,7 +206,7 @@ class Policy(Protocol):
         ...
 
     def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
-        """Return what becomes of every trial and who runs next; trials that have ended keep their curves in here.
+        """Return a decision on every trial and the next steps; ``curves`` holds ended trials too.
 
         Raises:
             ValueError: limits that the policy cannot keep to, such as a budget below one epoch for each trial.
@@ -206,7 +216,7 @@ class Policy(Protocol):
 
 def used_epochs(curves: Mapping[str, Curve]) -> int:
     """Epochs trained, and those that running trials are sent to train."""
-    return sum(curve.bound_for for curve in curves.values())
+    return sum(curve.target_epoch for curve in curves.values())
 
 
 def curve_matrix(curves: Mapping[str, Curve], limits: Limits) -> CurveMatrix:
@@ -215,26 +225,23 @@ def curve_matrix(curves: Mapping[str, Curve], limits: Limits) -> CurveMatrix:
     A curve ends at its first value that is not finite.
     The training loss at a point is the mean since the point before, so that all phases of a cycle count.
     """
-    points = np.array(limits.cut_points)
-    values = np.full((len(curves), len(points)), np.nan)
-    training = np.full(values.shape, np.nan)
-    for row, curve in enumerate(curves.values()):
-        if not curve.epochs:
-            continue
-        epochs, measured = np.array(curve.epochs), np.array(curve.values)
-        finite = np.isfinite(measured)
-        kept = int(np.argmin(finite)) if not finite.all() else len(epochs)
-        epochs, measured = epochs[:kept], measured[:kept]
-        place = np.searchsorted(points, epochs)
-        at_point = points[np.minimum(place, len(points) - 1)] == epochs
-        values[row, place[at_point]] = measured[at_point]
-        if curve.training:
-            losses = np.array(curve.training)[:kept]
-            known = np.isfinite(losses) & (place < len(points))
-            total = np.bincount(place[known], losses[known], len(points))
-            count = np.bincount(place[known], minlength=len(points))
-            reached = (count > 0) & (points <= (epochs[-1] if kept else 0))
-            training[row, reached] = total[reached] / count[reached]
+    points, rows = np.array(limits.cut_points), len(curves)
+    measured = [curve.measured for curve in curves.values()]
+    trial = np.repeat(np.arange(rows), [len(epochs) for epochs, _, _ in measured])
+    last = np.array([epochs[-1] if len(epochs) else 0 for epochs, _, _ in measured])
+    epochs, shown, losses = (
+        (np.concatenate(parts) for parts in zip(*measured, strict=True)) if rows else (np.zeros(0),) * 3
+    )
+    place = np.searchsorted(points, epochs)
+    at_point = points[np.minimum(place, len(points) - 1)] == epochs
+    values = np.full((rows, len(points)), np.nan)
+    values[trial[at_point], place[at_point]] = shown[at_point]
+    known = np.isfinite(losses) & (place < len(points))
+    cell = (trial * len(points) + place)[known]
+    total = np.bincount(cell, losses[known], values.size).reshape(values.shape)
+    count = np.bincount(cell, minlength=values.size).reshape(values.shape)
+    reached = (count > 0) & (points <= last[:, None])
+    training = np.where(reached, total / np.maximum(count, 1), np.nan)
     features = [curve.features for curve in curves.values()]
     described = bool(features) and len(features[0]) > 0
     return CurveMatrix(

@@ -29,7 +29,7 @@ def list_policies() -> list[str]:
 
 
 def make_policy(name: str, **options: Any) -> Policy:
-    """Return a policy by name; its class says what its options do.
+    """Return a policy by name; its class documents the options.
 
     Example:
         >>> make_policy("asha", reduction_factor=4).reduction_factor

@@ -57,9 +57,28 @@ def affordable_rungs(
 
 
 def default_first_rung(cut_points: Sequence[int]) -> int:
-    """A 27th of the schedule, rounded up to a cut point: nobody is judged by less.
+    """A 27th of the schedule, rounded up to a cut point: no trial is compared earlier.
 
     With a reduction factor of 3 no trial passes more than three cuts before the end.
     """
     least = cut_points[-1] / 27
     return next(point for point in cut_points if point >= least * (1 - _TINY))
+
+
+def hyperband_brackets(schedule_epochs: int, reduction_factor: float = 3) -> tuple[tuple[int, int], ...]:
+    """Return the brackets of one Hyperband band as ``(trials, epochs to the first milestone)``, in order of filling.
+
+    With ``S = round(log_eta R) + 1``, bracket ``s = 0 .. S - 1`` has ``ceil(S / (s + 1) * eta ** s)`` trials and
+    starts with ``floor(R * eta ** -s)`` epochs; brackets of zero epochs are left out. This is Ray's reading of the
+    formula in the text of the Hyperband paper; the table printed there rounds otherwise.
+
+    Example:
+        >>> hyperband_brackets(81)
+        ((5, 81), (8, 27), (15, 9), (34, 3), (81, 1))
+    """
+    count = round(math.log(schedule_epochs) / math.log(reduction_factor)) + 1
+    brackets = (
+        (math.ceil(count / (s + 1) * reduction_factor**s), int(schedule_epochs * reduction_factor**-s))
+        for s in range(count)
+    )
+    return tuple((trials, epochs) for trials, epochs in brackets if epochs > 0)

@@ -37,7 +37,7 @@ class Simulation:
 
     Attributes:
         curves: what was trained, by trial.
-        steps: who was sent where and why, in order.
+        steps: every start or resumption with its target and reason, in order.
         epochs: trained in all.
         seconds: on the clock, from the first start to the last report.
         limits: that were kept to.
@@ -75,7 +75,7 @@ class Reported:
     Attributes:
         trial: its name.
         report: what it showed.
-        action: what it was told to do.
+        action: the driver's answer.
         seconds: on the clock.
     """
 
@@ -86,7 +86,7 @@ class Reported:
 
 
 def run_simulated(driver: Driver, trainings: Mapping[str, Iterator[Report]]) -> Iterator[Sent | Reported]:
-    """Lets the driver send trials to ``limits.slots`` workers until it has nobody to send; what happens, in order.
+    """Runs the trials that the driver sends on ``limits.slots`` workers; yields the events in order.
 
     Of reports at the same moment, that of the trial named first in ``trainings`` comes first.
     """
@@ -132,7 +132,7 @@ def simulate(
     Args:
         policy: the policy.
         limits: what it has to keep to; ``limits.metric`` has to be that of the curves.
-        recorded: whole curves. Points that nobody has are passed over; a value that only this trial lacks is reported
+        recorded: whole curves. Points without any value are skipped; a value that only this trial lacks is reported
             as nan, which fails it.
         trials: their names; by default their numbers.
         seconds: of each point since the point before, (trials, points); by default the epochs.

@@ -1,4 +1,4 @@
-"""What every policy asks of a trial: whether it has ended, how it stands at an epoch, when its turn comes."""
+"""Properties of trials that every policy needs: whether it has ended, its score at an epoch, its turn."""
 
 import hashlib
 import math
@@ -25,7 +25,7 @@ def diverged(curve: Curve) -> bool:
 
 
 def has_ended(curve: Curve, limits: Limits) -> bool:
-    """Whether the trial will train no further, whatever the policy says."""
+    """Whether the trial will train no further, whatever the policy decides."""
     return curve.is_over or curve.last_epoch >= limits.schedule_epochs or diverged(curve)
 
 
@@ -82,7 +82,7 @@ def answer(
     doing: str,
     done: str,
 ) -> Decisions:
-    """The answer of a policy, which is done as soon as nobody runs and nobody is to start."""
+    """The answer of a policy, which is done as soon as no trial runs and none is to start."""
     ordered = {trial: decisions[trial] for trial in curves}
     if steps or any(curve.state == "running" for curve in curves.values()):
         return Decisions(ordered, steps, reason=doing)

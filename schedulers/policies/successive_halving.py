@@ -11,11 +11,11 @@ from taurank.schedulers.policies.standing import affordable, answer, drawn_order
 
 @dataclass(frozen=True)
 class SuccessiveHalvingPolicy(HalvingOptions):
-    """Everybody to the first rung; the best ``1 / reduction_factor`` to the next; the others are stopped; and so on.
+    """Trains all trials to the first rung, the best ``1 / reduction_factor`` to the next, and so on; stops the others.
 
-    Synchronous: a rung is decided when all who can have reached it. ``floor(n / eta^k)`` of ``n`` trials train to the
-    rung ``k`` at ``r eta^k`` epochs, one at least, and the last rung is the end of the schedule. A trial that failed
-    counts as the worst of its rung.
+    Synchronous: a rung is decided when all trials that can have reached it. ``floor(n / eta^k)`` of ``n`` trials train
+    to the rung ``k`` at ``r eta^k`` epochs, one at least, and the last rung is the end of the schedule. A trial that
+    failed counts as the worst of its rung.
 
     Caveats: it looks for the best trial, not for the order. Most trials are ranked by the first rung alone, and values
     of trials that were stopped at different rungs are not comparable: at equal cost an equal cut for all orders them
@@ -81,7 +81,7 @@ class SuccessiveHalvingPolicy(HalvingOptions):
 def halve(
     members: Sequence[Curve], rungs: Sequence[int], reduction_factor: float, limits: Limits
 ) -> tuple[dict[str, Decision], list[Step]]:
-    """One synchronous halving: what becomes of each member, and who has to train to the rung that is open.
+    """One synchronous halving: a decision on each member, and the steps to the rung that is open.
 
     Args:
         members: curves in the order in which they train and in which equal ones are preferred.
@@ -103,7 +103,7 @@ def halve(
             return decisions, steps
         if k + 1 == len(rungs):
             break
-        # Who failed is last, and trains no further if it is kept for want of others. Sorting is stable: equal ones
+        # A failed trial is last, and trains no further if it is kept for lack of others. Sorting is stable: equal ones
         # stay in the order of the members.
         ranked = sorted(entrants, key=lambda c: -score_at(c, rung, limits))
         keep = survivors(len(members), k + 1, reduction_factor)
@@ -122,7 +122,7 @@ def halve(
 
 
 def _at_rest(curve: Curve, limits: Limits, reason: str, lost: Decision | None = None) -> Decision:
-    """The decision on a trial that is not to train now: that on its end if it had one, whatever the rung says."""
+    """The decision on a trial that is not to train now: that on its end if it had one, whatever the rung decides."""
     if has_ended(curve, limits) and (lost is None or curve.state != "stopped"):
         return ending(curve, limits)
     return lost or waiting(curve, limits, reason)

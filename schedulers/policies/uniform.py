@@ -1,4 +1,4 @@
-"""Train everybody for the same number of epochs."""
+"""Train every trial for the same number of epochs."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from taurank.schedulers.policies.standing import affordable, answer, drawn_order
 class UniformCutPolicy:
     """Trains every trial to the same cut point, the largest one up to budget / trials, and leaves it paused there.
 
-    Caveats: nobody is trained to the end, so all values are measured at one epoch of a longer schedule; under a large
-    or falling learning rate the order there is not yet the final one, and nothing here says how far it is from it. As
-    an order of all trials it is hard to beat below a third of the epochs; the best one is found better by halving.
+    Caveats: no trial is trained to the end, so all values are measured at one epoch of a longer schedule; under a large
+    or falling learning rate the order there is not yet the final one, and its distance from the final order is unknown.
+    As an order of all trials it is hard to beat below a third of the epochs; the best one is found better by halving.
 
     Example:
         >>> from taurank.schedulers.policies import Curve, Limits
@@ -46,7 +46,7 @@ class UniformCutPolicy:
         """Return the decisions; see ``Policy``.
 
         Raises:
-            ValueError: the budget does not take everybody to the cut point, or to the first one there is; or
+            ValueError: the budget does not take every trial to the cut point, or to the first one there is; or
                 ``epochs`` is no cut point.
         """
         cut = self._cut(len(curves), limits)
@@ -67,7 +67,7 @@ class UniformCutPolicy:
             decisions[trial] = waiting(curves[trial], limits, f"the budget has no room for epoch {cut}")
         left = len(candidates) - len(steps)
         done = f"the budget does not take {left} trials to epoch {cut}" if left else f"all trials are at epoch {cut}"
-        return answer(decisions, steps, curves, doing=f"training everybody to epoch {cut}", done=done)
+        return answer(decisions, steps, curves, doing=f"training all trials to epoch {cut}", done=done)
 
     def _cut(self, trials: int, limits: Limits) -> int:
         points = limits.cut_points

@@ -7,30 +7,21 @@ github.com/quark0/darts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations, product
+from itertools import combinations
 from math import factorial, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import (
-    Architecture,
-    Distinct,
-    SearchSpace,
-    SpaceError,
-    check_choices,
-    check_distinct,
-    check_positive,
-    check_task,
-    draw_one_by_one,
-)
+from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task
 from taurank.spaces.cells.cells import INPUTS, Cell, canonical_cell, format_cell, parse_cell
-from taurank.spaces.cells.darts_network import STEMS, build_network
 from taurank.spaces.cells.features import cell_features
 from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
-from taurank.spaces.cells.network import CellNetwork
-from taurank.spaces.registry import register_space
+from taurank.spaces.decision_space import DecisionSpace
+
+if TYPE_CHECKING:
+    from taurank.spaces.cells.network import CellNetwork
 
 OPERATIONS = (
     "max_pool_3x3",
@@ -68,8 +59,11 @@ _CELL_CODES = prod(map(len, _CELL_DECISIONS))
 _FORM = "0s3-1s3_0s3-1s3_0sk-1s3_0sk-2d3+0mp-1mp_1mp-2sk_0mp-2sk_1mp-2sk"
 
 
-@register_space
-class DARTS(SearchSpace):
+STEMS = {"cifar": (36, 20), "imagenet": (48, 14)}
+"""Stems by name, with the width and the number of layers that the source evaluates cells at."""
+
+
+class DARTS(DecisionSpace):
     """The cell space of DARTS; a code is the normal and the reduction cell, see `cells.cells` for their text.
 
     Args:
@@ -121,27 +115,6 @@ class DARTS(SearchSpace):
         """
         return format_genotype(*self.cells(architecture))
 
-    def _enumerate(self) -> Iterator[Architecture]:
-        choices = product(*(range(len(options)) for options in self.decisions))
-        return (self.choose(choice) for choice in choices)
-
-    def sample(
-        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
-    ) -> list[Architecture]:
-        """Draws among the canonical architectures, or among all codes; at most half of as many as there surely are."""
-        check_distinct(distinct)
-        functions = distinct == "function"
-        # At most 4! orders of the nodes of a cell are the same function.
-        among = self.size // factorial(NODES) ** 2 if functions else self.size
-
-        def draw_cell() -> Cell:
-            while True:
-                cell = _draw_cell(generator)
-                if not functions or canonical_cell(cell) == cell:
-                    return cell
-
-        return draw_one_by_one(lambda: self._architecture(draw_cell(), draw_cell()), count, among=among)
-
     def canonical(self, architecture: Architecture) -> Architecture:
         """Returns the one whose nodes stand in their lowest order, in both cells; see `cells.cells.canonical_cell`."""
         normal, reduction = self.cells(architecture)
@@ -155,32 +128,34 @@ class DARTS(SearchSpace):
         """
         return _CELL_DECISIONS * 2
 
-    def choices(self, architecture: Architecture) -> tuple[int, ...]:
+    def _read(self, code: str) -> list[int]:
         """Positions of the pair of sources and of the operations, by node."""
         taken: list[int] = []
-        for cell in self.cells(architecture):
+        for cell in _parse_code(code):
             for pairs, ((one, first), (other, second)) in zip(_SOURCES, cell, strict=True):
                 if len(pairs) > 1:
                     taken.append(pairs.index((one, other)))
                 taken += [OPERATIONS.index(first), OPERATIONS.index(second)]
-        return tuple(taken)
+        return taken
 
-    def choose(self, choices: Sequence[int]) -> Architecture:
-        """The architecture with these sources and operations."""
-        check_choices(self, choices)
+    def _write(self, choices: Sequence[int]) -> str:
         remaining = iter(choices)
         normal, reduction = (_choose_cell(remaining) for _ in range(2))
-        return self._architecture(normal, reduction)
+        return self._architecture(normal, reduction).code
 
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Lists the 128 with another operation on one edge, or another pair of sources in one node."""
-        taken = self.choices(architecture)
-        return [
-            self.choose((*taken[:place], other, *taken[place + 1 :]))
-            for place, options in enumerate(self.decisions)
-            for other in range(len(options))
-            if other != taken[place]
-        ]
+    @property
+    def _min_functions(self) -> int:
+        """At most 4! orders of the nodes of a cell are the same function."""
+        return self.size // factorial(NODES) ** 2
+
+    def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture:
+        def draw_cell() -> Cell:
+            while True:
+                cell = _draw_cell(generator)
+                if not functions or canonical_cell(cell) == cell:
+                    return cell
+
+        return self._architecture(draw_cell(), draw_cell())
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Features of both canonical cells; see `taurank.spaces.cells.features`."""
@@ -196,6 +171,8 @@ class DARTS(SearchSpace):
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> CellNetwork:
         """Makes the network; images of any size. Draws its weights from torch's global generator."""
+        from taurank.spaces.cells.darts_network import build_network
+
         check_task(input_shape, classes)
         normal, reduction = self.cells(architecture)
         return build_network(

@@ -20,9 +20,6 @@ from taurank.spaces.cells.network import (
     relu_conv_bn,
 )
 
-STEMS = {"cifar": (36, 20), "imagenet": (48, 14)}
-"""Stems by name, with the width and the number of layers that the source evaluates cells at."""
-
 _STEM_WIDTH = 3  # channels of the stem for CIFAR, in widths
 
 

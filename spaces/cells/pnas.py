@@ -9,29 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement, product
 from math import comb, factorial, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import (
-    Architecture,
-    Distinct,
-    SearchSpace,
-    SpaceError,
-    check_choices,
-    check_distinct,
-    check_positive,
-    check_task,
-    draw,
-    draw_one_by_one,
-)
+from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task
 from taurank.spaces.cells.cells import INPUTS, Block, Cell, Edge, canonical_cell, format_cell, make_block, parse_cell
 from taurank.spaces.cells.features import cell_features
 from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
-from taurank.spaces.cells.network import CellNetwork
-from taurank.spaces.cells.pnas_network import MOBILE_STEM_WIDTH, STEMS, build_network
-from taurank.spaces.registry import register_space
+from taurank.spaces.decision_space import DecisionSpace
+
+if TYPE_CHECKING:
+    from taurank.spaces.cells.network import CellNetwork
 
 OPERATIONS = (
     "sep_conv_3x3",
@@ -51,7 +41,6 @@ BLOCKS = 5
 PUBLISHED = {"PNASNet_5": "0mp-0s5_1mp-1s7_1s3-1s5_1mp-4s3_0s3-1sk"}
 """Published architectures: PNASNet-5, as its authors have it in github.com/chenxi116/PNASNet.pytorch."""
 
-_LISTED = 1_000  # with more codes, a sample is drawn without listing them all
 _SMALLEST = 3  # the first convolution for ImageNet is not padded
 
 
@@ -64,8 +53,14 @@ def _count_at(place: int) -> int:
     return comb((place + INPUTS) * len(OPERATIONS) + 1, 2)
 
 
-@register_space
-class PNAS(SearchSpace):
+STEMS = {"cifar": (48, 9), "imagenet": (54, 9)}
+"""Stems by name, with the width and the number of layers that the source has for CIFAR-10 and for mobile devices."""
+
+MOBILE_STEM_WIDTH = 32
+"""Channels of the first convolution of the network for mobile devices; that for CIFAR-10 has three times its width."""
+
+
+class PNAS(DecisionSpace):
     """The cell space of PNAS; a code is the cell's blocks, see `cells.cells`: 0mp-0s5_1mp-1s7_1s3-1s5_1mp-4s3_0s3-1sk.
 
     Args:
@@ -77,7 +72,7 @@ class PNAS(SearchSpace):
     """
 
     name = "pnas"
-    size: int
+    listed = 1_000
 
     def __init__(
         self,
@@ -170,34 +165,6 @@ class PNAS(SearchSpace):
             if length < self.blocks:
                 level = [child for parent in level for child in self.expand(parent)]
 
-    def sample(
-        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
-    ) -> list[Architecture]:
-        """Draws among the canonical cells, or among all codes; of a large space at most half of what there surely is.
-
-        Most have as many blocks as they may: each block more multiplies the number of cells by hundreds.
-        """
-        check_distinct(distinct)
-        functions = distinct == "function"
-        if self.size <= _LISTED:
-            pool = [cell for cell in self.enumerate() if not functions or self.canonical(cell) == cell]
-            return draw(pool, count, generator, "cells")
-        # At most as many orders of the blocks as there are permutations are the same function.
-        among = self.size // factorial(self.blocks) if functions else self.size
-
-        def draw_one() -> Architecture:
-            while True:
-                cell = self._draw_cell(generator)
-                if not functions or canonical_cell(cell) == cell:
-                    return self._architecture(cell)
-
-        return draw_one_by_one(draw_one, count, among=among)
-
-    def _draw_cell(self, generator: np.random.Generator) -> Cell:
-        shares = np.array(self._counts, dtype=np.float64)
-        length = 1 + generator.choice(len(shares), p=shares / shares.sum())
-        return tuple(_draw_block(place, generator) for place in range(length))
-
     def canonical(self, architecture: Architecture) -> Architecture:
         """Returns the one whose blocks stand in their lowest order; see `taurank.spaces.cells.cells.canonical_cell`."""
         return self._architecture(canonical_cell(self.cell(architecture)))
@@ -209,18 +176,29 @@ class PNAS(SearchSpace):
         sources = [tuple(map(str, range(place + INPUTS))) for place in range(self.blocks)]
         return (lengths, *(options for states in sources for options in (states, OPERATIONS, states, OPERATIONS)))
 
-    def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """The options taken; those of a block that is not there are the first ones."""
-        cell = self.cell(architecture)
+    def _read(self, code: str) -> list[int]:
+        """The options of blocks that are not there are the first ones."""
+        cell = self._checked(parse_cell(code, OPERATIONS))
         taken = [place for block in cell for source, name in block for place in (source, OPERATIONS.index(name))]
-        return (len(cell) - 1, *taken, *([0] * 4 * (self.blocks - len(cell))))
+        return [len(cell) - 1, *taken, *([0] * 4 * (self.blocks - len(cell)))]
 
-    def choose(self, choices: Sequence[int]) -> Architecture:
-        """The cell of these options; what they say of blocks that are not there does not matter."""
-        check_choices(self, choices)
+    def _write(self, choices: Sequence[int]) -> str:
+        """What choices say of blocks that are not there does not matter."""
         length, *rest = choices
         edges: list[Edge] = [(rest[place], OPERATIONS[rest[place + 1]]) for place in range(0, 4 * (length + 1), 2)]
-        return self._architecture(tuple(make_block(*edges[place : place + 2]) for place in range(0, len(edges), 2)))
+        return format_cell(tuple(make_block(*edges[place : place + 2]) for place in range(0, len(edges), 2)))
+
+    @property
+    def _min_functions(self) -> int:
+        """At most as many orders of the blocks as there are permutations are the same function."""
+        return self.size // factorial(self.blocks)
+
+    def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture | None:
+        """Most have as many blocks as they may: each block more multiplies the number of cells by hundreds."""
+        shares = np.array(self._counts, dtype=np.float64)
+        length = 1 + generator.choice(len(shares), p=shares / shares.sum())
+        cell = tuple(_draw_block(place, generator) for place in range(length))
+        return self._architecture(cell) if not functions or canonical_cell(cell) == cell else None
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """Lists those with another source or operation on one edge, without the last block, or with one more behind it.
@@ -247,6 +225,8 @@ class PNAS(SearchSpace):
 
         Draws its weights from torch's global generator.
         """
+        from taurank.spaces.cells.pnas_network import build_network
+
         check_task(input_shape, classes)
         channels, height, width = input_shape
         if self.stem == "imagenet" and min(height, width) < _SMALLEST:

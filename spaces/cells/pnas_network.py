@@ -20,12 +20,6 @@ from taurank.spaces.cells.network import (
     relu_conv_bn,
 )
 
-STEMS = {"cifar": (48, 9), "imagenet": (54, 9)}
-"""Stems by name, with the width and the number of layers that the source has for CIFAR-10 and for mobile devices."""
-
-MOBILE_STEM_WIDTH = 32
-"""Channels of the first convolution of the network for mobile devices; that for CIFAR-10 has three times its width."""
-
 EPSILON = 1e-3
 """Of batch normalisation."""
 

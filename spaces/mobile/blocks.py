@@ -10,17 +10,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "h_swish": nn.Hardswish}
-"""Activations by name."""
-
-DIVISOR = 8
-"""Numbers of channels are multiples of this."""
-
-
-def round_channels(channels: float) -> int:
-    """The multiple of 8 that is next to a number of channels, but not more than a tenth below it."""
-    rounded = max(DIVISOR, int(channels + DIVISOR / 2) // DIVISOR * DIVISOR)
-    return rounded + DIVISOR if rounded < 0.9 * channels else rounded
+from taurank.spaces.mobile.shapes import ACTIVATIONS, round_channels
 
 
 def conv_bn(
@@ -40,8 +30,14 @@ def conv_bn(
         bn=nn.BatchNorm2d(channels_out),
     )
     if activation is not None:
-        layers["act"] = ACTIVATIONS[activation]()
+        layers["act"] = make_activation(activation)
     return nn.Sequential(layers)
+
+
+def make_activation(name: str) -> nn.Module:
+    """Makes one of `ACTIVATIONS`."""
+    activation: nn.Module = getattr(nn, ACTIVATIONS[name])()
+    return activation
 
 
 class SqueezeExcite(nn.Module):

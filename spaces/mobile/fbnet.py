@@ -7,14 +7,16 @@ Source: Wu et al., FBNet: Hardware-Aware Efficient ConvNet Design via Differenti
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from torch import nn
-
-from taurank.spaces.mobile.blocks import MobileBlock, conv_bn, initialise
 from taurank.spaces.mobile.layerwise import LayerwiseSpace
-from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
 from taurank.spaces.mobile.layerwise_skeleton import Skeleton, make_skeleton
-from taurank.spaces.registry import register_space
+from taurank.spaces.mobile.shapes import LayerShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerwiseNetwork
 
 # Kernel, expansion, groups of the 1x1 convolutions; in the order in which recorded networks number them.
 _BLOCKS = {
@@ -39,7 +41,6 @@ VARIANTS = {
 """The skeletons by name."""
 
 
-@register_space
 class FBNet(LayerwiseSpace):
     """A code is the layers, such as k3e1_k3e6-skip-k3e1-k5e1g2_k5e6-...: kernel, expansion, groups, or skip.
 
@@ -85,6 +86,10 @@ class FBNet(LayerwiseSpace):
 
     def make_layer(self, operation: str, shape: LayerShape) -> nn.Module:
         """Makes a mobile block; skipped, the identity or a 1x1 convolution."""
+        from torch import nn
+
+        from taurank.spaces.mobile.blocks import MobileBlock, conv_bn
+
         channels_in, channels_out, stride = shape
         if operation == "skip":
             if shape.is_kept:
@@ -103,6 +108,11 @@ class FBNet(LayerwiseSpace):
 
     def assemble(self, make: LayerFactory, *, channels: int, classes: int) -> LayerwiseNetwork:
         """3x3 convolution, the layers, 1x1 convolution, mean over the map, dropout, linear layer."""
+        from torch import nn
+
+        from taurank.spaces.mobile.blocks import conv_bn, initialise
+        from taurank.spaces.mobile.layerwise_network import LayerwiseNetwork
+
         skeleton = self.skeleton
         network = LayerwiseNetwork(
             conv_bn(channels, skeleton.stem[0], 3, stride=skeleton.stem_stride, activation="relu"),

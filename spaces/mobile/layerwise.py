@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from itertools import groupby, product
+from collections.abc import Sequence
+from itertools import groupby
 from math import prod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from taurank.spaces.architecture import (
-    Architecture,
-    Distinct,
-    SearchSpace,
-    SpaceError,
-    check_choices,
-    check_distinct,
-    check_task,
-    draw_listed,
-    draw_one_by_one,
-)
-from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
+from taurank.spaces.architecture import Architecture, SpaceError, check_task
+from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.mobile.layerwise_skeleton import Skeleton
+from taurank.spaces.mobile.shapes import LayerShape
 
-_LISTED = 100_000  # with more codes, a sample is drawn without listing them all
+if TYPE_CHECKING:
+    from torch import nn
+
+    from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerwiseNetwork
 
 
-class LayerwiseSpace(SearchSpace):
+class LayerwiseSpace(DecisionSpace):
     """A space of one operation per layer.
 
     A code is the operations from the input to the output, those of a stage joined by `-`, the stages by `_`. Digits are
@@ -76,20 +69,6 @@ class LayerwiseSpace(SearchSpace):
         """`variant`, `width`, and what may be changed of the variant."""
         return dict(self._options)
 
-    def parse(self, text: str) -> Architecture:
-        """Reads the operations, such as k3e6-id_k5e3-k7e6, or their positions, such as 1,6,2,5 or 1625."""
-        digits = text.strip().replace(",", "")
-        if digits.isdecimal():
-            taken = [self.operations[int(digit)] if int(digit) < len(self.operations) else digit for digit in digits]
-            if len(taken) != len(self._decisions):
-                raise SpaceError(f"code: {text!r} has {len(taken)} digits, not {len(self._decisions)}, one a layer")
-        else:
-            taken = self._split(text)
-        for layer, (operation, allowed) in enumerate(zip(taken, self._decisions, strict=True), start=1):
-            if operation not in allowed:
-                raise SpaceError(f"code: layer {layer} of {text!r} is {operation!r}; allowed are {', '.join(allowed)}")
-        return self._architecture(taken)
-
     def _split(self, text: str) -> list[str]:
         stages = [stage.split("-") for stage in text.strip().split("_")]
         form = repr(self._architecture([allowed[0] for allowed in self._decisions]).code)
@@ -116,21 +95,6 @@ class LayerwiseSpace(SearchSpace):
         """
         return self._split(self.code_of(architecture))
 
-    def _enumerate(self) -> Iterator[Architecture]:
-        return (self._architecture(taken) for taken in product(*self._decisions))
-
-    def sample(
-        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
-    ) -> list[Architecture]:
-        """Draws among the canonical codes, or among all."""
-        check_distinct(distinct)
-        assert self.size is not None
-        if self.size <= _LISTED:
-            return draw_listed(self, count, generator, distinct)
-        canonical = distinct == "function"
-        among = self.functions if canonical else self.size
-        return draw_one_by_one(lambda: self._draw(generator, canonical=canonical), count, among=among)
-
     @property
     def functions(self) -> int:
         """Number of canonical codes."""
@@ -140,9 +104,13 @@ class LayerwiseSpace(SearchSpace):
         rows = [sum(int(blocks**depth) for depth in range(end - start + 1)) for start, end in self._movable]
         return fixed * prod(rows)
 
-    def _draw(self, generator: np.random.Generator, *, canonical: bool) -> Architecture:
+    @property
+    def _min_functions(self) -> int:
+        return self.functions
+
+    def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture:
         taken = [allowed[generator.integers(len(allowed))] for allowed in self._decisions]
-        if canonical:
+        if functions:
             for start, end in self._movable:
                 blocks = len(self.operations) - 1
                 # As many canonical codes have a depth as there are blocks for its layers.
@@ -177,24 +145,21 @@ class LayerwiseSpace(SearchSpace):
         """The operation of each layer."""
         return self._decisions
 
-    def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """The positions of the layers' operations."""
-        return tuple(self.operations.index(operation) for operation in self.layers(architecture))
+    def _read(self, code: str) -> list[int]:
+        digits = code.strip().replace(",", "")
+        if digits.isdecimal():
+            taken = [self.operations[int(digit)] if int(digit) < len(self.operations) else digit for digit in digits]
+            if len(taken) != len(self._decisions):
+                raise SpaceError(f"code: {code!r} has {len(taken)} digits, not {len(self._decisions)}, one a layer")
+        else:
+            taken = self._split(code)
+        for layer, (operation, allowed) in enumerate(zip(taken, self._decisions, strict=True), start=1):
+            if operation not in allowed:
+                raise SpaceError(f"code: layer {layer} of {code!r} is {operation!r}; allowed are {', '.join(allowed)}")
+        return [self.operations.index(operation) for operation in taken]
 
-    def choose(self, choices: Sequence[int]) -> Architecture:
-        """The architecture with the operations at these positions."""
-        check_choices(self, choices)
-        return self._architecture([self.operations[choice] for choice in choices])
-
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Lists those with another operation in one layer."""
-        taken = self.layers(architecture)
-        return [
-            self._architecture([*taken[:layer], other, *taken[layer + 1 :]])
-            for layer, allowed in enumerate(self._decisions)
-            for other in allowed
-            if other != taken[layer]
-        ]
+    def _write(self, choices: Sequence[int]) -> str:
+        return self._architecture([self.operations[choice] for choice in choices]).code
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Layers that are kept, counts of operations, depth by stage, operations one-hot by layer, of the canonical."""

@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from torch import Tensor, nn
 
-
-class LayerShape(NamedTuple):
-    """What a layer has to do to the map.
-
-    Attributes:
-        channels_in: Channels of its input.
-        channels_out: Channels of its output.
-        stride: How many times smaller the output's height and width are.
-    """
-
-    channels_in: int
-    channels_out: int
-    stride: int
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether the output has the shape of the input, so that the layer could be left out."""
-        return self.stride == 1 and self.channels_in == self.channels_out
-
+from taurank.spaces.mobile.shapes import LayerShape
 
 LayerFactory = Callable[[int, LayerShape], nn.Module]
 """Makes the layer at a position, counted from 0, for a shape."""

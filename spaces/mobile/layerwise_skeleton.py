@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
-from taurank.spaces.architecture import SpaceError, check_positive
-from taurank.spaces.mobile.blocks import round_channels
-from taurank.spaces.mobile.layerwise_network import LayerShape
+from taurank.spaces.architecture import SpaceError, check_positive, check_variant
+from taurank.spaces.mobile.shapes import LayerShape, round_channels
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,7 @@ def make_skeleton(
     Raises:
         SpaceError: A value that a network cannot have; the message names the field and the value.
     """
-    if variant not in variants:
-        close = get_close_matches(str(variant), variants, n=1)
-        meant = f" (did you mean {close[0]!r}?)" if close else ""
-        raise SpaceError(f"variant: {variant!r} is unknown{meant}; there are {', '.join(variants)}")
+    check_variant(variant, variants)
     if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0 < width < float("inf"):
         raise SpaceError(f"width: {width!r} is not a positive number")
     plain = variants[variant]

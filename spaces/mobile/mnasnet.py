@@ -8,31 +8,26 @@ by pooling is, the paper does not say: here it is the mean over 3x3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from taurank.spaces.architecture import (
-    Architecture,
-    Distinct,
-    SearchSpace,
-    SpaceError,
-    check_choices,
-    check_distinct,
-    check_task,
-    draw_listed,
-    draw_one_by_one,
-)
-from taurank.spaces.mobile.blocks import conv_bn, initialise, round_channels
-from taurank.spaces.mobile.layerwise_network import LayerShape, LayerwiseNetwork
+from taurank.spaces.architecture import Architecture, SpaceError, check_task
+from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.mobile.layerwise_skeleton import Skeleton, make_skeleton
-from taurank.spaces.mobile.mnasnet_network import OPERATIONS, SKIPS, MnasLayer
-from taurank.spaces.registry import register_space
+from taurank.spaces.mobile.shapes import LayerShape, round_channels
+
+if TYPE_CHECKING:
+    from taurank.spaces.mobile.layerwise_network import LayerwiseNetwork
+
+OPERATIONS = {"conv": None, "sep": 1, "mb3": 3, "mb6": 6}
+"""Expansion of what a layer may be; None for a plain convolution, 1 for depthwise and 1x1 convolution."""
+
+SKIPS = ("none", "pool", "id")
+"""What is added to the output of a layer that keeps the shape: nothing, means over 3x3 of the input, the input."""
 
 VARIANTS = {
     # The channels and numbers of layers of MobileNetV2.
@@ -53,11 +48,9 @@ VARIANTS = {
 _FILTERS = {"imagenet": (0.75, 1.0, 1.25), "mini": (1.0,)}
 
 _DECISIONS = ("operation", "kernel", "squeeze", "skip", "filters", "layers")  # of a block
-_LISTED = 100_000  # with more codes, a sample is drawn without listing them all
 
 
-@register_space
-class MnasNet(SearchSpace):
+class MnasNet(DecisionSpace):
     """A code is the blocks, such as sep-k3-se0-none-f1-n1_mb6-k3-se0.25-id-f1.25-n2_..., what a block is joined by `-`.
 
     Operation (conv, sep, mb3, mb6), kernel, ratio of squeeze and excitation, skip (none, pool, id), factor of the
@@ -120,50 +113,28 @@ class MnasNet(SearchSpace):
         """`variant`, `width`, and what may be changed of the variant."""
         return dict(self._options)
 
-    def parse(self, text: str) -> Architecture:
-        """Reads the blocks, such as sep-k3-se0-none-f1-n1_mb6-k3-se0.25-id-f1.25-n2."""
-        blocks = [block.split("-") for block in text.strip().split("_")]
-        form = repr(self.choose([0] * len(self._decisions)).code)
+    def _read(self, code: str) -> list[int]:
+        blocks = [block.split("-") for block in code.strip().split("_")]
+        form = repr(self._write([0] * len(self._decisions)))
         if len(blocks) != len(self.skeleton.depths):
             stages = len(self.skeleton.depths)
-            raise SpaceError(f"code: {text!r} has {len(blocks)} blocks, not {stages}; the form is {form}")
+            raise SpaceError(f"code: {code!r} has {len(blocks)} blocks, not {stages}; the form is {form}")
         for number, block in enumerate(blocks, start=1):
             if len(block) != len(_DECISIONS):
                 entries = f"{len(block)} entries, not {len(_DECISIONS)}"
-                raise SpaceError(f"code: block {number} of {text!r} has {entries}; the form is {form}")
+                raise SpaceError(f"code: block {number} of {code!r} has {entries}; the form is {form}")
         taken = [entry for block in blocks for entry in block]
         for place, (entry, options) in enumerate(zip(taken, self._decisions, strict=True)):
             if entry not in options:
                 what = f"{_DECISIONS[place % len(_DECISIONS)]} of block {place // len(_DECISIONS) + 1}"
-                raise SpaceError(f"code: the {what} of {text!r} is {entry!r}; allowed are {', '.join(options)}")
-        return self._architecture(taken)
+                raise SpaceError(f"code: the {what} of {code!r} is {entry!r}; allowed are {', '.join(options)}")
+        return [options.index(entry) for entry, options in zip(taken, self._decisions, strict=True)]
 
-    def _enumerate(self) -> Iterator[Architecture]:
-        return (self._architecture(taken) for taken in product(*self._decisions))
-
-    def sample(
-        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
-    ) -> list[Architecture]:
-        """Draws among the canonical codes, or among all."""
-        check_distinct(distinct)
-        assert self.size is not None
-        if self.size <= _LISTED:
-            return draw_listed(self, count, generator, distinct)
-        if distinct == "code":
-            return draw_one_by_one(lambda: self._draw(generator), count, among=self.size)
-
-        def draw_canonical() -> Architecture:
-            while (one := self._draw(generator)) != self.canonical(one):
-                pass
-            return one
-
-        return draw_one_by_one(draw_canonical, count, among=self._surely)
-
-    def _draw(self, generator: np.random.Generator) -> Architecture:
-        return self._architecture([options[generator.integers(len(options))] for options in self._decisions])
+    def _write(self, choices: Sequence[int]) -> str:
+        return _join([options[choice] for choice, options in zip(choices, self._decisions, strict=True)])
 
     @property
-    def _surely(self) -> int:
+    def _min_functions(self) -> int:
         """At least as many canonical codes there are: in a block of one layer a skip may be without effect."""
         blocks = []
         for width, (operations, kernels, squeezes, skips, _, layers) in zip(
@@ -182,7 +153,7 @@ class MnasNet(SearchSpace):
                 block["skip"] = SKIPS[0]
             alike = (factor for factor in self._filters if _channels(width, factor) == shapes[0].channels_out)
             block["filters"] = f"f{next(alike):g}"
-        return self._architecture([entry for block in blocks for entry in block.values()])
+        return Architecture(self.name, _join([entry for block in blocks for entry in block.values()]))
 
     def blocks(self, architecture: Architecture) -> list[dict[str, str]]:
         """What each block has decided, by name: operation, kernel, squeeze, skip, filters, layers.
@@ -209,26 +180,6 @@ class MnasNet(SearchSpace):
         """For each block its operation, kernel, squeeze and excitation, skip, factor of channels, number of layers."""
         return self._decisions
 
-    def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """The positions of what is taken."""
-        taken = self._taken(architecture)
-        return tuple(options.index(entry) for entry, options in zip(taken, self._decisions, strict=True))
-
-    def choose(self, choices: Sequence[int]) -> Architecture:
-        """The architecture that takes the options at these positions."""
-        check_choices(self, choices)
-        return self._architecture([options[choice] for choice, options in zip(choices, self._decisions, strict=True)])
-
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Lists those that differ in one decision of one block."""
-        taken = self._taken(architecture)
-        return [
-            self._architecture([*taken[:place], other, *taken[place + 1 :]])
-            for place, options in enumerate(self._decisions)
-            for other in options
-            if other != taken[place]
-        ]
-
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Number of layers; by block of the canonical: operation, skip (one-hot), kernel, squeeze, channels, layers."""
         canonical = self.canonical(architecture)
@@ -247,13 +198,19 @@ class MnasNet(SearchSpace):
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> LayerwiseNetwork:
         """Makes the network; images of any size. Draws its weights from torch's global generator."""
+        from torch import nn
+
+        from taurank.spaces.mobile.blocks import conv_bn, initialise
+        from taurank.spaces.mobile.layerwise_network import LayerwiseNetwork
+        from taurank.spaces.mobile.mnasnet_network import MnasLayer
+
         check_task(input_shape, classes)
         skeleton = self.skeleton
         blocks = zip(self.blocks(architecture), self.shapes(architecture), strict=True)
         layers = [
             MnasLayer(
                 shape,
-                operation=block["operation"],
+                expansion=OPERATIONS[block["operation"]],
                 kernel=int(block["kernel"][1:]),
                 squeeze=block["squeeze"] != "se0",
                 skip=block["skip"],
@@ -271,13 +228,10 @@ class MnasNet(SearchSpace):
         initialise(network)
         return network
 
-    def _taken(self, architecture: Architecture) -> list[str]:
-        return [entry for block in self.blocks(architecture) for entry in block.values()]
 
-    def _architecture(self, taken: Sequence[str]) -> Architecture:
-        entries = len(_DECISIONS)
-        blocks = ["-".join(taken[start : start + entries]) for start in range(0, len(taken), entries)]
-        return Architecture(self.name, "_".join(blocks))
+def _join(entries: Sequence[str]) -> str:
+    size = len(_DECISIONS)
+    return "_".join("-".join(entries[start : start + size]) for start in range(0, len(entries), size))
 
 
 def _channels(width: int, factor: float) -> int:

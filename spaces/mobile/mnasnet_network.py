@@ -11,13 +11,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from taurank.spaces.mobile.blocks import SqueezeExcite, conv_bn
-from taurank.spaces.mobile.layerwise_network import LayerShape
-
-OPERATIONS = {"conv": None, "sep": 1, "mb3": 3, "mb6": 6}
-"""Expansion of what a layer may be; None for a plain convolution, 1 for depthwise and 1x1 convolution."""
-
-SKIPS = ("none", "pool", "id")
-"""What is added to the output of a layer that keeps the shape: nothing, means over 3x3 of the input, the input."""
+from taurank.spaces.mobile.shapes import LayerShape
 
 _ACTIVATION = "relu"
 
@@ -29,16 +23,15 @@ class MnasLayer(nn.Module):
 
     Args:
         shape: What the layer does to the map.
-        operation: One of `OPERATIONS`.
+        expansion: Channels inside, in those of the input; 1 for depthwise and 1x1 convolution, None for a plain one.
         kernel: Height and width of the convolution that is not 1x1, odd.
         squeeze: Whether there is squeeze and excitation behind it.
-        skip: One of `SKIPS`; without effect if the layer does not keep the shape.
+        skip: "none", "pool" or "id"; without effect if the layer does not keep the shape.
     """
 
-    def __init__(self, shape: LayerShape, *, operation: str, kernel: int, squeeze: bool, skip: str) -> None:
+    def __init__(self, shape: LayerShape, *, expansion: int | None, kernel: int, squeeze: bool, skip: str) -> None:
         super().__init__()
         channels_in, channels_out, stride = shape
-        expansion = OPERATIONS[operation]
         body: OrderedDict[str, nn.Module] = OrderedDict()
         if expansion is None:
             wide = channels_out

@@ -7,26 +7,25 @@ its code, github.com/xiusu/NAS-Bench-Macro.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from taurank.spaces.architecture import (
-    Architecture,
-    Distinct,
-    SearchSpace,
-    SpaceError,
-    check_choices,
-    check_distinct,
-    check_positive,
-    check_task,
-    draw_listed,
-)
-from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
-from taurank.spaces.mobile.nasbench_macro_network import OPTIONS, STAGES, assemble, make_layer
-from taurank.spaces.registry import register_space
+from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task
+from taurank.spaces.decision_space import DecisionSpace
+from taurank.spaces.mobile.shapes import LayerShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerwiseNetwork
+
+OPTIONS = ("identity", "mb3_k3", "mb6_k5")
+"""What a layer may be; the position is its digit in the code."""
+
+STAGES = (2, 3, 3)
+"""Number of layers of each stage; the first of a stage halves the map and doubles the channels."""
 
 LAYERS = sum(STAGES)
 """Number of layers that an architecture decides on."""
@@ -55,8 +54,17 @@ def _feature_names() -> tuple[str, ...]:
     return ("depth", *blocks, *counts, *one_hot)
 
 
-@register_space
-class NASBenchMacro(SearchSpace):
+def layer_shapes(width: int) -> Iterator[LayerShape]:
+    """Channels in, channels out and stride of each layer."""
+    channels = width
+    for layers in STAGES:
+        yield LayerShape(channels, 2 * channels, 2)
+        channels *= 2
+        for _ in range(layers - 1):
+            yield LayerShape(channels, channels, 1)
+
+
+class NASBenchMacro(DecisionSpace):
     """The macro space; a code is eight digits: 0 identity, 1 mb3_k3, 2 mb6_k5 (expansion, kernel), such as 01212210.
 
     Args:
@@ -79,54 +87,27 @@ class NASBenchMacro(SearchSpace):
         """`width` and `head_width`."""
         return {"width": self.width, "head_width": self.head_width}
 
-    def parse(self, text: str) -> Architecture:
-        """Reads eight digits of 0, 1, 2."""
-        code = text.strip()
-        if len(code) != LAYERS:
-            raise SpaceError(f"code: {text!r} has {len(code)} characters, not {LAYERS}; the form is '01212210'")
-        for layer, digit in enumerate(code, start=1):
-            if digit not in _DIGITS:
-                allowed = ", ".join(f"{place} ({option})" for place, option in enumerate(OPTIONS))
-                raise SpaceError(f"code: layer {layer} of {text!r} is {digit!r}; allowed are {allowed}")
-        return self._architecture(code)
-
-    def _enumerate(self) -> Iterator[Architecture]:
-        return (self._architecture("".join(digits)) for digits in product(_DIGITS, repeat=LAYERS))
-
-    def sample(
-        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
-    ) -> list[Architecture]:
-        """Draws among the 3,969 canonical architectures, or among all 6,561 codes."""
-        check_distinct(distinct)
-        return draw_listed(self, count, generator, distinct)
-
     def canonical(self, architecture: Architecture) -> Architecture:
         """Returns the one whose identities stand last in each stage; see `canonical_code`."""
-        return self._architecture(canonical_code(self.code_of(architecture)))
+        return Architecture(self.name, canonical_code(self.code_of(architecture)))
 
     @property
     def decisions(self) -> tuple[tuple[str, ...], ...]:
         """The option of each layer."""
         return (OPTIONS,) * LAYERS
 
-    def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """The digits of the code."""
-        return tuple(int(digit) for digit in self.code_of(architecture))
+    def _read(self, code: str) -> list[int]:
+        digits = code.strip()
+        if len(digits) != LAYERS:
+            raise SpaceError(f"code: {code!r} has {len(digits)} characters, not {LAYERS}; the form is '01212210'")
+        for layer, digit in enumerate(digits, start=1):
+            if digit not in _DIGITS:
+                allowed = ", ".join(f"{place} ({option})" for place, option in enumerate(OPTIONS))
+                raise SpaceError(f"code: layer {layer} of {code!r} is {digit!r}; allowed are {allowed}")
+        return list(map(int, digits))
 
-    def choose(self, choices: Sequence[int]) -> Architecture:
-        """The architecture with these digits."""
-        check_choices(self, choices)
-        return self._architecture("".join(str(choice) for choice in choices))
-
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Lists the 16 architectures with another option in one layer."""
-        code = self.code_of(architecture)
-        return [
-            self._architecture(code[:layer] + other + code[layer + 1 :])
-            for layer in range(LAYERS)
-            for other in _DIGITS
-            if other != code[layer]
-        ]
+    def _write(self, choices: Sequence[int]) -> str:
+        return "".join(map(str, choices))
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Counts of blocks in all and by stage, and the options one-hot by layer, of the canonical code."""
@@ -144,16 +125,18 @@ class NASBenchMacro(SearchSpace):
         check_task(input_shape, classes)
         taken = [OPTIONS[choice] for choice in self.choices(architecture)]
         return self.assemble(
-            lambda position, shape: make_layer(taken[position], shape), channels=input_shape[0], classes=classes
+            lambda position, shape: self.make_layer(taken[position], shape), channels=input_shape[0], classes=classes
         )
 
     def make_layer(self, operation: str, shape: LayerShape) -> nn.Module:
         """Makes a layer; see `nasbench_macro_network.make_layer`."""
+        from taurank.spaces.mobile.nasbench_macro_network import make_layer
+
         return make_layer(operation, shape)
 
     def assemble(self, make: LayerFactory, *, channels: int, classes: int) -> LayerwiseNetwork:
         """Makes the network around the layers; see `nasbench_macro_network.assemble`."""
-        return assemble(make, width=self.width, head_width=self.head_width, channels=channels, classes=classes)
+        from taurank.spaces.mobile.nasbench_macro_network import assemble
 
-    def _architecture(self, code: str) -> Architecture:
-        return Architecture(self.name, code)
+        shapes = list(layer_shapes(self.width))
+        return assemble(make, shapes, width=self.width, head_width=self.head_width, channels=channels, classes=classes)

@@ -6,24 +6,19 @@ github.com/xiusu/NAS-Bench-Macro.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from torch import nn
 
 from taurank.spaces.mobile.blocks import MobileBlock, conv_bn
-from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
-
-OPTIONS = ("identity", "mb3_k3", "mb6_k5")
-"""What a layer may be; the position is its digit in the code."""
-
-STAGES = (2, 3, 3)
-"""Number of layers of each stage; the first of a stage halves the map and doubles the channels."""
+from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerwiseNetwork
+from taurank.spaces.mobile.shapes import LayerShape
 
 _BLOCKS = {"mb3_k3": (3, 3), "mb6_k5": (6, 5)}  # expansion, kernel
 
 
 def make_layer(option: str, shape: LayerShape) -> nn.Module:
-    """Makes one of `OPTIONS`. The identity is a strided 1x1 convolution with batch normalisation if the shape changes.
+    """Makes one of the space's options; an identity that changes the shape is a strided 1x1 convolution.
 
     Maps (batch, in, height, width) to (batch, out, ceil(height / stride), ceil(width / stride)).
     """
@@ -36,13 +31,16 @@ def make_layer(option: str, shape: LayerShape) -> nn.Module:
     )
 
 
-def assemble(make: LayerFactory, *, width: int, head_width: int, channels: int, classes: int) -> LayerwiseNetwork:
-    """Stem with `width` channels, three stages with 2, 4, 8 times as many, 1x1 convolution, mean, linear layer.
+def assemble(
+    make: LayerFactory, shapes: Sequence[LayerShape], *, width: int, head_width: int, channels: int, classes: int
+) -> LayerwiseNetwork:
+    """Stem with `width` channels, the layers, 1x1 convolution, mean, linear layer.
 
     Layers are initialised as PyTorch does by default, as in the benchmark.
 
     Args:
         make: Called for each layer, from the input to the output.
+        shapes: Of the layers.
         width: Channels of the stem.
         head_width: Channels of the features that are classified.
         channels: Channels of the images.
@@ -50,17 +48,7 @@ def assemble(make: LayerFactory, *, width: int, head_width: int, channels: int, 
     """
     return LayerwiseNetwork(
         conv_bn(channels, width, 3, activation="relu"),
-        [make(position, shape) for position, shape in enumerate(layer_shapes(width))],
-        conv_bn(width * 2 ** len(STAGES), head_width, 1, activation="relu"),
+        [make(position, shape) for position, shape in enumerate(shapes)],
+        conv_bn(shapes[-1].channels_out, head_width, 1, activation="relu"),
         nn.Linear(head_width, classes),
     )
-
-
-def layer_shapes(width: int) -> Iterator[LayerShape]:
-    """Channels in, channels out and stride of each layer."""
-    channels = width
-    for layers in STAGES:
-        yield LayerShape(channels, 2 * channels, 2)
-        channels *= 2
-        for _ in range(layers - 1):
-            yield LayerShape(channels, channels, 1)

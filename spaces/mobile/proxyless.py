@@ -7,14 +7,16 @@ arXiv 1812.00332), and its code, github.com/mit-han-lab/proxylessnas.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from torch import nn
-
-from taurank.spaces.mobile.blocks import MobileBlock, conv_bn, initialise
 from taurank.spaces.mobile.layerwise import LayerwiseSpace
-from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerShape, LayerwiseNetwork
 from taurank.spaces.mobile.layerwise_skeleton import Skeleton, make_skeleton
-from taurank.spaces.registry import register_space
+from taurank.spaces.mobile.shapes import LayerShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerwiseNetwork
 
 _BLOCKS = {f"k{kernel}e{expansion}": (kernel, expansion) for kernel in (3, 5, 7) for expansion in (3, 6)}
 
@@ -46,7 +48,6 @@ VARIANTS = {
 """The skeletons by name."""
 
 
-@register_space
 class ProxylessNAS(LayerwiseSpace):
     """A code is the blocks, such as k5e3-k3e6-id-k3e3_k7e3-...: kernel and expansion, or id for one that is left out.
 
@@ -93,6 +94,10 @@ class ProxylessNAS(LayerwiseSpace):
 
     def make_layer(self, operation: str, shape: LayerShape) -> nn.Module:
         """Makes a mobile block, or the identity."""
+        from torch import nn
+
+        from taurank.spaces.mobile.blocks import MobileBlock
+
         if operation == "id":
             return nn.Identity()
         kernel, expansion = _BLOCKS[operation]
@@ -107,6 +112,11 @@ class ProxylessNAS(LayerwiseSpace):
 
     def assemble(self, make: LayerFactory, *, channels: int, classes: int) -> LayerwiseNetwork:
         """3x3 convolution, block of kernel 3 and expansion 1, the layers, 1x1 convolution, mean, dropout, linear."""
+        from torch import nn
+
+        from taurank.spaces.mobile.blocks import MobileBlock, conv_bn, initialise
+        from taurank.spaces.mobile.layerwise_network import LayerwiseNetwork
+
         skeleton = self.skeleton
         first, second = skeleton.stem
         network = LayerwiseNetwork(

@@ -9,10 +9,10 @@ Source: Dong and Yang, NAS-Bench-201 (ICLR 2020), section 2.1.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from itertools import product
 
 from taurank.spaces.architecture import SpaceError
+from taurank.spaces.names import suggestion
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """What an edge may do, in the order of the benchmark."""
@@ -82,8 +82,7 @@ def _parse_node(node: str, target: int, text: str) -> Iterator[str]:
 
 def _check_operation(operation: str, edge: tuple[int, int], where: str) -> None:
     if operation not in OPERATIONS:
-        close = get_close_matches(operation, OPERATIONS, n=1, cutoff=0.5)
-        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        meant = suggestion(operation, OPERATIONS, cutoff=0.5)
         raise SpaceError(
             f"code: edge {edge[0]}->{edge[1]} of {where} has the unknown operation {operation!r}{meant}; "
             f"allowed are {', '.join(OPERATIONS)}"

@@ -6,23 +6,15 @@ Source: Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from taurank.spaces.architecture import (
-    Architecture,
-    Distinct,
-    SearchSpace,
-    check_choices,
-    check_distinct,
-    check_positive,
-    check_task,
-    draw,
-)
-from taurank.spaces.nasbench201.code import EDGES, OPERATIONS, all_operations, format_code, parse_code
+from taurank.spaces.architecture import Architecture, check_positive, check_task
+from taurank.spaces.decision_space import DecisionSpace
+from taurank.spaces.nasbench201.code import EDGES, OPERATIONS, format_code, parse_code
 from taurank.spaces.nasbench201.features import FEATURE_NAMES, feature_vector
 from taurank.spaces.nasbench201.graph import (
     canonical_code,
@@ -33,33 +25,21 @@ from taurank.spaces.nasbench201.graph import (
     remove_dead_edges,
     unique_string,
 )
-from taurank.spaces.nasbench201.network import (
-    Cell,
-    CellFactory,
-    ClassifierHead,
-    MacroNetwork,
-    ResidualBlock,
-    make_operation,
-    make_stem,
-)
-from taurank.spaces.registry import register_space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from taurank.spaces.nasbench201.network import MacroNetwork
 
 __all__ = [
     "EDGES",
     "LETTERS",
     "OPERATIONS",
-    "Cell",
-    "CellFactory",
-    "ClassifierHead",
-    "MacroNetwork",
     "NASBench201",
-    "ResidualBlock",
     "canonical_code",
     "format_code",
     "is_connected",
     "live_edges",
-    "make_operation",
-    "make_stem",
     "parse_code",
     "reduced_string",
     "remove_dead_edges",
@@ -73,9 +53,10 @@ LETTERS = {"none": "n", "skip_connect": "s", "nor_conv_1x1": "1", "nor_conv_3x3"
 _BY_LETTER = {letter: operation for operation, letter in LETTERS.items()}
 
 
-@register_space
-class NASBench201(SearchSpace):
-    """The NAS-Bench-201 topology space; codes are the benchmark's own strings.
+class NASBench201(DecisionSpace):
+    """The NAS-Bench-201 topology space; codes are the benchmark's own strings, `|none~0|+|none~0|none~1|+|...|`.
+
+    The short form is read too: `n-nn-snn` is `|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|`.
 
     Args:
         width: Channels of the first stage; the next two have twice and four times as many.
@@ -97,37 +78,14 @@ class NASBench201(SearchSpace):
         """`width` and `cells_per_stage`."""
         return {"width": self.width, "cells_per_stage": self.cells_per_stage}
 
-    def parse(self, text: str) -> Architecture:
-        """Reads the benchmark's string, such as `|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|`.
-
-        The short form reads too: `n-nn-snn` is the same cell.
-        """
-        letters = re.fullmatch(r"\s*([ns13p])-([ns13p]{2})-([ns13p]{3})\s*", text)
-        if letters:
-            return self._architecture(format_code([_BY_LETTER[letter] for letter in "".join(letters.groups())]))
-        return self._architecture(format_code(parse_code(text)))
-
     def short(self, architecture: Architecture) -> str:
         """One letter an edge, node by node: n none, s skip_connect, 1 nor_conv_1x1, 3 nor_conv_3x3, p avg_pool_3x3."""
         letters = [LETTERS[operation] for operation in parse_code(self.code_of(architecture))]
         return "-".join("".join(letters[start:end]) for start, end in ((0, 1), (1, 3), (3, 6)))
 
-    def _enumerate(self) -> Iterator[Architecture]:
-        return (self._architecture(format_code(operations)) for operations in all_operations())
-
-    def sample(
-        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
-    ) -> list[Architecture]:
-        """Draws among the 5,389 connected canonical cells, or among all 15,625 codes."""
-        check_distinct(distinct)
-        if distinct == "code":
-            return draw(list(self.enumerate()), count, generator, "codes")
-        pool = [self._architecture(code) for code in canonical_codes() if is_connected(code)]
-        return draw(pool, count, generator, "connected cells that differ as functions; distinct='code' allows more")
-
     def canonical(self, architecture: Architecture) -> Architecture:
         """Returns the member of its class with the fewest convolution weights; see `reduced_string` for the classes."""
-        return self._architecture(canonical_code(self.code_of(architecture)))
+        return Architecture(self.name, canonical_code(self.code_of(architecture)))
 
     def is_live(self, architecture: Architecture) -> bool:
         """Says whether a path leads to the output and every operation but `none` lies on one: 9,444 codes do."""
@@ -139,24 +97,17 @@ class NASBench201(SearchSpace):
         """The operation of each edge, in the order of `EDGES`."""
         return (OPERATIONS,) * len(EDGES)
 
-    def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """Positions of the operations in `OPERATIONS`."""
-        return tuple(OPERATIONS.index(operation) for operation in parse_code(self.code_of(architecture)))
+    def _read(self, code: str) -> list[int]:
+        letters = re.fullmatch(r"\s*([ns13p])-([ns13p]{2})-([ns13p]{3})\s*", code)
+        operations = [_BY_LETTER[letter] for letter in "".join(letters.groups())] if letters else parse_code(code)
+        return [OPERATIONS.index(operation) for operation in operations]
 
-    def choose(self, choices: Sequence[int]) -> Architecture:
-        """The cell of these operations."""
-        check_choices(self, choices)
-        return self._architecture(format_code([OPERATIONS[choice] for choice in choices]))
+    def _write(self, choices: Sequence[int]) -> str:
+        return format_code([OPERATIONS[choice] for choice in choices])
 
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Lists the 24 cells with another operation on one edge."""
-        operations = parse_code(self.code_of(architecture))
-        return [
-            self._architecture(format_code((*operations[:edge], other, *operations[edge + 1 :])))
-            for edge, present in enumerate(operations)
-            for other in OPERATIONS
-            if other != present
-        ]
+    def _list_functions(self) -> list[Architecture]:
+        """The 5,389 connected canonical cells."""
+        return [Architecture(self.name, code) for code in canonical_codes() if is_connected(code)]
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Counts, one-hot code and path statistics of the live edges; see `taurank.spaces.nasbench201.features`."""
@@ -164,6 +115,8 @@ class NASBench201(SearchSpace):
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> MacroNetwork:
         """Makes the network; images of any size. Draws its weights from torch's global generator."""
+        from taurank.spaces.nasbench201.network import Cell, MacroNetwork
+
         check_task(input_shape, classes)
         operations = parse_code(self.code_of(architecture))
         return MacroNetwork(
@@ -180,8 +133,9 @@ class NASBench201(SearchSpace):
         As in TE-NAS (Chen et al. 2021, arXiv 2102.11535), but that only live edges are computed and the initial weights
         are PyTorch's own: batch normalisation behind every convolution takes the scale out of them.
         """
+        from torch import nn
+
+        from taurank.spaces.nasbench201.network import Cell, ClassifierHead
+
         check_positive("classes", classes)
         return nn.Sequential(Cell(parse_code(self.code_of(architecture)), 1), ClassifierHead(1, classes))
-
-    def _architecture(self, code: str) -> Architecture:
-        return Architecture(self.name, code)

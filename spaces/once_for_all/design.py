@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
-from taurank.spaces.architecture import SpaceError, check_positive
+from taurank.spaces.architecture import SpaceError, check_positive, check_variant
 from taurank.spaces.mobile import ACTIVATIONS, DIVISOR, round_channels
 
 
@@ -161,11 +160,8 @@ def make_design(variant: str, width: float, changes: dict[str, Sequence[Any] | N
     Raises:
         SpaceError: A value that a network cannot have; the message names the field and the value.
     """
-    if variant not in VARIANTS:
-        close = get_close_matches(str(variant), VARIANTS, n=1)
-        meant = f" (did you mean {close[0]!r}?)" if close else ""
-        own = "; residual networks are the space once_for_all_resnet50" if "resnet" in str(variant) else ""
-        raise SpaceError(f"variant: {variant!r} is unknown{meant}; there are {', '.join(VARIANTS)}{own}")
+    residual = "; residual networks are the space once_for_all_resnet50" if "resnet" in str(variant) else ""
+    check_variant(variant, VARIANTS, more=residual)
     if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0 < width < float("inf"):
         raise SpaceError(f"width: {width!r} is not a positive number")
     given: dict[str, Any] = {field: _as_tuple(field, values) for field, values in changes.items() if values is not None}

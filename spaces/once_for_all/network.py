@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from taurank.spaces.mobile import ACTIVATIONS, MobileBlock, conv_bn, initialise
+from taurank.spaces.mobile import MobileBlock, conv_bn, initialise, make_activation
 from taurank.spaces.once_for_all.code import Subnet
 from taurank.spaces.once_for_all.design import Design, middle_channels
 
@@ -59,7 +59,7 @@ class OnceForAllNetwork(nn.Module):
         classifier: OrderedDict[str, nn.Module] = OrderedDict(pool=nn.AdaptiveAvgPool2d(1))
         if len(design.head) > 1:
             classifier["conv"] = nn.Conv2d(design.head[0], design.head[1], 1, bias=False)
-            classifier["act"] = ACTIVATIONS[outer]()
+            classifier["act"] = make_activation(outer)
         classifier["flat"] = nn.Flatten()
         classifier["dropout"] = nn.Dropout(design.dropout)
         classifier["linear"] = nn.Linear(design.head[-1], classes)

@@ -8,35 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import product
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import (
-    Architecture,
-    Distinct,
-    SearchSpace,
-    SpaceError,
-    check_choices,
-    check_distinct,
-    check_positive,
-    check_task,
-    draw,
-    draw_one_by_one,
-)
+from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task, check_variant
+from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.once_for_all.resnet50_design import BETWEEN, VARIANTS, ResNetSubnet, Stage, format_code, parse_code
-from taurank.spaces.once_for_all.resnet50_network import OnceForAllResNet
-from taurank.spaces.registry import register_space
 
-_LISTED = 100_000  # with more codes, a sample is drawn without listing them all
+if TYPE_CHECKING:
+    from taurank.spaces.once_for_all.resnet50_network import OnceForAllResNet
 
 
-@register_space
-class OnceForAllResNet50(SearchSpace):
+class OnceForAllResNet50(DecisionSpace):
     """A code is resolution, stem and stages, such as r224_w1-conv-w1_w0.8-e0.2-e0.35_w1-e0.25-e0.25_...
 
     Args:
@@ -47,10 +34,7 @@ class OnceForAllResNet50(SearchSpace):
     name = "once_for_all_resnet50"
 
     def __init__(self, variant: str = "imagenet", resolutions: Sequence[int] | None = None) -> None:
-        if variant not in VARIANTS:
-            close = get_close_matches(str(variant), VARIANTS, n=1)
-            meant = f" (did you mean {close[0]!r}?)" if close else ""
-            raise SpaceError(f"variant: {variant!r} is unknown{meant}; there are {', '.join(VARIANTS)}")
+        check_variant(variant, VARIANTS)
         design = VARIANTS[variant]
         self.design = design if resolutions is None else replace(design, resolutions=_checked(resolutions))
         self._options = {"variant": variant, "resolutions": list(self.design.resolutions)}
@@ -67,10 +51,6 @@ class OnceForAllResNet50(SearchSpace):
     def options(self) -> dict[str, Any]:
         """`variant` and `resolutions`."""
         return dict(self._options)
-
-    def parse(self, text: str) -> Architecture:
-        """Reads r224_w1-conv-w1_w0.8-e0.2-e0.35_...: resolution, stem, width and kept blocks of each stage."""
-        return self._architecture(parse_code(text, self.design))
 
     def subnet(self, architecture: Architecture) -> ResNetSubnet:
         """What the architecture decides.
@@ -97,26 +77,13 @@ class OnceForAllResNet50(SearchSpace):
             for stages in product(*listed):
                 yield self._architecture(ResNetSubnet(resolution, first, between, last, stages))
 
-    def sample(
-        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
-    ) -> list[Architecture]:
-        """Draws among all codes, which all differ as functions; a depth is the more frequent the more codes have it."""
-        check_distinct(distinct)
-        assert self.size is not None
-        if self.size <= _LISTED:
-            return draw(list(self.enumerate()), count, generator, "architectures")
-        return draw_one_by_one(lambda: self._draw(generator), count, among=self.size)
-
-    def _draw(self, generator: np.random.Generator) -> Architecture:
+    def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture:
+        """Draws among all codes, which all differ as functions; a depth that more codes have is more frequent."""
         choices = [int(generator.integers(len(options))) for options in self.decisions]
         for stage, counts in enumerate(self._by_depth):
             shares = np.array(counts, dtype=np.float64)
             choices[self.depth_decision(stage)] = int(generator.choice(len(shares), p=shares / shares.sum()))
         return self.choose(choices)
-
-    def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the architecture itself, in its normal spelling: a code has no blocks that are not kept."""
-        return self._architecture(self.subnet(architecture))
 
     @property
     def decisions(self) -> tuple[tuple[str, ...], ...]:
@@ -138,9 +105,9 @@ class OnceForAllResNet50(SearchSpace):
         """Position of the stem's first width; its middle, its last width and the resolution come next."""
         return len(self.design.blocks) + 2 * len(self.design.widths)
 
-    def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """The options taken; a block that is not kept is said to be as the last one of its stage that is."""
-        design, subnet = self.design, self.subnet(architecture)
+    def _read(self, code: str) -> list[int]:
+        """A block that is not kept is said to be as the last one of its stage that is."""
+        design, subnet = self.design, parse_code(code, self.design)
         blocks = []
         for stage, place in design.blocks:
             expansions = subnet.stages[stage].expansions
@@ -150,11 +117,10 @@ class OnceForAllResNet50(SearchSpace):
             depth = design.depths_of(number).index(len(taken.expansions))
             stages += [design.factors.index(taken.factor), depth]
         first, last = (design.factors.index(factor) for factor in (subnet.first, subnet.last))
-        return (*blocks, *stages, first, int(subnet.between), last, design.resolutions.index(subnet.resolution))
+        return [*blocks, *stages, first, int(subnet.between), last, design.resolutions.index(subnet.resolution)]
 
-    def choose(self, choices: Sequence[int]) -> Architecture:
-        """The architecture that takes these options; what they say of blocks that are not kept does not matter."""
-        check_choices(self, choices)
+    def _write(self, choices: Sequence[int]) -> str:
+        """What choices say of blocks that are not kept does not matter."""
         design = self.design
         expansions: list[list[float]] = [[] for _ in design.widths]
         for (stage, place), choice in zip(design.blocks, choices[: len(design.blocks)], strict=True):
@@ -165,7 +131,7 @@ class OnceForAllResNet50(SearchSpace):
             for stage, kept in enumerate(expansions)
         )
         first, between, last, resolution = choices[self.stem_decision() :]
-        return self._architecture(
+        return format_code(
             ResNetSubnet(
                 design.resolutions[resolution], design.factors[first], bool(between), design.factors[last], stages
             )
@@ -230,6 +196,8 @@ class OnceForAllResNet50(SearchSpace):
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> OnceForAllResNet:
         """Makes the network; images of any size, which it resizes. Draws its weights from torch's global generator."""
+        from taurank.spaces.once_for_all.resnet50_network import OnceForAllResNet
+
         check_task(input_shape, classes)
         return OnceForAllResNet(self.design, self.subnet(architecture), channels=input_shape[0], classes=classes)
 

@@ -9,34 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import (
-    Architecture,
-    Distinct,
-    SearchSpace,
-    check_choices,
-    check_distinct,
-    check_task,
-    draw,
-    draw_one_by_one,
-)
+from taurank.spaces.architecture import Architecture, check_task
+from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.once_for_all.code import Block, Subnet, format_code, parse_code
 from taurank.spaces.once_for_all.design import make_design
-from taurank.spaces.once_for_all.network import OnceForAllNetwork, build_network
-from taurank.spaces.registry import register_space
+
+if TYPE_CHECKING:
+    from taurank.spaces.once_for_all.network import OnceForAllNetwork
 
 Kind: TypeAlias = Literal["kernel", "expansion", "depth", "resolution"]
 
-_LISTED = 100_000  # with more codes, a sample is drawn without listing them all
 
-
-@register_space
-class OnceForAll(SearchSpace):
-    """A once-for-all space; a code is the resolution and the blocks of each stage, such as r28_k3e2-k5e3_k3e2.
+class OnceForAll(DecisionSpace):
+    """A once-for-all space; a code is the resolution and the kept blocks of each stage, such as r28_k3e2-k5e3_k3e2.
 
     Args:
         variant: "mobilenetv3" and "proxylessnas" are the source's spaces for ImageNet, the latter with a single block
@@ -96,10 +86,6 @@ class OnceForAll(SearchSpace):
         """`variant`, `width`, and what may be chosen or differs by stage."""
         return dict(self._options)
 
-    def parse(self, text: str) -> Architecture:
-        """Reads r28_k3e2-k5e3_k3e2: resolution, then for each stage the kernel and expansion of the kept blocks."""
-        return self._architecture(parse_code(text, self.design))
-
     def subnet(self, architecture: Architecture) -> Subnet:
         """The architecture's resolution and blocks.
 
@@ -117,21 +103,11 @@ class OnceForAll(SearchSpace):
             for stages in product(*listed):
                 yield self._architecture(Subnet(resolution, stages))
 
-    def sample(
-        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
-    ) -> list[Architecture]:
-        """Draws among all codes, which all differ as functions.
+    def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture:
+        """Draws among all codes, which all differ as functions; a depth that more codes have is more frequent.
 
-        A depth is the more frequent the more codes have it: in the source's space nearly nine of ten stages keep all
-        four blocks.
+        In the source's space nearly nine of ten stages keep all four blocks.
         """
-        check_distinct(distinct)
-        assert self.size is not None
-        if self.size <= _LISTED:
-            return draw(list(self.enumerate()), count, generator, "architectures")
-        return draw_one_by_one(lambda: self._draw(generator), count, among=self.size)
-
-    def _draw(self, generator: np.random.Generator) -> Architecture:
         stages = tuple(self._draw_stage(stage, generator) for stage in range(len(self.design.widths)))
         resolution = self.design.resolutions[generator.integers(len(self.design.resolutions))]
         return self._architecture(Subnet(resolution, stages))
@@ -140,10 +116,6 @@ class OnceForAll(SearchSpace):
         shares = np.array(self._stages_by_depth[stage], dtype=np.float64)
         depth = self.design.depths_of(stage)[generator.choice(len(shares), p=shares / shares.sum())]
         return tuple(self._blocks[place] for place in generator.integers(len(self._blocks), size=depth))
-
-    def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the architecture itself, in its normal spelling: a code has no blocks that are not kept."""
-        return self._architecture(self.subnet(architecture))
 
     @property
     def decisions(self) -> tuple[tuple[str, ...], ...]:
@@ -162,9 +134,9 @@ class OnceForAll(SearchSpace):
         stage: list[Kind] = ["depth"]
         return (*(block * len(self.design.blocks)), *(stage * len(self.design.widths)), "resolution")
 
-    def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """The options taken; a block that is not kept is said to be as the last one of its stage that is."""
-        design, subnet = self.design, self.subnet(architecture)
+    def _read(self, code: str) -> list[int]:
+        """A block that is not kept is said to be as the last one of its stage that is."""
+        design, subnet = self.design, parse_code(code, self.design)
         blocks = [
             choice
             for number, stage in enumerate(subnet.stages)
@@ -172,11 +144,10 @@ class OnceForAll(SearchSpace):
             for choice in (design.kernels.index(kernel), design.expansions.index(expansion))
         ]
         depths = [design.depths_of(number).index(len(stage)) for number, stage in enumerate(subnet.stages)]
-        return (*blocks, *depths, design.resolutions.index(subnet.resolution))
+        return [*blocks, *depths, design.resolutions.index(subnet.resolution)]
 
-    def choose(self, choices: Sequence[int]) -> Architecture:
-        """The architecture that takes these options; what they say of blocks that are not kept does not matter."""
-        check_choices(self, choices)
+    def _write(self, choices: Sequence[int]) -> str:
+        """What choices say of blocks that are not kept does not matter."""
         design = self.design
 
         def block(stage: int, place: int) -> Block:
@@ -186,7 +157,7 @@ class OnceForAll(SearchSpace):
         stages_of = range(len(design.widths))
         depths = [design.depths_of(stage)[choices[design.depth_decision(stage)]] for stage in stages_of]
         stages = tuple(tuple(block(stage, place) for place in range(depth)) for stage, depth in enumerate(depths))
-        return self._architecture(Subnet(design.resolutions[choices[design.resolution_decision]], stages))
+        return format_code(Subnet(design.resolutions[choices[design.resolution_decision]], stages))
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """Lists those with another resolution, another kernel or expansion in one block, or one block more or less."""
@@ -231,6 +202,8 @@ class OnceForAll(SearchSpace):
         self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int
     ) -> OnceForAllNetwork:
         """Makes the network; images of any size, which it resizes. Draws its weights from torch's global generator."""
+        from taurank.spaces.once_for_all.network import build_network
+
         check_task(input_shape, classes)
         return build_network(self.design, self.subnet(architecture), channels=input_shape[0], classes=classes)
 

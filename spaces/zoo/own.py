@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from inspect import Parameter, signature
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from taurank.spaces.architecture import SpaceError
 from taurank.spaces.own_code import import_own
 from taurank.spaces.zoo.source import ModelSource
+
+if TYPE_CHECKING:
+    from torch import nn
 
 USUAL_SHAPE = (3, 224, 224)
 
@@ -50,6 +51,8 @@ class OwnModels(ModelSource):
 
     def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Calls the factory."""
+        from torch import nn
+
         factory = import_own(name)
         network = factory(**_arguments(factory, input_shape, classes))
         if not isinstance(network, nn.Module):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from difflib import get_close_matches
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from taurank.spaces.architecture import SpaceError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class ModelSource(ABC):

@@ -10,16 +10,15 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from taurank.spaces.architecture import (
     Architecture,
     Distinct,
+    Family,
     SearchSpace,
     SpaceError,
     check_choices,
@@ -29,14 +28,15 @@ from taurank.spaces.architecture import (
     one_line,
 )
 from taurank.spaces.own_code import is_own_code
-from taurank.spaces.registry import register_space
-from taurank.spaces.structure import Family, Structure, describe_structure
-from taurank.spaces.weightless import build_weightless
-from taurank.spaces.zoo.lazy import complete
 from taurank.spaces.zoo.own import OwnModels
 from taurank.spaces.zoo.source import ModelSource
 from taurank.spaces.zoo.timm import TimmModels
 from taurank.spaces.zoo.torchvision import TorchvisionModels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from taurank.spaces.structure import Structure
 
 LISTED: dict[str, ModelSource] = {source.prefix: source for source in (TorchvisionModels(), TimmModels())}
 """Sources that can be listed, by what stands before the colon."""
@@ -48,7 +48,6 @@ _WILDCARDS = "*?["
 _REFERENCE_CLASSES = 1000
 
 
-@register_space
 class Zoo(SearchSpace):
     """Models by name: timm:NAME, torchvision:NAME, package.module:factory.
 
@@ -225,6 +224,10 @@ def _relatives(code: str) -> str:
 
 
 def _make(code: str, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    import torch
+
+    from taurank.spaces.zoo.lazy import complete
+
     source, name = _find(code)
     try:
         return complete(source.build(name, input_shape=input_shape, classes=classes), input_shape)
@@ -237,6 +240,9 @@ def _make(code: str, input_shape: tuple[int, int, int], classes: int) -> nn.Modu
 
 @cache
 def _structure(code: str) -> Structure:
+    from taurank.spaces.structure import describe_structure
+    from taurank.spaces.weightless import build_weightless
+
     source, name = _find(code)
     shape = source.usual_shape(name)
     return describe_structure(build_weightless(lambda: _make(code, shape, _REFERENCE_CLASSES)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from functools import cache
 from types import ModuleType
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from taurank.spaces.architecture import SpaceError
 from taurank.spaces.zoo.source import ModelSource, natural_order
 from taurank.spaces.zoo.torchvision_import import import_torchvision
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @cache

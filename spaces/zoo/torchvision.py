@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from taurank.spaces.architecture import SpaceError
 from taurank.spaces.zoo.source import ModelSource, natural_order
 from taurank.spaces.zoo.torchvision_import import import_torchvision
 
+if TYPE_CHECKING:
+    from torch import nn
+
 RGB = 3
-
-
-class RepeatedGrey(nn.Module):
-    """Lets a network for colour images look at grey ones: the one channel is shown three times.
-
-    Args:
-        network: images (batch, 3, height, width) to logits.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Maps images (batch, 1, height, width) to logits (batch, classes)."""
-        logits: Tensor = self.network(images.expand(-1, RGB, -1, -1))
-        return logits
 
 
 class TorchvisionModels(ModelSource):
@@ -47,6 +31,8 @@ class TorchvisionModels(ModelSource):
 
         Its first layer takes colour images; `RepeatedGrey` stands before it where they are grey.
         """
+        from taurank.spaces.zoo.repeated_grey import RepeatedGrey
+
         channels, height, width = input_shape
         if channels not in (1, RGB):
             raise SpaceError(

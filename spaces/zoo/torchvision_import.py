@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # torch removes an operator when its library object is collected, so that this must live as long as the process.
 _libraries: list[torch.library.Library] = []
@@ -29,6 +31,8 @@ def import_torchvision() -> ModuleType:
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
+    import torch
+
     # The failed attempt leaves half-initialised submodules behind, which a second one would take for good.
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]

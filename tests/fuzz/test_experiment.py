@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
-from taurank.orchestrator.experiment.file import NAMED, list_experiments, parse_experiment
+from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.orchestrator.experiment.from_options import ModelsError, experiment_of_models
+from taurank.orchestrator.experiment.listing import NAMED, list_experiments
 from taurank.orchestrator.hardware.constraints import Constraint, ConstraintError, read_constraint
 from taurank.orchestrator.text.yaml import LONGEST_NUMBER, YamlError, read_yaml, write_yaml
 from tests.fuzz.fuzzing import answer, damaged

@@ -11,8 +11,7 @@ from fake_tune import PAUSED, RUNNING, TERMINATED, FakeController
 from ray import cloudpickle
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, HyperBandScheduler, TrialScheduler
 
-from taurank.schedulers.policies import list_policies
-from taurank.schedulers.policies.hyperband import hyperband_brackets
+from taurank.schedulers.policies import hyperband_brackets, list_policies
 from taurank.schedulers.policy_scheduler import PolicyScheduler
 from taurank.schedulers.tune import list_schedulers
 from taurank.schedulers.tune import make_scheduler as make_scheduler_of

@@ -13,7 +13,8 @@ import pytest
 import ray
 from ray import tune
 
-from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, PenguinPolicy, Step
+from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, Step
+from taurank.schedulers.policies.penguin import PenguinPolicy
 from taurank.schedulers.policy_scheduler import PolicyScheduler, trial_key
 from taurank.schedulers.tune import make_scheduler
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from taurank.spaces import ChoiceSpace, SpaceError, choice_space, get_space, list_spaces, measure_size
+from taurank.spaces import ChoiceSpace, SpaceError, decision_space, get_space, list_spaces, measure_size
 
 PAGE = Path(__file__).parents[2] / "docs" / "spaces.md"
 
@@ -104,8 +104,8 @@ class TestChoiceSpace:
         assert drawn == Large().sample(50, np.random.default_rng(0))
 
     def test_a_large_space_of_few_functions_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(choice_space, "_LISTED", 10)
-        monkeypatch.setattr(choice_space, "_PATIENCE", 1000)
+        monkeypatch.setattr(ChoiceSpace, "listed", 10)
+        monkeypatch.setattr(decision_space, "_PATIENCE", 1000)
 
         class Same(ChoiceSpace):
             named_decisions: ClassVar = {"layer": tuple(range(40)), "other": tuple(range(40))}

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from taurank.spaces import MnasNet, SpaceError, get_space, import_torchvision, measure_size
-from taurank.spaces.mobile.layerwise_network import LayerShape
+from taurank.spaces.mobile.mnasnet import OPERATIONS
 from taurank.spaces.mobile.mnasnet_network import MnasLayer
+from taurank.spaces.mobile.shapes import LayerShape
 
 CODE = "sep-k3-se0-none-f1-n1_mb6-k5-se0.25-id-f1-n2"
 
@@ -107,10 +108,12 @@ def test_skips_are_added(operation: str) -> None:
     features = torch.rand(2, 8, 7, 7, generator=torch.Generator().manual_seed(0))
     added = {"none": torch.zeros(()), "id": features, "pool": means_over_neighbours(features)}
     for skip, expected in added.items():
-        layer = MnasLayer(shape, operation=operation, kernel=3, squeeze=True, skip=skip).eval()
+        layer = MnasLayer(shape, expansion=OPERATIONS[operation], kernel=3, squeeze=True, skip=skip).eval()
         with torch.no_grad():
             assert torch.allclose(layer(features) - layer.body(features), expected.expand_as(features), atol=1e-6)
-    assert MnasLayer(LayerShape(8, 8, 2), operation=operation, kernel=3, squeeze=False, skip="id").skip is None
+    assert (
+        MnasLayer(LayerShape(8, 8, 2), expansion=OPERATIONS[operation], kernel=3, squeeze=False, skip="id").skip is None
+    )
 
 
 def means_over_neighbours(features: torch.Tensor) -> torch.Tensor:

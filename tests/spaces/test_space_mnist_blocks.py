@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from taurank.spaces import MnistBlocks, SpaceError, measure_size
-from taurank.spaces.mnist_blocks import BlockClassifier, BlockNetwork, parse_depths
+from taurank.spaces.mnist_blocks import parse_depths
+from taurank.spaces.mnist_blocks_network import BlockClassifier, BlockNetwork
 
 PARAMETERS = {
     "1,1": 66_016,

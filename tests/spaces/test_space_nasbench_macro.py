@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from taurank.spaces import SpaceError, get_space, measure_size
-from taurank.spaces.mobile.nasbench_macro import canonical_code
-from taurank.spaces.mobile.nasbench_macro_network import layer_shapes
+from taurank.spaces.mobile.nasbench_macro import canonical_code, layer_shapes
 
 # The benchmark's own table, CIFAR-10: code, parameters, FLOPs.
 PUBLISHED = [

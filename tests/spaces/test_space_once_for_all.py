@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from taurank.spaces import SpaceError, get_space, measure_size
-from taurank.spaces.mobile.blocks import MobileBlock, round_channels, squeezed
+from taurank.spaces.mobile import MobileBlock, round_channels, squeezed
 from taurank.spaces.once_for_all.code import format_code, largest
 from taurank.spaces.once_for_all.space import OnceForAll
 

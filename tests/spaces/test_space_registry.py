@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -21,7 +22,7 @@ from taurank.spaces.architecture import draw
 @pytest.fixture
 def scratch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy of the registry, so that a test may add to it."""
-    monkeypatch.setattr(registry, "_SPACES", dict(registry._SPACES))
+    monkeypatch.setattr(registry, "_SPACES", copy.deepcopy(registry._SPACES))
 
 
 def test_spaces_are_listed_by_pattern() -> None:

@@ -7,7 +7,8 @@ from taurank.trainables.data.datasets import check_dataset_name, list_datasets, 
 from taurank.trainables.data.decode import decode_image
 from taurank.trainables.data.digest import digest_images
 from taurank.trainables.data.errors import DataError, NoTestSetError
-from taurank.trainables.data.image_set import Images, ImageSet
+from taurank.trainables.data.image_set import ImageSet
+from taurank.trainables.data.mapped import Images
 from taurank.trainables.data.own_images import split_own
 from taurank.trainables.data.prefetch import prefetched
 from taurank.trainables.data.resize import resize_image, resize_images

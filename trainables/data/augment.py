@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taurank.trainables.data.errors import DataError
-from taurank.trainables.data.image_set import Images
+from taurank.trainables.data.mapped import Images
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import torch
 from taurank.trainables.data.augment import Augmentation, augment, normalise
 from taurank.trainables.data.augment_tensor import augment_tensor, normalise_tensor
 from taurank.trainables.data.errors import DataError
-from taurank.trainables.data.image_set import Images, ImageSet
+from taurank.trainables.data.image_set import ImageSet
+from taurank.trainables.data.mapped import Images
 
 
 def iterate_batches(

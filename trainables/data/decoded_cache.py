@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from taurank.trainables.data.decode import decode_image
+from taurank.trainables.data.decode import DEEPEST, Levels, decode_deep_image
 from taurank.trainables.data.errors import DataError
-from taurank.trainables.data.image_set import Images
-from taurank.trainables.data.mapped import IN_MEMORY_BYTES, MappedImages
+from taurank.trainables.data.mapped import IN_MEMORY_BYTES, Images, MappedImages
 
-FORMAT = 1
+FORMAT = 2
 """Part of the key: raised when the same files decode to other pixels."""
 CHUNK = 64
 """Images that a thread decodes at a time."""
 MOST_FILE_BYTES = 2**28
 CHANNELS = 3
+FEWEST_LEVELS = 2**15
+"""16-bit images of a set that use less than this much of the range of their type are scaled by what they use."""
+
+Digests = npt.NDArray[np.uint64]
+"""`(n,)`: equal where all pixels of two images are equal."""
 
 Progress = Callable[[int, int], None]
 """Told how many images of how many are done."""
@@ -40,10 +47,28 @@ class Decoded:
     Attributes:
         images: in the order of the files, without those left out.
         left_out: positions among the files of what could not be decoded, with the reason.
+        digests: of the images.
+        deep: how many images have 16 bits, and the least and greatest of their values; None where there are none.
     """
 
     images: Images | MappedImages
     left_out: dict[int, str]
+    digests: Digests
+    deep: tuple[int, int, int] | None
+
+    @property
+    def levels(self) -> Levels:
+        """Values of 16-bit images that have become 0 and 255."""
+        return _levels(self.deep)
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What is kept of a set beside its pixels."""
+
+    left_out: dict[int, str]
+    digests: Digests
+    deep: tuple[int, int, int] | None
 
 
 def cache_folder(cache: Path | None = None) -> Path:
@@ -65,6 +90,9 @@ def decode_files(
     cache of its own, and the old one may be deleted. A cache is written under another name and then renamed, so that
     it is there as a whole or not at all.
 
+    16-bit images whose values span less than `FEWEST_LEVELS` over the whole set are decoded a second time, so that the
+    least value of the set becomes 0 and the greatest 255: a 12-bit recording would else have 16 grey levels.
+
     Args:
         root: Folder that names are relative to.
         names: Of the files.
@@ -78,19 +106,37 @@ def decode_files(
     folder = cache_folder(cache)
     key = _key(root, names, size)
     file, index = folder / f"{key}.npy", folder / f"{key}.json"
-    left_out = _read_index(index, file, len(names), size)
-    if left_out is None:
+    found = _read_index(index, file, len(names), size)
+    if found is None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            left_out = _write(file, root, names, size, progress)
-            _replace(index, json.dumps({"root": str(root), "size": size, "left_out": left_out}).encode())
+            found = _write(file, root, names, size, progress)
+            digests = base64.b64encode(found.digests.tobytes()).decode()
+            noted = {"left_out": found.left_out, "digests": digests, "deep": found.deep}
+            _replace(index, json.dumps({"root": str(root), "size": size, **noted}).encode())
         except OSError as error:
             raise DataError(
                 f"{folder}: decoded images cannot be kept there ({error.strerror or error});"
                 " give another folder with --cache or $XDG_CACHE_HOME"
             ) from None
     mapped = MappedImages(file)
-    return Decoded(mapped if mapped.nbytes > IN_MEMORY_BYTES else np.load(file, allow_pickle=False), left_out)
+    images = mapped if mapped.nbytes > IN_MEMORY_BYTES else np.load(file, allow_pickle=False)
+    return Decoded(images, found.left_out, found.digests, found.deep)
+
+
+def image_digests(images: Images) -> Digests:
+    """Of each of the images `(n, H, W, C)`."""
+    return np.array([_digest(image) for image in images], dtype=np.uint64)
+
+
+def _digest(image: Images) -> int:
+    return int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest(), "little")
+
+
+def _levels(deep: tuple[int, int, int] | None) -> Levels:
+    if deep is None or not 0 < deep[2] - deep[1] < FEWEST_LEVELS:
+        return 0, DEEPEST
+    return deep[1], deep[2]
 
 
 def _key(root: Path, names: Sequence[str], size: int) -> str:
@@ -105,36 +151,73 @@ def _key(root: Path, names: Sequence[str], size: int) -> str:
     return hashlib.sha256(what.encode()).hexdigest()[:32]
 
 
-def _read_index(index: Path, file: Path, count: int, size: int) -> dict[int, str] | None:
-    """What was left out of a cache; None where there is no whole one."""
+def _read_index(index: Path, file: Path, count: int, size: int) -> _Index | None:
+    """What is noted of a cache; None where there is no whole one."""
     try:
-        left_out = {int(place): str(reason) for place, reason in json.loads(index.read_bytes())["left_out"].items()}
+        noted = json.loads(index.read_bytes())
+        left_out = {int(place): str(reason) for place, reason in noted["left_out"].items()}
+        digests = np.frombuffer(base64.b64decode(noted["digests"]), dtype=np.uint64)
+        deep = None if noted["deep"] is None else (int(noted["deep"][0]), int(noted["deep"][1]), int(noted["deep"][2]))
         shape = np.load(file, mmap_mode="r", allow_pickle=False).shape
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
-    return left_out if shape == (count - len(left_out), size, size, CHANNELS) else None
+    kept = count - len(left_out)
+    whole = len(digests) == kept and shape == (kept, size, size, CHANNELS)
+    return _Index(left_out, digests, deep) if whole else None
 
 
-def _write(file: Path, root: Path, names: Sequence[str], size: int, progress: Progress | None) -> dict[int, str]:
+def _write(file: Path, root: Path, names: Sequence[str], size: int, progress: Progress | None) -> _Index:
     """Decodes into the file, front to back; the header, which says how many there are, is filled in at the end."""
     partial = file.with_suffix(f".{os.getpid()}.partial")
     left_out: dict[int, str] = {}
+    digests: list[int] = []
+    ranges: dict[int, tuple[str, Levels]] = {}  # of 16-bit images, by their row in the file
     try:
-        with partial.open("wb") as out:
+        with partial.open("w+b") as out:
             out.write(_header(len(names), size))
             done = 0
-            for images, broken in _decoded(root, names, size):
-                out.write(b"".join(image.tobytes() for image in images))
-                left_out |= {done + place: reason for place, reason in broken.items()}
-                done += len(images) + len(broken)
+            for chunk in _decoded(root, names, size):
+                for found in chunk:
+                    if isinstance(found, str):
+                        left_out[done] = found
+                    else:
+                        if found[1] is not None:
+                            ranges[len(digests)] = (names[done], found[1])
+                        out.write(found[0].tobytes())
+                        digests.append(_digest(found[0]))
+                    done += 1
                 if progress is not None:
                     progress(done, len(names))
+            deep = _deep([levels for _, levels in ranges.values()])
+            if _levels(deep) != (0, DEEPEST):
+                _stretch(out, root, {row: name for row, (name, _) in ranges.items()}, digests, _levels(deep), size)
             out.seek(0)
-            out.write(_header(len(names) - len(left_out), size))
+            out.write(_header(len(digests), size))
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
-    return left_out
+    return _Index(left_out, np.array(digests, dtype=np.uint64), deep)
+
+
+def _deep(ranges: Sequence[Levels]) -> tuple[int, int, int] | None:
+    if not ranges:
+        return None
+    return len(ranges), min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def _stretch(
+    out: IO[bytes], root: Path, names: Mapping[int, str], digests: list[int], levels: Levels, size: int
+) -> None:
+    """Decodes 16-bit images once more, with these values as 0 and 255, to their rows in the file."""
+    start, step = len(_header(0, size)), size * size * CHANNELS
+    rows = iter(names)
+    for chunk in _decoded(root, list(names.values()), size, levels):
+        for row, found in zip(rows, chunk, strict=False):
+            if isinstance(found, str):
+                raise DataError(f"{root / names[row]}: changed while it was decoded ({found})")
+            out.seek(start + row * step)
+            out.write(found[0].tobytes())
+            digests[row] = _digest(found[0])
 
 
 def _header(count: int, size: int) -> bytes:
@@ -152,27 +235,31 @@ def _replace(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _decoded(root: Path, names: Sequence[str], size: int) -> Iterator[tuple[list[Images], dict[int, str]]]:
-    """Chunks of decoded images, in order, and what could not be decoded by its place in the chunk.
+_Found = tuple[Images, Levels | None] | str
+"""A decoded image with its range, see `decode_deep_image`; or why there is none."""
+
+
+def _decoded(root: Path, names: Sequence[str], size: int, levels: Levels = (0, DEEPEST)) -> Iterator[list[_Found]]:
+    """Chunks of decoded images, in order.
 
     OpenCV lets go of Python's lock, so threads are enough; no more chunks are begun than a few ahead of what is taken.
     """
 
-    def decode(chunk: Sequence[str]) -> tuple[list[Images], dict[int, str]]:
-        images, broken = [], {}
-        for place, name in enumerate(chunk):
-            try:
-                images.append(decode_image(_read(root / name), size, CHANNELS))
-            except (DataError, MemoryError) as error:
-                broken[place] = str(error).removeprefix("image bytes: ") or "takes more memory than there is"
-        return images, broken
+    def decode(name: str) -> _Found:
+        try:
+            return decode_deep_image(_read(root / name), size, CHANNELS, levels)
+        except (DataError, MemoryError) as error:
+            return str(error).removeprefix("image bytes: ") or "takes more memory than there is"
+
+    def decode_chunk(chunk: Sequence[str]) -> list[_Found]:
+        return [decode(name) for name in chunk]
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    ahead: deque[Future[tuple[list[Images], dict[int, str]]]] = deque()
+    ahead: deque[Future[list[_Found]]] = deque()
     with _one_opencv_thread(), ThreadPoolExecutor(threads) as pool:
         try:
             for start in range(0, len(names), CHUNK):
-                ahead.append(pool.submit(decode, names[start : start + CHUNK]))
+                ahead.append(pool.submit(decode_chunk, names[start : start + CHUNK]))
                 if len(ahead) > 2 * threads:
                     yield ahead.popleft().result()
             while ahead:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from taurank.trainables.data.errors import DataError
-
-if TYPE_CHECKING:
-    from taurank.trainables.data.mapped import MappedImages
-
-Images = npt.NDArray[np.uint8]
-"""`(n, H, W, C)`, 0..255, channels in RGB order."""
+from taurank.trainables.data.mapped import Images, MappedImages
 
 Labels = npt.NDArray[np.int64]
 """`(n,)`, class indices from 0."""

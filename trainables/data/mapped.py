@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from taurank.trainables.data.image_set import Images
+Images = npt.NDArray[np.uint8]
+"""`(n, H, W, C)`, 0..255, channels in RGB order."""
 
 IN_MEMORY_BYTES = 2_000_000_000
 """Decoded images of more bytes than this stay in their file."""

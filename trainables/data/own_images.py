@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from taurank.trainables.data.dataset import Dataset
-from taurank.trainables.data.decoded_cache import Progress, decode_files
+from taurank.trainables.data.decoded_cache import Decoded, Progress, decode_files, image_digests
 from taurank.trainables.data.errors import DataError
-from taurank.trainables.data.file_list import SHOWN, FileList, list_folder, list_imagenet
+from taurank.trainables.data.file_list import FileList, list_folder, list_imagenet
+from taurank.trainables.data.folder_walk import SHOWN
 from taurank.trainables.data.image_set import ImageSet
 from taurank.trainables.data.npz import read_npz_file
+from taurank.trainables.data.odd_sets import odd_lines
 
 logger = logging.getLogger(__name__)
 
@@ -59,48 +62,73 @@ def load_own(
     if not path.exists():
         raise DataError(f"{name}: there is no {path.absolute()}")
     if kind == "npz":
-        return read_npz_file(name, path)
+        return _warned(read_npz_file(name, path))
     if size is None:
         logger.warning("%s: no size is given: images are brought to %d x %d", name, SIZE, SIZE)
     return _load_files(_LISTED[kind](name, path), size=size or SIZE, cache=cache, progress=progress)
 
 
+def _warned(dataset: Dataset) -> Dataset:
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    digests = {name: image_digests(part.images[:]) for name, part in parts.items() if part is not None}
+    for line in odd_lines(dataset.name, digests):
+        logger.warning("%s", line)
+    return dataset
+
+
 def _load_files(files: FileList, *, size: int, cache: Path | None, progress: Progress | None) -> Dataset:
-    listed = [*files.train, *files.test]
+    parts = {"train": files.train, "validation": files.validation, "test": files.test}
+    listed = [entry for part in parts.values() for entry in part]
     names = [name for name, _ in listed]
     decoded = decode_files(files.root, names, size=size, cache=cache, progress=progress)
-    _say_what_is_left_out(files, names, decoded.left_out)
     labels = np.array([label for place, (_, label) in enumerate(listed) if place not in decoded.left_out], np.int64)
-    n_train = len(files.train) - sum(place < len(files.train) for place in decoded.left_out)
-    empty = np.flatnonzero(np.bincount(labels[:n_train], minlength=len(files.classes)) == 0)
+    whole = ImageSet(decoded.images, labels)
+    rows: dict[str, npt.NDArray[np.intp]] = {}
+    sets: dict[str, ImageSet] = {}
+    start = kept = 0
+    for part, entries in parts.items():
+        broken = [place for place in range(start, start + len(entries)) if place in decoded.left_out]
+        if entries and len(broken) == len(entries):
+            raise DataError(
+                f"{files.source}: no {part} image can be decoded; {names[broken[-1]]}: {decoded.left_out[broken[-1]]}"
+            )
+        rows[part] = np.arange(kept, kept + len(entries) - len(broken))
+        sets[part] = whole.part(rows[part])
+        start, kept = start + len(entries), kept + len(rows[part])
+    empty = np.flatnonzero(np.bincount(sets["train"].labels, minlength=len(files.classes)) == 0)
     if len(empty):
         first = next(place for place, (_, label) in enumerate(files.train) if label == empty[0])
         raise DataError(
             f"{files.source}: no image of the class {files.classes[empty[0]]!r} can be decoded;"
             f" {names[first]}: {decoded.left_out[first]}"
         )
-    whole = ImageSet(decoded.images, labels)
-    train = whole.part(np.arange(n_train))
-    test = whole.part(np.arange(n_train, len(labels)))
-    if files.test and not len(test):
-        raise DataError(
-            f"{files.source}: no test image can be decoded; {names[-1]}: {decoded.left_out[len(names) - 1]}"
-        )
+    digests = {part: decoded.digests[row] for part, row in rows.items()}
+    # Warnings, so that they are seen where logging has not been set up.
+    for line in (*files.notes, *_left_out(files.source, names, decoded), *odd_lines(files.source, digests)):
+        logger.warning("%s", line)
+    train, validation, test = (sets[part] if parts[part] else None for part in parts)
+    assert train is not None
     return Dataset(
         files.source,
         train.images,
         train.labels,
-        test.images if files.test else None,
-        test.labels if files.test else None,
+        None if test is None else test.images,
+        None if test is None else test.labels,
         files.classes,
+        None if validation is None else validation.images,
+        None if validation is None else validation.labels,
     )
 
 
-def _say_what_is_left_out(files: FileList, names: list[str], left_out: dict[int, str]) -> None:
-    # Warnings, so that they are seen where logging has not been set up.
-    if files.ignored:
-        logger.warning("%s: %d files that are no images are not looked at", files.source, files.ignored)
+def _left_out(source: str, names: Sequence[str], decoded: Decoded) -> Iterator[str]:
+    """Lines on files that could not be decoded, and on the range of 16-bit images."""
+    left_out = decoded.left_out
     if left_out:
         some = "; ".join(f"{names[place]}: {left_out[place]}" for place in sorted(left_out)[:SHOWN])
         more = f"; and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
-        logger.warning("%s: %d of %d images are left out: %s%s", files.source, len(left_out), len(names), some, more)
+        yield f"{source}: {len(left_out)} of {len(names)} images are left out: {some}{more}"
+    if decoded.deep is not None:
+        count, low, high = decoded.deep
+        black, white = decoded.levels
+        images = "1 image has" if count == 1 else f"{count} images have"
+        yield f"{source}: {images} 16 bits; range used {low}..{high}, scaled from {black}..{white} to 0..255"

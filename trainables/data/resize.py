@@ -3,8 +3,7 @@
 import cv2
 import numpy as np
 
-from taurank.trainables.data.image_set import Images
-from taurank.trainables.data.mapped import MappedImages
+from taurank.trainables.data.mapped import Images, MappedImages
 
 
 def resize_image(image: Images, size: int) -> Images:

@@ -1,5 +1,6 @@
 """Training, validation and test images, cut from a data set by a seed."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,14 @@ import numpy.typing as npt
 
 from taurank.trainables.data.dataset import Dataset
 from taurank.trainables.data.errors import DataError, NoTestSetError
-from taurank.trainables.data.image_set import Images, ImageSet, Labels
-from taurank.trainables.data.mapped import MappedImages
+from taurank.trainables.data.image_set import ImageSet, Labels
+from taurank.trainables.data.mapped import Images, MappedImages
 from taurank.trainables.data.resize import resize_images
 
+logger = logging.getLogger(__name__)
+
+SHOWN = 5
+"""Classes in a line about many."""
 _CHUNK = 4096
 """Images of a file that are looked at together."""
 
@@ -72,6 +77,7 @@ def make_splits(
         dataset: What to cut.
         seed: Of the draws, 0 or more.
         validation: A fraction (float) of the official training images, or a number (int) of them.
+            Where there is an official validation set, that one is used whole, and the argument is not looked at.
         test: Likewise. Where there is an official test set, that one is used, and `test` only limits it to a fraction
             or a number of its images; None takes it whole.
         train: Likewise, of the official training images; None takes all that the other parts leave.
@@ -103,10 +109,13 @@ def make_splits(
     if official is None:
         if test is None:
             raise NoTestSetError(
-                f"test is None, but {dataset.name} has no official test set; give a fraction or a number of its {total}"
+                f"data.test is not given, and {dataset.name} has no official test set; give a fraction (test: 0.2) or"
+                f" a number of its {total} images"
             )
         n_test = _count("test", test, dataset.name, total, total)
-    n_validation = _count("validation", validation, dataset.name, total, total - n_test)
+    n_validation = 0
+    if dataset.validation is None:
+        n_validation = _count("validation", validation, dataset.name, total, total - n_test)
     left = total - n_test - n_validation
     if left == 0:
         raise DataError(f"train is left with 0 images: test and validation take all {total} of {dataset.name}")
@@ -119,7 +128,26 @@ def make_splits(
             n_test = _count("test", test, dataset.name, len(official), len(official))
             # Last of the draws, so that limiting it does not move the other parts.
             (held_out,) = _cut(official, [n_test], generator)
-    return _image_data(dataset, *(_resized(part, size) for part in (learned, looked_at, held_out)))
+    _say_small_classes(dataset, learned)
+    if dataset.validation is not None:
+        looked_at = dataset.validation
+    parts = (learned, looked_at, held_out)
+    return _image_data(dataset, *(_resized(part, size) for part in parts))
+
+
+def _say_small_classes(dataset: Dataset, learned: ImageSet) -> None:
+    """A line on classes that have too few images to be in every part that is cut."""
+    parts = 1 + (dataset.validation is None) + (dataset.test is None)
+    counts = np.bincount(dataset.train_labels, minlength=len(dataset.classes))
+    trained = np.bincount(learned.labels, minlength=len(dataset.classes))
+    small = [
+        f"{name} ({count}{'' if there else ', not trained on'})"
+        for name, count, there in zip(dataset.classes, counts, trained, strict=True)
+        if count < parts
+    ]
+    if small:
+        named = ", ".join(small[:SHOWN]) + (f" and {len(small) - SHOWN} more" if len(small) > SHOWN else "")
+        logger.warning("%s: classes with fewer images than the %d parts cut from them: %s", dataset.name, parts, named)
 
 
 def stratified_indices(

@@ -26,13 +26,12 @@ from taurank.trainables.proxies.ntk_condition import NtkCondition
 from taurank.trainables.proxies.nwot import Nwot
 from taurank.trainables.proxies.params import Params
 from taurank.trainables.proxies.plain import Plain
-from taurank.trainables.proxies.probe import Probe, SharedPass
+from taurank.trainables.proxies.probe import Probe, SharedPass, VoidScoreError
 from taurank.trainables.proxies.proxy import (
     Correlation,
     Measured,
     Proxy,
     ProxyError,
-    VoidScoreError,
     get_proxy,
     list_proxies,
     register_proxy,

@@ -13,7 +13,7 @@ from taurank.spaces.nasbench201 import EDGES, OPERATIONS, ClassifierHead, MacroN
 from taurank.trainables.proxies.initialisation import initialise
 from taurank.trainables.proxies.linear_regions import CROPS, count_linear_regions, draw_crops
 from taurank.trainables.proxies.ntk_condition import condition_number, tangent_kernel
-from taurank.trainables.proxies.proxy import VoidScoreError
+from taurank.trainables.proxies.probe import VoidScoreError
 from taurank.trainables.proxies.pruning import Active
 
 

@@ -15,8 +15,8 @@ from torch.nn import functional
 from taurank.trainables.proxies.blocks import Chain, chain_of_blocks
 from taurank.trainables.proxies.initialisation import initialise
 from taurank.trainables.proxies.layout import as_maps
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Measured, Need, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy, register_proxy
 
 IMAGES = 64
 SOURCE = "Lee and Ham 2024 (arXiv 2403.19232), section 3; code of cvlab-yonsei/AZ-NAS"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from taurank.trainables.proxies.layout import as_maps
-from taurank.trainables.proxies.proxy import VoidScoreError
+from taurank.trainables.proxies.probe import VoidScoreError
 
 FEWEST = 3
 

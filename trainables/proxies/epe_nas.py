@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from taurank.trainables.proxies.jacob_cov import jacobian_of
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Measured, Need, Part, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy, register_proxy
 
 EPSILON = 1e-5
 MANY_CLASSES = 100

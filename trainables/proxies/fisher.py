@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Part, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
 
 
 @register_proxy

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from taurank.spaces.flops import run_counted
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
 
 
 @register_proxy

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 SETS: Mapping[str, tuple[str, ...]] = {
     "reference": ("flops", "jacob_cov"),
@@ -43,6 +42,8 @@ def log_rank_sum(scores: Mapping[str, ArrayLike], directions: Mapping[str, int])
         >>> log_rank_sum({"flops": [1, 2, 3], "ntk_condition": [9, 1, 5]}, {"flops": 1, "ntk_condition": -1}).round(3)
         array([-2.197, -0.405, -0.405])
     """
+    from scipy.stats import rankdata  # takes as long to import as half of torch, and lists of proxies need only SETS
+
     terms = []
     for name, column in scores.items():
         values = np.asarray(column, float) * directions[name]

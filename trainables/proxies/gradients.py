@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Measured, VoidScoreError
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Measured
 from taurank.trainables.proxies.recorders import WeightRecorder
 
 

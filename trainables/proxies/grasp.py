@@ -9,8 +9,8 @@ from torch import autograd
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from taurank.trainables.proxies.gradients import loss_and_weights
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
 
 
 @register_proxy

@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Part, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
 
 EPSILON = 1e-5
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import torch
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Measured, Part, Proxy, register_proxy
+from taurank.trainables.proxies.probe import Part, Probe
+from taurank.trainables.proxies.proxy import Measured, Proxy, register_proxy
 
 
 @register_proxy

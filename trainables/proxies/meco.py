@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Part, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
 
 SAMPLED = 8
 

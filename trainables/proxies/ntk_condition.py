@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
 
 IMAGES = 16
 """Images that the kernel is made of: the first ones of the batch. Time grows with their square."""

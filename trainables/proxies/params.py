@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Measured, Proxy, register_proxy
 
 
 @register_proxy

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,17 @@ from torch.nn.functional import cross_entropy
 from taurank.spaces.copies import copy_network
 from taurank.trainables.proxies.batch import ProxyBatch
 from taurank.trainables.proxies.layout import as_maps
-from taurank.trainables.proxies.proxy import Part, VoidScoreError
 from taurank.trainables.proxies.recorders import CodeRecorder, LayerRecorder, UnitRecorder
 from taurank.trainables.proxies.spelling import in_one_spelling, is_normalisation, read_spelling
 
 Found = TypeVar("Found")
+
+Part = Literal["weights", "gradients", "activations", "maps", "jacobian", "codes"]
+"""What the shared pass can deliver; see `SharedPass`."""
+
+
+class VoidScoreError(ValueError):
+    """A proxy cannot score this network on this batch; the message says why. The score is then NaN with that reason."""
 
 
 @dataclass

@@ -10,22 +10,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from taurank.spaces.named_classes import NamedClasses
 
 if TYPE_CHECKING:
-    from taurank.trainables.proxies.probe import Probe
+    from taurank.trainables.proxies.probe import Part, Probe
 
 Need = Literal["labels", "rectifiers", "batch-norm", "blocks", "thin network"]
 """What a network or a batch must have: labels; units with a bend at zero (ReLU, GELU, SiLU, hard-swish ...); batch
 normalisation; three blocks one after another; a space that makes thin networks."""
 
-Part = Literal["weights", "gradients", "activations", "maps", "jacobian", "codes"]
-"""What the shared pass can deliver; see `probe.SharedPass`."""
-
 
 class ProxyError(ValueError):
     """A proxy was asked for something that there is not."""
-
-
-class VoidScoreError(ValueError):
-    """A proxy cannot score this network on this batch; the message says why. The score is then NaN with that reason."""
 
 
 @dataclass(frozen=True)

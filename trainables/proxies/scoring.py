@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from taurank.trainables.proxies.batch import ProxyBatch
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Part, VoidScoreError, get_proxy
+from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import get_proxy
 from taurank.trainables.training import describe_failure
 
 

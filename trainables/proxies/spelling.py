@@ -280,7 +280,8 @@ def read_spelling(run: Callable[[], object]) -> Spelling:
     Args:
         run: Runs the network; what it raises ends the reading, and nothing is found.
     """
-    with torch.enable_grad(), _Reader() as reader:
+    reader = _Reader()
+    with torch.enable_grad(), reader:
         try:
             run()
         except Exception:
@@ -298,11 +299,11 @@ def in_one_spelling(network: nn.Module, spelling: Spelling) -> None:
     def enter(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         copies = tuple(value.clone() if isinstance(value, Tensor) else value for value in args)
         active.append(OneSpelling(spelling))
-        active[-1].__enter__()
+        active[-1].__enter__()  # type: ignore[no-untyped-call]
         return copies
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:
-        active.pop().__exit__(None, None, None)
+        active.pop().__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
     network.register_forward_pre_hook(enter)
     network.register_forward_hook(leave, always_call=True)

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Measured, Need, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy, register_proxy
 from taurank.trainables.proxies.recorders import CodeRecorder, WeightRecorder
 
 IMAGES = 16

@@ -12,8 +12,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from taurank.spaces.copies import copy_network
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
 from taurank.trainables.proxies.recorders import WeightRecorder
 
 _NORMALISATIONS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Part, Proxy, register_proxy
+from taurank.trainables.proxies.probe import Part, Probe
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
 
 
 @register_proxy

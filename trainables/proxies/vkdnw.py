@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
 from taurank.trainables.proxies.sensitivities import entry_sensitivities
 
 IMAGES = 32

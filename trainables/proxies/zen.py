@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from taurank.trainables.proxies.initialisation import initialise
 from taurank.trainables.proxies.layout import as_maps
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
 from taurank.trainables.proxies.recorders import LayerRecorder, UnitRecorder
 
 IMAGES = 16

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, autograd
 
 from taurank.trainables.proxies.gradients import loss_and_weights
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, VoidScoreError, register_proxy
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
 
 
 @register_proxy

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,10 +11,12 @@ from torch.nn import functional
 
 from taurank.trainables.data import ImageSet
 from taurank.trainables.supernet.batch_norm import batch_statistics
+from taurank.trainables.supernet.network import Supernet
 from taurank.trainables.supernet.samplers import Outcome
+from taurank.trainables.training import Training
 
-if TYPE_CHECKING:
-    from taurank.trainables.supernet.training import SupernetTraining
+FORWARD_SHARE = 1 / 3
+"""Cost of a forward pass as a share of a forward and a backward pass."""
 
 # Streams of random numbers beside those of the training.
 _SHARE_STREAM = 4
@@ -32,10 +33,27 @@ def hold_back(images: ImageSet, share: float, *, seed: int) -> tuple[ImageSet, I
 
 
 class HeldBackJudge:
-    """The judge of a training's sampler (`samplers.Judge`); goes through its images again and again, in new orders."""
+    """The judge of a training's sampler (`samplers.Judge`); goes through its images again and again, in new orders.
 
-    def __init__(self, training: SupernetTraining, images: ImageSet) -> None:
+    Args:
+        training: Of a supernet.
+        images: What paths are judged on.
+        mixed: Options of each decision that a path of gates mixes; see `Supernet.weighted`.
+        work: Cost of one image in a step, in those of a path.
+        book: Called with the cost of every look, in images that a path is trained on.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        images: ImageSet,
+        *,
+        mixed: Sequence[Sequence[int]] | None,
+        work: float,
+        book: Callable[[float], None],
+    ) -> None:
         self._training, self._images = training, images
+        self._mixed, self._work, self._book = mixed, work, book
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -48,6 +66,11 @@ class HeldBackJudge:
         while True:
             yield from self._training.batches(self._images, self._training.recipe.batch_size, generator=generator)
 
+    @property
+    def _supernet(self) -> Supernet:
+        assert isinstance(self._training.model, Supernet)
+        return self._training.model
+
     @torch.no_grad()
     def look(self, paths: Sequence[str]) -> list[Outcome]:
         """How the paths do, all on the same images."""
@@ -56,28 +79,28 @@ class HeldBackJudge:
         outcomes = []
         with batch_statistics(training.model):
             for path in paths:
-                training.supernet.activate(path)
+                self._supernet.activate(path)
                 with training.autocast():
                     logits = training.model(images).float()
                 loss, correct = functional.cross_entropy(logits, labels), (logits.argmax(1) == labels).sum()
                 outcomes.append(Outcome(path, loss, correct, len(labels)))
-                training.book_forward(len(labels))
+                self._book(FORWARD_SHARE * len(labels))
         return outcomes
 
     def backpropagate(self, path: str, gates: Sequence[Tensor]) -> Outcome:
         """Adds the gradient of the loss to whatever the ``gates`` were computed from."""
         training = self._training
         images, labels = next(self._batches)
-        supernet = training.supernet
+        supernet = self._supernet
         with batch_statistics(training.model):
             supernet.activate(path)
-            with supernet.weighted(gates, training.mixed):
+            with supernet.weighted(gates, self._mixed):
                 with training.autocast():
                     logits = training.model(images).float()
                     loss = functional.cross_entropy(logits, labels)
                 wanted = [gate for gate in gates if gate.requires_grad]
                 gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
-        training.book(training.work * len(labels))
+        self._book(self._work * len(labels))
         for gate, gradient in zip(wanted, gradients, strict=True):
             if gradient is not None:
                 gate.backward(gradient, retain_graph=True)  # type: ignore[no-untyped-call]

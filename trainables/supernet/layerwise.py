@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from taurank.spaces import FBNet, NASBenchMacro, ProxylessNAS, RestrictedSpace, SearchSpace
 from taurank.spaces.mobile import MobileBlock
-from taurank.trainables.supernet.network import Supernet, register_supernet
+from taurank.trainables.supernet.network import Supernet
 
 
 class MixedLayer(nn.Module):
@@ -41,9 +41,6 @@ class MixedLayer(nn.Module):
         return output
 
 
-@register_supernet("fbnet")
-@register_supernet("nasbench_macro")
-@register_supernet("proxyless")
 class LayerwiseSupernet(Supernet):
     """The network of the space with mixed layers; a candidate uses one operation of each.
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from taurank.spaces import SearchSpace
-from taurank.spaces.mnist_blocks import DEPTHS, BlockNetwork, parse_depths
-from taurank.trainables.supernet.network import Supernet, register_supernet
+from taurank.spaces.mnist_blocks import DEPTHS, parse_depths
+from taurank.spaces.mnist_blocks_network import BlockNetwork
+from taurank.trainables.supernet.network import Supernet
 
 
 def _depths_of(blocks: nn.ModuleList, features: Tensor) -> Callable[[int], Tensor]:
@@ -23,7 +24,6 @@ def _depths_of(blocks: nn.ModuleList, features: Tensor) -> Callable[[int], Tenso
     return behind
 
 
-@register_supernet("mnist_blocks")
 class MnistBlocksSupernet(Supernet):
     """The largest of the nine networks; a candidate uses the first blocks of each stage."""
 

@@ -18,7 +18,7 @@ from taurank.spaces.nasbench201 import (
     make_operation,
     parse_code,
 )
-from taurank.trainables.supernet.network import Supernet, register_supernet
+from taurank.trainables.supernet.network import Supernet
 
 Decide = Callable[[int, int, Callable[[int], Tensor]], Tensor]
 """``Supernet.decided``: edge, operation and what each operation puts out, to what arrives at the next node."""
@@ -56,7 +56,6 @@ class MixedCell(nn.Module):
         return output
 
 
-@register_supernet("nasbench201")
 class NasBench201Supernet(Supernet):
     """The skeleton of NAS-Bench-201 with mixed cells."""
 

@@ -1,4 +1,4 @@
-"""What a supernet is: one module that holds every candidate of a space as a path; and the supernets by space."""
+"""What a supernet is: one module that holds every candidate of a space as a path."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-
-from taurank.spaces import RestrictedSpace, SearchSpace, SpaceError
 
 
 class Supernet(nn.Module):
@@ -75,44 +73,3 @@ class Supernet(nn.Module):
             return features
         weights = self.gates[decision]
         return features * weights[option] + (weights.sum() - weights[option])
-
-
-_SUPERNETS: dict[str, type[Supernet]] = {}
-
-
-def register_supernet(space: str) -> Callable[[type[Supernet]], type[Supernet]]:
-    """Class decorator: the supernet of a space, made with ``(space, input_shape=..., classes=...)``."""
-
-    def register(supernet: type[Supernet]) -> type[Supernet]:
-        _SUPERNETS[space] = supernet
-        return supernet
-
-    return register
-
-
-def list_supernets() -> list[str]:
-    """Spaces that have a supernet."""
-    return sorted(_SUPERNETS)
-
-
-def can_mix(space: SearchSpace) -> bool:
-    """Whether a space has a supernet that can compute several options of a decision at once."""
-    return space.name in _SUPERNETS and _SUPERNETS[space.name].can_mix
-
-
-def make_supernet(space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> Supernet:
-    """The supernet of a space for images of ``input_shape`` (channels, height, width).
-
-    Raises:
-        SpaceError: the space has no supernet, or none that can leave options out.
-    """
-    if space.name not in _SUPERNETS:
-        raise SpaceError(f"space {space.name!r} has no supernet; spaces that have one: {', '.join(list_supernets())}")
-    supernet = _SUPERNETS[space.name]
-    if isinstance(space, RestrictedSpace) and not supernet.takes_restricted:
-        raise SpaceError(
-            f"space: the supernet of {space.name} holds all options whatever is allowed; make that of the unrestricted "
-            "space, and restrict its paths to codes of the restricted one"
-        )
-    build: Callable[..., Supernet] = supernet
-    return build(space, input_shape=input_shape, classes=classes)

@@ -20,10 +20,9 @@ from taurank.spaces.once_for_all import (
     resize,
 )
 from taurank.trainables.supernet.elastic_block import ElasticBlock
-from taurank.trainables.supernet.network import Supernet, register_supernet
+from taurank.trainables.supernet.network import Supernet
 
 
-@register_supernet("once_for_all")
 class OnceForAllSupernet(Supernet):
     """A candidate uses the first blocks of each stage, the first channels of each block, a kernel made of the largest.
 

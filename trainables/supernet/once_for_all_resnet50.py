@@ -14,10 +14,9 @@ from taurank.spaces.once_for_all.network import resize
 from taurank.spaces.once_for_all.resnet50_design import format_code, largest, middle_channels, parse_code
 from taurank.spaces.once_for_all.resnet50_network import Bottleneck, OnceForAllResNet
 from taurank.trainables.supernet.elastic import ElasticBatchNorm, ElasticConvolution, ElasticLinear
-from taurank.trainables.supernet.network import Supernet, register_supernet
+from taurank.trainables.supernet.network import Supernet
 
 
-@register_supernet("once_for_all_resnet50")
 class OnceForAllResNet50Supernet(Supernet):
     """A candidate uses the first blocks of each stage and the first channels of each layer.
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from taurank.trainables.data import ImageData, ImageSet
 from taurank.trainables.supernet.batch_norm import batch_statistics, recalibrate
 from taurank.trainables.supernet.config import SupernetConfig
-from taurank.trainables.supernet.judging import HeldBackJudge, hold_back
+from taurank.trainables.supernet.judging import FORWARD_SHARE, HeldBackJudge, hold_back
 from taurank.trainables.supernet.mixing import mixing_work
 from taurank.trainables.supernet.network import Supernet
 from taurank.trainables.supernet.paths import Paths
@@ -24,9 +24,6 @@ from taurank.trainables.supernet.samplers import Outcome, PathSampler, make_samp
 from taurank.trainables.supernet.split import SplitSupernet
 from taurank.trainables.supernet.statistics import OptionStatistics
 from taurank.trainables.training import EVALUATION_BATCH, Recipe, Row, Training
-
-FORWARD_SHARE = 1 / 3
-"""Cost of a forward pass as a share of a forward and a backward pass."""
 
 # Streams of random numbers beside those of ``taurank.trainables.training.training``.
 _PATH_STREAM = 2
@@ -105,7 +102,7 @@ class SupernetTraining(Training):
         self.mixed = paths.allowed if self.sampler.mixes else None
         self.work = 1.0 if self.mixed is None else mixing_work(self.supernet, paths, data.input_shape)
         self._epoch_images = len(data.train)
-        self._judge = HeldBackJudge(self, held_back)
+        self._judge = HeldBackJudge(self, held_back, mixed=self.mixed, work=self.work, book=self.book)
         self.paths, self.config = paths, config
         self.updates = dict.fromkeys(paths.codes, 0)
         self.statistics = OptionStatistics(paths)
@@ -234,16 +231,12 @@ class SupernetTraining(Training):
         teacher.to(self.device).train()
         with self.autocast():
             logits: Tensor = teacher(images)
-        self.book_forward(len(images))
+        self.book(FORWARD_SHARE * len(images))
         return logits.float().softmax(1)
 
     def book(self, images: float) -> None:
         """Adds the cost of a forward and a backward pass over so many images to this epoch's."""
         self._passed += images
-
-    def book_forward(self, images: int) -> None:
-        """Adds the cost of a forward pass over so many images."""
-        self.book(FORWARD_SHARE * images)
 
     def measure(self, *, last: bool) -> Row:
         """Nothing: paths are scored after the last epoch."""

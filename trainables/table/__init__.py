@@ -1,17 +1,18 @@
 """Recorded trainings: one table format, the importers that fill it, and what a table answers."""
 
-from taurank.trainables.table.format import COLUMNS, IDENTITY, TRAINING_SOURCE, Metric, TableError, TableInfo
-from taurank.trainables.table.metrics import describe_all
+from taurank.trainables.table.format import COLUMNS, IDENTITY, TRAINING_SOURCE, Direction, Metric, TableError, TableInfo
+from taurank.trainables.table.metrics import describe_all, direction_of, is_fixed
 from taurank.trainables.table.parquet import read_table, write_table
 from taurank.trainables.table.recorded import RecordedTable
 from taurank.trainables.table.recorded_training import METRIC, RecordedStep, RecordedTraining
-from taurank.trainables.table.summary import Part, Truth, possible_truths, summarise
+from taurank.trainables.table.summary import Part, Truth, possible_truths, summarise, truth_metrics
 
 __all__ = [
     "COLUMNS",
     "IDENTITY",
     "METRIC",
     "TRAINING_SOURCE",
+    "Direction",
     "Metric",
     "Part",
     "RecordedStep",
@@ -21,8 +22,11 @@ __all__ = [
     "TableInfo",
     "Truth",
     "describe_all",
+    "direction_of",
+    "is_fixed",
     "possible_truths",
     "read_table",
     "summarise",
+    "truth_metrics",
     "write_table",
 ]

@@ -69,7 +69,7 @@ class RecordedTable:
     def schedules(self, source: str = TRAINING_SOURCE) -> list[int]:
         """Lengths of the schedules that at least one training of the source has completed, ascending."""
         rows = self._of(source)
-        complete = rows["epoch"] == rows["schedule_epochs"]
+        complete = (rows["epoch"] == rows["schedule_epochs"]) & (rows["schedule_epochs"] > 0)
         return sorted(int(length) for length in rows.loc[complete, "schedule_epochs"].unique())
 
     def seeds(self, schedule_epochs: int, source: str = TRAINING_SOURCE) -> list[int]:

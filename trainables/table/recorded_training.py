@@ -72,6 +72,7 @@ class RecordedTraining:
         curve = table.curve(architecture, schedule_epochs=schedule_epochs, seed=seed)
         what = f"{TRAINING_SOURCE} of {architecture!r} over {schedule_epochs} epochs with seed {seed}"
         measured = curve[METRIC].notna().to_numpy() if METRIC in curve else np.zeros(len(curve), dtype=bool)
+        measured = measured & (curve.index.to_numpy() >= 1)  # epoch 0 is the network before training
         epochs = curve.index.to_numpy()[measured]
         if until is None and (not len(epochs) or epochs[-1] < schedule_epochs):
             raise TableError(f"{what} has no {METRIC} at its end; give until, or take another architecture")

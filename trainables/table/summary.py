@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from taurank.trainables.table.format import TRAINING_SOURCE
-from taurank.trainables.table.metrics import is_accuracy
 from taurank.trainables.table.recorded import RecordedTable
 
 _PART = ["source", "schedule_epochs", "seed", "metric"]
@@ -42,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Truth:
-    """A final accuracy that candidates could be scored against.
+    """A final result that candidates could be scored against.
 
     Attributes:
         source: of the trainings.
@@ -93,14 +92,14 @@ def summarise(table: RecordedTable) -> list[Part]:
 
 
 def possible_truths(table: RecordedTable) -> list[Truth]:
-    """Final accuracies by source and metric: the trainings themselves first, test before validation accuracy.
+    """Final results by source and metric: the trainings themselves first, test before validation, accuracies first.
 
     Of each, the schedule that most architectures have completed (the longest of several), and those that are longer.
     """
-    parts = pd.DataFrame([part for part in summarise(table) if part.complete and is_accuracy(part.metric)])
+    parts = pd.DataFrame([part for part in summarise(table) if part.complete])
     truths = []
     for source in sorted(table.sources, key=lambda source: source != TRAINING_SOURCE):
-        for metric in _TRUTHS:
+        for metric in truth_metrics(table):
             if source.split(":")[0] != TRAINING_SOURCE or parts.empty:
                 continue
             found = parts[(parts["source"] == source) & (parts["metric"] == metric)]
@@ -113,3 +112,24 @@ def possible_truths(table: RecordedTable) -> list[Truth]:
                 counts = dict(zip(seeds["seed"].tolist(), seeds["complete"].tolist(), strict=True))
                 truths.append(Truth(source, metric, int(schedule), counts))
     return truths
+
+
+def truth_metrics(table: RecordedTable, *, directed: bool = True) -> list[str]:
+    """Metrics of trainings that could be a truth: one end is better, and they are not of the training images.
+
+    Test and validation accuracy come first, then other test metrics, then the rest in the order of the table.
+
+    Args:
+        table: recorded trainings.
+        directed: leave out metrics of which the table does not say which end is better.
+    """
+    training = table.rows["source"].str.split(":").str[0] == TRAINING_SOURCE
+    usable = [
+        name
+        for name in map(str, table.rows.loc[training, "metric"].unique())
+        if not (name.startswith("train_") or name.endswith("_sd"))
+        and not (directed and table.info.metrics[name].direction == "none")
+    ]
+    return sorted(
+        usable, key=lambda name: (_TRUTHS.index(name) if name in _TRUTHS else 2, not name.startswith("test_"))
+    )

@@ -110,7 +110,7 @@ def test_defaults_and_that_latency_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("narrow: {}\n", "narrow: it is for candidates that are drawn; write candidates: 50, or leave narrow out"),
+        ("narrow: {}\n", "narrow: it needs drawn candidates; write candidates: 50, or omit narrow"),
         ("candidates: 8\nnarrow: {keep: 0}\n", "narrow.keep: has to be at least 1, not 0"),
         ("candidates: 8\nnarrow: {capacity: size}\n", "narrow.capacity: has to be 'flops' or 'parameters'"),
     ],
@@ -122,5 +122,5 @@ def test_mistakes(more: str, message: str) -> None:
 
 def test_other_peoples_models_have_no_decisions() -> None:
     text = "name: t\nspace: zoo\ndata: {name: digits, size: 32}\ncandidates: 5\nnarrow: {}\n"
-    with pytest.raises(ExperimentError, match="narrow: zoo has no decisions whose options could be left out"):
+    with pytest.raises(ExperimentError, match="narrow: zoo has no decisions with options to remove"):
         parse_experiment(text, where="t")

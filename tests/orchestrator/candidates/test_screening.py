@@ -183,11 +183,11 @@ class TestRun:
         assert set(aside["trial"]) == set(drawn) - set(run.candidates)
         assert (aside["stage"] == CONSTRAINTS).all()
         lines = hardware_lines(run.experiment, run.log, run.candidates)
-        assert lines[0] == f"constraints: params <= {middle}; {len(aside)} candidates set aside"
+        assert lines[0] == f"constraints: params <= {middle}; {len(aside)} candidates excluded"
         assert len(aside) > 1
         assert len(lines) == 1 + len(aside)
         for code, reason in zip(aside["trial"], aside["reason"], strict=True):
-            assert f"set aside: {SPACE.short(Architecture('nasbench201', code))}: {reason}" in lines
+            assert f"excluded: {SPACE.short(Architecture('nasbench201', code))}: {reason}" in lines
         written = io.StringIO()
         print_hardware(Console(file=written, width=60), lines)
         assert written.getvalue().splitlines() == lines
@@ -203,16 +203,16 @@ class TestRun:
         events = run.log.events()
         (count,) = events.loc[events["event"] == DRAWN_AGAIN, "reason"]
         (line,) = hardware_lines(run.experiment, run.log, run.candidates)
-        counted = f"{count} candidate{'s' * (count != '1')} violated them and others were drawn instead"
+        counted = f"{count} candidate{'s' * (count != '1')} violated them and were replaced by other draws"
         assert line == f"constraints: params <= {middle}; {counted}"
         assert (run.log.evidence()["value"] > 0).all()
 
     def test_a_long_list_is_cut_on_the_terminal(self):
         written = io.StringIO()
-        lines = ["constraints: params <= 5", *(f"set aside: c{number}: parameters 7" for number in range(50))]
+        lines = ["constraints: params <= 5", *(f"excluded: c{number}: parameters 7" for number in range(50))]
         print_hardware(Console(file=written, width=100), [*lines, "latency: 1 ms"])
         shown = written.getvalue().splitlines()
-        assert shown == [*lines[:21], "latency: 1 ms", "... and 30 more set aside, in the log and in report.html"]
+        assert shown == [*lines[:21], "latency: 1 ms", "... and 30 more excluded, in the log and in report.html"]
 
     def test_nothing_is_written_where_nobody_is_left(self, drawn, images, tmp_path):
         with pytest.raises(ExperimentError):
@@ -234,7 +234,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             (("--models", "torchvision:mnasnet*", "--data", "digits", "--constraint", "params < 2M"), "--constraint: "),
-            (("quickstart", "--constraint", "params <= 2M"), "--constraint: quickstart says that itself"),
+            (("quickstart", "--constraint", "params <= 2M"), "--constraint: quickstart defines it already"),
         ],
     )
     def test_mistakes(self, taurank, arguments, message):

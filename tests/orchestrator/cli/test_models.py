@@ -76,8 +76,8 @@ class TestExperiment:
 
     def test_contradictions(self):
         assert problems(more="families: auto\nrecipe: {learning_rate: 0.2, epochs: 5}\n") == [
-            "recipe.learning_rate: each family says that for itself; change it in families, "
-            "or set families: null for all alike"
+            "recipe.learning_rate: each family has its own value; change it in families, "
+            "or set families: null for one recipe"
         ]
         text = "name: t\nspace: mnist_blocks\ndata: digits\nfamilies: auto\nsupernets: [uniform]\n"
         with pytest.raises(ExperimentError, match="t: supernets: all paths of a supernet share one recipe"):
@@ -177,9 +177,9 @@ class TestCommands:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("--models", "torchvision:vgg*"), "--data is missing: which images?"),
-            (("quickstart", "--models", "torchvision:vgg*"), "--models: quickstart says itself what is ranked"),
-            (("quickstart", "--size", "32"), "--size: quickstart says that itself; change it there"),
+            (("--models", "torchvision:vgg*"), "--data is missing: give --data cifar10"),
+            (("quickstart", "--models", "torchvision:vgg*"), "--models: quickstart defines its candidates"),
+            (("quickstart", "--size", "32"), "--size: quickstart defines it already; change it there"),
             (("--models", "torchvision:vgg1*", "--data", "digit"), "--models: data.name: unknown data set 'digit'"),
             (
                 ("--models", "torchvision:vgg1*", "--data", "digits", "--budget", "10"),
@@ -214,7 +214,7 @@ class TestCommands:
         written = load_experiment(str(file)).data
         assert (written.size, written.test) == (32, 0.2)  # the digits have no test images of their own
         code, _, err = taurank(*asked)
-        assert (code, err) == (2, f"taurank: --save-yaml: {file} is there already; give another name, or remove it\n")
+        assert (code, err) == (2, f"taurank: --save-yaml: {file} exists; give another name, or remove it\n")
 
     def test_models_lists_sizes_and_who_cannot_take_the_images(self, taurank):
         code, out, err = taurank("models", "torchvision:squeezenet1*", "torchvision:vgg11", "--size", "20")
@@ -222,8 +222,8 @@ class TestCommands:
         lines = [line.split() for line in out.splitlines()]
         assert lines[0] == ["model", "family", "images", "parameters", "MFLOPs"]
         assert lines[1][:4] == ["torchvision:squeezenet1_1", "bare_cnn", "20x20", "1,235,496"]
-        assert out.splitlines()[2].startswith("left out: input_shape: torchvision:squeezenet1_0 cannot take 3x20x20 ")
-        assert out.splitlines()[3].startswith("left out: input_shape: torchvision:vgg11 cannot take 3x20x20 images")
+        assert out.splitlines()[2].startswith("skipped: input_shape: torchvision:squeezenet1_0 cannot take 3x20x20 ")
+        assert out.splitlines()[3].startswith("skipped: input_shape: torchvision:vgg11 cannot take 3x20x20 images")
 
     def test_models_of_a_pattern_of_nothing(self, taurank):
         code, out, err = taurank("models", "torchvision:zz*")

@@ -66,7 +66,7 @@ class TestOptions:
         assert lines[2].split() == ["proxies", "all", "0.6", "0.0%", "0.00"]
         assert lines[3].split() == ["short", "trainings", "174", "12", "2,088.0", "3.5%", "6.96"]
         assert lines[4].split() == ["full", "trainings", "19", "200", "3,800.0", "6.3%", "12.67"]
-        assert lines[5].split() == ["in", "all", "5,888.6", "9.8%", "19.63"]
+        assert lines[5].split() == ["total", "5,888.6", "9.8%", "19.63"]
         expected = forecast("nasbench201", 300, 10, proxies=True)
         assert lines[6].startswith(f"predicted tau: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f})")
         budgets = [line.split()[0] for line in lines[9:15]]
@@ -112,14 +112,14 @@ class TestExperiments:
         assert out.startswith("24 candidates of nasbench201; full training is 36 epochs each, 864 in all; budget: 10x")
         assert "note:" not in out
         # 24 x 1.5 steps on 64 of 640 images.
-        assert "proxies               all                          3.6           0.4%" in out
+        assert ["proxies", "all", "3.6", "0.4%"] in [line.split() for line in out.splitlines()]
 
     def test_all_candidates_and_stages_of_its_own(self, plan: Taurank) -> None:
         code, out, _ = plan("nine-subnets")
         assert code == 0
         assert out.startswith("9 candidates of mnist_blocks; ")
         assert "supernet:epsilon-greedy" in out
-        assert "note: the experiment names its stages itself" in out
+        assert "note: the experiment defines its stages itself" in out
 
     def test_another_budget_is_split_anew(self, plan: Taurank) -> None:
         _, out, _ = plan("nine-subnets", "--budget", "1x")
@@ -155,7 +155,7 @@ class TestRuns:
         assert "doubtful; replays that spent as much: " in lines[2]
         assert "predicted tau at the end: " in out
         assert "corrected by what this run's doubtful ranking expects of itself" in out
-        assert "note: the experiment names its stages itself" in out
+        assert "note: the experiment defines its stages itself" in out
         # An epoch took .1 s as booked: 128 of them are 12.8 s.
         assert "hours on one device" in out
         # Its own and the larger ones.
@@ -243,15 +243,18 @@ MISTAKES = [
     ((*OPTIONS, "--budget", "10x", "--tau", 0.8), "--budget and --tau: give one of the two"),
     ((*OPTIONS, "--budget", "10"), "--budget: '10' is not how many times cheaper"),
     ((*OPTIONS, "--tau", 1.2), "--tau: 1.2 is not a tau to reach"),
-    ((*OPTIONS, "--tau", 0.99), "--tau: 0.99 is out of reach: full training of everybody has a predicted tau of 0.9"),
-    (("--space", "nasbench21", *OPTIONS[2:], "--budget", "10x"), "did you mean 'nasbench201'?; leave it out"),
+    (
+        (*OPTIONS, "--tau", 0.99),
+        "--tau: 0.99 is out of reach: full training of all candidates has a predicted tau of 0.9",
+    ),
+    (("--space", "nasbench21", *OPTIONS[2:], "--budget", "10x"), "did you mean 'nasbench201'?; omit it"),
     (("--epochs", 200, "--budget", "10x"), "--candidates is missing"),
     (("--candidates", 10, "--budget", "10x"), "--epochs is missing"),
-    (("--candidates", 2, "--epochs", 1, "--budget", "100x"), "which buys no training"),
-    ((*OPTIONS, "--budget", "10x", "--schedules", "12,long"), "--schedules: '12,long' are not lengths"),
-    ((*OPTIONS, "--budget", "10x", "--epoch-seconds", 0), "--epoch-seconds: 0 is not how long"),
-    ((*OPTIONS, "--budget", "10x", "--truth", "test"), "give one with --table"),
-    (("quickstart", "--epochs", 10), "--epochs: quickstart says that itself"),
+    (("--candidates", 2, "--epochs", 1, "--budget", "100x"), "which pays for no training"),
+    ((*OPTIONS, "--budget", "10x", "--schedules", "12,long"), "--schedules: '12,long' is not a list of lengths"),
+    ((*OPTIONS, "--budget", "10x", "--epoch-seconds", 0), "--epoch-seconds: 0 is not the duration"),
+    ((*OPTIONS, "--budget", "10x", "--truth", "test"), "use them with --table"),
+    (("quickstart", "--epochs", 10), "--epochs: quickstart defines it"),
     (("quickstrat",), "did you mean 'quickstart'?"),
     (("/tmp",), "/tmp is not the folder of a run"),
     (("quickstart", "--table", "nothing.parquet"), "nothing.parquet"),
@@ -272,7 +275,7 @@ def test_a_mistake_gets_one_line(arguments: tuple[object, ...], message: str, pl
     [
         (("--candidates", 1000, "--budget", "3x"), "--candidates: 1,000 asked, but the table has 30"),
         (("--candidates", 12, "--epochs", 20, "--budget", "3x"), "--table: its full trainings have 10 epochs"),
-        (("--candidates", 12, "--space", "made-up", "--budget", "3x"), "--space: the table says its space"),
+        (("--candidates", 12, "--space", "made-up", "--budget", "3x"), "--space: the table defines its space"),
         (("--candidates", 12, "--schedules", "10", "--budget", "3x"), "--schedules: a table has its own"),
     ],
 )

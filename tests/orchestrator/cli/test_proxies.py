@@ -167,7 +167,7 @@ class TestScores:
 
 
 MISTAKES = [
-    (("--candidates", 3), "--space is missing: --candidates says what of a space is scored"),
+    (("--candidates", 3), "--space is missing: --candidates needs a space to score"),
     (("--space", "mnist_blocks"), "--candidates is missing"),
     (("--space", "mnist_blocks", "--candidates", 3), "--data is missing"),
     (("--space", "mnist_block", *SCORE[2:]), "--space: 'mnist_block' is unknown (did you mean 'mnist_blocks'?)"),

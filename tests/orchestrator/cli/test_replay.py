@@ -30,10 +30,10 @@ def test_prints_draws_means_what_was_bought_and_the_reference(taurank: Taurank, 
     assert (code, err) == (0, "")
     lines = written.splitlines()
     assert lines[0] == "made-up on nothing: 2 draws of 12 from 30 architectures"
-    assert lines[1] == ("truth: validation_accuracy of training, mean of seeds 1, 2, after 10 epochs; bought: seed 0")
-    assert lines[2].startswith("bought with 40 epochs (3x cheaper): 2 proxies for all, training-10@")
+    assert lines[1] == ("truth: validation_accuracy of training, mean of seeds 1, 2, after 10 epochs; evidence: seed 0")
+    assert lines[2].startswith("planned with 40 epochs (3x cheaper): 2 proxies for all, training-10@")
     assert [line[:7] for line in lines[3:5]] == ["draw 0:", "draw 1:"]
-    assert any(line.startswith("bought in the mean: ") for line in lines)
+    assert any(line.startswith("measured in the mean: ") for line in lines)
     assert any(line.startswith("reference: ") for line in lines)
     rows = pd.read_csv(out)
     assert rows["draw"].tolist() == [0, 1]
@@ -54,7 +54,7 @@ def test_json_is_all_there_is_on_the_output(taurank: Taurank, file: Path) -> Non
     ("arguments", "message"),
     [
         (("--candidates", 1000), "--candidates: 1,000 asked, but the table has 30 among architectures"),
-        (("--candidates", 12, "--truth", "seeds 0,1", "--buy-seed", 0), "seed 0 is the one that is bought"),
+        (("--candidates", 12, "--truth", "seeds 0,1", "--buy-seed", 0), "seed 0 is that of the evidence"),
         (("--candidates", 12, "--truth", "training/recall"), "no recall of source training"),
         (("--candidates", 12, "--budget", "1000x"), "proxies and supernets cost 0.4"),
         (("--candidates", 12, "--trainings", "[{epoch: 3}]"), "--trainings.0.epoch: unknown key"),

@@ -42,7 +42,7 @@ class TestImport:
         arguments = ("table", "import", file, "--out", out, *MAP, "--percent")
         code, _, err = taurank(*arguments)
         assert code == 2
-        assert err == f"taurank: {out} is there already; add --force to overwrite it, or choose another --out\n"
+        assert err == f"taurank: {out} exists; add --force to overwrite it, or choose another --out\n"
         assert out.read_text() == "mine"
         assert taurank(*arguments, "--force")[0] == 0
         assert read_table(out).architectures == ["a", "b"]
@@ -61,7 +61,7 @@ class TestImport:
             (("--percent",), "--percent is for a CSV; add --map"),
             (("--set", "metric=x"), "--set is for a CSV; add --map"),
             (("--map", "architecture"), "--map: 'architecture' is not of the form NAME=VALUE,NAME=VALUE"),
-            (("--map", "value=a,value=b"), "--map: 'value' is given twice; leave one"),
+            (("--map", "value=a,value=b"), "--map: 'value' is given twice; remove one"),
             (("--format", "nb201"), "--format: unknown importer 'nb201'"),
             ((*MAP, "--percent", "--space", "nasbench201"), "space nasbench201: code: 'a' has 1 nodes"),
         ],
@@ -196,5 +196,5 @@ class TestRuns:
     def test_knows_its_own_space(self, taurank, run_folder, tmp_path):
         code, _, err = taurank("table", "import", run_folder, "--out", tmp_path / "t.parquet", "--data", "mnist")
         assert code == 2
-        assert "a table is made of one run, which knows its space and data; give its folder alone" in err
+        assert "a table is made from one run, which defines its space and data; give only its folder" in err
         assert not Path(tmp_path / "t.parquet").exists()

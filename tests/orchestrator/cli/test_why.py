@@ -35,13 +35,13 @@ def test_a_finished_run(taurank: Taurank, ranked: Path, codes: tuple[str, ...]) 
     lines = out.splitlines()
     assert lines[0] == f"{short(codes[6])}  {codes[6]}"
     assert lines[1].startswith("rank ")
-    assert " of 24, with 90 % between " in lines[1]
+    assert " of 24, 90 % interval " in lines[1]
     assert lines[2].startswith("predicted final accuracy ")
     assert "nearest rivals, by the ranking:" in lines
-    assert sum("that ours is better" in line for line in lines) == 5
-    assert f"training-2/{codes[6]}/seed 0: came to its end, 2 of 2 epochs" in lines
-    assert f"training-40/{codes[6]}/seed 0: came to its end, 40 of 40 epochs" in lines
-    assert f"baseline/{codes[6]}/seed 2 (the truth, no evidence): came to its end, 40 of 40 epochs" in lines
+    assert sum("that this candidate is better" in line for line in lines) == 5
+    assert f"training-2/{codes[6]}/seed 0: complete, 2 of 2 epochs" in lines
+    assert f"training-40/{codes[6]}/seed 0: complete, 40 of 40 epochs" in lines
+    assert f"baseline/{codes[6]}/seed 2 (baseline, not evidence): complete, 40 of 40 epochs" in lines
     assert any(line.startswith("  parameters: ") and "weight" in line for line in lines)
     assert lines[-1] == "cost of all its evidence: 42.0 epochs, 4.2 s"
 

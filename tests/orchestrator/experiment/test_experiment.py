@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
-from taurank.orchestrator.experiment.file import list_experiments, load_experiment, parse_experiment
+from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
+from taurank.orchestrator.experiment.listing import list_experiments
 from taurank.orchestrator.experiment.parts import BaselineSpec
 from taurank.spaces import list_spaces
 from taurank.trainables.training.recipe import Recipe
@@ -133,12 +134,12 @@ MISTAKES = {
     "like nothing": (
         "resources: {zzz: 1}",
         [
-            "resources.zzz: unknown key; there are cpus_per_trial, "
+            "resources.zzz: unknown key; known keys: cpus_per_trial, "
             "gpus_per_trial, cpus, gpus, checkpoint_gigabytes, hang_minutes"
         ],
     ),
-    "a key that is a type": ("baseline: {int: 1}", ["baseline.int: unknown key; there are seeds, candidates"]),
-    "a key that is a number": ("3: 4", [r"3: unknown key; there are name, .*"]),
+    "a key that is a type": ("baseline: {int: 1}", ["baseline.int: unknown key; known keys: seeds, candidates"]),
+    "a key that is a number": ("3: 4", [r"3: unknown key; known keys: name, .*"]),
     # Values: of another type.
     "text for a number": ("recipe: {epochs: many}", ['recipe.epochs: has to be a whole number, not "many"']),
     "a number in quotes": ("trainings: [{epochs: '3'}]", ['trainings.0.epochs: has to be a whole number, not "3"']),
@@ -179,7 +180,10 @@ MISTAKES = {
     ),
     "a negative seed": ("baseline: {seeds: [-1]}", ["baseline.seeds.0: has to be at least 0, not -1"]),
     "no baseline seed": ("baseline: {seeds: []}", [r"baseline.seeds: seeds are \[\]; give at least one.*"]),
-    "a baseline seed twice": ("baseline: {seeds: [1, 1]}", [r"baseline.seeds: seeds are \[1, 1\]; .* none twice .*"]),
+    "a baseline seed twice": (
+        "baseline: {seeds: [1, 1]}",
+        [r"baseline.seeds: seeds are \[1, 1\]; .* without repeats .*"],
+    ),
     "a share above one": ("resources: {cpus_per_trial: 1.5}", ["resources.cpus_per_trial: 1.5 is not a share .*"]),
     "no CPU at all": ("resources: {cpus_per_trial: 0}", ["resources.cpus_per_trial: 0 CPUs would start all .*"]),
     "a budget without x": ("budget: 10", ["budget: 10 is not how many times cheaper .*: write 10x.*"]),
@@ -191,7 +195,7 @@ MISTAKES = {
     ),
     "a scheduler": (
         "trainings: [{epochs: 3, scheduler: ahsa}]",
-        [r"trainings.0.scheduler: unknown scheduler 'ahsa'; there are none, full, .*; did you mean 'asha'\?"],
+        [r"trainings.0.scheduler: unknown scheduler 'ahsa'; known: none, full, .*; did you mean 'asha'\?"],
     ),
     "a scheduler's option": (
         "trainings: [{epochs: 3, scheduler: {name: ray-asha, options: {grace_perio: 1}}}]",
@@ -236,7 +240,7 @@ MISTAKES = {
     ),
     "the truth as evidence": (
         "trainings: [{epochs: 3, seed: 1}]",
-        ["trainings.0.seed: seed 1 is a baseline seed too: the truth must not be bought as evidence"],
+        ["trainings.0.seed: seed 1 is reserved for the baseline (baseline.seeds); use another seed for evidence"],
     ),
     "all at once": (
         "trainings: [{epochs: 30}, {epochs: 3, seed: 1}]\ncandidates: ['1,1']",
@@ -393,4 +397,4 @@ class TestRanker:
         assert model.startswith("ranker.models.0: has to be 'gaussian-process'")
         assert model.endswith("not \"extra-tree\"; did you mean 'extra-trees'?")
         assert aggregation.startswith("ranker.aggregation: has to be 'normal-scores'")
-        assert key == "ranker.foo: unknown key; there are models, aggregation, training_loss"
+        assert key == "ranker.foo: unknown key; known keys: models, aggregation, training_loss"

@@ -71,9 +71,9 @@ def test_targets_are_amounts():
         (
             "constraints: [params <= 5m, latency <= 20, size <= 3]",
             [
-                "constraints.0: 'params <= 5m': m is no unit of a count; write k, M or G, as 5M",
-                "constraints.1: 'latency <= 20': the unit is missing; write us, ms or s, as 20ms",
-                "constraints.2: 'size <= 3': size cannot be constrained; there are parameters (params), flops, latency",
+                "constraints.0: 'params <= 5m': m is not a unit of a count; write k, M or G, such as 5M",
+                "constraints.1: 'latency <= 20': the unit is missing; write us, ms or s, such as 20ms",
+                "constraints.2: 'size <= 3': size cannot be constrained; use parameters (params), flops or latency",
             ],
         ),
         ("constraints: [3]", ["constraints.0: has to be text, not 3"]),
@@ -87,20 +87,20 @@ def test_targets_are_amounts():
         ),
         (
             "latency: {batch: 8, threads: 2, table: x.json}",
-            ["latency.batch: the table says itself what it was measured with; leave out batch, threads, or the table"],
+            ["latency.batch: the table defines its own conditions; omit batch, threads, or the table"],
         ),
         (
             "objective: {kind: ratio, target: 20}",
-            ["objective.target: '20': the unit is missing; write us, ms or s, as 20ms"],
+            ["objective.target: '20': the unit is missing; write us, ms or s, such as 20ms"],
         ),
         ("objective: {kind: ratio}", ["objective.target: is missing; it has no default"]),
         (
             "objective: {kind: multiplicative-log, target: 900us}",
-            ["objective.target: 900us is not above 1ms, where the logarithm is no cost; take mnasnet-soft"],
+            ["objective.target: 900us is not above 1ms, where the logarithm is not a cost; use mnasnet-soft"],
         ),
         (
             "objective: {kind: multiplicative-log, target: 5M, of: flops}",
-            ["objective.of: multiplicative-log is made for latencies; take mnasnet-soft or additive-linear"],
+            ["objective.of: multiplicative-log is defined for latencies only; use mnasnet-soft or additive-linear"],
         ),
         (
             "objective: {kind: mnasnet, target: 20ms}",

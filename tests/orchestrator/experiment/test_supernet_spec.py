@@ -81,11 +81,11 @@ MISTAKES = {
     ),
     "an option beside the sampler": (
         "[{sampler: epsilon-greedy, epsilon: 0.1}]",
-        r"supernets\.0\.epsilon: unknown key; there are sampler, epochs, .*",
+        r"supernets\.0\.epsilon: unknown key; known keys: sampler, epochs, .*",
     ),
     "a decision of nothing that is split": (
         "[{split_decision: 1}]",
-        r"supernets\.0\.split_decision: nothing is split; give split_after beside it",
+        r"supernets\.0\.split_decision: nothing is split; give split_after too",
     ),
     "a decision that there is not": (
         "[{split_after: 0.5, split_decision: 6}]",

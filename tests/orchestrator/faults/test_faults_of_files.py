@@ -113,6 +113,16 @@ def test_a_run_that_is_killed_while_it_is_made_is_none(
     Run.open(create_run(files, tmp_path, digits).folder)  # within the same second, too
 
 
+def test_a_batch_larger_than_the_data_is_said(tmp_path: Path, files: Experiment, digits: ImageData) -> None:
+    said: list[str] = []
+    large = files.model_copy(update={"recipe": replace(files.recipe, batch_size=301)})
+    create_run(large, tmp_path, digits, say=said.append)
+    (line,) = [line for line in said if "batch_size" in line]
+    assert line == "recipe.batch_size is 301, but digits has 300 training images: an epoch is one step"
+    create_run(files, tmp_path, digits, say=said.append)
+    assert sum("batch_size" in line for line in said) == 1
+
+
 # --- gone: images
 
 

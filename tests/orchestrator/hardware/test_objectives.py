@@ -54,7 +54,7 @@ class TestLosses:
 
     @pytest.mark.parametrize(("latency", "reference"), [(1.0, None), (0.8, None), (5.0, 1.0), ([9.0, 0.2], 20.0)])
     def test_no_logarithm_of_a_millisecond_or_less(self, latency, reference):
-        with pytest.raises(ObjectiveError, match=r"above 1 ms; measure larger batches, or take mnasnet-soft$"):
+        with pytest.raises(ObjectiveError, match=r"above 1 ms; measure larger batches, or use mnasnet-soft$"):
             multiplicative_log(2.0, latency, reference=reference)
 
     def test_additive(self):

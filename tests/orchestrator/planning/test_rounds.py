@@ -12,11 +12,11 @@ from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
 from taurank.orchestrator.experiment.trainings import TrainingSpec
 from taurank.orchestrator.planning.rounds import (
     CHOSEN,
+    LogRanker,
     Problem,
     choice_of,
     plan_trainings,
     planned_epochs,
-    rank_log,
     run_rounds,
 )
 from taurank.orchestrator.planning.split import ANCHORS
@@ -43,6 +43,7 @@ class Lab:
         self.accuracy = 1 / (1 + np.exp(-quality))
         self.problem = Problem(codes, encoding, FULL, seed=0)
         self.log = EvidenceLog(Path(":memory:"))
+        self.ranker = LogRanker(self.problem, self.log)
         self.launched: list[tuple[str, list[str]]] = []
 
     def launch(self, spec: TrainingSpec, codes: Sequence[str]) -> None:
@@ -61,7 +62,7 @@ class Lab:
             self.log.append_event(spec.stage, trial, "completed")
 
     def run(self, *trainings: TrainingSpec, adaptive: bool = False, budget: float = 200.0) -> None:
-        run_rounds(self.problem, trainings, log=self.log, launch=self.launch, budget_epochs=budget, adaptive=adaptive)
+        run_rounds(self.ranker, trainings, launch=self.launch, budget_epochs=budget, adaptive=adaptive)
 
     @property
     def spent(self) -> float:
@@ -148,7 +149,7 @@ class TestRounds:
         for lab in (seen, blind):
             lab.run(SHORT, LONG)
         assert seen.launched == blind.launched
-        tables = [rank_log(lab.problem, lab.log).table for lab in (seen, blind)]
+        tables = [lab.ranker.ranking().table for lab in (seen, blind)]
         pd.testing.assert_frame_equal(*tables)
 
 

@@ -27,7 +27,11 @@ def inputs(count: int, seed: int = 0) -> FinalInputs:
 
 
 def draw(final: FinalScores, made: FinalInputs, draws: int = 400, **settings) -> np.ndarray:
-    chosen = {"reliability": 0.5, "truth_seeds": 1, "unheard": np.zeros(len(final.scores), dtype=bool)} | settings
+    chosen = {
+        "reliability": 0.5,
+        "truth_seeds": 1,
+        "without_evidence": np.zeros(len(final.scores), dtype=bool),
+    } | settings
     return draw_scores(final, final_process(made), draws, np.random.default_rng(1), **chosen)
 
 
@@ -71,8 +75,10 @@ class TestWithoutLabels:
 
     def test_unheard_ones_may_be_anywhere(self):
         made = inputs(50)
-        unheard = np.arange(50) == 7
-        drawn = draw(FinalScores(made.prior, None, {}, 1.0), made, 2000, unheard=unheard, reliability=0.9)
+        without_evidence = np.arange(50) == 7
+        drawn = draw(
+            FinalScores(made.prior, None, {}, 1.0), made, 2000, without_evidence=without_evidence, reliability=0.9
+        )
         assert drawn[:, 7].mean() == pytest.approx(0.0, abs=0.1)
         assert drawn[:, 7].std() == pytest.approx(1.0, abs=0.1)
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import optimize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import linalg, optimize
 
 from taurank.orchestrator.ranker.gaussian_process import (
     CHUNK,
@@ -10,6 +12,7 @@ from taurank.orchestrator.ranker.gaussian_process import (
     PRIOR_WIDTHS,
     Block,
     GaussianProcess,
+    cholesky,
     matern,
     squared_distances,
 )
@@ -162,3 +165,42 @@ class TestFit:
         process.fit(rows, columns[:, 0] * 1e3, iterations=100, search=rows)
         assert (np.abs(process.theta - process._centre) <= PRIOR_WIDTHS * process._sd + 1e-9).all()
         assert np.isfinite(process.mean(rows)).all()
+
+
+class TestDegenerateInputs:
+    @given(
+        repeats=st.sampled_from([1, 2, 20]),
+        input_exponent=st.sampled_from([-300, -100, -8, 0, 8, 100]),
+        target_exponent=st.sampled_from([-300, -8, 0, 8, 100]),
+        noise=st.sampled_from([1e-300, 1e-12, 0.03]),
+        constant=st.booleans(),
+        again=st.booleans(),
+    )
+    @settings(max_examples=40, deadline=None)
+    def test_fit_and_predictions_stay_finite(self, repeats, input_exponent, target_exponent, noise, constant, again):
+        generator = np.random.default_rng(0)
+        columns = np.repeat(generator.standard_normal((20 // repeats, 3)), repeats, axis=0) * 10.0**input_exponent
+        blocks = [Block(columns, "matern", 0.3, relevance=True), Block(columns, "linear", 0.1)]
+        rows = np.zeros(12, dtype=np.intp) if again else np.arange(12)
+        target = (np.ones(12) if constant else generator.standard_normal(12)) * 10.0**target_exponent
+        process = GaussianProcess(blocks, noise=noise)
+        process.fit(rows, target, iterations=10, search=np.arange(12))
+        everybody = np.arange(20)
+        for found in (process.mean(everybody), process.posterior_variance(everybody), *process.left_out()):
+            assert np.isfinite(found).all()
+
+    def test_a_singular_covariance_is_factorised_with_jitter(self):
+        singular = np.full((4, 4), 1e9)
+        singular[0, 0] -= 1e-3  # not positive definite
+        with pytest.raises(np.linalg.LinAlgError):
+            np.linalg.cholesky(singular)
+        factor = cholesky(singular)
+        assert factor @ factor.T == pytest.approx(singular, rel=1e-5)
+
+    def test_a_regular_covariance_is_factorised_as_it_is(self, process):
+        matrix = process.covariance(ROWS, ROWS) + np.eye(len(ROWS))
+        assert (cholesky(matrix) == linalg.cholesky(matrix, lower=True)).all()
+
+    def test_an_entry_that_is_not_finite_is_refused(self):
+        with pytest.raises(ValueError, match="infs or NaNs"):
+            cholesky(np.array([[np.nan]]))

@@ -300,7 +300,7 @@ class TestOnNASBench201:
         return make_bench(import_table(files), truth="seeds 1,2", buy_seed=0, among="live")
 
     def measured(self, bench, count: int, draws: int) -> pd.Series:
-        from taurank.orchestrator.planning.rounds import Problem, rank_model, run_rounds
+        from taurank.orchestrator.planning.rounds import LogRanker, Problem, run_rounds
         from taurank.orchestrator.replay import choose_cheap, draw_candidates, plan_replay
         from taurank.orchestrator.replay.cheap import book_cheap
         from taurank.orchestrator.replay.launching import ClockLaunch
@@ -314,16 +314,16 @@ class TestOnNASBench201:
             log = EvidenceLog(Path(":memory:"))
             book_cheap(bench, cheap, log, codes)
             launch = ClockLaunch(bench, log, plan.workers)
+            ranker = LogRanker(problem, log)
             run_rounds(
-                problem,
+                ranker,
                 plan.trainings,
-                log=log,
                 launch=launch,
                 budget_epochs=plan.budget_epochs,
                 adaptive=plan.adaptive,
             )
             assert log.evidence()["epochs"].sum() <= count * bench.full_epochs / 10 + 1e-6
-            model = rank_model(problem, log)
+            model = ranker.model()
             ranking = model.ranking(truth_seeds=2)
             truth = bench.truth.values.loc[codes]
             ranks = pd.Series(stats.rankdata(-truth), index=codes).loc[ranking.table["architecture"]].to_numpy()

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from taurank.orchestrator.replay.clock import InTurn, Result, SimulatedStage
-from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, PenguinPolicy, Policy, Step
+from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, Policy, Step
 from taurank.schedulers.policies.driver import Driver
+from taurank.schedulers.policies.penguin import PenguinPolicy
 from taurank.trainables.table import RecordedTable, TableInfo
 from taurank.trainables.table.format import COLUMNS
 from taurank.trainables.table.metrics import describe_all

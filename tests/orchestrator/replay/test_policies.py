@@ -65,6 +65,20 @@ class TestCurves:
         assert curves.architectures[[0, -1]].tolist() == ["net-00", "net-11"]
         assert curves.matrix.training is None
 
+    def test_a_row_of_epoch_0_is_not_the_end_of_a_training(self) -> None:
+        rows = Rows(["done", "half"])
+        before = np.array([[0.1], [0.1]])
+        rows.add(
+            "training", {"validation_accuracy": before}, epoch=np.array([0]), schedule_epochs=3, seed=0, seconds=1.0
+        )
+        values = np.array([[0.2, 0.3, 0.4], [0.5, 0.6, np.nan]])
+        epochs = np.array([1, 2, 3])
+        rows.add("training", {"validation_accuracy": values}, epoch=epochs, schedule_epochs=3, seed=0, seconds=1.0)
+        table = RecordedTable(TableInfo("s", "d", describe_all(rows.metrics)), rows.frame())
+        curves = read_curves(table, metric="validation_accuracy", schedule_epochs=3)
+        assert curves.architectures.tolist() == ["done"]
+        np.testing.assert_allclose(curves.matrix.values, [[0.2, 0.3, 0.4]])
+
     def test_a_training_loss_from_the_training_accuracy(self) -> None:
         rows = Rows(["a", "b"])
         accuracy = np.array([[0.5, 1.0], [0.0, 0.25]])
@@ -325,8 +339,8 @@ class TestCommand:
             (("--policy", "asha", "--proxies", "none"), "--proxies: --policy replays"),
             (("--policy", "asha", "--supernets", "a=1"), "--supernets: --policy replays"),
             (("--policy", "asha", "--ray"), "--ray: --policy replays"),
-            (("--metric", "validation_loss"), "give one of them with --policy"),
-            (("--period", 2), "give one of them with --policy"),
+            (("--metric", "validation_loss"), "use them with --policy"),
+            (("--period", 2), "use them with --policy"),
             (("--policy", "ahsa"), "did you mean 'asha'?"),
             (("--policy", "asha"), "--candidates: 1,000 asked, but the table has 12 among architectures"),
             (("--policy", "asha", "--metric", "validation_los"), "there is validation_accuracy"),

@@ -13,7 +13,7 @@ import pytest
 
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.trainings import TrainingSpec
-from taurank.orchestrator.planning.rounds import Problem, rank_log, run_rounds
+from taurank.orchestrator.planning.rounds import LogRanker, Problem, run_rounds
 from taurank.orchestrator.replay import (
     Bench,
     ReplayError,
@@ -131,7 +131,11 @@ def test_the_truth_is_never_among_the_evidence(bench: Bench, make_plan: MakePlan
     problem = Problem(tuple(candidates), bench.encoding(candidates), bench.full_epochs, plan.seed)
     launch = ClockLaunch(bench, log, plan.workers)
     run_rounds(
-        problem, plan.trainings, log=log, launch=launch, budget_epochs=plan.budget_epochs, adaptive=plan.adaptive
+        LogRanker(problem, log),
+        plan.trainings,
+        launch=launch,
+        budget_epochs=plan.budget_epochs,
+        adaptive=plan.adaptive,
     )
     rows = log.evidence()
     trained = rows[rows["source"] == "training"]
@@ -156,6 +160,17 @@ def test_changing_the_truth_changes_no_order(table: RecordedTable, row: Row, mak
 def test_a_draw_repeats_itself(bench: Bench, row: Row, make_plan: MakePlan) -> None:
     first, second = replay_draws(bench, make_plan(), 2)
     assert without_clock(first) == without_clock(row) != without_clock(second)
+
+
+def test_rows_before_training_change_nothing(table: RecordedTable, bench: Bench, row: Row, make_plan: MakePlan) -> None:
+    first = table.rows[(table.rows["source"] == "training") & (table.rows["epoch"] == table.rows["schedule_epochs"])]
+    untrained = first.assign(epoch=0, value=0.1, seconds=0.0)
+    unscheduled = untrained.assign(schedule_epochs=0)
+    other = make_bench(RecordedTable(table.info, pd.concat([untrained, unscheduled, table.rows])), truth="seeds 1,2")
+    assert other.seeds == bench.seeds
+    spec = TrainingSpec(epochs=bench.full_epochs)
+    assert other.points(spec) == bench.points(spec)
+    assert without_clock(replay_draw(other, make_plan(), 0)) == without_clock(row)
 
 
 @pytest.mark.slow
@@ -304,8 +319,9 @@ def test_ranking_does_not_depend_on_the_order_of_candidates(bench: Bench, make_p
         log = EvidenceLog(Path(":memory:"))
         problem = Problem(tuple(given), bench.encoding(given), bench.full_epochs, plan.seed)
         launch = ClockLaunch(bench, log, plan.workers)
-        run_rounds(problem, plan.trainings, log=log, launch=launch, budget_epochs=plan.budget_epochs, adaptive=False)
-        orders.append(rank_log(problem, log).table["architecture"].tolist())
+        ranker = LogRanker(problem, log)
+        run_rounds(ranker, plan.trainings, launch=launch, budget_epochs=plan.budget_epochs, adaptive=False)
+        orders.append(ranker.ranking().table["architecture"].tolist())
     assert orders[0] == orders[1]
 
 

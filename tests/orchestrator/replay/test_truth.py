@@ -28,7 +28,7 @@ def final(table: RecordedTable, seed: int, metric: str = "validation_accuracy") 
 
 def test_named_seeds_are_averaged_and_the_first_other_is_bought(table: RecordedTable) -> None:
     bench = make_bench(table, truth="seeds 0,2")
-    assert bench.truth.bought_seed == 1
+    assert bench.truth.evidence_seed == 1
     pd.testing.assert_series_equal(bench.truth.values, (final(table, 0) + final(table, 2)) / 2, check_names=False)
     pd.testing.assert_series_equal(bench.final, final(table, 1))
 
@@ -37,13 +37,13 @@ def test_by_default_it_is_all_seeds_but_the_one_bought(table: RecordedTable) -> 
     assert make_bench(table).truth.seeds == (1, 2)
     bench = make_bench(table, buy_seed=1)
     assert bench.truth.seeds == (0, 2)
-    assert bench.truth.bought_seed == 1
+    assert bench.truth.evidence_seed == 1
 
 
 def test_by_default_it_is_the_test_accuracy_where_there_is_one_seed(table: RecordedTable) -> None:
     bench = make_bench(only(table, (2,)))
-    assert (bench.truth.metric, bench.truth.seeds, bench.truth.bought_seed) == ("test_accuracy", (2,), 2)
-    assert bench.truth.of_bought_trainings
+    assert (bench.truth.metric, bench.truth.seeds, bench.truth.evidence_seed) == ("test_accuracy", (2,), 2)
+    assert bench.truth.of_evidence_trainings
 
 
 @pytest.mark.parametrize("text", ["test", "training/test_accuracy", " training/test_accuracy "])
@@ -57,8 +57,8 @@ def test_test_accuracy_is_the_mean_of_all_seeds(text: str, table: RecordedTable)
 def test_a_metric_can_have_named_seeds(table: RecordedTable) -> None:
     bench = make_bench(table, truth="training/test_accuracy seed 2")
     assert bench.truth.seeds == (2,)
-    assert bench.truth.bought_seed == 0
-    assert not bench.truth.of_bought_trainings
+    assert bench.truth.evidence_seed == 0
+    assert not bench.truth.of_evidence_trainings
 
 
 def test_of_a_loss_lower_is_better(table: RecordedTable) -> None:
@@ -69,7 +69,7 @@ def test_of_a_loss_lower_is_better(table: RecordedTable) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"truth": "seeds 0,1", "buy_seed": 0}, "seed 0 is the one that is bought"),
+        ({"truth": "seeds 0,1", "buy_seed": 0}, "seed 0 is that of the evidence"),
         ({"truth": "seeds 0,1,2"}, "takes all seeds of the table"),
         ({"truth": "seeds 9"}, "seed 9 of training has no full training; there are 0, 1, 2"),
         ({"truth": "training/recall"}, "no recall of source training; there is training/test_accuracy"),
@@ -194,9 +194,9 @@ def test_proxies_and_supernets_by_name(table: RecordedTable) -> None:
     ("settings", "message"),
     [
         ({"proxies": "synflow"}, "--proxies: 'synflow' is not in the table; there are all, none, jacov, nwot"),
-        ({"supernets": "shared"}, "does not say what the supernet cost; write shared=EPOCHS"),
-        ({"supernets": "shared=much"}, "does not say what the supernet cost"),
-        ({"supernets": "shared=-1"}, "does not say what the supernet cost"),
+        ({"supernets": "shared"}, "does not give the cost of the supernet; write shared=EPOCHS"),
+        ({"supernets": "shared=much"}, "does not give the cost of the supernet"),
+        ({"supernets": "shared=-1"}, "does not give the cost of the supernet"),
         ({"supernets": "other=3"}, "--supernets: 'other' is not in the table; there are shared"),
     ],
 )

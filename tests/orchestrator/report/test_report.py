@@ -149,7 +149,7 @@ class TestPage:
     def test_says_how_far_its_certainty_can_be_believed(self, make_log, codes, experiment, tmp_path):
         # Two full trainings are something to calibrate on, but not much.
         *_, text = report(make_log(seeds=()), codes, experiment, tmp_path)
-        assert re.search(r"tau that it expects of itself, 0\.\d\d to 0\.\d\d \(doubtful\)", Page(text).words)
+        assert re.search(r"tau that the ranking expects of itself, 0\.\d\d to 0\.\d\d \(doubtful\)", Page(text).words)
 
     def test_opens_without_any_evidence(self, codes, experiment, tmp_path):
         *_, text = report(EvidenceLog(tmp_path / "evidence.sqlite"), codes, experiment, tmp_path)
@@ -206,7 +206,7 @@ class TestTables:
         for name in ("taurank", "parameters only", "flops only", "training-2"):
             assert re.search(rf"^{name} +0\.\d\d\d +0\.\d\d to 0\.\d\d +0\.\d\d\d", text, re.MULTILINE)
         assert re.search(r"^top-5 overlap: \d+%$", text, re.MULTILINE)
-        assert re.search(r"^regret of taking our first: \d+\.\d\d percentage points$", text, re.MULTILINE)
+        assert re.search(r"^regret of the predicted best: \d+\.\d\d percentage points$", text, re.MULTILINE)
         assert re.search(r"^weighted tau \(the best count most\): 0\.\d\d\d$", text, re.MULTILINE)
         assert re.search(r"^tau within the true top 20 % \(5\): -?\d\.\d\d\d$", text, re.MULTILINE)
         assert re.search(r"^partial tau, given parameters: 0\.\d\d\d$", text, re.MULTILINE)
@@ -223,7 +223,7 @@ class TestTables:
     def test_one_candidate(self, printed):
         text = "\n".join(printed(130, count=1, seeds=()))
         assert "nan" not in text.lower()
-        assert "none, there is nothing to order by" in text
+        assert "none, no evidence" in text
 
     def test_markup_in_names_is_text(self, printed, codes):
         text = "\n".join(printed(130, names={code: f"[red]n{i}[/nothing]" for i, code in enumerate(codes)}))

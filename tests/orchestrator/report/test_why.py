@@ -52,7 +52,7 @@ def log(tmp_path: Path) -> EvidenceLog:
     )
     log.append_event(STAGE, "", "started")
     for code, epochs in (("a", 10), ("b", 6), ("c", 4)):
-        log.append_event(STAGE, trial_of(code), "started", "to epoch 4: everybody trains to epoch 4")
+        log.append_event(STAGE, trial_of(code), "started", "to epoch 4: all train to epoch 4")
         book_curve(log, code, [RISE[code] * epoch for epoch in range(1, epochs + 1)])
     log.append_event(STAGE, trial_of("a"), "completed")
     log.append_event(STAGE, trial_of("b"), "paused", "came to epoch 6; after epoch 6, 4 epochs saved")
@@ -90,7 +90,7 @@ class TestTraining:
         assert training.accuracies[-1] == pytest.approx(0.42)
         assert (training.cost_epochs, training.cost_seconds, training.saved_epochs) == (6.0, 3.0, 4)
         assert [(event.event, event.reason) for event in training.decisions] == [
-            ("started", "to epoch 4: everybody trains to epoch 4"),
+            ("started", "to epoch 4: all train to epoch 4"),
             ("paused", "came to epoch 6; after epoch 6, 4 epochs saved"),
         ]
         final = training.forecast
@@ -100,7 +100,7 @@ class TestTraining:
 
     def test_that_came_to_its_end_has_what_was_measured(self, log: EvidenceLog) -> None:
         (training,) = told(log, "a").trainings
-        assert training.state == "came to its end"
+        assert training.state == "complete"
         assert training.saved_epochs == 0
         final = training.forecast
         assert final is not None
@@ -264,7 +264,7 @@ class TestNames:
         [
             ("x", "'x' may be x-y, x-z; give the whole name"),
             ("x-w", r"none of the 3 candidates of the run, .*; did you mean 'x-[yz]'\?"),
-            ("?", "none of the 3 candidates of the run, .*; they are called as 'x-y'"),
+            ("?", "none of the 3 candidates of the run, .*; names look like 'x-y'"),
             ("", "none of the 3 candidates"),
         ],
     )

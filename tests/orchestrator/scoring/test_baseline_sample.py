@@ -166,7 +166,7 @@ class TestScore:
 
     def test_of_other_candidates(self, log, codes):
         with pytest.raises(
-            ScoringError, match="trained 12 drawn from 24 other candidates, which says nothing"
+            ScoringError, match="trained 12 drawn from 24 other candidates, which do not represent"
         ) as caught:
             read_truth(log.path.parent, codes[:20])
         assert "\n" not in str(caught.value)
@@ -219,7 +219,7 @@ class TestExperiment:
 
     def test_what_the_ranker_buys_is_never_the_truth(self):
         text = EXPERIMENT.replace("{epochs: 1}", "{epochs: 2, candidates: 2, seed: 1}")
-        with pytest.raises(ExperimentError, match="seed 1 is a baseline seed too: the truth must not be bought"):
+        with pytest.raises(ExperimentError, match="seed 1 is reserved for the baseline"):
             parse_experiment(text, where="t.yaml")
 
 

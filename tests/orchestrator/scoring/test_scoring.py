@@ -237,7 +237,7 @@ class TestRecordedTruth:
         assert same(read_truth(file, CODES, parse=str.lower).values[:2], [0.9, 0.8])
 
     def test_without_accuracies(self, table):
-        with pytest.raises(ScoringError, match=r"has no accuracy after full training .* it has train_loss$"):
+        with pytest.raises(ScoringError, match=r"has no result after full training .* it has train_loss$"):
             read_truth(table(("a", 0, 9, "train_loss", 0.9), ("b", 0, 9, "train_loss", 0.9)), CODES)
 
     def test_of_others(self, table):

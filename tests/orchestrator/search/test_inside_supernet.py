@@ -148,7 +148,7 @@ class TestExperiment:
             ("{method: gdas, options: {epoch: 3}}", "search.options: epoch: unknown key; did you mean 'epochs'?"),
             (
                 "{method: gdas, options: {scores: []}}",
-                "search.options: scores: unknown key; there are epochs, learning_",
+                "search.options: scores: unknown key; known keys: epochs, learning_",
             ),
             (
                 "{method: darts, options: {sampler: {learning_rate: 0}}}",
@@ -183,7 +183,7 @@ class TestExperiment:
             (
                 "once_for_all",
                 "darts",
-                "search: darts computes all options at once, which the supernet of once_for_all cannot; take gdas",
+                "search: darts computes all options at once, which the supernet of once_for_all cannot; use gdas",
             ),
         ],
     )

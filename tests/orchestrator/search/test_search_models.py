@@ -312,5 +312,5 @@ class TestFinalList:
         assert not found.ranking.table["architecture"].str.contains("pool").any()
 
     def test_nothing_observed_is_nothing_to_rank(self) -> None:
-        with pytest.raises(SearchError, match="was told nothing"):
+        with pytest.raises(SearchError, match="has no results"):
             final_list(make_searcher("random", CELLS), full_epochs=10)

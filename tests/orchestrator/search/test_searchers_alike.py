@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
 import numpy as np
+import optuna
 import pytest
 
 from taurank.orchestrator.search import Observation, Searcher, SearchError, list_searchers, make_searcher
-from taurank.orchestrator.search.drawing import listed
+from taurank.orchestrator.search.drawing import listed, mutant
 from taurank.spaces import Architecture, RestrictedSpace, SearchSpace, get_space
 from taurank.trainables.proxies.pruning import Active
 
@@ -44,6 +46,7 @@ def make(name: str, space: SearchSpace | None = None, seed: int = 0, **settings:
     if space is None:
         space = CELLS if name == "pnas" else SPACE
     options = dict(SMALL.get(name, {}))
+    options |= {option: settings.pop(option) for option in ("parents", "candidates") if option in settings}
     if name == "te_nas":
         options["measure"] = pretend
     if name in INSIDE:
@@ -273,3 +276,35 @@ def test_a_searcher_that_cannot_be_made_says_why_in_one_line(name: str, options:
 def test_a_space_without_growing_cells_is_nothing_for_pnas() -> None:
     with pytest.raises(SearchError, match="which are pnas and nasbench201, not nasbench_macro"):
         make_searcher("pnas", get_space("nasbench_macro"))
+
+
+@pytest.mark.parametrize("name", ["tpe", "nsga2"])
+def test_optuna_keeps_the_verbosity_of_the_caller(
+    name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = optuna.logging.get_verbosity()
+    try:
+        optuna.logging.set_verbosity(optuna.logging.DEBUG)
+        monkeypatch.delitem(sys.modules, "taurank.orchestrator.search.optuna_searcher", raising=False)
+        make(name).ask(3)
+        assert optuna.logging.get_verbosity() == optuna.logging.DEBUG
+    finally:
+        optuna.logging.set_verbosity(before)
+    assert "A new study" not in capfd.readouterr().err
+
+
+def test_npenas_has_one_set_of_parents_in_a_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    parents: list[Architecture] = []
+
+    def spied(space: SearchSpace, parent: Architecture, generator: np.random.Generator) -> Architecture:
+        parents.append(parent)
+        return mutant(space, parent, generator)
+
+    searcher = make("npenas", parents=2, candidates=8)
+    run(searcher, 6, 1)
+    monkeypatch.setattr("taurank.orchestrator.search.model_searcher.AGAIN", 0.0)
+    monkeypatch.setattr("taurank.orchestrator.search.model_searcher.mutant", spied)
+    run(searcher, 8, 1)  # two generations of 4, told one by one
+    first, second = parents[:8], parents[8:]
+    assert len(second) == 8
+    assert len(set(first)) == len(set(second)) == 2

@@ -59,7 +59,7 @@ def test_the_end_of_a_stage_says_what_became_of_its_trials(tmp_path: Path) -> No
     run_log.end_stage("s", "12.0 epochs in 0:10 min")
     run_log.end_stage("t", "0.0 epochs in 0:01 min")
     assert lines(tmp_path)[-2][2:] == ["ends", "1 failed, 2 stopped; 12.0 epochs in 0:10 min"]
-    assert lines(tmp_path)[-1][2:] == ["ends", "nothing ended; 0.0 epochs in 0:01 min"]
+    assert lines(tmp_path)[-1][2:] == ["ends", "no trial ended; 0.0 epochs in 0:01 min"]
 
 
 def test_a_reason_of_several_lines_is_one(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_reason_of_several_lines_is_one(tmp_path: Path) -> None:
     ("error", "says"),
     [
         (None, ["ends", "complete"]),
-        (RunInterruptedError("s"), ["interrupted", "everything finished is kept; taurank resume goes on"]),
+        (RunInterruptedError("s"), ["interrupted", "all finished results are kept; taurank resume continues"]),
         (ValueError("no room\nat all"), ["ends", "ValueError: no room"]),
     ],
 )

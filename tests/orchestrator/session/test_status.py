@@ -20,7 +20,7 @@ from taurank.orchestrator.evidence.log import BASELINE, EXTENDED, TAKEN, Evidenc
 from taurank.orchestrator.evidence.summary import opened_to_read, summarize
 from taurank.orchestrator.session.lock import RunHeldError, hold_run, holder_of
 from taurank.orchestrator.session.standstill import standstill
-from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting, read_told
+from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting, read_state
 from taurank.orchestrator.session.status import StatusError, run_status
 
 PLAN = (StagePlan("training-4", 4, 16.0), StagePlan(BASELINE, 4, 32.0))
@@ -92,7 +92,7 @@ class TestStates:
         assert baseline.counts == Counts(waiting=4)
         assert (found.spent_epochs, found.budget_epochs, found.baseline_epochs) == (7.0, 16.0, 0.0)
         assert found.rows == 8
-        assert found.standstill == f"no process works on it; go on with: taurank resume {folder}"
+        assert found.standstill == f"no process works on it; continue with: taurank resume {folder}"
 
     def test_finished(self, run: tuple[Path, EvidenceLog]) -> None:
         folder, log = run
@@ -174,27 +174,27 @@ class TestWhyNothingRuns:
         now = time.time()
         if state is not None:
             StatusFile(folder).tell(state)
-        told = read_told(folder)
+        saved = read_state(folder)
         with hold_run(folder):
             holder = holder_of(folder)
-        return standstill(folder, "running", holder, told, last_row=now, free=10**9, now=now + quiet)
+        return standstill(folder, "running", holder, saved, last_row=now, free=10**9, now=now + quiet)
 
     def test_workers_run(self, tmp_path: Path) -> None:
         assert self.why(tmp_path, RunState(stage="s", counts=Counts(running=1, waiting=3))) == ""
 
     def test_between_stages(self, tmp_path: Path) -> None:
-        said = self.why(tmp_path, RunState(doing="the ranker chooses who is trained"), quiet=95)
-        assert said == "the ranker chooses who is trained, since 1:35 min"
+        said = self.why(tmp_path, RunState(doing="the ranker selects candidates"), quiet=95)
+        assert said == "the ranker selects candidates, since 1:35 min"
 
     def test_it_has_told_nothing(self, tmp_path: Path) -> None:
-        assert "has not told what it does" in self.why(tmp_path, None)
+        assert "has not written its state yet" in self.why(tmp_path, None)
 
     @pytest.mark.parametrize(
         ("starting", "free", "total", "says"),
         [
-            (False, 0.25, 1.0, "asks for 2 CPU, 0.5 GPU, free: 4 of 8 CPU, 0.25 of 1 GPU; others hold the rest"),
-            (False, 1.0, 1.0, "1 of 1 GPU; Ray places them next, unless no node by itself has as much free"),
-            (False, 0.0, 0.0, "0 of 0 GPU; no node that is left is large enough, so it waits for one"),
+            (False, 0.25, 1.0, "asks for 2 CPU, 0.5 GPU, free: 4 of 8 CPU, 0.25 of 1 GPU; other jobs use the rest"),
+            (False, 1.0, 1.0, "1 of 1 GPU; Ray starts them next, unless no single node has as much free"),
+            (False, 0.0, 0.0, "0 of 0 GPU; no remaining node is large enough, so the run waits for one"),
             (True, 0.0, 1.0, "workers are starting, since 0:20 min"),
         ],
     )
@@ -208,12 +208,12 @@ class TestWhyNothingRuns:
     def test_all_are_silent(self, tmp_path: Path) -> None:
         state = RunState(stage="s", counts=Counts(running=2), patience=600.0)
         StatusFile(tmp_path).tell(state)
-        told = read_told(tmp_path)
-        assert told is not None
+        saved = read_state(tmp_path)
+        assert saved is not None
 
         def after(seconds: float) -> str:
-            now = told.began + seconds
-            fresh = type(told)(told.state, told.began, now)
+            now = saved.began + seconds
+            fresh = type(saved)(saved.state, saved.began, now)
             with hold_run(tmp_path):
                 return standstill(tmp_path, "running", holder_of(tmp_path), fresh, last_row=0.0, free=10**9, now=now)
 
@@ -225,7 +225,7 @@ class TestWhyNothingRuns:
 
     def test_the_driver_is_silent(self, tmp_path: Path) -> None:
         said = self.why(tmp_path, RunState(stage="s", counts=Counts(running=2)), quiet=61)
-        assert "has told nothing for 1:01 min" in said
+        assert "has written nothing for 1:01 min" in said
         assert said.endswith(f"taurank resume {tmp_path}")
 
     def test_a_full_disk(self, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ class TestTheLogIsOnlyRead:
         folder, _ = run
         for text in ("", "{", "[]", "{}", '{"began": 1, "written": 2}', '{"began": "x"}'):
             (folder / "status.json").write_text(text)
-            assert read_told(folder) is None
+            assert read_state(folder) is None
             assert run_status(folder).state == "interrupted"
 
 

@@ -83,8 +83,8 @@ def test_from_its_start_to_its_end(tmp_path: Path) -> None:
 
     found = status(tmp_path, run)
     assert (found["state"], found["holder"]) == ("interrupted", None)
-    assert found["standstill"] == f"no process works on it; go on with: taurank resume {run}"
-    assert found["last_line"].endswith("everything finished is kept; taurank resume goes on")
+    assert found["standstill"] == f"no process works on it; continue with: taurank resume {run}"
+    assert found["last_line"].endswith("all finished results are kept; taurank resume continues")
 
     output, _ = taurank(tmp_path, "resume", str(run)).communicate(timeout=PATIENCE)
     found = status(tmp_path, run)

@@ -107,7 +107,7 @@ class TestFile:
 
     def test_a_task_is_no_truth_so_that_its_seed_is_free(self) -> None:
         assert spec("{epochs: 4, task: rotation, seed: 1}").seed == 1
-        with pytest.raises(ExperimentError, match="seed 1 is a baseline seed too"):
+        with pytest.raises(ExperimentError, match="seed 1 is reserved for the baseline"):
             experiment("{epochs: 4, seed: 1}")
 
     def test_it_is_never_full_training(self) -> None:
@@ -252,7 +252,7 @@ class TestViews:
         alone = views(supervised, 3)["training-3"]
         both = views([*rows(STAGE, [[0.5, 0.9, 0.6]] * 3), *supervised], 3)
         assert set(both) == {STAGE, "training-3"}
-        assert both["training-3"].says_what(alone)
+        assert both["training-3"].equals(alone)
 
     def test_its_training_loss_is_no_view(self) -> None:
         found = views([*rows(STAGE, [[0.5] * 3] * 3), *rows(STAGE, [[1.0, 0.9, 0.8]] * 3, metric="train_loss")], 3)

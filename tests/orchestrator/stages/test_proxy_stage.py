@@ -51,7 +51,7 @@ class TestFile:
         ("text", "line"),
         [
             ("[nwto]", "t.yaml: proxies: unknown proxy 'nwto'; did you mean 'nwot'?"),
-            ("[nwot, nwot]", "t.yaml: proxies: nwot is listed twice; a proxy can be there once"),
+            ("[nwot, nwot]", "t.yaml: proxies: nwot is listed twice; a proxy may be listed once"),
             ("{names: []}", "t.yaml: proxies.names: names no proxy; write `proxies: null` for none"),
             ("{images: 16}", "t.yaml: proxies.names: is missing; it has no default"),
             ("{names: [nwot], images: 1}", "t.yaml: proxies.images: has to be at least 2, not 1"),

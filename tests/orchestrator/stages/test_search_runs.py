@@ -228,12 +228,15 @@ class TestExperiment:
     @pytest.mark.parametrize(
         ("more", "line"),
         [
-            ("search: posterior\ncandidates: 8", "candidates: a search proposes its candidates itself; leave candid"),
-            ("search: posterior\nbudget: 5x", "budget: search.evaluations and search.epochs say what a search spends"),
-            ("search: posterior\nbaseline: {seeds: [1]}", "baseline: a search has no such part; leave baseline out"),
-            ("search: posterior\ntrainings: [{epochs: 2}]", "trainings: a search has no such part"),
+            ("search: posterior\ncandidates: 8", "candidates: a search proposes its candidates itself; omit candid"),
+            (
+                "search: posterior\nbudget: 5x",
+                "budget: search.evaluations and search.epochs define the cost of a search",
+            ),
+            ("search: posterior\nbaseline: {seeds: [1]}", "baseline: a search has no such section; omit baseline,"),
+            ("search: posterior\ntrainings: [{epochs: 2}]", "trainings: a search has no such section"),
             ("search: {epochs: 9}", "search.epochs: 9 is longer than full training (recipe.epochs: 4)"),
-            ("search: posteriour", "search: unknown searcher 'posteriour'; there are random"),
+            ("search: posteriour", "search: unknown searcher 'posteriour'; known: random"),
             ("search: {options: {warmth: 1}}", "search.options: unknown option 'warmth' of searcher 'posterior'"),
             ("search: {options: {initial: some}}", "search.options: posterior cannot take {'initial': 'some'}"),
             ("search: {evaluations: 1}", "search.evaluations: has to be at least 2, not 1"),

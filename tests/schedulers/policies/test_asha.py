@@ -141,7 +141,7 @@ def test_too_few_trials_stay_at_the_first_rung():
     driver = new_driver(AshaPolicy(), Limits(27), 2)
     train(driver, apart(2, 27))
     assert [curve.last_epoch for curve in driver.curves.values()] == [1, 1]
-    assert (driver.latest.phase, driver.latest.reason) == ("done", "nobody else is to be promoted")
+    assert (driver.latest.phase, driver.latest.reason) == ("done", "no further trial is to be promoted")
 
 
 def test_what_does_not_fit_is_refused():

@@ -6,8 +6,8 @@ import pytest
 from synthetic_curves import new_driver, rising, seen, train
 
 from taurank.schedulers.policies import Limits
-from taurank.schedulers.policies.hyperband import HyperbandPolicy, hyperband_brackets
-from taurank.schedulers.policies.rungs import halving_epochs
+from taurank.schedulers.policies.hyperband import HyperbandPolicy
+from taurank.schedulers.policies.rungs import halving_epochs, hyperband_brackets
 from taurank.schedulers.policies.simulation import simulate
 from taurank.schedulers.policies.standing import drawn_order
 

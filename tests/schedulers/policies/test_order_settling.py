@@ -1,6 +1,7 @@
 """The order-settling policy: abreast within the budget, then where it pays; pure, thrifty, and never stuck."""
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,8 @@ from scipy.stats import kendalltau
 from synthetic_curves import apart, new_driver, rising, train
 
 from taurank.schedulers.curves.matrix import CurveMatrix
-from taurank.schedulers.policies import Curve, Limits
+from taurank.schedulers.policies import Curve, Limits, Policy
+from taurank.schedulers.policies.asha import AshaPolicy
 from taurank.schedulers.policies.driver import Driver
 from taurank.schedulers.policies.order_settling import OrderSettlingPolicy
 from taurank.schedulers.policies.simulation import simulate
@@ -58,7 +60,6 @@ def test_pure_whatever_the_order_of_the_trials() -> None:
     again = policy.decide(shuffled, limits)
     assert again.next == first.next
     assert repr(sorted(again.trials.items())) == repr(sorted(first.trials.items()))
-    assert again.expected_tau == first.expected_tau
 
 
 def test_a_loss_and_its_negative_give_the_same_steps() -> None:
@@ -103,7 +104,7 @@ def test_target_tau_finishes_early_and_says_that_it_is_a_guess() -> None:
     assert min(reached) >= 0.1 * EPOCHS
     assert driver.latest.phase == "done"
     assert "guess" in driver.latest.reason
-    assert driver.latest.expected_tau >= 0.7
+    assert "reaches 0.7" in driver.latest.reason
     decision = driver.decisions["0"]
     assert decision.action == "pause"
     assert decision.saved_epochs == EPOCHS - reached.pop()
@@ -164,7 +165,27 @@ def test_all_fail() -> None:
         driver.report(step.trial, 1, float(recorded.values[trial, 0]))
     assert driver.choose() is None
     assert driver.latest.phase == "done"
-    assert math.isnan(driver.latest.expected_tau)
+
+
+@pytest.mark.parametrize(("epochs", "budget"), [(50, 0.6), (57, 0.579)], ids=["abreast", "by gain"])
+def test_a_decision_on_a_thousand_trials_takes_little_longer_than_one_of_asha(epochs: int, budget: float) -> None:
+    trials, schedule = 1000, 100
+    values = rising(trials, schedule).values
+    curves = {
+        str(row): Curve(str(row), tuple(range(1, epochs + 1)), tuple(values[row, :epochs].tolist()), state="paused")
+        for row in range(trials)
+    }
+    limits = Limits(schedule, budget_epochs=budget * trials * schedule, slots=8)
+
+    def seconds(policy: Policy) -> float:
+        took = []
+        for _ in range(3):
+            began = time.process_time()
+            policy.decide(curves, limits)
+            took.append(time.process_time() - began)
+        return min(took)
+
+    assert seconds(OrderSettlingPolicy()) < 15 * seconds(AshaPolicy())
 
 
 def test_a_period_that_does_not_divide_the_schedule() -> None:

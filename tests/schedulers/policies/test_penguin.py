@@ -7,7 +7,8 @@ import pytest
 from synthetic_curves import seen
 
 from taurank.schedulers.curves import PenguinConfig, converge
-from taurank.schedulers.policies import Curve, Decision, Limits, PenguinPolicy
+from taurank.schedulers.policies import Curve, Decision, Limits
+from taurank.schedulers.policies.penguin import PenguinPolicy
 
 NAN = math.nan
 LIMITS = Limits(40)

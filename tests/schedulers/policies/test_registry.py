@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from taurank.schedulers.policies import list_policies, make_policy
@@ -17,6 +20,17 @@ NAMES = [
     "beating",
     "order-settling",
 ]
+
+
+def test_policies_and_scipy_are_imported_only_when_asked_for():
+    script = (
+        "import sys; from taurank.schedulers.policies import list_policies, make_policy; list_policies();"
+        'eager = [f\'taurank.schedulers.policies.{name.replace("-", "_")}\' for name in list_policies()];'
+        "found = sys.modules.keys() & {*eager, 'scipy', 'sklearn'}; assert not found, found;"
+        "make_policy('order-settling')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_names():

@@ -136,7 +136,11 @@ def test_a_csv_names_files_relative_to_itself(photos, cache, tmp_path):
         ("file,label\na.png\n", "line 2 does not have one value for each column"),
         ("file,label\na.png,x,y\n", "line 2 does not have one value for each column"),
         ("file,label\na.png, \n", "line 2 does not have one value for each column"),
-        ("file,label,split\na.png,x,dev\n", "line 2: split is 'dev'; it has to be train or test"),
+        ("file,label,split\na.png,x,fold1\n", "line 2: split is 'fold1'; it has to be one of train, training, val, "),
+        (
+            "file,label,split\na.png,x,train\nb.png,y,train\nc.png,x,val\nd.png,y,valid\n",
+            "both 'val' and 'valid' can be read as the validation images",
+        ),
         ("file,label\na.png,x\na.png,y\n", "a.png listed twice"),
         ("file,label\na.png,x\nb.png,x\n", "has 1 classes to train on"),
         ("file,label\na.png,Dog\nb.png,dog\n", "the classes 'Dog' and 'dog' are one name"),
@@ -219,7 +223,7 @@ def test_other_files_are_counted_and_broken_ones_named(photos, cache, caplog):
     assert found.train_images[:, 0, 0, 0].tolist() == [0, 2, 3, 100, 101, 103]
     assert found.train_labels.tolist() == [0, 0, 0, 1, 1, 1]
     ignored, left_out = warned(caplog)
-    assert ignored == f"folder:{photos}: 2 files that are no images are not looked at"
+    assert ignored == f"folder:{photos}: skipped 2 files that are not images"
     assert left_out.startswith(f"folder:{photos}: 2 of 8 images are left out: ant/1.png: ")
     assert "; bee/2.png: " in left_out
     caplog.clear()
@@ -336,7 +340,7 @@ def test_images_are_decoded_once(photos, cache, monkeypatch):
     first = load(photos, cache, progress=lambda done, count: told.append((done, count)))
     assert told == [(8, 8)]
     assert entries(cache) == [".json", ".npy"]
-    monkeypatch.setattr(caching, "decode_image", None)  # would raise if it were called
+    monkeypatch.setattr(caching, "decode_deep_image", None)  # would raise if it were called
     again = load(photos, cache, progress=lambda done, count: told.append((done, count)))
     assert told == [(8, 8)]
     np.testing.assert_array_equal(first.train_images, again.train_images)

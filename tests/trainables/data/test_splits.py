@@ -192,7 +192,7 @@ def test_enlarging_interpolates_linearly(without_test):
         ({"validation": 0.5, "test": 0.5}, "train is left with 0 images: test and validation take all 200 of small"),
         ({"validation": 50, "test": 50, "train": 101}, "train is 101 images; small has 100 available"),
         ({"validation": 50, "test": 50, "train": 0}, "train is 0 images"),
-        ({"validation": 50, "test": None}, "test is None, but small has no official test set"),
+        ({"validation": 50, "test": None}, "data.test is not given, and small has no official test set"),
         ({"validation": 50, "test": 50, "size": 0}, "size is 0; it has to be at least 1 pixel"),
         ({"validation": 50, "test": 50, "seed": -1}, "seed is -1"),
         ({"validation": 50, "test": 50, "evaluate_on": "validation"}, "evaluate_on is 'validation'"),

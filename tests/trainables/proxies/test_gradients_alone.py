@@ -9,8 +9,7 @@ from torch import nn
 from taurank.trainables.proxies.batch import ProxyBatch
 from taurank.trainables.proxies.gradsign import GradSign
 from taurank.trainables.proxies.grasp import Grasp
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import VoidScoreError
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
 from taurank.trainables.proxies.zico import Zico, steadiness
 
 

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from taurank.trainables.proxies.batch import ProxyBatch
-from taurank.trainables.proxies.probe import Probe
-from taurank.trainables.proxies.proxy import VoidScoreError
+from taurank.trainables.proxies.probe import Probe, VoidScoreError
 from taurank.trainables.proxies.swap import Swap, size_regularised
 
 

@@ -17,7 +17,8 @@ from taurank.trainables.supernet import Paths, SupernetConfig, SupernetTraining,
 from taurank.trainables.supernet.layerwise import MixedLayer
 from taurank.trainables.supernet.mixing import mixing_work
 from taurank.trainables.supernet.nasbench201 import MixedCell
-from taurank.trainables.supernet.network import Supernet, can_mix
+from taurank.trainables.supernet.network import Supernet
+from taurank.trainables.supernet.registry import can_mix
 from taurank.trainables.supernet.samplers import MixtureSampler, make_sampler
 from taurank.trainables.training.recipe import Recipe
 from tests.trainables.supernet.fakes import FakeJudge, nine, play

@@ -473,7 +473,7 @@ class TestRegistry:
         spike = tmp_path / "spike.npz"
         np.savez(spike, edge_ops=[[1]], val_acc=[[0.5]])
         for paths, options, message in [
-            ([other], {}, "x.csv: no importer recognises it; `taurank table import --help` lists them"),
+            ([other], {}, "x.csv: no importer recognises it (it has a, b); `taurank table import --help` lists them"),
             ([tmp_path / "no.csv"], {}, "no.csv: no such file or folder"),
             ([tmp_path / "x.npz"], {}, "x.npz is not an npz file"),
             ([tmp_path / "x.parquet"], {}, "x.parquet cannot be read: "),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from taurank.trainables.supernet.network import can_mix
 from taurank.trainables.supernet.paths import Paths
+from taurank.trainables.supernet.registry import can_mix
 from taurank.trainables.supernet.samplers.logits import LogitSampler
 from taurank.trainables.supernet.samplers.sampler import Group, Judge
 

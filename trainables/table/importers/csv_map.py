@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from taurank.trainables.table.format import COLUMNS, IDENTITY, TRAINING_SOURCE, WHOLE, TableError, TableInfo
+from taurank.trainables.table.format import (
+    COLUMNS,
+    IDENTITY,
+    TEXT,
+    TRAINING_SOURCE,
+    WHOLE,
+    Direction,
+    Metric,
+    TableError,
+    TableInfo,
+)
 from taurank.trainables.table.importers.recording import Recording, open_recording
-from taurank.trainables.table.metrics import describe_all, is_accuracy
+from taurank.trainables.table.metrics import describe_all, is_accuracy, is_fixed
 from taurank.trainables.table.recorded import RecordedTable
 
 
@@ -22,6 +32,7 @@ def import_csv(
     percent: bool = False,
     space: str = "",
     data: str = "",
+    direction: Direction | None = None,
 ) -> RecordedTable:
     """Makes a table of CSV files with one number per row.
 
@@ -36,6 +47,8 @@ def import_csv(
         percent: whether accuracies are percentages, to be divided by 100.
         space: name of the search space.
         data: name of the data set.
+        direction: which end is better of the metrics whose meaning is not fixed by their names; None: what their names
+            say.
 
     Raises:
         TableError: an unknown name on either side, a needed one missing, or a number that is none.
@@ -50,7 +63,7 @@ def import_csv(
     for name in ("value", "seconds", *WHOLE):
         frame[name] = _numbers(frame[name], name)
     for name in ("architecture", "source", "metric"):
-        empty = np.flatnonzero(frame[name].isna() & frame["value"].notna())
+        empty = np.flatnonzero((frame[name].isna() | (frame[name] == "")) & frame["value"].notna())
         if len(empty):
             raise TableError(f"row {int(empty[0]) + 1}: {name} is empty; every row needs one")
         frame[name] = frame[name].astype(str).str.strip()
@@ -59,7 +72,8 @@ def import_csv(
         rows["value"] = np.where(rows["metric"].map(is_accuracy), np.round(rows["value"] / 100, 10), rows["value"])
     booked_before = rows.duplicated([name for name in IDENTITY if name != "metric"])
     rows["seconds"] = rows["seconds"].mask(booked_before, 0.0)
-    info = TableInfo(space, data, describe_all(rows["metric"].unique()), origin=", ".join(path.name for path in paths))
+    metrics = _directed(rows["metric"].unique(), direction)
+    info = TableInfo(space, data, metrics, origin=", ".join(path.name for path in paths))
     return RecordedTable(info, rows)
 
 
@@ -89,8 +103,22 @@ def _mapped(recording: Recording, columns: Mapping[str, str]) -> pd.DataFrame:
         if column not in recording.names:
             known = ", ".join(" ".join(name.split()) for name in sorted(recording.names))
             raise TableError(f"--map {name}={column}: {recording.path} has no such column; there are {known}")
-    frame = recording.frame()
+    frame = recording.frame([columns[name] for name in TEXT if name in columns])
     return pd.DataFrame({name: frame[column] for name, column in columns.items()})
+
+
+def _directed(names: Iterable[str], direction: Direction | None) -> dict[str, Metric]:
+    metrics = describe_all(names)
+    if direction is None:
+        return metrics
+    chosen = {name: Metric(direction) for name in metrics if not is_fixed(name)}
+    against = [name for name, metric in metrics.items() if metric.direction != direction]
+    if not chosen and against:
+        raise TableError(
+            f"--{direction}-is-better: that is not so of {against[0]}, whose name has a fixed meaning; name the metric"
+            " otherwise"
+        )
+    return metrics | chosen
 
 
 def _defaults(frame: pd.DataFrame) -> dict[str, str | float | pd.Series]:

@@ -20,6 +20,7 @@ class Importer:
         licence: of the numbers.
         recognises: whether one file is of this kind, by its columns or arrays. Never for files that are not safe to
             open: those are read only when the user names the importer.
+        lacks: the columns or arrays that one file would need besides, to be of this kind; empty where it has all.
         read: makes a table of the files; the text is the data set that was asked for, "" for none.
     """
 
@@ -29,3 +30,4 @@ class Importer:
     licence: str
     recognises: Callable[[Recording], bool]
     read: Callable[[Sequence[Recording], str], RecordedTable]
+    lacks: Callable[[Recording], Sequence[str]] = lambda recording: ()

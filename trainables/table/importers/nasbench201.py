@@ -54,10 +54,15 @@ _ALL_IMAGES = "training:all_images"
 
 
 def _recognises(recording: Recording) -> bool:
+    return not recording.is_arrays and not _lacks(recording)
+
+
+def _lacks(recording: Recording) -> list[str]:
     names = recording.names
-    if recording.is_arrays or not names & {"arch_str", "arch_index"}:
-        return False
-    return any(pattern.fullmatch(name) for name in names for pattern in (_TRAINING, _HARDWARE, _PROXY))
+    lacking = [] if names & {"arch_str", "arch_index"} else ["arch_str"]
+    if not any(pattern.fullmatch(name) for name in names for pattern in (_TRAINING, _HARDWARE, _PROXY)):
+        lacking.append("a result (such as c10_val_hp200_s0, c10_synflow or c10_edgegpu_latency)")
+    return lacking
 
 
 def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
@@ -256,5 +261,6 @@ NASBENCH201 = Importer(
     origin="NAS-Bench-201 (Dong and Yang, ICLR 2020); proxies: NAS-Bench-Suite-Zero; latencies: HW-NAS-Bench, HELP",
     licence="MIT, collections of its numbers MIT or Apache-2.0; few-shot supernet: none given, do not pass it on",
     recognises=_recognises,
+    lacks=_lacks,
     read=_read,
 )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -18,12 +21,22 @@ from taurank.trainables.table.format import TableError
 _DATA_IN_NAMES = {
     r"cifar[-_]?100": "cifar100",
     r"cifar[-_]?10": "cifar10",
-    r"imagenet[-_]?16": "imagenet16-120",
-    r"imagenet": "imagenet",
+    r"tiny[-_]?imagenet(?:[-_]?200)?": "tiny-imagenet",
+    r"imagenet[-_]?16(?:[-_]?120)?": "imagenet16-120",
+    r"imagenet(?:[-_]?1k)?": "imagenet",
     r"fashion[-_]?mnist": "fashion-mnist",
     r"mnist": "mnist",
     r"svhn": "svhn",
 }
+"""Data sets by what a file's name calls them; the longer of two names first."""
+_DATA_NAME = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(_DATA_IN_NAMES)})(?![a-z0-9])")
+MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "None", "none", "<NA>", "#N/A")
+"""Numbers that are missing, as files write them."""
+_KIND_OF = re.compile(
+    r"(?:tiny|mini|micro|small|sub|half|down\w*|fashion|extended|colou?red|permuted|rotated|corrupted|noisy|stylized)"
+)
+_VARIANT = re.compile(r"\w{1,2}|v\d\w*|\d+\w*|real|sketch|extra|subset|corrupted|noisy|mini|tiny|lite")
+"""Words before and after a data set's name that make it the name of another one, such as `imagenet-v2`."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +58,45 @@ class Recording:
 
     @property
     def data(self) -> str:
-        """The data set that the file's name speaks of, "" for none; only a default of `--data`."""
-        found = (name for pattern, name in _DATA_IN_NAMES.items() if re.search(pattern, self.path.name.lower()))
-        return next(found, "")
+        """The data set that the file's name speaks of, "" where that is not certain; only a default of `--data`."""
+        name = re.sub(r"\.(?:csv|csv\.gz|npz|parquet)$", "", self.path.name.lower())
+        found = set()
+        for match in _DATA_NAME.finditer(name):
+            before, after = (re.split(r"[-_. ]+", text) for text in (name[: match.start()], name[match.end() :]))
+            other = len(before) > 1 and _KIND_OF.fullmatch(before[-2])
+            other = other or (len(after) > 1 and _VARIANT.fullmatch(after[1]))
+            known = next(known for pattern, known in _DATA_IN_NAMES.items() if re.fullmatch(pattern, match[0]))
+            found.add("" if other else known)
+        return found.pop() if len(found) == 1 else ""
 
-    def frame(self) -> pd.DataFrame:
-        """The columns of a parquet or CSV file."""
-        with_index = pd.read_parquet if self.path.suffix == ".parquet" else pd.read_csv
+    def frame(self, text: Collection[str] = ()) -> pd.DataFrame:
+        """The columns of a parquet or CSV file.
+
+        Args:
+            text: columns that are text as it is written, stripped: a code such as `0312`, `1e5` or `NA` is no number
+                and not missing.
+
+        Raises:
+            TableError: The file is damaged, or such a column of a parquet file has neither text nor whole numbers.
+        """
         try:
-            return with_index(self.path)
+            if self.path.suffix == ".parquet":
+                whole: pd.DataFrame = _as_text(pq.read_table(self.path), text, self.path).to_pandas()
+                return whole
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                frame = pd.read_csv(
+                    self.path,
+                    dtype=dict.fromkeys(text, str),
+                    keep_default_na=False,
+                    na_values={name: MISSING for name in self.names if name not in text},
+                    index_col=False,
+                )
+            return frame.assign(**{name: frame[name].str.strip() for name in text})
+        except TableError:
+            raise
+        except pd.errors.ParserWarning:
+            raise TableError(f"{self.path}: rows have more cells than the header; each column needs a name") from None
         except (OSError, ValueError) as error:
             raise TableError(f"{self.path} is damaged: {_one_line(error)}; fetch it again") from None
 
@@ -64,6 +107,17 @@ class Recording:
                 return {name: file[name] for name in names}
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise TableError(f"{self.path} is damaged: {_one_line(error)}; fetch it again") from None
+
+
+def _as_text(table: pa.Table, names: Collection[str], path: Path) -> pa.Table:
+    for place, name in enumerate(table.column_names):
+        if name in names:
+            column = table.column(name)
+            kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+            if not (pa.types.is_integer(kind) or str(kind).endswith(("string", "string_view", "null"))):
+                raise TableError(f"{path}: column {name!r} holds {kind}; save it as text, as the codes are written")
+            table = table.set_column(place, name, column.cast(pa.string()))
+    return table
 
 
 def open_recording(path: Path) -> Recording:

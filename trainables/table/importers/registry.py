@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
+from taurank.spaces import get_space, list_spaces
+from taurank.spaces.names import hint_or
 from taurank.trainables.table.format import TableError
 from taurank.trainables.table.importers.a4nn import A4NN
 from taurank.trainables.table.importers.help_latency import HELP_LATENCY
@@ -21,6 +22,8 @@ from taurank.trainables.table.importers.timm_results import TIMM
 from taurank.trainables.table.recorded import RecordedTable
 
 SHOWN_CHARACTERS = 200
+SHOWN = 12
+"""Columns in a line about a file."""
 _IMPORTERS = {
     importer.name: importer
     for importer in (A4NN, HELP_LATENCY, MIT_CURVES, NAAP440, NASBENCH201, NATS_BENCH, SPIKENAS, TIMM)
@@ -64,8 +67,6 @@ def in_space(table: RecordedTable, space: str) -> RecordedTable:
     Raises:
         TableError: a text is not of the registered space.
     """
-    from taurank.spaces import get_space, list_spaces  # torch takes seconds, and only importing needs the spaces
-
     named = replace(table, info=replace(table.info, space=space))
     if space not in list_spaces():
         return named
@@ -82,13 +83,14 @@ def in_space(table: RecordedTable, space: str) -> RecordedTable:
 
 def _named(name: str, recordings: Sequence[Recording]) -> Importer:
     if name not in _IMPORTERS:
-        close = get_close_matches(name, _IMPORTERS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_IMPORTERS)}"
+        hint = hint_or(name, _IMPORTERS, f"there are {', '.join(_IMPORTERS)}")
         raise TableError(f"--format: unknown importer {name!r}; {hint}")
     chosen = _IMPORTERS[name]
     for recording in recordings:
         if chosen is not NATS_BENCH and not chosen.recognises(recording):
-            raise TableError(f"{recording.path} is not of format {name}, which reads {chosen.reads}")
+            lacking = ", ".join(chosen.lacks(recording))
+            missing = f"; it lacks the columns {lacking}" if lacking else ""
+            raise TableError(f"{recording.path} is not of format {name}, which reads {chosen.reads}{missing}")
     return chosen
 
 
@@ -96,8 +98,8 @@ def _recognised(recordings: Sequence[Recording]) -> Importer:
     for recording in recordings:
         if not any(importer.recognises(recording) for importer in _IMPORTERS.values()):
             raise TableError(
-                f"{recording.path}: no importer recognises it; `taurank table import --help` lists them, "
-                "and a CSV needs --map"
+                f"{recording.path}: no importer recognises it{_nearly(recording)}; `taurank table import --help` lists "
+                "them, and a CSV needs --map architecture=COLUMN,value=COLUMN"
             )
     found = [importer for importer in _IMPORTERS.values() if all(map(importer.recognises, recordings))]
     if len(found) != 1:
@@ -106,3 +108,19 @@ def _recognised(recordings: Sequence[Recording]) -> Importer:
         )
         raise TableError(f"the files are of different kinds ({kinds}); give those of one, or name it with --format")
     return found[0]
+
+
+def _nearly(recording: Recording) -> str:
+    """What a file has, and what importers that know some of it would need besides."""
+    if not recording.names:
+        return ""
+    nothing = replace(recording, names=frozenset())
+    lacking = {importer.name: importer.lacks(recording) for importer in _IMPORTERS.values()}
+    near = [
+        f"{name} lacks {', '.join(missing)}"
+        for name, missing in lacking.items()
+        if 0 < len(missing) < len(_IMPORTERS[name].lacks(nothing))
+    ]
+    names = sorted(" ".join(name.split()) for name in recording.names)
+    has = ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
+    return f" (it has {has}{''.join(f'; {text}' for text in near)})"

@@ -18,15 +18,21 @@ from taurank.trainables.table.metrics import describe_all
 from taurank.trainables.table.recorded import RecordedTable
 from taurank.trainables.table.rows import Rows
 
+NEEDED = ("model", "top1", "img_size", "param_count")
+
 
 def _recognises(recording: Recording) -> bool:
-    return {"model", "top1", "img_size", "param_count"} <= recording.names
+    return not _lacks(recording)
+
+
+def _lacks(recording: Recording) -> list[str]:
+    return [name for name in NEEDED if name not in recording.names]
 
 
 def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
     if len(recordings) > 1:
         raise TableError("timm: a table is made of one list of results; import them one by one")
-    listed = recordings[0].frame()
+    listed = recordings[0].frame(["model"])
     rows = Rows([f"{model}@{size}" for model, size in zip(listed["model"], listed["img_size"], strict=True)])
     numbers = {"validation_accuracy": shares(listed["top1"])}
     if "top5" in listed.columns:
@@ -56,5 +62,6 @@ TIMM = Importer(
     origin="pytorch-image-models (timm), results of pretrained weights",
     licence="Apache-2.0",
     recognises=_recognises,
+    lacks=_lacks,
     read=_read,
 )

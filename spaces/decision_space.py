@@ -1,0 +1,137 @@
+"""Spaces whose architectures are lists of decisions: what all of them share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+
+import numpy as np
+
+from taurank.spaces.architecture import (
+    Architecture,
+    Distinct,
+    SearchSpace,
+    SpaceError,
+    check_choices,
+    check_distinct,
+    draw,
+)
+
+_PATIENCE = 100_000  # draws in a row that bring nothing new
+
+
+class DecisionSpace(SearchSpace):
+    """A space in which an architecture takes one option of each decision.
+
+    A subclass defines `decisions`, `_read` and `_write`, and sets `size`. The rest follows where every combination of
+    options is a code of its own; a space in which options may be without effect (the kernel of a block that is not
+    kept) lists its codes, their neighbours and its draws itself.
+
+    Attributes:
+        listed: With more codes than this, a sample is drawn without listing them all.
+    """
+
+    size: int
+    listed: int = 100_000
+
+    @property
+    @abstractmethod
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """The options of each decision that an architecture is made of, in a fixed order."""
+
+    @abstractmethod
+    def _read(self, code: str) -> Sequence[int]:
+        """Choices of a code, by position among the options.
+
+        Raises:
+            SpaceError: The text is not a code of this space.
+        """
+
+    @abstractmethod
+    def _write(self, choices: Sequence[int]) -> str:
+        """Code of choices that fit the decisions."""
+
+    def parse(self, text: str) -> Architecture:
+        """Reads a code; the class docstring shows its form."""
+        return Architecture(self.name, self._write(self._read(text)))
+
+    def choices(self, architecture: Architecture) -> tuple[int, ...]:
+        """The option taken, by position, for each of `decisions`."""
+        return tuple(self._read(self.code_of(architecture)))
+
+    def choose(self, choices: Sequence[int]) -> Architecture:
+        """The architecture that takes these options."""
+        check_choices(self, choices)
+        return Architecture(self.name, self._write(choices))
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Returns the architecture in its normal spelling: by default all codes differ as functions."""
+        return self.parse(self.code_of(architecture))
+
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """Lists the architectures with another option for one decision."""
+        taken = self.choices(architecture)
+        return [
+            Architecture(self.name, self._write((*taken[:place], other, *taken[place + 1 :])))
+            for place, options in enumerate(self.decisions)
+            for other in range(len(options))
+            if other != taken[place]
+        ]
+
+    def sample(
+        self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
+    ) -> list[Architecture]:
+        """Draws among the canonical codes, or among all; of a space too large to list at most half of what there is."""
+        check_distinct(distinct)
+        functions = distinct == "function"
+        if self.size > self.listed:
+            among = self._min_functions if functions else self.size
+            return draw_one_by_one(lambda: self._draw(generator, functions=functions), count, among=among)
+        pool = self._list_functions() if functions else list(self.enumerate())
+        fewer = " that differ as functions; distinct='code' allows more" if len(pool) < self.size else ""
+        return draw(pool, count, generator, f"architectures{fewer}")
+
+    def _enumerate(self) -> Iterator[Architecture]:
+        every = product(*(range(len(options)) for options in self.decisions))
+        return (Architecture(self.name, self._write(choices)) for choices in every)
+
+    def _list_functions(self) -> list[Architecture]:
+        """The canonical architectures, in the order of the codes; called only when the space is small enough."""
+        return [one for one in self.enumerate() if self.canonical(one) == one]
+
+    @property
+    def _min_functions(self) -> int:
+        """At least so many canonical codes there are."""
+        return self.size
+
+    def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture | None:
+        """Draws one, each as likely; with `functions` among the canonical ones, None where the draw is not of them."""
+        one = self.choose([int(generator.integers(len(options))) for options in self.decisions])
+        return one if not functions or self.canonical(one) == one else None
+
+
+def draw_one_by_one(draw_one: Callable[[], Architecture | None], count: int, *, among: int) -> list[Architecture]:
+    """Draws without repeats from more than can be listed.
+
+    Args:
+        draw_one: Draws one, each as likely as any other; None for a draw that does not count.
+        count: How many; at most half of `among`, so that repeats stay few.
+        among: How many there surely are to draw from.
+
+    Raises:
+        SpaceError: `count` is negative or larger than that, or draw after draw brings nothing new.
+    """
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 0 <= count <= among // 2:
+        raise SpaceError(
+            f"count: {count!r} is not a whole number of 0 to {among // 2:,}, half of what there surely is to draw from"
+        )
+    drawn: dict[Architecture, None] = {}
+    in_vain = 0
+    while len(drawn) < count:
+        one = draw_one()
+        if one is not None and one not in drawn:
+            drawn[one], in_vain = None, 0
+        elif (in_vain := in_vain + 1) == _PATIENCE:
+            raise SpaceError(f"count: {count:,} asked, but after {len(drawn):,} architectures no other turns up")
+    return list(drawn)
