@@ -204,7 +204,7 @@ def test_what_is_read_elsewhere_stays_visible():
     assert len(seen) == 2
 
 
-def test_a_checkpoint_changes_nothing():
+def test_a_checkpoint_changes_nothing_or_is_void():
     class Checkpointed(Spelled):
         def forward(self, images):
             features = self.stem(images)
@@ -212,7 +212,10 @@ def test_a_checkpoint_changes_nothing():
                 features = torch.utils.checkpoint.checkpoint(block, features, use_reentrant=False)
             return self.head(features.mean((2, 3)))
 
-    assert_alike(scores(Checkpointed), scores(Spelled))
+    found, wanted = scores(Checkpointed), scores(Spelled)
+    assert "checkpoints compute their features again" in found.pop("vkdnw").reason
+    del wanted["vkdnw"]
+    assert_alike(found, wanted)
 
 
 def test_a_network_that_changes_its_images_changes_no_others():
