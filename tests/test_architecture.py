@@ -47,18 +47,16 @@ RAY = (
     "orchestrator/stages/",
     "orchestrator/replay/launching.py",
     "orchestrator/proxy_scores/workers.py",
-    "orchestrator/campaigns/",
 )
 RICH = (
     "orchestrator/stages/display.py",
     "orchestrator/report/",
     "orchestrator/replay/printing.py",
     "orchestrator/replay/policy_printing.py",
-    "orchestrator/proxy_scores/",
+    "orchestrator/proxy_scores/listing.py",
+    "orchestrator/proxy_scores/printing.py",
+    "orchestrator/text/console.py",
     "orchestrator/cli/",
-    "orchestrator/replay/launching.py",
-    "orchestrator/runs/",
-    "orchestrator/campaigns/",
 )
 FRONT_END = {"pydantic", "pandas", "typer", "rich"}
 FILES = [path.relative_to(ROOT) for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]

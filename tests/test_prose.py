@@ -19,13 +19,10 @@ PACKAGES = ("spaces", "trainables", "schedulers", "orchestrator", "taurank")
 DOCS = ("README.md", "CHANGELOG.md", "Makefile", "cluster.yaml", "docs")
 
 PENDING: tuple[str, ...] = (
-    "orchestrator/campaigns",
     "orchestrator/candidates",
     "orchestrator/cluster",
     "orchestrator/evidence",
-    "orchestrator/replay",
     "orchestrator/runs",
-    "orchestrator/search",
     "orchestrator/stages",
     "spaces",
     "trainables",

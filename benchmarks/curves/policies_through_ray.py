@@ -75,7 +75,7 @@ class Outcome:
     """The trainings in the log of a run."""
 
     def __init__(self, folder: Path) -> None:
-        from taurank.orchestrator.evidence.log import BASELINE
+        from taurank.orchestrator.evidence import BASELINE
         from taurank.orchestrator.runs.run import Run
         from taurank.orchestrator.stages.scheduling import features_by_code, logged_curves
 
@@ -95,7 +95,7 @@ class Outcome:
 
     def truth(self) -> pd.Series:
         """Mean test accuracy of the baseline's seeds, by architecture."""
-        from taurank.orchestrator.evidence.log import BASELINE
+        from taurank.orchestrator.evidence import BASELINE
 
         last = self.rows[(self.rows["stage"] == BASELINE) & (self.rows["metric"] == "test_accuracy")]
         return last.groupby("architecture")["value"].mean()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from taurank.orchestrator.candidates import KeptLatencies, Screen, add_size
-from taurank.orchestrator.cluster import Slot
 from taurank.orchestrator.experiment import (
     MEASURED_BY_IMAGES,
     Experiment,
@@ -20,7 +19,7 @@ from taurank.orchestrator.scoring import costs
 from taurank.orchestrator.search import ACCURACY, STAGE, Direction, Proposals, make_searcher
 from taurank.orchestrator.stages import SharedResults, trial_spec
 from taurank.spaces import Architecture
-from taurank.trainables.data import ImageData, digest_images
+from taurank.trainables.data import ImageData
 from taurank.trainables.proxies import draw_batch
 from taurank.trainables.trials import TrialSpec
 
@@ -47,7 +46,7 @@ def make_proposals(
     *,
     screen: Screen,
     latencies: KeptLatencies | None,
-    slot: Slot,
+    results: SharedResults | None,
     names: dict[str, str],
     scores: Scores | None = None,
 ) -> Proposals:
@@ -56,11 +55,11 @@ def make_proposals(
     Args:
         run: of a search.
         data: its images.
-        screen: judges who may be proposed.
+        screen: judges what may be proposed.
         latencies: where they are known.
-        slot: what a trial takes.
-        names: is told the short name of each proposal.
-        scores: of the options of each decision, for searchers that a supernet tells them.
+        results: where its trainings are shared with other runs; None if they are not.
+        names: gets the short name of each proposal.
+        scores: of the options of each decision, for searchers that need those of a supernet.
     """
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
     space = experiment.space.make()
@@ -70,9 +69,6 @@ def make_proposals(
     cost = ("flops" if latencies is None else "latency") if spec.method == "nsga2" else None
     if cost is not None:
         objectives[cost] = "lower"
-    results = None
-    if experiment.share_results:
-        results = run.shared_results(digest_images(data), slot)
 
     def book(code: str) -> dict[str, float]:
         names[code] = space.short(Architecture(space.name, code))
@@ -83,6 +79,7 @@ def make_proposals(
             return {}
         return {cost: float(costs(log.evidence(), [code], "latency" if cost == "latency" else "flops")[0])}
 
+    more: dict[str, Any] = {} if scores is None else {"scores": scores}
     searcher = make_searcher(
         spec.method,
         space,
@@ -91,7 +88,7 @@ def make_proposals(
         objectives=objectives,
         **searcher_options(spec.method, spec.options),
         **_measure(spec, data, experiment),
-        **_told_by_supernet(scores),
+        **more,
     )
     return Proposals(
         searcher,
@@ -122,7 +119,3 @@ def _measure(spec: SearchSpec, data: ImageData, experiment: Experiment) -> dict[
 
     batch = draw_batch(data, images=MEASURING_IMAGES, seed=experiment.seed)
     return {"measure": AveragedNetwork(batch.images, classes=batch.classes)}
-
-
-def _told_by_supernet(scores: Scores | None) -> dict[str, Any]:
-    return {} if scores is None else {"scores": scores}

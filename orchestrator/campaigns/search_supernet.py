@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-
-import ray
 
 from taurank.orchestrator.campaigns.search_set_up import Scores, spec_of
-from taurank.orchestrator.cluster import plan_slot
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import COMPLETED, EvidenceLog
 from taurank.orchestrator.experiment import SAMPLERS, SupernetSearchOptions
-from taurank.orchestrator.runs import RaySession, Run, RunSession
+from taurank.orchestrator.runs import Run
 from taurank.orchestrator.search import Constraints, SearchError, make_searcher
-from taurank.orchestrator.stages import Setting, Stage, run_stage, supernet_stage
+from taurank.orchestrator.stages import Stage, supernet_stage
 from taurank.spaces import SearchSpace
 from taurank.trainables.supernet import Paths
 from taurank.trainables.trials import SearchSupernetTrial, option_table
@@ -34,42 +30,7 @@ def search_supernet(run: Run) -> Stage | None:
 
 def is_trained(log: EvidenceLog, stage: Stage) -> bool:
     """Whether the supernet has come to its end."""
-    return log.outcomes().get(stage.specs[0].trial, ("", ""))[0] == "completed"
-
-
-def train_supernet(
-    stage: Stage, session: RunSession, on_ray: RaySession, images: ray.ObjectRef, *, file: Path | None
-) -> None:
-    """Trains the supernet, or what is left of it; nothing where it is trained.
-
-    Args:
-        stage: of the supernet.
-        session: of the run.
-        on_ray: where it is trained.
-        images: to train on.
-        file: that trials read these from; None where they are in memory.
-
-    Raises:
-        RunInterruptedError: the user wants the run to end; its checkpoint is kept.
-        ClusterError: the images are gone; the same.
-    """
-    run, cluster = session.run, on_ray.cluster
-    if is_trained(run.log, stage):
-        on_ray.display.skip_stage(stage.title, epochs=stage.cost, spent=stage.spent(run.log))
-        return
-    slot = plan_slot(cluster, run.experiment.resources, trials=1)
-    setting = Setting(
-        run=run.folder,
-        log=run.log,
-        slot=slot,
-        slots=lambda: cluster.now().places(slot),
-        display=on_ray.display,
-        interruption=session.interruption,
-        checkpoints=run.checkpoints([]),
-        images=file,
-        patience=run.experiment.resources.patience,
-    )
-    run_stage(stage, setting, data=images)
+    return log.outcomes().get(stage.specs[0].trial, ("", ""))[0] == COMPLETED
 
 
 def learned_scores(log: EvidenceLog, stage: Stage, space: SearchSpace) -> Scores:
@@ -83,7 +44,7 @@ def learned_scores(log: EvidenceLog, stage: Stage, space: SearchSpace) -> Scores
     rows = log.evidence()
     own = rows[rows["trial"] == trial.trial]
     table = option_table(zip(own["metric"], own["value"], strict=True), [len(options) for options in space.decisions])
-    if outcome != "completed" or table is None:
+    if outcome != COMPLETED or table is None:
         raise SearchError(
             f"{stage.name}: the supernet of the search has failed: {reason or 'it has no scores'}; begin another "
             "search, with another learning_rate in search.options, or with another method"
@@ -92,10 +53,10 @@ def learned_scores(log: EvidenceLog, stage: Stage, space: SearchSpace) -> Scores
 
 
 def check_constraints(space: SearchSpace, constraints: Constraints | None, seed: int) -> None:
-    """Sees that somebody keeps the constraints before a supernet is paid for.
+    """Makes sure that some architecture satisfies the constraints before a supernet is trained.
 
     Raises:
-        SearchError: nobody does, as far as was tried.
+        SearchError: none does, of those that were tried.
     """
     if constraints is not None:
         make_searcher("random", space, seed=seed, constraints=constraints).ask()

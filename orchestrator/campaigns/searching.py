@@ -1,12 +1,10 @@
-"""A search from its first proposal to its report: who is proposed is trained, then all are ranked."""
+"""A search from its first proposal to its report: proposals are trained, then all candidates are ranked."""
 
 from __future__ import annotations
 
-import math
+import json
+from dataclasses import asdict
 from pathlib import Path
-
-import ray
-from rich.console import Console
 
 from taurank.orchestrator.campaigns.search_set_up import make_proposals, spec_of
 from taurank.orchestrator.campaigns.search_supernet import (
@@ -14,17 +12,17 @@ from taurank.orchestrator.campaigns.search_supernet import (
     is_trained,
     learned_scores,
     search_supernet,
-    train_supernet,
 )
-from taurank.orchestrator.candidates import Screen, add_size, has_ended, keep_latencies
-from taurank.orchestrator.cluster import plan_slot
-from taurank.orchestrator.experiment import Experiment, SearchSpec
+from taurank.orchestrator.candidates import Screen, add_size, keep_latencies
+from taurank.orchestrator.evidence import IMAGES, RANKING
+from taurank.orchestrator.experiment import Experiment, ImageCounts, SearchSpec
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report import report_run
-from taurank.orchestrator.runs import RANKING, TABLE_FILE, Run, first_log, make_folder, run_session, write_experiment
+from taurank.orchestrator.runs import TABLE_FILE, Run, first_log, make_folder, run_session, write_experiment
 from taurank.orchestrator.search import STAGE, Searcher, SearchError, final_list, note_unseen, proposed_codes
 from taurank.orchestrator.session import StagePlan
-from taurank.orchestrator.stages import Setting, Stage, run_search_stage
+from taurank.orchestrator.stages import Stage, StageRunner
+from taurank.orchestrator.text import Console, print_line
 from taurank.trainables.data import ImageData
 
 
@@ -61,6 +59,7 @@ def run_search(
     """
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
     with run_session(run) as session:
+        log.note(IMAGES, json.dumps(asdict(ImageCounts.of(data))))
         epochs = spec.epochs or experiment.recipe.epochs
         space, supernet = experiment.space.make(), search_supernet(run)
         _print_plan(console, run, data, spec, epochs, supernet)
@@ -69,44 +68,37 @@ def run_search(
             plan.insert(0, StagePlan(supernet.title, 1, supernet.cost))
         planned = sum(stage.epochs for stage in plan)
         session.planned(plan, budget_epochs=planned, doing="Ray starts")
-        if has_ended(log, RANKING):
-            console.print("nothing left to run", highlight=False)
+        if log.has_ended(RANKING):
+            print_line(console, "nothing left to run")
             return report_run(run, console)
         names: dict[str, str] = {}
         with session.on_ray(
             data, console=console, address=address, dashboard=dashboard, total_epochs=planned, names=names
         ) as on_ray:
-            cluster, display = on_ray.cluster, on_ray.display
+            display = on_ray.display
             display.doing("the searcher is made from the log")
-            slot = plan_slot(cluster, experiment.resources, trials=spec.evaluations)
+            runner = StageRunner(run, on_ray, data)
             latencies = keep_latencies(
-                experiment, data, cluster, log=log, file=run.folder / TABLE_FILE, say=display.say
+                experiment, data, on_ray.cluster, log=log, file=run.folder / TABLE_FILE, say=display.say
             )
             screen = Screen(space, experiment.bounds, data, latencies, display.say)
-            images, scores = ray.put(data), None
+            scores = None
             if supernet is not None:
                 if not is_trained(log, supernet):
                     check_constraints(space, screen if experiment.bounds else None, experiment.seed)
-                train_supernet(supernet, session, on_ray, images, file=data.file)
+                runner.run(supernet)
                 scores = learned_scores(log, supernet, space)
             proposals = make_proposals(
-                run, data, screen=screen, latencies=latencies, slot=slot, names=names, scores=scores
+                run,
+                data,
+                screen=screen,
+                latencies=latencies,
+                results=runner.shared_results(trials=spec.evaluations),
+                names=names,
+                scores=scores,
             )
-            if not has_ended(log, STAGE):
-                setting = Setting(
-                    run=run.folder,
-                    log=log,
-                    slot=slot,
-                    slots=lambda: math.floor(
-                        cluster.now().places(slot) - (latencies.cores if latencies else 0.0) / slot.cpus
-                    ),
-                    display=display,
-                    interruption=session.interruption,
-                    checkpoints=run.checkpoints([]),
-                    images=data.file,
-                    patience=experiment.resources.patience,
-                )
-                run_search_stage(proposals, setting, epochs=epochs, data=images)
+            if not log.has_ended(STAGE):
+                runner.search(proposals, epochs=epochs, spare=lambda: latencies.cores if latencies else 0.0)
             if proposals.searcher.ended:
                 display.say(f"the search ended after {len(proposals.specs)} proposals: {proposals.searcher.ended}")
             display.doing("the best predicted of the others are chosen")
@@ -117,9 +109,9 @@ def run_search(
                 add_size(log, experiment, code, data, screen.sizes)
                 if latencies is not None:
                     latencies.book(code)
-            on_ray.rank(run)
+            ranking = on_ray.rank(run)
             display.doing("the report is written")
-        return report_run(run, console)
+        return report_run(run, console, ranking=ranking)
 
 
 def best_unseen(searcher: Searcher, experiment: Experiment) -> list[str]:
@@ -153,7 +145,7 @@ def _print_plan(
         state = "has been trained" if is_trained(run.log, supernet) else "is trained first"
         lines.append(f"a supernet of the whole space {state}: {supernet.title}, {supernet.cost:,.0f} epochs")
     if experiment.constraints:
-        lines.append("whoever is proposed keeps " + ", ".join(experiment.constraints))
+        lines.append("proposals satisfy " + ", ".join(experiment.constraints))
     lines.append(f"folder: {run.folder}")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(console, line)

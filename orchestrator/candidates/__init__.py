@@ -1,40 +1,30 @@
 """What is ranked: choice of candidates, screening by constraints, latencies, narrowed spaces."""
 
 from taurank.orchestrator.candidates.candidates import (
-    CONSTRAINTS,
-    DRAWN_AGAIN,
-    LEFT_OUT,
-    SET_ASIDE,
-    SIZE,
     add_size,
     book_candidates,
     choose_candidates,
-    has_ended,
     measure_sizes,
 )
 from taurank.orchestrator.candidates.latencies import (
-    LATENCY,
-    METRIC,
-    VOID,
     Meter,
     Say,
     book_latencies,
+    go_on,
     logged_conditions,
     open_meter,
 )
-from taurank.orchestrator.candidates.narrowing import book_narrowing, narrowed_space, narrowing_line
+from taurank.orchestrator.candidates.narrowing import (
+    book_narrowing,
+    check_size,
+    logged_narrowing,
+    narrowed_space,
+    narrowing_line,
+)
 from taurank.orchestrator.candidates.screening import Screen
 from taurank.orchestrator.candidates.search_latencies import KeptLatencies, keep_latencies
 
 __all__ = [
-    "CONSTRAINTS",
-    "DRAWN_AGAIN",
-    "LATENCY",
-    "LEFT_OUT",
-    "METRIC",
-    "SET_ASIDE",
-    "SIZE",
-    "VOID",
     "KeptLatencies",
     "Meter",
     "Say",
@@ -43,10 +33,12 @@ __all__ = [
     "book_candidates",
     "book_latencies",
     "book_narrowing",
+    "check_size",
     "choose_candidates",
-    "has_ended",
+    "go_on",
     "keep_latencies",
     "logged_conditions",
+    "logged_narrowing",
     "measure_sizes",
     "narrowed_space",
     "narrowing_line",

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from taurank.orchestrator.candidates.screening import Latencies, Measured, Screen, check_enough, endless_draws, screened
-from taurank.orchestrator.evidence import EXTENDED, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import (
+    CONSTRAINTS,
+    DRAWN_AGAIN,
+    ENDED,
+    FAMILY,
+    FLOPS,
+    LEFT_OUT,
+    PARAMETERS,
+    SET_ASIDE,
+    SIZE,
+    STARTED,
+    Evidence,
+    EvidenceLog,
+)
 from taurank.orchestrator.experiment import Experiment, ExperimentError
 from taurank.spaces import Architecture, SearchSpace, SpaceError, measure_size
 from taurank.trainables.data import ImageData
 
-SIZE = "size"
-"""Stage of the log, and source, of parameters and FLOPs."""
-LEFT_OUT = "left out"
-"""Event of the log for a model that a pattern stands for, but that cannot take the images."""
-CONSTRAINTS = "constraints"
-"""Stage of the log for what is done about constraints."""
-SET_ASIDE = "set aside"
-"""Event of a candidate that violates a constraint; its reason says which, and by what value."""
-DRAWN_AGAIN = "drawn again"
-"""Event of the stage where candidates are drawn; its reason says how many violated a constraint."""
 SIDES = (32, 64, 96, 128, 160, 192, 224, 256, 288, 384)
 """Sides of the square images that are tried for somebody whose images a model cannot take."""
 MOST_TRIED = 5
@@ -55,43 +58,50 @@ def choose_candidates(
     latencies: Latencies | None = None,
     *,
     within: SearchSpace | None = None,
+    there: Collection[str] = (),
     say: Callable[[str], None] = print,
 ) -> Candidates:
-    """Spells out who is ranked.
+    """Spells out the candidates of an experiment.
 
     Other people's models are tried on an image of this size, without weights: one that is named and cannot take it is a
-    mistake, one that was only matched or drawn is left out. Who is listed and violates a constraint is set aside; of
-    those who are drawn, others are drawn in their place.
+    mistake, one that was only matched or drawn is left out. A listed candidate that violates a constraint is set aside;
+    in the place of a drawn one another is drawn.
 
     Args:
-        experiment: says who is asked for.
+        experiment: says which are asked for.
         data: its images.
         latencies: where it has a constraint on latency.
         within: what candidates are drawn from, where that is not the whole space.
+        there: candidates that a run has already. They count among those asked for, but are neither judged again nor
+            among the candidates that are returned.
         say: told about progress, where that takes long.
 
     Raises:
         ExperimentError: a named model cannot take the images, with the sizes that it takes; or too few are left.
+        SpaceError: the space has fewer than are asked for.
     """
-    space = within or experiment.space.make()
+    space, known = within or experiment.space.make(), set(there)
     if not space.foreign and not experiment.bounds:
-        return Candidates(_asked(experiment, space), {}, {})
+        new = [code for code in _asked(experiment, space) if code not in known]
+        wanted = experiment.candidates - len(known) if isinstance(experiment.candidates, int) else len(new)
+        return Candidates(tuple(new[:wanted]), {}, {})
     screen = Screen(space, experiment.bounds, data, latencies, say)
     named: list[str] = []
     if isinstance(experiment.candidates, int):
-        wanted = experiment.candidates
-        fitting = screened(screen, _draws(experiment, space), wanted)
+        wanted = experiment.candidates - len(known)
+        fitting = screened(screen, (code for code in _draws(experiment, space) if code not in known), wanted)
         check_enough(screen, len(fitting), wanted, drawn=True)
     else:
         if isinstance(experiment.candidates, list):
             named, _ = experiment.listed()
-        fitting = screen.fitting(_asked(experiment, space))
+        fitting = screen.fitting([code for code in _asked(experiment, space) if code not in known])
     problems = screen.problems
     wrong = [code for code in named if code in problems]
     if wrong:
         raise ExperimentError("\n".join(_way_out(space, wrong, problems, data)))
-    check_enough(screen, len(fitting), 2, drawn=False)
-    if len(fitting) < 2:
+    enough = len(known) + len(fitting) >= 2
+    if not enough:
+        check_enough(screen, len(fitting), 2, drawn=False)
         reason = f"; {next(iter(problems.values()))}" if problems else ""
         raise ExperimentError(
             f"candidates: {len(problems)} of {len(problems) + len(fitting)} models cannot take these images, and an "
@@ -172,7 +182,7 @@ def book_candidates(log: EvidenceLog, experiment: Experiment, candidates: Candid
 
 def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Iterable[str], data: ImageData) -> None:
     """Parameters and FLOPs of the candidates that the log has none of: what every other source has to beat."""
-    if not has_ended(log, SIZE):
+    if not log.has_ended(SIZE):
         space, known = experiment.space.make(), log.architectures(SIZE)
         left = [code for code in codes if code not in known]
         _book_sizes(log, experiment, ((code, _measure(space, code, data)) for code in left))
@@ -188,27 +198,18 @@ def add_size(
 
 
 def _book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Iterable[tuple[str, Measured]]) -> None:
-    log.append_event(SIZE, "", "started")
+    log.append_event(SIZE, "", STARTED)
     space = experiment.space.make()
     for code, measured in sizes:
         _book_size(log, experiment, space, code, measured)
-    log.append_event(SIZE, "", "ended")
+    log.append_event(SIZE, "", ENDED)
 
 
 def _book_size(log: EvidenceLog, experiment: Experiment, space: SearchSpace, code: str, measured: Measured) -> None:
-    values = (("parameters", measured.size.parameters, measured.seconds), ("flops", measured.size.flops, 0.0))
+    values = ((PARAMETERS, measured.size.parameters, measured.seconds), (FLOPS, measured.size.flops, 0.0))
     log.append(
         Evidence(SIZE, f"size/{code}", code, SIZE, 0, 0, 0, metric, float(value), cost)
         for metric, value, cost in values
     )
     if experiment.families is not None:
-        log.append_event(SIZE, f"size/{code}", "family", space.family(Architecture(space.name, code)))
-
-
-def has_ended(log: EvidenceLog, stage: str) -> bool:
-    """Whether a stage was ended, and the run was not extended since."""
-    events = log.events()
-    extended = events.index[events["event"] == EXTENDED]
-    if len(extended):
-        events = events.loc[extended[-1] :]
-    return bool(((events["stage"] == stage) & (events["trial"] == "") & (events["event"] == "ended")).any())
+        log.append_event(SIZE, f"size/{code}", FAMILY, space.family(Architecture(space.name, code)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,16 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from taurank.orchestrator.cluster import Cluster, ClusterError, Slot, connect, plan_slot
-from taurank.orchestrator.evidence import Evidence, EvidenceLog
+from taurank.orchestrator.evidence import (
+    ENDED,
+    LATENCY,
+    LATENCY_MS,
+    SHARED_SECONDS,
+    STARTED,
+    VOID,
+    Evidence,
+    EvidenceLog,
+)
 from taurank.orchestrator.experiment import Experiment, ExperimentError, LatencySpec, ResourceSpec
 from taurank.orchestrator.text import PLAIN_LINE_SECONDS
 from taurank.spaces import Architecture, SearchSpace
@@ -32,12 +42,6 @@ from taurank.trainables.latency import (
     worth_a_table,
 )
 
-LATENCY = "latency"
-"""Stage of the log, and source."""
-METRIC = "latency_ms"
-"""Milliseconds of a pass, lower is better; beside it the bounds of the middle half of the passes."""
-VOID = "void"
-"""Event of a candidate that has no latency; its reason says why."""
 CHUNK = 8
 """Candidates that one call measures."""
 WHOLE, PARTS, GIVEN = "whole networks", "sums of measured parts", "sums from a given table"
@@ -104,6 +108,17 @@ class Meter:
     def go_on(self, by: str, table: LatencyTable | None) -> None:
         """Goes on from an earlier part of a run: how latencies were found there, and those of the parts."""
         self.by, self._table = by, table
+
+    def prepare(self, codes: Sequence[str]) -> None:
+        """Decides by these candidates how all are measured, and measures their parts where these are summed.
+
+        Raises:
+            ClusterError: the worker was lost.
+        """
+        if not self.by:
+            self.by = self._choose_way(codes)
+            if self.by == PARTS:
+                self._sum(codes)
 
     def table_of(self, architectures: Sequence[Architecture]) -> LatencyTable:
         """Latencies of the parts: the given table, or one of these architectures that is measured now.
@@ -208,6 +223,19 @@ def open_meter(experiment: Experiment, data: ImageData, *, address: str | None, 
         yield Meter(experiment.space.make(), setting, latency_slot(cluster, experiment.resources, spec), table, say)
 
 
+def go_on(meter: Meter, log: EvidenceLog, file: Path) -> None:
+    """Has a meter find latencies as the earlier part of a run did, so that all of a run are found in one way.
+
+    Args:
+        meter: nothing is done where its table was given.
+        log: of the run.
+        file: latencies of parts, where the run has them.
+    """
+    noted = logged_conditions(log)
+    if noted is not None and meter.by != GIVEN:
+        meter.go_on(noted[0], LatencyTable.load(file) if file.is_file() else None)
+
+
 def given_table(spec: LatencySpec) -> LatencyTable | None:
     """The table that latencies are to be summed from; None where none is given.
 
@@ -248,23 +276,42 @@ def latency_slot(cluster: Cluster, resources: ResourceSpec, spec: LatencySpec) -
 def book_latencies(log: EvidenceLog, meter: Meter, codes: Sequence[str]) -> None:
     """Notes latencies of the candidates, what they were measured with and what that took, that of others included."""
     log.note(LATENCY, json.dumps({"by": meter.by, "conditions": asdict(meter.conditions)}))
-    log.append_event(LATENCY, "", "started", at=meter.began)
+    log.append_event(LATENCY, "", STARTED, at=meter.began)
     seconds, rows = meter.seconds, []
     shared = meter.shared_seconds + sum(spent for code, spent in seconds.items() if code not in set(codes))
-
-    def row(code: str, metric: str, value: float, spent: float = 0.0) -> Evidence:
-        return Evidence(LATENCY, f"{LATENCY}/{code}", code, LATENCY, 0, 0, 0, metric, value, spent)
 
     for code in codes:
         found = meter.found[code]
         if found.reason:
-            log.append_event(LATENCY, f"{LATENCY}/{code}", VOID, found.reason)
-        rows.append(row(code, METRIC, found.milliseconds, seconds[code]))
-        if found.low == found.low:
-            rows += [row(code, f"{METRIC}_low", found.low), row(code, f"{METRIC}_high", found.high)]
-    rows.append(row("", "shared_seconds", shared, shared))
+            log.append_event(LATENCY, latency_key(code), VOID, found.reason)
+        rows += latency_rows(code, found, seconds[code])
+    rows.append(shared_row(codes[0], shared))
     log.append(rows)
-    log.append_event(LATENCY, "", "ended", at=meter.ended)
+    log.append_event(LATENCY, "", ENDED, at=meter.ended)
+
+
+def latency_key(code: str) -> str:
+    """Trial of a candidate's latency in the log."""
+    return f"{LATENCY}/{code}"
+
+
+def latency_rows(code: str, found: CandidateLatency, seconds: float = 0.0) -> list[Evidence]:
+    """The latency of a candidate, and between what bounds the middle half of the passes lies where these are known."""
+    values = {LATENCY_MS: found.milliseconds}
+    if not math.isnan(found.low):
+        values |= {f"{LATENCY_MS}_low": found.low, f"{LATENCY_MS}_high": found.high}
+    return [
+        Evidence(LATENCY, latency_key(code), code, LATENCY, 0, 0, 0, metric, value, seconds * (metric == LATENCY_MS))
+        for metric, value in values.items()
+    ]
+
+
+def shared_row(first: str, seconds: float) -> Evidence:
+    """What measurements cost that all candidates share; its key is that of the first one measured with it.
+
+    So there may be several: measurements go on in a search, and in a run that is extended.
+    """
+    return Evidence(LATENCY, latency_key(first), "", LATENCY, 0, 0, 0, SHARED_SECONDS, seconds, seconds)
 
 
 def logged_conditions(log: EvidenceLog) -> tuple[str, Conditions] | None:

@@ -9,14 +9,11 @@ from itertools import groupby
 import numpy as np
 
 from taurank.orchestrator.candidates.latencies import Meter, Say
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import NARROWED, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ExperimentError
 from taurank.spaces import RestrictedSpace, SpaceError
 from taurank.trainables.data import ImageData
 from taurank.trainables.latency import LatencyError, every_option, select_options
-
-NARROWED = "narrowed"
-"""What the log notes of it."""
 
 
 def narrowed_space(experiment: Experiment, data: ImageData, meter: Meter, *, say: Say = print) -> RestrictedSpace:
@@ -48,12 +45,27 @@ def narrowed_space(experiment: Experiment, data: ImageData, meter: Meter, *, say
     except (LatencyError, SpaceError) as error:
         raise ExperimentError(f"narrow: {error}") from None
     narrowed = RestrictedSpace(space, options)
+    check_size(narrowed, experiment.candidates, way_out=f"raise keep above {spec.keep}")
+    return narrowed
+
+
+def check_size(narrowed: RestrictedSpace, candidates: int, *, way_out: str) -> None:
+    """Sees that a narrowed space has as many candidates as are asked for.
+
+    Raises:
+        ExperimentError: it has fewer; suggests fewer candidates, or ``way_out``.
+    """
     try:
-        narrowed.sample(experiment.candidates, np.random.default_rng(0))
+        narrowed.sample(candidates, np.random.default_rng(0))
     except SpaceError as error:
         found = str(error).partition(";")[0].removeprefix("count: ")
-        raise ExperimentError(f"narrow: {found}; ask for fewer candidates, or raise keep above {spec.keep}") from None
-    return narrowed
+        raise ExperimentError(f"narrow: {found}; ask for fewer candidates, or {way_out}") from None
+
+
+def logged_narrowing(log: EvidenceLog, experiment: Experiment) -> RestrictedSpace | None:
+    """The space that the candidates of a run were drawn from, by its log; None where it was not narrowed."""
+    noted = log.noted(NARROWED)
+    return None if noted is None else RestrictedSpace(experiment.space.make(), json.loads(noted)["options"])
 
 
 def book_narrowing(log: EvidenceLog, experiment: Experiment, narrowed: RestrictedSpace) -> None:

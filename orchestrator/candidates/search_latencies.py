@@ -7,24 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from taurank.orchestrator.candidates.latencies import (
     GIVEN,
-    LATENCY,
-    METRIC,
     PARTS,
-    VOID,
     Meter,
     Say,
     given_table,
+    go_on,
+    latency_key,
+    latency_rows,
     latency_slot,
     setting_of,
+    shared_row,
 )
 from taurank.orchestrator.cluster import Cluster, ClusterError, Slot
-from taurank.orchestrator.evidence import Evidence, EvidenceLog
+from taurank.orchestrator.evidence import LATENCY, VOID, EvidenceLog
 from taurank.orchestrator.experiment import Experiment
-from taurank.spaces import SearchSpace
+from taurank.spaces import SearchSpace, SpaceError
 from taurank.trainables.data import ImageData
-from taurank.trainables.latency import CandidateLatency, LatencyTable
+from taurank.trainables.latency import CandidateLatency
 
 NOTED = f"{LATENCY}:"
 """What the log notes of an architecture whose latency is known begins so."""
@@ -42,6 +45,11 @@ class KeptLatencies:
 
     def __init__(self, meter: Meter, log: EvidenceLog, file: Path, threads: int) -> None:
         self._meter, self._log, self._file, self._threads = meter, log, file, threads
+        self._saved, self._booked = meter.table, meter.shared_seconds
+
+    def prepare(self, codes: Sequence[str]) -> None:
+        """Decides by a sample how latencies are found: whole networks, or sums of the parts that are measured now."""
+        self._meter.prepare(codes)
 
     @property
     def cores(self) -> float:
@@ -62,15 +70,16 @@ class KeptLatencies:
                 found[code] = CandidateLatency(**json.loads(noted))
         new = [code for code in codes if code not in found]
         if new:
-            before, shared = self._meter.table, self._meter.shared_seconds
             self._meter.measure(new)
             table = self._meter.table
-            if table is not None and table is not before:
+            if table is not None and table is not self._saved:
                 table.save(self._file)
+                self._saved = table
             self._log.note(LATENCY, json.dumps({"by": self._meter.by, "conditions": asdict(self._meter.conditions)}))
-            # Those who are refused cost as well: all measurements are shared by whoever is ranked.
-            spent = self._meter.shared_seconds - shared + sum(self._meter.seconds[code] for code in new)
-            self._log.append([_row(new[0], "", "shared_seconds", spent, spent)])
+            # Those that are refused cost as well: all measurements are shared by the candidates that are ranked.
+            spent = self._meter.shared_seconds - self._booked + sum(self._meter.seconds[code] for code in new)
+            self._booked = self._meter.shared_seconds
+            self._log.append([shared_row(new[0], spent)])
             for code in new:
                 self._log.note(NOTED + code, json.dumps(asdict(found[code])))
         return {code: found[code] for code in codes}
@@ -78,16 +87,9 @@ class KeptLatencies:
     def book(self, code: str) -> float:
         """Makes the latency of an architecture evidence of the run; gives the milliseconds, NaN for none."""
         found = self.measure([code])[code]
-        rows = [_row(code, code, METRIC, found.milliseconds)]
-        if found.low == found.low:
-            rows += [_row(code, code, f"{METRIC}_low", found.low), _row(code, code, f"{METRIC}_high", found.high)]
-        if self._log.append(rows) and found.reason:
-            self._log.append_event(LATENCY, rows[0].trial, VOID, found.reason)
+        if self._log.append(latency_rows(code, found)) and found.reason:
+            self._log.append_event(LATENCY, latency_key(code), VOID, found.reason)
         return found.milliseconds
-
-
-def _row(measured: str, architecture: str, metric: str, value: float, seconds: float = 0.0) -> Evidence:
-    return Evidence(LATENCY, f"{LATENCY}/{measured}", architecture, LATENCY, 0, 0, 0, metric, value, seconds)
 
 
 def keep_latencies(
@@ -110,7 +112,17 @@ def keep_latencies(
     space: SearchSpace = experiment.space.make()
     slot: Slot = latency_slot(cluster, experiment.resources, spec)
     meter = Meter(space, setting_of(spec, data), slot, given_table(spec), say, waits=False)
-    noted = log.noted(LATENCY)
-    if noted is not None and spec.table is None:
-        meter.go_on(json.loads(noted)["by"], LatencyTable.load(file) if file.is_file() else None)
-    return KeptLatencies(meter, log, file, spec.threads)
+    go_on(meter, log, file)
+    kept = KeptLatencies(meter, log, file, spec.threads)
+    kept.prepare(_sample(experiment, space))
+    return kept
+
+
+def _sample(experiment: Experiment, space: SearchSpace) -> list[str]:
+    """As many codes as the search trains: whether these share enough parts decides how all are measured."""
+    assert experiment.search is not None
+    try:
+        drawn = space.sample(experiment.search.evaluations, np.random.default_rng([experiment.seed, 0]))
+    except SpaceError:
+        drawn = list(space.enumerate())
+    return [architecture.code for architecture in drawn]

@@ -20,6 +20,7 @@ from taurank.orchestrator.cli.runs import (
     run_to_its_end,
 )
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 
 def extend(
@@ -75,7 +76,7 @@ def extend(
     noted = opened.log.noted(DATA_DIR)
     root = data_dir or (Path(noted) if noted else None)
     images = load_images(opened.experiment.data, root=root, download=download, cache=cache)
-    say = partial(make_console().print, markup=False, highlight=False, soft_wrap=True)
+    say = partial(print_line, make_console())
     run = extended(opened, changes, images, address=address, say=say)
     # A search does not know its next proposals yet.
     new = 0 if run.experiment.search is not None else len(run.candidates) - len(opened.candidates)

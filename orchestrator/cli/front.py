@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 
 def front(
@@ -35,4 +36,4 @@ def front(
     console = make_console()
     print_front(console, found, opened.names)
     found.write(opened.folder)
-    console.print(f"written: {FRONT_FILE} in {opened.folder}", highlight=False, soft_wrap=True)
+    print_line(console, f"written: {FRONT_FILE} in {opened.folder}")

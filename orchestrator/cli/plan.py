@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
-    from taurank.orchestrator.experiment import Experiment, ProxySpec
+    from taurank.orchestrator.experiment import Experiment, ImageCounts, ProxySpec
     from taurank.orchestrator.planning import PlannedStages, PlanRequest, Progress
 
 OWN_STAGES = (
@@ -42,7 +43,7 @@ class Subject:
         epochs: length of full training; None if a table defines it.
         budget: how many times cheaper.
         proxies: of untrained candidates; ``auto`` for those of the default split.
-        images: number of training images; None if unknown.
+        images: numbers of images; None if unknown.
         stages: the stages, if they are fixed.
         notes: printed at the end.
         progress: of an existing run.
@@ -53,7 +54,7 @@ class Subject:
     epochs: int | None
     budget: float | None = None
     proxies: Literal["auto"] | ProxySpec | None = "auto"
-    images: int | None = None
+    images: ImageCounts | None = None
     stages: PlannedStages | None = None
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
@@ -154,8 +155,10 @@ def plan(
         if lengths is not None:
             raise PlanError("--schedules: a table has its own; omit the option")
         console = Console(stderr=True) if json_ else make_console()
-        console.print(f"replaying {table} ...", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, f"replaying {table} ...")
         question = _by_own_replays(table, subject, seconds, truth=truth, among=among, draws=draws)
+        if subject.images is not None:
+            question = replace(question, images=subject.images)
     outlook = look_ahead(question, budget=subject.budget, tau=tau, stages=subject.stages, progress=subject.progress)
     if json_:
         print(outlook_to_json(outlook, notes=subject.notes))
@@ -175,25 +178,21 @@ def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | Non
     if not Path(what).is_dir():
         return _of_experiment(load_experiment(what))
     run = Run.open(Path(what))
-    subject = replace(_of_experiment(run.experiment), progress=progress_of(run.log.evidence(), run.rank))
+    subject = replace(_of_experiment(run.experiment, run.images), progress=progress_of(run.log.evidence(), run.rank))
     # A run has applied its constraints already.
-    return replace(subject, notes=() if run.is_split_by_us else (OWN_STAGES,))
+    return replace(subject, notes=() if run.has_default_plan else (OWN_STAGES,))
 
 
-def _of_experiment(experiment: Experiment) -> Subject:
-    from taurank.orchestrator.planning import (
-        PlanError,
-        PlannedStages,
-        candidate_count,
-        default_proxies,
-        expected_images,
-    )
+def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) -> Subject:
+    """An experiment on so many images; None for as many as it gives itself."""
+    from taurank.orchestrator.planning import PlanError, PlannedStages, candidate_count, default_proxies
 
     if experiment.search is not None:
         raise PlanError(
             "a search has no plan: it trains search.evaluations for search.epochs; start it with taurank search"
         )
-    count, full, images = candidate_count(experiment), experiment.recipe.epochs, expected_images(experiment)
+    count, full = candidate_count(experiment), experiment.recipe.epochs
+    images = images or experiment.data.expected_counts
     said = {
         NARROWED: experiment.narrow is not None,
         TIMED: experiment.narrow is None and experiment.measured_latency is not None,
@@ -203,8 +202,8 @@ def _of_experiment(experiment: Experiment) -> Subject:
     subject = Subject(experiment.space.name, count, full, experiment.speed_up, experiment.proxies, images, notes=notes)
     if experiment.trainings is None and experiment.supernets is None:
         return subject
-    proxies = default_proxies(experiment, train_images=images)
-    cost = 0.0 if proxies is None else count * proxies.epochs(images)
+    proxies = default_proxies(experiment, train_images=images.train)
+    cost = 0.0 if proxies is None else count * proxies.epochs(images.train)
     stages = PlannedStages(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()), cost)
     return replace(subject, proxies=proxies, stages=stages, notes=(OWN_STAGES, *notes))
 
@@ -244,18 +243,24 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
     def proxy_epochs(budget: float) -> float:
         asked = subject.proxies
         if asked == "auto":
-            asked = DEFAULT_PROXIES if are_cheap(full, speed_up=budget, train_images=images) else None
-        return 0.0 if asked is None else subject.candidates * asked.epochs(images)
+            asked = DEFAULT_PROXIES if are_cheap(full, speed_up=budget, train_images=images.train) else None
+        return 0.0 if asked is None else subject.candidates * asked.epochs(images.train)
 
     def stages_of(budget: float) -> PlannedStages | None:
         cost = proxy_epochs(budget)
         trainings, supernets = split_stages(
-            subject.space, subject.candidates, full_epochs=full, speed_up=budget, schedules=lengths, proxy_epochs=cost
+            subject.space,
+            subject.candidates,
+            full_epochs=full,
+            speed_up=budget,
+            images=images,
+            schedules=lengths,
+            proxy_epochs=cost,
         )
         return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None
 
     with_proxies = proxy_epochs(subject.budget or 10.0) > 0
-    return PlanRequest(subject.space, subject.candidates, full, stages_of, epoch_seconds, with_proxies)
+    return PlanRequest(subject.space, subject.candidates, full, stages_of, epoch_seconds, with_proxies, images=images)
 
 
 def _by_own_replays(

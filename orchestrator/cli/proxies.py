@@ -13,6 +13,7 @@ import typer
 
 from taurank.orchestrator.cli.runs import Address, DataDir, Download
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
     from taurank.orchestrator.proxy_scores import Request
@@ -121,7 +122,6 @@ def _score(request: Request, split: ImageData, *, workers: int | None, output: P
     try:
         score_missing(request, batch, file, console=console, workers=workers, address=address)
     except RunInterruptedError:
-        line = f"interrupted; the scores so far are in {output}, the same command continues"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(console, f"interrupted; the scores so far are in {output}, the same command continues")
         raise typer.Exit(EXIT_CODE) from None
     print_scores(console, file.read(), request, output)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -224,7 +225,7 @@ def _each(
     out: Path | None,
 ) -> None:
     """Writes the draws as they are computed, so that an interrupted command leaves the finished ones."""
-    from taurank.orchestrator.replay import say, write_rows
+    from taurank.orchestrator.replay import write_rows
     from taurank.orchestrator.session import EXIT_CODE
 
     if out is not None:
@@ -235,12 +236,10 @@ def _each(
             if out is not None:
                 write_rows(rows, out)
     except KeyboardInterrupt:
-        say(console, "interrupted")
+        print_line(console, "interrupted")
         raise typer.Exit(EXIT_CODE) from None
 
 
 def _say_written(console: Console, out: Path | None) -> None:
-    from taurank.orchestrator.replay import say
-
     if out is not None:
-        say(console, f"written: {out}")
+        print_line(console, f"written: {out}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
     from taurank.orchestrator.runs import Run
@@ -149,8 +150,8 @@ def run(
             typer.echo(f"written: {save_yaml}; run it with taurank run {save_yaml}")
             return
         console = make_console()
-        console.print("as a file (--save-yaml FILE writes it without running it):", highlight=False)
-        console.print("".join(f"  {line}\n" for line in text.splitlines()), markup=False, highlight=False)
+        print_line(console, "as a file (--save-yaml FILE writes it without running it):")
+        print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
     else:
         if not experiment:
             context.fail("Missing argument 'EXPERIMENT', or --models and --data.")
@@ -163,7 +164,7 @@ def run(
         if loaded.search is not None:
             raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
         images = load(loaded.data)
-    say = partial(make_console().print, markup=False, highlight=False, soft_wrap=True)
+    say = partial(print_line, make_console())
     created = create_run(loaded, out, images, address=address, say=say)
     if root:
         created.log.note(DATA_DIR, str(root))
@@ -268,5 +269,5 @@ def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard:
             return
         run_campaign(run, data, console=console, address=address, dashboard=dashboard, with_baseline=with_baseline)
     except RunInterruptedError:
-        console.print(run.farewell, highlight=False, soft_wrap=True)
+        print_line(console, run.resume_hint)
         raise typer.Exit(EXIT_CODE) from None

@@ -13,6 +13,7 @@ import typer
 
 from taurank.orchestrator.cli.runs import DATA_DIR, Address, Cache, Dashboard, DataDir, Download, run_to_its_end
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 
 def search(
@@ -112,8 +113,8 @@ def search(
             constraints=constraint or (),
         )
         loaded, text, images = load_with_test(lambda test: make(test=test), load)
-        console.print("as a file:", highlight=False)
-        console.print("".join(f"  {line}\n" for line in text.splitlines()), markup=False, highlight=False)
+        print_line(console, "as a file:")
+        print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
     created = create_search(loaded, out)
     if data_dir:
         created.log.note(DATA_DIR, str(data_dir.resolve()))

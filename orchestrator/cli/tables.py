@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,7 +99,7 @@ def import_(
     _print_truths(console, table)
     if map_:
         _print_directions(console, table, chosen=direction is not None)
-    console.print(f"written to {out}; `taurank table show {out}` lists its contents", highlight=False, soft_wrap=True)
+    print_line(console, f"written to {out}; `taurank table show {out}` lists its contents")
 
 
 @app.command()
@@ -132,7 +133,7 @@ def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=Fals
     for name, metric in table.info.metrics.items():
         if metric.direction != "none" or metric.unit:
             better = "" if metric.direction == "none" else f", {metric.direction} is better"
-            console.print(f"{name}: {metric.unit or 'no unit'}{better}", highlight=False, markup=False)
+            print_line(console, f"{name}: {metric.unit or 'no unit'}{better}")
     console.print()
     _print_truths(console, table)
 
@@ -196,9 +197,9 @@ def _print_head(console: Console, table: RecordedTable) -> None:
     }
     for name, text in lines.items():
         if text:
-            console.print(f"{name:13}{text}", highlight=False, markup=False, soft_wrap=True)
+            print_line(console, f"{name:13}{text}")
     for number, note in enumerate(info.notes):
-        console.print(f"{'' if number else 'notes':13}{note}", highlight=False, markup=False, soft_wrap=True)
+        print_line(console, f"{'' if number else 'notes':13}{note}")
 
 
 def _print_truths(console: Console, table: RecordedTable) -> None:
@@ -206,9 +207,9 @@ def _print_truths(console: Console, table: RecordedTable) -> None:
 
     truths = possible_truths(table)
     if not truths:
-        console.print("nothing here can be a truth: no result of a whole training has a better end", highlight=False)
+        print_line(console, "nothing here can be a truth: no result of a whole training has a better end")
     for number, truth in enumerate(truths):
-        console.print(f"{'' if number else 'truth':13}{_truth_text(truth)}", highlight=False, markup=False)
+        print_line(console, f"{'' if number else 'truth':13}{_truth_text(truth)}")
 
 
 def _print_directions(console: Console, table: RecordedTable, *, chosen: bool) -> None:
@@ -221,7 +222,7 @@ def _print_directions(console: Console, table: RecordedTable, *, chosen: bool) -
         text = f"{metric.direction} is better" + ("" if chosen else ", by its name")
         if metric.direction == "none":
             text = "not known which end is better, so it cannot be a truth; say --lower-is-better or --higher-is-better"
-        console.print(f"{name}: {text}", highlight=False, markup=False, soft_wrap=True)
+        print_line(console, f"{name}: {text}")
 
 
 def _truth_text(truth: Truth) -> str:

@@ -9,11 +9,12 @@ import json
 import math
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.text import counted, finite_or_none, print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,9 +58,8 @@ def why(
 
 def _begun_stages(run: Run) -> list[TrainingStage]:
     """The training stages that have started: trials in the log, and trials that are still to start."""
-    from taurank.orchestrator.evidence import BASELINE
+    from taurank.orchestrator.evidence import BASELINE, PRETEXT
     from taurank.orchestrator.planning import choice_of, chosen_before
-    from taurank.orchestrator.ranker import PRETEXT
     from taurank.orchestrator.report import TrainingStage
     from taurank.orchestrator.search import STAGE as SEARCH
     from taurank.orchestrator.stages import training_stage
@@ -87,26 +87,28 @@ def _begun_stages(run: Run) -> list[TrainingStage]:
 
 def print_explanation(console: Console, found: Explanation) -> None:
     """Prints the place, the rivals, a block for each training and a line for each other source."""
-    _line(console, found.architecture if found.name == found.architecture else f"{found.name}  {found.architecture}")
+    print_line(
+        console, found.architecture if found.name == found.architecture else f"{found.name}  {found.architecture}"
+    )
     _print_standing(console, found)
     if found.rivals:
         by = "the ranking" if found.rivals_by == "ranking" else f"the forecast of {found.rivals_by}"
-        _line(console, f"\nnearest rivals, by {by}:")
+        print_line(console, f"\nnearest rivals, by {by}:")
         width = max(len(rival.name) for rival in found.rivals)
         for rival in found.rivals:
             better = f"{rival.probability:.0%} that this candidate is better"
-            _line(console, f"  {rival.place:>4}  {rival.name:<{width}}  {better}")
+            print_line(console, f"  {rival.place:>4}  {rival.name:<{width}}  {better}")
     if found.passed_over:
-        _line(console, "")
+        print_line(console, "")
     for stage, choice in found.passed_over:
-        _line(console, f"{stage}: not selected" + (f" (selected: {choice})" if choice else ""))
+        print_line(console, f"{stage}: not selected" + (f" (selected: {choice})" if choice else ""))
     for training in found.trainings:
-        _line(console, "")
+        print_line(console, "")
         _print_training(console, training)
     if not found.trainings:
-        _line(console, "\nnot trained so far")
+        print_line(console, "\nnot trained so far")
     if found.other_evidence:
-        _line(console, "\nother evidence:")
+        print_line(console, "\nother evidence:")
     for evidence in found.other_evidence:
         name = evidence.metric if evidence.source in ("size", "latency") else f"{evidence.source} {evidence.metric}"
         void = f"void: {evidence.reason}" if evidence.reason else "no value"
@@ -117,56 +119,60 @@ def print_explanation(console: Console, found: Explanation) -> None:
         end = "lowest" if evidence.lower_is_better else "highest"
         place = f", place {evidence.place} of {evidence.of} from the {end}" if evidence.place else ""
         weight = f", weight {evidence.weight:.2f} in the ranking" if math.isfinite(evidence.weight) else ""
-        _line(console, f"  {name}: {value}{doubt}{place}{weight}")
-    _line(console, f"\ncost of all its evidence: {found.cost_epochs:.1f} epochs, {found.cost_seconds:.1f} s")
+        print_line(console, f"  {name}: {value}{doubt}{place}{weight}")
+    print_line(console, f"\ncost of all its evidence: {found.cost_epochs:.1f} epochs, {found.cost_seconds:.1f} s")
 
 
 def _print_standing(console: Console, found: Explanation) -> None:
     standing = found.standing
     if standing is None:
-        _line(console, "no ranking yet")
+        print_line(console, "no ranking yet")
         return
     doubt = "" if standing.certainty == "calibrated" else f" ({standing.certainty})"
-    _line(
+    print_line(
         console,
         f"rank {standing.rank} of {standing.of}, 90 % interval {standing.rank_low:.0f} to "
         f"{standing.rank_high:.0f}; probability of being best {standing.best_probability:.0%}{doubt}",
     )
+    if standing.problem:
+        print_line(console, standing.problem)
     if math.isfinite(standing.accuracy):
-        _line(
+        print_line(
             console,
             f"predicted final accuracy {standing.accuracy:.1%} ({standing.accuracy_low:.1%} to "
-            f"{standing.accuracy_high:.1%})",
+            f"{standing.accuracy_high:.1%}), resting on {counted(standing.full_trainings, 'full training')}",
         )
 
 
 def _print_training(console: Console, training: Training) -> None:
     last = training.epochs[-1] if training.epochs else 0
     role = "" if training.is_evidence else " (baseline, not evidence)"
-    _line(console, f"{training.trial}{role}: {training.state}, {last} of {training.schedule_epochs} epochs")
+    print_line(console, f"{training.trial}{role}: {training.state}, {last} of {training.schedule_epochs} epochs")
     known = [(value, epoch) for epoch, value in zip(training.epochs, training.accuracies, strict=True)
              if math.isfinite(value)]  # fmt: skip
     if known:
         best, at = max(known, key=lambda pair: (pair[0], -pair[1]))
-        _line(console, f"  {sparkline(training.accuracies)}")
+        print_line(console, f"  {sparkline(training.accuracies)}")
         first, latest = (f"{training.accuracies[end]:.1%} at epoch {training.epochs[end]}" for end in (0, -1))
-        _line(console, f"  first {first}, best {best:.1%} at epoch {at}, last {latest}".replace("nan%", "not finite"))
+        print_line(
+            console, f"  first {first}, best {best:.1%} at epoch {at}, last {latest}".replace("nan%", "not finite")
+        )
     if training.forecast is not None:
         final = training.forecast
         place = f"place {final.place} of {final.of} in its stage"
         if last >= training.schedule_epochs:
-            _line(console, f"  final {final.accuracy:.1%}, {place}")
+            print_line(console, f"  final {final.accuracy:.1%}, {place}")
         else:
             value = f"{final.accuracy:.1%} ({final.low:.1%} to {final.high:.1%})"
-            _line(console, f"  forecast for epoch {training.schedule_epochs}: {value}, {place}")
-    _line(
+            print_line(console, f"  forecast for epoch {training.schedule_epochs}: {value}, {place}")
+    print_line(
         console,
         f"  cost {training.cost_epochs:.1f} epochs, {training.cost_seconds:.1f} s; {training.saved_epochs} of "
         f"{training.schedule_epochs} epochs not trained",
     )
     for event in training.decisions:
         at_time = datetime.fromtimestamp(event.time).strftime("%Y-%m-%d %H:%M:%S")
-        _line(console, f"  {at_time}  {event.event:<9}  {event.reason}".rstrip())
+        print_line(console, f"  {at_time}  {event.event:<9}  {event.reason}".rstrip())
 
 
 def sparkline(values: tuple[float, ...]) -> str:
@@ -187,17 +193,4 @@ def to_json(found: Explanation) -> str:
     """One JSON object, its keys as in ``taurank.orchestrator.report.explanation``; null for what is missing."""
     from dataclasses import asdict
 
-    return json.dumps(_finite_or_null(asdict(found)), indent=2, allow_nan=False)
-
-
-def _finite_or_null(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _finite_or_null(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite_or_null(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
-
-
-def _line(console: Console, text: str) -> None:
-    """Prints the line unwrapped and without markup."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return json.dumps(finite_or_none(asdict(found)), indent=2, allow_nan=False)

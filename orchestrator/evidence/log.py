@@ -16,19 +16,9 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from taurank.orchestrator.evidence.names import ENDED, EXTENDED, FINAL_EVENTS, STARTED
+
 FORMAT = "1"
-BASELINE = "baseline"
-"""Stage of the full trainings that a ranking is scored against; never evidence."""
-PROXIES = "proxies"
-"""Stage of the scores of untrained networks."""
-FROZEN = "frozen"
-"""Event of a trial that its stage left waiting: it keeps its checkpoint, and goes on if the stage does."""
-TAKEN = "taken over"
-"""Event of a trial whose training another run has completed; the reason says which. It costs what it did there."""
-EXTENDED = "extended"
-"""Event of a log that is a copy of another run's, which more was asked of then: stages that had ended go on."""
-FINAL_EVENTS = ("completed", "stopped", "failed", FROZEN)
-"""Events after which a trial is not continued by its stage."""
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -60,6 +50,9 @@ CREATE TABLE events (
 CREATE INDEX evidence_by_trial ON evidence (trial);
 CREATE INDEX events_by_trial ON events (trial)
 """
+
+
+TABLES = frozenset({"meta", "evidence", "events"})
 
 
 class EvidenceError(ValueError):
@@ -139,19 +132,22 @@ def _stored(row: Evidence) -> tuple[str | int | float | None, ...]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    is_new = not path.exists()
     with _failures_named(path):
+        if not is_new and path.stat().st_size == 0:
+            raise EvidenceError(f"{path} is empty, so it is no evidence log: put a copy of the log back, or run anew")
         connection = sqlite3.connect(path, timeout=30, isolation_level=None)
         try:
-            _prepare(connection, path)
+            _prepare(connection, path, is_new=is_new)
         except (sqlite3.Error, EvidenceError):
             connection.close()
             raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, *, is_new: bool) -> None:
     """Makes the tables of a new log; a file of another kind or another format is left as it is."""
-    if not _tables(connection):
+    if is_new:
         # One transaction: a log is there as a whole or not at all.
         connection.execute("BEGIN IMMEDIATE")
         if not _tables(connection):
@@ -159,7 +155,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
             connection.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
         connection.execute("COMMIT")
-    if not {"meta", "evidence", "events"} <= _tables(connection):
+    if not _tables(connection) >= TABLES:
         raise EvidenceError(f"{path} is a database, but not an evidence log")
     found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
     if found is None or found[0] != FORMAT:
@@ -295,9 +291,21 @@ class EvidenceLog:
         # Later ones replace earlier ones.
         return {trial: (event, reason) for trial, event, reason in self._read(query, FINAL_EVENTS)}
 
+    def has_ended(self, stage: str) -> bool:
+        """Whether a stage was ended, and the run was not extended since."""
+        query = """
+            SELECT 1 FROM events WHERE stage = ? AND trial = '' AND event = ?
+            AND id > (SELECT COALESCE(MAX(id), 0) FROM events WHERE event = ?) LIMIT 1
+        """
+        return bool(self._read(query, (stage, ENDED, EXTENDED)))
+
     def last_epochs(self) -> dict[str, int]:
         """Highest epoch on record, by trial."""
         return dict(self._read("SELECT trial, MAX(epoch) FROM evidence GROUP BY trial"))
+
+    def all_architectures(self) -> set[str]:
+        """Candidates that there are rows of."""
+        return {code for (code,) in self._read("SELECT DISTINCT architecture FROM evidence WHERE architecture != ''")}
 
     def architectures(self, stage: str) -> set[str]:
         """Candidates that a stage has rows of."""
@@ -334,12 +342,12 @@ class EvidenceLog:
         last: dict[str, float] = {}
         with _failures_named(self.path):
             for stage, at, event in self._read(query):
-                if event == "started":
+                if event == STARTED:
                     if stage in started:
                         seconds[stage] = seconds.get(stage, 0.0) + last[stage] - started[stage]
                     started[stage] = at
                 last[stage] = at
-                if event == "ended" and stage in started:
+                if event == ENDED and stage in started:
                     seconds[stage] = seconds.get(stage, 0.0) + at - started.pop(stage)
             for stage, at in started.items():
                 seconds[stage] = seconds.get(stage, 0.0) + last[stage] - at

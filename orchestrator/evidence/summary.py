@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taurank.orchestrator.evidence.log import EXTENDED, FROZEN, TAKEN, EvidenceError
+from taurank.orchestrator.evidence.log import TABLES, EvidenceError
+from taurank.orchestrator.evidence.names import EXTENDED, FROZEN, TAKEN
 
 COPIES = 5
 """Attempts to copy a log that another machine writes to."""
@@ -101,15 +102,22 @@ def opened_to_read(file: Path, *, elsewhere: bool) -> Iterator[sqlite3.Connectio
             alone = not file.with_name(f"{file.name}-wal").exists()
             name = f"{file.resolve().as_uri()}?{'immutable=1' if alone else 'mode=ro'}"
             with closing(sqlite3.connect(name, uri=True, timeout=10)) as connection:
-                yield connection
+                yield _checked(connection)
             return
         with (
             tempfile.TemporaryDirectory(prefix="taurank-") as folder,
             closing(sqlite3.connect(_copy(file, Path(folder)))) as connection,
         ):
-            yield connection
+            yield _checked(connection)
     except (sqlite3.Error, OSError) as error:
         raise EvidenceError(f"{file} cannot be read as an evidence log: {error}") from None
+
+
+def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not found >= TABLES:
+        raise sqlite3.DatabaseError("it is a database, but not an evidence log" if found else "it is empty")
+    return connection
 
 
 def _copy(file: Path, folder: Path) -> Path:

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     )
     from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
     from taurank.orchestrator.experiment.listing import experiment_description, list_experiments
-    from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, ProxySpec, ResourceSpec
+    from taurank.orchestrator.experiment.parts import (
+        ASSUMED_TRAIN,
+        BaselineSpec,
+        DataSpec,
+        ImageCounts,
+        ProxySpec,
+        ResourceSpec,
+    )
     from taurank.orchestrator.experiment.search import (
         MEASURED_BY_IMAGES,
         SAMPLERS,
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.experiment.trainings import SchedulerSpec, TrainingSpec
 
 __all__ = [
+    "ASSUMED_TRAIN",
     "BUDGET",
     "EPOCHS",
     "MEASURED_BY_IMAGES",
@@ -39,6 +47,7 @@ __all__ = [
     "DataSpec",
     "Experiment",
     "ExperimentError",
+    "ImageCounts",
     "LatencySpec",
     "ModelsError",
     "ObjectiveSpec",

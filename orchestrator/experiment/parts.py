@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from taurank.orchestrator.experiment.spec import Seed, Spec
 from taurank.orchestrator.tau import PER_STRATUM
 from taurank.orchestrator.text import ProblemsError
 from taurank.spaces import SearchSpace, get_space, list_spaces
-from taurank.trainables.data import check_dataset_name, split_own
+from taurank.trainables.data import ImageData, check_dataset_name, split_own
 from taurank.trainables.latency import Capacity
 from taurank.trainables.proxies import ProxyConfig, batch_size, get_proxy, score_cost
 
@@ -56,6 +57,23 @@ class BaselineSpec(Spec):
         return seeds
 
 
+ASSUMED_TRAIN = 50_000
+"""Training images where nothing says how many there are."""
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """How many images there are: what an epoch, a score and a proxy cost beside each other depends on that."""
+
+    train: int
+    validation: int
+
+    @classmethod
+    def of(cls, data: ImageData) -> ImageCounts:
+        """How many there are of these."""
+        return cls(len(data.train), len(data.validation))
+
+
 class DataSpec(Spec):
     """Images and how they are split.
 
@@ -88,6 +106,20 @@ class DataSpec(Spec):
             return self
         kind, path = own
         return self.model_copy(update={"name": f"{kind}:{(folder / path).resolve()}"})
+
+    @property
+    def expected_counts(self) -> ImageCounts:
+        """The images as far as the experiment gives them; exact where all are given as numbers.
+
+        A data set of unknown size is taken to leave ``ASSUMED_TRAIN`` training images.
+        """
+        shares = [share for share in (self.validation, self.test) if isinstance(share, float)]
+        left = self.train if isinstance(self.train, float) else max(1 - sum(shares), 0.01)
+        train = self.train if isinstance(self.train, int) else ASSUMED_TRAIN
+        if self.evaluate_on == "training":
+            return ImageCounts(train, train)
+        validation = self.validation if isinstance(self.validation, int) else round(self.validation * train / left)
+        return ImageCounts(train, max(validation, 1))
 
     @field_validator("validation", "test", "train")
     @classmethod

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from taurank.orchestrator.evidence import CONTENDERS
+from taurank.orchestrator.experiment.parts import ImageCounts
 from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
-from taurank.orchestrator.ranker import CONTENDERS
 from taurank.orchestrator.text import ProblemsError, hint
 from taurank.spaces import SearchSpace
 from taurank.trainables.supernet import BatchNorm, Paths, SupernetConfig, list_samplers, list_supernets, make_sampler
@@ -98,10 +99,15 @@ class SupernetSpec(Spec):
             split_decision=self.split_decision,
         )
 
-    def score_cost(self, *, train_images: int, validation_images: int) -> float:
+    def score_cost(self, images: ImageCounts) -> float:
         """Epoch-equivalents of one candidate's score: a forward pass is a third of a training step."""
-        calibration = min(self.calibration_images, train_images) if self.batch_norm == "recalibrated" else 0
-        return (validation_images + calibration) / (3 * train_images)
+        calibration = min(self.calibration_images, images.train) if self.batch_norm == "recalibrated" else 0
+        return (images.validation + calibration) / (3 * images.train)
+
+    def cost(self, candidates: int, images: ImageCounts) -> float:
+        """Epoch-equivalents of its training, of the scores of all candidates, and of its contenders, at most."""
+        contenders = 0.0 if self.contenders is None else self.contenders.cost(candidates)
+        return self.epochs + candidates * self.score_cost(images) + contenders
 
 
 def supernet_problem(spec: SupernetSpec, space: SearchSpace) -> tuple[tuple[str, ...], str] | None:

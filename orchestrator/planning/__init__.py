@@ -12,7 +12,6 @@ from taurank.orchestrator.planning.outlook import (
     counts,
     look_ahead,
     progress_of,
-    supernet_epochs,
     training_epochs,
 )
 from taurank.orchestrator.planning.replayed_taus import ReplayedTau, shipped_replays, summarise_cell
@@ -33,7 +32,6 @@ from taurank.orchestrator.planning.stages import (
     candidate_count,
     default_proxies,
     default_stages,
-    expected_images,
     split_stages,
 )
 
@@ -59,7 +57,6 @@ __all__ = [
     "counts",
     "default_proxies",
     "default_stages",
-    "expected_images",
     "forecast",
     "look_ahead",
     "plan_trainings",
@@ -69,6 +66,5 @@ __all__ = [
     "shipped_replays",
     "split_stages",
     "summarise_cell",
-    "supernet_epochs",
     "training_epochs",
 ]

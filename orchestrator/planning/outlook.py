@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE
-from taurank.orchestrator.experiment import SupernetSpec, TrainingSpec
+from taurank.orchestrator.evidence import BASELINE, TRAINING
+from taurank.orchestrator.experiment import ImageCounts, SupernetSpec, TrainingSpec
 from taurank.orchestrator.planning.forecast import Forecast, budget_for, forecast, update
 from taurank.orchestrator.planning.replayed_taus import ReplayedTau
 from taurank.orchestrator.planning.rounds import planned_epochs
-from taurank.orchestrator.planning.stages import SCORING_EPOCHS
+from taurank.orchestrator.planning.stages import ASSUMED_IMAGES
 from taurank.orchestrator.ranker import Certainty, Ranking
 
 NEIGHBOURS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
@@ -38,10 +38,10 @@ class PlannedStages:
     supernets: tuple[SupernetSpec, ...] = ()
     proxies: float = 0.0
 
-    def epochs(self, candidates: int) -> float:
+    def epochs(self, candidates: int, images: ImageCounts) -> float:
         """Epoch-equivalents of all of it, at most."""
         trainings = sum(training_epochs(spec, candidates) for spec in self.trainings)
-        return trainings + sum(supernet_epochs(spec, candidates) for spec in self.supernets) + self.proxies
+        return trainings + sum(spec.cost(candidates, images) for spec in self.supernets) + self.proxies
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class PlanRequest:
         epoch_seconds: device seconds of an epoch of one candidate; NaN if unknown.
         proxies: whether zero-cost proxies are computed.
         replays: what forecasts rest on; None for what comes with taurank.
+        images: what the scores of a supernet cost depends on how many there are.
     """
 
     space: str
@@ -65,6 +66,7 @@ class PlanRequest:
     epoch_seconds: float = math.nan
     proxies: bool = False
     replays: tuple[ReplayedTau, ...] | None = None
+    images: ImageCounts = ASSUMED_IMAGES
 
     @property
     def whole(self) -> int:
@@ -141,19 +143,17 @@ class Outlook:
 
     def hours(self, stages: PlannedStages) -> float:
         """Hours on one device; NaN where the seconds of an epoch are unknown."""
-        return stages.epochs(self.request.candidates) * self.request.epoch_seconds / 3600
+        return self.epochs(stages) * self.request.epoch_seconds / 3600
+
+    def epochs(self, stages: PlannedStages) -> float:
+        """Epoch-equivalents, at most."""
+        return stages.epochs(self.request.candidates, self.request.images)
 
 
 def training_epochs(spec: TrainingSpec, candidates: int) -> float:
     """Epoch-equivalents of a stage of trainings, at most."""
     most = math.inf if spec.budget_epochs is None else spec.budget_epochs + spec.subset.choosing_epochs
     return min(planned_epochs(spec, candidates), most)
-
-
-def supernet_epochs(spec: SupernetSpec, candidates: int) -> float:
-    """Epoch-equivalents of a supernet, of scoring all candidates with it and of its contenders, at most."""
-    contenders = 0.0 if spec.contenders is None else spec.contenders.cost(candidates)
-    return spec.epochs + SCORING_EPOCHS * candidates + contenders
 
 
 def look_ahead(
@@ -217,7 +217,7 @@ def progress_of(evidence: pd.DataFrame, rank: Callable[[], Ranking]) -> Progress
             epoch.
         rank: makes the ranking.
     """
-    trained = evidence[evidence["source"] == "training"]
+    trained = evidence[evidence["source"] == TRAINING]
     epochs = float(trained["epochs"].sum())
     seconds = float(trained["seconds"].sum()) / epochs if epochs > 0 else math.nan
     spent = float(evidence.loc[evidence["stage"] != BASELINE, "epochs"].sum())

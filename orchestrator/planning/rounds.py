@@ -14,15 +14,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, CHOSEN, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
+from taurank.orchestrator.planning.failed_trainings import failure_reasons, with_failures
 from taurank.orchestrator.planning.split import Split, more_short_trainings, split_budget
 from taurank.orchestrator.ranker import RankerOptions, Ranking, RankingModel
 
 Launch = Callable[[TrainingSpec, list[str]], None]
 DEFAULTS = RankerOptions()
-CHOSEN = "chosen"
-"""Event of a stage: candidates were chosen for it, and why."""
 NAMED = 5
 """Candidates that an event names; the notes of the log have all."""
 
@@ -37,6 +36,7 @@ class Problem:
         full_epochs: length of full training.
         seed: of the ranker.
         options: of the ranker.
+        images: of validation; None if that is unknown.
         names: short names of the candidates, by code; those without one are named by their code.
     """
 
@@ -45,6 +45,7 @@ class Problem:
     full_epochs: int
     seed: int
     options: RankerOptions = DEFAULTS
+    images: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,13 +66,16 @@ class LogRanker:
 
     def model(self) -> RankingModel:
         """The ranker's model of what the log holds now."""
-        rows, problem = self.log.evidence(), self.problem
+        problem, reasons = self.problem, failure_reasons(self.log)
+        rows = with_failures(self.log.evidence(), self.log, reasons, problem.names)
         self._last = RankingModel(
             rows[rows["stage"] != BASELINE],
             problem.encoding,
             full_epochs=problem.full_epochs,
             seed=problem.seed,
             options=problem.options,
+            images=problem.images,
+            reasons=reasons,
             earlier=self._last,
         )
         return self._last

@@ -6,21 +6,26 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from taurank.orchestrator.experiment import Experiment, ProxySpec, SupernetSpec, TrainingSpec
+from taurank.orchestrator.experiment import (
+    ASSUMED_TRAIN,
+    Experiment,
+    ImageCounts,
+    ProxySpec,
+    SupernetSpec,
+    TrainingSpec,
+)
 from taurank.orchestrator.planning.rounds import plan_trainings, planned_epochs
 from taurank.trainables.proxies import batch_size
 from taurank.trainables.supernet import list_supernets
 
 SUPERNET_EPOCHS = 5
 """A supernet of fewer epochs is not worth its scoring."""
-SCORING_EPOCHS = 0.4
-"""Kept back for each candidate that a supernet scores, where images are unknown: 1.2 times as many as it trains on."""
 DEFAULT_PROXIES = ProxySpec(names=["jacob_cov"])
 """What complements size best; more of them add nothing to it in replays (docs/proxies.md)."""
 PROXY_SHARE = 0.05
 """Of the budget that proxies may cost before they are no longer cheap: a batch is much of a small data set."""
-ASSUMED_IMAGES = 50_000
-"""Training images where a plan is made without reading any."""
+ASSUMED_IMAGES = ImageCounts(ASSUMED_TRAIN, ASSUMED_TRAIN // 4)
+"""Images where nothing is known of any: validation takes its default, a fifth of those there are."""
 
 
 def default_proxies(experiment: Experiment, *, train_images: int, values: int | None = None) -> ProxySpec | None:
@@ -56,19 +61,13 @@ def are_cheap(full_epochs: int, *, speed_up: float, train_images: int) -> bool:
     return affordable and train_images >= DEFAULT_PROXIES.batch_images and speed_up > 1
 
 
-def expected_images(experiment: Experiment) -> int:
-    """Training images, as far as the experiment gives their number without reading them."""
-    asked = experiment.data.train
-    return asked if isinstance(asked, int) else ASSUMED_IMAGES
-
-
 def default_stages(
-    experiment: Experiment, count: int, *, proxy_epochs: float = 0.0, scoring_epochs: float = SCORING_EPOCHS
+    experiment: Experiment, count: int, *, images: ImageCounts, proxy_epochs: float = 0.0
 ) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
     """Splits the budget when the experiment does not, less what proxies cost; see ``split.split_budget``.
 
-    What trainings leave over goes to a supernet where the space has one; ``scoring_epochs`` is what it takes to score a
-    candidate. A budget below an epoch for each pays for one-epoch trainings of as many candidates as it can.
+    What trainings leave over goes to a supernet where the space has one and as far as it pays for its scores too. A
+    budget below an epoch for each candidate pays for one-epoch trainings of as many as it can.
     """
     # Never the seed of the baseline: it is reserved for the reference.
     taken = experiment.baseline.seeds if experiment.baseline else ()
@@ -78,8 +77,8 @@ def default_stages(
         full_epochs=experiment.recipe.epochs,
         speed_up=experiment.speed_up,
         seed=next(seed for seed in itertools.count() if seed not in taken),
+        images=images,
         proxy_epochs=proxy_epochs,
-        scoring_epochs=scoring_epochs,
     )
 
 
@@ -89,19 +88,19 @@ def split_stages(
     *,
     full_epochs: int,
     speed_up: float,
+    images: ImageCounts,
     seed: int = 0,
     schedules: Sequence[int] | None = None,
     proxy_epochs: float = 0.0,
-    scoring_epochs: float = SCORING_EPOCHS,
 ) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
     """The same for a space by its name; ``schedules`` are the lengths that can be trained, None for any."""
     budget = max(count * full_epochs / speed_up - proxy_epochs, 0.0)
     trainings = plan_trainings(count, full_epochs=full_epochs, budget_epochs=budget, seed=seed, schedules=schedules)
     left = budget - sum(planned_epochs(spec, count) for spec in trainings)
-    supernet_epochs = math.floor(left - scoring_epochs * count)
+    epochs = math.floor(left - count * SupernetSpec().score_cost(images))
     supernets = []
-    if supernet_epochs >= SUPERNET_EPOCHS and space in list_supernets():
-        supernets = [SupernetSpec(epochs=min(supernet_epochs, full_epochs), seed=seed)]
+    if epochs >= SUPERNET_EPOCHS and space in list_supernets():
+        supernets = [SupernetSpec(epochs=min(epochs, full_epochs), seed=seed)]
     return trainings, supernets
 
 

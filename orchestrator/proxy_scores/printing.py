@@ -14,6 +14,7 @@ from rich.table import Table
 
 from taurank.orchestrator.proxy_scores.scoring import Request
 from taurank.orchestrator.tau import tau_b
+from taurank.orchestrator.text import print_line
 from taurank.spaces import Architecture
 from taurank.trainables.proxies import get_proxy, log_rank_sum
 
@@ -36,7 +37,7 @@ def print_scores(console: Console, rows: pd.DataFrame, request: Request, file: P
     console.print()
     _print_by_proxy(console, wanted, scores, fused, request)
     console.print()
-    _say(console, f"all scores: {file}")
+    print_line(console, f"all scores: {file}", wrap=True)
 
 
 def _print_best(console: Console, scores: dict[str, Values], fused: Values, request: Request) -> None:
@@ -59,10 +60,10 @@ def _print_best(console: Console, scores: dict[str, Values], fused: Values, requ
         table.add_row(place, escape(short), *(_number(scores[name][row], ".5g", void="void") for name in shown))
     console.print(table)
     if len(order) > SHOWN:
-        _say(console, f"... and {len(order) - SHOWN:,} more")
+        print_line(console, f"... and {len(order) - SHOWN:,} more", wrap=True)
     left_out = [name for name in request.names if name not in shown]
     if left_out:
-        _say(console, f"no room for {', '.join(left_out)}")
+        print_line(console, f"no room for {', '.join(left_out)}", wrap=True)
 
 
 def _print_by_proxy(
@@ -87,14 +88,12 @@ def _print_by_proxy(
         void += [f"{name}: void for {count:,}: {reason}" for reason, count in reasons.items()]
     console.print(table)
     if request.initialisations > 1:
-        _say(console, "noise: spread between initialisations, as a share of that between architectures")
+        print_line(
+            console, "noise: spread between initialisations, as a share of that between architectures", wrap=True
+        )
     for line in void:
-        _say(console, line)
+        print_line(console, line, wrap=True)
 
 
 def _number(value: float, form: str, *, void: str = "-") -> str:
     return format(value, form) if math.isfinite(value) else void
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False)

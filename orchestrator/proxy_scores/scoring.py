@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from rich.console import Console
-from rich.progress import Progress
 
 from taurank.orchestrator.cluster import connect
 from taurank.orchestrator.experiment import ResourceSpec
 from taurank.orchestrator.proxy_scores.score_file import ScoreFile
 from taurank.orchestrator.proxy_scores.workers import score_candidates, worker_slot
 from taurank.orchestrator.session import Interruption
-from taurank.orchestrator.text import PLAIN_LINE_SECONDS
+from taurank.orchestrator.text import PLAIN_LINE_SECONDS, Console, print_line, progress_bar
 from taurank.spaces import SearchSpace
 from taurank.trainables.data import ImageData, load_dataset, make_splits
 from taurank.trainables.proxies import SETS, ProxyBatch, ProxyConfig, ProxyError, get_proxy, list_proxies
@@ -171,31 +169,26 @@ def score_missing(
     wanted = request.missing(file.open())
     there = len(request.codes) - len(wanted)
     already = f", {there:,} of them before" if there else ""
-    _say(
+    print_line(
         console, f"{len(request.codes):,} architectures of {request.space.name}{already}; {len(request.names)} proxies"
     )
     if not wanted:
         return
     with Interruption() as interruption:
-        _say(console, "starting Ray ..." if address is None else f"joining Ray at {address} ...")
+        print_line(console, "starting Ray ..." if address is None else f"joining Ray at {address} ...")
         with connect(address, resources=ResourceSpec()) as cluster:
             interruption.install()  # Ray takes SIGTERM when it starts
             slot, count = worker_slot(cluster, workers)
             said = began = time.monotonic()
-            with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-                task = progress.add_task("scoring", total=len(wanted))
+            with progress_bar("scoring", console=console) as report:
                 found = score_candidates(request.space, batch, wanted, slot=slot, workers=count)
                 for done, rows in enumerate(found, start=1):
                     file.append(rows)
-                    progress.update(task, completed=done)
+                    report(done, len(wanted))
                     if not console.is_terminal and time.monotonic() - said >= PLAIN_LINE_SECONDS:
                         said = time.monotonic()
-                        _say(console, f"  {done:,} of {len(wanted):,} scored")
+                        print_line(console, f"  {done:,} of {len(wanted):,} scored")
             took = time.monotonic() - began
-            _say(
+            print_line(
                 console, f"{len(wanted):,} scored in {took:.1f} s by {count} workers, {len(wanted) / took:.1f} a second"
             )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

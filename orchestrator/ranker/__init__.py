@@ -1,6 +1,8 @@
 """The ranker: from evidence rows to an order with uncertainty."""
 
+from taurank.orchestrator.ranker.accuracy import FEWEST_ANCHORS
 from taurank.orchestrator.ranker.contenders import find_contenders
+from taurank.orchestrator.ranker.failures import find_failures
 from taurank.orchestrator.ranker.final import Labels, align_to_prior, final_inputs, score_targets
 from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess, cholesky
 from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
@@ -11,9 +13,7 @@ from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, Gaus
 from taurank.orchestrator.ranker.short_runs import complete_short_runs
 from taurank.orchestrator.ranker.trust import FEWEST_ALONE, SupernetTrust, ranking_lines, supernet_trust
 from taurank.orchestrator.ranker.views import (
-    CONTENDERS,
     LOWER_IS_BETTER,
-    PRETEXT,
     Kind,
     View,
     make_views,
@@ -21,12 +21,11 @@ from taurank.orchestrator.ranker.views import (
 )
 
 __all__ = [
-    "CONTENDERS",
     "FEWEST_ALONE",
+    "FEWEST_ANCHORS",
     "JITTER",
     "LEVEL",
     "LOWER_IS_BETTER",
-    "PRETEXT",
     "PRETEXT_TASKS",
     "REGRESSORS",
     "SUPERNETS",
@@ -47,6 +46,7 @@ __all__ = [
     "complete_short_runs",
     "final_inputs",
     "find_contenders",
+    "find_failures",
     "make_inputs",
     "make_views",
     "normal_scores",

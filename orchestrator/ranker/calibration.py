@@ -31,12 +31,14 @@ def draw_scores(
     reliability: float,
     truth_seeds: int,
     without_evidence: NDArray[np.bool_],
+    sampling: float = 0.0,
 ) -> Scores:
     """Draws of the results of full training, (draws, candidates), centred on the scores' order.
 
-    ``f = centre + kappa L e + sqrt(noise / truth_seeds) e'`` with ``L L'`` the posterior covariance, the process's
-    sorted means as centre in the order of the scores, and kappa from the left-out residuals:
-    ``kappa^2 = (sum min(z_i^2, 9) + 10) / (n + 10)``, and at least 1 with fewer than ``DOUBTFUL`` labels.
+    ``f = centre + kappa L e + sqrt(noise / truth_seeds + sampling v) e'`` with ``L L'`` the posterior covariance, the
+    process's sorted means as centre in the order of the scores, and kappa from the left-out residuals:
+    ``kappa^2 = (sum min(z_i^2, 9) + 10) / (n + 10)``, and at least 1 with fewer than ``DOUBTFUL`` labels. ``v`` is the
+    variance of ``centre + kappa L e`` over the candidates: what is drawn is measured on a finite number of images.
 
     Args:
         final: the scores and their process.
@@ -47,6 +49,7 @@ def draw_scores(
         reliability: share of the variance of the final scores that the prior order is taken to explain.
         truth_seeds: full trainings per candidate whose mean the truth is; their noise is part of a draw.
         without_evidence: candidates without any evidence, (candidates,): they may be at any rank.
+        sampling: variance of an accuracy over draws of the images, in units of that between the candidates.
     """
     count = len(final.scores)
     order = np.argsort(final.scores, kind="stable")
@@ -62,7 +65,11 @@ def draw_scores(
         )
         centre, noise = np.empty(count), process.noise
         centre[order] = np.sort(regressor.predict()[0])
-    own = np.sqrt(noise / truth_seeds) * generator.standard_normal((draws, count))
+        if np.ptp(centre) == 0:
+            # Nothing is known of a candidate but its own label, which the scores hold.
+            centre = final.scores
+    latent = float((centre + deviations).var(axis=1).mean()) if sampling else 0.0
+    own = np.sqrt(noise / truth_seeds + sampling * latent) * generator.standard_normal((draws, count))
     drawn: Scores = centre + deviations + own
     drawn[:, without_evidence] = generator.standard_normal((draws, int(without_evidence.sum())))
     return drawn

@@ -172,7 +172,11 @@ def final_inputs(inputs: Inputs, shorts: Sequence[ShortRuns], prior: PriorOrder)
 def score_finally(
     inputs: FinalInputs, labels: Labels, generator: np.random.Generator, *, models: Sequence[str]
 ) -> FinalScores:
-    """Scores from the labels; with few of them, or all alike, the prior's."""
+    """Scores from the labels; with few of them, or all alike, the prior's.
+
+    Without a prior order, few labels are all that there is: their candidates keep the order of their values, and the
+    others are placed by what they resemble.
+    """
     count = len(labels.rows)
     prior = filled(normal_scores(inputs.prior))
     if count == 0 or np.ptp(labels.values) == 0:
@@ -200,12 +204,25 @@ def score_finally(
     means = [filled(normal_scores(np.mean(predictions[name], axis=0))) for name in names]
     stacked = weights @ np.array(means)
     share = min(1.0, (FEW_LABELS / count) ** 2)
+    if np.ptp(prior) == 0:
+        share, stacked = 0.0, _as_labelled(stacked, labels)
     return FinalScores(
         scores=(1 - share) * stacked + share * prior,
         regressor=first,
         weights=dict(zip(names, weights.tolist(), strict=True)) if share < 1 else {},
         prior_share=share,
     )
+
+
+def _as_labelled(scores: Scores, labels: Labels) -> Scores:
+    """The scores with those of few labelled candidates in the order of their values, or their values alone."""
+    placed = scores.copy()
+    if np.ptp(scores) == 0:
+        placed[labels.rows] = normal_scores(labels.values)
+    elif len(labels.rows) <= FEW_LABELS:
+        own = scores[labels.rows]
+        placed[labels.rows[np.lexsort((own, labels.values))]] = np.sort(own)
+    return placed
 
 
 def score_targets(values: Scores) -> tuple[Scores, Scores]:

@@ -7,7 +7,7 @@ all (``short_runs``, ``prior``); full trainings of a few correct it (``final``) 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Literal, ParamSpec, TypeVar
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from taurank.orchestrator.ranker.accuracy import final_accuracies
+from taurank.orchestrator.ranker.accuracy import FinalAccuracies, final_accuracies, sampling_noise
 from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_scores
 from taurank.orchestrator.ranker.design import choose
+from taurank.orchestrator.ranker.failures import Failures, find_failures
 from taurank.orchestrator.ranker.final import (
     FinalScores,
     Labels,
@@ -35,7 +36,7 @@ from taurank.orchestrator.ranker.prior import PriorOrder, prior_order
 from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
 from taurank.orchestrator.ranker.regressors import FinalInputs, final_process
 from taurank.orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, short_run_process
-from taurank.orchestrator.ranker.views import make_views
+from taurank.orchestrator.ranker.views import Scores, make_views
 
 DRAWS = 200
 SHORT_RUN_NOISE, LABEL_NOISE = 0.1, 0.05
@@ -71,11 +72,14 @@ class RankerOptions:
         aggregation: how the sources are fused into the prior order.
         training_loss: whether the training loss counts beside the accuracy of short trainings. Between families of
             networks, and between recipes, it measures how fast one fits, not how well it generalises.
+        failed: place of a candidate all of whose trainings failed: ``last``, below all others, or ``unknown``, where
+            the evidence without training puts it (in the middle without any).
     """
 
     models: Models = ("gaussian-process", "extra-trees")
     aggregation: Aggregation = "normal-scores"
     training_loss: bool = True
+    failed: Literal["last", "unknown"] = "last"
 
 
 class RankingModel:
@@ -88,6 +92,9 @@ class RankingModel:
         full_epochs: length of full training.
         seed: of everything random here. The same rows and seed give the same ranking, in whatever order the candidates
             come.
+        images: of validation, on which accuracies are measured; None where it is not known, and their sampling noise is
+            then left out of the uncertainty.
+        reasons: why trainings failed, by trial.
         earlier: a model of earlier evidence. What it has computed of the stages before full trainings is taken over
             where they see the same now; the ranking is no other for it.
     """
@@ -100,8 +107,11 @@ class RankingModel:
         full_epochs: int,
         seed: int,
         options: RankerOptions | None = None,
+        images: int | None = None,
+        reasons: Mapping[str, str] | None = None,
         earlier: RankingModel | None = None,
     ) -> None:
+        self._images, self._reasons = images, reasons or {}
         self._evidence, self._seed, self._options = evidence, seed, options or RankerOptions()
         self._encoding = encoding.sort_index()
         self.codes = [str(code) for code in self._encoding.index]
@@ -144,6 +154,11 @@ class RankingModel:
         return find_labels(self.views)
 
     @cached_property
+    def failures(self) -> Failures:
+        """Trainings that failed."""
+        return find_failures(self._evidence, self.codes, self._reasons)
+
+    @cached_property
     def final_inputs(self) -> FinalInputs:
         """Inputs of the models of the final score."""
         return final_inputs(self.inputs, self.shorts, self.prior)
@@ -179,9 +194,13 @@ class RankingModel:
 
     @_one_thread
     def choose_full_trainings(self, count: int) -> list[str]:
-        """Codes of the next ``count`` candidates for a full training, by design; trained ones are left out."""
+        """Codes of the next ``count`` candidates for a full training, by design; trained ones are left out.
+
+        So are those that failed in every training, since they would fail again.
+        """
         process = final_process(self.final_inputs)
-        return self._choose(process, LABEL_NOISE, count, self.labels.rows, most_of_pool=0.6, step=5)
+        had = np.union1d(self.labels.rows, np.flatnonzero(self._are(self.failures.entirely)))
+        return self._choose(process, LABEL_NOISE, count, had, most_of_pool=0.6, step=5)
 
     @property
     def can_design(self) -> bool:
@@ -203,7 +222,12 @@ class RankingModel:
     @_one_thread
     def ranking(self, *, truth_seeds: int = 1) -> Ranking:
         """The ranking; ``truth_seeds`` is how many full trainings are averaged in the truth that it speaks about."""
-        scores = self.final.scores
+        failures = self.failures
+        last = self._are(failures.entirely)
+        if self._options.failed == "unknown" or last.all():
+            last[:] = False
+        # There is no score where nothing was learned; among those that failed the order stays what it was.
+        scores = np.where(last, np.nan, self.final.scores)
         draws = draw_scores(
             self.final,
             final_process(self.final_inputs),
@@ -211,34 +235,50 @@ class RankingModel:
             self._generator(6),
             reliability=self.prior.reliability,
             truth_seeds=truth_seeds,
-            without_evidence=self._without_evidence,
+            without_evidence=self._without_evidence | self._are(failures.undecided),
+            sampling=sampling_noise(self.views, self._images),
         )
         count = len(self.codes)
         # Stable, and codes are sorted: of equal scores the first code comes first.
-        order = np.argsort(-scores, kind="stable")
+        order = np.lexsort((-self.final.scores, last))
         rank = np.empty(count, dtype=np.int64)
         rank[order] = np.arange(1, count + 1)
         ranks = stats.rankdata(-draws, axis=1)
         tail = (1 - LEVEL) / 2
-        predicted, low, high = final_accuracies(scores, draws.std(axis=0), self.views, level=LEVEL)
+        finals = self._final_accuracies(draws)
         cost = _costs(self._evidence, self.codes)
         table = pd.DataFrame(
             {
                 "rank": rank,
                 "architecture": self.codes,
                 "score": scores,
-                "predicted_accuracy": predicted,
-                "accuracy_low": low,
-                "accuracy_high": high,
+                "predicted_accuracy": finals.values,
+                "accuracy_low": finals.low,
+                "accuracy_high": finals.high,
                 "rank_low": np.minimum(np.quantile(ranks, tail, axis=0, method="lower").astype(np.int64), rank),
                 "rank_high": np.maximum(np.quantile(ranks, 1 - tail, axis=0, method="higher").astype(np.int64), rank),
                 "evidence": self._seen_by(),
                 "seconds": cost["seconds"].to_numpy(),
                 "epochs": cost["epochs"].to_numpy(),
+                "problem": [failures.problems.get(code, "") for code in self.codes],
             }
         )
         table = table.iloc[order].reset_index(drop=True)
-        return Ranking(table, draws[:, order], self._weights(), self._certainty())
+        return Ranking(
+            table,
+            draws[:, order],
+            self._weights(),
+            self._certainty(),
+            failed=failures.entirely,
+            full_trainings=finals.full_trainings,
+        )
+
+    def _final_accuracies(self, draws: Scores) -> FinalAccuracies:
+        found = final_accuracies(self.final.scores, draws.std(axis=0), self.views, level=LEVEL, images=self._images)
+        return found.without(self._are(self.failures.undecided))
+
+    def _are(self, codes: frozenset[str]) -> NDArray[np.bool_]:
+        return np.array([code in codes for code in self.codes], dtype=bool)
 
     @property
     def _without_evidence(self) -> NDArray[np.bool_]:
@@ -283,9 +323,13 @@ def rank_evidence(
     seed: int,
     truth_seeds: int = 1,
     options: RankerOptions | None = None,
+    images: int | None = None,
+    reasons: Mapping[str, str] | None = None,
 ) -> Ranking:
     """Ranks the candidates of ``encoding`` from the rows of an evidence log; see ``RankingModel``."""
-    model = RankingModel(evidence, encoding, full_epochs=full_epochs, seed=seed, options=options)
+    model = RankingModel(
+        evidence, encoding, full_epochs=full_epochs, seed=seed, options=options, images=images, reasons=reasons
+    )
     return model.ranking(truth_seeds=truth_seeds)
 
 

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from taurank.orchestrator.ranker.accuracy import FEWEST_ANCHORS
 from taurank.orchestrator.tau import tau_b, top_membership
 from taurank.orchestrator.text import replaced
 
 Certainty = Literal["uncalibrated", "doubtful", "calibrated"]
 LEVEL = 0.9
+RANKING_FILE = "ranking.csv"
 LOOK_AHEAD = 64
 """Candidates compared at once with the first of a tier; doubled until the tier ends."""
 
@@ -26,35 +28,54 @@ class Ranking:
 
     Attributes:
         table: one row per candidate, best first: ``rank, architecture, score, predicted_accuracy, accuracy_low,
-            accuracy_high, rank_low, rank_high, evidence, seconds, epochs``. Scores are in standard deviations of the
-            final scores, higher is better. Intervals are 90 %; accuracies are in [0, 1] and NaN while no candidate has
-            been trained to the end.
+            accuracy_high, rank_low, rank_high, evidence, seconds, epochs, problem``. Scores are in standard deviations
+            of the final scores, higher is better; NaN for a candidate that is last because its trainings failed.
+            Intervals are 90 %; accuracies are in [0, 1]. A candidate that was trained to the end has its own; that of
+            others is predicted, and NaN where ``full_trainings`` are too few or its longest training failed.
+            ``problem`` says ``failed: reason``, or ``STAGE failed: reason`` where other trainings came to a result.
         samples: draws of the scores, (draws, candidates), columns in the order of ``table``.
         weights: share of each source in the score, by name, adding up to 1; sources that take no part are absent.
         certainty: whether the intervals rest on enough full trainings to be believed: ``doubtful`` on few,
             ``uncalibrated`` on none or one.
+        failed: candidates all of whose trainings failed. Nothing is expected of their order.
+        full_trainings: candidates trained to the end, or predicted from a part of that training, that the predicted
+            accuracies of the others rest on.
     """
 
     table: pd.DataFrame
     samples: NDArray[np.float64]
     weights: dict[str, float]
     certainty: Certainty = "calibrated"
+    failed: frozenset[str] = frozenset()
+    full_trainings: int = 0
 
     @property
     def expected_tau(self) -> float:
-        """Tau-b that the ranking expects of itself: mean over draws of tau(order, draw); NaN for one candidate."""
+        """Tau-b that the ranking expects of itself: mean over draws of tau(order, draw); NaN for one candidate.
+
+        Over the candidates that did not fail: a score leaves out those without a full training.
+        """
         return float(np.mean(self._taus))
 
     @property
     def expected_tau_interval(self) -> tuple[float, float]:
-        """The 5 % and 95 % quantiles of tau(order, draw); NaN for one candidate."""
+        """The 5 % and 95 % quantiles of tau(order, draw), widened to the mean; NaN for one candidate.
+
+        Few candidates have few values of tau, so that the mean may lie beyond a quantile.
+        """
         low, high = np.quantile(self._taus, [0.05, 0.95])
-        return float(low), float(high)
+        return min(float(low), self.expected_tau), max(float(high), self.expected_tau)
 
     @cached_property
     def _taus(self) -> NDArray[np.float64]:
-        order = -np.arange(len(self.table), dtype=float)
-        return np.array([tau_b(order, draw) for draw in self.samples])
+        samples = self.samples[:, ~self.table["architecture"].isin(self.failed).to_numpy()]
+        order = -np.arange(samples.shape[1], dtype=float)
+        return np.array([tau_b(order, draw) for draw in samples])
+
+    @property
+    def predicts_others(self) -> bool:
+        """Whether there are full trainings enough to predict the accuracies of candidates without one."""
+        return self.full_trainings >= FEWEST_ANCHORS
 
     def probability(self, first: str, second: str) -> float:
         """Probability that ``first`` is better than ``second``.
@@ -107,9 +128,23 @@ class Ranking:
         table.insert(1, "tier", self.tiers())
         return table
 
+    def loses(self, folder: Path) -> str:
+        """How it is poorer than the ranking that was written to a folder, in a line; empty where it is not.
+
+        Poorer is one of fewer candidates, of fewer stages that say something of one, or of fewer epochs.
+        """
+        try:
+            earlier = pd.read_csv(folder / RANKING_FILE)
+            was, now = _extent(earlier), _extent(self.table)
+        except (OSError, ValueError, KeyError):  # none, or nothing that we wrote
+            return ""
+        if all(new >= old - 1e-6 for new, old in zip(now, was, strict=True)):
+            return ""
+        return f"{folder / RANKING_FILE} had {_extent_text(was)}; it is replaced by a ranking of {_extent_text(now)}"
+
     def write(self, folder: Path) -> None:
         """Writes ``ranking.csv`` and ``ranking.parquet``."""
-        with replaced(folder / "ranking.csv") as file:
+        with replaced(folder / RANKING_FILE) as file:
             self.with_tiers.to_csv(file, index=False)
         with replaced(folder / "ranking.parquet") as file:
             self.with_tiers.to_parquet(file, index=False)
@@ -129,3 +164,14 @@ class Ranking:
                 return start + int(beaten[0])
             start, step = start + step, 2 * step
         return count
+
+
+def _extent(table: pd.DataFrame) -> tuple[int, int, float]:
+    """Candidates, stages that say something of one, epochs."""
+    stages = table["evidence"].fillna("").map(lambda text: len([name for name in text.split(", ") if name]))
+    return len(table), int(stages.sum()), float(table["epochs"].sum())
+
+
+def _extent_text(extent: tuple[int, int, float]) -> str:
+    candidates, stages, epochs = extent
+    return f"{candidates} candidates from {stages} sources and {epochs:.1f} epochs of evidence"

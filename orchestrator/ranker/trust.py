@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from taurank.orchestrator.evidence import CONTENDERS
 from taurank.orchestrator.ranker.prior import SUPERNETS
 from taurank.orchestrator.ranker.ranking import Ranking
-from taurank.orchestrator.ranker.views import CONTENDERS, Scores, View, make_views
+from taurank.orchestrator.ranker.views import Scores, View, make_views
 from taurank.orchestrator.tau import Agreement, agreement
 
 FEWEST_ALONE = 3

@@ -12,14 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from taurank.orchestrator.evidence import CONTENDERS, PRETEXT
 from taurank.orchestrator.ranker.contenders import rank_again
 
 Scores = NDArray[np.float64]
 Kind = Literal["size", "proxy", "pretext", "supernet", "training", "loss"]
-PRETEXT = "pretext:"
-"""Begins the source of trainings by a pretext task."""
-CONTENDERS = ":contenders"
-"""Ends the source of candidates that were trained on from the weights of a supernet."""
 LOWER_IS_BETTER = frozenset({"proxy:ntk_condition"})
 """Proxies whose direction is down, as `taurank.trainables.proxies` has them; the ranker runs without torch."""
 
@@ -180,6 +177,12 @@ def _last_accuracies(rows: pd.DataFrame, index: pd.Index) -> tuple[pd.Series, pd
     return last["value"].reindex(index), last["epoch"].reindex(index)
 
 
+def _failed(rows: pd.DataFrame) -> set[str]:
+    """Candidates whose last accuracy of a stage is missing."""
+    last = rows[rows["metric"] == "validation_accuracy"].sort_values("epoch").groupby("architecture").tail(1)
+    return set(last.loc[last["value"].isna(), "architecture"])
+
+
 def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs: int) -> Iterator[View]:
     value, epoch = _last_accuracies(rows, index)
     # Of the stage, which is of one kind of data: other stages are other views.
@@ -217,7 +220,11 @@ def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs
 
 
 def _predictions(rows: pd.DataFrame, index: pd.Index) -> tuple[pd.Series, pd.Series]:
-    """The latest predictions of final accuracies and their standard deviations, (candidates,) each."""
+    """The latest predictions of final accuracies and their standard deviations, (candidates,) each.
+
+    A training that failed after it had been predicted has no prediction any more.
+    """
+    rows = rows[~rows["architecture"].isin(_failed(rows))]
     predictions = rows[rows["metric"].isin(["predicted_accuracy", "predicted_accuracy_sd"])]
     table = predictions.pivot_table(index=["architecture", "epoch"], columns="metric", values="value", aggfunc="last")
     table = table.reindex(columns=["predicted_accuracy", "predicted_accuracy_sd"])
@@ -226,8 +233,9 @@ def _predictions(rows: pd.DataFrame, index: pd.Index) -> tuple[pd.Series, pd.Ser
 
 
 def _loss_view(stage: str, rows: pd.DataFrame, index: pd.Index, fidelity: float, reached: Scores) -> Iterator[View]:
-    """The training loss of the last epoch, negated."""
-    losses = rows[rows["metric"] == "train_loss"].sort_values("epoch").groupby("architecture").tail(1)
+    """The training loss of the last epoch, negated; trainings that failed have none."""
+    losses = rows[(rows["metric"] == "train_loss") & ~rows["architecture"].isin(_failed(rows))]
+    losses = losses.sort_values("epoch").groupby("architecture").tail(1)
     if losses["epoch"].nunique() == 1:
         values = -losses.set_index("architecture")["value"].reindex(index).to_numpy(dtype=float)
         yield View(f"{stage}:train_loss", "loss", values, values, fidelity, reached, stage)

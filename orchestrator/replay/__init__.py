@@ -20,7 +20,7 @@ from taurank.orchestrator.replay.policy_printing import (
     print_policy_summary,
     summarise_policies,
 )
-from taurank.orchestrator.replay.printing import print_draw, print_head, print_summary, say
+from taurank.orchestrator.replay.printing import print_draw, print_head, print_summary
 from taurank.orchestrator.replay.summary import Row, summarise, to_json, write_rows
 from taurank.orchestrator.replay.truth import ReplayError, Truth
 
@@ -53,7 +53,6 @@ __all__ = [
     "read_trainings",
     "replay_draw",
     "replay_draws",
-    "say",
     "summarise",
     "summarise_policies",
     "to_json",

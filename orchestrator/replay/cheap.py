@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import PROXIES, Evidence, EvidenceLog
-from taurank.orchestrator.ranker import CONTENDERS
+from taurank.orchestrator.evidence import CONTENDERS, PROXIES, Evidence, EvidenceLog
 from taurank.orchestrator.replay.bench import Bench, names_of
 from taurank.orchestrator.replay.truth import ReplayError
 from taurank.trainables.table import TRAINING_SOURCE, RecordedTable

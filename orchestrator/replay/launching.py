@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 import ray
-from rich.console import Console
 
 from taurank.orchestrator.cluster import Slot, connect
 from taurank.orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
@@ -34,6 +33,7 @@ from taurank.orchestrator.stages import (
     sent_event,
     training_limits,
 )
+from taurank.orchestrator.text import Console
 from taurank.schedulers.policies import Curve, Decision, Driver, Policy, Step, list_policies, make_policy
 from taurank.trainables.table import RecordedTable, RecordedTraining
 from taurank.trainables.training import Recipe

@@ -13,8 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from taurank.orchestrator.replay.policies import BASELINES, MEASURES, Comparison, PolicyRow
-from taurank.orchestrator.replay.printing import say
-from taurank.orchestrator.replay.summary import known
+from taurank.orchestrator.text import finite_or_none, print_line
 
 ROUNDING = 1e-9
 HEADINGS = ("policy", "ranked by", "epochs", "tau", "sd", "expected", "top 20 %", "regret")
@@ -26,20 +25,20 @@ def print_policy_head(console: Console, comparison: Comparison, draws: int) -> N
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {comparison.candidates:,}"
     pool = len(comparison.curves.architectures)
     subject = f"{info.space or 'unknown space'} on {info.data or 'unknown data'}"
-    say(console, f"{subject}: {drawn} from {pool:,} {comparison.among}")
+    print_line(console, f"{subject}: {drawn} from {pool:,} {comparison.among}")
     phase = f", compared at every {comparison.period} epochs" if comparison.period > 1 else ""
     seed = f"seed {truth.evidence_seed}" if truth.evidence_seed >= 0 else "unknown seed"
     end = f"{matrix.epochs[-1]} epochs"
-    say(console, f"curves: {comparison.metric} ({matrix.metric}) of training, {seed}, {end}{phase}")
+    print_line(console, f"curves: {comparison.metric} ({matrix.metric}) of training, {seed}, {end}{phase}")
     meet = ", where evidence and truth meet" if comparison.meets_evidence else ""
-    say(console, f"truth: {truth}, after {end}{meet}")
+    print_line(console, f"truth: {truth}, after {end}{meet}")
     if truth.of_evidence_trainings and not comparison.meets_evidence:
-        say(console, f"note: the truth is of the same trainings, seen by {truth.metric}")
+        print_line(console, f"note: the truth is of the same trainings, seen by {truth.metric}")
     if comparison.curves.left_out:
-        say(console, f"note: {comparison.curves.left_out:,} trainings that lack epochs that most have are left out")
+        print_line(console, f"note: {comparison.curves.left_out:,} trainings lack epochs that most have: skipped")
     limits = comparison.limits
     workers = f"{limits.slots} {'training' if limits.slots == 1 else 'trainings'} at once"
-    say(console, f"budget: {limits.budget_epochs:,.0f} epochs ({comparison.speed_up:g}x cheaper), {workers}")
+    print_line(console, f"budget: {limits.budget_epochs:,.0f} epochs ({comparison.speed_up:g}x cheaper), {workers}")
 
 
 def print_policy_draw(console: Console, rows: Sequence[PolicyRow]) -> None:
@@ -49,7 +48,7 @@ def print_policy_draw(console: Console, rows: Sequence[PolicyRow]) -> None:
         if not row["problem"]:
             first.setdefault(str(row["policy"]), float(row["tau"]))
     taus = ", ".join(f"{name} {tau:.3f}" for name, tau in first.items())
-    say(console, f"draw {rows[0]['draw']:.0f}: tau of {taus or 'no policy'}")
+    print_line(console, f"draw {rows[0]['draw']:.0f}: tau of {taus or 'no policy'}")
 
 
 def summarise_policies(rows: Sequence[PolicyRow]) -> pd.DataFrame:
@@ -81,13 +80,13 @@ def print_policy_summary(console: Console, comparison: Comparison, rows: Sequenc
     console.print()
     console.print(table, highlight=False)
     if (found["epochs"] > share).any():
-        say(console, f"* above the budget of {1 / comparison.speed_up:.1%}: it chooses its own")
+        print_line(console, f"* above the budget of {1 / comparison.speed_up:.1%}: it chooses its own")
     for row in found[found["problem"] != ""].to_dict("records"):
-        say(console, f"{row['policy']}: {row['problem']}")
+        print_line(console, f"{row['policy']}: {row['problem']}")
     unit = comparison.table.info.metrics[comparison.truth.metric].unit
     in_unit = f" ({unit})" if unit else ""
-    say(console, "tau: agreement with the truth; sd: of the draws; top 20 %: tau among the true best fifth")
-    say(console, f"regret: {comparison.truth.metric} of the best against that of our first{in_unit}")
+    print_line(console, "tau: agreement with the truth; sd: of the draws; top 20 %: tau among the true best fifth")
+    print_line(console, f"regret: {comparison.truth.metric} of the best against that of our first{in_unit}")
 
 
 def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
@@ -100,7 +99,7 @@ def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
         "kind": limits.metric,
         "truth": str(comparison.truth),
         "truth_is_end_of_curves": comparison.meets_evidence,
-        "bought_seed": comparison.truth.evidence_seed,
+        "evidence_seed": comparison.truth.evidence_seed,
         "full_epochs": limits.schedule_epochs,
         "period": limits.period,
         "pool": len(comparison.curves.architectures),
@@ -118,7 +117,7 @@ def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
 
 
 def _speakable(row: Mapping[Any, float | str]) -> dict[str, float | str | None]:
-    return {str(name): value if isinstance(value, str) else known(value) for name, value in row.items()}
+    return {str(name): finite_or_none(value) for name, value in row.items()}
 
 
 def _decimal(value: float) -> str:

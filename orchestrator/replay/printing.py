@@ -12,6 +12,7 @@ from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.plan import ReplayPlan
 from taurank.orchestrator.replay.summary import Row, beaten_references, summarise
 from taurank.orchestrator.replay.truth import EVIDENCE_METRIC
+from taurank.orchestrator.text import print_line
 
 _MEANINGS = {
     "tau": "agreement with the truth (Kendall's tau-b)",
@@ -39,34 +40,38 @@ def print_head(console: Console, bench: Bench, plan: ReplayPlan, draws: int) -> 
     evidence_seed = f"seed {truth.evidence_seed}" if truth.evidence_seed >= 0 else "a mean or unknown seed"
     drawn = f"{draws} {'draw' if draws == 1 else 'draws'} of {plan.candidates:,}"
     subject = f"{info.space or 'unknown space'} on {info.data or 'unknown data'}"
-    say(console, f"{subject}: {drawn} from {len(bench.pool):,} {bench.described}")
-    say(console, f"truth: {truth}, after {bench.full_epochs} epochs; evidence: {evidence_seed}")
+    print_line(console, f"{subject}: {drawn} from {len(bench.pool):,} {bench.described}")
+    print_line(console, f"truth: {truth}, after {bench.full_epochs} epochs; evidence: {evidence_seed}")
     for note in bench.notes:
-        say(console, f"note: {note}")
+        print_line(console, f"note: {note}")
     if truth.of_evidence_trainings and truth.metric == EVIDENCE_METRIC:
-        say(
+        print_line(
             console,
             "note: the truth is the last value of the evidence's own trainings, so a full one shows it",
         )
     elif truth.of_evidence_trainings:
         same = f"note: truth and full trainings are the same trainings, seen by {truth.metric} and {EVIDENCE_METRIC}"
-        say(console, f"{same}; `taurank table show` says what else they share")
+        print_line(console, f"{same}; `taurank table show` says what else they share")
     if bench.seeds[min(bench.seeds)] < 0:
-        say(console, "note: short trainings are recorded as a mean over seeds or of an unknown seed; they cost as one")
+        print_line(
+            console, "note: short trainings are recorded as a mean over seeds or of an unknown seed; they cost as one"
+        )
     if not math.isfinite(bench.table.seconds_per_epoch):
-        say(console, "note: the table has no times of trainings; the simulated clock counts epochs")
+        print_line(console, "note: the table has no times of trainings; the simulated clock counts epochs")
     planned = [f"{len(plan.cheap.proxies)} proxies for all"] if plan.cheap.proxies else []
     planned += [f"supernet {name}" for name in plan.cheap.supernets]
     planned += [_stage(spec.stage, spec.candidates) for spec in plan.trainings]
     if plan.adaptive and any(spec.candidates != "all" for spec in plan.trainings[:-1]):
         planned.append("or more short and fewer full trainings where the short ones cannot be predicted")
     whole = plan.candidates * bench.full_epochs / plan.speed_up
-    say(console, f"planned with {whole:,.0f} epochs ({plan.speed_up:g}x cheaper): {', '.join(planned) or 'nothing'}")
+    print_line(
+        console, f"planned with {whole:,.0f} epochs ({plan.speed_up:g}x cheaper): {', '.join(planned) or 'nothing'}"
+    )
 
 
 def print_draw(console: Console, row: Row) -> None:
     """One line about one draw."""
-    say(
+    print_line(
         console,
         f"draw {row['draw']:.0f}: tau {row['tau']:.3f} ({row['tau_low']:.3f} to {row['tau_high']:.3f}), retained "
         f"{row['retained']:.3f}, expected {row['expected_tau']:.3f}, top fifth {row['tau_top20']:.3f}, "
@@ -87,7 +92,7 @@ def print_summary(console: Console, plan: ReplayPlan, rows: Sequence[Row]) -> No
     console.print()
     console.print(table, highlight=False)
     mean = found["mean"]
-    say(
+    print_line(
         console,
         f"measured in the mean: {mean['shorts']:.0f} short and {mean['fulls']:.0f} full trainings, "
         f"{mean['epochs_trainings']:,.1f} epochs of trainings, {mean['epochs_proxies']:,.1f} of proxies, "
@@ -95,19 +100,14 @@ def print_summary(console: Console, plan: ReplayPlan, rows: Sequence[Row]) -> No
     )
     better, compared = beaten_references(rows)
     if not compared:
-        say(console, "reference: no short training is recorded for all candidates, so there is no log-rank sum")
+        print_line(console, "reference: no short training is recorded for all candidates, so there is no log-rank sum")
         return
-    say(
+    print_line(
         console,
         f"reference: the log-rank sum of cheap views of all candidates has tau {mean['tau_reference']:.3f} for "
         f"{mean['reference_cost']:.4f}; taurank was better in {better} of {compared} draws, by "
         f"{mean['tau'] - mean['tau_reference']:+.3f} in the mean",
     )
-
-
-def say(console: Console, text: str) -> None:
-    """A line as it is, however long."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _stage(name: str, candidates: int | str) -> str:

@@ -17,6 +17,7 @@ from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.plan import ReplayPlan
 from taurank.orchestrator.replay.truth import ReplayError
 from taurank.orchestrator.tau import agreement, tau_b, tau_of_true_top, top_regret
+from taurank.orchestrator.text import finite_or_none
 
 NO_MEASURE = ("draw", "n", "budget")
 """Columns that identify the draw."""
@@ -56,7 +57,7 @@ def to_json(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> str:
         "space": bench.table.info.space,
         "data": bench.table.info.data,
         "truth": str(bench.truth),
-        "bought_seed": bench.truth.evidence_seed,
+        "evidence_seed": bench.truth.evidence_seed,
         "full_epochs": bench.full_epochs,
         "pool": len(bench.pool),
         "among": bench.among,
@@ -65,16 +66,11 @@ def to_json(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> str:
         "proxies": list(plan.cheap.proxies),
         "supernets": plan.cheap.supernets,
         "trainings": [spec.model_dump(mode="json") for spec in plan.trainings],
-        "draws": [{name: known(value) for name, value in row.items()} for row in rows],
-        "mean": {str(name): known(value) for name, value in found["mean"].items()},
-        "sd": {str(name): known(value) for name, value in found["sd"].items()},
+        "draws": [{name: finite_or_none(value) for name, value in row.items()} for row in rows],
+        "mean": {str(name): finite_or_none(value) for name, value in found["mean"].items()},
+        "sd": {str(name): finite_or_none(value) for name, value in found["sd"].items()},
     }
     return json.dumps(content, indent=2, allow_nan=False)
-
-
-def known(value: float) -> float | None:
-    """The value; None where it is not finite, which JSON cannot express."""
-    return value if math.isfinite(value) else None
 
 
 Row = dict[str, float]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from taurank.orchestrator.candidates import LEFT_OUT, SIZE
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import LEFT_OUT, SIZE, EvidenceLog
 from taurank.orchestrator.experiment import Experiment
+from taurank.orchestrator.text import print_line
 from taurank.spaces import Architecture
 from taurank.trainables.training import Recipe
 
@@ -48,10 +48,10 @@ def print_models(console: Console, rows: Sequence[Row], *, most: int | None = No
     if fitting:
         console.print(table)
     if most is not None and len(fitting) > most:
-        _line(console, f"... and {len(fitting) - most} more")
+        print_line(console, f"... and {len(fitting) - most} more")
     for row in rows:
         if row.problem:
-            _line(console, f"skipped: {row.problem}")
+            print_line(console, f"skipped: {row.problem}")
 
 
 def print_candidates(console: Console, experiment: Experiment, log: EvidenceLog, codes: Sequence[str]) -> None:
@@ -85,7 +85,7 @@ def print_recipes(console: Console, experiment: Experiment, codes: Sequence[str]
     families = Counter(space.family(Architecture(space.name, code)) for code in codes)
     for family, count in families.most_common():
         recipe = experiment.families.recipe(experiment.recipe, family)
-        _line(console, f"recipe of {family} ({count}): {_recipe_text(recipe)}")
+        print_line(console, f"recipe of {family} ({count}): {_recipe_text(recipe)}")
 
 
 def _recipe_text(recipe: Recipe) -> str:
@@ -94,7 +94,3 @@ def _recipe_text(recipe: Recipe) -> str:
         f"{recipe.optimizer}, learning rate {recipe.learning_rate:.3g}, weight decay {recipe.weight_decay:g}, "
         f"warm-up {recipe.warmup_epochs:.3g} epochs, label smoothing {recipe.label_smoothing:g}{clip}"
     )
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -105,6 +105,8 @@ class Standing:
         accuracy_low: its 90 % interval ...
         accuracy_high: ... of accuracies.
         certainty: the calibration of the intervals; see ``Ranking``.
+        full_trainings: that predicted accuracies rest on.
+        problem: which of its trainings failed, and why; empty if none did.
     """
 
     rank: int
@@ -116,6 +118,8 @@ class Standing:
     accuracy_low: float
     accuracy_high: float
     certainty: str
+    full_trainings: int
+    problem: str
 
 
 @dataclass(frozen=True)

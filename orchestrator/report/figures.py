@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from taurank.orchestrator.planning import Forecast
-from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.ranker import FEWEST_ANCHORS, Ranking
 from taurank.orchestrator.scoring import Score, are_accuracies
 from taurank.orchestrator.tau import Agreement
+from taurank.orchestrator.text import counted
 
 
 def percent(value: float) -> str:
@@ -30,6 +33,31 @@ def interval(found: Agreement) -> str:
 def doubt(ranking: Ranking) -> str:
     """The calibration of a ranking in brackets; empty if it is calibrated."""
     return "" if ranking.certainty == "calibrated" else f" ({ranking.certainty})"
+
+
+def evidenced(sources: str, problem: str) -> str:
+    """The sources that say something of a candidate, and what failed."""
+    return "; ".join(text for text in (sources, problem) if text)
+
+
+def finals_note(ranking: Ranking) -> str:
+    """What the predicted final accuracies rest on; empty where there are none."""
+    trained = counted(ranking.full_trainings, "full training")
+    if not ranking.full_trainings:
+        return ""
+    if ranking.predicts_others:
+        return f"final accuracies: measured where trained to the end, else predicted from {trained}"
+    return f"final accuracies: {trained}, too few to predict those of other candidates ({FEWEST_ANCHORS} are needed)"
+
+
+def failed_note(ranking: Ranking) -> str:
+    """How many candidates failed, and what follows for them; empty where none did."""
+    if not ranking.failed:
+        return ""
+    return (
+        f"{counted(len(ranking.failed), 'candidate')} failed in every training: no accuracy is predicted for them, and "
+        "the expected tau leaves them out"
+    )
 
 
 def predicted(forecast: Forecast) -> str:
@@ -56,6 +84,19 @@ def against(score: Score) -> str:
         f"{truth.metric}{seeds}, estimated from a stratified random sample of {len(truth.sample.strata)} of "
         f"{truth.sample.candidates}{without}"
     )
+
+
+def left_out(score: Score) -> list[str]:
+    """Lines on the candidates that the score leaves out, since full training has no result of them."""
+    if score.truth.sample is not None:
+        return []
+    lines = []
+    missing = int((~np.isfinite(score.truth.values)).sum())
+    if score.failed:
+        lines.append(f"left out of the score: {counted(score.failed, 'candidate')} whose full training failed")
+    if missing > score.failed:
+        lines.append(f"left out of the score: {counted(missing - score.failed, 'candidate')} without a result")
+    return lines
 
 
 def measures(score: Score) -> dict[str, str]:

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from taurank.orchestrator.candidates import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE, VOID, logged_conditions, narrowing_line
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.candidates import logged_conditions, narrowing_line
+from taurank.orchestrator.evidence import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE, VOID, EvidenceLog
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.hardware import Measure
 from taurank.orchestrator.report.figures import decimal, interval, percent
 from taurank.orchestrator.scoring import FRONT_FILE, Front, ObjectiveScore, costs
+from taurank.orchestrator.text import print_line
 from taurank.spaces import Architecture
 
 EXCLUDED = "excluded:"
@@ -62,16 +63,18 @@ def print_hardware(console: Console, lines: Sequence[str]) -> None:
     for line in lines:
         named += line.startswith(EXCLUDED)
         if not line.startswith(EXCLUDED) or named <= NAMED:
-            _line(console, line)
+            print_line(console, line)
     if named > NAMED:
-        _line(console, f"... and {named - NAMED:,} more excluded, in the log and in report.html")
+        print_line(console, f"... and {named - NAMED:,} more excluded, in the log and in report.html")
 
 
 def print_front(console: Console, found: Front, names: Mapping[str, str], *, most: int = 40) -> None:
     """Prints the front of the means and the candidates that may belong to it, cheapest first."""
     table = found.table
     shown = table[table["on_front"] | (table["front_probability"] >= WORTH_SHOWING)]
-    _line(console, f"Pareto front of accuracy against {found.against}, cheapest first (* on the front by the means)")
+    print_line(
+        console, f"Pareto front of accuracy against {found.against}, cheapest first (* on the front by the means)"
+    )
     drawn = Table(box=None, pad_edge=False)
     drawn.add_column("", no_wrap=True)
     drawn.add_column("architecture", overflow="fold", min_width=12)
@@ -88,10 +91,10 @@ def print_front(console: Console, found: Front, names: Mapping[str, str], *, mos
         )
     console.print(drawn)
     if len(shown) > most:
-        _line(console, f"... and {len(shown) - most:,} more")
+        print_line(console, f"... and {len(shown) - most:,} more")
     left = len(table) - len(shown)
     if left:
-        _line(
+        print_line(
             console,
             f"{left:,} others are on the front with a probability below {WORTH_SHOWING:.0%}; {FRONT_FILE} has all",
         )
@@ -129,7 +132,3 @@ def objective_line(score: ObjectiveScore) -> str:
         f"of full training; by predicted accuracy alone {decimal(score.by_accuracy.tau)}, by {score.spec.of} alone "
         f"{decimal(score.by_cost.tau)}"
     )
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

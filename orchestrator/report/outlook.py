@@ -10,15 +10,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, supernet_epochs, training_epochs
+from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, training_epochs
 from taurank.orchestrator.report.figures import predicted
+from taurank.orchestrator.text import finite_or_none, print_line
 
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
     """Prints the plan on the terminal, ``notes`` at the end."""
     question, chosen = outlook.request, outlook.chosen
     whole, budget = question.whole, chosen.forecast.budget
-    _say(
+    print_line(
         console,
         f"{question.candidates:,} candidates{f' of {question.space}' if question.space else ''}; full training is "
         f"{question.full_epochs} epochs each, {whole:,} in all; budget: {budget:g}x cheaper, {whole / budget:,.1f}",
@@ -28,11 +29,11 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
     console.print(_stages(outlook), highlight=False)
     end = "" if outlook.progress is None else " at the end"
     retained = f"{chosen.forecast.retained:.2f} of the tau of one full training of all candidates"
-    _say(console, f"predicted tau{end}: {predicted(chosen.forecast)}, retained {retained}")
+    print_line(console, f"predicted tau{end}: {predicted(chosen.forecast)}, retained {retained}")
     console.print()
     console.print(_neighbours(outlook), highlight=False)
     for note in (f"based on: {chosen.forecast.basis}", *notes):
-        _say(console, note)
+        print_line(console, note)
 
 
 def outlook_to_json(outlook: Outlook, *, notes: tuple[str, ...] = ()) -> str:
@@ -58,19 +59,19 @@ def outlook_to_json(outlook: Outlook, *, notes: tuple[str, ...] = ()) -> str:
             "certainty": progress.certainty,
             "forecast": None if outlook.now is None else _tau_as_dict(outlook.now),
         }
-    return json.dumps(_known(content), indent=2, allow_nan=False)
+    return json.dumps(finite_or_none(content), indent=2, allow_nan=False)
 
 
 def _print_progress(console: Console, outlook: Outlook) -> None:
     progress, now = outlook.progress, outlook.now
     assert progress is not None
     if now is None:
-        _say(console, "spent so far: nothing")
+        print_line(console, "spent so far: nothing")
         return
     share = progress.spent / outlook.request.whole
-    _say(console, f"spent so far: {progress.spent:,.1f} epochs, {share:.1%} of full training")
+    print_line(console, f"spent so far: {progress.spent:,.1f} epochs, {share:.1%} of full training")
     low, high = progress.interval
-    _say(
+    print_line(
         console,
         f"expected tau now: {progress.expected_tau:.2f} ({low:.2f} to {high:.2f}), {progress.certainty}; replays that "
         f"spent as much: {predicted(now)}",
@@ -91,13 +92,13 @@ def _stages(outlook: Outlook) -> Table:
     if stages.proxies:
         add("proxies", "all", "", stages.proxies)
     for supernet in stages.supernets:
-        add(supernet.stage, "1", f"{supernet.epochs}", supernet_epochs(supernet, question.candidates))
+        add(supernet.stage, "1", f"{supernet.epochs}", supernet.cost(question.candidates, question.images))
     for spec in stages.trainings:
         many = question.candidates if spec.candidates == "all" else spec.candidates
         kind = spec.task or ("full" if spec.is_full(question.full_epochs) else "short")
         cut = "" if spec.until is None else f" of {spec.epochs}"
         add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", training_epochs(spec, question.candidates))
-    add("total", "", "", stages.epochs(question.candidates))
+    add("total", "", "", outlook.epochs(stages))
     return table
 
 
@@ -115,7 +116,7 @@ def _neighbours(outlook: Outlook) -> Table:
             f"{found.budget:g}x",
             f"{shorts:,}",
             f"{fulls:,}",
-            f"{option.stages.epochs(question.candidates):,.1f}",
+            f"{outlook.epochs(option.stages):,.1f}",
             f"{found.tau:.2f}",
             f"{found.low:.2f} to {found.high:.2f}",
             f"{found.retained:.2f}",
@@ -134,7 +135,7 @@ def _as_dict(outlook: Outlook, option: Option) -> dict[str, Any]:
         "fulls": fulls,
         "trainings": [spec.model_dump(mode="json") for spec in stages.trainings],
         "supernets": [spec.model_dump(mode="json") for spec in stages.supernets],
-        "epochs": stages.epochs(question.candidates),
+        "epochs": outlook.epochs(stages),
         "hours": outlook.hours(stages),
         **_tau_as_dict(option.forecast),
     }
@@ -149,22 +150,9 @@ def _tau_as_dict(forecast: Forecast) -> dict[str, float]:
     }
 
 
-def _known(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _known(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_known(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _table(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column(first)
     for heading in others:
         table.add_column(heading, justify="right")
     return table
-
-
-def _say(console: Console, text: str) -> None:
-    """Prints the line unwrapped."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -9,10 +9,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence import BASELINE, FAILED, TRAINING, VALIDATION_ACCURACY
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.ranker import Ranking, SupernetTrust
-from taurank.orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, times
+from taurank.orchestrator.report.figures import (
+    against,
+    decimal,
+    doubt,
+    evidenced,
+    failed_note,
+    finals_note,
+    interval,
+    left_out,
+    measures,
+    percent,
+    times,
+)
 from taurank.orchestrator.report.hardware import HEADINGS, cost_text, objective_cells
 from taurank.orchestrator.report.plots import plot_curves, plot_front, plot_intervals, plot_predictions
 from taurank.orchestrator.report.trust import TITLE, name_of, trust_note, trust_rows
@@ -80,6 +92,7 @@ def write_page(
             note = f"{score.coverage:.0%} of the 90 % intervals contain the measured accuracy."
         parts.append(_section("Predicted against measured", note, plot_predictions(ranking, measured)))
         note = "A ranking that does not beat parameters and FLOPs is not worth its cost."
+        note += "".join(f" {line[0].upper()}{line[1:]}." for line in left_out(score))
         parts.append(_section("Order by each source alone", note, _sources_table(score)))
         if measures(score):
             parts.append(
@@ -94,14 +107,15 @@ def write_page(
         parts.append(_section("Constraints and measurements", "", f"<ul>{entries}</ul>"))
     if trust:
         parts.append(_section(TITLE, trust_note(trust, full_epochs=experiment.recipe.epochs), _trust_table(trust)))
-    curves = rows[(rows["metric"] == "validation_accuracy") & (rows["source"] == "training")]
+    curves = rows[(rows["metric"] == VALIDATION_ACCURACY) & (rows["source"] == TRAINING)]
     stages = list(dict.fromkeys(curves["stage"]))
     if stages:
         parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages)))
     note = "A line marks a new tier: its first candidate loses to that of the previous tier with 90 % probability."
     note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
+    note += "".join(f" {line[0].upper()}{line[1:]}." for line in (finals_note(ranking), failed_note(ranking)) if line)
     parts.append(_section("The ranking", note, _ranking_table(ranking, measured, names)))
-    failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == "failed"}
+    failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == FAILED}
     if failed:
         entries = "".join(f"<li><code>{_text(trial)}</code>: {_text(why)}</li>" for trial, why in failed.items())
         parts.append(_section("Trials that failed", "", f"<ul>{entries}</ul>"))
@@ -228,7 +242,7 @@ def _ranking_table(ranking: Ranking, truth: Mapping[str, float], names: Mapping[
         cells.append(f'<td class="n">{row["rank_low"]} - {row["rank_high"]}</td>')
         cells.append(f"<td><code>{_text(name)}</code>{full}</td>")
         cells += [f'<td class="n">{_text(value)}</td>' for value in values]
-        cells.append(f"<td>{_text(row['evidence'])}</td>")
+        cells.append(f"<td>{_text(evidenced(row['evidence'], row['problem']))}</td>")
         body.append(f"<tr{' class=tier' if row['tier'] > tier else ''}>{''.join(cells)}</tr>")
         tier = row["tier"]
     return _table(head, body)

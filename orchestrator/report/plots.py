@@ -75,7 +75,7 @@ def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
     table = ranking.table
     measured = np.array([truth.get(code, np.nan) for code in table["architecture"]])
     figure, axes = _axes(6.5, 5)
-    if table["predicted_accuracy"].notna().any():
+    if ranking.predicts_others:
         predicted = table["predicted_accuracy"].to_numpy()
         error = [predicted - table["accuracy_low"], table["accuracy_high"] - predicted]
         axes.errorbar(
@@ -88,7 +88,7 @@ def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
         axes.set_xlabel("predicted final accuracy, 90 % interval")
     else:
         axes.plot(table["score"], measured, "o", markersize=4.5, color=BLUE, alpha=0.7)
-        axes.set_xlabel("score (no candidate was trained to the end)")
+        axes.set_xlabel("score (too few candidates were trained to the end to predict accuracies)")
     if np.nanmax(measured) <= 1:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylabel("measured after full training")
@@ -99,7 +99,7 @@ def plot_front(found: Front, names: Mapping[str, str]) -> str:
     """Predicted accuracy (or the score) against cost, with the front of the means as steps."""
     table, members = found.table, found.members
     figure, axes = _axes(WIDTH, 4.6)
-    known = table["predicted_accuracy"].notna().any()
+    known = members["predicted_accuracy"].notna().all()
     value = "predicted_accuracy" if known else "score"
     unit, label = _COSTS[found.against]
     cost = table[found.column] / unit
@@ -123,7 +123,7 @@ def plot_front(found: Front, names: Mapping[str, str]) -> str:
     if cost.min() > 0 and cost.max() > 20 * cost.min():
         axes.set_xscale("log")
     axes.set_xlabel(label)
-    axes.set_ylabel("predicted final accuracy" if known else "score (no candidate was trained to the end)")
+    axes.set_ylabel("predicted final accuracy" if known else "score (not all have a predicted accuracy)")
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     return _svg(figure)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from rich.console import Console
 
-from taurank.orchestrator.candidates import SIZE
-from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence import BASELINE, SIZE, SUPERNET
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import ObjectiveError
 from taurank.orchestrator.ranker import Ranking
@@ -19,16 +18,35 @@ from taurank.orchestrator.runs import LOG_FILE, Run
 from taurank.orchestrator.scoring import FRONT_FILE, ScoringError, Truth, known_cost, make_front, score_objective
 from taurank.orchestrator.search import STAGE
 from taurank.orchestrator.stages import taken_over_line, void_lines, void_scores
+from taurank.orchestrator.text import print_line
 
 
-def report_run(run: Run, console: Console, truth: Truth | None = None, *, need_score: bool = False) -> Ranking:
-    """Ranks from the log, prints the tables and writes ranking files and page.
+def report_run(
+    run: Run,
+    console: Console,
+    truth: Truth | None = None,
+    *,
+    ranking: Ranking | None = None,
+    need_score: bool = False,
+) -> Ranking:
+    """Prints the tables of a run and writes its ranking files and page.
+
+    Args:
+        run: the run; its log has all that is reported.
+        console: where the tables go.
+        truth: what the ranking is scored against; None for the baseline of the run, if it has one.
+        ranking: made of the log before; None to make it now.
+        need_score: whether a ranking that cannot be scored is a mistake.
 
     Raises:
         ScoringError: ``need_score`` and there is no truth.
     """
-    ranking = run.rank()
-    ranking.write(run.folder)
+    if ranking is None:
+        ranking = run.rank()
+        poorer = ranking.loses(run.folder)
+        if poorer:
+            print_line(console, poorer)
+        ranking.write(run.folder)
     score = None
     try:
         score = run.score(ranking, truth)
@@ -45,26 +63,26 @@ def report_run(run: Run, console: Console, truth: Truth | None = None, *, need_s
     print_void(console, void)
     taken_over = taken_over_line(run.log)
     if taken_over:
-        _say(console, taken_over)
+        print_line(console, taken_over)
     if score is not None:
         print_columns(console, score, run.names)
         print_score(console, score)
         if experiment.objective is not None:
-            _say(console, _scored_objective(run, ranking, experiment.objective, score.truth, evidence))
+            print_line(console, _scored_objective(run, ranking, experiment.objective, score.truth, evidence))
     if experiment.search is not None:
         spent = run.log.spent_in(STAGE)[1]
-        before = float(rows.loc[rows["stage"].str.startswith("supernet:"), "epochs"].sum())
+        before = float(rows.loc[rows["stage"].str.startswith(SUPERNET), "epochs"].sum())
         for line in search_lines(
             ranking, run.names, spent_epochs=spent, full_epochs=full_epochs, supernet_epochs=before
         ):
-            _say(console, line)
+            print_line(console, line)
     hardware = hardware_lines(experiment, run.log, run.candidates)
     print_hardware(console, hardware)
     tradeoff = None
     if len(evidence[evidence["source"] == SIZE]):
         tradeoff = make_front(ranking, evidence, known_cost(evidence))
         tradeoff.write(run.folder)
-        _say(console, front_line(tradeoff, run.folder))
+        print_line(console, front_line(tradeoff, run.folder))
     page = write_page(
         run.folder / "report.html",
         experiment,
@@ -79,9 +97,7 @@ def report_run(run: Run, console: Console, truth: Truth | None = None, *, need_s
         hardware,
     )
     fronts = f"{FRONT_FILE}, " if tradeoff else ""
-    console.print(
-        f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {run.folder}", highlight=False
-    )
+    print_line(console, f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {run.folder}")
     return ranking
 
 
@@ -90,7 +106,3 @@ def _scored_objective(run: Run, ranking: Ranking, spec: ObjectiveSpec, truth: Tr
         return objective_line(score_objective(ranking, spec, truth, evidence, run.candidates))
     except ObjectiveError as error:  # not defined for this reference; the ranking still has its score
         return str(error)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,29 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from taurank.orchestrator.evidence import SUPERNET, TRAINING
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.planning import forecast
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report.candidates import print_candidates, print_recipes
-from taurank.orchestrator.report.figures import against, decimal, doubt, interval, measures, percent, predicted, times
+from taurank.orchestrator.report.figures import (
+    against,
+    decimal,
+    doubt,
+    evidenced,
+    failed_note,
+    finals_note,
+    interval,
+    left_out,
+    measures,
+    percent,
+    predicted,
+    times,
+)
 from taurank.orchestrator.report.hardware import hardware_lines, print_hardware
 from taurank.orchestrator.scoring import Score, SpeedUp
 from taurank.orchestrator.stages import Stage
+from taurank.orchestrator.text import print_line
 from taurank.trainables.data import ImageData
 
 if TYPE_CHECKING:
@@ -29,6 +45,7 @@ SHOWN = 40
 """Maximal number of rows of the ranking on the terminal; the files have all."""
 WIDE = 100
 """Minimal terminal width for names beside numbers."""
+_line = partial(print_line, wrap=True)
 
 
 def print_plan(
@@ -71,7 +88,7 @@ def print_plan(
             f"{baseline.cost / full:.1%}",
         )
     console.print(table)
-    if run.is_split_by_us and any(stage.source == "training" for stage in stages):
+    if run.has_default_plan and any(stage.source == TRAINING for stage in stages):
         proxies = any(stage.booking for stage in stages)
         expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up, proxies=proxies)
         _line(console, f"predicted tau: {predicted(expected)}, from {expected.basis}")
@@ -111,8 +128,8 @@ def print_ranking(
         cells = [str(row["rank"]), str(row["tier"]), f"{row['rank_low']}-{row['rank_high']}"]
         cells.append(escape(names[row["architecture"]]))
         if known_final:
-            low, high = row["accuracy_low"], row["accuracy_high"]
-            cells.append(f"{percent(row['predicted_accuracy'])} ({low:.1%}-{high:.1%})")
+            low, high, final = row["accuracy_low"], row["accuracy_high"], row["predicted_accuracy"]
+            cells.append(f"{percent(final)} ({low:.1%}-{high:.1%})" if np.isfinite(final) else "-")
         if truth:
             cells.append(percent(truth[row["architecture"]]))
         if by_objective:
@@ -122,15 +139,19 @@ def print_ranking(
         if wide:
             cells.append(f"{row['seconds']:.1f}")
         own = [name for name in row["evidence"].split(", ") if name]
-        evidenced = ", ".join(own) if wide else " ".join(letters.get(name, name) for name in own)
-        table.add_row(*cells, f"{row['epochs']:.1f}", escape(evidenced))
+        sources_of = ", ".join(own) if wide else " ".join(letters.get(name, name) for name in own)
+        table.add_row(*cells, f"{row['epochs']:.1f}", escape(evidenced(sources_of, row["problem"])))
     console.print(table)
     if not wide and letters:
         _line(console, "evidence: " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if len(ranking.table) > SHOWN:
         _line(console, f"... and {len(ranking.table) - SHOWN} more in ranking.csv")
+    for note in (finals_note(ranking), failed_note(ranking)):
+        if note:
+            _line(console, note)
     if not known_final:
-        _line(console, "no candidate was trained to the end, so there is an order but no predicted final accuracy")
+        if not ranking.full_trainings:
+            _line(console, "no candidate was trained to the end, so there is an order but no predicted final accuracy")
         if "objective" in ranking.table:
             _line(console, "without a predicted accuracy there is no objective")
     seconds, epochs = evidence["seconds"].sum(), evidence["epochs"].sum()
@@ -178,6 +199,8 @@ def print_score(console: Console, score: Score) -> None:
     console.print(table)
     for name, value in measures(score).items():
         _line(console, f"{name}: {value}")
+    for line in left_out(score):
+        _line(console, line)
     if score.ranking.ties:
         _line(console, f"{score.ranking.ties} pairs are tied")
     if score.ceiling is not None:
@@ -203,7 +226,7 @@ def _speed_up_line(speed: SpeedUp, candidates: int) -> str:
 
 def print_columns(console: Console, score: Score, names: Mapping[str, str]) -> None:
     """Prints accuracies with inherited weights beside the measured ones per candidate; nothing without supernets."""
-    sources = [source for source in score.sources if source.name.startswith("supernet:")]
+    sources = [source for source in score.sources if source.name.startswith(SUPERNET)]
     if not sources:
         return
     _line(console, "")
@@ -223,7 +246,3 @@ def _table(first: str, *others: str) -> Table:
     for heading in others:
         table.add_column(heading, justify="right")
     return table
-
-
-def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(text, style=style, markup=False, highlight=False)

@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from taurank.orchestrator.evidence import SUPERNET
 from taurank.orchestrator.ranker import FEWEST_ALONE, SupernetTrust
 from taurank.orchestrator.report.figures import decimal, interval, percent
 from taurank.orchestrator.tau import Agreement
+from taurank.orchestrator.text import print_line
 
 TITLE = "How far supernets can be trusted"
 ALONE_SHORT = 10
@@ -57,7 +59,7 @@ def trust_note(found: Sequence[SupernetTrust], *, full_epochs: int) -> str:
 
 def name_of(one: SupernetTrust) -> str:
     """Its name without the common prefix."""
-    return one.stage.removeprefix("supernet:")
+    return one.stage.removeprefix(SUPERNET)
 
 
 def print_trust(console: Console, found: Sequence[SupernetTrust], *, full_epochs: int) -> None:
@@ -73,7 +75,7 @@ def print_trust(console: Console, found: Sequence[SupernetTrust], *, full_epochs
     for label, cells in trust_rows(found):
         table.add_row(label, *map(escape, cells))
     console.print(table)
-    console.print(trust_note(found, full_epochs=full_epochs), markup=False, highlight=False)
+    print_line(console, trust_note(found, full_epochs=full_epochs), wrap=True)
 
 
 def _count(value: float) -> str:

@@ -13,9 +13,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from taurank.orchestrator.candidates import LATENCY, METRIC
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
-from taurank.orchestrator.ranker import CONTENDERS, LOWER_IS_BETTER, PRETEXT, PRETEXT_TASKS, SUPERNETS, Ranking
+from taurank.orchestrator.evidence import (
+    BASELINE,
+    COMPLETED,
+    CONTENDERS,
+    FAILED,
+    FLOPS,
+    FROZEN,
+    LATENCY,
+    LATENCY_MS,
+    LOST,
+    PARAMETERS,
+    PAUSED,
+    PRETEXT,
+    PROXY,
+    SCORE,
+    STOPPED,
+    SUPERNET,
+    TRAINING,
+    VALIDATION_ACCURACY,
+    VALIDATION_ACCURACY_SD,
+    EvidenceLog,
+)
+from taurank.orchestrator.ranker import LOWER_IS_BETTER, PRETEXT_TASKS, SUPERNETS, Ranking
 from taurank.orchestrator.report.explanation import (
     CheapEvidence,
     Event,
@@ -31,17 +51,17 @@ from taurank.schedulers.curves import Floats, Forecast, Ladder
 from taurank.schedulers.policies import Curve, Limits, curve_matrix
 
 RIVALS = 5
-SHOWN = ("parameters", "flops", "score", "validation_accuracy", METRIC)
+SHOWN = (PARAMETERS, FLOPS, SCORE, VALIDATION_ACCURACY, LATENCY_MS)
 """Metrics of sources without training; their other metrics are neither used for ranking nor costs."""
 WIDTH_90 = 1.6448536269514722
 """Half-width of the 90 % interval of a normal distribution, in standard deviations."""
 _STATES = {
-    "completed": "complete",
-    "stopped": "stopped",
-    "failed": "failed",
-    "frozen": "frozen, with its checkpoint",
-    "paused": "paused, with its checkpoint",
-    "lost": "lost its worker",
+    COMPLETED: "complete",
+    STOPPED: "stopped",
+    FAILED: "failed",
+    FROZEN: "frozen, with its checkpoint",
+    PAUSED: "paused, with its checkpoint",
+    LOST: "lost its worker",
 }
 
 
@@ -126,7 +146,8 @@ def _training(
         for time, event, reason in happened[["time", "event", "reason"]].itertuples(index=False)
     )
     final = None
-    if math.isfinite(forecast.scores[row]):
+    has_failed = bool(decisions) and decisions[-1].event == "failed"
+    if math.isfinite(forecast.scores[row]) and not has_failed:
         mean, spread = float(forecast.means[row]), WIDTH_90 * float(forecast.sds[row])
         known = np.isfinite(forecast.scores)
         place = 1 + int((forecast.scores[known] > forecast.scores[row]).sum())
@@ -163,6 +184,8 @@ def _standing(ranking: Ranking, code: str) -> Standing:
         accuracy_low=float(row["accuracy_low"]),
         accuracy_high=float(row["accuracy_high"]),
         certainty=ranking.certainty,
+        full_trainings=ranking.full_trainings,
+        problem=str(row["problem"]),
     )
 
 
@@ -202,8 +225,8 @@ def _cheap_evidence(
     rows: pd.DataFrame, code: str, names: Mapping[str, str], ranking: Ranking | None, void: pd.DataFrame
 ) -> list[CheapEvidence]:
     own_void = void[void["architecture"] == code]
-    reasons = dict(zip("proxy:" + own_void["proxy"], own_void["reason"], strict=True))
-    untrained = (rows["source"] != "training") & rows["metric"].isin(SHOWN)
+    reasons = dict(zip(PROXY + own_void["proxy"], own_void["reason"], strict=True))
+    untrained = (rows["source"] != TRAINING) & rows["metric"].isin(SHOWN)
     cheap = rows[untrained & rows["architecture"].isin(list(names))]
     found = []
     # By stage too: a pretext task may be trained at two lengths.
@@ -220,7 +243,7 @@ def _cheap_evidence(
         known = int(values.notna().sum())
         reason = reasons.get(str(source), "")
         beside = rows[(rows["architecture"] == code) & (rows["source"] == source)].groupby("metric")["value"].last()
-        sd, updates = (float(beside.get(name, math.nan)) for name in ("validation_accuracy_sd", "updates"))
+        sd, updates = (float(beside.get(name, math.nan)) for name in (VALIDATION_ACCURACY_SD, "updates"))
         found.append(CheapEvidence(shown, str(metric), value, place, known, weight, lower, reason, sd, updates))
     return found
 
@@ -228,7 +251,7 @@ def _cheap_evidence(
 def _weight(source: str, shown: str, weights: Mapping[str, float]) -> float:
     """Weight of a source: sizes, several supernets and several pretext tasks are one group each."""
     name = shown.removesuffix(CONTENDERS)
-    for kind, together in (("supernet:", SUPERNETS), (PRETEXT, PRETEXT_TASKS)):
+    for kind, together in ((SUPERNET, SUPERNETS), (PRETEXT, PRETEXT_TASKS)):
         if source.startswith(kind) and together in weights:
             name = together
     return weights.get(name, 0.0)

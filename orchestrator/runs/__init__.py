@@ -3,13 +3,12 @@
 from taurank.orchestrator.runs.creation import create_run, first_log, make_folder, write_experiment
 from taurank.orchestrator.runs.extension import Changes, extend, read_stages
 from taurank.orchestrator.runs.image_loading import load_images
-from taurank.orchestrator.runs.run import LOG_FILE, RANKING, TABLE_FILE, Run
+from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run
 from taurank.orchestrator.runs.session import RaySession, RunSession, run_session
 from taurank.orchestrator.runs.table import import_run
 
 __all__ = [
     "LOG_FILE",
-    "RANKING",
     "TABLE_FILE",
     "Changes",
     "RaySession",

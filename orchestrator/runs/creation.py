@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -15,10 +17,10 @@ from taurank.orchestrator.candidates import (
     narrowed_space,
     open_meter,
 )
-from taurank.orchestrator.evidence import EvidenceLog
-from taurank.orchestrator.experiment import Experiment, SupernetSpec
+from taurank.orchestrator.evidence import DEFAULT_PLAN, IMAGES, MADE, PLAN, EvidenceLog
+from taurank.orchestrator.experiment import Experiment, ImageCounts
 from taurank.orchestrator.planning import default_proxies, default_stages
-from taurank.orchestrator.runs.run import EXPERIMENT_FILE, LOG_FILE, MADE, OURS, PLAN, TABLE_FILE, Run, RunError
+from taurank.orchestrator.runs.run import EXPERIMENT_FILE, LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
 from taurank.orchestrator.text import replaced
 from taurank.trainables.data import ImageData
@@ -61,21 +63,20 @@ def create_run(
     images = experiment.data.relative_to(Path.cwd())
     resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images, "narrow": None})
     trainings, supernets = experiment.trainings, experiment.supernets
-    train_images = len(data.train)
+    counts = ImageCounts.of(data)
+    train_images = counts.train
     proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape))
     if trainings is None and supernets is None:
         proxy_epochs = 0.0 if proxies is None else len(candidates) * proxies.epochs(train_images)
-        scoring = SupernetSpec().score_cost(train_images=train_images, validation_images=len(data.validation))
-        trainings, supernets = default_stages(
-            experiment, len(candidates), proxy_epochs=proxy_epochs, scoring_epochs=scoring
-        )
+        trainings, supernets = default_stages(experiment, len(candidates), images=counts, proxy_epochs=proxy_epochs)
     resolved = resolved.model_copy(
         update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
     )
     folder = make_folder(parent, experiment.name)
     log = first_log(folder)
     if experiment.trainings is None and experiment.supernets is None:
-        log.note(PLAN, OURS)
+        log.note(PLAN, DEFAULT_PLAN)
+    log.note(IMAGES, json.dumps(asdict(counts)))
     book_candidates(log, resolved, chosen)
     if narrowed is not None:
         book_narrowing(log, experiment, narrowed)

@@ -16,11 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taurank.orchestrator.candidates import Meter, Say, book_latencies, choose_candidates, open_meter
-from taurank.orchestrator.evidence import EXTENDED, EvidenceLog
+from taurank.orchestrator.candidates import (
+    Meter,
+    Say,
+    book_latencies,
+    check_size,
+    choose_candidates,
+    go_on,
+    logged_narrowing,
+    open_meter,
+)
+from taurank.orchestrator.evidence import DIFFICULTY, EXTENDED, PLAN_CHANGED, EvidenceLog
 from taurank.orchestrator.experiment import (
     Experiment,
     ExperimentError,
+    ImageCounts,
     ProxySpec,
     SearchSpec,
     TrainingSpec,
@@ -28,9 +38,9 @@ from taurank.orchestrator.experiment import (
 )
 from taurank.orchestrator.planning import ROUNDING, plan_trainings, planned_epochs
 from taurank.orchestrator.runs.creation import make_folder, write_experiment
-from taurank.orchestrator.runs.run import LOG_FILE, PLAN_CHANGED, TABLE_FILE, Run, RunError
+from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
-from taurank.orchestrator.stages import DIFFICULTY, note_trained_for
+from taurank.orchestrator.stages import note_trained_for
 from taurank.orchestrator.text import YamlError, read_yaml, write_yaml
 from taurank.trainables.data import ImageData
 
@@ -108,10 +118,12 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
         )
     with run.locked():
         with open_meter(old, data, address=address, say=say) as meter:
+            if meter is not None:
+                go_on(meter, run.log, run.folder / TABLE_FILE)
             new = _new_candidates(run, changes, data, meter, say)
         candidates = (*run.candidates, *new)
         changed = _changed(run, changes, list(candidates))
-        if run.is_split_by_us and not changes.stages:
+        if run.has_default_plan and not changes.stages:
             changed = changed.model_copy(update={"trainings": _more_trainings(changed, len(candidates), data)})
         folder = make_folder(run.folder.parent, old.name)
         try:
@@ -126,6 +138,8 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
         note_trained_for(log, spec, len(run.candidates))
     if meter is not None and new:
         book_latencies(log, meter, new)
+        if meter.table is not None:
+            meter.table.save(folder / TABLE_FILE)
     return Run(folder, changed, candidates, log)
 
 
@@ -165,18 +179,22 @@ def _changed(run: Run, changes: Changes, candidates: int | list[str]) -> Experim
 
 
 def _new_candidates(run: Run, changes: Changes, data: ImageData, meter: Meter | None, say: Say) -> list[str]:
-    """Those that are named, then as many as are drawn; none that is there already."""
+    """Those that are named, then as many as are drawn; none that is there already, nor is any of these judged again."""
     there = list(run.candidates)
     if changes.add:
-        chosen = choose_candidates(_changed(run, changes, [*there, *changes.add]), data, meter, say=say)
+        asked = _changed(run, changes, [*there, *changes.add])
+        chosen = choose_candidates(asked, data, meter, there=there, say=say)
         for code, reason in chosen.set_aside.items():
             raise ExperimentError(f"--add: {code} violates a constraint of the run: {reason}; leave it out")
-        there += [code for code in chosen.codes if code not in set(there)]
+        there += chosen.codes
     if changes.candidates is not None:
         if changes.candidates <= len(there):
             raise ExperimentError(f"--candidates: {changes.candidates} in all; there are {len(there)}, so give more")
-        drawn = choose_candidates(_changed(run, changes, changes.candidates), data, meter, say=say).codes
-        there += [code for code in drawn if code not in set(there)][: changes.candidates - len(there)]
+        asked = _changed(run, changes, changes.candidates)
+        narrowed = logged_narrowing(run.log, run.experiment)
+        if narrowed is not None:
+            check_size(narrowed, changes.candidates, way_out="name others with --add")
+        there += choose_candidates(asked, data, meter, within=narrowed, there=there, say=say).codes
     new = there[len(run.candidates) :]
     if meter is not None and new:
         say(f"latencies of {len(new):,} candidates ...")
@@ -206,15 +224,9 @@ def _more_trainings(experiment: Experiment, count: int, data: ImageData) -> list
 
 def _untrained_epochs(experiment: Experiment, count: int, data: ImageData) -> float:
     """What proxies and supernets cost."""
-    images = {"train_images": len(data.train), "validation_images": len(data.validation)}
-    epochs = 0.0
-    if isinstance(experiment.proxies, ProxySpec):
-        epochs += count * experiment.proxies.epochs(len(data.train))
-    for spec in experiment.supernets or []:
-        epochs += spec.epochs + count * spec.score_cost(**images)
-        if spec.contenders is not None:
-            epochs += spec.contenders.count(count) * spec.contenders.epochs * spec.contenders.share
-    return epochs
+    images, proxies = ImageCounts.of(data), experiment.proxies
+    cheap = count * proxies.epochs(images.train) if isinstance(proxies, ProxySpec) else 0.0
+    return cheap + sum(spec.cost(count, images) for spec in experiment.supernets or [])
 
 
 def _grown(spec: TrainingSpec, wanted: int, count: int) -> TrainingSpec:

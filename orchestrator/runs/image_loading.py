@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from taurank.orchestrator.experiment import DataSpec
+from taurank.orchestrator.text import progress_bar
 from taurank.trainables.data import ImageData, load_dataset, make_splits
 
 
@@ -23,17 +21,14 @@ def load_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Pat
     Raises:
         DataError: they are not there, or cannot be split so; one line with the way out.
     """
-    console = Console(stderr=True)
-    columns = TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, visible=False)
+    with progress_bar("decoding images") as progress:
         dataset = load_dataset(
             spec.name,
             root=root,
             download=download,
             size=spec.size,
             cache=cache,
-            progress=lambda done, count: bar.update(task, completed=done, total=count, visible=True),
+            progress=progress,
         )
     return make_splits(
         dataset,

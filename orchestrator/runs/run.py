@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,30 +11,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from taurank.orchestrator.cluster import Slot
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
-from taurank.orchestrator.experiment import Experiment, parse_experiment
+from taurank.orchestrator.evidence import BASELINE, DEFAULT_PLAN, IMAGES, PLAN, PLAN_CHANGED, EvidenceLog
+from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
 from taurank.orchestrator.planning import LogRanker, Problem
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
 from taurank.orchestrator.search import proposed_codes, unseen_codes
 from taurank.orchestrator.session import RunHeldError, hold_run
-from taurank.orchestrator.stages import FOLDER, CheckpointStore, SharedResults, Stage
 from taurank.spaces import Architecture
 
 EXPERIMENT_FILE = "experiment.yaml"
 LOG_FILE = "evidence.sqlite"
 TABLE_FILE = "latency.json"
 """Latencies by part, where the candidates' were summed: another run may take it as its ``latency.table``."""
-RANKING = "ranking"
-"""Stage of the log that stands for the ranking before the baseline."""
-MADE = "made"
-"""What the log notes first: when the run was made."""
-PLAN, OURS = "plan", "automatic"
-"""What the log notes of a run whose stages were not asked for: its plan may change with what is found."""
-PLAN_CHANGED = "plan changed"
-"""What the log notes of a run to whose stages others were added: they are asked for since."""
-GIGABYTE = 1e9
 
 
 class RunError(RuntimeError):
@@ -54,30 +44,49 @@ class Run:
         """Opens the folder of an earlier run.
 
         Raises:
-            RunError: it is not one.
+            RunError: it is not one, or its log is that of another.
+            EvidenceError: its log is empty, or no log.
         """
         folder = folder.resolve()
         file = folder / EXPERIMENT_FILE
         if not file.is_file() or not (folder / LOG_FILE).is_file():
             raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
         experiment = parse_experiment(file.read_text(encoding="utf-8"), where=str(file))
+        log = EvidenceLog(folder / LOG_FILE)
         if experiment.search is not None:
-            return Run(folder, experiment, (), EvidenceLog(folder / LOG_FILE)).searched()
+            return Run(folder, experiment, (), log).searched()
         if not isinstance(experiment.candidates, list):
             raise RunError(f"{file} does not list its candidates; runs write them there, put them back")
-        return Run(folder, experiment, tuple(experiment.candidates), EvidenceLog(folder / LOG_FILE))
+        logged = log.all_architectures()
+        if logged and logged.isdisjoint(experiment.candidates):
+            raise RunError(
+                f"{log.path} is the log of another run: none of the {len(experiment.candidates)} candidates of {file} "
+                "is in it; put the right one back"
+            )
+        return Run(folder, experiment, tuple(experiment.candidates), log)
 
     def searched(self) -> Run:
         """The run of a search with the candidates that its log has now: its proposals, and the best of the others."""
         return replace(self, candidates=(*proposed_codes(self.log), *unseen_codes(self.log)))
 
     @property
-    def is_split_by_us(self) -> bool:
-        """Whether the stages were not asked for, so that they may change with what is found."""
-        return self.log.noted(PLAN) == OURS and self.log.noted(PLAN_CHANGED) is None
+    def noted_images(self) -> ImageCounts | None:
+        """How many images the run has, without reading any; None if its log does not say."""
+        noted = self.log.noted(IMAGES)
+        return None if noted is None else ImageCounts(**json.loads(noted))
 
     @property
-    def farewell(self) -> str:
+    def images(self) -> ImageCounts:
+        """How many images the run has, or as many as are expected if its log does not say."""
+        return self.noted_images or self.experiment.data.expected_counts
+
+    @property
+    def has_default_plan(self) -> bool:
+        """Whether the stages were not asked for, so that they may change with what is found."""
+        return self.log.noted(PLAN) == DEFAULT_PLAN and self.log.noted(PLAN_CHANGED) is None
+
+    @property
+    def resume_hint(self) -> str:
         """What an interrupted run says last."""
         return f"interrupted; everything finished is kept. Go on with: taurank resume {self.folder}"
 
@@ -109,22 +118,20 @@ class Run:
         experiment, options = self.experiment, self.experiment.ranker
         if experiment.families is not None:
             options = replace(options, training_loss=False)
-        return Problem(self.candidates, encoding, experiment.recipe.epochs, experiment.seed, options, self.names)
+        return Problem(
+            self.candidates,
+            encoding,
+            experiment.recipe.epochs,
+            experiment.seed,
+            options,
+            images=None if self.noted_images is None else self.noted_images.validation,
+            names=self.names,
+        )
 
     @cached_property
     def ranker(self) -> LogRanker:
         """The ranker on the run's log."""
         return LogRanker(self.problem, self.log)
-
-    def shared_results(self, images: str, slot: Slot) -> SharedResults:
-        """Where runs of one folder share their trainings on the images of a digest."""
-        return SharedResults(self.folder.parent / FOLDER, images, "cuda" if slot.gpus else "cpu")
-
-    def checkpoints(self, supernets: Iterable[Stage]) -> CheckpointStore:
-        """Where the trainings keep their states, those of these supernets for good."""
-        needed = [Path(spec.checkpoint) for stage in supernets if stage.keeps_states for spec in stage.specs]
-        most = self.experiment.resources.checkpoint_gigabytes * GIGABYTE
-        return CheckpointStore(self.folder / "checkpoints", most, needed)
 
     def rank(self) -> Ranking:
         """The ranking from what is in the log now; the baseline is never looked at.
@@ -132,9 +139,11 @@ class Run:
         That of a search has a column ``looked_at``: who was trained.
 
         Raises:
-            RunError: a search that has looked at fewer than two.
+            RunError: a search that has looked at fewer than two, or a log without a row.
         """
         baseline, spec = self.experiment.baseline, self.experiment.objective
+        if not self.log.all_architectures():
+            raise RunError(f"{self.log.path} has no evidence yet, so there is nothing to rank by; resume the run first")
         if len(self.candidates) < 2:
             raise RunError(f"{self.folder} has looked at {len(self.candidates)}, and an order needs 2; resume it first")
         ranking = self.ranker.ranking(truth_seeds=len(baseline.seeds) if baseline else 1)

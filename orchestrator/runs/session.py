@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rich.console import Console
-
 from taurank.orchestrator.cluster import Cluster, check_shared, connect
+from taurank.orchestrator.evidence import ENDED, RANKING, STARTED
 from taurank.orchestrator.ranker import Ranking, ranking_lines
-from taurank.orchestrator.runs.run import RANKING, Run
+from taurank.orchestrator.runs.run import Run
 from taurank.orchestrator.session import (
     RAY_LOG,
     Interruption,
@@ -23,29 +22,34 @@ from taurank.orchestrator.session import (
     check_room,
     storage_failures,
 )
-from taurank.orchestrator.stages import Display, RunMetrics, run_metrics, told_to
+from taurank.orchestrator.stages import Display, RunMetrics, broadcast, run_metrics
+from taurank.orchestrator.text import Console, print_line
 from taurank.trainables.data import ImageData
 
 
 @dataclass(frozen=True)
 class RaySession:
-    """Ray as a run has it, and who is told how the run goes."""
+    """Ray as a run has it, what shows how the run goes, and what may interrupt it."""
 
     cluster: Cluster
     display: Display
+    interruption: Interruption
     metrics: RunMetrics
     run_log: RunLog
 
     def rank(self, run: Run) -> Ranking:
         """The ranking of a run from what is in its log now, noted there and beside it."""
         started = time.perf_counter()
-        run.log.append_event(RANKING, "", "started")
+        run.log.append_event(RANKING, "", STARTED)
         ranking = run.rank()
+        poorer = ranking.loses(run.folder)
+        if poorer:
+            self.display.say(poorer)
         ranking.write(run.folder)
         for decision, reason in ranking_lines(ranking, run.trust()):
             self.run_log.line(RANKING, "", decision, reason)
         self.metrics.ranked(ranking.table["architecture"])
-        run.log.append_event(RANKING, "", "ended", f"{time.perf_counter() - started:.2f} s")
+        run.log.append_event(RANKING, "", ENDED, f"{time.perf_counter() - started:.2f} s")
         return ranking
 
 
@@ -93,7 +97,7 @@ class RunSession:
             ClusterError: it cannot be joined, or its nodes do not see the files.
         """
         run = self.run
-        console.print("starting Ray ..." if address is None else f"joining Ray at {address} ...", highlight=False)
+        print_line(console, "starting Ray ..." if address is None else f"joining Ray at {address} ...")
         with (
             connect(
                 address, resources=run.experiment.resources, dashboard=dashboard, log_file=run.folder / RAY_LOG
@@ -105,7 +109,7 @@ class RunSession:
                 budget_epochs=self._budget,
                 names=names,
                 plan=self._plan,
-                tell=told_to(self._status.tell, metrics.tell),
+                tell=broadcast(self._status.tell, metrics.tell),
                 run_log=self._run_log,
             ) as display,
         ):
@@ -117,7 +121,7 @@ class RunSession:
                 check_shared(run.folder)
                 if data.file is not None:
                     check_shared(data.file.parent, option="--cache")
-            yield RaySession(cluster, display, metrics, self._run_log)
+            yield RaySession(cluster, display, self.interruption, metrics, self._run_log)
 
 
 @contextmanager
@@ -132,7 +136,7 @@ def run_session(run: Run) -> Iterator[RunSession]:
     with (
         storage_failures(run.folder, run.log),
         run.locked(),
-        Interruption(run.farewell) as interruption,
+        Interruption(run.resume_hint) as interruption,
         run_log.session(),
         run.log.followed_by(run_log),
     ):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from taurank.orchestrator.evidence import PREDICTED, PREDICTED_SD
 from taurank.orchestrator.runs.run import Run
-from taurank.orchestrator.stages import PREDICTED, PREDICTED_SD
 from taurank.trainables.table import COLUMNS, IDENTITY, RecordedTable, TableError, TableInfo, describe_all
 
 OPINIONS = (PREDICTED, PREDICTED_SD)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
-from taurank.orchestrator.ranker import Ranking, make_views
+from taurank.orchestrator.evidence import BASELINE, SIZE, EvidenceLog
+from taurank.orchestrator.ranker import Ranking, find_failures, make_views
 from taurank.orchestrator.scoring.speed_up import SpeedUp, ratio, seconds_of_full_training, speed_up
 from taurank.orchestrator.scoring.truth import Truth
 from taurank.orchestrator.tau import (
@@ -90,6 +90,7 @@ class Score:
         truth: full training.
         coverage: share of the intervals of predicted accuracy that contain the truth; NaN without intervals, and if the
             truth is not an accuracy in [0, 1].
+        failed: number of candidates whose own full trainings all failed. They have no truth and are not scored.
     """
 
     candidates: tuple[str, ...]
@@ -101,6 +102,7 @@ class Score:
     speed_up: SpeedUp | None
     truth: Truth
     coverage: float
+    failed: int = 0
 
 
 def score_ranking(
@@ -113,6 +115,7 @@ def score_ranking(
     evidence = rows[rows["stage"] != BASELINE]
     compare = comparison(truth, candidates)
     known = np.isfinite(truth.values)
+    lacking = [code for code, has in zip(candidates, known, strict=True) if not has]
     complete = [np.where(known, seed, np.nan) for seed in truth.seeds if np.isfinite(seed[known]).all()]
     full_seconds = seconds_of_full_training(log, rows, len(candidates))
     sources = _source_scores(evidence, candidates, truth, compare, full_epochs=full_epochs, full_seconds=full_seconds)
@@ -126,6 +129,7 @@ def score_ranking(
         speed_up=speed_up(log, rows, full_seconds=full_seconds, full_epochs=float(full_epochs * len(candidates))),
         truth=truth,
         coverage=_coverage(table, truth.values),
+        failed=len(find_failures(rows[rows["stage"] == BASELINE], lacking, {}).entirely),
     )
 
 
@@ -190,13 +194,13 @@ def _source_scores(
 ) -> tuple[SourceScore, ...]:
     sources = []
     for metric, name in (("parameters", PARAMETERS), ("flops", "flops only")):
-        size = evidence[(evidence["source"] == "size") & (evidence["metric"] == metric)]
+        size = evidence[(evidence["source"] == SIZE) & (evidence["metric"] == metric)]
         if len(size):
             values = size.groupby("architecture")["value"].mean().reindex(list(candidates)).to_numpy(dtype=float)
             sources.append(SourceScore(name, values, compare(values, truth.values), math.nan))
     seconds = evidence.groupby("stage")["seconds"].sum()
     for view in make_views(evidence, candidates, full_epochs=full_epochs):
-        if view.stage != "size" and np.isfinite(view.order).sum() >= 3:
+        if view.stage != SIZE and np.isfinite(view.order).sum() >= 3:
             cheaper = ratio(full_seconds, float(seconds.get(view.stage, math.nan)))
             sources.append(SourceScore(view.name, view.values, compare(view.order, truth.values), cheaper))
     return tuple(sources)

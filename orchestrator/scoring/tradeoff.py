@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from taurank.orchestrator.candidates import LATENCY, METRIC, SIZE
+from taurank.orchestrator.evidence import LATENCY, LATENCY_MS, SIZE
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import Measure, ObjectiveError, front, front_probability, objective
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.text import replaced
 
 FRONT_FILE = "front.csv"
-COLUMNS: dict[Measure, str] = {"latency": METRIC, "flops": "flops", "parameters": "parameters"}
+COLUMNS: dict[Measure, str] = {"latency": LATENCY_MS, "flops": "flops", "parameters": "parameters"}
 """Metric of the log, and column of the file."""
 
 
@@ -31,9 +31,9 @@ class Front:
 
     Attributes:
         against: the cost.
-        table: one row per candidate with a known cost, cheapest first: ``architecture``, the cost, ``rank, score,
-            predicted_accuracy, accuracy_low, accuracy_high``, ``on_front`` (by the means), and ``front_probability``:
-            that no other is as cheap or cheaper and more accurate.
+        table: one row per candidate whose cost is known and that did not fail, cheapest first: ``architecture``, the
+            cost, ``rank, score, predicted_accuracy, accuracy_low, accuracy_high``, ``on_front`` (by the means), and
+            ``front_probability``: that no other is as cheap or cheaper and more accurate.
     """
 
     against: Measure
@@ -69,14 +69,15 @@ def known_cost(evidence: pd.DataFrame) -> Measure:
 
 
 def make_front(ranking: Ranking, evidence: pd.DataFrame, against: Measure) -> Front:
-    """The front of a ranking.
+    """The front of a ranking; candidates all of whose trainings failed are not on it.
 
     Raises:
         TradeoffError: the log has no such cost.
     """
-    table = ranking.table
+    ranked = ~ranking.table["architecture"].isin(ranking.failed).to_numpy()
+    table = ranking.table[ranked].reset_index(drop=True)
     cost = costs(evidence, [str(code) for code in table["architecture"]], against)
-    if not np.isfinite(cost).any():
+    if len(table) and not np.isfinite(cost).any():
         way = "write latency: {} in the experiment, or use flops" if against == "latency" else "resume the run first"
         raise TradeoffError(f"--against: the run has no {against} of its candidates; {way}")
     columns = ["architecture", "rank", "score", "predicted_accuracy", "accuracy_low", "accuracy_high"]
@@ -84,7 +85,7 @@ def make_front(ranking: Ranking, evidence: pd.DataFrame, against: Measure) -> Fr
     found.insert(1, COLUMNS[against], cost)
     # The ranks and not the scores, because candidates of equal score have different ranks.
     found["on_front"] = front(-table["rank"].to_numpy(dtype=float), cost)
-    found["front_probability"] = front_probability(ranking.samples, cost)
+    found["front_probability"] = front_probability(ranking.samples[:, ranked], cost)
     found = found[np.isfinite(cost)].sort_values([COLUMNS[against], "rank"], kind="stable")
     return Front(against, found.reset_index(drop=True))
 

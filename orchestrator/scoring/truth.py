@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from taurank.orchestrator.evidence import BASELINE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, TEST_ACCURACY, EvidenceLog
 from taurank.orchestrator.scoring.baseline_sample import BaselineSample, sampled_baseline
 from taurank.trainables.table import Direction, direction_of, read_table, truth_metrics
 
@@ -70,7 +70,7 @@ def baseline_truth(log: EvidenceLog, candidates: Sequence[str]) -> Truth:
             f"do not represent these {len(candidates)}; give a baseline of all, or of the same candidates"
         )
     rows = log.evidence()
-    rows = rows[(rows["stage"] == BASELINE) & (rows["metric"] == "test_accuracy")]
+    rows = rows[(rows["stage"] == BASELINE) & (rows["metric"] == TEST_ACCURACY)]
     seeds = _by_seed(rows, candidates)
     known = np.isfinite(seeds).any(axis=0)
     if known.sum() < 2:

@@ -6,15 +6,13 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import PROPOSED, SEARCH, EvidenceLog
 from taurank.orchestrator.search.searcher import Observation, Searcher
 from taurank.spaces import Architecture
 from taurank.trainables.trials import TrialSpec
 
-STAGE = "search"
+STAGE = SEARCH
 """Stage of the log whose trials are the proposals."""
-PROPOSED = "proposed"
-"""Event of a proposal, before its training starts; its reason gives its number and how many had ended."""
 UNSEEN = f"{STAGE}:unseen"
 """What the log notes of the best predicted that were not trained, by number of proposals."""
 ACCURACY = "accuracy"

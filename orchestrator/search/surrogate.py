@@ -99,17 +99,17 @@ class Imagined:
     """
 
     def __init__(self, process: GaussianProcess, noise_factors: Values, count: int) -> None:
-        self._process, self._everybody = process, np.arange(count)
+        self._process, self._every_row = process, np.arange(count)
         matrix = process.covariance(process.rows, process.rows)
         matrix[np.diag_indices(len(matrix))] += process.noise * noise_factors + JITTER
         factor = cholesky(matrix)
-        self._reduced = linalg.solve_triangular(factor, process.covariance(process.rows, self._everybody), lower=True)
+        self._reduced = linalg.solve_triangular(factor, process.covariance(process.rows, self._every_row), lower=True)
         self.rows: list[int] = []
-        self.variance: Values = process.prior_variance(self._everybody) - (self._reduced**2).sum(axis=0)
+        self.variance: Values = process.prior_variance(self._every_row) - (self._reduced**2).sum(axis=0)
 
     def add(self, row: int) -> None:
         """One label more, of the usual noise."""
-        covariance = self._process.covariance(np.array([row]), self._everybody)[0]
+        covariance = self._process.covariance(np.array([row]), self._every_row)[0]
         covariance -= self._reduced[:, row] @ self._reduced
         added = covariance / np.sqrt(max(covariance[row], 0.0) + self._process.noise)
         self._reduced = np.vstack([self._reduced, added])

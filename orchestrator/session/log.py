@@ -14,12 +14,12 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from taurank.orchestrator.evidence import FINAL_EVENTS, Evidence
+from taurank.orchestrator.evidence import COMPLETED, ENDED, FINAL_EVENTS, STARTED, VALIDATION_ACCURACY, Evidence
 from taurank.orchestrator.session.interruption import RunInterruptedError
 
 RUN_LOG, RAY_LOG = "run.log", "ray.log"
 """Decisions of the run, and messages of Ray."""
-_STAGE_EVENTS = ("started", "ended")
+_STAGE_EVENTS = (STARTED, ENDED)
 """Events of stages; their start and end are logged by the display with more detail."""
 
 
@@ -60,7 +60,7 @@ class RunLog:
     def rows(self, rows: Sequence[Evidence]) -> None:
         """Remembers the last epoch of each training."""
         for row in rows:
-            if row.metric == "validation_accuracy":
+            if row.metric == VALIDATION_ACCURACY:
                 same = self._accuracy.get(row.trial, (row.architecture,))[0] == row.architecture
                 self._accuracy[row.trial] = (row.architecture if same else "", row.epoch, row.value)
 
@@ -70,7 +70,7 @@ class RunLog:
             return
         if event in FINAL_EVENTS:
             self._ended[event] += 1
-        if event == "completed":
+        if event == COMPLETED:
             reason = reason or self._reached(trial)
         title, _, candidate = trial.partition("/")
         if not title.startswith(stage):

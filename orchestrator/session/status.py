@@ -14,15 +14,26 @@ from typing import Literal
 
 import yaml
 
-from taurank.orchestrator.evidence import BASELINE, LogSummary, StageRows, bookings, opened_to_read, summarize
+from taurank.orchestrator.evidence import (
+    BASELINE,
+    LATENCY,
+    RANKING,
+    SIZE,
+    TRAINING,
+    LogSummary,
+    StageRows,
+    bookings,
+    opened_to_read,
+    summarize,
+)
 from taurank.orchestrator.session.lock import Holder, holder_of
 from taurank.orchestrator.session.log import RUN_LOG
 from taurank.orchestrator.session.standstill import standstill
 from taurank.orchestrator.session.state import Counts, SavedState, StagePlan, read_state
 from taurank.orchestrator.session.time_left import TimeLeft, time_left
 
-EXPERIMENT_FILE, LOG_FILE, RANKING = "experiment.yaml", "evidence.sqlite", "ranking"
-TRAININGS = ("training", BASELINE)
+EXPERIMENT_FILE, LOG_FILE = "experiment.yaml", "evidence.sqlite"
+TRAININGS = (TRAINING, BASELINE)
 """Prefixes of the names of stages whose epochs take equally long."""
 TAIL_BYTES = 4096
 
@@ -152,7 +163,7 @@ def _state(folder: Path, found: LogSummary, saved: SavedState | None, holder: Ho
         return "running"
     if RANKING in found.ended and (BASELINE in found.ended or not _has_baseline(folder, saved)):
         return "finished"
-    return "interrupted" if saved is not None or found.began.keys() - {"size", "latency"} else "not begun"
+    return "interrupted" if saved is not None or found.began.keys() - {SIZE, LATENCY} else "not begun"
 
 
 def _has_baseline(folder: Path, saved: SavedState | None) -> bool:

@@ -2,8 +2,6 @@
 
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
 from taurank.orchestrator.stages.decisions import (
-    PREDICTED,
-    PREDICTED_SD,
     ended_event,
     paused_event,
     predicted_values,
@@ -11,14 +9,13 @@ from taurank.orchestrator.stages.decisions import (
 )
 from taurank.orchestrator.stages.display import Display
 from taurank.orchestrator.stages.launch import Setting
-from taurank.orchestrator.stages.less_data import DIFFICULTY, StageImages
-from taurank.orchestrator.stages.metrics import RunMetrics, run_metrics, told_to
+from taurank.orchestrator.stages.metrics import RunMetrics, broadcast, run_metrics
 from taurank.orchestrator.stages.pretext_check import check_task
 from taurank.orchestrator.stages.proxy_rows import void_lines, void_scores
+from taurank.orchestrator.stages.runner import StageRunner
 from taurank.orchestrator.stages.running import goes_on, run_stage
 from taurank.orchestrator.stages.scheduling import check_policy, features_by_code, logged_curves, training_limits
-from taurank.orchestrator.stages.searching import run_search_stage
-from taurank.orchestrator.stages.shared_results import FOLDER, SharedResults, images_of, taken_over_line
+from taurank.orchestrator.stages.shared_results import SharedResults, taken_over_line
 from taurank.orchestrator.stages.stage import (
     Stage,
     baseline_stage,
@@ -31,38 +28,32 @@ from taurank.orchestrator.stages.supernet_runs import SupernetRun, note_trained_
 from taurank.orchestrator.stages.supernet_stages import supernet_stage
 
 __all__ = [
-    "DIFFICULTY",
-    "FOLDER",
-    "PREDICTED",
-    "PREDICTED_SD",
     "CheckpointStore",
     "Display",
     "RunMetrics",
     "Setting",
     "SharedResults",
     "Stage",
-    "StageImages",
+    "StageRunner",
     "SupernetRun",
     "baseline_stage",
+    "broadcast",
     "check_budget",
     "check_policy",
     "check_task",
     "ended_event",
     "features_by_code",
     "goes_on",
-    "images_of",
     "logged_curves",
     "note_trained_for",
     "paused_event",
     "predicted_values",
     "proxy_stage",
     "run_metrics",
-    "run_search_stage",
     "run_stage",
     "sent_event",
     "supernet_stage",
     "taken_over_line",
-    "told_to",
     "trained_for",
     "training_limits",
     "training_stage",

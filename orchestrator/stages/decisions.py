@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import math
 
-from taurank.orchestrator.evidence import FROZEN
+from taurank.orchestrator.evidence import (
+    CHECKPOINT_DROPPED,
+    CHECKPOINT_NOT_WRITTEN,
+    COMPLETED,
+    FAILED,
+    FROZEN,
+    PAUSED,
+    PREDICTED,
+    PREDICTED_SD,
+    RESUMED,
+    STARTED,
+    STOPPED,
+)
 from taurank.schedulers.policies import Curve, Decision, Step
 
-DROPPED_EVENT = ("checkpoint-dropped", "no room on disk (resources.checkpoint_gigabytes); thawed it starts over")
-PREDICTED, PREDICTED_SD = "predicted_accuracy", "predicted_accuracy_sd"
+DROPPED_EVENT = (CHECKPOINT_DROPPED, "no room on disk (resources.checkpoint_gigabytes); thawed it starts over")
 
 
 def unsaved_event(reason: str) -> tuple[str, str]:
     """Event and reason of a trial whose state could not be kept; the first of its stage stands for all."""
-    return "checkpoint-not-written", f"{reason}; if its worker is lost it repeats the epochs since"
+    return CHECKPOINT_NOT_WRITTEN, f"{reason}; if its worker is lost it repeats the epochs since"
 
 
 def sent_event(step: Step, *, again: bool) -> tuple[str, str]:
     """Event and reason of a trial that starts, or goes on ``again``."""
-    return "resumed" if again else "started", f"to epoch {step.until}: {step.reason}"
+    return RESUMED if again else STARTED, f"to epoch {step.until}: {step.reason}"
 
 
 def paused_event(curve: Curve, decision: Decision) -> tuple[str, str]:
     """Event and reason of a trial that keeps a checkpoint and waits."""
-    return "paused", f"{decision.reason}; {_spared(curve, decision)}"
+    return PAUSED, f"{decision.reason}; {_spared(curve, decision)}"
 
 
 def ended_event(curve: Curve, decision: Decision | None, policy_reason: str) -> tuple[str, str]:
@@ -32,11 +43,11 @@ def ended_event(curve: Curve, decision: Decision | None, policy_reason: str) -> 
     One that still waits is frozen: the reason is the one that the policy gives for being done.
     """
     if curve.state == "finished":
-        return "completed", ""
+        return COMPLETED, ""
     if curve.state == "failed":
-        return "failed", decision.reason if decision else ""
+        return FAILED, decision.reason if decision else ""
     if curve.state == "stopped":
-        return "stopped", f"{decision.reason if decision else ''}; {_spared(curve, decision)}"
+        return STOPPED, f"{decision.reason if decision else ''}; {_spared(curve, decision)}"
     return FROZEN, f"{policy_reason}; {_spared(curve, decision)}"
 
 

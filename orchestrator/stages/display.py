@@ -11,13 +11,13 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from taurank.orchestrator.evidence import BASELINE, PROXIES, Evidence
+from taurank.orchestrator.evidence import BASELINE, PROXIES, SKIPPED, Evidence
 from taurank.orchestrator.session import Counts, RunLog, RunState, StagePlan, Waiting
-from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration
+from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration, print_line
 
 
-def _to_nobody(state: RunState) -> None:
-    """Nobody asks."""
+def _ignore(state: RunState) -> None:
+    """Does nothing."""
 
 
 class Display:
@@ -41,7 +41,7 @@ class Display:
         budget_epochs: float,
         names: Mapping[str, str],
         plan: Sequence[StagePlan] = (),
-        tell: Callable[[RunState], None] = _to_nobody,
+        tell: Callable[[RunState], None] = _ignore,
         run_log: RunLog | None = None,
     ) -> None:
         self._console, self._names = console, names
@@ -109,7 +109,7 @@ class Display:
         self._end_stage()
         self._behind[name], self._spent[name] = epochs, spent
         if self._run_log is not None:
-            self._run_log.line(name, "", "skipped", f"it is over since an earlier part of the run, {spent:.1f} epochs")
+            self._run_log.line(name, "", SKIPPED, f"it is over since an earlier part of the run, {spent:.1f} epochs")
 
     def start_stage(self, name: str, *, trials: int, epochs: float, spent: float) -> None:
         """A stage begins (or goes on, with ``spent`` of its ``epochs`` behind it, perhaps with more trials)."""
@@ -163,7 +163,7 @@ class Display:
             self._run_log.line(self._stage, "", "note", line)
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(self._console, line)
 
     def _end_stage(self) -> None:
         if not self._stage:

@@ -12,14 +12,11 @@ from ray.exceptions import RayError
 from torch import nn
 
 from taurank.orchestrator.cluster import ClusterError, Slot
-from taurank.orchestrator.evidence import Evidence, EvidenceLog
+from taurank.orchestrator.evidence import DIFFICULTY, TRAIN_LOSS, Evidence, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, TrainingSpec
 from taurank.spaces import Architecture
 from taurank.trainables.data import ImageData, ImageSet, Losses, less_data
 from taurank.trainables.training import COST, EPOCHS, Training, measure_difficulty
-
-DIFFICULTY = "difficulty"
-"""Source of what it takes to find out which images are hard; shared by all candidates."""
 
 
 def _without_labels(data: ImageData) -> ImageData:
@@ -111,7 +108,7 @@ class StageImages:
                     epoch=recipe.epochs,
                     schedule_epochs=recipe.epochs,
                     seed=spec.seed,
-                    metric="train_loss",
+                    metric=TRAIN_LOSS,
                     value=float(losses.mean()),
                     seconds=(time.perf_counter() - started) * slot.share,
                     epochs=COST,

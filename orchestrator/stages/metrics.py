@@ -10,11 +10,11 @@ from dataclasses import asdict
 import numpy as np
 from ray.util.metrics import Counter, Gauge
 
-from taurank.orchestrator.evidence import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, FAILED, LOST, RECOVERED, TEST_ACCURACY, Evidence, EvidenceLog
 from taurank.orchestrator.session import RunState
 from taurank.orchestrator.tau import tau_b
 
-LOSSES = ("failed", "lost", "recovered")
+LOSSES = (FAILED, LOST, RECOVERED)
 """Events of trials that met with a failure: theirs, or of a worker."""
 
 
@@ -43,7 +43,7 @@ class RunMetrics:
         self._stage = ""
         self._order: list[str] = []
         self._truth: dict[str, dict[int, float]] = defaultdict(dict)
-        tested = rows[(rows["stage"] == BASELINE) & (rows["metric"] == "test_accuracy")]
+        tested = rows[(rows["stage"] == BASELINE) & (rows["metric"] == TEST_ACCURACY)]
         for code, seed, value in tested[["architecture", "seed", "value"]].itertuples(index=False):
             self._truth[str(code)][int(seed)] = float(value)
 
@@ -70,7 +70,7 @@ class RunMetrics:
         """Counts rows, and keeps those of the baseline in mind."""
         self._count += len(rows)
         for row in rows:
-            if row.stage == BASELINE and row.metric == "test_accuracy":
+            if row.stage == BASELINE and row.metric == TEST_ACCURACY:
                 self._truth[row.architecture][row.seed] = row.value
                 self._compare()
 
@@ -96,7 +96,7 @@ def run_metrics(run: str, log: EvidenceLog) -> Iterator[RunMetrics]:
         yield metrics
 
 
-def told_to(*listeners: Callable[[RunState], None]) -> Callable[[RunState], None]:
+def broadcast(*listeners: Callable[[RunState], None]) -> Callable[[RunState], None]:
     """One listener for several."""
 
     def tell(state: RunState) -> None:

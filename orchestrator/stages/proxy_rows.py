@@ -9,12 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import PROXIES, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import COVERAGE, PROXIES, PROXY, SCORE, SCORE_SD, VOID, Evidence, EvidenceLog
 from taurank.trainables.proxies import ProxyConfig, ScoreRow, score_cost
-
-VOID = "void"
-"""Event of a score that is none; its reason says why."""
-_SOURCE = "proxy:"
 
 
 @dataclass(frozen=True)
@@ -53,15 +49,15 @@ def score_rows(row: ScoreRow, booking: ProxyBooking, *, share: float) -> list[Ev
 
     def evidence(metric: str, number: float, seconds: float = 0.0, epochs: float = 0.0) -> Evidence:
         return Evidence(
-            PROXIES, score_key(proxy, code), code, f"{_SOURCE}{proxy}", 0, 0, booking.seed, metric, number, seconds,
+            PROXIES, score_key(proxy, code), code, f"{PROXY}{proxy}", 0, 0, booking.seed, metric, number, seconds,
             epochs,
         )  # fmt: skip
 
-    rows = [evidence("score", value, seconds * share, booking.epochs[proxy])]
+    rows = [evidence(SCORE, value, seconds * share, booking.epochs[proxy])]
     if math.isfinite(sd):
-        rows.append(evidence("score_sd", sd))
+        rows.append(evidence(SCORE_SD, sd))
     if not reason and coverage < 1:
-        rows.append(evidence("coverage", coverage))
+        rows.append(evidence(COVERAGE, coverage))
     return rows
 
 
@@ -84,10 +80,10 @@ def void_scores(log: EvidenceLog) -> pd.DataFrame:
     """All scores that are void: ``proxy``, ``architecture``, ``reason``."""
     rows, events = log.evidence(), log.events()
     reasons = events[events["event"] == VOID].drop_duplicates("trial", keep="last").set_index("trial")["reason"]
-    void = rows[rows["source"].str.startswith(_SOURCE) & (rows["metric"] == "score") & rows["value"].isna()]
+    void = rows[rows["source"].str.startswith(PROXY) & (rows["metric"] == SCORE) & rows["value"].isna()]
     return pd.DataFrame(
         {
-            "proxy": void["source"].str.removeprefix(_SOURCE).to_numpy(),
+            "proxy": void["source"].str.removeprefix(PROXY).to_numpy(),
             "architecture": void["architecture"].to_numpy(),
             "reason": void["trial"].map(reasons).fillna("the score could not be computed").to_numpy(),
         }
@@ -98,6 +94,6 @@ def void_lines(void: pd.DataFrame, candidates: int) -> list[str]:
     """One line for each proxy and reason: of how many candidates the score is void, and why."""
     counted = Counter(zip(void["proxy"], void["reason"], strict=True))
     return [
-        f"{_SOURCE}{proxy}: void for {count:,} of {candidates:,} candidates: {reason}"
+        f"{PROXY}{proxy}: void for {count:,} of {candidates:,} candidates: {reason}"
         for (proxy, reason), count in counted.items()
     ]

@@ -11,7 +11,20 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from taurank.orchestrator.cluster import WorkerWatch
-from taurank.orchestrator.evidence import FINAL_EVENTS, FROZEN, TAKEN, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import (
+    FAILED,
+    FINAL_EVENTS,
+    FROZEN,
+    LOST,
+    RECOVERED,
+    STARTED,
+    STOPPED,
+    TAKEN,
+    VALIDATION_ACCURACY,
+    VOID,
+    Evidence,
+    EvidenceLog,
+)
 from taurank.orchestrator.session import check_after_loss
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
 from taurank.orchestrator.stages.decisions import (
@@ -23,7 +36,7 @@ from taurank.orchestrator.stages.decisions import (
     unsaved_event,
 )
 from taurank.orchestrator.stages.display import Display
-from taurank.orchestrator.stages.proxy_rows import VOID, ProxyBooking, score_key, score_rows
+from taurank.orchestrator.stages.proxy_rows import ProxyBooking, score_key, score_rows
 from taurank.orchestrator.stages.resource_wait import ResourceWait
 from taurank.orchestrator.stages.tally import StageTally
 from taurank.schedulers.policy_scheduler import PolicyScheduler
@@ -107,7 +120,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._watch.started(key)
         if self._policy is None:
             if key not in self._outcomes:
-                self._log.append_event(self._stage, key, "started")
+                self._log.append_event(self._stage, key, STARTED)
         elif self._sent.get(key) is not self._policy.steps[key]:
             self._sent[key] = self._policy.steps[key]
             self._log.append_event(self._stage, key, *sent_event(self._sent[key], again=key in self._begun))
@@ -127,6 +140,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             assert self._booking is not None
             rows += score_rows(score, self._booking, share=self._share)
             self._note_void(score)
+        self._note_taken(key, result.get("taken_from", ""))
         new = self._log.append(rows) > 0  # a trial that starts over reports rows that are here already
         self._watch.heard(key, new=new, seconds=sum(row.seconds for row in rows) / self._share)
         self._watch.allow(trial)
@@ -134,14 +148,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             epochs = sum(row.epochs for row in rows)
             self.spent_epochs += epochs
             self._tally.reached(key, max(row.epoch for row in rows))
-            self._display.advance(epochs, [row for row in rows if row.metric == "validation_accuracy"])
-            self._note_taken(key, result.get("taken_from", ""))
+            self._display.advance(epochs, [row for row in rows if row.metric == VALIDATION_ACCURACY])
         if result.get("outcome") in FINAL_EVENTS:
             self._end(key, result["outcome"], result["reason"])
         elif self._policy is not None:
             self._note_decision(key)
         elif result.get("done") and "outcome" in result:
-            self._end(key, "stopped", f"by {type(self._scheduler).__name__} after epoch {result['epoch']}")
+            self._end(key, STOPPED, f"by {type(self._scheduler).__name__} after epoch {result['epoch']}")
         self._note_unsaved(key, result.get("unsaved", ""))
         self._checkpoints.written(self._files[key])
         if self._checkpoints.is_full:
@@ -159,16 +172,16 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         reason, too_many = self._watch.lost(key, _error(trial))
         check_after_loss(self._log.path.parent, reason)
         if too_many and not self._watch.problem:
-            self._end(key, "failed", f"lost its worker again and again: {reason}")
+            self._end(key, FAILED, f"lost its worker again and again: {reason}")
         else:
-            self._log.append_event(self._stage, key, "lost", reason)
+            self._log.append_event(self._stage, key, LOST, reason)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Notes that the trial lost its worker and will be continued by another."""
         reason, _ = self._watch.lost(trial.config["trial"], _error(trial))
         check_after_loss(self._log.path.parent, reason)
         self._watch.allow(trial)
-        self._log.append_event(self._stage, trial.config["trial"], "recovered", reason)
+        self._log.append_event(self._stage, trial.config["trial"], RECOVERED, reason)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Looks after the workers and refreshes the display, now and then."""
@@ -187,7 +200,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._display.update(counts, saved=saved, waiting=waiting, patience=self._watch.patience)
 
     def _note_taken(self, key: str, run: str) -> None:
-        """That a training is one that another run has completed; once for each trial."""
+        """That another run has completed a training: once, and before its rows, which would count as measured here."""
         if run and key not in self._taken:
             self._taken.add(key)
             self._log.append_event(self._stage, key, TAKEN, f"trained by {run}")

@@ -10,7 +10,7 @@ from ray import tune
 from ray.tune.schedulers import TrialScheduler
 
 from taurank.orchestrator.cluster import TrialNames, WorkerKeepingGenerator, WorkerWatch
-from taurank.orchestrator.evidence import FROZEN, PROXIES, EvidenceLog
+from taurank.orchestrator.evidence import COMPLETED, ENDED, FAILED, FROZEN, LOST, PROXIES, STARTED, STOPPED, EvidenceLog
 from taurank.orchestrator.stages.launch import Setting, StageStopper, launch
 from taurank.orchestrator.stages.proxy_rows import left_to_score
 from taurank.orchestrator.stages.recording import Recorder
@@ -52,7 +52,7 @@ def run_stage(
     if results is not None and stage.trainable is ArchitectureTrial:
         # Trainings from scratch: they depend on nothing but what their specs say.
         stage = replace(stage, specs=tuple(results.shared(spec) for spec in stage.specs))
-    log.append_event(stage.name, "", "started")
+    log.append_event(stage.name, "", STARTED)
     setting.display.start_stage(stage.title, trials=len(stage.specs), epochs=stage.cost, spent=stage.spent(log))
     fruitless = 0
     while fruitless < LAUNCHES and (waiting := _to_launch(stage, log)):
@@ -64,14 +64,14 @@ def run_stage(
         lost = _lost(log, stage)
         for spec in left:
             if stopper.out_of_budget:
-                log.append_event(stage.name, spec.trial, "stopped", "the budget of the stage is spent")
+                log.append_event(stage.name, spec.trial, STOPPED, "the budget of the stage is spent")
             elif stage.scheduler.name != "none" and stage.limits is None and spec.trial not in lost:
-                log.append_event(stage.name, spec.trial, "stopped", f"by {stage.scheduler.name} while paused")
+                log.append_event(stage.name, spec.trial, STOPPED, f"by {stage.scheduler.name} while paused")
             elif fruitless == LAUNCHES:
                 reason = lost.get(spec.trial, "it never came to its end")
-                log.append_event(stage.name, spec.trial, "failed", f"given up after {LAUNCHES} launches: {reason}")
+                log.append_event(stage.name, spec.trial, FAILED, f"given up after {LAUNCHES} launches: {reason}")
     _drop_checkpoints(stage, log)
-    log.append_event(stage.name, "", "ended")
+    log.append_event(stage.name, "", ENDED)
 
 
 def goes_on(stage: Stage, log: EvidenceLog) -> bool:
@@ -180,7 +180,7 @@ def _launch(
 
 def _lost(log: EvidenceLog, stage: Stage) -> dict[str, str]:
     events = log.events()
-    lost = events[(events["stage"] == stage.name) & (events["event"] == "lost")]
+    lost = events[(events["stage"] == stage.name) & (events["event"] == LOST)]
     return dict(zip(lost["trial"], lost["reason"], strict=True))
 
 
@@ -188,5 +188,5 @@ def _drop_checkpoints(stage: Stage, log: EvidenceLog) -> None:
     """Removes the states of trainings that are complete; stopped ones keep theirs and can be thawed later."""
     outcomes = log.outcomes()
     for spec in () if stage.keeps_states else stage.specs:
-        if outcomes.get(spec.trial, ("", ""))[0] == "completed":
+        if outcomes.get(spec.trial, ("", ""))[0] == COMPLETED:
             Path(spec.checkpoint).unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher as TuneSearcher
 
 from taurank.orchestrator.cluster import WorkerWatch
+from taurank.orchestrator.evidence import COMPLETED, ENDED, FAILED, STARTED, TRAINING
 from taurank.orchestrator.search import STAGE, Proposals
 from taurank.orchestrator.stages.launch import Setting, StageStopper, launch
 from taurank.orchestrator.stages.recording import Recorder
@@ -24,7 +25,7 @@ PLACES_SECONDS = 5.0
 """For so long the number of places in the cluster is taken to stay."""
 
 
-class AsksOurs(TuneSearcher):  # type: ignore[misc]
+class ProposalSearch(TuneSearcher):  # type: ignore[misc]
     """Ray Tune's face of a search: it is asked whenever a trial could start, and has as many under way as have room.
 
     Args:
@@ -112,7 +113,7 @@ def run_search_stage(proposals: Proposals, setting: Setting, *, epochs: int, dat
     """
     log = setting.log
     watch = setting.watch(STAGE, proposals.specs)
-    log.append_event(STAGE, "", "started")
+    log.append_event(STAGE, "", STARTED)
     planned = float(proposals.evaluations * epochs)
     setting.display.start_stage(STAGE, trials=proposals.evaluations, epochs=planned, spent=log.spent_in(STAGE)[1])
     fruitless = 0
@@ -125,13 +126,13 @@ def run_search_stage(proposals: Proposals, setting: Setting, *, epochs: int, dat
         fruitless = 0 if watch.results > known else fruitless + 1
         if fruitless == LAUNCHES:
             for spec in proposals.open:
-                log.append_event(STAGE, spec.trial, "failed", f"given up after {LAUNCHES} launches: it never ended")
+                log.append_event(STAGE, spec.trial, FAILED, f"given up after {LAUNCHES} launches: it never ended")
             fruitless = 0
     outcomes = log.outcomes()
     for spec in proposals.specs.values():
-        if outcomes[spec.trial][0] == "completed":
+        if outcomes[spec.trial][0] == COMPLETED:
             Path(spec.checkpoint).unlink(missing_ok=True)
-    log.append_event(STAGE, "", "ended")
+    log.append_event(STAGE, "", ENDED)
 
 
 def _waiting(proposals: Proposals) -> list[TrialSpec]:
@@ -158,7 +159,7 @@ def _launch(
     recorder = Recorder(
         setting.log,
         stage=STAGE,
-        source="training",
+        source=TRAINING,
         specs=list(proposals.specs.values()),
         schedule_epochs=epochs,
         share=setting.slot.share,
@@ -169,7 +170,7 @@ def _launch(
         wait=ResourceWait(setting.slot.resources),
     )
     stopper = StageStopper(recorder, setting.interruption, watch, None)
-    searcher = AsksOurs(proposals, waiting, places=setting.slots, over=stopper.stop_all, expect=recorder.expect)
+    searcher = ProposalSearch(proposals, waiting, places=setting.slots, over=stopper.stop_all, expect=recorder.expect)
     launch(
         setting,
         ProposedTrial,

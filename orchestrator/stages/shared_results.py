@@ -101,7 +101,8 @@ def code_version() -> str:
     """Digest of the code that builds and trains networks, and of the versions of the libraries below it."""
     digest = hashlib.sha256()
     for package in (taurank.spaces, taurank.trainables):
-        _add_sources(digest, sorted(Path(package.__path__[0]).rglob("*.py")))
+        root = Path(package.__path__[0])
+        _add_sources(digest, root, root.rglob("*.py"))
     for name in LIBRARIES:
         digest.update(f"{name} {_version(name)}\n".encode())
     return digest.hexdigest()
@@ -113,17 +114,20 @@ def own_code_version(name: str) -> str:
     import_own(name)
     top = sys.modules[name.partition(":")[0].partition(".")[0]]
     folders = [Path(folder) for folder in getattr(top, "__path__", ())]
-    sources = [file for folder in folders for file in folder.rglob("*.py")]
-    if not folders and top.__file__ is not None:
-        sources = list(Path(top.__file__).parent.glob("*.py"))
     digest = hashlib.sha256()
-    _add_sources(digest, sorted(sources))
+    for folder in folders:
+        _add_sources(digest, folder, folder.rglob("*.py"))
+    if not folders and top.__file__ is not None:
+        folder = Path(top.__file__).parent
+        _add_sources(digest, folder, folder.glob("*.py"))
     return digest.hexdigest()
 
 
-def _add_sources(digest: hashlib._Hash, files: Iterable[Path]) -> None:
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+def _add_sources(digest: hashlib._Hash, root: Path, files: Iterable[Path]) -> None:
+    """Adds files by their paths below ``root``, so that two of one name cannot change places, each with its length."""
+    for file in sorted(files):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
 
 
 def _version(name: str) -> str:

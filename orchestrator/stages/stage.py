@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ray import tune
 
-from taurank.orchestrator.evidence import BASELINE, PROXIES, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, PROXIES, TRAINING, EvidenceLog
 from taurank.orchestrator.experiment import (
     BaselineSpec,
     Experiment,
@@ -187,7 +187,7 @@ def baseline_stage(experiment: Experiment, spec: BaselineSpec, candidates: Seque
     """Full trainings of the candidates, one per seed; seed by seed, so that a cut-off baseline has whole seeds."""
     return Stage(
         name=BASELINE,
-        source="training",
+        source=TRAINING,
         specs=tuple(
             trial_spec(experiment, BASELINE, [code], experiment.recipe_of(code), seed, run)
             for seed in spec.seeds

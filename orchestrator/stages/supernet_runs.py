@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 import ray
 
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import (
+    COMPLETED,
+    SKIPPED,
+    TRAINED_FOR,
+    VALIDATION_ACCURACY,
+    VALIDATION_ACCURACY_SD,
+    EvidenceLog,
+)
 from taurank.orchestrator.experiment import Experiment, SupernetSpec
 from taurank.orchestrator.ranker import find_contenders
 from taurank.orchestrator.stages.stage import Stage
 from taurank.orchestrator.stages.supernet_stages import contenders_stage, scores_stage, supernet_stage, trained_weights
 from taurank.trainables.data import ImageData
 
-TRAINED_FOR = "trained for:"
-"""Begins the keys under which logs keep how many candidates a supernet was trained for."""
-Launch = Callable[[Stage, ray.ObjectRef | None], None]
-"""Runs what the log lacks of a stage, whose trials are given the weights of a supernet, or None."""
+
+class Launch(Protocol):
+    """Runs what the log lacks of a stage, whose trials are given the weights of a supernet, or None."""
+
+    def __call__(self, stage: Stage, *, weights: ray.ObjectRef | None) -> None:
+        """Returns when all trials have ended."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,27 +72,27 @@ class SupernetRun:
         return stages
 
     def run_with(self, log: EvidenceLog, launch: Launch) -> None:
-        """Trains the supernet, scores everybody with it, trains the contenders on.
+        """Trains the supernet, scores all candidates with it, trains the contenders on.
 
         Scores and contenders are left out where the training failed: the log says why.
         """
-        launch(self._training, None)
+        launch(self._training, weights=None)
         if not _completed(log, self._training):
-            log.append_event(self.spec.stage, "", "skipped", "scores and contenders: its training has failed")
+            log.append_event(self.spec.stage, "", SKIPPED, "scores and contenders: its training has failed")
             return
         weights = trained_weights(self._training)
         if weights is None and not self._is_over(log):
             # Its file is gone. What the log has of it stays, and so does what it cost.
             again = self._trained_again
-            launch(again, None)
+            launch(again, weights=None)
             weights = trained_weights(again)
             if weights is None:
                 return
         shared = None if weights is None else ray.put(weights)
-        launch(self._scores, shared)
+        launch(self._scores, weights=shared)
         contenders = self._unsettled(log.evidence())
         if contenders:
-            launch(self._contenders(contenders), shared)
+            launch(self._contenders(contenders), weights=shared)
 
     @property
     def _trained_again(self) -> Stage:
@@ -109,15 +119,15 @@ class SupernetRun:
         )
         table = own.reindex(list(self.candidates))
         found = find_contenders(
-            table["validation_accuracy"].to_numpy(dtype=float),
-            table["validation_accuracy_sd"].to_numpy(dtype=float),
+            table[VALIDATION_ACCURACY].to_numpy(dtype=float),
+            table[VALIDATION_ACCURACY_SD].to_numpy(dtype=float),
             most=asked.most,
         )
         return tuple(self.candidates[place] for place in found)
 
 
 def _completed(log: EvidenceLog, stage: Stage) -> bool:
-    return log.outcomes().get(stage.specs[0].trial, ("", ""))[0] == "completed"
+    return log.outcomes().get(stage.specs[0].trial, ("", ""))[0] == COMPLETED
 
 
 def note_trained_for(log: EvidenceLog, spec: SupernetSpec, count: int) -> None:

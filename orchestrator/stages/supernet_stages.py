@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from taurank.orchestrator.experiment import Experiment, SchedulerSpec, SupernetSpec
+from taurank.orchestrator.experiment import Experiment, ImageCounts, SchedulerSpec, SupernetSpec
 from taurank.orchestrator.stages.stage import Stage, chunked, trial_spec
 from taurank.trainables.data import ImageData
 from taurank.trainables.trials import ContenderTrial, PathScoresTrial, SupernetTrial, read_checkpoint, share_weights
@@ -40,7 +40,7 @@ def scores_stage(
     """Scores of all candidates by a supernet that was trained for ``paths``, a chunk of them a trial."""
     recipe = experiment.recipe.of_length(spec.epochs, learning_rate=spec.learning_rate)
     chunks = chunked(candidates)
-    cost = spec.score_cost(train_images=len(data.train), validation_images=len(data.validation))
+    cost = spec.score_cost(ImageCounts.of(data))
     return Stage(
         name=spec.stage,
         part="scores",

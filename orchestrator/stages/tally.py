@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from ray.tune.experiment import Trial
 
-from taurank.orchestrator.evidence import FROZEN
+from taurank.orchestrator.evidence import COMPLETED, FAILED, FROZEN, STOPPED
 from taurank.orchestrator.session import Counts
 from taurank.schedulers.policy_scheduler import PolicyScheduler
 from taurank.trainables.trials import TrialSpec
 
-SPARED = ("stopped", FROZEN)
+SPARED = (STOPPED, FROZEN)
 """Final events of trials that have not come to their end."""
 
 
@@ -74,8 +74,8 @@ class StageTally:
         return Counts(
             running=running,
             paused=paused + ended.count(FROZEN),
-            stopped=ended.count("stopped"),
-            done=ended.count("completed"),
-            failed=ended.count("failed"),
+            stopped=ended.count(STOPPED),
+            done=ended.count(COMPLETED),
+            failed=ended.count(FAILED),
             waiting=waiting,
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
+
+from taurank.spaces.names import hint_or
 
 Path = tuple[str | int, ...]
 
@@ -56,8 +57,8 @@ class _Problem:
 
 def hint(word: str, known: Sequence[str]) -> str:
     """End of a message that suggests the known word closest to ``word``; empty if none is close."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    found = hint_or(word, known, "")
+    return f"; {found}" if found else ""
 
 
 def problem_lines(error: ValidationError, model: type[BaseModel], content: Any) -> list[str]:

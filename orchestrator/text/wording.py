@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 PLAIN_LINE_SECONDS = 10.0
 
 
@@ -15,3 +18,12 @@ def duration(seconds: float) -> str:
 def counted(number: int, thing: str) -> str:
     """``1 trial``, ``2 trials``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def finite_or_none(content: Any) -> Any:
+    """The content for JSON: numbers that are not finite become None, within lists and mappings too."""
+    if isinstance(content, dict):
+        return {key: finite_or_none(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite_or_none(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

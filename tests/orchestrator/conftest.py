@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from taurank.orchestrator import cli
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment
 from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.spaces import get_space
@@ -31,7 +32,7 @@ data: {name: digits, validation: 400, test: 600}
 recipe: {epochs: 40}
 trainings:
   - {epochs: 2}
-  - {epochs: 40, candidates: 2}
+  - {epochs: 40, candidates: 3}
 baseline: {seeds: [1, 2]}
 """
 
@@ -91,7 +92,7 @@ def book_run(
             book_training(log, "training-2", codes[index], [0.6 * end, end], 0, end)
         log.append_event("training-2", "", "ended")
         log.append_event("training-40", "", "started")
-        for index in sorted({count // 4, 3 * count // 4}):
+        for index in sorted({count // 4, count // 2, 3 * count // 4}):
             end = final(index, 0.2)
             book_training(log, "training-40", codes[index], end * rise, 0, end)
         log.append_event("training-40", "", "ended")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -121,14 +122,19 @@ class LatencyTable:
         return mean
 
     def save(self, path: Path) -> None:
-        """Writes the table as JSON.
+        """Writes the table as JSON, whole or not at all: a file that has other names (links) keeps its content there.
 
         Raises:
             LatencyError: the file cannot be written.
         """
         described = {"conditions": asdict(self.conditions), "milliseconds": self.milliseconds}
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            path.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+            try:
+                partial.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
         except OSError as error:
             raise LatencyError(f"{path} cannot be written: {error.strerror or error}; choose another place") from None
 

@@ -11,8 +11,6 @@ import pytest
 from taurank.orchestrator.candidates import latencies as latency_runs
 from taurank.orchestrator.candidates.latencies import (
     GIVEN,
-    LATENCY,
-    METRIC,
     PARTS,
     WHOLE,
     Meter,
@@ -20,7 +18,9 @@ from taurank.orchestrator.candidates.latencies import (
     latency_slot,
     logged_conditions,
 )
+from taurank.orchestrator.candidates.search_latencies import keep_latencies
 from taurank.orchestrator.cluster.cluster import Cluster, ClusterError, Slot
+from taurank.orchestrator.evidence import LATENCY, LATENCY_MS
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.experiment import ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
@@ -149,10 +149,10 @@ class TestLog:
         book_latencies(log, meter, kept)
         rows = log.evidence()
         assert set(rows["stage"]) == set(rows["source"]) == {LATENCY}
-        own = rows[rows["metric"] == METRIC].set_index("architecture")
+        own = rows[rows["metric"] == LATENCY_MS].set_index("architecture")
         assert own["value"].to_dict() == {code: float(len(code)) for code in kept}
         assert own["seconds"].tolist() == [1.0] * 3
-        low = rows[rows["metric"] == f"{METRIC}_low"].set_index("architecture")["value"]
+        low = rows[rows["metric"] == f"{LATENCY_MS}_low"].set_index("architecture")["value"]
         assert low.to_dict() == {code: len(code) - 0.5 for code in kept}
         # Who was measured and set aside has cost the run too; so has asking for their parts.
         (shared,) = rows.loc[rows["architecture"] == "", "seconds"]
@@ -168,7 +168,7 @@ class TestLog:
         (code,) = codes(1)
         meter.measure([code])
         book_latencies(log, meter, [code])
-        assert log.evidence()[log.evidence()["metric"] == METRIC]["value"].isna().all()
+        assert log.evidence()[log.evidence()["metric"] == LATENCY_MS]["value"].isna().all()
         experiment = parse_experiment("name: t\nspace: nasbench_macro\ndata: digits\ncandidates: 2\n", where="t")
         lines = hardware_lines(experiment, log, [code])
         assert lines == [
@@ -178,6 +178,64 @@ class TestLog:
 
     def test_none_were_measured(self, log):
         assert logged_conditions(log) is None
+
+
+class TestSearch:
+    """In a search proposals are judged one by one: a sample of as many as it trains decides how."""
+
+    @pytest.fixture
+    def measured(self, monkeypatch):
+        """Architectures that parts are measured of, a list for each time; each part takes a millisecond."""
+        calls = []
+
+        def table_of(space, architectures, setting):
+            calls.append([one.code for one in architectures])
+            parts = parts_by_code(space, architectures, setting)
+            return LatencyTable({key: 1.0 for keys in parts.values() for key in keys}, setting.conditions())
+
+        monkeypatch.setattr(latency_runs, "table_of_parts", table_of)
+        return calls
+
+    @staticmethod
+    def keep(folder, images, evaluations, space="nasbench_macro"):
+        text = f"name: t\nspace: {space}\ndata: digits\nconstraints: latency <= 100ms\n"
+        asked = parse_experiment(f"{text}search: {{method: random, evaluations: {evaluations}}}\n", where="t")
+        cluster, log = Cluster(nodes=(Slot(4.0),)), EvidenceLog(folder / "evidence.sqlite")
+        return keep_latencies(asked, images, cluster, log=log, file=folder / TABLE_FILE, say=lambda line: None), log
+
+    def test_many_proposals_are_sums_of_parts_that_are_measured_at_first(self, images, tmp_path, at_once, measured):
+        kept, log = self.keep(tmp_path, images, 25)
+        assert len(measured) == 1
+        assert kept.cores == 0
+        proposed = codes(5, seed=7)
+        found = {code: kept.measure([code])[code] for code in proposed}
+        parts = parts_by_code(MACRO, [MACRO.parse(code) for code in proposed], SETTING)
+        assert {code: one.milliseconds for code, one in found.items()} == {
+            code: float(len(keys)) for code, keys in parts.items()
+        }
+        assert logged_conditions(log) == (PARTS, SETTING.conditions())
+        assert log.evidence()["seconds"].sum() == pytest.approx(kept._meter.shared_seconds)
+        # It goes on with the same sums, and measures none of the parts again.
+        calls = len(measured)
+        again, _ = self.keep(tmp_path, images, 25)
+        for code in [*proposed, *codes(25)]:
+            again.measure([code])
+        assert len(measured) == calls
+
+    def test_few_proposals_are_measured_whole(self, images, tmp_path, at_once, quick, measured):
+        kept, log = self.keep(tmp_path, images, 4)
+        for code in codes(3, seed=7):
+            assert kept.measure([code])[code].milliseconds == len(code)
+        assert measured == []
+        assert logged_conditions(log)[0] == WHOLE
+        again, _ = self.keep(tmp_path, images, 40)  # more are asked for; a run has its latencies in one way
+        again.measure(codes(1, seed=8))
+        assert measured == []
+
+    def test_more_proposals_than_there_are(self, images, tmp_path, at_once, measured):
+        kept, _ = self.keep(tmp_path, images, 400, space="mnist_blocks")
+        (code,) = codes(1, get_space("mnist_blocks"))
+        assert kept.measure([code])[code].milliseconds > 0
 
 
 class TestSlot:
@@ -225,7 +283,7 @@ class TestWithRay:
         assert by == PARTS
         assert (conditions.batch, conditions.threads, conditions.precision) == (1, 1, "float32")
         rows = run.log.evidence()
-        latencies = rows[rows["metric"] == METRIC].set_index("architecture")["value"]
+        latencies = rows[rows["metric"] == LATENCY_MS].set_index("architecture")["value"]
         assert set(latencies.index) == set(run.candidates)
         assert (latencies > 0).all()
         # Opened again, all is in the log.
@@ -240,7 +298,7 @@ class TestWithRay:
         again = create_run(experiment(f"{given}constraints: latency <= {bound}ms\n"), tmp_path, images, say=said.append)
         assert list(again.candidates) == [code for code in run.candidates if latencies[code] <= bound]
         rows = again.log.evidence()
-        sums = rows[rows["metric"] == METRIC].set_index("architecture")["value"]
+        sums = rows[rows["metric"] == LATENCY_MS].set_index("architecture")["value"]
         pd.testing.assert_series_equal(sums, latencies[list(again.candidates)])
         assert logged_conditions(again.log) == (GIVEN, conditions)
 
@@ -251,5 +309,5 @@ class TestWithRay:
         rows = run.log.evidence()
         for code in run.candidates:
             own = rows[rows["architecture"] == code].set_index("metric")["value"]
-            assert own[f"{METRIC}_low"] <= own[METRIC] <= own[f"{METRIC}_high"]
+            assert own[f"{LATENCY_MS}_low"] <= own[LATENCY_MS] <= own[f"{LATENCY_MS}_high"]
         assert not (run.folder / TABLE_FILE).exists()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from taurank.orchestrator.candidates.candidates import choose_candidates
-from taurank.orchestrator.candidates.narrowing import NARROWED, book_narrowing, narrowed_space, narrowing_line
+from taurank.orchestrator.candidates.narrowing import book_narrowing, narrowed_space, narrowing_line
+from taurank.orchestrator.evidence import NARROWED
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment

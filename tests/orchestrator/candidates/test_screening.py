@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from taurank.orchestrator.candidates.candidates import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE, choose_candidates
+from taurank.orchestrator.candidates.candidates import choose_candidates
 from taurank.orchestrator.candidates.screening import DRAWS, Screen, endless_draws, screened
+from taurank.orchestrator.evidence import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE
 from taurank.orchestrator.experiment.experiment import ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.orchestrator.report import hardware_lines, print_hardware

@@ -7,7 +7,8 @@ import importlib.util
 import numpy as np
 import pytest
 
-from taurank.orchestrator.candidates.candidates import LEFT_OUT, choose_candidates, sides_taken
+from taurank.orchestrator.candidates.candidates import choose_candidates, sides_taken
+from taurank.orchestrator.evidence import LEFT_OUT
 from taurank.orchestrator.experiment.experiment import ExperimentError
 from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
 from taurank.orchestrator.experiment.from_options import experiment_of_models

@@ -13,15 +13,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from taurank.orchestrator.evidence import DEFAULT_PLAN, PLAN
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment
-from taurank.orchestrator.experiment.file import load_experiment
+from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
 from taurank.orchestrator.planning.forecast import forecast
 from taurank.orchestrator.report import print_plan
 from taurank.orchestrator.runs.creation import create_run
 from taurank.orchestrator.runs.image_loading import load_images
-from taurank.orchestrator.runs.run import OURS, PLAN
 from taurank.orchestrator.stages.stage import training_stage
+from taurank.orchestrator.stages.supernet_runs import SupernetRun
 from taurank.trainables.table import RecordedTable, write_table
 
 Taurank = Callable[..., tuple[int, str, str]]
@@ -62,16 +63,17 @@ class TestOptions:
             "budget: 10x cheaper, 6,000.0"
         )
         # A proxy takes 1.5 steps on 64 of 50,000 images. 35 % of what is left of 30 trainings' worth is 174 of 12
-        # epochs; 19 of 200 fit in the rest.
+        # epochs; 19 of 200 fit in the rest, and a supernet of 85 in the rest of that, with its scores of 12,500 images.
         assert lines[2].split() == ["proxies", "all", "0.6", "0.0%", "0.00"]
-        assert lines[3].split() == ["short", "trainings", "174", "12", "2,088.0", "3.5%", "6.96"]
-        assert lines[4].split() == ["full", "trainings", "19", "200", "3,800.0", "6.3%", "12.67"]
-        assert lines[5].split() == ["total", "5,888.6", "9.8%", "19.63"]
+        assert lines[3].split() == ["supernet:uniform", "1", "85", "111.0", "0.2%", "0.37"]
+        assert lines[4].split() == ["short", "trainings", "174", "12", "2,088.0", "3.5%", "6.96"]
+        assert lines[5].split() == ["full", "trainings", "19", "200", "3,800.0", "6.3%", "12.67"]
+        assert lines[6].split() == ["total", "5,999.6", "10.0%", "20.00"]
         expected = forecast("nasbench201", 300, 10, proxies=True)
-        assert lines[6].startswith(f"predicted tau: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f})")
-        budgets = [line.split()[0] for line in lines[9:15]]
+        assert lines[7].startswith(f"predicted tau: {expected.tau:.2f} ({expected.low:.2f} to {expected.high:.2f})")
+        budgets = [line.split()[0] for line in lines[10:16]]
         assert budgets == ["2x", "5x", "10x", "20x", "50x", "100x"]
-        assert lines[15].startswith("based on: replays of nasbench201 on cifar10, ")
+        assert lines[16].startswith("based on: replays of nasbench201 on cifar10, ")
 
     def test_a_tau_finds_its_budget(self, plan: Taurank) -> None:
         code, out, _ = plan(*OPTIONS, "--tau", 0.8, "--json")
@@ -103,6 +105,38 @@ class TestOptions:
         found = json.loads(out)["plan"]
         assert len(found["supernets"]) == 1
         assert found["epochs"] <= 9 * 90 / 4
+
+
+class TestSupernetPrice:
+    """What a supernet costs is said alike by the plan of a file, the plan of a run, and the stages of the run."""
+
+    TEXT = "name: priced\nspace: mnist_blocks\ncandidates: 9\nrecipe: {epochs: 90}\nproxies: null\n"
+
+    @pytest.mark.parametrize(
+        "supernet",
+        ["{}", "{batch_norm: batch}", "{calibration_images: 64, contenders: {epochs: 3, most: 5, share: 0.5}}"],
+    )
+    @pytest.mark.parametrize("split", ["train: 600, validation: 300", "validation: 0.4", "evaluate_on: training"])
+    def test_of_a_run(self, split: str, supernet: str, plan: Taurank, tmp_path: Path) -> None:
+        text = f"{self.TEXT}data: {{name: digits, test: 0.2, {split}}}\ntrainings: []\nsupernets: [{supernet}]\n"
+        experiment = parse_experiment(text, where="test")
+        images = load_images(experiment.data, root=None, download=False)
+        run = create_run(experiment, tmp_path, images)
+        (spec,) = run.experiment.supernets or []
+        supernets = SupernetRun(run.experiment, spec, run.candidates, run.candidates, run.folder, images)
+        _, out, _ = plan(run.folder, "--json")
+        assert json.loads(out)["plan"]["epochs"] == pytest.approx(sum(stage.cost for stage in supernets.planned))
+
+    def test_of_a_split_of_ours(self, plan: Taurank, tmp_path: Path) -> None:
+        file = tmp_path / "asked.yaml"
+        data = "{name: digits, train: 600, validation: 600, test: 0.2}"
+        file.write_text(f"{self.TEXT}budget: 4x\ndata: {data}\n", encoding="utf-8")
+        experiment = load_experiment(str(file))
+        run = create_run(experiment, tmp_path, load_images(experiment.data, root=None, download=False))
+        (spec,) = run.experiment.supernets or []
+        found = [json.loads(plan(what, "--json")[1])["plan"] for what in (file, run.folder)]
+        assert found[0] == found[1]
+        assert [one["epochs"] for one in found[0]["supernets"]] == [spec.epochs]
 
 
 class TestExperiments:
@@ -180,7 +214,7 @@ class TestRuns:
         self, plan: Taurank, make_log: Callable[..., EvidenceLog], codes: Sequence[str], experiment: Experiment
     ) -> None:
         log = make_log(trainings=False, seeds=())
-        log.note(PLAN, OURS)
+        log.note(PLAN, DEFAULT_PLAN)
         log.close()
         resolved = experiment.model_copy(update={"candidates": list(codes), "supernets": []})
         (log.path.parent / "experiment.yaml").write_text(resolved.to_yaml(), encoding="utf-8")

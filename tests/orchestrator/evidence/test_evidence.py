@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from taurank.orchestrator.evidence import opened_to_read
 from taurank.orchestrator.evidence.log import FORMAT, Evidence, EvidenceError, EvidenceLog
 
 ROW = Evidence("training-3", "training-3/a/seed 0", "a", "training", 1, 3, 0, "validation_accuracy", 0.5, 2.0, 1.0)
@@ -209,6 +210,31 @@ class TestFile:
             other.execute("CREATE TABLE photos (name TEXT)")
         other.close()
         before = file.read_bytes()
+        with pytest.raises(EvidenceError, match="is a database, but not an evidence log"):
+            EvidenceLog(file).append([ROW])
+        assert file.read_bytes() == before
+
+    def test_an_empty_file_is_left_as_it_is(self, tmp_path):
+        file = tmp_path / "evidence.sqlite"
+        file.touch()
+        with pytest.raises(EvidenceError, match=r"evidence\.sqlite is empty, so it is no evidence log"):
+            EvidenceLog(file).append([ROW])
+        with (
+            pytest.raises(EvidenceError, match="cannot be read as an evidence log: it is empty"),
+            opened_to_read(file, elsewhere=False),
+        ):
+            pass
+        assert [found.name for found in tmp_path.iterdir()] == ["evidence.sqlite"]
+        assert file.read_bytes() == b""
+
+    def test_a_database_without_tables_is_left_as_it_is(self, tmp_path):
+        file = tmp_path / "evidence.sqlite"
+        with sqlite3.connect(file) as other:
+            other.execute("CREATE TABLE photos (name TEXT)")
+            other.execute("DROP TABLE photos")
+        other.close()
+        before = file.read_bytes()
+        assert before
         with pytest.raises(EvidenceError, match="is a database, but not an evidence log"):
             EvidenceLog(file).append([ROW])
         assert file.read_bytes() == before

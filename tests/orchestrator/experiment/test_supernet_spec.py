@@ -8,6 +8,7 @@ import pytest
 
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
+from taurank.orchestrator.experiment.parts import ImageCounts
 from taurank.orchestrator.experiment.supernets import ContenderSpec, SamplerSpec, SupernetSpec, supernet_problem
 from taurank.spaces import get_space
 from taurank.trainables.supernet import list_samplers, list_supernets
@@ -140,13 +141,13 @@ class TestSpaces:
 class TestCost:
     def test_a_score_is_a_third_of_an_epoch_over_its_images(self):
         spec = SupernetSpec(calibration_images=150)
-        assert spec.score_cost(train_images=300, validation_images=300) == pytest.approx(450 / 900)
-        assert spec.score_cost(train_images=90, validation_images=300) == pytest.approx(390 / 270)
+        assert spec.score_cost(ImageCounts(300, 300)) == pytest.approx(450 / 900)
+        assert spec.score_cost(ImageCounts(90, 300)) == pytest.approx(390 / 270)
 
     @pytest.mark.parametrize("batch_norm", ["batch", "running"])
     def test_without_recalibration_only_validation_images_are_looked_at(self, batch_norm):
         spec = SupernetSpec(batch_norm=batch_norm, calibration_images=150)
-        assert spec.score_cost(train_images=300, validation_images=300) == pytest.approx(1 / 3)
+        assert spec.score_cost(ImageCounts(300, 300)) == pytest.approx(1 / 3)
 
     def test_contenders_cost_their_epochs_on_their_share(self):
         asked = ContenderSpec(epochs=3, share=0.5, most=8)

@@ -6,12 +6,15 @@ import pytest
 
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
+from taurank.orchestrator.experiment.parts import ImageCounts
 from taurank.orchestrator.experiment.supernets import ContenderSpec, SupernetSpec
 from taurank.orchestrator.experiment.trainings import SchedulerSpec
-from taurank.orchestrator.planning.outlook import supernet_epochs
 from taurank.orchestrator.planning.stages import default_stages
 from taurank.orchestrator.stages.stage import Stage, check_budget
 from taurank.trainables.trials.architecture import ArchitectureTrial
+
+IMAGES = ImageCounts(1000, 688)
+"""Of so many a score costs (688 + 512) / (3 x 1000) = 0.4 epochs."""
 
 
 def experiment(**settings: object) -> Experiment:
@@ -26,45 +29,47 @@ def codes(count: int) -> list[str]:
 class TestDefaultStages:
     def test_a_tenth_for_24(self):
         # 96 epochs are 2.4 full trainings, too few to keep any for anchors: as long a short one as all can have.
-        trainings, supernets = default_stages(experiment(), 24)
+        trainings, supernets = default_stages(experiment(), 24, images=IMAGES)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(4, "all")]
         assert supernets == []
 
     def test_what_is_left_goes_to_a_supernet(self):
         # 240 epochs: 24 x 8, which is as long as a short training gets, and a full one; 8 are too few for a supernet.
-        trainings, supernets = default_stages(experiment(budget="4x"), 24)
+        trainings, supernets = default_stages(experiment(budget="4x"), 24, images=IMAGES)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(8, "all"), (40, 1)]
         assert supernets == []
         # 480 epochs: 24 x 18 leaves 48, no full training of 90, but a supernet of 38 and 9.6 for its scoring.
-        trainings, supernets = default_stages(experiment(recipe="{epochs: 90}", budget="4.5x"), 24)
+        trainings, supernets = default_stages(experiment(recipe="{epochs: 90}", budget="4.5x"), 24, images=IMAGES)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(18, "all")]
         assert [(spec.sampler.name, spec.epochs) for spec in supernets] == [("uniform", 38)]
 
     def test_a_supernet_leaves_room_for_its_scoring(self):
         # Of the 48 epochs that are left, 24 where looking at one candidate is as much work as an epoch.
         asked = experiment(recipe="{epochs: 90}", budget="4.5x")
-        assert [spec.epochs for spec in default_stages(asked, 24, scoring_epochs=1.0)[1]] == [24]
-        assert default_stages(asked, 24, scoring_epochs=2.0)[1] == []
+        assert [spec.epochs for spec in default_stages(asked, 24, images=ImageCounts(1000, 2488))[1]] == [24]
+        assert default_stages(asked, 24, images=ImageCounts(1000, 5488))[1] == []
 
     def test_a_budget_below_an_epoch_each_trains_some(self):
-        trainings, supernets = default_stages(experiment(budget="100x"), 50)
+        trainings, supernets = default_stages(experiment(budget="100x"), 50, images=IMAGES)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(1, 20)]
         assert supernets == []
 
     def test_a_budget_of_nothing(self):
-        assert default_stages(experiment(budget="1000x"), 10) == ([], [])
+        assert default_stages(experiment(budget="1000x"), 10, images=IMAGES) == ([], [])
 
     def test_a_full_training_of_one_epoch(self):
-        trainings, _ = default_stages(experiment(recipe="{epochs: 1}", budget="1x"), 10)
+        trainings, _ = default_stages(experiment(recipe="{epochs: 1}", budget="1x"), 10, images=IMAGES)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(1, "all")]
 
     def test_rounding_takes_no_epoch_away(self):
-        trainings, _ = default_stages(experiment(recipe="{epochs: 3}", budget="3x"), 10)
+        trainings, _ = default_stages(experiment(recipe="{epochs: 3}", budget="3x"), 10, images=IMAGES)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(1, "all")]
 
     @pytest.mark.parametrize(("seeds", "seed"), [("[1, 2]", 0), ("[0]", 1), ("[0, 1, 3]", 2)])
     def test_never_the_seed_of_the_baseline(self, seeds, seed):
-        trainings, supernets = default_stages(experiment(baseline=f"{{seeds: {seeds}}}", budget="2x"), 24)
+        trainings, supernets = default_stages(
+            experiment(baseline=f"{{seeds: {seeds}}}", budget="2x"), 24, images=IMAGES
+        )
         assert {spec.seed for spec in [*trainings, *supernets]} == {seed}
 
     @pytest.mark.parametrize("count", [2, 9, 24, 100, 1000])
@@ -72,7 +77,7 @@ class TestDefaultStages:
     @pytest.mark.parametrize("epochs", [1, 3, 12, 40, 200])
     def test_never_more_than_the_budget(self, count, budget, epochs):
         asked = experiment(recipe=f"{{epochs: {epochs}}}", budget=budget)
-        trainings, supernets = default_stages(asked, count)
+        trainings, supernets = default_stages(asked, count, images=IMAGES)
         cost = sum(spec.epochs * (count if spec.candidates == "all" else spec.candidates) for spec in trainings)
         cost += sum(spec.epochs + 0.4 * count for spec in supernets)
         assert cost <= count * epochs / asked.speed_up + 1e-6
@@ -106,9 +111,23 @@ class TestCheckBudget:
         assert "budget_epochs" in message
 
 
-class TestOutlook:
-    def test_a_supernet_costs_its_training_its_scoring_and_its_contenders(self):
-        assert supernet_epochs(SupernetSpec(epochs=10), 24) == pytest.approx(10 + 0.4 * 24)
+class TestSupernetPrice:
+    def test_training_scoring_and_contenders(self):
+        assert SupernetSpec(epochs=10).cost(24, IMAGES) == pytest.approx(10 + 0.4 * 24)
         asked = SupernetSpec(epochs=10, contenders=ContenderSpec(epochs=2, share=0.5, most=6))
-        assert supernet_epochs(asked, 24) == pytest.approx(10 + 0.4 * 24 + 6)
-        assert supernet_epochs(asked, 4) == pytest.approx(10 + 0.4 * 4 + 4)
+        assert asked.cost(24, IMAGES) == pytest.approx(10 + 0.4 * 24 + 6)
+        assert asked.cost(4, IMAGES) == pytest.approx(10 + 0.4 * 4 + 4)
+
+    @pytest.mark.parametrize(
+        ("data", "counts"),
+        [
+            ("{name: mnist, validation: 10000}", (50_000, 10_000)),
+            ("{name: mnist}", (50_000, 12_500)),
+            ("{name: digits, train: 640, validation: 400, test: 700}", (640, 400)),
+            ("{name: digits, train: 640, validation: 0.2, test: 0.2}", (640, 213)),
+            ("{name: digits, train: 0.4, validation: 0.2, test: 0.2}", (50_000, 25_000)),
+            ("{name: mnist, train: 100, evaluate_on: training}", (100, 100)),
+        ],
+    )
+    def test_the_images_that_it_depends_on_as_far_as_a_file_says(self, data: str, counts: tuple[int, int]) -> None:
+        assert experiment(data=data).data.expected_counts == ImageCounts(*counts)

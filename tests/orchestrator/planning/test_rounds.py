@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, CHOSEN
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.trainings import TrainingSpec
 from taurank.orchestrator.planning.rounds import (
-    CHOSEN,
     LogRanker,
     Problem,
     choice_of,

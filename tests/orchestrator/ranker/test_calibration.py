@@ -122,6 +122,20 @@ class TestWithLabels:
         assert np.sort(drawn.mean(axis=0)) == pytest.approx(np.sort(final.scores), abs=0.1)
 
 
+class TestFewImages:
+    @pytest.mark.parametrize("labels", [0, 40])
+    def test_their_noise_is_in_the_units_of_the_candidates(self, labels):
+        """As much noise as signal: the mean tau falls to that of a pair with half of the variance in common."""
+        made = inputs(120)
+        final = FinalScores(made.prior, None, {}, 1.0)
+        if labels:
+            final = fitted(made, made.prior, np.arange(0, 120, 120 // labels))
+        sure = {"reliability": 0.999}
+        drawn = draw(final, made, sampling=1.0, **sure)
+        assert drawn.var(axis=1).mean() == pytest.approx(2 * draw(final, made, **sure).var(axis=1).mean(), rel=0.1)
+        assert mean_tau(final.scores, drawn) == pytest.approx(0.5, abs=0.05)
+
+
 class TestKappa:
     def process(self, count: int, scale: float) -> GaussianProcess:
         columns = np.random.default_rng(0).standard_normal((count, 2))

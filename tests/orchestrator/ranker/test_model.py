@@ -146,13 +146,19 @@ class TestHardCases:
 
     def test_every_training_failed(self):
         case = Case(20).size().training(4, values=np.full(20, NAN)).training(FULL, range(5), np.full(20, NAN))
-        check(case.model().ranking(), case.codes)
+        ranking = case.model().ranking()
+        # Sizes order them, and nothing says how well.
+        by_size = Case(20).size().model().ranking().table["architecture"]
+        assert ranking.table["architecture"].tolist() == by_size.tolist()
+        assert ranking.table["predicted_accuracy"].isna().all()
+        assert ((ranking.table["rank_high"] - ranking.table["rank_low"]) > 15).all()
+        assert math.isnan(ranking.expected_tau)
 
     def test_failed_ones_are_unknown_and_in_the_middle(self):
         case = Case(60).size().training(4).training(FULL, places=range(20))
         case.rows = [row if row[2] != "c0030" else (*row[:8], NAN, *row[9:]) for row in case.rows]
         bare = case.encoding[[]]
-        row = case.model(bare).ranking().table.set_index("architecture").loc["c0030"]
+        row = case.model(bare, failed="unknown").ranking().table.set_index("architecture").loc["c0030"]
         assert 20 <= row["rank"] <= 41
         assert row["rank_high"] - row["rank_low"] > 40
         assert row["epochs"] == 4
@@ -161,6 +167,81 @@ class TestHardCases:
         case = Case(20).size().training(4, places=range(8), values=np.full(20, NAN))
         case.training(4, places=range(8, 14))
         assert sorted(case.model().choose_short_runs(20)) == case.codes[14:]
+
+
+class TestWithoutAPrior:
+    """No size, no proxy, no short training: a few full trainings are all that is known."""
+
+    @pytest.mark.parametrize("labels", [2, 5, 6, 7, 20])
+    def test_without_an_encoding_the_trained_ones_are_ordered(self, labels):
+        case = Case(100)
+        case.training(FULL, places=case.generator.permutation(100)[:labels].tolist())
+        ranking = case.model(case.encoding[[]]).ranking()
+        check(ranking, case.codes)
+        values = {row[2]: row[8] for row in case.rows}
+        placed = [code for code in ranking.table["architecture"] if code in values]
+        assert placed == sorted(values, key=lambda code: -values[code])
+        assert ranking.expected_tau < 0.3
+
+    @pytest.mark.parametrize("labels", [2, 5, 6])
+    def test_they_order_what_resembles_them(self, labels):
+        taus = []
+        for seed in range(6):
+            case = Case(100, seed)
+            case.encoding = case.encoding[["a", "b"]]
+            model = case.model()
+            case.training(FULL, places=[case.codes.index(code) for code in model.choose_full_trainings(labels)], sd=0.1)
+            ranking = case.model().ranking()
+            values = {row[2]: row[8] for row in case.rows}
+            placed = [code for code in ranking.table["architecture"] if code in values]
+            assert placed == sorted(values, key=lambda code: -values[code])
+            taus.append(case.tau(ranking))
+        assert np.mean(taus) > (0.1 if labels == 2 else 0.25)
+
+
+class TestFewImages:
+    def measured(self, images: int, seed: int) -> tuple[float, float]:
+        """Tau that a ranking expects, and tau to a truth that is measured on as many images."""
+        case = Case(30, seed)
+        accuracy = 1 / (1 + np.exp(-1.5 - 0.4 * case.quality))
+
+        def measure() -> np.ndarray:
+            return case.generator.binomial(images, accuracy) / images
+
+        case.size(1.0).training(4, values=measure()).training(FULL, places=range(0, 30, 6), values=measure())
+        model = RankingModel(case.frame, case.encoding[[]], full_epochs=FULL, seed=0, images=images)
+        ranking = model.ranking()
+        places = ranking.table.set_index("architecture")["rank"].loc[case.codes]
+        return ranking.expected_tau, tau_b(-places, measure())
+
+    def test_the_expected_tau_counts_their_noise(self):
+        found = np.mean([self.measured(38, seed) for seed in range(6)], axis=0)
+        assert found[0] < 0.6
+        assert found[0] < found[1] + 0.15
+
+    def test_many_images_change_nothing(self):
+        case = Case(30).size().training(4).training(FULL, places=range(0, 30, 6))
+        plain = case.model().ranking()
+        many = RankingModel(case.frame, case.encoding, full_epochs=FULL, seed=0, images=10**7).ranking()
+        assert many.table["architecture"].tolist() == plain.table["architecture"].tolist()
+        assert many.expected_tau == pytest.approx(plain.expected_tau, abs=0.01)
+
+    @pytest.mark.parametrize("images", [None, 12, 400])
+    def test_what_is_expected_lies_in_its_interval(self, images):
+        """Over random logs: accuracies, ranks and tau."""
+        for seed in range(5):
+            case = Case(2 + 3 * seed, seed)
+            count = len(case.codes)
+            case.size().training(4, places=range(0, count, 2)).training(FULL, places=range(min(seed, count)))
+            model = RankingModel(case.frame, case.encoding, full_epochs=FULL, seed=0, images=images)
+            ranking = model.ranking()
+            check(ranking, case.codes)
+            low, high = ranking.expected_tau_interval
+            assert low <= ranking.expected_tau <= high
+            known = ranking.table.dropna(subset="predicted_accuracy")
+            assert len(known) == (count if min(seed, count) >= 3 else min(seed, count))
+            assert (known["accuracy_low"] <= known["predicted_accuracy"]).all()
+            assert (known["predicted_accuracy"] <= known["accuracy_high"]).all()
 
 
 class TestMixedEvidence:

@@ -107,6 +107,16 @@ class TestExpectedTau:
         assert found.expected_tau == pytest.approx(np.mean(taus))
         assert found.expected_tau_interval == pytest.approx(tuple(np.quantile(taus, [0.05, 0.95])))
 
+    @pytest.mark.parametrize("count", [2, 3, 4, 12])
+    def test_the_mean_lies_in_its_interval(self, count):
+        """Of two candidates tau is 1 or -1, so that all quantiles are 1 while the mean is not."""
+        generator = np.random.default_rng(count)
+        for spread in (0.3, 1.0, 5.0):
+            for _ in range(8):
+                found = ranking(-np.arange(count) + spread * generator.standard_normal((60, count)))
+                low, high = found.expected_tau_interval
+                assert -1 <= low <= found.expected_tau <= high <= 1
+
     def test_one_candidate_expects_nothing(self):
         assert math.isnan(ranking([[1.0], [2.0]]).expected_tau)
         assert all(math.isnan(end) for end in ranking([[1.0], [2.0]]).expected_tau_interval)
@@ -119,3 +129,39 @@ class TestExpectedTau:
         given.tiers()
         given.top_probability(5)
         assert time.perf_counter() - started < 10
+
+
+class TestLoses:
+    def table(self, count: int, evidence: str = "size, training-3", epochs: float = 3.0) -> Ranking:
+        made = ranking(np.tile(-np.arange(count, dtype=float), (5, 1)))
+        made.table["evidence"], made.table["epochs"] = evidence, epochs
+        return made
+
+    @pytest.mark.parametrize(
+        ("poorer", "now"),
+        [
+            ({"count": 5}, "5 candidates from 10 sources and 15.0 epochs"),
+            ({"count": 6, "evidence": "size"}, "6 candidates from 6 sources and 18.0 epochs"),
+            ({"count": 6, "epochs": 2.0}, "6 candidates from 12 sources and 12.0 epochs"),
+            ({"count": 6, "evidence": "", "epochs": 0.0}, "6 candidates from 0 sources and 0.0 epochs"),
+        ],
+    )
+    def test_says_what_is_lost(self, tmp_path, poorer, now):
+        self.table(6).write(tmp_path)
+        text = self.table(**poorer).loses(tmp_path)
+        file = tmp_path / "ranking.csv"
+        assert text == (
+            f"{file} had 6 candidates from 12 sources and 18.0 epochs of evidence; "
+            f"it is replaced by a ranking of {now} of evidence"
+        )
+
+    @pytest.mark.parametrize("richer", [{"count": 6}, {"count": 7}, {"count": 6, "epochs": 9.0}])
+    def test_nothing_is_lost(self, tmp_path, richer):
+        self.table(6).write(tmp_path)
+        assert self.table(**richer).loses(tmp_path) == ""
+
+    @pytest.mark.parametrize("content", [None, b"", b"a,b\n1,2\n", b"\xff\xfe\x00"])
+    def test_no_file_of_ours(self, tmp_path, content):
+        if content is not None:
+            (tmp_path / "ranking.csv").write_bytes(content)
+        assert self.table(6).loses(tmp_path) == ""

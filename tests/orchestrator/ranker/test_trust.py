@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.ranker.trust import SupernetTrust, supernet_trust
 from taurank.orchestrator.report import print_trust
 from taurank.orchestrator.report.trust import trust_note, trust_rows

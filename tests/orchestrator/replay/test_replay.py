@@ -244,7 +244,7 @@ def test_json_has_null_for_what_is_missing(bench: Bench, row: Row, make_plan: Ma
     content = json.loads(to_json(bench, make_plan(), [row | {"ceiling": math.nan}]))
     assert content["draws"][0]["ceiling"] is None
     assert content["mean"]["tau"] == row["tau"]
-    assert content["bought_seed"] == 0
+    assert content["evidence_seed"] == 0
 
 
 # --- what is refused

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report.explanation import Explanation, TrainingStage
 from taurank.orchestrator.report.why import explain
@@ -76,6 +77,7 @@ def make_ranking() -> Ranking:
             "accuracy_high": [0.95, 0.85, 0.75, 0.65],
             "rank_low": [1.0, 1, 3, 3],
             "rank_high": [2.0, 2, 4, 4],
+            "problem": ["", "", "", ""],
         }
     )
     return Ranking(table, samples, {"size": 0.25, STAGE: 0.75}, "doubtful")

@@ -5,22 +5,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.candidates.candidates import has_ended
-from taurank.orchestrator.evidence.log import BASELINE, EXTENDED, Evidence, EvidenceLog
-from taurank.orchestrator.experiment.experiment import ExperimentError
+from taurank.orchestrator.candidates.latencies import WHOLE
+from taurank.orchestrator.candidates.narrowing import narrowing_line
+from taurank.orchestrator.evidence import BASELINE, EXTENDED
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
+from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
+from taurank.orchestrator.runs import creation, extension
 from taurank.orchestrator.runs.creation import create_run
 from taurank.orchestrator.runs.extension import Changes, extend, read_stages
 from taurank.orchestrator.runs.image_loading import load_images
 from taurank.orchestrator.runs.run import Run, RunError
 from taurank.orchestrator.stages.supernet_runs import trained_for
-from taurank.spaces import get_space
+from taurank.spaces import RestrictedSpace, get_space
 from taurank.trainables.data import ImageData
+from taurank.trainables.latency.candidates import CandidateLatency
+from taurank.trainables.latency.table import Conditions, LatencyTable
 
 ROOT = Path(__file__).parents[3]
 SPACE = "space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}"
@@ -35,6 +43,43 @@ budget: 3x
 proxies: null
 """
 SPLIT = "trainings: [{epochs: 2, candidates: 5}, {epochs: 12, candidates: 1}]\nsupernets: [{epochs: 2}]\n"
+
+
+LARGE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+
+
+class NoisyMeter:
+    """A device on which whatever is measured again takes ten times as long."""
+
+    by, table, conditions = WHOLE, None, Conditions("fake", "float32", 1, 1, "2.6.0")
+
+    def __init__(self) -> None:
+        self.measured: list[str] = []
+        self.start()
+
+    def start(self) -> None:
+        """Another process: nothing is known in it."""
+        self.found: dict[str, CandidateLatency] = {}
+        self.shared_seconds, self.began, self.ended = 2.0, 0.0, 1.0
+
+    @contextmanager
+    def opened(self, experiment: Experiment, *_: object, **__: object) -> Iterator[NoisyMeter | None]:
+        self.start()
+        yield None if experiment.measured_latency is None else self
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return dict.fromkeys(self.found, 0.5)
+
+    def measure(self, codes: Sequence[str]) -> dict[str, CandidateLatency]:
+        for code in codes:
+            if code not in self.found:
+                self.found[code] = CandidateLatency(30.0 if code in self.measured else 3.0)
+                self.measured.append(code)
+        return {code: self.found[code] for code in codes}
+
+    def go_on(self, by: str, table: LatencyTable | None) -> None:
+        assert (by, table) == (WHOLE, None)
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +144,66 @@ class TestCandidates:
 
     def test_one_that_violates_a_constraint(self, data: ImageData, tmp_path: Path) -> None:
         run = make(data, tmp_path, SPLIT + "constraints: params <= 7000\n")
-        large = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
         with pytest.raises(ExperimentError, match="violates a constraint of the run: parameters"):
-            extend(run, Changes(add=(large,)), data)
+            extend(run, Changes(add=(LARGE,)), data)
         small = extend(run, Changes(candidates=12), data)
         assert len(small.candidates) == 12
+
+
+class TestCandidatesThatAreThere:
+    """They were judged when the run was made: nothing about them is measured again."""
+
+    @pytest.fixture
+    def bounded(self, data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, NoisyMeter]:
+        """A run with a bound on latency and a meter whose second measurement of anything is beyond the bound."""
+        meter = NoisyMeter()
+        for module in (creation, extension):
+            monkeypatch.setattr(module, "open_meter", meter.opened)
+        return make(data, tmp_path, SPLIT + "constraints: latency <= 5ms\n"), meter
+
+    @pytest.mark.parametrize("changes", [Changes(candidates=12), Changes(add=("named",)), Changes(12, ("named",))])
+    def test_only_new_ones_are_measured(
+        self, changes: Changes, bounded: tuple[Run, NoisyMeter], data: ImageData
+    ) -> None:
+        run, meter = bounded
+        others = [one.code for one in get_space("nasbench201").enumerate() if one.code not in run.candidates]
+        changes = replace(changes, add=tuple(others[:1]) if changes.add else ())
+        before = list(meter.measured)
+        longer = extend(run, changes, data)
+        new = longer.candidates[8:]
+        assert longer.candidates[:8] == run.candidates
+        assert len(new) == (4 if changes.candidates else 1)
+        assert sorted(meter.measured[len(before) :]) == sorted(new)
+        rows = longer.log.evidence().query("metric == 'latency_ms'")
+        assert sorted(rows["architecture"]) == sorted(longer.candidates)
+
+    def test_what_measuring_the_new_ones_cost_is_booked(self, bounded: tuple[Run, NoisyMeter], data: ImageData) -> None:
+        run, _ = bounded
+        longer = extend(run, Changes(candidates=12), data)
+        shared = longer.log.evidence().query("metric == 'shared_seconds'")
+        assert list(shared["seconds"]) == [2.0, 2.0]
+
+    def test_more_of_a_narrowed_space_are_drawn_from_it(
+        self, data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kept = ["nor_conv_1x1", "skip_connect"]
+
+        def narrowed(experiment: Experiment, *_: object, **__: object) -> RestrictedSpace:
+            return RestrictedSpace(experiment.space.make(), [kept] * 6)
+
+        meter = NoisyMeter()
+        monkeypatch.setattr(creation, "open_meter", meter.opened)
+        monkeypatch.setattr(extension, "open_meter", meter.opened)
+        monkeypatch.setattr(creation, "narrowed_space", narrowed)
+        run = make(data, tmp_path, SPLIT + "narrow: {keep: 2}\n")
+        longer = extend(run, Changes(candidates=20), data)
+        assert len(set(longer.candidates)) == 20
+        assert all("nor_conv_3x3" not in code and "none" not in code for code in longer.candidates)
+        assert narrowing_line(longer.log) is not None
+        with pytest.raises(ExperimentError, match=r"^narrow: 500 .*; ask for fewer candidates, or name others"):
+            extend(run, Changes(candidates=500), data)
+        outside = get_space("nasbench201").parse(LARGE).code
+        assert extend(run, Changes(add=(outside,)), data).candidates[8:] == (outside,)
 
 
 class TestPlan:
@@ -116,7 +216,7 @@ class TestPlan:
         before = run.experiment.trainings or []
         longer = extend(run, Changes(budget="1.5x"), data)
         after = longer.experiment.trainings or []
-        assert longer.is_split_by_us
+        assert longer.has_default_plan
         assert [spec.stage for spec in after][: len(before)] == [spec.stage for spec in before]
 
         def count(spec: object) -> int:
@@ -132,7 +232,7 @@ class TestPlan:
         file.write_text("trainings: [{epochs: 5, candidates: 2}]")
         longer = extend(run, Changes(budget="1x", stages=read_stages(file)), data)
         assert [spec.stage for spec in longer.experiment.trainings or []][-1] == "training-5"
-        assert not longer.is_split_by_us
+        assert not longer.has_default_plan
 
     @pytest.mark.parametrize("text", ["", "- 1", "budget: 2x", "trainings: {epochs: 2}", "trainings: [", "\x00"])
     def test_a_file_with_anything_else_is_refused(self, text: str, tmp_path: Path) -> None:
@@ -153,10 +253,10 @@ class TestLog:
         longer = extend(run, Changes(candidates=9), data)
         pd.testing.assert_frame_equal(longer.log.evidence(), run.log.evidence())
         assert (longer.folder / "checkpoints" / "state.pt").read_bytes() == b"weights"
-        assert has_ended(run.log, "training-2")
-        assert not has_ended(longer.log, "training-2")
+        assert run.log.has_ended("training-2")
+        assert not longer.log.has_ended("training-2")
         longer.log.append_event("training-2", "", "ended")
-        assert has_ended(longer.log, "training-2")
+        assert longer.log.has_ended("training-2")
         assert list(longer.log.events()["event"]).count(EXTENDED) == 1
         assert EXTENDED not in set(run.log.events()["event"])
 

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.orchestrator.ranker import Ranking
@@ -60,7 +61,7 @@ def ranked(codes: Sequence[str]) -> Ranking:
     table = pd.DataFrame({"rank": np.arange(1, count + 1), "architecture": order})
     nothing = ("score", "predicted_accuracy", "accuracy_low", "accuracy_high")
     table = table.assign(**dict.fromkeys(nothing, np.nan), rank_low=1, rank_high=count)
-    table = table.assign(evidence="training-2", seconds=0.2, epochs=2.0)
+    table = table.assign(evidence="training-2", seconds=0.2, epochs=2.0, problem="")
     return Ranking(table=table, samples=np.zeros((2, count)), weights={"training-2": 1.0})
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.scoring import ScoringError, baseline_truth, read_truth, score_ranking
 from taurank.orchestrator.tau import partial_tau, tau_b

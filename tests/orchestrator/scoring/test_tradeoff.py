@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.hardware import ObjectiveSpec
 from taurank.orchestrator.hardware.objectives import ObjectiveError, objective
 from taurank.orchestrator.ranker import Ranking
@@ -59,6 +60,7 @@ def ranking(accuracy=ACCURACY) -> Ranking:
             "evidence": "size",
             "seconds": 1.0,
             "epochs": 2.0,
+            "problem": "",
         }
     )
     # In three draws of four the order of the table, in one b and c change places.

@@ -25,7 +25,6 @@ from taurank.orchestrator.campaigns.search_supernet import (
 )
 from taurank.orchestrator.campaigns.searching import create_search
 from taurank.orchestrator.candidates.screening import Screen
-from taurank.orchestrator.cluster.cluster import Slot
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
@@ -258,7 +257,7 @@ class TestLog:
                 data,
                 screen=Screen(SPACE, (), data, None, print),
                 latencies=None,
-                slot=Slot(1.0),
+                results=None,
                 names={},
                 scores=learned_scores(one.log, stage, SPACE),
             )

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from taurank.orchestrator.evidence.log import BASELINE, EXTENDED, TAKEN, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, EXTENDED, TAKEN
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.evidence.summary import opened_to_read, summarize
 from taurank.orchestrator.session.lock import RunHeldError, hold_run, holder_of
 from taurank.orchestrator.session.standstill import standstill

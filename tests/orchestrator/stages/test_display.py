@@ -6,7 +6,8 @@ import math
 import pytest
 from rich.console import Console
 
-from taurank.orchestrator.evidence.log import BASELINE, PROXIES, Evidence
+from taurank.orchestrator.evidence import BASELINE, PROXIES
+from taurank.orchestrator.evidence.log import Evidence
 from taurank.orchestrator.session.state import Counts
 from taurank.orchestrator.stages.display import Display
 

@@ -19,11 +19,11 @@ from taurank.orchestrator.experiment.file import load_experiment, parse_experime
 from taurank.orchestrator.experiment.trainings import TrainingSpec
 from taurank.orchestrator.planning.rounds import planned_epochs
 from taurank.orchestrator.ranker.views import make_views
+from taurank.orchestrator.stages import less_data
 from taurank.orchestrator.stages.less_data import StageImages
 from taurank.orchestrator.stages.scheduling import training_limits
 from taurank.orchestrator.stages.stage import training_stage
 from taurank.trainables.data import load_dataset, make_splits
-from taurank.trainables.data.subsets import less_data
 
 FILE = """
 name: less

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 import taurank.orchestrator  # noqa: F401  (settings that Ray reads when it is imported)
+from taurank.orchestrator.evidence import BASELINE
 
 import ray  # isort: skip
 
-from taurank.orchestrator.evidence.log import BASELINE, Evidence, EvidenceLog
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.session.state import Counts, RunState
-from taurank.orchestrator.stages.metrics import RunMetrics, run_metrics, told_to
+from taurank.orchestrator.stages.metrics import RunMetrics, broadcast, run_metrics
 
 PATIENCE = 60.0
 
@@ -89,7 +90,7 @@ def test_tau_as_far_as_the_baseline_is_trained(metrics: RunMetrics) -> None:
 def test_several_listeners() -> None:
     heard: list[RunState] = []
     state = RunState(doing="something")
-    told_to(heard.append, heard.append)(state)
+    broadcast(heard.append, heard.append)(state)
     assert heard == [state, state]
 
 

@@ -33,13 +33,13 @@ from taurank.orchestrator.ranker.views import View, make_views
 from taurank.orchestrator.replay import ReplayError, choose_cheap, make_bench, plan_replay
 from taurank.orchestrator.replay.plan import read_trainings
 from taurank.orchestrator.report.why import explain
+from taurank.orchestrator.stages import less_data
 from taurank.orchestrator.stages.less_data import StageImages
 from taurank.orchestrator.stages.pretext_check import check_task
 from taurank.orchestrator.stages.scheduling import training_limits
 from taurank.orchestrator.stages.stage import training_stage
 from taurank.spaces import get_space, measure_size
 from taurank.trainables.data import ImageData, ImageSet, load_dataset, make_splits
-from taurank.trainables.data.subsets import less_data
 
 ROOT = Path(__file__).parents[3]
 FILE = """

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.evidence.log import PROXIES, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import PROXIES, VOID
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.ranker.prior import CURVATURE
 from taurank.orchestrator.ranker.views import LOWER_IS_BETTER, make_views
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
-from taurank.orchestrator.stages.proxy_rows import (  # fmt: skip
-    VOID,
+from taurank.orchestrator.stages.proxy_rows import (
     ProxyBooking,
     left_to_score,
     make_booking,

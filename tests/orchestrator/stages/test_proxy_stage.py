@@ -10,11 +10,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.evidence.log import PROXIES, EvidenceLog
+from taurank.orchestrator.evidence import PROXIES
+from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
 from taurank.orchestrator.experiment.parts import ProxySpec
-from taurank.orchestrator.planning.stages import DEFAULT_PROXIES, are_cheap, default_proxies, default_stages
+from taurank.orchestrator.planning.stages import (
+    ASSUMED_IMAGES,
+    DEFAULT_PROXIES,
+    are_cheap,
+    default_proxies,
+    default_stages,
+)
 from taurank.orchestrator.stages.stage import CHUNK, MOST_CHUNKS, Stage, proxy_stage
 from taurank.trainables.proxies.chunk import ProxyConfig
 
@@ -86,9 +93,9 @@ class TestDefault:
 
     def test_trainings_get_what_is_left(self):
         # 96 epochs are 24 x 4; one less are 24 x 3, and no full training of 40 fits in the rest.
-        trainings, _ = default_stages(experiment(proxies="null"), 24, proxy_epochs=1.0)
+        trainings, _ = default_stages(experiment(proxies="null"), 24, images=ASSUMED_IMAGES, proxy_epochs=1.0)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(3, "all")]
-        assert default_stages(experiment(), 24, proxy_epochs=1000.0) == ([], [])
+        assert default_stages(experiment(), 24, images=ASSUMED_IMAGES, proxy_epochs=1000.0) == ([], [])
 
     def test_small_images_make_small_batches(self):
         spec = default_proxies(experiment(), train_images=50_000, values=3 * 32 * 32)
@@ -108,7 +115,7 @@ class TestDefault:
         assert spec == ProxySpec(names=["jacob_cov"], images=32)
         # 24 x 1.5 steps on 32 of 640 images, of 86.4 epochs.
         assert 24 * spec.epochs(640) == pytest.approx(1.8)
-        trainings, _ = default_stages(quickstart, 24, proxy_epochs=1.8)
+        trainings, _ = default_stages(quickstart, 24, images=ASSUMED_IMAGES, proxy_epochs=1.8)
         assert [(spec.epochs, spec.candidates) for spec in trainings] == [(3, "all")]
 
 

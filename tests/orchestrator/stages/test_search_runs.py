@@ -16,11 +16,9 @@ import pytest
 
 from taurank.orchestrator.campaigns.search_set_up import make_proposals
 from taurank.orchestrator.campaigns.searching import best_unseen, create_search
-from taurank.orchestrator.candidates.candidates import has_ended
 from taurank.orchestrator.candidates.latencies import Meter
 from taurank.orchestrator.candidates.screening import Screen
 from taurank.orchestrator.candidates.search_latencies import KeptLatencies
-from taurank.orchestrator.cluster.cluster import Slot
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
@@ -31,7 +29,8 @@ from taurank.orchestrator.runs.run import Run, RunError
 from taurank.orchestrator.search import make_searcher
 from taurank.orchestrator.search.proposals import STAGE, Proposals, note_unseen, proposed_codes, unseen_codes
 from taurank.orchestrator.search.searcher import SearchError
-from taurank.orchestrator.stages.searching import AsksOurs
+from taurank.orchestrator.stages.searching import ProposalSearch
+from taurank.orchestrator.stages.shared_results import SharedResults
 from taurank.spaces import Architecture, get_space, measure_size
 from taurank.trainables.data import ImageData
 from taurank.trainables.latency.candidates import CandidateLatency
@@ -141,11 +140,11 @@ class TestProposals:
         assert proposed_codes(parts) == proposed_codes(whole)
 
 
-def asks(found: Proposals, *, places: int = 2, over: Callable[[], bool] = lambda: False) -> AsksOurs:
-    return AsksOurs(found, found.open, places=lambda: places, over=over, expect=lambda trial: None)
+def asks(found: Proposals, *, places: int = 2, over: Callable[[], bool] = lambda: False) -> ProposalSearch:
+    return ProposalSearch(found, found.open, places=lambda: places, over=over, expect=lambda trial: None)
 
 
-class TestAsksOurs:
+class TestProposalSearch:
     """Ray Tune as it would ask, without Ray."""
 
     def test_as_many_are_under_way_as_have_room(self, tmp_path: Path) -> None:
@@ -304,11 +303,11 @@ class TestRun:
     def test_it_is_extended_by_evaluations(self, tmp_path: Path, data: ImageData) -> None:
         run = searched(tmp_path)
         run.log.append_event(STAGE, "", "ended")
-        assert has_ended(run.log, STAGE)
+        assert run.log.has_ended(STAGE)
         longer = extend(run, Changes(evaluations=12), data)
         assert longer.experiment.search is not None
         assert longer.experiment.search.evaluations == 12
-        assert not has_ended(longer.log, STAGE)
+        assert not longer.log.has_ended(STAGE)
         assert proposed_codes(longer.log) == proposed_codes(run.log)
         assert Run.open(longer.folder).experiment == longer.experiment
         with pytest.raises(ExperimentError, match="--evaluations: 8 in all; it has 8, so give more"):
@@ -323,7 +322,14 @@ class TestSetUp:
     def make(self, folder: Path, data: ImageData, more: str) -> tuple[Run, Proposals]:
         run = create_search(read(more), folder)
         screen = Screen(SPACE, run.experiment.bounds, data, None, print)
-        return run, make_proposals(run, data, screen=screen, latencies=None, slot=Slot(1.0), names={})
+        return run, make_proposals(
+            run,
+            data,
+            screen=screen,
+            latencies=None,
+            results=SharedResults(folder / ".results", "digest", "cpu"),
+            names={},
+        )
 
     def test_all_that_is_proposed_or_returned_keeps_the_constraints(self, tmp_path: Path, data: ImageData) -> None:
         more = "search: {method: random, evaluations: 4, unseen: 2}\nconstraints: params <= 6000"

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
-from taurank.orchestrator.evidence.log import TAKEN, Evidence, EvidenceLog
+import taurank.spaces
+import taurank.trainables
+from taurank.orchestrator.evidence import TAKEN
+from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.trainings import SubsetSpec, TrainingSpec
 from taurank.orchestrator.stages import shared_results
-from taurank.orchestrator.stages.shared_results import SharedResults, images_of, own_code_version, taken_over_line
+from taurank.orchestrator.stages.checkpoints import CheckpointStore
+from taurank.orchestrator.stages.display import Display
+from taurank.orchestrator.stages.recording import Recorder
+from taurank.orchestrator.stages.shared_results import (
+    SharedResults,
+    code_version,
+    images_of,
+    own_code_version,
+    taken_over_line,
+)
 from taurank.trainables.data import ImageData, ImageSet
 from taurank.trainables.data.digest import digest_images
 from taurank.trainables.data.mapped import MappedImages
@@ -103,6 +119,23 @@ def test_a_change_of_own_code_or_of_what_lies_beside_it_changes_its_version(own_
     assert len(set(versions)) == 3
 
 
+@pytest.mark.parametrize("moved", ["first/parts.py", "parts.py"])
+def test_a_file_that_moves_to_another_folder_changes_the_version(
+    moved: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its path changes: its name, its content and its place in the order stay."""
+    monkeypatch.setattr(taurank.spaces, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(taurank.trainables, "__path__", [str(tmp_path / "nothing")])
+    versions = []
+    for path in ("apart/parts.py", moved):
+        file = tmp_path / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("WIDTH = 4\n")
+        versions.append(code_version.__wrapped__())
+        file.unlink()
+    assert versions[0] != versions[1]
+
+
 def test_images_of_stages() -> None:
     full = TrainingSpec(epochs=2)
     less = TrainingSpec(epochs=2, subset=SubsetSpec(share=0.5))
@@ -175,6 +208,61 @@ def test_what_was_taken_over_is_said(tmp_path: Path) -> None:
     assert taken_over_line(log).startswith("1 training was taken over from earlier runs here (2 epochs,")
     log.append_event("training-2", "two", TAKEN, "trained by earlier training-2")
     assert taken_over_line(log).startswith("2 trainings were taken over from earlier runs here (4 epochs,")
+
+
+class TestKilledWhileTakingOver:
+    """A kill between the rows of a training that is taken over and its event must not leave rows that look measured."""
+
+    RESULT: ClassVar = {
+        "epoch": 1,
+        "evidence": [("a", 1, "validation_accuracy", 0.5, 3.0, 1.0)],
+        "taken_from": "earlier training-3",
+    }
+
+    @staticmethod
+    def report(log: EvidenceLog) -> None:
+        recorder = Recorder(
+            log,
+            stage="training-3",
+            source="training",
+            specs=[SPEC],
+            schedule_epochs=3,
+            share=1.0,
+            scheduler=None,
+            display=Display(Console(file=io.StringIO()), total_epochs=3.0, budget_epochs=3.0, names={}),
+            checkpoints=CheckpointStore(log.path.parent, 1e9),
+        )
+        recorder._display.start_stage("training-3", trials=1, epochs=3.0, spent=0.0)
+        trial = SimpleNamespace(config={"trial": SPEC.trial}, storage=None, experiment_tag="")
+        recorder.on_trial_result(0, [], trial, TestKilledWhileTakingOver.RESULT)
+
+    @pytest.mark.parametrize("written", [0, 1])
+    def test_what_was_taken_over_never_counts_as_measured(
+        self, written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The process dies after as many writes."""
+        log = EvidenceLog(tmp_path / "log.sqlite")
+        writes = iter(range(10))
+
+        def dying(write: Callable[..., Any]) -> Callable[..., Any]:
+            def attempt(*arguments: Any, **options: Any) -> Any:
+                if next(writes) >= written:
+                    raise KeyboardInterrupt
+                return write(*arguments, **options)
+
+            return attempt
+
+        with monkeypatch.context() as killed:
+            killed.setattr(log, "append", dying(log.append))
+            killed.setattr(log, "append_event", dying(log.append_event))
+            with pytest.raises(KeyboardInterrupt):
+                self.report(log)
+        measured = log.evidence()
+        taken = log.events().query("event == @TAKEN")["trial"]
+        assert set(measured["trial"]) <= set(taken)
+        self.report(log)  # the run goes on
+        assert taken_over_line(log).startswith("1 training was taken over from earlier runs here (1 epochs,")
+        assert len(log.events().query("event == @TAKEN")) == 1
 
 
 EXPERIMENT = """

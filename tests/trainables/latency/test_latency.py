@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -85,6 +86,17 @@ def test_a_table_comes_back_from_its_file(table: LatencyTable, tmp_path: Path) -
     read = LatencyTable.load(tmp_path / "table.json")
     assert read.milliseconds == table.milliseconds
     assert read.conditions == CONDITIONS
+
+
+def test_a_file_is_replaced_and_never_written_in_place(table: LatencyTable, tmp_path: Path) -> None:
+    """Runs that go on from each other share it by a hard link."""
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    table.save(first)
+    os.link(first, second)
+    LatencyTable({"other": 1.0}, CONDITIONS).save(second)
+    assert LatencyTable.load(first).milliseconds == table.milliseconds
+    assert LatencyTable.load(second).milliseconds == {"other": 1.0}
+    assert sorted(tmp_path.iterdir()) == [first, second]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"milliseconds": {}, "conditions": {"device": "cpu"}}'])

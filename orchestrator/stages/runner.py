@@ -1,0 +1,161 @@
+"""Runs the stages of a run through Ray Tune, each as far as the log lacks it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+import ray
+
+from taurank.orchestrator.cluster import Cluster, Slot, measure_peak_memory, plan_slot
+from taurank.orchestrator.evidence import FLOPS, SIZE, EvidenceLog
+from taurank.orchestrator.experiment import Experiment, TrainingSpec
+from taurank.orchestrator.search import Proposals
+from taurank.orchestrator.session import Interruption
+from taurank.orchestrator.stages.checkpoints import CheckpointStore
+from taurank.orchestrator.stages.display import Display
+from taurank.orchestrator.stages.launch import Setting
+from taurank.orchestrator.stages.less_data import StageImages
+from taurank.orchestrator.stages.running import goes_on, run_stage
+from taurank.orchestrator.stages.searching import run_search_stage
+from taurank.orchestrator.stages.shared_results import FOLDER, SharedResults, images_of
+from taurank.orchestrator.stages.stage import Stage, training_stage
+from taurank.spaces import Architecture
+from taurank.trainables.data import ImageData, digest_images
+from taurank.trainables.proxies import ProxyBatch
+
+GIGABYTE = 1e9
+
+
+class _Run(Protocol):
+    """What the runner needs of a run."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def experiment(self) -> Experiment: ...
+    @property
+    def candidates(self) -> tuple[str, ...]: ...
+    @property
+    def log(self) -> EvidenceLog: ...
+
+
+class _OnRay(Protocol):
+    """What the runner needs of a session that is connected to Ray."""
+
+    @property
+    def cluster(self) -> Cluster: ...
+    @property
+    def display(self) -> Display: ...
+    @property
+    def interruption(self) -> Interruption: ...
+
+
+class StageRunner:
+    """Runs the stages of one run while it is connected to Ray.
+
+    Args:
+        run: its folder, experiment, candidates and log.
+        on_ray: where trials run, what shows their progress, and what may interrupt them.
+        data: all images of the run; they go to the object store once.
+        needed: stages whose states others start from; these stay when they are complete.
+
+    Raises:
+        ClusterError: the memory that the largest candidate takes on a GPU cannot be measured.
+    """
+
+    def __init__(self, run: _Run, on_ray: _OnRay, data: ImageData, *, needed: Iterable[Stage] = ()) -> None:
+        self._run, self._on_ray, self._file = run, on_ray, data.file
+        self._images = ray.put(data)
+        self._digest = digest_images(data) if run.experiment.share_results else ""
+        states = [Path(spec.checkpoint) for stage in needed if stage.keeps_states for spec in stage.specs]
+        most = run.experiment.resources.checkpoint_gigabytes * GIGABYTE
+        self._checkpoints = CheckpointStore(run.folder / "checkpoints", most, states)
+        self._less = StageImages(data, self._images, run.experiment, run.folder, run.log)
+        self._peak_memory = self._measure_memory(data)
+
+    def run(self, stage: Stage, data: ProxyBatch | None = None, weights: ray.ObjectRef | None = None) -> None:
+        """Runs what the log lacks of a stage; see `run_stage`.
+
+        Args:
+            stage: what to run.
+            data: what its trials are given; None for the images of the run.
+            weights: of the supernet that its trials start from.
+        """
+        if not self._skip(stage):
+            self._launch(stage, self._images if data is None else ray.put(data), self._digest, weights)
+
+    def train(self, spec: TrainingSpec, codes: list[str]) -> None:
+        """Runs a stage of trainings of these candidates, on the images that it asks for."""
+        run = self._run
+        stage = training_stage(run.experiment, spec, codes, run.folder)
+        if not self._skip(stage):
+            judge = run.candidates[0]
+            images = self._less.for_stage(spec, judge, self.slot(trials=1))
+            self._launch(stage, images, images_of(self._digest, spec, judge))
+
+    def search(self, proposals: Proposals, *, epochs: int, spare: Callable[[], float]) -> None:
+        """Trains what a search proposes; see `run_search_stage`.
+
+        Args:
+            proposals: of the search.
+            epochs: of a training.
+            spare: cores that the trainings leave free, asked now and then.
+        """
+        setting = self._setting(self.slot(trials=proposals.evaluations), spare)
+        run_search_stage(proposals, setting, epochs=epochs, data=self._images)
+
+    def slot(self, *, trials: int) -> Slot:
+        """What each of so many trials takes."""
+        resources = self._run.experiment.resources
+        return plan_slot(self._on_ray.cluster, resources, trials=trials, peak_memory=self._peak_memory)
+
+    def shared_results(self, *, trials: int) -> SharedResults | None:
+        """Where so many trainings on all images are shared with other runs of the folder; None if they are not."""
+        return self._results(self._digest, self.slot(trials=trials))
+
+    def _skip(self, stage: Stage) -> bool:
+        """Whether a stage is over: one that is gone on with has more trials, or more to spend, than it had."""
+        log = self._run.log
+        outcomes = log.outcomes()
+        over = log.has_ended(stage.name) and all(spec.trial in outcomes for spec in stage.specs)
+        if not over or goes_on(stage, log):
+            return False
+        self._on_ray.display.skip_stage(stage.title, epochs=stage.cost, spent=stage.spent(log))
+        return True
+
+    def _launch(self, stage: Stage, data: ray.ObjectRef, digest: str, weights: ray.ObjectRef | None = None) -> None:
+        slot = self.slot(trials=len(stage.specs))
+        run_stage(stage, self._setting(slot), data=data, weights=weights, results=self._results(digest, slot))
+
+    def _setting(self, slot: Slot, spare: Callable[[], float] = lambda: 0.0) -> Setting:
+        cluster = self._on_ray.cluster
+        return Setting(
+            run=self._run.folder,
+            log=self._run.log,
+            slot=slot,
+            slots=lambda: math.floor(cluster.now().places(slot) - spare() / slot.cpus),
+            display=self._on_ray.display,
+            interruption=self._on_ray.interruption,
+            checkpoints=self._checkpoints,
+            images=self._file,
+            patience=self._run.experiment.resources.patience,
+        )
+
+    def _results(self, digest: str, slot: Slot) -> SharedResults | None:
+        if not self._run.experiment.share_results:
+            return None
+        return SharedResults(self._run.folder.parent / FOLDER, digest, "cuda" if slot.gpus else "cpu")
+
+    def _measure_memory(self, data: ImageData) -> float | None:
+        """Share of a GPU that the largest candidate takes; None where that is not needed, and in a search."""
+        experiment = self._run.experiment
+        if not self._on_ray.cluster.gpus or experiment.resources.gpus_per_trial != "auto" or experiment.search:
+            return None
+        rows, space = self._run.log.evidence(), experiment.space.make()
+        flops = rows[(rows["source"] == SIZE) & (rows["metric"] == FLOPS)].set_index("architecture")["value"]
+        largest = Architecture(space.name, str(flops.idxmax()))
+        recipe = experiment.recipe_of(largest.code)
+        return measure_peak_memory(space, largest, recipe, self._images, input_shape=data.input_shape)
