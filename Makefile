@@ -1,10 +1,10 @@
-# The two commands of the README: `make demo` and `make test`. Both make .venv when it is not there.
+# The two commands of the README: `make demo` and `make test`. Both create .venv if it is missing.
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-# Real images and recorded trainings for the tests that want them; without it those tests skip and say so.
+# Real images and recorded trainings for the tests that use them; without them these tests are skipped with a message.
 export TAURANK_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 
 .PHONY: demo test lint format clean
@@ -22,10 +22,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# One thread each, or the processes wait for each other's.
+# One thread per process: more threads than cores slow each other down.
 test: export OMP_NUM_THREADS ?= 1
 test: lint
-	# Two processes: half of the slow tests wait for Ray. A file stays in one, for its fixtures.
+	# Two processes: half of the slow tests wait for Ray. All tests of a file share one process, for its fixtures.
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 format: $(READY)
