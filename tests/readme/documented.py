@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")))
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.M | re.S)
 _SPAN = re.compile(r"`(taurank [^`]+)`")
-_NAME_ALONE = re.compile(r"taurank [a-z-]+( (RUN|DIR|FOLDER|NAME( --run (RUN|DIR))?))?")
+_NAME_ALONE = re.compile(r"taurank (table )?[a-z-]+( (RUN|DIR|FOLDER|NAME( --run (RUN|DIR))?))?")
 """A span that names a command in running text, as `taurank why` does, is not an example of its use."""
 
 
@@ -27,3 +27,9 @@ def commands(page: str) -> Iterator[str]:
         command = " ".join(span.split())
         if not _NAME_ALONE.fullmatch(command):
             yield command
+
+
+def snippets(page: str, language: str) -> list[str]:
+    """Blocks of Python (``python``, or ``pycon`` for a session) that a page shows."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [block for _, found, block in _BLOCK.findall(text) if found == language]

@@ -105,7 +105,9 @@ class Desk:
         )
         if words[1] in ("run", "extend", "search") and done.returncode == 0:
             found = sorted((self.folder / "runs").iterdir(), key=lambda path: path.stat().st_ctime)
-            self.runs.append(str([path for path in found if not path.name.startswith(".")][-1].relative_to(self.folder)))
+            self.runs.append(
+                str([path for path in found if not path.name.startswith(".")][-1].relative_to(self.folder))
+            )
         return done.returncode, done.stdout
 
 

@@ -55,12 +55,19 @@ SESSION = (
     ),
     Typed("taurank status RUN", r"last line of run\.log: .*", ("taurank status runs/...",), small=True),
     Typed("taurank why timm:test_vit --run RUN", r".*", ("taurank why NAME --run runs/...",), small=True),
-    Typed("taurank why test_vit --run RUN", r".*", small=True),
+    Typed(
+        "taurank why test_vit --run RUN",
+        r".*",
+        ("taurank why s-n3-spp --run runs/cells-20260101-120000",),
+        small=True,
+    ),
     Typed("taurank front RUN", r".*", ("taurank front runs/...", "taurank front runs/cells-...")),
     Typed("taurank front RUN --against parameters", r".*", ("taurank front runs/cells-... --against parameters",)),
     Typed("taurank rank RUN", WRITTEN, ("taurank rank runs/...",), small=True),
     Typed("taurank score RUN", r".*", ("taurank score runs/cells-...",)),
-    Typed("taurank score RUN --baseline truth.csv", r".*", ("taurank score runs/... --baseline truth.csv",), small=True),
+    Typed(
+        "taurank score RUN --baseline truth.csv", r".*", ("taurank score runs/... --baseline truth.csv",), small=True
+    ),
     Typed("taurank plan RUN", r".*", ("taurank plan runs/cells-20260101-120000",)),
     Typed("taurank resume RUN", WRITTEN, ("taurank resume runs/...",), small=True),
     Typed(
@@ -95,10 +102,14 @@ SESSION = (
         ("taurank extend runs/... --candidates 60 --budget 5x", "taurank extend runs/mine-TIME --candidates 60"),
         prints=("1 more candidate",),
     ),
-    Typed("taurank extend RUN --stages more.yaml", WRITTEN, ("taurank extend runs/mine-TIME --stages more.yaml",)),
     Typed(
-        "taurank run --models torchvision:mnasnet0_5,torchvision:mnasnet0_75,torchvision:mnasnet1_3 --data folder:photos"
-        f" {SMALL} --constraint 'params <= 3M'",
+        "taurank extend RUN --stages more.yaml",
+        WRITTEN,
+        ("taurank extend runs/mine-TIME --stages more.yaml",),
+    ),
+    Typed(
+        "taurank run --models torchvision:mnasnet0_5,torchvision:mnasnet0_75,torchvision:mnasnet1_3"
+        f" --data folder:photos {SMALL} --constraint 'params <= 3M'",
         WRITTEN,
         ("taurank run --models 'torchvision:mnasnet*' --data digits --size 32 --constraint 'params <= 3M'",),
     ),
@@ -137,6 +148,18 @@ SESSION = (
     ),
     Typed("taurank table show t.parquet", r".*", ("taurank table show FILE",)),
     Typed(
+        "taurank replay --table t.parquet --policy 'order-settling: {goal: top}, asha' --metric validation_accuracy"
+        " --candidates 20 --budget 2x --draws 1",
+        r".*",
+        (
+            "taurank replay --table spikenas.parquet --policy order-settling,asha,uniform --candidates 100"
+            " --budget 10x --draws 20",
+            "taurank replay --table naap440.parquet --policy all --candidates 100 --period 3",
+            "taurank replay --table mine.parquet --policy 'order-settling: {goal: top}, order-settling'"
+            " --metric validation_loss --candidates 50",
+        ),
+    ),
+    Typed(
         "taurank replay --table t.parquet --candidates 30 --budget 4x --draws 2",
         r".*",
         (
@@ -174,6 +197,11 @@ SESSION = (
 NOT_TYPED = {
     "make demo": "make test-all runs it",
     "make test": "runs this test",
-    "taurank run quickstart --dashboard": "tests/orchestrator/cluster looks at the dashboard",
+    "taurank run quickstart --dashboard": "tests/orchestrator/cluster",
+    "taurank run --address 127.0.0.2:6399": "benchmarks.system.faults",
+    "taurank run mine.yaml --address auto --out /shared/runs": "benchmarks.system.jobs",
+    "taurank status /shared/runs/mine-TIME": "the same as taurank status RUN",
+    "taurank run own.yaml": "tests/orchestrator/cli/test_own_space.py",
+    "taurank spaces my_space:SmallNetworks": "tests/orchestrator/cli/test_own_space.py",
 }
 """Documented commands that are not part of the session, each with what runs it or why nothing can."""
