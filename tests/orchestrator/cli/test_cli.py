@@ -174,7 +174,7 @@ class TestCommands:
 
 def test_help_waits_for_neither_torch_nor_ray():
     program = (
-        "import sys; from orchestrator import cli; sys.argv = ['taurank', '--help']\n"
+        "import sys; from taurank.orchestrator import cli; sys.argv = ['taurank', '--help']\n"
         "try: cli.main()\nexcept SystemExit: pass\n"
         "print([name for name in ('torch', 'ray', 'pandas', 'matplotlib') if name in sys.modules])"
     )
