@@ -33,7 +33,7 @@ def _trilinear(one: _Shape, two: _Shape, three: _Shape, *expand: Any, **_: Any) 
         for dimension in added:
             full.insert(dimension, 1)
         shapes.append(full)
-    return 2 * prod(max(sizes) for sizes in zip(*shapes, strict=True))
+    return 2 * int(prod(max(sizes) for sizes in zip(*shapes, strict=True)))
 
 
 def _convolution_over_time(images: _Shape, weight: _Shape, *_: Any, out_shape: _Shape, **__: Any) -> int:
