@@ -109,7 +109,7 @@ class DataSpec(Spec):
 
     @property
     def expected_counts(self) -> ImageCounts:
-        """The images as far as can be told without reading any; exact where all are given as numbers.
+        """The images as far as the experiment gives them; exact where all are given as numbers.
 
         A data set of unknown size is taken to leave ``ASSUMED_TRAIN`` training images.
         """
