@@ -76,7 +76,7 @@ def test_a_table_of_one_seed_is_replayed_against_its_own_last_value(table, seed)
     assert row["tau"] > 0.3
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_through_ray_it_is_the_same(table):
     bench = make_bench(one_seed(ends_only(table, 5), -1), truth="last")
     plan = replayed(bench)
