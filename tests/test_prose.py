@@ -19,11 +19,6 @@ PACKAGES = ("spaces", "trainables", "schedulers", "orchestrator", "taurank")
 DOCS = ("README.md", "CHANGELOG.md", "Makefile", "cluster.yaml", "docs")
 
 PENDING: tuple[str, ...] = (
-    "orchestrator/candidates",
-    "orchestrator/cluster",
-    "orchestrator/evidence",
-    "orchestrator/runs",
-    "orchestrator/stages",
     "spaces",
     "trainables",
 )
