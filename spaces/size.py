@@ -1,4 +1,4 @@
-"""How large an architecture is, without making its weights: parameters and FLOPs on the meta device."""
+"""Parameters and FLOPs of an architecture, counted on the meta device."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Size:
 
     Attributes:
         parameters: Number of trainable weights, those of dead edges included.
-        flops: Multiply-accumulates of the convolutions and linear layers for one image; what is not computed does not
-            count. This is the literature's "FLOPs": half of what torch counts, since that takes a multiplication and an
-            addition as two. Biases, normalisation, activations, pooling and additions do not count; so counted, the
-            best cell of NAS-Bench-201 has its published 153.27 MFLOPs (153,272,960).
+        flops: Multiply-accumulates of the convolutions and linear layers for one image; parts
+            that are not computed do not count. This is the "FLOPs" of the literature, half the count of torch, which
+            counts a multiply-accumulate as two. Biases, normalisation, activations, pooling and additions do not count;
+            the best cell of NAS-Bench-201 has its published 153.27 MFLOPs (153,272,960).
     """
 
     parameters: int
@@ -35,14 +35,14 @@ def measure_size(
     """Counts parameters and FLOPs of an architecture; allocates no weights and draws no random numbers.
 
     Raises:
-        SpaceError: The space cannot build the network for this task, the network cannot take such images, or it gives
-            anything but a row of logits for each.
+        SpaceError: The space cannot build the network for this task, or the network does not map an image to one row of
+            logits.
     """
     network = build_weightless(lambda: space.build(architecture, input_shape=input_shape, classes=classes))
-    # In training mode batch normalisation refuses a single value per channel, which one small image gives.
+    # In training mode batch normalisation rejects a single value per channel, as of one small image.
     network.eval()
     parameters = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
-    # The counter hooks into the gradients of whatever a module is given, and fails where that is a weight.
+    # The counter registers hooks on the inputs of modules and fails where an input is a weight.
     network.requires_grad_(False)
     with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
         counter = FlopCounterMode(display=False)
@@ -54,7 +54,9 @@ def measure_size(
             raise SpaceError(f"input_shape: {architecture} cannot take {shape} images: {one_line(error)}") from error
     if space.foreign and (not isinstance(logits, torch.Tensor) or logits.shape != (1, classes)):
         given = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise SpaceError(f"code: {architecture} is no classifier: for one image it gives {given}, not {classes} logits")
+        raise SpaceError(
+            f"code: {architecture} is not a classifier: for one image it returns {given}, not {classes} logits"
+        )
     return Size(parameters=parameters, flops=counter.get_total_flops() // 2)
 
 

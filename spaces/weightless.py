@@ -1,4 +1,4 @@
-"""Networks without weights: built on the meta device, to be counted and not to be run."""
+"""Networks built on the meta device, without memory for weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class _EmptyOnMeta(TorchFunctionMode):
-    """Sends only what layers make their weights of to the meta device; small tables stay where they can be read."""
+    """Creates only `torch.empty` tensors, which layers use for weights, on the meta device."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -23,10 +23,10 @@ class _EmptyOnMeta(TorchFunctionMode):
 
 
 def build_weightless(build: Callable[[], nn.Module]) -> nn.Module:
-    """Makes a network on the meta device: no memory for weights, no random numbers.
+    """Builds a network on the meta device: no memory for weights, no random numbers.
 
-    Some code computes its layout with tensors and reads the numbers back, which a tensor without data cannot give. It
-    is built a second time, with such tensors on the CPU.
+    Some code computes its layout with tensors and reads their values, which fails on the meta device. It is built a
+    second time with these tensors on the CPU.
 
     Raises:
         Exception: Whatever `build` raises both times.

@@ -24,8 +24,6 @@ PENDING: tuple[str, ...] = (
     "orchestrator/evidence",
     "orchestrator/runs",
     "orchestrator/stages",
-    "spaces",
-    "trainables",
 )
 """Folders that are not clean yet; ``test_pending_folders_have_findings`` fails when an entry can be removed."""
 

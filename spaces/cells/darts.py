@@ -32,8 +32,7 @@ OPERATIONS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
-"""What an edge may do, in the order of the source. The source's eighth, `none`, is there for its search alone: it never
-derives an architecture that has it."""
+"""Operations of an edge, in the order of the source. The source uses an eighth, `none`, during its search only."""
 
 NODES = 4
 """Blocks of a cell."""
@@ -45,7 +44,7 @@ PUBLISHED = {
     "PC_DARTS_cifar": "0s3-1sk_0d3-1s3_0s5-1s3_0ap-1d3+0mp-1s5_1s5-2s5_0s3-3s3_1s3-2s3",
     "PC_DARTS_image": "0s3-1sk_0s3-1sk_1s3-3s3_1s3-4d5+0s3-1sk_1mp-2d5_1s3-2s3_0s5-3s3",
 }
-"""Published architectures by the names of their authors: github.com/quark0/darts (first and second order),
+"""Published architectures by name: github.com/quark0/darts (first and second order),
 chenxin061/pdarts, yuhuixu1993/PC-DARTS."""
 
 _SOURCES = [list(combinations(range(node + INPUTS), 2)) for node in range(NODES)]  # pairs that a node may read
@@ -100,23 +99,15 @@ class DARTS(DecisionSpace):
         return self._architecture(*_parse_code(PUBLISHED.get(text, text)))
 
     def cells(self, architecture: Architecture) -> tuple[Cell, Cell]:
-        """The normal and the reduction cell.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """The normal and the reduction cell."""
         return _parse_code(self.code_of(architecture))
 
     def genotype(self, architecture: Architecture) -> str:
-        """Writes the text in which the source publishes architectures; `parse` reads it.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """Formats the architecture as a genotype, which `parse` reads."""
         return format_genotype(*self.cells(architecture))
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the one whose nodes stand in their lowest order, in both cells; see `cells.cells.canonical_cell`."""
+        """Returns the architecture with both cells in canonical order; see `cells.cells.canonical_cell`."""
         normal, reduction = self.cells(architecture)
         return self._architecture(canonical_cell(normal), canonical_cell(reduction))
 
@@ -124,7 +115,7 @@ class DARTS(DecisionSpace):
     def decisions(self) -> tuple[tuple[str, ...], ...]:
         """For each node of the normal and then of the reduction cell: its two sources, the operation of each.
 
-        The first node has no choice of sources. Every combination is an architecture.
+        The first node has a single pair of sources. Every combination is an architecture.
         """
         return _CELL_DECISIONS * 2
 

@@ -1,4 +1,4 @@
-"""NAS-Bench-Macro: eight layers with three options each, 6,561 codes, 3,969 of them different as functions.
+"""NAS-Bench-Macro: eight layers with three options each, 6,561 codes, of which 3,969 differ as functions.
 
 Source: Su et al., Prioritized Architecture Sampling with Monto-Carlo Tree Search (CVPR 2021, arXiv 2103.11922), and
 its code, github.com/xiusu/NAS-Bench-Macro.
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerwiseNetwork
 
 OPTIONS = ("identity", "mb3_k3", "mb6_k5")
-"""What a layer may be; the position is its digit in the code."""
+"""Options of a layer; the position is the digit in the code."""
 
 STAGES = (2, 3, 3)
 """Number of layers of each stage; the first of a stage halves the map and doubles the channels."""
 
 LAYERS = sum(STAGES)
-"""Number of layers that an architecture decides on."""
+"""Number of searched layers."""
 
 _DIGITS = "".join(str(position) for position in range(len(OPTIONS)))
 
 
 def canonical_code(code: str) -> str:
-    """Moves the identities of each stage behind its blocks; the first layer of a stage, which changes shape, stays.
+    """Moves the identities of each stage behind its blocks, except the first layer, which changes the shape.
 
-    An identity that keeps the shape does nothing wherever it stands, so this changes no function. 3,969 codes are left:
+    An identity that keeps the shape has no effect at any position, so the function is unchanged. 3,969 codes remain:
     (3 * 3) * (3 * 7) * (3 * 7).
     """
     stages, start = [], 0
@@ -69,7 +69,7 @@ class NASBenchMacro(DecisionSpace):
 
     Args:
         width: Channels of the stem; the three stages have 2, 4 and 8 times as many.
-        head_width: Channels of the features that are classified.
+        head_width: Input channels of the classifier.
     """
 
     name = "nasbench_macro"
@@ -88,7 +88,7 @@ class NASBenchMacro(DecisionSpace):
         return {"width": self.width, "head_width": self.head_width}
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the one whose identities stand last in each stage; see `canonical_code`."""
+        """Returns the architecture with the identities last in each stage; see `canonical_code`."""
         return Architecture(self.name, canonical_code(self.code_of(architecture)))
 
     @property

@@ -42,7 +42,7 @@ def assemble(
         make: Called for each layer, from the input to the output.
         shapes: Of the layers.
         width: Channels of the stem.
-        head_width: Channels of the features that are classified.
+        head_width: Input channels of the classifier.
         channels: Channels of the images.
         classes: Number of logits.
     """

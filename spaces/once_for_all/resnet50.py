@@ -53,11 +53,7 @@ class OnceForAllResNet50(DecisionSpace):
         return dict(self._options)
 
     def subnet(self, architecture: Architecture) -> ResNetSubnet:
-        """What the architecture decides.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """Parses the architecture into its decisions."""
         return parse_code(self.code_of(architecture), self.design)
 
     def _enumerate(self) -> Iterator[Architecture]:
@@ -78,7 +74,7 @@ class OnceForAllResNet50(DecisionSpace):
                 yield self._architecture(ResNetSubnet(resolution, first, between, last, stages))
 
     def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture:
-        """Draws among all codes, which all differ as functions; a depth that more codes have is more frequent."""
+        """Draws uniformly among all codes, which all differ as functions."""
         choices = [int(generator.integers(len(options))) for options in self.decisions]
         for stage, counts in enumerate(self._by_depth):
             shares = np.array(counts, dtype=np.float64)
@@ -106,7 +102,7 @@ class OnceForAllResNet50(DecisionSpace):
         return len(self.design.blocks) + 2 * len(self.design.widths)
 
     def _read(self, code: str) -> list[int]:
-        """A block that is not kept is said to be as the last one of its stage that is."""
+        """A missing block takes the options of the last block of its stage."""
         design, subnet = self.design, parse_code(code, self.design)
         blocks = []
         for stage, place in design.blocks:
@@ -120,7 +116,7 @@ class OnceForAllResNet50(DecisionSpace):
         return [*blocks, *stages, first, int(subnet.between), last, design.resolutions.index(subnet.resolution)]
 
     def _write(self, choices: Sequence[int]) -> str:
-        """What choices say of blocks that are not kept does not matter."""
+        """Choices of missing blocks are ignored."""
         design = self.design
         expansions: list[list[float]] = [[] for _ in design.widths]
         for (stage, place), choice in zip(design.blocks, choices[: len(design.blocks)], strict=True):
@@ -164,7 +160,7 @@ class OnceForAllResNet50(DecisionSpace):
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Resolution, number of blocks, mean expansion; stem; width and depth by stage; expansion by block.
 
-        A block that is not kept has expansion 0.
+        A missing block has expansion 0.
         """
         subnet = self.subnet(architecture)
         kept = [expansion for stage in subnet.stages for expansion in stage.expansions]

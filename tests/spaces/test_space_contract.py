@@ -12,7 +12,7 @@ import torch
 
 from taurank.spaces import Architecture, SearchSpace, SpaceError, get_space, list_spaces, measure_size
 from taurank.spaces.mnist_blocks import parse_depths
-from taurank.spaces.nasbench201.space import parse_code
+from taurank.spaces.nasbench201 import parse_code
 
 # Options that keep the networks small.
 SPACES: dict[str, dict[str, Any]] = {

@@ -26,7 +26,7 @@ def iterate_batches(
     scaling: Literal["normalise", "unit"] = "normalise",
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Goes once through the images, in batches of `(b, C, H, W)` float32 and `(b,)` int64.
+    """Yields all images once, in batches of `(b, C, H, W)` float32 and `(b,)` int64.
 
     Every image comes once. A last batch of a single image, which batch norm could not train on, is joined to the one
     before it, so that one batch may have `batch_size + 1` images.
@@ -65,13 +65,13 @@ def iterate_pixels(
     generator: np.random.Generator | None,
     augmentation: Augmentation | None,
 ) -> Iterator[Images]:
-    """The same batches as bytes `(b, H, W, C)`, without labels: for whoever makes targets of the images themselves.
+    """Yields the same batches as bytes `(b, H, W, C)`, without labels.
 
     Args:
         images: What to go through.
         batch_size: Images in a batch; see `iterate_batches`.
-        generator: Shuffles the images and draws the augmentation; None keeps the order. What is drawn from it between
-            two batches moves the augmentation of the later one.
+        generator: Shuffles the images and draws the augmentation; None keeps the order. Draws of
+            other code between two batches change the augmentation of the later one.
         augmentation: What to change in each image; None for nothing.
     """
     order = np.arange(len(images)) if generator is None else generator.permutation(len(images))

@@ -78,8 +78,8 @@ def read_cifar_python_folder(
 ) -> tuple[ImageSet, ImageSet] | None:
     """The training and the test set of torchvision's folder `cifar-10-batches-py`; None where there is none of it.
 
-    These files are pickles, which run code of whoever wrote them. They are read by torchvision alone, after their MD5
-    has been found to be the published one.
+    These files are pickles, which can run arbitrary code. They are read by torchvision, after their MD5 sums have been
+    verified.
 
     Raises:
         IncompleteError: Only some of the files are there.

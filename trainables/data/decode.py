@@ -68,9 +68,6 @@ def decode_deep_image(
 
     Returns:
         The image, and the least and greatest value of such a 16-bit image; None for any other.
-
-    Raises:
-        DataError: See `decode_image`.
     """
     if channels not in (1, 3):
         raise DataError(f"channels is {channels}; it has to be 1 (grey) or 3 (RGB)")
@@ -98,11 +95,7 @@ def decode_deep_image(
 
 
 def _binary_pnm(encoded: bytes, origin: str) -> bytes:
-    """A PGM or PPM of decimal numbers as one of bytes: OpenCV scales some of the former, and none of the latter.
-
-    Raises:
-        DataError: It has less numbers than its header states, or what is none.
-    """
+    """A PGM or PPM of decimal numbers as one of bytes: OpenCV scales some of the former, and none of the latter."""
     try:
         width, height, maximum, *values = map(int, re.sub(rb"#[^\n]*", b"", encoded[2:]).split())
         count = width * height * (3 if encoded[:2] == b"P3" else 1)

@@ -120,7 +120,7 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     try:
         if _unpacked_bytes(path, names) > _memory():
             raise MemoryError
-        # Pickled arrays run code of whoever wrote them, so they are refused.
+        # Pickled arrays can run arbitrary code, so they are rejected.
         with np.load(path, allow_pickle=False) as archive:
             found = {name: archive[name] for name in names if name in archive}
     except MemoryError as error:

@@ -50,10 +50,10 @@ def load_own(
         name: `folder:PATH`, `imagenet:PATH` (see `list_folder`, `list_imagenet`) or `npz:PATH` (see `read_npz_file`).
         size: Pixels on each side that files are decoded to; None for `SIZE`. Arrays of an `.npz` keep their size.
         cache: Folder that decoded files are kept in; see `cache_folder`.
-        progress: Told how many files are decoded.
+        progress: Called with the numbers of decoded and of all files.
 
     Raises:
-        DataError: Nothing there, or not laid out so; files that cannot be decoded are left out and named in the log.
+        DataError: The path is missing or has another layout. Undecodable files are skipped and logged.
     """
     found = split_own(name)
     if found is None:

@@ -1,4 +1,4 @@
-"""The next batch is made while the network trains on this one."""
+"""Prefetching of batches."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

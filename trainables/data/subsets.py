@@ -95,9 +95,6 @@ def less_data(
         resolution: share of the pixels of a side that is left, in (0, 1].
         seed: of what is random.
         losses: for `difficulty`; see `choose_images`.
-
-    Raises:
-        DataError: See `choose_images`; or too few pixels are left.
     """
     if share < 1:
         data = replace(data, train=data.train.part(choose_images(data.train, share, by=by, seed=seed, losses=losses)))

@@ -85,10 +85,6 @@ def measure_latency(
         threads: of the CPU; set for the measurement only.
         warm_up: passes before those that count.
         repeats: passes that count.
-
-    Raises:
-        SpaceError: a number is too small.
-        LatencyError: the device is not there.
     """
     return measure_in_turn(
         [(network, input_shape)], batch=batch, device=device, threads=threads, warm_up=warm_up, repeats=repeats
@@ -113,10 +109,6 @@ def measure_in_turn(
         threads: of the CPU.
         warm_up: passes before those that count.
         repeats: passes that count.
-
-    Raises:
-        SpaceError: a number is too small.
-        LatencyError: the device is not there.
     """
     _check(device, batch=batch, threads=threads, warm_up=warm_up, repeats=repeats)
     passes = [_prepare(network, shape, batch, device) for network, shape in networks]

@@ -127,11 +127,7 @@ def select_options(
     capacity: Capacity = "flops",
     keep: int = 4,
 ) -> tuple[tuple[str, ...], ...]:
-    """The options of each decision that `measure_options` keeps: what `RestrictedSpace` is given.
-
-    Raises:
-        SpaceError, LatencyError: see `measure_options`.
-    """
+    """The options of each decision that `measure_options` keeps: what `RestrictedSpace` is given."""
     measured = measure_options(space, table, input_shape=input_shape, classes=classes, capacity=capacity, keep=keep)
     return tuple(tuple(option.option for option in options if option.kept) for options in measured)
 

@@ -49,11 +49,7 @@ class Conditions:
 
     @classmethod
     def here(cls, device: str, *, batch: int, threads: int) -> Conditions:
-        """Those of a measurement in this process, with weights of PyTorch's default type.
-
-        Raises:
-            LatencyError: the device is not there.
-        """
+        """Those of a measurement in this process, with weights of PyTorch's default type."""
         precision = str(torch.get_default_dtype()).removeprefix("torch.")
         return cls(device_name(device), precision, batch, threads, torch.__version__)
 
@@ -164,11 +160,7 @@ def _conditions(described: dict[str, Any]) -> Conditions:
 
 
 def device_name(device: str) -> str:
-    """What a table calls the device that measures.
-
-    Raises:
-        LatencyError: the device is not there.
-    """
+    """What a table calls the device that measures."""
     try:
         place = torch.device(device)
     except RuntimeError:  # not the spelling of a device

@@ -93,7 +93,7 @@ def score_rows(code: str, scores: Mapping[str, ProxyScore], *, seconds: float) -
 
 
 class ProxyScoring:
-    """Scores architectures one after another; can be saved between two of them, and gone on with.
+    """Scores architectures one after another; can be saved and resumed between two of them.
 
     Args:
         space: What builds the networks.
@@ -133,9 +133,9 @@ class ProxyScoring:
         return architecture.code, scores
 
     def state_dict(self) -> dict[str, Any]:
-        """How far it has come."""
+        """Number of scored architectures."""
         return {"next": self._next}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from there."""
+        """Restores a state of `state_dict`."""
         self._next = int(state["next"])

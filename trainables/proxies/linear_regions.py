@@ -12,7 +12,7 @@ from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy,
 from taurank.trainables.proxies.recorders import CodeRecorder
 
 CROPS = 3000
-"""Inputs whose regions are told apart: no count is higher."""
+"""Number of inputs, an upper bound of the count."""
 
 SIZE = 3
 """Height and width of a crop in pixels."""
@@ -70,7 +70,7 @@ def count_linear_regions(network: nn.Module, inputs: Tensor) -> int:
 
 @register_proxy
 class LinearRegions(Proxy):
-    """Number of linear regions that a thin network of the same architecture tells apart: how much it can express.
+    """Number of linear regions of a thin network of the same architecture, a measure of expressivity.
 
     Different on/off codes of all units over 3,000 crops of 3x3 pixels and one channel; the mean over three draws of
     weights and crops. The thin network is the space's (`SearchSpace.thin`): one cell of one channel. A whole network

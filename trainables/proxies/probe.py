@@ -1,4 +1,4 @@
-"""One untrained network under examination: a copy to be used up, and one pass that several proxies share."""
+"""A copy of an untrained network, and a forward and backward pass shared by several proxies."""
 
 from __future__ import annotations
 

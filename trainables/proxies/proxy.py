@@ -1,4 +1,4 @@
-"""What a training-free proxy is, and proxies by name."""
+"""Interface of training-free proxies, and their registry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ normalisation; three blocks one after another; a space that makes thin networks.
 
 
 class ProxyError(ValueError):
-    """A proxy was asked for something that there is not."""
+    """An unknown proxy, or invalid arguments."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a proxy found.
+    """Result of a proxy.
 
     Attributes:
         value: Finite; whether higher or lower is better is the proxy's `direction`.

@@ -26,7 +26,7 @@ _ATTENTION_WEIGHTS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_pro
 
 
 class LayerRecorder(TorchFunctionMode):
-    """Tells of every convolution, linear layer, attention layer and product with a parameter while it is active.
+    """Calls a function for every convolution, linear, attention layer and product with a parameter while it is active.
 
     Args:
         on_layer: Called with the weights of a layer (one, but for attention) and its output, images first.
@@ -119,7 +119,7 @@ _BACKWARD = {
 
 
 class CodeRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Tells of the on/off code of every unit with a bend at zero that is computed while it is active, once a use.
+    """Calls a function with the on/off code of every unit with a bend at zero that is computed while it is active.
 
     Units: ReLU, ReLU6, leaky, parametric and randomised ReLU, ELU, CELU, SELU, GELU, SiLU, Mish, hard-swish, softplus;
     a unit is on where its input is above zero. Gates (sigmoid, hard-sigmoid, softmax) are not units. One written
@@ -151,7 +151,7 @@ class CodeRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class UnitRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Tells of the output of every unit that `CodeRecorder` knows, in a forward pass.
+    """Calls a function with the output of every unit that `CodeRecorder` knows, in a forward pass.
 
     Args:
         on_output: Called with it.

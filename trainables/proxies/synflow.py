@@ -1,4 +1,4 @@
-"""How much flows through the weights if nothing cancels (SynFlow)."""
+"""Synaptic flow (SynFlow)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Synflow(Proxy):
             for parameter in network.parameters():
                 parameter.abs_()
         ones = torch.ones_like(probe.batch.images[:1], dtype=torch.float64)
-        with WeightRecorder() as layers, _Unhindered():
+        with WeightRecorder() as layers, _WithoutNormalisation():
             output = network(ones).sum()
         weights = layers.weights
         if not weights:
@@ -67,7 +67,7 @@ class Synflow(Proxy):
         return Measured(math.log(total), probe.covered(reached))
 
 
-class _Unhindered(TorchFunctionMode):
+class _WithoutNormalisation(TorchFunctionMode):
     """Normalisations and upper limits of rectifiers do not act while it is active."""
 
     def __torch_function__(

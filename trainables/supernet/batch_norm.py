@@ -1,4 +1,4 @@
-"""Statistics that belong to one path instead of to all of them mixed: recalibrated, or those of each batch."""
+"""Batch-norm statistics of a single path: recalibrated, or those of each batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     (Guo et al. 2020, section 3.4; Yu & Huang 2019).
 
     Args:
-        model: the network, told which path to compute if it has several.
+        model: the network; of a supernet the active path is used.
         batches: images ``(b, C, H, W)``; they should be training images, never those it is scored on.
 
     Raises:

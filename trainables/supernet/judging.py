@@ -1,4 +1,4 @@
-"""Tries paths on training images that no weight is trained on."""
+"""Evaluates paths on held-back training images."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class HeldBackJudge:
 
     @torch.no_grad()
     def look(self, paths: Sequence[str]) -> list[Outcome]:
-        """How the paths do, all on the same images."""
+        """Evaluates the paths, all on the same images."""
         training = self._training
         images, labels = next(self._batches)
         outcomes = []

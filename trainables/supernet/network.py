@@ -1,4 +1,4 @@
-"""What a supernet is: one module that holds every candidate of a space as a path."""
+"""Base class of supernets: one module that contains every candidate of a space as a path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class Supernet(nn.Module):
-    """A network that computes the candidate it was last told to, with weights that all candidates share.
+    """A network that computes the activated candidate with weights shared by all candidates.
 
     Attributes:
         gates: weights (options,) of the options of each of the space's decisions, while such are in use.

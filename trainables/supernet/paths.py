@@ -1,4 +1,4 @@
-"""The paths that a supernet trains: the candidates, and the decisions that tell them apart."""
+"""The candidates of a supernet, and their decisions."""
 
 from __future__ import annotations
 

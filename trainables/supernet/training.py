@@ -32,7 +32,7 @@ _CALIBRATION_STREAM = 3
 
 @dataclass(frozen=True)
 class PathScore:
-    """What one path is worth with inherited weights, and how far that can be trusted.
+    """Score of one path with inherited weights, and its uncertainty.
 
     Attributes:
         path: its code.
@@ -251,7 +251,7 @@ class SupernetTraining(Training):
                 recalibrate(self.model, (pixels for pixels, _ in batches))
         if self.config.batch_norm == "batch":
             with batch_statistics(self.model):
-                loss, accuracy = self.look_at(self.data.validation)
+                loss, accuracy = self.evaluate_as_is(self.data.validation)
         else:
             loss, accuracy = self.evaluate(self.data.validation)
         if not math.isfinite(loss):
@@ -294,7 +294,7 @@ class SupernetTraining(Training):
         return super().state_dict() | self.weights() | {"sampler": self.sampler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""
         self.load_weights(state)
         super().load_state_dict(state)
         self.sampler.load_state_dict(state["sampler"])

@@ -1,4 +1,4 @@
-"""A table of recorded trainings in memory, and the questions one asks it."""
+"""A table of recorded trainings in memory."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SEEN = ("train_", "validation_")
 
 @dataclass(frozen=True)
 class RecordedStep:
-    """What one step of a recorded training shows.
+    """Result of one step of a recorded training.
 
     Attributes:
         epoch: epochs trained so far.
@@ -129,9 +129,9 @@ class RecordedTraining:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """How far it has come."""
+        """Number of completed steps."""
         return {"done": self._done}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of `state_dict`."""
+        """Restores a state of `state_dict`."""
         self._done = int(state["done"])

@@ -1,4 +1,4 @@
-"""How a training that raised has ended, in one line for the evidence log."""
+"""Describes the failure of a training in one line for the evidence log."""
 
 from __future__ import annotations
 

@@ -97,10 +97,10 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
             torch.optim.SGD([weight])  # torch imports a second's worth of modules with the first optimiser
 
     def _start(self, config: dict[str, Any]) -> None:
-        """Takes up a trial, which is set up when it is first asked for something.
+        """Takes up a trial, which is set up with its first result.
 
-        Here Tune does not call it running yet: a worker that dies would be a trial that is given up, and one that hangs
-        would be watched by nobody.
+        Tune does not call the trial running yet: it would give up a trial whose worker dies here, and would not detect
+        one that hangs.
         """
         self._spec = self._specs[config["trial"]]
         print(f"{self._stage}: {self._spec.label}", file=sys.stderr)  # the worker's log, which the dashboard shows
@@ -175,7 +175,7 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
     def _go_on(self) -> None:
         """Adds a row, or a failure."""
         assert self._work is not None
-        # Set-up is paid for with the first row; what the trial then waits for Tune is nobody's.
+        # The first row includes the set-up; time spent waiting for Tune is not counted.
         self._started = time.perf_counter() - self._unbooked_seconds
         self._unbooked_seconds = 0.0
         scoring = self._work.trained
@@ -267,7 +267,7 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         self._reported = min(reported, len(self._rows) - ended)
 
     def cleanup(self) -> None:
-        """Lets the memory go."""
+        """Frees memory."""
         self._release()
 
     def _release(self) -> None:

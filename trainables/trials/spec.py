@@ -1,4 +1,4 @@
-"""What a trial is told to do."""
+"""Specification of a trial."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TrialSpec:
 
     Attributes:
         trial: key of the trial in the evidence log.
-        label: a short name for people.
+        label: a short name for display.
         space: name of the search space.
         space_options: the options it is made with.
         recipe: how to train; its ``epochs`` are the trial's.
@@ -54,7 +54,7 @@ class TrialSpec:
 
     @property
     def fingerprint(self) -> str:
-        """Tells whether a checkpoint belongs to this trial: all that its numbers depend on but the images."""
+        """Digest of all settings that the numbers of the trial depend on, except the images."""
         options = sorted(self.space_options.items())
         what = (self.trial, self.space, options, self.recipe, self.seed, self.architectures, self.supernet)
         more = (self.proxies, self.candidates, self.epoch_share, self.task)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from taurank.spaces import get_space, import_torchvision
-from taurank.spaces.nasbench201.space import OPERATIONS, parse_code
+from taurank.spaces.nasbench201 import OPERATIONS, parse_code
 from taurank.trainables.proxies import ProxyBatch, ProxyError, ProxyScore, VoidScoreError, score_network
 from taurank.trainables.proxies.averaged_network import AveragedCell, AveragedNetwork
 from taurank.trainables.proxies.linear_regions import CROPS, count_linear_regions, draw_crops

@@ -31,9 +31,6 @@ class BanditSampler(PathSampler):
         paths: the candidates.
         discount: factor of all counts in each round, in (0, 1]; 1 forgets nothing. By default counts halve every
             4 (candidates) rounds.
-
-    Raises:
-        ValueError: ``discount`` is outside its range.
     """
 
     def __init__(self, paths: Paths, *, discount: float | None = None) -> None:

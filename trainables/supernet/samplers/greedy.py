@@ -40,9 +40,6 @@ class GreedySampler(PathSampler):
         sampled: paths that a step tries, at least 1.
         keep: those of them that it trains, at least 1 and at most ``sampled``.
         pool: candidates in the pool, at least 1; by default a fifth of all.
-
-    Raises:
-        ValueError: a value outside its range.
     """
 
     # A step takes one judged batch for `keep` trainings of one other: a tenth is used again some ten times over, which

@@ -29,9 +29,6 @@ class SandwichSampler(PathSampler):
     Args:
         paths: the candidates.
         random: candidates beside the largest and the smallest, at least 0.
-
-    Raises:
-        ValueError: ``random`` is outside its range.
     """
 
     def __init__(self, paths: Paths, *, random: int = 2) -> None:
