@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -82,9 +83,9 @@ class SearchSpace(ABC):
         return f"get_space({self.name!r}{options})"
 
     @property
-    @abstractmethod
     def options(self) -> dict[str, Any]:
-        """Keyword options of the constructor, defaults included."""
+        """Keyword options of the constructor, defaults included; by default the attributes of their names."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     @abstractmethod
     def parse(self, text: str) -> Architecture:
@@ -237,6 +238,21 @@ def check_positive(argument: str, value: object) -> None:
         raise SpaceError(f"{argument}: {value!r} is not a whole number of at least 1")
 
 
+def check_factor(argument: str, value: object) -> None:
+    """Checks that a value is a positive finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise SpaceError(f"{argument}: {value!r} is not a positive number")
+
+
+def as_tuple(argument: str, values: object, *, ascending: bool = False) -> tuple[Any, ...]:
+    """Returns a list with at least one entry as a tuple, checked to ascend without repeats where required."""
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise SpaceError(f"{argument}: {values!r} is not a list of at least one entry")
+    if ascending and list(values) != sorted(set(values)):
+        raise SpaceError(f"{argument}: {list(values)} is not in ascending order without repeats")
+    return tuple(values)
+
+
 def check_variant(variant: object, variants: Iterable[str], *, more: str = "") -> None:
     """Checks that a variant exists."""
     known = list(variants)
@@ -254,6 +270,12 @@ def check_task(input_shape: tuple[int, int, int], classes: int) -> None:
     check_positive("classes", classes)
 
 
+def check_count(count: object) -> None:
+    """Checks that a count is an integer of at least 0."""
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
+        raise SpaceError(f"count: {count!r} is not a whole number of at least 0")
+
+
 def draw(pool: Sequence[Architecture], count: int, generator: np.random.Generator, kind: str) -> list[Architecture]:
     """Draws uniformly without replacement, in random order.
 
@@ -266,8 +288,7 @@ def draw(pool: Sequence[Architecture], count: int, generator: np.random.Generato
     Raises:
         SpaceError: `count` is negative or larger than the pool.
     """
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
-        raise SpaceError(f"count: {count!r} is not a whole number of at least 0")
+    check_count(count)
     if count > len(pool):
         raise SpaceError(f"count: {count:,} requested, but there are only {len(pool):,} {kind}")
     return [pool[index] for index in generator.choice(len(pool), size=count, replace=False)]

@@ -107,6 +107,12 @@ class DecisionSpace(SearchSpace):
         return one if not functions or self.canonical(one) == one else None
 
 
+def draw_weighted(counts: Sequence[float], generator: np.random.Generator) -> int:
+    """Draws a position with a probability proportional to its count."""
+    shares = np.array(counts, dtype=np.float64)
+    return int(generator.choice(len(shares), p=shares / shares.sum()))
+
+
 def draw_one_by_one(draw_one: Callable[[], Architecture | None], count: int, *, among: int) -> list[Architecture]:
     """Draws without replacement from a set too large to list.
 

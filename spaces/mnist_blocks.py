@@ -69,11 +69,6 @@ class MnistBlocks(DecisionSpace):
         self.reference = reference
 
     @property
-    def options(self) -> dict[str, bool]:
-        """`reference`."""
-        return {"reference": self.reference}
-
-    @property
     def decisions(self) -> tuple[tuple[str, ...], ...]:
         """The number of blocks in stage 1 and in stage 2."""
         return (tuple(map(str, DEPTHS)),) * STAGES

@@ -18,6 +18,7 @@ from taurank.spaces.architecture import (
     SearchSpace,
     SpaceError,
     check_choices,
+    check_count,
     check_distinct,
     draw,
 )
@@ -135,8 +136,7 @@ class RestrictedSpace(SearchSpace):
         return list(found.values())
 
     def _draw_some(self, count: int, generator: np.random.Generator, distinct: Distinct) -> list[Architecture]:
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
-            raise SpaceError(f"count: {count!r} is not a whole number of at least 0")
+        check_count(count)
         widths = [len(options) for options in self._decisions]
         drawn: dict[Architecture, Architecture] = {}
         in_vain = 0

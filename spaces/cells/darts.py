@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import factorial, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,11 +85,6 @@ class DARTS(DecisionSpace):
         if self.width < 2:
             raise SpaceError("width: 1 cannot be halved; give 2 or more")
         self.feature_names = tuple(self._features(PUBLISHED["DARTS_V2"]))
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """`stem`, `width` and `layers`."""
-        return {"stem": self.stem, "width": self.width, "layers": self.layers}
 
     def parse(self, text: str) -> Architecture:
         """Reads a code, a text `Genotype(normal=[('sep_conv_3x3', 1), ...], ...)`, or a name of `PUBLISHED`."""

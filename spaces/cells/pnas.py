@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement, product
 from math import comb, factorial, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from taurank.spaces.architecture import Architecture, SpaceError, check_positive
 from taurank.spaces.cells.cells import INPUTS, Block, Cell, Edge, canonical_cell, format_cell, make_block, parse_cell
 from taurank.spaces.cells.features import cell_features
 from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
-from taurank.spaces.decision_space import DecisionSpace
+from taurank.spaces.decision_space import DecisionSpace, draw_weighted
 
 if TYPE_CHECKING:
     from taurank.spaces.cells.network import CellNetwork
@@ -103,17 +103,6 @@ class PNAS(DecisionSpace):
         self.size = sum(self._counts)
         self.feature_names = tuple(cell_features((blocks_at(0)[0],), OPERATIONS, blocks))
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """`blocks`, `stem`, `width`, `layers` and `stem_width`."""
-        return {
-            "blocks": self.blocks,
-            "stem": self.stem,
-            "width": self.width,
-            "layers": self.layers,
-            "stem_width": self.stem_width,
-        }
-
     def parse(self, text: str) -> Architecture:
         """Reads a code, a text `Genotype(normal=[...], ...)` with the same cell twice, or a name of `PUBLISHED`."""
         text = text.strip()
@@ -187,8 +176,7 @@ class PNAS(DecisionSpace):
 
     def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture | None:
         """Most draws have the largest number of blocks, since each block multiplies the number of cells by hundreds."""
-        shares = np.array(self._counts, dtype=np.float64)
-        length = 1 + generator.choice(len(shares), p=shares / shares.sum())
+        length = 1 + draw_weighted(self._counts, generator)
         cell = tuple(_draw_block(place, generator) for place in range(length))
         return self._architecture(cell) if not functions or canonical_cell(cell) == cell else None
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taurank.spaces.architecture import Architecture, SpaceError, check_task
-from taurank.spaces.decision_space import DecisionSpace
+from taurank.spaces.decision_space import DecisionSpace, draw_weighted
 from taurank.spaces.mobile.layerwise_skeleton import Skeleton
 from taurank.spaces.mobile.shapes import LayerShape
 
@@ -104,8 +104,7 @@ class LayerwiseSpace(DecisionSpace):
             for start, end in self._movable:
                 blocks = len(self.operations) - 1
                 # As many canonical codes have a depth as there are blocks for its layers.
-                shares = np.array([blocks**depth for depth in range(end - start + 1)], dtype=np.float64)
-                depth = int(generator.choice(len(shares), p=shares / shares.sum()))
+                depth = draw_weighted([blocks**depth for depth in range(end - start + 1)], generator)
                 kept = [self.operations[place] for place in generator.integers(blocks, size=depth)]
                 taken[start:end] = kept + [self.operations[-1]] * (end - start - depth)
         return self._architecture(taken)

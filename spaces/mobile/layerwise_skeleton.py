@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from taurank.spaces.architecture import SpaceError, check_positive, check_variant
+from taurank.spaces.architecture import SpaceError, as_tuple, check_factor, check_positive, check_variant
 from taurank.spaces.mobile.shapes import LayerShape, round_channels
 
 
@@ -60,8 +60,7 @@ def make_skeleton(
         SpaceError: An invalid value; the message names the field and the value.
     """
     check_variant(variant, variants)
-    if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0 < width < float("inf"):
-        raise SpaceError(f"width: {width!r} is not a positive number")
+    check_factor("width", width)
     plain = variants[variant]
     plain = replace(
         plain, **{field: _frozen(plain, field, value) for field, value in changes.items() if value is not None}
@@ -81,11 +80,7 @@ def make_skeleton(
 
 
 def _frozen(plain: Skeleton, field: str, value: Any) -> Any:
-    if not isinstance(getattr(plain, field), tuple):
-        return value
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise SpaceError(f"{field}: {value!r} is not a list of at least one entry")
-    return tuple(value)
+    return as_tuple(field, value) if isinstance(getattr(plain, field), tuple) else value
 
 
 def _check(skeleton: Skeleton) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import Architecture, SpaceError, check_task
+from taurank.spaces.architecture import Architecture, SpaceError, as_tuple, check_factor, check_task
 from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.mobile.layerwise_skeleton import Skeleton, make_skeleton
 from taurank.spaces.mobile.shapes import LayerShape, round_channels
@@ -235,11 +235,6 @@ def _channels(width: int, factor: float) -> int:
 
 
 def _checked(filters: Sequence[float]) -> tuple[float, ...]:
-    if isinstance(filters, str) or not isinstance(filters, Sequence) or not filters:
-        raise SpaceError(f"filters: {filters!r} is not a list of at least one entry")
-    for factor in filters:
-        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor < float("inf"):
-            raise SpaceError(f"filters: {factor!r} is not a positive number")
-    if list(filters) != sorted(set(filters)):
-        raise SpaceError(f"filters: {list(filters)} is not in ascending order without repeats")
-    return tuple(float(factor) for factor in filters)
+    for factor in as_tuple("filters", filters):
+        check_factor("filters", factor)
+    return tuple(float(factor) for factor in as_tuple("filters", filters, ascending=True))

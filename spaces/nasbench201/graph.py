@@ -1,10 +1,8 @@
-"""Equality of NAS-Bench-201 cells: dead edges, connectivity, and three keys.
+"""Equality of NAS-Bench-201 cells: dead edges, connectivity, and keys.
 
 | rule | distinct among the 15,625 codes |
 |---|---|
-| `unique_string(code, consider_zero=False)` | 12,751 |
 | `remove_dead_edges` | 9,445 |
-| `unique_string(code, consider_zero=True)` | 6,466 |
 | `reduced_string`, `canonical_code` | 5,390 |
 
 Of all codes 15,284 are connected (`is_connected`).
@@ -49,27 +47,6 @@ def prune(operations: Sequence[str]) -> tuple[str, ...]:
 def remove_dead_edges(code: str) -> str:
     """Replaces the operations of dead edges by `none`, in the text."""
     return format_code(prune(parse_code(code)))
-
-
-def unique_string(code: str, consider_zero: bool) -> str:
-    """The key by which the benchmark's authors count unique cells.
-
-    A node is the sorted list of its inputs, joined by `+`; a skip passes on the text of its source. With
-    `consider_zero` a zero input is `#`, but a node of several zeros is `#+#` and not treated as zero further on.
-    Therefore 6,466 cells have different keys although fewer differ; `reduced_string` closes that gap.
-
-    Source: D-X-Y/AutoDL-Projects, the cell structure's unique string.
-    """
-    nodes = ["0"]
-    for incoming in _incoming(parse_code(code)):
-        terms = []
-        for source, operation in incoming:
-            if consider_zero and (operation == "none" or nodes[source] == "#"):
-                terms.append("#")
-            else:
-                terms.append(_term(operation, nodes[source]))
-        nodes.append("+".join(sorted(terms)))
-    return nodes[-1]
 
 
 def reduced_string(code: str) -> str:

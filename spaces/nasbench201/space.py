@@ -49,11 +49,6 @@ class NASBench201(DecisionSpace):
         self.width = width
         self.cells_per_stage = cells_per_stage
 
-    @property
-    def options(self) -> dict[str, int]:
-        """`width` and `cells_per_stage`."""
-        return {"width": self.width, "cells_per_stage": self.cells_per_stage}
-
     def short(self, architecture: Architecture) -> str:
         """One letter an edge, node by node: n none, s skip_connect, 1 nor_conv_1x1, 3 nor_conv_3x3, p avg_pool_3x3."""
         letters = [LETTERS[operation] for operation in parse_code(self.code_of(architecture))]

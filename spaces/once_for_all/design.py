@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from taurank.spaces.architecture import SpaceError, check_positive, check_variant
+from taurank.spaces.architecture import SpaceError, as_tuple, check_factor, check_positive, check_variant
 from taurank.spaces.mobile import ACTIVATIONS, DIVISOR, round_channels
 
 
@@ -162,9 +162,8 @@ def make_design(variant: str, width: float, changes: dict[str, Sequence[Any] | N
     """
     residual = "; residual networks are the space once_for_all_resnet50" if "resnet" in str(variant) else ""
     check_variant(variant, VARIANTS, more=residual)
-    if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0 < width < float("inf"):
-        raise SpaceError(f"width: {width!r} is not a positive number")
-    given: dict[str, Any] = {field: _as_tuple(field, values) for field, values in changes.items() if values is not None}
+    check_factor("width", width)
+    given: dict[str, Any] = {field: as_tuple(field, values) for field, values in changes.items() if values is not None}
     design = replace(VARIANTS[variant], **given)
     _check(design)
     return replace(
@@ -173,12 +172,6 @@ def make_design(variant: str, width: float, changes: dict[str, Sequence[Any] | N
         widths=tuple(round_channels(width * channels) for channels in design.widths),
         head=tuple(round_channels(width * channels) for channels in design.head),
     )
-
-
-def _as_tuple(field: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    if not isinstance(values, (list, tuple)) or not values:
-        raise SpaceError(f"{field}: {values!r} is not a list of at least one entry")
-    return tuple(values)
 
 
 def _check(design: Design) -> None:
@@ -190,9 +183,7 @@ def _check(design: Design) -> None:
         for value in getattr(design, field):
             check_positive(field, value)
     for field in _ASCENDING:
-        values = getattr(design, field)
-        if list(values) != sorted(set(values)):
-            raise SpaceError(f"{field}: {list(values)} is not in ascending order without repeats")
+        as_tuple(field, getattr(design, field), ascending=True)
     for field, allowed in (("strides", (1, 2)), ("activations", tuple(ACTIVATIONS)), ("squeeze", (False, True))):
         for value in getattr(design, field):
             if not any(value is option or (type(value) is type(option) and value == option) for option in allowed):

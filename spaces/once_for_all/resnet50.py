@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task, check_variant
-from taurank.spaces.decision_space import DecisionSpace
+from taurank.spaces.architecture import Architecture, as_tuple, check_positive, check_task, check_variant
+from taurank.spaces.decision_space import DecisionSpace, draw_weighted
 from taurank.spaces.once_for_all.resnet50_design import BETWEEN, VARIANTS, ResNetSubnet, Stage, format_code, parse_code
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class OnceForAllResNet50(DecisionSpace):
         """Draws uniformly among all codes, which all differ as functions."""
         choices = [int(generator.integers(len(options))) for options in self.decisions]
         for stage, counts in enumerate(self._by_depth):
-            shares = np.array(counts, dtype=np.float64)
-            choices[self.depth_decision(stage)] = int(generator.choice(len(shares), p=shares / shares.sum()))
+            choices[self.depth_decision(stage)] = draw_weighted(counts, generator)
         return self.choose(choices)
 
     @property
@@ -202,10 +201,6 @@ class OnceForAllResNet50(DecisionSpace):
 
 
 def _checked(resolutions: Sequence[int]) -> tuple[int, ...]:
-    if not isinstance(resolutions, (list, tuple)) or not resolutions:
-        raise SpaceError(f"resolutions: {resolutions!r} is not a list of at least one entry")
-    for resolution in resolutions:
+    for resolution in as_tuple("resolutions", resolutions):
         check_positive("resolutions", resolution)
-    if list(resolutions) != sorted(set(resolutions)):
-        raise SpaceError(f"resolutions: {list(resolutions)} is not in ascending order without repeats")
-    return tuple(resolutions)
+    return as_tuple("resolutions", resolutions, ascending=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taurank.spaces.architecture import Architecture, check_task
-from taurank.spaces.decision_space import DecisionSpace
+from taurank.spaces.decision_space import DecisionSpace, draw_weighted
 from taurank.spaces.once_for_all.code import Block, Subnet, format_code, parse_code
 from taurank.spaces.once_for_all.design import make_design
 
@@ -109,8 +109,7 @@ class OnceForAll(DecisionSpace):
         return self._architecture(Subnet(resolution, stages))
 
     def _draw_stage(self, stage: int, generator: np.random.Generator) -> tuple[Block, ...]:
-        shares = np.array(self._stages_by_depth[stage], dtype=np.float64)
-        depth = self.design.depths_of(stage)[generator.choice(len(shares), p=shares / shares.sum())]
+        depth = self.design.depths_of(stage)[draw_weighted(self._stages_by_depth[stage], generator)]
         return tuple(self._blocks[place] for place in generator.integers(len(self._blocks), size=depth))
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,16 +74,11 @@ class Zoo(SearchSpace):
     def __init__(self, models: Sequence[str] = ("torchvision:*",)) -> None:
         if isinstance(models, str) or not models or not all(isinstance(text, str) for text in models):
             raise SpaceError(f"models: {models!r} is not a list of names and patterns, such as [timm:convnext*]")
-        self._models = list(models)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """`models`."""
-        return {"models": list(self._models)}
+        self.models = list(models)
 
     @cached_property
     def _codes(self) -> tuple[str, ...]:
-        found = (architecture.code for text in self._models for architecture in self.match(text) or [self.parse(text)])
+        found = (architecture.code for text in self.models for architecture in self.match(text) or [self.parse(text)])
         return tuple(dict.fromkeys(found))
 
     @property

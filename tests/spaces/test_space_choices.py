@@ -117,8 +117,6 @@ class TestChoiceSpace:
         assert len(set(Same().sample(5, np.random.default_rng(0)))) == 5
         message = r"^count: 60 requested, but after [34]\d architectures no new one was drawn$"
         with pytest.raises(SpaceError, match=message):
-            SpaceError, match=r"^count: 60 requested, but after [34]\d architectures no new one was drawn$"
-        ):
             Same().sample(60, np.random.default_rng(0))
 
     @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def load_dataset(
         DataError: An unknown name, nothing found, or a broken file.
 
     Example:
-        >>> load_dataset("digits").train_images.shape
+        >>> load_dataset("digits").train.images.shape
         (1797, 8, 8, 1)
     """
     check_dataset_name(name)
@@ -75,8 +75,7 @@ def load_dataset(
             f"{'' if root.is_dir() else ' (no such folder)'}; point --data-dir at the folder that holds one of them,"
             f" or add --download to fetch {published.megabytes} MB from {published.origin}"
         )
-    train, test = parts
-    return Dataset(name, train.images, train.labels, test.images, test.labels, published.classes)
+    return Dataset(name, *parts, published.classes)
 
 
 def _find(published: Published, root: Path, *, tolerant: bool) -> tuple[ImageSet, ImageSet] | None:
@@ -102,4 +101,4 @@ def _digits() -> Dataset:
 
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
-    return Dataset("digits", pixels, labels.astype(np.int64), None, None, tuple("0123456789"))
+    return Dataset("digits", ImageSet(pixels, labels.astype(np.int64)), None, tuple("0123456789"))

@@ -35,39 +35,26 @@ _REDUCED = {
 }
 
 
-def decode_image(source: bytes | str | Path, size: int, channels: int) -> Images:
-    """Decodes one encoded image (JPEG, PNG, WebP, BMP, TIFF, PNM, ...); its short side is fitted, its middle is kept.
+def decode_image(
+    source: bytes | str | Path, size: int, channels: int, levels: Levels = (0, DEEPEST)
+) -> tuple[Images, Levels | None]:
+    """Decodes one encoded image (JPEG, PNG, WebP, BMP, TIFF, PNM, ...), fits its short side and crops the centre.
 
-    An EXIF orientation is honoured: photographs come out upright. Transparency is dropped. 16 bits become 8, and the
-    values of a PGM, PPM or PAM are scaled by the maximum that its header states.
+    An EXIF orientation is applied. Transparency is dropped. 16 bits become 8, and the values of a PGM, PPM or PAM are
+    scaled by the maximum that its header states.
 
     Args:
         source: The encoded bytes, or the path of a file with them.
         size: Pixels on each side of the result.
         channels: 1 for grey values, 3 for colours in RGB order.
+        levels: Values that become 0 and 255, for 16-bit images whose file states no maximum.
 
     Returns:
-        `(size, size, channels)`, 0..255.
+        The image `(size, size, channels)`, 0..255, and the least and greatest value of a 16-bit image whose file states
+        no maximum; None for any other.
 
     Raises:
-        DataError: The file cannot be read or decoded, is cut short, or has more than `MOST_PIXELS`; it is named.
-    """
-    return decode_deep_image(source, size, channels)[0]
-
-
-def decode_deep_image(
-    source: bytes | str | Path, size: int, channels: int, levels: Levels = (0, DEEPEST)
-) -> tuple[Images, Levels | None]:
-    """Like `decode_image`; with the range of a 16-bit image whose file does not say what its maximum is.
-
-    Args:
-        source: See `decode_image`.
-        size: See `decode_image`.
-        channels: See `decode_image`.
-        levels: Values of such a 16-bit image that become 0 and 255.
-
-    Returns:
-        The image, and the least and greatest value of such a 16-bit image; None for any other.
+        DataError: The file cannot be read or decoded, is truncated, or has more than `MOST_PIXELS`.
     """
     if channels not in (1, 3):
         raise DataError(f"channels is {channels}; it has to be 1 (grey) or 3 (RGB)")

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from taurank.trainables.data.decode import DEEPEST, Levels, decode_deep_image
+from taurank.trainables.data.decode import DEEPEST, Levels, decode_image
 from taurank.trainables.data.errors import DataError
 from taurank.trainables.data.mapped import IN_MEMORY_BYTES, Images, MappedImages
 
@@ -236,7 +236,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 _Found = tuple[Images, Levels | None] | str
-"""A decoded image with its range, see `decode_deep_image`; or why there is none."""
+"""A decoded image with its range, see `decode_image`; or why there is none."""
 
 
 def _decoded(root: Path, names: Sequence[str], size: int, levels: Levels = (0, DEEPEST)) -> Iterator[list[_Found]]:
@@ -247,7 +247,7 @@ def _decoded(root: Path, names: Sequence[str], size: int, levels: Levels = (0, D
 
     def decode(name: str) -> _Found:
         try:
-            return decode_deep_image(_read(root / name), size, CHANNELS, levels)
+            return decode_image(_read(root / name), size, CHANNELS, levels)
         except (DataError, MemoryError) as error:
             return str(error).removeprefix("image bytes: ") or "takes more memory than there is"
 

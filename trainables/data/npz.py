@@ -69,14 +69,7 @@ def read_npz_file(name: str, path: Path) -> Dataset:
             raise DataError(
                 f"{name}: x_test has other images than x{ending}: {test.images.shape}, {train.images.shape}"
             )
-    return Dataset(
-        name,
-        train.images,
-        train.labels,
-        None if test is None else test.images,
-        None if test is None else test.labels,
-        tuple(str(value) for value in classes),
-    )
+    return Dataset(name, train, test, tuple(str(value) for value in classes))
 
 
 def _labels(name: str, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -106,18 +106,8 @@ def _load_files(files: FileList, *, size: int, cache: Path | None, progress: Pro
     # Warnings, so that they are seen where logging has not been set up.
     for line in (*files.notes, *_left_out(files.source, names, decoded), *odd_lines(files.source, digests)):
         logger.warning("%s", line)
-    train, validation, test = (sets[part] if parts[part] else None for part in parts)
-    assert train is not None
-    return Dataset(
-        files.source,
-        train.images,
-        train.labels,
-        None if test is None else test.images,
-        None if test is None else test.labels,
-        files.classes,
-        None if validation is None else validation.images,
-        None if validation is None else validation.labels,
-    )
+    validation, test = (sets[part] if parts[part] else None for part in ("validation", "test"))
+    return Dataset(files.source, sets["train"], test, files.classes, validation)
 
 
 def _left_out(source: str, names: Sequence[str], decoded: Decoded) -> Iterator[str]:

@@ -138,7 +138,7 @@ def make_splits(
 def _warn_small_classes(dataset: Dataset, learned: ImageSet) -> None:
     """A line on classes that have too few images to be in every part that is cut."""
     parts = 1 + (dataset.validation is None) + (dataset.test is None)
-    counts = np.bincount(dataset.train_labels, minlength=len(dataset.classes))
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
     trained = np.bincount(learned.labels, minlength=len(dataset.classes))
     small = [
         f"{name} ({count}{'' if there else ', not trained on'})"

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from taurank.trainables.latency.parts import LatencyError
 
@@ -91,31 +90,6 @@ class LatencyTable:
                     "measure a table of architectures that have it"
                 )
         return math.fsum(self.milliseconds[key] for key in keys)
-
-    def expected(self, options: Sequence[Sequence[Sequence[str]]], probabilities: Sequence[Tensor]) -> Tensor:
-        """Mean milliseconds when the option of each decision is drawn; differentiable in the probabilities.
-
-            E = sum over decisions d of sum over options o of p[d][o] * total(options[d][o])
-
-        Parts that are there whatever is drawn are not in it: add their `total`.
-
-        Args:
-            options: for each decision and each of its options, the keys of the parts that come with it; may be none.
-            probabilities: for each decision, (options,).
-
-        Raises:
-            LatencyError: the numbers of decisions or of options differ, or a part is not in the table.
-        """
-        if len(options) != len(probabilities):
-            raise LatencyError(f"probabilities: of {len(probabilities)} decisions, but options are of {len(options)}")
-        mean = torch.zeros(())
-        for decision, (keys, shares) in enumerate(zip(options, probabilities, strict=True)):
-            if shares.shape != (len(keys),):
-                raise LatencyError(
-                    f"probabilities: decision {decision} has shape {tuple(shares.shape)}, not ({len(keys)},)"
-                )
-            mean = mean.to(shares) + shares @ shares.new_tensor([self.total(option) for option in keys])
-        return mean
 
     def save(self, path: Path) -> None:
         """Writes the table as JSON, whole or not at all: a file that has other names (links) keeps its content there.

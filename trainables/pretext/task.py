@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from torch import Tensor, nn
@@ -96,27 +96,7 @@ class PretextTask(ABC):
 
 
 _TASKS: NamedClasses[PretextTask] = NamedClasses("task", PretextError)
-TaskClass = TypeVar("TaskClass", bound=type[PretextTask])
 
-
-def register_task(task: TaskClass) -> TaskClass:
-    """Class decorator: makes a task known under its `name`.
-
-    Raises:
-        PretextError: Another task has the name already.
-    """
-    return _TASKS.register(task)
-
-
-def get_task(name: str) -> PretextTask:
-    """Makes a task by its name.
-
-    Raises:
-        PretextError: There is none of that name.
-    """
-    return _TASKS.make(name)
-
-
-def list_tasks() -> list[str]:
-    """All names, in alphabetical order."""
-    return _TASKS.names()
+register_task = _TASKS.register
+get_task = _TASKS.make
+list_tasks = _TASKS.names

@@ -22,10 +22,21 @@ def jacobian_of(probe: Probe) -> Tensor:
     jacobian = probe.shared.jacobian
     if jacobian is None or not bool((jacobian != 0).any()):
         raise VoidScoreError("the output does not depend on the images")
-    if probe.batch.duplicates is not None:
-        first, second = probe.batch.duplicates
-        raise VoidScoreError(f"images {first} and {second} of the batch are equal")
+    probe.check_distinct()
     return jacobian.double()
+
+
+def unit_rows(rows: Tensor) -> Tensor:
+    """Centres the rows of a Jacobian (n, entries) and scales them to length 1.
+
+    Raises:
+        VoidScoreError: A row is constant.
+    """
+    centred = rows - rows.mean(1, keepdim=True)
+    lengths = centred.norm(dim=1, keepdim=True)
+    if not bool((lengths > 0).all()):
+        raise VoidScoreError("the output does not depend on some of the images")
+    return centred / lengths
 
 
 @register_proxy
@@ -52,10 +63,6 @@ class JacobCov(Proxy):
                 f"Jacobians of {rows.shape[1]} numbers each cannot all differ in direction for {len(rows)} images: "
                 "take fewer images"
             )
-        centred = rows - rows.mean(1, keepdim=True)
-        lengths = centred.norm(dim=1, keepdim=True)
-        if not bool((lengths > 0).all()):
-            raise VoidScoreError("the output does not depend on some of the images")
-        unit = centred / lengths
+        unit = unit_rows(rows)
         eigenvalues = torch.linalg.eigvalsh(unit @ unit.T).clamp_min(0) + EPSILON
         return Measured(-float((eigenvalues.log() + 1 / eigenvalues).sum()))

@@ -88,9 +88,7 @@ class NtkCondition(Proxy):
 
     def score(self, probe: Probe) -> Measured:
         """Lower is better."""
-        if probe.batch.duplicates is not None:
-            first, second = probe.batch.duplicates
-            raise VoidScoreError(f"images {first} and {second} of the batch are equal")
+        probe.check_distinct()
         kernel, reached = tangent_kernel(probe.fresh(), probe.batch.images[:IMAGES])
         weights = [parameter for parameter in reached if parameter.dim() > 1]
         return Measured(math.log(condition_number(kernel)), probe.covered(weights))

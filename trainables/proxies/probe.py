@@ -124,6 +124,12 @@ class Probe:
         """Share of the network's weights that these are, in [0, 1]."""
         return min(1.0, sum(weight.numel() for weight in weights) / max(1, self.weight_count))
 
+    def check_distinct(self) -> None:
+        """Raises `VoidScoreError` where two images of the batch are equal."""
+        if self.batch.duplicates is not None:
+            first, second = self.batch.duplicates
+            raise VoidScoreError(f"images {first} and {second} of the batch are equal")
+
     @cached_property
     def labels(self) -> Tensor:
         """Labels of the batch.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from taurank.spaces.named_classes import NamedClasses
 
@@ -80,30 +80,9 @@ class Proxy(ABC):
 
 
 _PROXIES: NamedClasses[Proxy] = NamedClasses("proxy", ProxyError)
-ProxyClass = TypeVar("ProxyClass", bound=type[Proxy])
-
-
-def register_proxy(proxy: ProxyClass) -> ProxyClass:
-    """Class decorator: makes a proxy known under its `name`.
-
-    Raises:
-        ProxyError: Another proxy has the name already.
-    """
-    return _PROXIES.register(proxy)
-
-
-def get_proxy(name: str) -> Proxy:
-    """Makes a proxy by its name.
-
-    Raises:
-        ProxyError: There is none of that name.
-    """
-    return _PROXIES.make(name)
-
-
-def list_proxies(pattern: str = "*") -> list[str]:
-    """Lists the names that match a shell pattern, in alphabetical order."""
-    return _PROXIES.names(pattern)
+register_proxy = _PROXIES.register
+get_proxy = _PROXIES.make
+list_proxies = _PROXIES.names
 
 
 def summary_of(proxy: Proxy) -> str:

@@ -41,13 +41,7 @@ class LayerRecorder(TorchFunctionMode):
         super().__init__()
         self._on_layer, self._on_norm = on_layer, on_norm
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if function is functional.batch_norm and self._on_norm is not None:
             self._on_norm(args[0] if args else kwargs["input"])
@@ -136,13 +130,7 @@ class CodeRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._on_code = on_code
 
-    def __torch_dispatch__(
-        self,
-        function: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function in _FORWARD:
             self._on_code(args[0] > 0)
         elif function in _BACKWARD:
@@ -161,13 +149,7 @@ class UnitRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._on_output = on_output
 
-    def __torch_dispatch__(
-        self,
-        function: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = function(*args, **(kwargs or {}))
         if function in _FORWARD:
             self._on_output(output)

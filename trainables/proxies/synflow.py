@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -70,13 +69,7 @@ class Synflow(Proxy):
 class _WithoutNormalisation(TorchFunctionMode):
     """Normalisations and upper limits of rectifiers do not act while it is active."""
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if function in _NORMALISATIONS:
             # A copy: a unit behind it that works in place would change what else reads the input.

@@ -87,15 +87,14 @@ def test_an_unknown_name_gets_a_suggestion():
 
 def test_digits_are_scikit_learns_stretched_to_bytes():
     digits = load_dataset("digits")
-    assert digits.train_images.shape == (1797, 8, 8, 1)
-    assert digits.train_images.dtype == np.uint8
-    assert digits.train_labels.dtype == np.int64
-    assert np.bincount(digits.train_labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert digits.train.images.shape == (1797, 8, 8, 1)
+    assert digits.train.images.dtype == np.uint8
+    assert digits.train.labels.dtype == np.int64
+    assert np.bincount(digits.train.labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     # Grey values 0, 5, 13, 9, 1 of the first row of the first image, times 255/16.
-    assert digits.train_images[0, 0, :, 0].tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
-    assert digits.train_images.max() == 255
-    assert digits.test_images is None
-    assert digits.test_labels is None
+    assert digits.train.images[0, 0, :, 0].tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
+    assert digits.train.images.max() == 255
+    assert digits.test is None
     assert digits.test is None
     assert digits.classes == tuple("0123456789")
 
@@ -110,12 +109,12 @@ def test_idx_is_read_as_written(tmp_path, name, folder, ending, separator):
     write_idx(tmp_path / folder, ending=ending, separator=separator)
     dataset = load_dataset(name, root=tmp_path)
     assert dataset.name == name
-    np.testing.assert_array_equal(dataset.train_images[..., 0], grey(7, seed=7))
-    np.testing.assert_array_equal(dataset.test_images[..., 0], grey(3, seed=3))
-    assert dataset.train_images.shape == (7, 28, 28, 1)
-    assert dataset.train_labels.tolist() == [0, 1, 2, 3, 4, 5, 6]
-    assert dataset.test_labels.tolist() == [0, 1, 2]
-    assert dataset.train_labels.dtype == np.int64
+    np.testing.assert_array_equal(dataset.train.images[..., 0], grey(7, seed=7))
+    np.testing.assert_array_equal(dataset.test.images[..., 0], grey(3, seed=3))
+    assert dataset.train.images.shape == (7, 28, 28, 1)
+    assert dataset.train.labels.tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert dataset.test.labels.tolist() == [0, 1, 2]
+    assert dataset.train.labels.dtype == np.int64
 
 
 @pytest.mark.parametrize("folder", ["fashion-mnist", "fashion_mnist", "FashionMNIST/raw"])
@@ -123,7 +122,7 @@ def test_fashion_mnist_has_folders_and_classes_of_its_own(tmp_path, folder):
     write_idx(tmp_path / "mnist", n_train=9)
     write_idx(tmp_path / folder, n_train=5)
     dataset = load_dataset("fashion-mnist", root=tmp_path)
-    assert len(dataset.train_images) == 5
+    assert len(dataset.train.images) == 5
     assert dataset.classes[0] == "T-shirt/top"
     assert len(dataset.classes) == 10
 
@@ -133,9 +132,9 @@ def test_the_root_is_taken_from_the_environment_and_else_is_data(tmp_path, monke
     write_idx(tmp_path / "data" / "mnist", n_train=8)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TAURANK_DATA", str(tmp_path / "elsewhere"))
-    assert len(load_dataset("mnist").train_images) == 7
+    assert len(load_dataset("mnist").train.images) == 7
     monkeypatch.delenv("TAURANK_DATA")
-    assert len(load_dataset("mnist").train_images) == 8
+    assert len(load_dataset("mnist").train.images) == 8
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
@@ -208,9 +207,9 @@ def test_npz_is_read_as_written(tmp_path, name, folder, shape):
     write_npz(tmp_path / folder, shape=shape)
     dataset = load_dataset(name, root=tmp_path)
     written = np.load(tmp_path / folder / "some_train_images.npz")
-    np.testing.assert_array_equal(dataset.train_images.reshape(7, *shape), written["x"])
-    assert dataset.train_images.ndim == 4
-    assert dataset.test_labels.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(dataset.train.images.reshape(7, *shape), written["x"])
+    assert dataset.train.images.ndim == 4
+    assert dataset.test.labels.tolist() == [0, 1, 2]
 
 
 def test_a_pickled_array_in_an_npz_is_never_unpickled(tmp_path):
@@ -289,13 +288,13 @@ def test_two_archives_for_one_part_are_ambiguous(tmp_path):
 def test_cifar_binary_planes_become_rgb_pixels(tmp_path, folder):
     write_cifar_binary(tmp_path / folder)
     dataset = load_dataset("cifar10", root=tmp_path)
-    assert dataset.train_images.shape == (20, 32, 32, 3)
-    assert dataset.test_images.shape == (4, 32, 32, 3)
-    assert dataset.train_images[6, 3, 17].tolist() == [12, 3, 17]  # batch 1, image 2
-    assert dataset.test_images[1, 31, 0].tolist() == [51, 31, 0]
-    assert dataset.train_labels.tolist() == [0, 1, 2, 3] * 5
+    assert dataset.train.images.shape == (20, 32, 32, 3)
+    assert dataset.test.images.shape == (4, 32, 32, 3)
+    assert dataset.train.images[6, 3, 17].tolist() == [12, 3, 17]  # batch 1, image 2
+    assert dataset.test.images[1, 31, 0].tolist() == [51, 31, 0]
+    assert dataset.train.labels.tolist() == [0, 1, 2, 3] * 5
     assert dataset.classes[3] == "cat"
-    assert dataset.train_images.flags.c_contiguous
+    assert dataset.train.images.flags.c_contiguous
 
 
 def test_a_truncated_cifar_batch_is_named(tmp_path):
@@ -346,9 +345,9 @@ def test_python_batches_are_read_where_their_md5_is_the_expected_one(tmp_path, m
     monkeypatch.setattr(published, "meta", published.meta | {"md5": sums["batches.meta"]})
     dataset = load_dataset("cifar10", root=tmp_path)
     planes = np.random.default_rng(2).integers(0, 256, (4, 3072), dtype=np.uint8)[1].reshape(3, 32, 32)
-    np.testing.assert_array_equal(dataset.train_images[9], planes.transpose(1, 2, 0))  # batch 3, image 1
-    assert len(dataset.train_images) == 20
-    assert dataset.test_labels.tolist() == [0, 1, 2, 3]
+    np.testing.assert_array_equal(dataset.train.images[9], planes.transpose(1, 2, 0))  # batch 3, image 1
+    assert len(dataset.train.images) == 20
+    assert dataset.test.labels.tolist() == [0, 1, 2, 3]
 
 
 def test_python_batches_in_a_folder_of_another_name_are_explained(tmp_path):
@@ -368,9 +367,9 @@ def test_cifar100_has_its_fine_labels(tmp_path, folder):
     (tmp_path / folder / "train.bin").write_bytes(records)
     (tmp_path / folder / "test.bin").write_bytes(records[: 2 + 3072])
     dataset = load_dataset("cifar100", root=tmp_path)
-    np.testing.assert_array_equal(dataset.train_images, planes.transpose(0, 2, 3, 1))
-    assert dataset.train_labels.tolist() == [50, 51, 52]
-    assert dataset.test_labels.tolist() == [50]
+    np.testing.assert_array_equal(dataset.train.images, planes.transpose(0, 2, 3, 1))
+    assert dataset.train.labels.tolist() == [50, 51, 52]
+    assert dataset.test.labels.tolist() == [50]
     # Published facts: a hundred classes in the order of their names.
     assert len(dataset.classes) == len(set(dataset.classes)) == 100
     assert list(dataset.classes) == sorted(dataset.classes)
@@ -399,8 +398,8 @@ def write_svhn(folder, *, n=5, labels=None):
 def test_svhn_images_come_first_and_ten_is_zero(tmp_path):
     pixels = write_svhn(tmp_path / "svhn", labels=[10, 1, 9, 2, 10])
     dataset = load_dataset("svhn", root=tmp_path)
-    np.testing.assert_array_equal(dataset.train_images[3], pixels[..., 3])
-    assert dataset.train_labels.tolist() == [0, 1, 9, 2, 0]
+    np.testing.assert_array_equal(dataset.train.images[3], pixels[..., 3])
+    assert dataset.train.labels.tolist() == [0, 1, 9, 2, 0]
     assert len(dataset.test) == 5
 
 
@@ -480,7 +479,7 @@ def test_a_whole_copy_is_found_beside_an_incomplete_one(tmp_path):
     write_idx(tmp_path / "mnist", n_train=9)
     (tmp_path / "mnist" / "t10k-labels-idx1-ubyte").unlink()
     write_idx(tmp_path / "MNIST" / "raw", n_train=5)
-    assert len(load_dataset("mnist", root=tmp_path).train_images) == 5
+    assert len(load_dataset("mnist", root=tmp_path).train.images) == 5
 
 
 class Recorder:
@@ -512,7 +511,7 @@ def test_a_download_is_asked_of_torchvision_once_and_announced(
     with caplog.at_level(logging.WARNING):
         dataset = load_dataset(name, root=tmp_path, download=True)
     assert recorder.asked == [(str(tmp_path), True, True)]
-    assert len(dataset.train_images) == 7
+    assert len(dataset.train.images) == 7
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"Downloading {name} from http")
     assert line.endswith(f"({megabytes} MB) into {tmp_path}")
@@ -536,7 +535,7 @@ def test_a_broken_off_download_is_taken_up_again(tmp_path, monkeypatch):
     write_idx(tmp_path / "MNIST/raw", ending=".gz")
     (tmp_path / "MNIST/raw/t10k-images-idx3-ubyte.gz").unlink()
     recorder = stub(monkeypatch, "MNIST", lambda root: write_idx(root / "MNIST/raw"))
-    assert len(load_dataset("mnist", root=tmp_path, download=True).test_images) == 3
+    assert len(load_dataset("mnist", root=tmp_path, download=True).test.images) == 3
     assert len(recorder.asked) == 1
 
 
@@ -561,34 +560,34 @@ real = pytest.mark.skipif("TAURANK_DATA" not in os.environ, reason="TAURANK_DATA
 @real
 def test_real_mnist():
     dataset = load_dataset("mnist")
-    assert dataset.train_images.shape == (60000, 28, 28, 1)
-    assert dataset.test_images.shape == (10000, 28, 28, 1)
+    assert dataset.train.images.shape == (60000, 28, 28, 1)
+    assert dataset.test.images.shape == (10000, 28, 28, 1)
     # The published class counts, and the mean and deviation every MNIST tutorial normalises with.
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-    assert np.bincount(dataset.train_labels).tolist() == counts
-    assert dataset.train_images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
-    assert dataset.train_images.std() / 255 == pytest.approx(0.3081, abs=5e-5)
+    assert np.bincount(dataset.train.labels).tolist() == counts
+    assert dataset.train.images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
+    assert dataset.train.images.std() / 255 == pytest.approx(0.3081, abs=5e-5)
 
 
 @real
 def test_real_fashion_mnist():
     dataset = load_dataset("fashion-mnist")
-    assert np.bincount(dataset.train_labels).tolist() == [6000] * 10
-    assert np.bincount(dataset.test_labels).tolist() == [1000] * 10
-    assert dataset.train_images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)
-    assert dataset.train_labels[:5].tolist() == [9, 0, 0, 3, 0]
+    assert np.bincount(dataset.train.labels).tolist() == [6000] * 10
+    assert np.bincount(dataset.test.labels).tolist() == [1000] * 10
+    assert dataset.train.images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)
+    assert dataset.train.labels[:5].tolist() == [9, 0, 0, 3, 0]
 
 
 @real
 def test_real_cifar10():
     dataset = load_dataset("cifar10")
-    for images, labels in ((dataset.train_images, dataset.train_labels), (dataset.test_images, dataset.test_labels)):
+    for images, labels in ((dataset.train.images, dataset.train.labels), (dataset.test.images, dataset.test.labels)):
         assert images.shape[1:] == (32, 32, 3)
         assert set(labels.tolist()) == set(range(10))
     # The mean and deviation of red, green and blue that CIFAR-10 is normalised with everywhere; a part may be there.
-    assert dataset.train_images.mean((0, 1, 2)) / 255 == pytest.approx((0.4914, 0.4822, 0.4465), abs=0.003)
-    assert dataset.train_images.std((0, 1, 2)) / 255 == pytest.approx((0.2470, 0.2435, 0.2616), abs=0.003)
+    assert dataset.train.images.mean((0, 1, 2)) / 255 == pytest.approx((0.4914, 0.4822, 0.4465), abs=0.003)
+    assert dataset.train.images.std((0, 1, 2)) / 255 == pytest.approx((0.2470, 0.2435, 0.2616), abs=0.003)
     # Ships lie on blue water and frogs do not: labels and colour planes are where they should be.
-    ship, frog = (dataset.train_images[dataset.train_labels == dataset.classes.index(c)] for c in ("ship", "frog"))
+    ship, frog = (dataset.train.images[dataset.train.labels == dataset.classes.index(c)] for c in ("ship", "frog"))
     assert ship[..., 2].mean() > ship[..., 0].mean() + 5
     assert frog[..., 2].mean() < frog[..., 0].mean() - 5
