@@ -95,6 +95,10 @@ class SearchSpace(ABC):
             SpaceError: The text is not a code of this space; the message names the place and the allowed values.
         """
 
+    def own_code(self, architecture: Architecture) -> str | None:
+        """The `package.module:name` of the user's own code that builds an architecture; None where a library does."""
+        return None
+
     def match(self, text: str) -> list[Architecture] | None:
         """Returns the architectures that match a pattern; None where the text is not a pattern, as by default.
 

@@ -94,6 +94,7 @@ def test_the_file_is_below_the_folder(results: SharedResults) -> None:
     assert file.parent.name == file.stem[:2]
 
 
+@pytest.mark.slow
 def test_the_address_is_the_same_in_another_process() -> None:
     code = "from taurank.orchestrator.stages.shared_results import code_version; print(code_version())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -134,6 +135,21 @@ def test_a_file_that_moves_to_another_folder_changes_the_version(
         versions.append(code_version.__wrapped__())
         file.unlink()
     assert versions[0] != versions[1]
+
+
+@pytest.mark.parametrize("code", ["timm:resnet10t", "torchvision:resnet18"])
+def test_models_of_libraries_are_not_taken_for_own_code(code: str, results: SharedResults) -> None:
+    spec = replace(SPEC, space="zoo", space_options={}, architectures=(code,))
+    assert results.address(spec) != results.address(replace(spec, architectures=("torchvision:resnet34",)))
+
+
+def test_own_code_is_in_the_address_of_its_model(own_module: Path, results: SharedResults) -> None:
+    code = "my_networks_of_this_test:make"
+    spec = replace(SPEC, space="zoo", space_options={}, architectures=(code,))
+    before = results.address(spec)
+    (own_module / "my_networks_of_this_test.py").write_text("def make(num_classes): return None\n")
+    own_code_version.cache_clear()
+    assert results.address(spec) != before
 
 
 def test_images_of_stages() -> None:
@@ -279,7 +295,7 @@ baseline: null
 """
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_second_run_takes_over_what_the_first_has_completed(tmp_path: Path) -> None:
     (tmp_path / "sharing.yaml").write_text(EXPERIMENT)
     command = [sys.executable, "-m", "taurank", "run", "sharing.yaml"]
