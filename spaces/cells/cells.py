@@ -11,10 +11,10 @@ is plus a dilated convolution of the first block.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from taurank.spaces.architecture import SpaceError
+from taurank.spaces.architecture import SpaceError, check_positive
 
 Edge: TypeAlias = tuple[int, str]
 """Source state and operation."""
@@ -41,6 +41,22 @@ ABBREVIATIONS = {
 """Operations and how the text of a cell abbreviates them."""
 
 _BY_ABBREVIATION = {short: operation for operation, short in ABBREVIATIONS.items()}
+
+
+def stem_sizes(
+    stems: Mapping[str, tuple[int, int]], stem: str, width: int | None, layers: int | None
+) -> tuple[int, int]:
+    """Returns width and number of layers, by default those of the stem.
+
+    Raises:
+        SpaceError: The stem is unknown, or a number is not positive.
+    """
+    if stem not in stems:
+        raise SpaceError(f"stem: {stem!r} is unknown; there are {', '.join(stems)}")
+    sizes = stems[stem][0] if width is None else width, stems[stem][1] if layers is None else layers
+    for argument, value in zip(("width", "layers"), sizes, strict=True):
+        check_positive(argument, value)
+    return sizes
 
 
 def make_block(one: Edge, other: Edge) -> Block:

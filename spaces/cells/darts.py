@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task
-from taurank.spaces.cells.cells import INPUTS, Cell, canonical_cell, format_cell, parse_cell
+from taurank.spaces.architecture import Architecture, SpaceError, check_task
+from taurank.spaces.cells.cells import INPUTS, Cell, canonical_cell, format_cell, parse_cell, stem_sizes
 from taurank.spaces.cells.features import cell_features
 from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
 from taurank.spaces.decision_space import DecisionSpace
@@ -75,13 +75,8 @@ class DARTS(DecisionSpace):
     size = _CELL_CODES**2
 
     def __init__(self, stem: str = "cifar", width: int | None = None, layers: int | None = None) -> None:
-        if stem not in STEMS:
-            raise SpaceError(f"stem: {stem!r} is unknown; there are {', '.join(STEMS)}")
         self.stem = stem
-        self.width = STEMS[stem][0] if width is None else width
-        self.layers = STEMS[stem][1] if layers is None else layers
-        check_positive("width", self.width)
-        check_positive("layers", self.layers)
+        self.width, self.layers = stem_sizes(STEMS, stem, width, layers)
         if self.width < 2:
             raise SpaceError("width: 1 cannot be halved; give 2 or more")
         self.feature_names = tuple(self._features(PUBLISHED["DARTS_V2"]))

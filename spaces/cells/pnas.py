@@ -15,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task
-from taurank.spaces.cells.cells import INPUTS, Block, Cell, Edge, canonical_cell, format_cell, make_block, parse_cell
+from taurank.spaces.cells.cells import (
+    INPUTS,
+    Block,
+    Cell,
+    Edge,
+    canonical_cell,
+    format_cell,
+    make_block,
+    parse_cell,
+    stem_sizes,
+)
 from taurank.spaces.cells.features import cell_features
 from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
 from taurank.spaces.decision_space import DecisionSpace, draw_weighted
@@ -85,14 +95,9 @@ class PNAS(DecisionSpace):
         check_positive("blocks", blocks)
         if blocks > BLOCKS:
             raise SpaceError(f"blocks: {blocks} is more than {BLOCKS}")
-        if stem not in STEMS:
-            raise SpaceError(f"stem: {stem!r} is unknown; there are {', '.join(STEMS)}")
         self.blocks = blocks
         self.stem = stem
-        self.width = STEMS[stem][0] if width is None else width
-        self.layers = STEMS[stem][1] if layers is None else layers
-        check_positive("width", self.width)
-        check_positive("layers", self.layers)
+        self.width, self.layers = stem_sizes(STEMS, stem, width, layers)
         default = MOBILE_STEM_WIDTH if stem == "imagenet" else 3 * self.width
         self.stem_width = default if stem_width is None else stem_width
         check_positive("stem_width", self.stem_width)

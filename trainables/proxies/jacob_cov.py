@@ -36,7 +36,8 @@ def unit_rows(rows: Tensor) -> Tensor:
     lengths = centred.norm(dim=1, keepdim=True)
     if not bool((lengths > 0).all()):
         raise VoidScoreError("the output does not depend on some of the images")
-    return centred / lengths
+    unit: Tensor = centred / lengths
+    return unit
 
 
 @register_proxy

@@ -239,7 +239,7 @@ def test_the_same_file_in_both_parts_of_a_list_is_counted(folder, load, tmp_path
 def test_a_set_of_equal_images_is_said(load, tmp_path):
     for name in ("cat/0.png", "cat/1.png", "dog/0.png"):
         write(tmp_path / "photos" / name, 50)
-    assert load(tmp_path / "photos")[1] == ["all 3 images are alike, pixel by pixel: nothing can be told apart"]
+    assert load(tmp_path / "photos")[1] == ["all 3 images are alike, pixel by pixel: classes cannot be distinguished"]
     images = np.arange(4 * 36, dtype=np.uint8).reshape(4, 6, 6)
     np.savez(tmp_path / "a.npz", x_train=images, y_train=[0, 1, 0, 1], x_test=images[:1], y_test=[0])
     assert "1 test image repeats an image that is trained on" in load(tmp_path / "a.npz", kind="npz")[1][0]

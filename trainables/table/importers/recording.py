@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,23 @@ def only(recordings: Sequence[Recording], importer: str) -> Recording:
     if len(recordings) > 1:
         raise TableError(f"{importer}: a table is made of one file; import them one by one")
     return recordings[0]
+
+
+def list_and_curves(
+    recordings: Sequence[Recording],
+    is_list: Callable[[Recording], bool],
+    is_curves: Callable[[Recording], bool],
+    importer: str,
+) -> tuple[Recording, Recording]:
+    """Returns the CSV of the networks and the npz of their curves.
+
+    Raises:
+        TableError: One is missing, or there are several.
+    """
+    lists, curves = [*filter(is_list, recordings)], [*filter(is_curves, recordings)]
+    if len(lists) != 1 or len(curves) != 1:
+        raise TableError(f"{importer}: give the CSV of the networks and the npz of their curves together")
+    return lists[0], curves[0]
 
 
 def one_line(error: Exception) -> str:
