@@ -50,12 +50,12 @@ def build_weightless(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether code of ours says that a network cannot be had: data for its tensors would not change that."""
+    """Whether our own code rejects the network, so that tensors with data would not help."""
     return isinstance(error, SpaceError) and error.__cause__ is None
 
 
 def lacks_data(error: BaseException | None) -> bool:
-    """Whether an error says that it comes of the meta device, whose tensors have shapes but no numbers."""
+    """Whether an error is caused by the meta device, whose tensors have no data."""
     while error is not None:
         if re.search(r"\bmeta\b", str(error), re.IGNORECASE):
             return True

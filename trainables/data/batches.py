@@ -39,7 +39,7 @@ def iterate_batches(
         mean: Of each channel, in 0..255 units; see `normalise`.
         std: Of each channel, in 0..255 units.
         drop_last: Leave out a last batch of fewer than `batch_size` images.
-        scaling: `normalise` gives `(pixel - mean) / std`; `unit` gives `pixel / 255` and looks at neither.
+        scaling: `normalise` gives `(pixel - mean) / std`; `unit` gives `pixel / 255`.
         device: Where the batches are. On another than the CPU images are changed and scaled there, to the same values.
 
     Raises:
@@ -107,7 +107,7 @@ def _batches(
 
 
 def _bounds(n: int, batch_size: int, drop_last: bool) -> list[int]:
-    """Where the batches of `n` images begin, and where the last one ends."""
+    """Boundaries of the batches of `n` images."""
     bounds = list(range(0, n + 1, batch_size))
     left_over = n - bounds[-1]
     if left_over == 0 or drop_last:

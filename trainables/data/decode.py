@@ -112,7 +112,7 @@ def _stated_maximum(encoded: bytes) -> int | None:
 
 
 def _mode(encoded: bytes, origin: str, size: int) -> tuple[int, int]:
-    """How OpenCV decodes it to grey values and to colours."""
+    """Flags of OpenCV for grey values and for colours."""
     found = read_image_size(encoded)
     if found is None:
         return _REDUCED[1]
@@ -135,13 +135,13 @@ def _bytes_of(source: bytes | str | Path) -> tuple[bytes, str]:
 
 
 def _is_cut_jpeg(encoded: bytes) -> bool:
-    """Whether a JPEG ends before its end marker; older OpenCV fills the missing rows with grey and says nothing."""
+    """Whether a JPEG ends before its end marker; older versions of OpenCV silently fill the missing rows with grey."""
     if not encoded.startswith(b"\xff\xd8"):
         return False
     at = 2
     while (marker := _JPEG_MARKER.search(encoded, at)) is not None:
         if marker[0] == b"\xff\xd9":
             return False
-        # Segments say how long they are. After a scan's header come its data, and the search skips those.
+        # Segments state their length. After a scan's header come its data, and the search skips those.
         at = marker.end() + int.from_bytes(encoded[marker.end() : marker.end() + 2], "big")
     return True

@@ -125,7 +125,7 @@ def decode_files(
 
 
 def image_digests(images: Images) -> Digests:
-    """Of each of the images `(n, H, W, C)`."""
+    """Digests of the images `(n, H, W, C)`."""
     return np.array([_digest(image) for image in images], dtype=np.uint64)
 
 
@@ -221,7 +221,7 @@ def _stretch(
 
 
 def _header(count: int, size: int) -> bytes:
-    """Of a `.npy` file; as long for any count, since NumPy leaves room for the first dimension to grow."""
+    """Header of a `.npy` file; its length does not depend on the count, since NumPy pads the first dimension."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, CHANNELS)}
@@ -236,7 +236,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 _Found = tuple[Images, Levels | None] | str
-"""A decoded image with its range, see `decode_image`; or why there is none."""
+"""A decoded image with its range, see `decode_image`; or the reason of a failure."""
 
 
 def _decoded(root: Path, names: Sequence[str], size: int, levels: Levels = (0, DEEPEST)) -> Iterator[list[_Found]]:

@@ -1,4 +1,4 @@
-"""Which image files belong to which class: class folders, ImageNet's layout, or a CSV."""
+"""Labels of image files: class folders, ImageNet's layout, or a CSV."""
 
 from __future__ import annotations
 

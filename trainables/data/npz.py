@@ -130,7 +130,7 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
 
 
 def _unpacked_bytes(path: Path, names: tuple[str, ...]) -> int:
-    """Of those of the named arrays that an archive has, as it says itself; more than that is never unpacked."""
+    """Unpacked size of the named arrays, as the archive declares."""
     with zipfile.ZipFile(path) as archive:
         return sum(file.file_size for file in archive.infolist() if file.filename.removesuffix(".npy") in names)
 

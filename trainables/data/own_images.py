@@ -111,7 +111,7 @@ def _load_files(files: FileList, *, size: int, cache: Path | None, progress: Pro
 
 
 def _left_out(source: str, names: Sequence[str], decoded: Decoded) -> Iterator[str]:
-    """Lines on files that could not be decoded, and on the range of 16-bit images."""
+    """Yields warnings about undecodable files and the range of 16-bit images."""
     left_out = decoded.left_out
     if left_out:
         some = "; ".join(f"{names[place]}: {left_out[place]}" for place in sorted(left_out)[:SHOWN])

@@ -53,7 +53,7 @@ class ImageData:
 
     @property
     def file(self) -> Path | None:
-        """Where the training images are, if they are not in memory: every node has to see it."""
+        """File of memory-mapped training images, which every node has to see; None for images in memory."""
         return self.train.images.path if isinstance(self.train.images, MappedImages) else None
 
 
@@ -83,7 +83,7 @@ def make_splits(
         train: Likewise, of the official training images; None takes all that the other parts leave.
         size: Side in pixels to which all images are resized once; None leaves them as they are.
         evaluate_on: `held-out` as above. `training` cuts nothing off: validation and test are the very images that
-            are trained on, and `validation` and `test` are not looked at. That measures memory, not generalisation,
+            are trained on, and `validation` and `test` are ignored. That measures memory, not generalisation,
             and exists to repeat a published study that evaluated on its training images.
 
     Raises:
@@ -174,7 +174,7 @@ def stratified_indices(
 
 
 def _count(field: str, value: float | int, name: str, total: int, available: int) -> int:
-    """How many images a fraction or a number asks for."""
+    """Number of images that a fraction or a number requests."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{field} is {value!r}; it has to be a fraction (0.2) or a number of images (1000)")
     if isinstance(value, float) and not 0 < value <= 1:

@@ -1,4 +1,4 @@
-"""How long networks take for a batch of images: measured whole, or summed from their parts."""
+"""Latency of networks: measured, or summed over their parts."""
 
 from taurank.trainables.latency.candidates import (
     CandidateLatency,

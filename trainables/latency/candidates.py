@@ -20,7 +20,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Setting:
-    """How a latency is measured.
+    """Settings of a latency measurement.
 
     Attributes:
         input_shape: (channels, height, width) of one image.
@@ -78,7 +78,7 @@ def measure_whole(space: SearchSpace, architecture: Architecture, setting: Setti
     setting.conditions()
     started = time.perf_counter()
     try:
-        # Its weights are drawn at random, and no other draw shall depend on that.
+        # Its weights are drawn at random, and other draws must not depend on that.
         with setting.default_type(), torch.random.fork_rng(devices=[]):
             network = space.build(architecture, input_shape=setting.input_shape, classes=setting.classes)
             found = measure_latency(

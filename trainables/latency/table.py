@@ -1,4 +1,4 @@
-"""How long a network takes for a batch of images, measured, and summed from a table of its parts.
+"""Latency of a network, summed from a table of its parts.
 
 Source: Cai et al., ProxylessNAS (ICLR 2019), section 3.3; Cai et al., Once-for-All (ICLR 2020), section 3.4.
 """
@@ -30,7 +30,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What latencies were measured with; those of other conditions cannot be compared.
+    """Conditions of a measurement; latencies of other conditions are not comparable.
 
     Attributes:
         device: kind and name.
@@ -134,7 +134,7 @@ def _conditions(described: dict[str, Any]) -> Conditions:
 
 
 def device_name(device: str) -> str:
-    """What a table calls the device that measures."""
+    """Name of a device in a table."""
     try:
         place = torch.device(device)
     except RuntimeError:  # not the spelling of a device

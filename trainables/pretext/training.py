@@ -12,7 +12,7 @@ from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextTask
 from taurank.trainables.training import Recipe, Row, Training
 
 CHECKED = 64
-"""Images that a task looks at before it is trained."""
+"""Images that a task checks before training."""
 _HELD_BACK_STREAM = 7
 
 

@@ -22,8 +22,8 @@ class EpeNas(Proxy):
     With the correlation matrix R of the Jacobians of one class, s = sum(log(|R| + k)), k = 1e-5: sum over classes of
     |s|. Above 100 classes: s is divided by the images of its class, and the score is the sum over all ordered pairs of
     classes of |s - s'|, divided by the number of classes. Classes are those of which the batch holds two images or
-    more; coverage is the share of images in them. With few images a class it says little: tau falls from .58 to .22
-    where 256 images are spread over 120 classes. Compare scores of equal batches only.
+    more; coverage is the share of images in them. With few images a class it is uninformative: tau falls from .58 to
+    .22 where 256 images are spread over 120 classes. Compare scores of equal batches only.
     """
 
     name = "epe_nas"

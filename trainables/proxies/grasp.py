@@ -1,4 +1,4 @@
-"""How much the gradient changes along the weights (GraSP)."""
+"""Change of the gradient along the weights (GraSP)."""
 
 from __future__ import annotations
 

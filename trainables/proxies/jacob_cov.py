@@ -46,7 +46,7 @@ class JacobCov(Proxy):
 
     With eigenvalues v of the correlation matrix of the rows of the Jacobian: -sum(log(v + k) + 1 / (v + k)), k = 1e-5.
     The highest value, for n orthogonal rows, is -n (log(1 + k) + 1 / (1 + k)): compare scores of equal batches only.
-    Takes fewer images than an image has numbers, half as many at most to tell much.
+    The batch needs fewer images than an image has values, preferably at most half as many.
     """
 
     name = "jacob_cov"

@@ -1,4 +1,4 @@
-"""How differently images switch the units of a network on and off (NASWOT)."""
+"""Difference of the activation codes of images (NASWOT)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from taurank.trainables.proxies.probe import Part, Probe
 
 Need = Literal["labels", "rectifiers", "batch-norm", "blocks", "thin network"]
-"""What a network or a batch must have: labels; units with a bend at zero (ReLU, GELU, SiLU, hard-swish ...); batch
+"""Requirements on a network or a batch: labels; units with a bend at zero (ReLU, GELU, SiLU, hard-swish ...); batch
 normalisation; three blocks one after another; a space that makes thin networks."""
 
 
@@ -57,7 +57,7 @@ class Proxy(ABC):
         direction: 1 where higher promises better, -1 where lower does.
         source: Paper with section or equation.
         needs: What network and batch must have.
-        parts: What it reads of the shared pass; empty for a proxy that looks at the network in its own way.
+        parts: Parts of the shared pass that it reads; empty for a proxy with a pass of its own.
         passes: What a score costs, in training steps (forward and backward) on the batch, as measured.
         published: Reference correlation; None if there is none on a common benchmark.
     """

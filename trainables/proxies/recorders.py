@@ -1,6 +1,6 @@
-"""What a network computes, seen at the level of operators: layers with weights, and on/off codes of units.
+"""Recorders of operators: layers with weights, and on/off codes of units.
 
-Nothing here looks at the classes of modules, so that activations called as functions, layers of one's own and attention
+The classes of modules are not inspected, so that activations called as functions, user-defined layers and attention
 are seen as well as `nn.ReLU` and `nn.Conv2d`.
 """
 
@@ -128,8 +128,8 @@ _FORWARD = dict.fromkeys([
     _aten.rrelu_with_noise.default, _aten.rrelu_with_noise_.default, _aten.threshold.default,
     _aten.threshold_.default,
 ], 0)  # fmt: skip
-# Where the unit's value stands among the arguments. It is the unit's input or its output: what tells on from off, above
-# zero or not, is the same for both.
+# Where the unit's value stands among the arguments. It is the unit's input or its output: being above
+# zero or not is the same for both.
 _BACKWARD = {
     _aten.threshold_backward.default: 1, _aten.hardtanh_backward.default: 1, _aten.leaky_relu_backward.default: 1,
     _aten.elu_backward.default: 5, _aten.gelu_backward.default: 1, _aten.silu_backward.default: 1,

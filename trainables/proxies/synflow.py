@@ -32,7 +32,8 @@ class Synflow(Proxy):
     they are. R is then the sum over all paths of the products of weights along them, exactly so for networks of linear
     layers and ReLU. GELU, SiLU and hard-swish pass large positive values on and are almost exact; gates and attention
     are kept at the weights that they have for this input, where they mostly saturate. A normalisation that is written
-    out by hand acts, and a network with tanh or sigmoid units says little about its paths. The log keeps the ranks.
+    out by hand acts, and a network with tanh or sigmoid units is hardly described by its paths. The log keeps the
+    ranks.
     """
 
     name = "synflow"

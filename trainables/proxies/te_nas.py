@@ -14,7 +14,7 @@ def rank_sum(condition: ArrayLike, regions: ArrayLike) -> NDArray[np.float64]:
     """Rank by condition number plus rank by number of linear regions: lower is better, the best possible sum is 2.
 
     The lowest condition number and the highest number of regions have rank 1; equal ones share a rank and the next one
-    is one more (dense ranks). The sum says something within its list only. A candidate with a NaN has a NaN and takes
+    is one more (dense ranks). The sum is meaningful within its list only. A candidate with a NaN has a NaN and takes
     no part in the ranks of the others.
 
     Args:

@@ -33,7 +33,7 @@ def hold_back(images: ImageSet, share: float, *, seed: int) -> tuple[ImageSet, I
 
 
 class HeldBackJudge:
-    """The judge of a training's sampler (`samplers.Judge`); goes through its images again and again, in new orders.
+    """The judge of a training's sampler (`samplers.Judge`); cycles through its images in new orders.
 
     Args:
         training: Of a supernet.

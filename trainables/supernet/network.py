@@ -54,7 +54,7 @@ class Supernet(nn.Module):
             self.gates = self.mixed = None
 
     def decided(self, decision: int, option: int, compute: Callable[[int], Tensor]) -> Tensor:
-        """What a decision puts out: ``compute`` of the option taken, or the sum over the mixed ones of w_k compute(k).
+        """Output of a decision: ``compute`` of the option taken, or the sum over the mixed ones of w_k compute(k).
 
         The mixture is that of Liu et al. 2019, DARTS, equation 2.
         """
@@ -64,7 +64,7 @@ class Supernet(nn.Module):
         return reduce(torch.add, [compute(other) * weights[other] for other in self.mixed[decision]])
 
     def gated(self, decision: int, option: int, features: Tensor) -> Tensor:
-        """What a decision puts out: ``features`` of the option taken, or w_k features + sum over j != k of w_j.
+        """Output of a decision: ``features`` of the option taken, or w_k features + sum over j != k of w_j.
 
         The weights are one-hot in value, so nothing changes but the gradients: every option gets one, though only one
         is computed (Dong & Yang 2019, GDAS, section 3.2).

@@ -12,7 +12,7 @@ from taurank.trainables.table.format import TRAINING_SOURCE, TableError
 from taurank.trainables.table.recorded import RecordedTable
 
 METRIC = "validation_accuracy"
-"""What every step has: epochs without it are passed over."""
+"""Metric of every step; epochs without it are skipped."""
 SEEN = ("train_", "validation_")
 """Metrics that a training shows. Test metrics stay in the table: they are what a replay is scored against."""
 
@@ -109,7 +109,7 @@ class RecordedTraining:
         return self.trained
 
     def step(self) -> RecordedStep:
-        """Goes on to the next recorded epoch.
+        """Advances to the next recorded epoch.
 
         Raises:
             RuntimeError: called again after the last one.

@@ -18,7 +18,7 @@ GOVERNED = ("optimizer", "learning_rate", "weight_decay", "warmup_epochs", "labe
 
 @dataclass(frozen=True)
 class FamilyRecipe:
-    """What a family has of its own; the rest of the recipe (epochs, batch, images) is common to all.
+    """Settings of a family; the rest of the recipe (epochs, batch, images) is common to all.
 
     Attributes:
         optimizer: ``sgd`` or ``adamw``.

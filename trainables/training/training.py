@@ -47,7 +47,7 @@ class Training:
     """Trains one network on one data set by one recipe.
 
     All randomness of epoch ``e`` (order, augmentation, dropout) comes from ``(seed, e)``, so a training that is saved
-    after an epoch and restored elsewhere goes on with the same numbers, and no generator has to be stored. (On a GPU
+    after an epoch and restored elsewhere continues with the same numbers, and no generator has to be stored. (On a GPU
     some kernels add in no fixed order, so there two equal trainings agree up to rounding only.)
 
     Args:
@@ -249,7 +249,7 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on; safe to load with ``weights_only=True``.
 
-        Its tensors are the live ones: save or copy them before the training goes on.
+        Its tensors are the live ones: save or copy them before the next epoch.
         """
         return {
             "epoch": self.epoch,
@@ -269,7 +269,7 @@ class Training:
 
 
 def _finite(row: Row, epoch: int) -> Row:
-    """The row; its losses are looked at, since the accuracy of a network that answers NaN looks like any other."""
+    """Returns the row after checking its losses; an accuracy does not show that the outputs are NaN."""
     for name, value in row.items():
         if name.endswith("_loss") and not math.isfinite(value):
             raise NonFiniteLossError(f"{name} is {value} in epoch {epoch}")

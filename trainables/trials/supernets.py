@@ -155,7 +155,7 @@ _METRIC = "option_score"
 class SearchSupernetTrial(SupernetTrial):
     """One supernet, an epoch a result; the last one also has the sampler's score of each option.
 
-    That is ``option_score:DECISION:OPTION``, both by position; there is none of options that no architecture has.
+    Metric ``option_score:DECISION:OPTION``, both by position; options without an architecture have none.
     """
 
     def _sampler_rows(self, work: SupernetTraining, epoch: int) -> list[EvidenceRow]:

@@ -54,7 +54,7 @@ class Agents(ABC):
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """What they have learned."""
+        """Learned state."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -115,7 +115,7 @@ class LeastSquaresAgents(Agents):
 
 
 class CreditAgents(Agents):
-    """In each round one agent draws anew, and the change of the reward is its own.
+    """In each round one agent redraws its option and is credited with the change of the reward.
 
     The change, divided by the probability of the option, is added to the option's gain G; such estimates are unbiased,
     and a slow drift of the reward cancels out. Exponential weights: softmax(eta G) with eta = sqrt(ln K / V), V the sum

@@ -1,4 +1,4 @@
-"""What bandits over the candidates share: how often each was right lately, and that each has its first turn."""
+"""Base class of bandits over candidates, with discounted counts of correct predictions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class BanditSampler(PathSampler):
 
     @abstractmethod
     def index(self, generator: np.random.Generator) -> NDArray[np.float64]:
-        """What the candidates are chosen by, (candidates,), the highest first; all have been drawn before."""
+        """Index of the candidates, (candidates,); the highest is drawn. All have been drawn before."""
 
     def draw(self, generator: np.random.Generator, judge: Judge, progress: float) -> Group:
         """A candidate without a turn so far, or else the one with the highest index."""

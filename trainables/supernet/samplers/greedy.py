@@ -13,7 +13,7 @@ from taurank.trainables.supernet.samplers.options import check_count
 from taurank.trainables.supernet.samplers.sampler import Group, Judge, PathSampler
 
 _POOL_SHARE = 5
-"""By default one candidate in so many is in the pool."""
+"""By default one candidate in this many is in the pool."""
 
 _EXPLOITATION = 0.8
 """Probability, at the end of the training, that a path comes from the pool."""

@@ -56,7 +56,7 @@ class Judge(Protocol):
     """Tries paths on images that no weight is trained on: a share of the training images that is held back.
 
     Every call draws the next batch, of the recipe's size; batch norm uses the statistics of the batch. What it costs is
-    booked: a third of a training step for each path looked at, a whole one for a gradient.
+    counted: a third of a training step for each evaluated path, a whole one for a gradient.
     """
 
     def look(self, paths: Sequence[str]) -> list[Outcome]:
@@ -121,14 +121,14 @@ class PathSampler(ABC):
         return None
 
     def option_scores(self) -> NDArray[np.float64] | None:
-        """What `scores` adds up: (decisions, options of the widest), NaN for an option that no candidate has.
+        """Terms of `scores`: (decisions, options of the widest), NaN for an option that no candidate has.
 
         None where it has no view, or where its scores are no such sums.
         """
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been learned so far, in lists, numbers, text and tensors; empty where nothing is learned."""
+        """Learned state as lists, numbers, text and tensors; empty by default."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - by default nothing

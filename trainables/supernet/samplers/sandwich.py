@@ -59,7 +59,7 @@ class SandwichSampler(PathSampler):
         return Group(tuple(self.paths.codes[place] for place in (*self._ends, *picks)), teacher="first")
 
     def state_dict(self) -> dict[str, Any]:
-        """Which candidates are the largest and the smallest."""
+        """Positions of the largest and the smallest candidate."""
         return {"ends": list(self._ends)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -83,7 +83,7 @@ class ShrinkingSampler(PathSampler):
         self._unread.clear()
 
     def scores(self, codes: Sequence[str]) -> NDArray[np.float64] | None:
-        """By how many nats the loss of paths is expected to be below the average; None before the first step."""
+        """Expected loss of paths below the average, in nats; None before the first step."""
         self._read()
         if self._rewards.empty:
             return None
