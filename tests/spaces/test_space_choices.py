@@ -147,7 +147,7 @@ class TestChoiceSpace:
                 return None  # type: ignore[return-value]
 
         space = Wrong()
-        with pytest.raises(SpaceError, match=r"network gives NoneType, not a torch.nn.Module$"):
+        with pytest.raises(SpaceError, match=r"network returns NoneType, not a torch.nn.Module$"):
             space.build(next(space.enumerate()), input_shape=(1, 4, 4), classes=2)
 
 
