@@ -1,4 +1,4 @@
-"""Search spaces: what can be built. A name is imported when it is first used, and torch with the first network."""
+"""Search spaces. Names are imported on first use; torch is imported with the first network."""
 
 from typing import TYPE_CHECKING
 

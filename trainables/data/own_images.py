@@ -50,10 +50,10 @@ def load_own(
         name: `folder:PATH`, `imagenet:PATH` (see `list_folder`, `list_imagenet`) or `npz:PATH` (see `read_npz_file`).
         size: Pixels on each side that files are decoded to; None for `SIZE`. Arrays of an `.npz` keep their size.
         cache: Folder that decoded files are kept in; see `cache_folder`.
-        progress: Told how many files are decoded.
+        progress: Called with the numbers of decoded and of all files.
 
     Raises:
-        DataError: Nothing there, or not laid out so; files that cannot be decoded are left out and named in the log.
+        DataError: The path is missing or has another layout. Undecodable files are skipped and logged.
     """
     found = split_own(name)
     if found is None:
@@ -106,22 +106,12 @@ def _load_files(files: FileList, *, size: int, cache: Path | None, progress: Pro
     # Warnings, so that they are seen where logging has not been set up.
     for line in (*files.notes, *_left_out(files.source, names, decoded), *odd_lines(files.source, digests)):
         logger.warning("%s", line)
-    train, validation, test = (sets[part] if parts[part] else None for part in parts)
-    assert train is not None
-    return Dataset(
-        files.source,
-        train.images,
-        train.labels,
-        None if test is None else test.images,
-        None if test is None else test.labels,
-        files.classes,
-        None if validation is None else validation.images,
-        None if validation is None else validation.labels,
-    )
+    validation, test = (sets[part] if parts[part] else None for part in ("validation", "test"))
+    return Dataset(files.source, sets["train"], test, files.classes, validation)
 
 
 def _left_out(source: str, names: Sequence[str], decoded: Decoded) -> Iterator[str]:
-    """Lines on files that could not be decoded, and on the range of 16-bit images."""
+    """Yields warnings about undecodable files and the range of 16-bit images."""
     left_out = decoded.left_out
     if left_out:
         some = "; ".join(f"{names[place]}: {left_out[place]}" for place in sorted(left_out)[:SHOWN])

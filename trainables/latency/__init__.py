@@ -1,12 +1,12 @@
-"""How long networks take for a batch of images: measured whole, or summed from their parts."""
+"""Latency of networks: measured, or summed over their parts."""
 
 from taurank.trainables.latency.candidates import (
     CandidateLatency,
     Setting,
+    has_fewer_parts,
     measure_whole,
     parts_by_code,
     table_of_parts,
-    worth_a_table,
 )
 from taurank.trainables.latency.options import Capacity, every_option, select_options
 from taurank.trainables.latency.parts import LatencyError
@@ -20,9 +20,9 @@ __all__ = [
     "LatencyTable",
     "Setting",
     "every_option",
+    "has_fewer_parts",
     "measure_whole",
     "parts_by_code",
     "select_options",
     "table_of_parts",
-    "worth_a_table",
 ]

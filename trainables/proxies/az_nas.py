@@ -1,4 +1,4 @@
-"""What flows forwards and backwards through the blocks of a network (AZ-NAS)."""
+"""Expressivity, progressivity and trainability of the blocks of a network (AZ-NAS)."""
 
 from __future__ import annotations
 
@@ -91,13 +91,13 @@ class AzTrainability(Proxy):
 
 @dataclass(frozen=True)
 class _Flow:
-    """What the pass found.
+    """Result of the pass.
 
     Attributes:
         entropies: Of the features before the first block and after each.
         norms: Spectral norm for each block but, where the images themselves go into it, the first; NaN where none can
             be had.
-        share: Of the network's blocks that were looked at.
+        share: Share of the network's blocks that were measured.
     """
 
     entropies: list[float]

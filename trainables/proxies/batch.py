@@ -55,7 +55,7 @@ class ProxyBatch:
         return None
 
     def to(self, device: torch.device | str) -> ProxyBatch:
-        """The same batch on a device."""
+        """Returns the batch on a device."""
         labels = None if self.labels is None else self.labels.to(device)
         return ProxyBatch(self.images.to(device), labels, self.classes)
 

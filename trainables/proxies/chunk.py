@@ -21,7 +21,7 @@ ScoreRow: TypeAlias = tuple[str, str, float, float, float, float, str]
 
 @dataclass(frozen=True)
 class ProxyConfig:
-    """What architectures are scored by.
+    """Settings of proxy scores.
 
     Attributes:
         names: Of the proxies.
@@ -65,7 +65,7 @@ def score_architecture(
 def _thin(
     space: SearchSpace, architecture: Architecture, classes: int, config: ProxyConfig
 ) -> Callable[[], nn.Module] | None:
-    """Makes the thin network of the architecture; None where the space has none, or no proxy looks at it."""
+    """Makes the thin network of the architecture; None where the space has none, or no proxy needs it."""
     if not any("thin network" in get_proxy(name).needs for name in config.names):
         return None
     with torch.random.fork_rng(devices=[]):
@@ -93,7 +93,7 @@ def score_rows(code: str, scores: Mapping[str, ProxyScore], *, seconds: float) -
 
 
 class ProxyScoring:
-    """Scores architectures one after another; can be saved between two of them, and gone on with.
+    """Scores architectures one after another; can be saved and resumed between two of them.
 
     Args:
         space: What builds the networks.
@@ -122,7 +122,7 @@ class ProxyScoring:
 
     @property
     def spent(self) -> float:
-        """Epochs that are booked where scoring fails as a whole."""
+        """Epochs charged where scoring fails as a whole."""
         return 0.0
 
     def score_next(self) -> tuple[str, dict[str, ProxyScore]]:
@@ -133,9 +133,9 @@ class ProxyScoring:
         return architecture.code, scores
 
     def state_dict(self) -> dict[str, Any]:
-        """How far it has come."""
+        """Number of scored architectures."""
         return {"next": self._next}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from there."""
+        """Restores a state of `state_dict`."""
         self._next = int(state["next"])

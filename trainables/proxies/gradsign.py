@@ -1,4 +1,4 @@
-"""How far single images agree on the direction of each weight's gradient (GradSign)."""
+"""Agreement of single images on the sign of each gradient (GradSign)."""
 
 from __future__ import annotations
 

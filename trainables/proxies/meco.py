@@ -1,4 +1,4 @@
-"""How far the channels of feature maps are from repeating one another (MeCo)."""
+"""Correlation of the channels of feature maps (MeCo)."""
 
 from __future__ import annotations
 

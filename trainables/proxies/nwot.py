@@ -1,4 +1,4 @@
-"""How differently images switch the units of a network on and off (NASWOT)."""
+"""Difference of the activation codes of images (NASWOT)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ class Nwot(Proxy):
 
     def score(self, probe: Probe) -> Measured:
         """Higher is better."""
-        if probe.batch.duplicates is not None:
-            first, second = probe.batch.duplicates
-            raise VoidScoreError(f"images {first} and {second} of the batch are equal")
+        probe.check_distinct()
         kernel = probe.shared.agreement
         if kernel is None:
             raise VoidScoreError("no unit with a bend at zero (ReLU, GELU, SiLU ...) lies between images and output")

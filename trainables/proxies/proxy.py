@@ -1,11 +1,11 @@
-"""What a training-free proxy is, and proxies by name."""
+"""Interface of training-free proxies, and their registry."""
 
 from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from taurank.spaces.named_classes import NamedClasses
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from taurank.trainables.proxies.probe import Part, Probe
 
 Need = Literal["labels", "rectifiers", "batch-norm", "blocks", "thin network"]
-"""What a network or a batch must have: labels; units with a bend at zero (ReLU, GELU, SiLU, hard-swish ...); batch
+"""Requirements on a network or a batch: labels; units with a bend at zero (ReLU, GELU, SiLU, hard-swish ...); batch
 normalisation; three blocks one after another; a space that makes thin networks."""
 
 
 class ProxyError(ValueError):
-    """A proxy was asked for something that there is not."""
+    """An unknown proxy, or invalid arguments."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a proxy found.
+    """Result of a proxy.
 
     Attributes:
         value: Finite; whether higher or lower is better is the proxy's `direction`.
@@ -57,7 +57,7 @@ class Proxy(ABC):
         direction: 1 where higher promises better, -1 where lower does.
         source: Paper with section or equation.
         needs: What network and batch must have.
-        parts: What it reads of the shared pass; empty for a proxy that looks at the network in its own way.
+        parts: Parts of the shared pass that it reads; empty for a proxy with a pass of its own.
         passes: What a score costs, in training steps (forward and backward) on the batch, as measured.
         published: Reference correlation; None if there is none on a common benchmark.
     """
@@ -80,30 +80,9 @@ class Proxy(ABC):
 
 
 _PROXIES: NamedClasses[Proxy] = NamedClasses("proxy", ProxyError)
-ProxyClass = TypeVar("ProxyClass", bound=type[Proxy])
-
-
-def register_proxy(proxy: ProxyClass) -> ProxyClass:
-    """Class decorator: makes a proxy known under its `name`.
-
-    Raises:
-        ProxyError: Another proxy has the name already.
-    """
-    return _PROXIES.register(proxy)
-
-
-def get_proxy(name: str) -> Proxy:
-    """Makes a proxy by its name.
-
-    Raises:
-        ProxyError: There is none of that name.
-    """
-    return _PROXIES.make(name)
-
-
-def list_proxies(pattern: str = "*") -> list[str]:
-    """Lists the names that match a shell pattern, in alphabetical order."""
-    return _PROXIES.names(pattern)
+register_proxy = _PROXIES.register
+get_proxy = _PROXIES.make
+list_proxies = _PROXIES.names
 
 
 def summary_of(proxy: Proxy) -> str:

@@ -13,7 +13,7 @@ from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy,
 class Snip(Proxy):
     """Sum over weights of |weight * gradient of the loss|: how much the loss feels that a weight is taken out.
 
-    On NAS-Bench-201 it tells nothing among the best fifth of cells.
+    On NAS-Bench-201 it is uninformative among the best fifth of cells.
     """
 
     name = "snip"

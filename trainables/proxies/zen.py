@@ -1,4 +1,4 @@
-"""How much a network with Gaussian weights magnifies a small change of its input (Zen-score)."""
+"""Sensitivity of a network with Gaussian weights to a small change of its input (Zen-score)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How steady the gradients are between two halves of the batch (ZiCo)."""
+"""Stability of gradients between two halves of the batch (ZiCo)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a network is trained: optimiser, schedule, length, batch, augmentation."""
+"""Training recipes: optimiser, schedule, length, batch, augmentation."""
 
 from __future__ import annotations
 
