@@ -17,12 +17,9 @@ from torch import nn
 from taurank.spaces import Architecture, SearchSpace, SpaceError
 from taurank.spaces.architecture import check_positive
 from taurank.spaces.flops import count_flops
+from taurank.trainables.latency.capacity import Capacity
 from taurank.trainables.latency.parts import Part, parts_of
 from taurank.trainables.latency.table import LatencyTable
-
-Capacity = Literal["flops", "parameters"]
-"""What stands for how much an option can represent: multiply-accumulates of one image, or trainable weights."""
-
 
 @dataclass(frozen=True)
 class OptionMeasure:

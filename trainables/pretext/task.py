@@ -5,16 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias, TypeVar
-
-import numpy as np
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
 from taurank.spaces.named_classes import NamedClasses
-from taurank.trainables.data import Images
-from taurank.trainables.training import Recipe
 
-BuildNetwork: TypeAlias = Callable[[tuple[int, int, int], int], nn.Module]
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from taurank.trainables.data import Images
+    from taurank.trainables.training import Recipe
+
+BuildNetwork: TypeAlias = "Callable[[tuple[int, int, int], int], nn.Module]"
 """Makes an untrained network for images `(C, H, W)` and a number of classes."""
 
 
@@ -95,7 +97,15 @@ class PretextTask(ABC):
         return replace(recipe, batch_size=size, learning_rate=recipe.learning_rate / self.views)
 
 
-_TASKS: NamedClasses[PretextTask] = NamedClasses("task", PretextError)
+_TASKS: NamedClasses[PretextTask] = NamedClasses(
+    "task",
+    PretextError,
+    {
+        "colorization": "taurank.trainables.pretext.colorization:Colorization",
+        "jigsaw": "taurank.trainables.pretext.jigsaw:Jigsaw",
+        "rotation": "taurank.trainables.pretext.rotation:Rotation",
+    },
+)
 TaskClass = TypeVar("TaskClass", bound=type[PretextTask])
 
 
@@ -106,6 +116,15 @@ def register_task(task: TaskClass) -> TaskClass:
         PretextError: Another task has the name already.
     """
     return _TASKS.register(task)
+
+
+def check_task(name: str) -> None:
+    """Refuses a name that there is not, without importing any task.
+
+    Raises:
+        PretextError: There is none of that name.
+    """
+    _TASKS.check(name)
 
 
 def get_task(name: str) -> PretextTask:

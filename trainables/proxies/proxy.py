@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
@@ -79,7 +78,37 @@ class Proxy(ABC):
         """
 
 
-_PROXIES: NamedClasses[Proxy] = NamedClasses("proxy", ProxyError)
+PROXIES: NamedClasses[Proxy] = NamedClasses(
+    "proxy",
+    ProxyError,
+    {
+        "az_expressivity": "taurank.trainables.proxies.az_nas:AzExpressivity",
+        "az_progressivity": "taurank.trainables.proxies.az_nas:AzProgressivity",
+        "az_trainability": "taurank.trainables.proxies.az_nas:AzTrainability",
+        "epe_nas": "taurank.trainables.proxies.epe_nas:EpeNas",
+        "fisher": "taurank.trainables.proxies.fisher:Fisher",
+        "flops": "taurank.trainables.proxies.flops:Flops",
+        "grad_norm": "taurank.trainables.proxies.grad_norm:GradNorm",
+        "gradsign": "taurank.trainables.proxies.gradsign:GradSign",
+        "grasp": "taurank.trainables.proxies.grasp:Grasp",
+        "jacob_cov": "taurank.trainables.proxies.jacob_cov:JacobCov",
+        "l2_norm": "taurank.trainables.proxies.l2_norm:L2Norm",
+        "linear_regions": "taurank.trainables.proxies.linear_regions:LinearRegions",
+        "meco": "taurank.trainables.proxies.meco:Meco",
+        "meco_opt": "taurank.trainables.proxies.meco:MecoOpt",
+        "ntk_condition": "taurank.trainables.proxies.ntk_condition:NtkCondition",
+        "nwot": "taurank.trainables.proxies.nwot:Nwot",
+        "params": "taurank.trainables.proxies.params:Params",
+        "plain": "taurank.trainables.proxies.plain:Plain",
+        "snip": "taurank.trainables.proxies.snip:Snip",
+        "swap": "taurank.trainables.proxies.swap:Swap",
+        "synflow": "taurank.trainables.proxies.synflow:Synflow",
+        "trainable_layers": "taurank.trainables.proxies.trainable_layers:TrainableLayers",
+        "vkdnw": "taurank.trainables.proxies.vkdnw:Vkdnw",
+        "zen": "taurank.trainables.proxies.zen:Zen",
+        "zico": "taurank.trainables.proxies.zico:Zico",
+    },
+)
 ProxyClass = TypeVar("ProxyClass", bound=type[Proxy])
 
 
@@ -89,7 +118,7 @@ def register_proxy(proxy: ProxyClass) -> ProxyClass:
     Raises:
         ProxyError: Another proxy has the name already.
     """
-    return _PROXIES.register(proxy)
+    return PROXIES.register(proxy)
 
 
 def get_proxy(name: str) -> Proxy:
@@ -98,14 +127,18 @@ def get_proxy(name: str) -> Proxy:
     Raises:
         ProxyError: There is none of that name.
     """
-    return _PROXIES.make(name)
+    return PROXIES.make(name)
 
 
 def list_proxies(pattern: str = "*") -> list[str]:
     """Lists the names that match a shell pattern, in alphabetical order."""
-    return _PROXIES.names(pattern)
+    return PROXIES.names(pattern)
 
 
-def summary_of(proxy: Proxy) -> str:
-    """First line of its docstring, without the full stop."""
-    return (inspect.getdoc(type(proxy)) or "").split("\n")[0].rstrip(".")
+def check_proxy(name: str) -> None:
+    """Refuses a name that there is not, without importing any proxy.
+
+    Raises:
+        ProxyError: There is none of that name.
+    """
+    PROXIES.check(name)

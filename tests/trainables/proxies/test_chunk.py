@@ -112,7 +112,7 @@ class _NeedsThin(taurank.trainables.proxies.Proxy):
 
 @pytest.fixture
 def thin_proxy(monkeypatch):
-    monkeypatch.setitem(taurank.trainables.proxies.proxy._PROXIES._classes, "needs_thin", _NeedsThin)
+    monkeypatch.setitem(taurank.trainables.proxies.proxy.PROXIES._classes, "needs_thin", _NeedsThin)
     return ProxyConfig(("needs_thin",))
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from taurank.spaces import get_space
 from taurank.spaces.zoo.torchvision_import import import_torchvision
-from taurank.trainables.proxies import ProxyBatch, get_proxy, list_proxies, score_network, summary_of
+from taurank.trainables.proxies import ProxyBatch, describe_proxy, get_proxy, list_proxies, score_network
 
 SPACE = get_space("nasbench201", width=4, cells_per_stage=1)
 NEEDING_MORE = {name for name in list_proxies() if "thin network" in get_proxy(name).needs}
@@ -38,7 +38,7 @@ def score(name, network, batch, **options):
 def test_says_what_it_is(name):
     proxy = get_proxy(name)
     assert proxy.direction in (1, -1)
-    assert summary_of(proxy)
+    assert describe_proxy(name).summary
     assert proxy.source
     assert "etter" in (type(proxy).score.__doc__ or "")
 
