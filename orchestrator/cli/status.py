@@ -5,7 +5,6 @@ Imports are inside the functions, and neither torch nor Ray is imported, so that
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from datetime import datetime
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.runs import Folder
+from taurank.orchestrator.cli.terminal import Document, make_console, output
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -27,24 +27,22 @@ STATES = ("running", "paused", "waiting", "done", "stopped", "failed")
 
 
 def status(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    folder: Folder,
     watch: Annotated[
         bool, typer.Option("--watch", help="Repeat every two seconds while a process works on the run.")
     ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
-) -> None:
+) -> Document:
     """Show the state of a run: stages, trials, budget, time left, and why it is idle."""
     from taurank.orchestrator.session import StatusError, run_status
 
-    if json_ and watch:
+    if output().json and watch:
         raise StatusError("--json prints one object; omit --watch")
     found = run_status(folder)
-    if json_:
-        print(json.dumps(asdict(found), indent=2, allow_nan=False))
-    elif watch:
+    if watch:
         _watch(folder)
     else:
         make_console().print(show(found, now=time.time()))
+    return asdict(found)
 
 
 def _watch(folder: Path) -> None:
@@ -54,13 +52,10 @@ def _watch(folder: Path) -> None:
 
     found = run_status(folder)
     with Live(show(found, now=time.time()), console=make_console(), auto_refresh=False) as live:
-        try:
-            while found.state == "running":
-                time.sleep(WATCH_SECONDS)
-                found = run_status(folder)
-                live.update(show(found, now=time.time()), refresh=True)
-        except KeyboardInterrupt:
-            return
+        while found.state == "running":
+            time.sleep(WATCH_SECONDS)
+            found = run_status(folder)
+            live.update(show(found, now=time.time()), refresh=True)
 
 
 def show(found: RunStatus, *, now: float) -> Group:

@@ -14,17 +14,18 @@ from taurank.orchestrator.replay.policies import (
     read_policies,
 )
 from taurank.orchestrator.replay.policy_printing import (
-    policies_to_json,
+    policies_document,
     print_policy_draw,
     print_policy_head,
     print_policy_summary,
     summarise_policies,
 )
 from taurank.orchestrator.replay.printing import print_draw, print_head, print_summary
-from taurank.orchestrator.replay.summary import Row, summarise, to_json, write_rows
+from taurank.orchestrator.replay.summary import Row, campaigns_document, summarise, write_rows
 from taurank.orchestrator.replay.truth import ReplayError, Truth
 
 __all__ = [
+    "campaigns_document",
     "Bench",
     "Cheap",
     "Comparison",
@@ -41,7 +42,7 @@ __all__ = [
     "make_bench",
     "parse_budget",
     "plan_replay",
-    "policies_to_json",
+    "policies_document",
     "policy_draws",
     "print_draw",
     "print_head",
@@ -55,6 +56,5 @@ __all__ = [
     "replay_draws",
     "summarise",
     "summarise_policies",
-    "to_json",
     "write_rows",
 ]
