@@ -11,7 +11,7 @@ import typer
 
 from taurank.orchestrator.cli.completion import complete_space
 from taurank.orchestrator.cli.terminal import Document, make_console
-from taurank.orchestrator.text import MiddleElided
+from taurank.orchestrator.text import MiddleElided, print_line
 
 if TYPE_CHECKING:
     from taurank.spaces import SearchSpace
@@ -26,7 +26,6 @@ def spaces(
     ] = "*",
 ) -> Document:
     """List the search spaces: size, options and their defaults, features, supernet, an example."""
-    from rich.markup import escape
     from rich.table import Table
 
     from taurank.spaces import SpaceError, get_space, list_spaces
@@ -39,12 +38,12 @@ def spaces(
     table = Table(box=None, pad_edge=False)
     for heading in ("space", "architectures"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("options (defaults)", "features", "supernet", "example"):
-        table.add_column(heading)
+    for heading in ("features", "supernet"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("example")
     for name in names:
         space = get_space(name)
         size = None if space.foreign else space.size
-        options = ", ".join(f"{key}={value}" for key, value in space.options.items())
         features, supernet, example = len(space.feature_names), name in list_supernets(), _example(space)
         found.append(
             {
@@ -59,12 +58,16 @@ def spaces(
         table.add_row(
             name,
             "by name" if space.foreign else _count(size),
-            escape(options),
             str(features),
             "yes" if supernet else "no",
             MiddleElided(example),
         )
-    make_console().print(table)
+    console = make_console()
+    console.print(table)
+    console.print()
+    for one in found:
+        options = ", ".join(f"{key}={value}" for key, value in one["options"].items())
+        print_line(console, f"options of {one['name']}: {options or 'none'}", wrap=True)
     return {"spaces": found}
 
 

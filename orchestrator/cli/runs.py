@@ -51,9 +51,7 @@ Dashboard = Annotated[
     bool, typer.Option("--dashboard", help="Start the Ray dashboard on loopback and print its address.")
 ]
 NoBaseline = Annotated[bool, typer.Option("--no-baseline", help="Skip the full trainings that score the ranking.")]
-Folder = Annotated[
-    Path, typer.Argument(help="Folder of a run.", autocompletion=complete_run, show_default=False)
-]
+Folder = Annotated[Path, typer.Argument(help="Folder of a run.", autocompletion=complete_run, show_default=False)]
 
 
 def run(
@@ -276,9 +274,7 @@ def load_experiment_images(spec: DataSpec, *, root: Path | None, download: bool,
     return load_images(spec, root=root, download=download, cache=cache)
 
 
-def run_to_its_end(
-    run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool
-) -> Document:
+def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> Document:
     """Runs the missing parts of the run; after an interruption, prints how to resume."""
     from taurank.orchestrator.campaigns import run_campaign, run_search
     from taurank.orchestrator.session import EXIT_CODE, RunInterruptedError

@@ -12,7 +12,16 @@ from typing import Annotated
 import typer
 
 from taurank.orchestrator.cli.completion import complete_experiment, complete_space
-from taurank.orchestrator.cli.runs import DATA_DIR, Address, Cache, Dashboard, DataDir, Download, load_experiment_images, run_to_its_end
+from taurank.orchestrator.cli.runs import (
+    DATA_DIR,
+    Address,
+    Cache,
+    Dashboard,
+    DataDir,
+    Download,
+    load_experiment_images,
+    run_to_its_end,
+)
 from taurank.orchestrator.cli.terminal import Document, make_progress_console
 from taurank.orchestrator.text import print_line
 
@@ -85,7 +94,9 @@ def search(
         load_with_test,
     )
 
-    load = partial(load_experiment_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache)
+    load = partial(
+        load_experiment_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache
+    )
     given = {
         "--space": space,
         "--data": data,

@@ -15,6 +15,7 @@ import typer
 
 from taurank.orchestrator.cli.runs import Folder
 from taurank.orchestrator.cli.terminal import Document, make_console, output
+from taurank.orchestrator.text import MiddleElided
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 2.0
 STATES = ("running", "paused", "waiting", "done", "stopped", "failed")
+HEADINGS = ("trials", *STATES, "epochs", "at most", "saved", "seconds")
 
 
 def status(
@@ -75,16 +77,18 @@ def _headline(found: RunStatus) -> str:
 
 
 def _table(found: RunStatus) -> Table:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("stage", overflow="fold")
-    for name in ("trials", *STATES, "epochs", "at most", "saved", "seconds"):
-        table.add_column(name, justify="right")
-    for stage in found.stages:
+    table.add_column("stage")
+    rows = [_figures(stage) for stage in found.stages]
+    # Twelve columns are too many for a narrow terminal; those that have no number say nothing.
+    kept = [place for place in range(len(HEADINGS)) if any(row[place] != "-" for row in rows)]
+    for place in kept:
+        table.add_column(HEADINGS[place], justify="right", no_wrap=True)
+    for stage, row in zip(found.stages, rows, strict=True):
         here = stage.title == found.stage and found.state == "running"
-        table.add_row(escape(stage.title), *_figures(stage), style="bold" if here else None)
+        table.add_row(MiddleElided(stage.title), *(row[place] for place in kept), style="bold" if here else None)
     return table
 
 

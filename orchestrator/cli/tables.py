@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console, reporting
 from taurank.orchestrator.text import MiddleElided, print_line
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from taurank.trainables.table import Direction, Part, RecordedTable, Truth
 
 HEADINGS = ("source", "epochs", "seed", "metric", "architectures", "missing", "complete", "values", "cost")
+NAMES = ("source", "metric")
 LEAST_NAME = 20
 """Minimal width of the names of sources and metrics, in narrow terminals too."""
 
@@ -121,16 +121,16 @@ def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=Fals
     # Empty columns are omitted: terminals are narrow.
     kept = [place for place in range(len(HEADINGS)) if any(cells[place] for cells in lines)]
     for place in kept:
-        is_name = HEADINGS[place] in ("source", "metric")
+        is_name = HEADINGS[place] in NAMES
         longest = max(len(cells[place]) for cells in lines)
         grid.add_column(
             HEADINGS[place],
             justify="left" if is_name else "right",
-            overflow="fold",
+            no_wrap=not is_name,
             min_width=min(longest, LEAST_NAME) if is_name else None,
         )
     for cells in lines:
-        grid.add_row(*(escape(cells[place]) for place in kept))
+        grid.add_row(*(MiddleElided(cells[place]) if HEADINGS[place] in NAMES else cells[place] for place in kept))
     console.print(grid, highlight=False)
     console.print()
     for name, metric in table.info.metrics.items():

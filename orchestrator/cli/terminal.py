@@ -38,12 +38,12 @@ class Output:
     json: bool = False
 
 
-_output: ContextVar[Output] = ContextVar("output", default=Output())
+_output: ContextVar[Output] = ContextVar("output")
 
 
 def output() -> Output:
     """What the options of the command line ask for."""
-    return _output.get()
+    return _output.get(Output())
 
 
 def set_output(*, quiet: bool, verbose: bool, as_json: bool, base: Output | None = None) -> Output:

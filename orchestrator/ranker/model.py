@@ -8,9 +8,8 @@ all (``short_runs``, ``prior``); full trainings of a few correct it (``final``) 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Literal, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -44,7 +43,6 @@ SHORT_RUN_NOISE, LABEL_NOISE = 0.1, 0.05
 """Noise variance of a label that the designs assume."""
 BEFORE_FULL_TRAININGS = ("inputs", "shorts", "prior", "final_inputs")
 """Parts of a model that full trainings do not enter."""
-
 
 
 Answer = TypeVar("Answer")

@@ -25,7 +25,6 @@ from taurank.orchestrator.replay.summary import Row, campaigns_document, summari
 from taurank.orchestrator.replay.truth import ReplayError, Truth
 
 __all__ = [
-    "campaigns_document",
     "Bench",
     "Cheap",
     "Comparison",
@@ -35,6 +34,7 @@ __all__ = [
     "ReplayPlan",
     "Row",
     "Truth",
+    "campaigns_document",
     "choose_cheap",
     "compare_draw",
     "compare_policies",

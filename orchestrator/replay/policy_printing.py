@@ -8,11 +8,10 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from taurank.orchestrator.replay.policies import BASELINES, MEASURES, Comparison, PolicyRow
-from taurank.orchestrator.text import print_line
+from taurank.orchestrator.text import MiddleElided, print_line
 
 ROUNDING = 1e-9
 HEADINGS = ("policy", "ranked by", "epochs", "tau", "sd", "expected", "top 20 %", "regret")
@@ -67,14 +66,14 @@ def print_policy_summary(console: Console, comparison: Comparison, rows: Sequenc
     baseline = found["policy"].isin(BASELINES)
     table = Table(box=None, pad_edge=False)
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right", overflow="fold")
+        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
     share = 1 / comparison.speed_up + ROUNDING
     for part in (found[~baseline], found[baseline]):
         for row in part[part["problem"] == ""].to_dict("records"):
             over = " *" if row["epochs"] > share else "  "
             cells = [f"{row['epochs']:.1%}{over}", _decimal(row["tau"]), _decimal(row["tau_sd"])]
             cells += [_decimal(row["expected_tau"]), _decimal(row["tau_top20"]), f"{row['top1_regret']:.4f}"]
-            table.add_row(escape(str(row["policy"])), str(row["ranked_by"]), *cells)
+            table.add_row(MiddleElided(str(row["policy"])), str(row["ranked_by"]), *cells)
         table.add_section()
     console.print()
     console.print(table, highlight=False)

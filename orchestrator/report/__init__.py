@@ -7,7 +7,13 @@ from taurank.spaces.lazy_names import lazy_names
 if TYPE_CHECKING:
     from taurank.orchestrator.report.candidates import Row, print_candidates, print_models, print_recipes
     from taurank.orchestrator.report.explanation import Explanation, Training, TrainingStage
-    from taurank.orchestrator.report.hardware import front_line, hardware_lines, objective_line, print_front, print_hardware
+    from taurank.orchestrator.report.hardware import (
+        front_line,
+        hardware_lines,
+        objective_line,
+        print_front,
+        print_hardware,
+    )
     from taurank.orchestrator.report.outlook import outlook_document, print_outlook
     from taurank.orchestrator.report.page import write_page
     from taurank.orchestrator.report.run import RunReport, report_run

@@ -6,7 +6,14 @@ from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from taurank.orchestrator.search.final_lists import FinalList, final_list
-    from taurank.orchestrator.search.proposals import ACCURACY, STAGE, Proposals, note_unseen, proposed_codes, unseen_codes
+    from taurank.orchestrator.search.proposals import (
+        ACCURACY,
+        STAGE,
+        Proposals,
+        note_unseen,
+        proposed_codes,
+        unseen_codes,
+    )
     from taurank.orchestrator.search.registry import list_searchers, make_searcher
     from taurank.orchestrator.search.searcher import Constraints, Direction, Observation, Problem, Searcher, SearchError
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
+
+from taurank.orchestrator.text.wording import PLAIN_LINE_SECONDS
 
 __all__ = ["Console", "MiddleElided", "make_console", "print_line", "progress_bar"]
 
@@ -70,7 +73,7 @@ def print_line(console: Console, text: str = "", *, style: str | None = None, wr
 
 @contextmanager
 def progress_bar(title: str, *, console: Console | None = None) -> Iterator[Progress]:
-    """A bar that is there while something goes on, from its first report; nothing where output is not a terminal.
+    """A bar that is there while something goes on, from its first report; a line now and then where it cannot be.
 
     Args:
         title: what goes on.
@@ -81,6 +84,21 @@ def progress_bar(title: str, *, console: Console | None = None) -> Iterator[Prog
 
     console = console or make_console(stderr=True)
     columns = TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    if not console.is_terminal:
+        yield _plain_progress(title, console)
+        return
+    with Bars(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None, visible=False)
         yield lambda done, count: bars.update(task, completed=done, total=count, visible=True)
+
+
+def _plain_progress(title: str, console: Console) -> Progress:
+    said = time.monotonic()
+
+    def say(done: int, count: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= PLAIN_LINE_SECONDS:
+            said = time.monotonic()
+            print_line(console, f"{title}: {done:,} of {count:,}")
+
+    return say

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from torch import nn
 
@@ -20,6 +20,7 @@ from taurank.spaces.flops import count_flops
 from taurank.trainables.latency.capacity import Capacity
 from taurank.trainables.latency.parts import Part, parts_of
 from taurank.trainables.latency.table import LatencyTable
+
 
 @dataclass(frozen=True)
 class OptionMeasure:

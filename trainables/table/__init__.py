@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from taurank.trainables.table.format import COLUMNS, IDENTITY, TRAINING_SOURCE, Direction, Metric, TableError, TableInfo
+    from taurank.trainables.table.format import (
+        COLUMNS,
+        IDENTITY,
+        TRAINING_SOURCE,
+        Direction,
+        Metric,
+        TableError,
+        TableInfo,
+    )
     from taurank.trainables.table.metrics import describe_all, direction_of, is_fixed
     from taurank.trainables.table.parquet import read_table, write_table
     from taurank.trainables.table.recorded import RecordedTable

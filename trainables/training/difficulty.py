@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from taurank.trainables.training.training import EVALUATION_BATCH, Training
 
+
 @torch.no_grad()
 def image_losses(training: Training) -> npt.NDArray[np.float64]:
     """Cross-entropy in nats of each training image, in evaluation mode, in the order of the images.

@@ -10,7 +10,8 @@ import taurank.trainables.proxies.chunk
 from taurank.spaces import Architecture, SpaceError, get_space
 from taurank.trainables.data import ImageData
 from taurank.trainables.proxies import ProxyBatch, ProxyError, ProxyScore, draw_batch, score_initialisations
-from taurank.trainables.proxies.chunk import ProxyConfig, ProxyScoring, score_architecture, score_cost, score_rows
+from taurank.trainables.proxies.chunk import ProxyScoring, score_architecture, score_rows
+from taurank.trainables.proxies.config import ProxyConfig, score_cost
 
 SPACE = get_space("nasbench201", width=4, cells_per_stage=1)
 CELLS = [
