@@ -20,7 +20,6 @@ from taurank.orchestrator.text import Console, as_json
 
 Document: TypeAlias = dict[str, Any]
 """What a command has found; `--json` prints it."""
-LOGGERS = ("taurank", "ray")
 INTERRUPTED = 130
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
@@ -54,10 +53,9 @@ def set_output(*, quiet: bool, verbose: bool, as_json: bool, base: Output | None
     found = Output("quiet" if quiet else "verbose" if verbose else base.level, as_json or base.json)
     _output.set(found)
     level = {"quiet": logging.ERROR, "normal": logging.WARNING, "verbose": logging.INFO}[found.level]
-    for name in LOGGERS:
-        logging.getLogger(name).setLevel(level)
-    if verbose:
-        logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
+    logger = logging.getLogger("taurank")
+    logger.setLevel(level)
+    logger.handlers = [logging.StreamHandler(sys.stderr)] if found.level == "verbose" else []
     return found
 
 

@@ -49,7 +49,7 @@ def _print_best(console: Console, scores: dict[str, Values], fused: Values, requ
     console.print("best first, by the sum of logarithms of ranks", style="bold")
     table = Table(box=None, pad_edge=False)
     table.add_column("place", justify="right", no_wrap=True)
-    table.add_column("architecture")
+    table.add_column("architecture", min_width=12)
     for name in shown:
         table.add_column(name, justify="right", no_wrap=True)
     order = np.argsort(-np.nan_to_num(fused, nan=-np.inf), kind="stable")

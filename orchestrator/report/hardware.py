@@ -76,7 +76,7 @@ def print_front(console: Console, found: Front, names: Mapping[str, str], *, mos
     )
     drawn = Table(box=None, pad_edge=False)
     drawn.add_column("", no_wrap=True)
-    drawn.add_column("architecture")
+    drawn.add_column("architecture", min_width=12)
     for heading in (HEADINGS[found.against], "rank", "predicted final", "on the front"):
         drawn.add_column(heading, justify="right", no_wrap=True)
     for _, row in shown.head(most).iterrows():

@@ -113,7 +113,7 @@ def print_ranking(
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("tier", justify="right", no_wrap=True)
     table.add_column("between", justify="right", no_wrap=True)
-    table.add_column("architecture")
+    table.add_column("architecture", min_width=12)
     if known_final:
         table.add_column("predicted final", justify="right", no_wrap=True)
     if truth:
@@ -128,7 +128,7 @@ def print_ranking(
     rows = [row for _, row in ranking.with_tiers.head(SHOWN).iterrows()]
     evidence_cells = [_evidence_text(row, letters if not wide else {}) for row in rows]
     longest = max((len(word) for cell in evidence_cells for word in cell.split()), default=0)
-    table.add_column("evidence", min_width=min(longest, WORD))
+    table.add_column("evidence" if wide else "from", min_width=min(longest, WORD))
     for row, own in zip(rows, evidence_cells, strict=True):
         cells: list[RenderableType] = [str(row["rank"]), str(row["tier"]), f"{row['rank_low']}-{row['rank_high']}"]
         cells.append(MiddleElided(names[row["architecture"]]))
@@ -146,7 +146,7 @@ def print_ranking(
         table.add_row(*cells, f"{row['epochs']:.1f}", escape(own))
     console.print(table)
     if not wide and letters:
-        _line(console, "evidence: " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
+        _line(console, "from: " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if len(ranking.table) > SHOWN:
         _line(console, f"... and {len(ranking.table) - SHOWN} more in ranking.csv")
     for note in (finals_note(ranking), failed_note(ranking)):
