@@ -125,6 +125,11 @@ def plan(
     draws: Annotated[int, typer.Option("--draws", min=2, help="With --table: number of replays per budget.")] = 3,
 ) -> Document:
     """Show the stages of a budget and the predicted tau; for a run, its current state and expected result."""
+    from taurank.orchestrator.experiment import load_experiment
+
+    # Checked before torch is imported, which takes a second.
+    experiment = load_experiment(what) if what and not Path(what).is_dir() else None
+
     from taurank.orchestrator.planning import PlanError, look_ahead
     from taurank.orchestrator.replay import parse_budget
     from taurank.orchestrator.report import outlook_document, print_outlook
@@ -139,7 +144,7 @@ def plan(
         raise PlanError("--truth, --among and --draws configure the replay of a table: use them with --table")
     lengths = _lengths(schedules)
     subject = (
-        _of_what(what, space=space, candidates=candidates, epochs=epochs)
+        _of_what(what, experiment, space=space, candidates=candidates, epochs=epochs)
         if what
         else _of_options(space, candidates, epochs, from_table=table is not None)
     )
@@ -167,17 +172,18 @@ def plan(
     return outlook_document(outlook, notes=subject.notes)
 
 
-def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | None) -> Subject:
-    """An experiment, or a run if ``what`` is a folder."""
-    from taurank.orchestrator.experiment import load_experiment
+def _of_what(
+    what: str, experiment: Experiment | None, *, space: str, candidates: int | None, epochs: int | None
+) -> Subject:
+    """An experiment, or the run in the folder ``what``."""
     from taurank.orchestrator.planning import PlanError, progress_of
     from taurank.orchestrator.runs import Run
 
     for name, value in (("--space", space), ("--candidates", candidates), ("--epochs", epochs)):
         if value:
             raise PlanError(f"{name}: {what} defines it already; omit the option, or change it there")
-    if not Path(what).is_dir():
-        return _of_experiment(load_experiment(what))
+    if experiment is not None:
+        return _of_experiment(experiment)
     run = Run.open(Path(what))
     subject = replace(_of_experiment(run.experiment, run.images), progress=progress_of(run.log.evidence(), run.rank))
     # A run has applied its constraints already.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HEADINGS = ("source", "epochs", "seed", "metric", "architectures", "missing", "complete", "values", "cost")
 NAMES = ("source", "metric")
-LEAST_NAME = 20
+LEAST_NAME = 12
 """Minimal width of the names of sources and metrics, in narrow terminals too."""
 
 app = typer.Typer(no_args_is_help=True, help="Tables of recorded trainings: import and show them.")
@@ -126,7 +126,6 @@ def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=Fals
         grid.add_column(
             HEADINGS[place],
             justify="left" if is_name else "right",
-            no_wrap=not is_name,
             min_width=min(longest, LEAST_NAME) if is_name else None,
         )
     for cells in lines:
