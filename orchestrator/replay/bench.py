@@ -58,7 +58,7 @@ class Bench:
 
     def points(self, spec: TrainingSpec) -> tuple[int, ...]:
         """Epochs that every training shows, up to its last."""
-        return tuple(epoch for epoch in self.epochs[spec.epochs] if epoch <= spec.last_epoch)
+        return tuple(epoch for epoch in self.epochs[spec.epochs] if 1 <= epoch <= spec.last_epoch)
 
     @property
     def described(self) -> str:

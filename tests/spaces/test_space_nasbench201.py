@@ -192,7 +192,7 @@ def test_function_sample_holds_every_connected_class_once() -> None:
     drawn = space.sample(5_389, np.random.default_rng(0))
     assert len(set(drawn)) == 5_389
     assert all(is_connected(architecture.code) for architecture in drawn)
-    with pytest.raises(SpaceError, match="5,390 asked, but there are only 5,389 connected"):
+    with pytest.raises(SpaceError, match="5,390 asked, but there are only 5,389 architectures"):
         space.sample(5_390, np.random.default_rng(0))
 
 

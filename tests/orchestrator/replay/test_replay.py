@@ -258,7 +258,7 @@ def test_json_has_null_for_what_is_missing(bench: Bench, row: Row, make_plan: Ma
         ({"budget": "0.5x"}, "--budget: '0.5x'"),
         ({"trainings": [TrainingSpec(epochs=7)]}, "no schedule of 7 epochs is recorded, but 10"),
         ({"trainings": [TrainingSpec(epochs=10)]}, "they cost up to 200.0 epochs"),
-        ({"trainings": [TrainingSpec(epochs=10, candidates=2, seed=1)]}, "seed 1 cannot be bought, but seed 0"),
+        ({"trainings": [TrainingSpec(epochs=10, candidates=2, seed=1)]}, "seed 1 is not the evidence, but seed 0 is"),
         ({"trainings": [TrainingSpec(epochs=10, until=1, candidates=21)]}, "asks for 21 candidates; there are 20"),
     ],
 )

@@ -288,7 +288,7 @@ class TestRun:
 
     def test_before_two_were_looked_at_there_is_no_ranking(self, tmp_path: Path) -> None:
         run = create_search(read("search: random"), tmp_path)
-        with pytest.raises(RunError, match="has looked at 0, and an order needs 2; resume it first"):
+        with pytest.raises(RunError, match="has no evidence yet, so there is nothing to rank by; resume the run first"):
             Run.open(run.folder).rank()
 
     def test_where_all_failed_there_is_no_ranking_either(self, tmp_path: Path) -> None:

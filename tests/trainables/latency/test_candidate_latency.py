@@ -47,7 +47,7 @@ class TestWhole:
     def test_a_network_that_cannot_be_built_has_a_reason(self):
         found = measure_whole(MACRO, Architecture("nasbench_macro", "nothing"), SETTING)
         assert math.isnan(found.milliseconds)
-        assert found.reason == "ValueError: invalid literal for int() with base 10: 'n'"
+        assert found.reason == "code: 'nothing' has 7 characters, not 8; the form is '01212210'"
 
     def test_no_device(self):
         with pytest.raises(LatencyError, match="device: 'cuda:99' is not there"):
