@@ -51,13 +51,22 @@ class NamedClasses(Generic[Kind]):
         Raises:
             Exception: Of the type `error`, with a suggestion.
         """
-        if name not in self:
-            names = self.names()
-            raise self._error(f"unknown {self._kind} {name!r}; {hint_or(name, names, 'there are ' + ', '.join(names))}")
+        self.check(name)
         if name not in self._classes:
             module, _, attribute = self._places[name].partition(":")
             self._classes[name] = getattr(import_module(module), attribute)
         return self._classes[name]
+
+    def check(self, name: str) -> None:
+        """Refuses an unknown name as `find` does, and imports nothing."""
+        if name not in self:
+            names = self.names()
+            raise self._error(f"unknown {self._kind} {name!r}; {hint_or(name, names, 'there are ' + ', '.join(names))}")
+
+    def unimported(self, name: str) -> str | None:
+        """`package.module:Class` of a name whose class has not been imported so far; None if it has. See `find`."""
+        self.check(name)
+        return None if name in self._classes else self._places[name]
 
     def make(self, name: str, *arguments: Any, **options: Any) -> Kind:
         """Returns an instance of the class registered under a name; see `find`."""

@@ -34,6 +34,7 @@ MODELS = "timm:test_resnet,timm:test_vit,torchvision:squeezenet1_1,my_nets:make"
 SMALL = "--size 32 --epochs 2 --budget 2x"
 
 SESSION = (
+    Typed("taurank --version", r"taurank \S+ \(Python .*, torch .*, torchvision .*, ray .*\)", small=True),
     Typed("taurank experiments", r"quickstart .*|.*"),
     Typed("taurank spaces", r".*", prints=("nasbench201", "zoo")),
     Typed("taurank proxies", r".*", prints=("jacob_cov",)),
@@ -196,6 +197,7 @@ SESSION = (
 """In the order in which a user comes across them; later ones go on with what earlier ones wrote."""
 
 NOT_TYPED = {
+    "taurank --install-completion": "writes to the home folder; tests/orchestrator/cli/test_output.py completes words",
     "make demo": "make test-all runs it",
     "make test": "runs this test",
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taurank.trainables.data.augment import Augmentation, draw_changes, scaling_tables
+from taurank.trainables.data.augmentation import Augmentation, draw_changes, scaling_tables
 
 
 def augment_tensor(images: Tensor, augmentation: Augmentation, generator: np.random.Generator) -> Tensor:

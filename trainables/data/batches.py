@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from taurank.trainables.data.augment import Augmentation, augment, normalise
 from taurank.trainables.data.augment_tensor import augment_tensor, normalise_tensor
+from taurank.trainables.data.augmentation import Augmentation, augment, normalise
 from taurank.trainables.data.errors import DataError
 from taurank.trainables.data.image_set import ImageSet
 from taurank.trainables.data.mapped import Images

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from taurank.spaces import cache_folder
 from taurank.trainables.data.decode import DEEPEST, Levels, decode_image
 from taurank.trainables.data.errors import DataError
 from taurank.trainables.data.mapped import IN_MEMORY_BYTES, Images, MappedImages
@@ -69,11 +70,6 @@ class _Index:
     left_out: dict[int, str]
     digests: Digests
     deep: tuple[int, int, int] | None
-
-
-def cache_folder(cache: Path | None = None) -> Path:
-    """`cache`, else `taurank` in `$XDG_CACHE_HOME`, else in `~/.cache`."""
-    return cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "taurank"
 
 
 def decode_files(

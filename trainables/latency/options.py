@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from torch import nn
 
 from taurank.spaces import Architecture, SearchSpace, SpaceError
 from taurank.spaces.architecture import check_positive
 from taurank.spaces.flops import count_flops
+from taurank.trainables.latency.capacity import Capacity
 from taurank.trainables.latency.parts import Part, parts_of
 from taurank.trainables.latency.table import LatencyTable
-
-Capacity = Literal["flops", "parameters"]
-"""Measure of the capacity of an option: multiply-accumulates of one image, or trainable weights."""
 
 
 @dataclass(frozen=True)

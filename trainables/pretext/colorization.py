@@ -10,7 +10,7 @@ from torch.nn import functional
 from taurank.trainables.data import Images
 from taurank.trainables.pretext.colour_bins import bin_centres, nearest_bins, to_lab
 from taurank.trainables.pretext.network_parts import find_last_map
-from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
+from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask
 
 RGB = 3
 FULL_LIGHT = 100.0
@@ -19,7 +19,6 @@ UNUSED_CLASSES = 2
 """The candidate's own classifier is built and not used."""
 
 
-@register_task
 class Colorization(PretextTask):
     """The lightness of an image; the network predicts the colour of each pixel, one of 262 (see `colour_bins`).
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from taurank.trainables.data import Images
 from taurank.trainables.pretext.network_parts import find_classifier, replace_part
-from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
+from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask
 
 SIDES = 2
 TILES = SIDES**2
@@ -26,7 +26,6 @@ LEAST_TILE = 4
 RGB = 3
 
 
-@register_task
 class Jigsaw(PretextTask):
     """Four tiles of an image, shuffled; the network predicts which of the 24 orders it is.
 

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from taurank.trainables.data import Images, normalise
-from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
+from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask
 
 TURNS = 4
 
 
-@register_task
 class Rotation(PretextTask):
     """Each image turned by 0, 90, 180 and 270 degrees, all four in the batch; the network predicts the turn.
 

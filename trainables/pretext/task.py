@@ -5,16 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias
-
-import numpy as np
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from taurank.spaces.named_classes import NamedClasses
-from taurank.trainables.data import Images
-from taurank.trainables.training import Recipe
 
-BuildNetwork: TypeAlias = Callable[[tuple[int, int, int], int], nn.Module]
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from taurank.trainables.data import Images
+    from taurank.trainables.training import Recipe
+
+BuildNetwork: TypeAlias = "Callable[[tuple[int, int, int], int], nn.Module]"
 """Makes an untrained network for images `(C, H, W)` and a number of classes."""
 
 
@@ -95,8 +97,16 @@ class PretextTask(ABC):
         return replace(recipe, batch_size=size, learning_rate=recipe.learning_rate / self.views)
 
 
-_TASKS: NamedClasses[PretextTask] = NamedClasses("task", PretextError)
-
+_TASKS: NamedClasses[PretextTask] = NamedClasses(
+    "task",
+    PretextError,
+    {
+        "colorization": "taurank.trainables.pretext.colorization:Colorization",
+        "jigsaw": "taurank.trainables.pretext.jigsaw:Jigsaw",
+        "rotation": "taurank.trainables.pretext.rotation:Rotation",
+    },
+)
 register_task = _TASKS.register
+check_task = _TASKS.check
 get_task = _TASKS.make
 list_tasks = _TASKS.names

@@ -16,14 +16,13 @@ from taurank.trainables.proxies.blocks import Chain, chain_of_blocks
 from taurank.trainables.proxies.initialisation import initialise
 from taurank.trainables.proxies.layout import as_maps
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy
 
 IMAGES = 64
 SOURCE = "Lee and Ham 2024 (arXiv 2403.19232), section 3; code of cvlab-yonsei/AZ-NAS"
 NEEDS: frozenset[Need] = frozenset({"blocks"})
 
 
-@register_proxy
 class AzExpressivity(Proxy):
     """How evenly the features between the blocks spread over directions, summed over blocks.
 
@@ -46,7 +45,6 @@ class AzExpressivity(Proxy):
         return Measured(math.fsum(flow.entropies), flow.share)
 
 
-@register_proxy
 class AzProgressivity(Proxy):
     """Smallest gain of expressivity from one block to the next.
 
@@ -64,7 +62,6 @@ class AzProgressivity(Proxy):
         return Measured(min(gains), flow.share)
 
 
-@register_proxy
 class AzTrainability(Proxy):
     """How near to one the spectral norm of the blocks' Jacobians is.
 

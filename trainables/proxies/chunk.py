@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
@@ -11,37 +10,13 @@ from torch import nn
 
 from taurank.spaces import Architecture, SearchSpace
 from taurank.trainables.proxies.batch import ProxyBatch
+from taurank.trainables.proxies.config import ProxyConfig
 from taurank.trainables.proxies.proxy import get_proxy
 from taurank.trainables.proxies.scoring import ProxyScore, score_initialisations
 from taurank.trainables.training import describe_failure
 
 ScoreRow: TypeAlias = tuple[str, str, float, float, float, float, str]
 """Architecture, proxy, value, standard deviation over initialisations, coverage, seconds, reason of a void score."""
-
-
-@dataclass(frozen=True)
-class ProxyConfig:
-    """Settings of proxy scores.
-
-    Attributes:
-        names: Of the proxies.
-        seeds: One for each initialisation.
-    """
-
-    names: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
-
-
-def score_cost(proxy: str, *, images: int, initialisations: int, train_images: int) -> float:
-    """Epoch-equivalents of one score: passes(proxy) * images * initialisations / train_images.
-
-    An epoch is one training step for each image; `Proxy.passes` says how many such steps a proxy takes on its batch
-    when it is computed alone. Proxies computed together share a pass, so all of them cost at most this.
-
-    Raises:
-        ProxyError: There is no proxy of that name.
-    """
-    return get_proxy(proxy).passes * images * initialisations / train_images
 
 
 def score_architecture(

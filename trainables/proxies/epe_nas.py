@@ -9,13 +9,12 @@ from torch.nn import functional
 
 from taurank.trainables.proxies.jacob_cov import jacobian_of, unit_rows
 from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy
 
 EPSILON = 1e-5
 MANY_CLASSES = 100
 
 
-@register_proxy
 class EpeNas(Proxy):
     """How little the input Jacobians of images of one class correlate.
 

@@ -10,10 +10,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from taurank.trainables.proxies.gradients import loss_and_weights
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 
 
-@register_proxy
 class Grasp(Proxy):
     """Sum over all weights of -weight * (Hessian times gradient) of the loss.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 
 EPSILON = 1e-5
 
@@ -40,7 +40,6 @@ def unit_rows(rows: Tensor) -> Tensor:
     return unit
 
 
-@register_proxy
 class JacobCov(Proxy):
     """How uncorrelated the input Jacobians of different images are.
 

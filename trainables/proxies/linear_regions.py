@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 from taurank.trainables.proxies.recorders import CodeRecorder
 
 CROPS = 3000
@@ -68,7 +68,6 @@ def count_linear_regions(network: nn.Module, inputs: Tensor) -> int:
     return len(torch.unique(torch.cat(codes, 1), dim=0))
 
 
-@register_proxy
 class LinearRegions(Proxy):
     """Number of linear regions of a thin network of the same architecture, a measure of expressivity.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 
 IMAGES = 16
 """Images that the kernel is made of: the first ones of the batch. Time grows with their square."""
@@ -68,7 +68,6 @@ def condition_number(kernel: Tensor) -> float:
     return float(largest / smallest)
 
 
-@register_proxy
 class NtkCondition(Proxy):
     """Natural logarithm of the condition number of the neural tangent kernel: how hard the network is to train.
 

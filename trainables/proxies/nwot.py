@@ -7,10 +7,9 @@ from typing import ClassVar
 import torch
 
 from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 
 
-@register_proxy
 class Nwot(Proxy):
     """Log-determinant of the matrix that counts, for each pair of images, the units in the same state.
 

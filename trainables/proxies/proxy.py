@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -79,12 +78,38 @@ class Proxy(ABC):
         """
 
 
-_PROXIES: NamedClasses[Proxy] = NamedClasses("proxy", ProxyError)
-register_proxy = _PROXIES.register
-get_proxy = _PROXIES.make
-list_proxies = _PROXIES.names
-
-
-def summary_of(proxy: Proxy) -> str:
-    """First line of its docstring, without the full stop."""
-    return (inspect.getdoc(type(proxy)) or "").split("\n")[0].rstrip(".")
+PROXIES: NamedClasses[Proxy] = NamedClasses(
+    "proxy",
+    ProxyError,
+    {
+        "az_expressivity": "taurank.trainables.proxies.az_nas:AzExpressivity",
+        "az_progressivity": "taurank.trainables.proxies.az_nas:AzProgressivity",
+        "az_trainability": "taurank.trainables.proxies.az_nas:AzTrainability",
+        "epe_nas": "taurank.trainables.proxies.epe_nas:EpeNas",
+        "fisher": "taurank.trainables.proxies.fisher:Fisher",
+        "flops": "taurank.trainables.proxies.flops:Flops",
+        "grad_norm": "taurank.trainables.proxies.grad_norm:GradNorm",
+        "gradsign": "taurank.trainables.proxies.gradsign:GradSign",
+        "grasp": "taurank.trainables.proxies.grasp:Grasp",
+        "jacob_cov": "taurank.trainables.proxies.jacob_cov:JacobCov",
+        "l2_norm": "taurank.trainables.proxies.l2_norm:L2Norm",
+        "linear_regions": "taurank.trainables.proxies.linear_regions:LinearRegions",
+        "meco": "taurank.trainables.proxies.meco:Meco",
+        "meco_opt": "taurank.trainables.proxies.meco:MecoOpt",
+        "ntk_condition": "taurank.trainables.proxies.ntk_condition:NtkCondition",
+        "nwot": "taurank.trainables.proxies.nwot:Nwot",
+        "params": "taurank.trainables.proxies.params:Params",
+        "plain": "taurank.trainables.proxies.plain:Plain",
+        "snip": "taurank.trainables.proxies.snip:Snip",
+        "swap": "taurank.trainables.proxies.swap:Swap",
+        "synflow": "taurank.trainables.proxies.synflow:Synflow",
+        "trainable_layers": "taurank.trainables.proxies.trainable_layers:TrainableLayers",
+        "vkdnw": "taurank.trainables.proxies.vkdnw:Vkdnw",
+        "zen": "taurank.trainables.proxies.zen:Zen",
+        "zico": "taurank.trainables.proxies.zico:Zico",
+    },
+)
+register_proxy = PROXIES.register
+check_proxy = PROXIES.check
+get_proxy = PROXIES.make
+list_proxies = PROXIES.names

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy
 from taurank.trainables.proxies.recorders import CodeRecorder, WeightRecorder
 
 IMAGES = 16
@@ -22,7 +22,6 @@ REPEATS = 8
 draws agrees with that by the other half with tau .95."""
 
 
-@register_proxy
 class Swap(Proxy):
     """Number of different on/off codes over 16 images among the units of the network, mean over draws of weights.
 

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from taurank.spaces.copies import copy_network
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 from taurank.trainables.proxies.recorders import WeightRecorder
 
 _NORMALISATIONS = {
@@ -23,7 +23,6 @@ _NORMALISATIONS = {
 _CLIPPED_RECTIFIERS = {functional.hardtanh, functional.hardtanh_, functional.relu6}
 
 
-@register_proxy
 class Synflow(Proxy):
     """Log of the sum over all weights of |weight * dR/dweight|, for an image of ones and absolute parameters.
 

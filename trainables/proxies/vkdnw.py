@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 from taurank.trainables.proxies.sensitivities import entry_sensitivities
 
 IMAGES = 32
@@ -21,7 +21,6 @@ DIRECTIONS = 16
 """With more classes than this, so many random combinations of logits stand for all of them."""
 
 
-@register_proxy
 class Vkdnw(Proxy):
     """Number of parameter tensors, plus the entropy of the spectrum of the Fisher information of one entry of each.
 

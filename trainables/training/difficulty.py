@@ -9,11 +9,6 @@ from torch.nn import functional
 
 from taurank.trainables.training.training import EVALUATION_BATCH, Training
 
-EPOCHS = 3
-"""Epochs of the short training; difficulty shows early (Paul et al. 2021, arXiv 2107.07075)."""
-COST = EPOCHS + 1 / 3
-"""Epoch-equivalents of it: the training, and a forward pass over the training images at a third."""
-
 
 @torch.no_grad()
 def image_losses(training: Training) -> npt.NDArray[np.float64]:

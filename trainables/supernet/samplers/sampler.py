@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from taurank.trainables.supernet.network import Supernet
 from taurank.trainables.supernet.paths import Paths
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from taurank.trainables.supernet.network import Supernet
 
 Teacher = Literal["none", "first", "frozen"]
 
