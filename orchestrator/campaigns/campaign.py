@@ -1,4 +1,4 @@
-"""A run from its first row to its report: stages under a budget, the ranking, then the truth and the score."""
+"""A run from its first row to its report: stages under a budget, the ranking, then the baseline and the score."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from taurank.orchestrator.stages import (
     StageRunner,
     SupernetRun,
     baseline_stage,
+    can_continue,
     check_budget,
     check_policy,
     check_task,
-    goes_on,
     proxy_stage,
     trained_for,
     training_stage,
@@ -41,7 +41,7 @@ def run_campaign(
     """Runs what the log lacks: stages, ranking, baseline, score. The same call starts and resumes.
 
     Raises:
-        RunInterruptedError: the user wants it to end; call again to go on.
+        RunInterruptedError: the user asked it to end; call again to resume.
         ExperimentError, ClusterError, RunError, StorageError, EvidenceError: it cannot run, in one line.
     """
     experiment, log = run.experiment, run.log
@@ -54,12 +54,12 @@ def run_campaign(
         baseline = _planned_baseline(run) if seeds else None
         print_plan(console, experiment, data, stages, baseline, cost, budget, run)
         plan = [StagePlan(stage.title, len(stage.specs), stage.cost) for stage in (*stages, baseline) if stage]
-        session.planned(plan, budget_epochs=budget, doing="sizes are measured, Ray starts")
+        session.planned(plan, budget_epochs=budget, doing="measuring sizes, starting Ray")
         measure_sizes(log, experiment, run.candidates, data)
 
         total = cost + (baseline.cost if baseline else 0.0)
         ended = log.has_ended(RANKING) and (baseline is None or log.has_ended(BASELINE))
-        if ended and not _thaws(run):
+        if ended and not _can_resume_trainings(run):
             print_line(console, "nothing left to run")
             return report_run(run, console)
         with session.on_ray(
@@ -70,8 +70,8 @@ def run_campaign(
             for stage, batch in proxies:
                 runner.run(stage, data=batch)
             for supernet in supernets:
-                supernet.run_with(log, runner.run)
-            display.doing("the ranker selects candidates")
+                supernet.run_with(log, lambda stage, weights: runner.run(stage, weights=weights))
+            display.doing("selecting candidates")
             run_rounds(
                 run.ranker,
                 experiment.trainings or [],
@@ -79,17 +79,17 @@ def run_campaign(
                 budget_epochs=budget - sum(stage.cost for stage in cheap),
                 adaptive=run.has_default_plan,
             )
-            display.doing("the ranking is made")
+            display.doing("ranking")
             # Written before the first baseline training: the order cannot depend on the reference.
             ranking = on_ray.rank(run)
             if baseline:
                 runner.run(_drawn_baseline(run, ranking))
-            display.doing("the report is written")
+            display.doing("writing the report")
         return report_run(run, console, ranking=ranking)
 
 
 def _proxies(run: Run, data: ImageData) -> list[tuple[Stage, ProxyBatch]]:
-    """The stage of the proxies with its images, if there is one: stages are spelled out when a run is made."""
+    """The stage of the proxies and its batch, if the run has one."""
     spec = run.experiment.proxies
     if not isinstance(spec, ProxySpec):
         return []
@@ -107,7 +107,7 @@ def _supernets(run: Run, data: ImageData) -> list[SupernetRun]:
 
 
 def _planned_trainings(run: Run, data: ImageData) -> list[Stage]:
-    """The trainings before their candidates are chosen: any so many cost the same."""
+    """The trainings, with placeholder candidates: the cost depends on their number only."""
     planned = []
     for spec in run.experiment.trainings or []:
         if spec.candidates != "all" and spec.candidates > len(run.candidates):
@@ -126,7 +126,7 @@ def _planned_trainings(run: Run, data: ImageData) -> list[Stage]:
 
 
 def _planned_baseline(run: Run) -> Stage:
-    """The baseline before its candidates are drawn: any so many cost the same."""
+    """The baseline, with placeholder candidates: the cost depends on their number only."""
     spec = run.experiment.baseline
     assert spec is not None
     if spec.candidates != "all" and spec.candidates > len(run.candidates):
@@ -146,11 +146,11 @@ def _drawn_baseline(run: Run, ranking: Ranking) -> Stage:
     return baseline_stage(run.experiment, spec, list(sample.strata), run.folder)
 
 
-def _thaws(run: Run) -> bool:
-    """Whether a policy would go on with trainings that it had left waiting: its budget was raised since."""
+def _can_resume_trainings(run: Run) -> bool:
+    """Whether a policy would resume paused trainings, for example because its budget was raised."""
     stages = [
         training_stage(run.experiment, spec, chosen_before(run.candidates, spec, run.log), run.folder)
         for spec in run.experiment.trainings or []
         if spec.scheduler.is_policy
     ]
-    return any(goes_on(stage, run.log) for stage in stages)
+    return any(can_continue(stage, run.log) for stage in stages)

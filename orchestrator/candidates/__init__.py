@@ -1,18 +1,13 @@
-"""What is ranked: choice of candidates, screening by constraints, latencies, narrowed spaces."""
+"""Candidates: selection, screening by constraints, latencies, narrowed spaces."""
 
-from taurank.orchestrator.candidates.candidates import (
-    add_size,
-    book_candidates,
-    choose_candidates,
-    measure_sizes,
-)
+from taurank.orchestrator.candidates.candidates import add_size, book_candidates, choose_candidates, measure_sizes
 from taurank.orchestrator.candidates.latencies import (
     Meter,
     Say,
     book_latencies,
-    go_on,
     logged_conditions,
     open_meter,
+    resume_meter,
 )
 from taurank.orchestrator.candidates.narrowing import (
     book_narrowing,
@@ -35,7 +30,6 @@ __all__ = [
     "book_narrowing",
     "check_size",
     "choose_candidates",
-    "go_on",
     "keep_latencies",
     "logged_conditions",
     "logged_narrowing",
@@ -43,4 +37,5 @@ __all__ = [
     "narrowed_space",
     "narrowing_line",
     "open_meter",
+    "resume_meter",
 ]

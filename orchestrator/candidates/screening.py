@@ -18,19 +18,19 @@ from taurank.trainables.data import ImageData
 from taurank.trainables.latency import CandidateLatency
 
 DRAWS = 1_000
-"""Draws in a row without a candidate that keeps the constraints after which there are taken to be no more."""
+"""Consecutive draws without a suitable candidate after which drawing stops."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Size of a candidate and the seconds that it took to find out."""
+    """Size of a candidate and the seconds of its measurement."""
 
     size: Size
     seconds: float
 
 
 class Latencies(Protocol):
-    """What tells latencies."""
+    """A source of latencies."""
 
     def measure(self, codes: Sequence[str]) -> Mapping[str, CandidateLatency]:
         """Latencies by code."""
@@ -38,20 +38,20 @@ class Latencies(Protocol):
 
 
 class Screen:
-    """Judges candidates by the constraints; a candidate that violates one costs nothing but its measurement.
+    """Filters candidates that violate a constraint, at the cost of their measurement only.
 
     Args:
         space: of the candidates.
-        constraints: to be kept, all of them.
-        data: its images: sizes depend on them.
-        latencies: where a constraint is on latency.
-        say: told about progress, now and then.
+        constraints: a candidate has to satisfy all of them.
+        data: the images, on which sizes depend.
+        latencies: needed for a constraint on latency.
+        say: receives progress messages.
 
     Attributes:
-        sizes: of all that were judged, by code.
-        violations: what a candidate violates, by code.
-        problems: why a model cannot take the images, by code.
-        nearest: what the one violates that is least beyond its bounds; empty while nobody violates any.
+        sizes: of all screened candidates, by code.
+        violations: violated constraints, by code.
+        problems: why a model does not accept the images, by code.
+        nearest: violations of the candidate that is least beyond its bounds; empty without violations.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class Screen:
         self._least = np.inf
 
     def fitting(self, codes: Sequence[str]) -> list[str]:
-        """Those of the candidates that can take the images and keep all constraints, in their order.
+        """The candidates that accept the images and satisfy all constraints, in their order.
 
         Raises:
-            SpaceError: a network of a space of ours cannot be built for the images.
+            SpaceError: a network of a built-in space cannot be built for the images.
         """
         self._said = time.monotonic()
         left = [code for code in codes if self._has_size(code)]

@@ -1,4 +1,4 @@
-"""The append-only log of everything that was measured, and the words that stand in it."""
+"""The append-only log of all measurements, and the names used in it."""
 
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.evidence.names import (

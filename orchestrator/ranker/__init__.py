@@ -12,13 +12,7 @@ from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
 from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor
 from taurank.orchestrator.ranker.short_runs import complete_short_runs
 from taurank.orchestrator.ranker.trust import FEWEST_ALONE, SupernetTrust, ranking_lines, supernet_trust
-from taurank.orchestrator.ranker.views import (
-    LOWER_IS_BETTER,
-    Kind,
-    View,
-    make_views,
-    normal_scores,
-)
+from taurank.orchestrator.ranker.views import LOWER_IS_BETTER, Kind, View, make_views, normal_scores
 
 __all__ = [
     "FEWEST_ALONE",

@@ -22,7 +22,7 @@ from taurank.orchestrator.replay.policy_printing import (
 )
 from taurank.orchestrator.replay.printing import print_draw, print_head, print_summary
 from taurank.orchestrator.replay.summary import Row, summarise, to_json, write_rows
-from taurank.orchestrator.replay.truth import ReplayError, Truth
+from taurank.orchestrator.replay.truth import ReplayError
 
 __all__ = [
     "Bench",
@@ -33,7 +33,6 @@ __all__ = [
     "ReplayError",
     "ReplayPlan",
     "Row",
-    "Truth",
     "choose_cheap",
     "compare_draw",
     "compare_policies",

@@ -1,19 +1,17 @@
-"""The run folder: opened, created, extended, and the session that works on it."""
+"""The run folder: opened, created, extended, and the session of a process on it."""
 
 from taurank.orchestrator.runs.creation import create_run, first_log, make_folder, write_experiment
 from taurank.orchestrator.runs.extension import Changes, extend, read_stages
 from taurank.orchestrator.runs.image_loading import load_images
 from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run
-from taurank.orchestrator.runs.session import RaySession, RunSession, run_session
+from taurank.orchestrator.runs.session import run_session
 from taurank.orchestrator.runs.table import import_run
 
 __all__ = [
     "LOG_FILE",
     "TABLE_FILE",
     "Changes",
-    "RaySession",
     "Run",
-    "RunSession",
     "create_run",
     "extend",
     "first_log",

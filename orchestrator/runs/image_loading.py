@@ -22,14 +22,7 @@ def load_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Pat
         DataError: they are not there, or cannot be split so; one line with the way out.
     """
     with progress_bar("decoding images") as progress:
-        dataset = load_dataset(
-            spec.name,
-            root=root,
-            download=download,
-            size=spec.size,
-            cache=cache,
-            progress=progress,
-        )
+        dataset = load_dataset(spec.name, root=root, download=download, size=spec.size, cache=cache, progress=progress)
     return make_splits(
         dataset,
         seed=spec.seed,

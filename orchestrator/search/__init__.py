@@ -1,6 +1,6 @@
 """Search in spaces that are too large to list: searchers propose architectures and take in results."""
 
-from taurank.orchestrator.search.final_list import FinalList, final_list
+from taurank.orchestrator.search.final_list import final_list
 from taurank.orchestrator.search.proposals import ACCURACY, STAGE, Proposals, note_unseen, proposed_codes, unseen_codes
 from taurank.orchestrator.search.registry import list_searchers, make_searcher
 from taurank.orchestrator.search.searcher import Constraints, Direction, Observation, Problem, Searcher, SearchError
@@ -10,7 +10,6 @@ __all__ = [
     "STAGE",
     "Constraints",
     "Direction",
-    "FinalList",
     "Observation",
     "Problem",
     "Proposals",

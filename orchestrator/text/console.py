@@ -27,10 +27,10 @@ def print_line(console: Console, text: str = "", *, style: str | None = None, wr
 
 @contextmanager
 def progress_bar(title: str, *, console: Console | None = None) -> Iterator[Progress]:
-    """A bar that is there while something goes on, from its first report; nothing where output is not a terminal.
+    """A progress bar, shown from the first report; nothing if the output is not a terminal.
 
     Args:
-        title: what goes on.
+        title: of the bar.
         console: where the bar is shown; None for the standard error.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

@@ -111,12 +111,7 @@ def test_a_failed_proxy_is_paid_and_one_never_computed_is_not(table: RecordedTab
     dropped |= (rows["source"] == "proxy:nwot") & (rows["architecture"] == codes[1])
     sparse = make_bench(RecordedTable(table.info, rows[~dropped]), truth="seeds 1,2")
     plan = plan_replay(
-        sparse,
-        candidates=30,
-        budget="4x",
-        seed=0,
-        workers=1,
-        cheap=choose_cheap(table, proxies="all", supernets=""),
+        sparse, candidates=30, budget="4x", seed=0, workers=1, cheap=choose_cheap(table, proxies="all", supernets="")
     )
     assert replay_draw(sparse, plan, 0)["epochs_proxies"] == pytest.approx(29 * 2 * PROXY_EPOCHS, abs=1e-9)
 
@@ -131,11 +126,7 @@ def test_the_truth_is_never_among_the_evidence(bench: Bench, make_plan: MakePlan
     problem = Problem(tuple(candidates), bench.encoding(candidates), bench.full_epochs, plan.seed)
     launch = ClockLaunch(bench, log, plan.workers)
     run_rounds(
-        LogRanker(problem, log),
-        plan.trainings,
-        launch=launch,
-        budget_epochs=plan.budget_epochs,
-        adaptive=plan.adaptive,
+        LogRanker(problem, log), plan.trainings, launch=launch, budget_epochs=plan.budget_epochs, adaptive=plan.adaptive
     )
     rows = log.evidence()
     trained = rows[rows["source"] == "training"]
@@ -335,12 +326,7 @@ def test_recorded_nasbench201(recorded: Path) -> None:
     bench = make_bench(table, truth="seeds 1,2")
     assert len(bench.pool) == 2541
     plan = plan_replay(
-        bench,
-        candidates=60,
-        budget="10x",
-        seed=0,
-        workers=8,
-        cheap=choose_cheap(table, proxies="jacov", supernets=""),
+        bench, candidates=60, budget="10x", seed=0, workers=8, cheap=choose_cheap(table, proxies="jacov", supernets="")
     )
     row = replay_draw(bench, plan, 0)
     assert 0.88 < row["ceiling"] < 0.94

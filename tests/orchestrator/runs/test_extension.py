@@ -78,7 +78,7 @@ class NoisyMeter:
                 self.measured.append(code)
         return {code: self.found[code] for code in codes}
 
-    def go_on(self, by: str, table: LatencyTable | None) -> None:
+    def resume(self, by: str, table: LatencyTable | None) -> None:
         assert (by, table) == (WHOLE, None)
 
 

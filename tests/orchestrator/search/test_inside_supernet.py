@@ -218,7 +218,7 @@ class TestLog:
         assert stage is not None
         assert not is_trained(run.log, stage)
         with pytest.raises(
-            SearchError, match=r"^supernet:gumbel: the supernet of the search has failed: it never ended;"
+            SearchError, match=r"^supernet:gumbel: the supernet of the search has failed: it did not end;"
         ):
             learned_scores(run.log, stage, SPACE)
         trained(run, SCORES)

@@ -131,14 +131,6 @@ class TestProposals:
             assert [(one.fidelity, one.cost) for one in told] == [(0.5, 0.5), (0.5, 0.5)]
             assert [one.code for one in state.searcher.open] == [asked[1].label]
 
-    def test_more_evaluations_go_on_where_the_search_ended(self, tmp_path: Path) -> None:
-        whole, parts = EvidenceLog(tmp_path / "whole.sqlite"), EvidenceLog(tmp_path / "parts.sqlite")
-        to_the_end(proposals(whole, evaluations=9), whole)
-        to_the_end(proposals(parts, evaluations=5), parts)
-        assert len(proposed_codes(parts)) == 5
-        to_the_end(proposals(parts, evaluations=9), parts)
-        assert proposed_codes(parts) == proposed_codes(whole)
-
 
 def asks(found: Proposals, *, places: int = 2, over: Callable[[], bool] = lambda: False) -> ProposalSearch:
     return ProposalSearch(found, found.open, places=lambda: places, over=over, expect=lambda trial: None)
@@ -286,7 +278,7 @@ class TestRun:
         assert trained.startswith("the search trained 8 for 16 epochs, as much as 4.0 full trainings; best of them: ")
         assert others.startswith("not trained, best predicted: ")
 
-    def test_before_two_were_looked_at_there_is_no_ranking(self, tmp_path: Path) -> None:
+    def test_fewer_than_two_trained_architectures_have_no_ranking(self, tmp_path: Path) -> None:
         run = create_search(read("search: random"), tmp_path)
         with pytest.raises(RunError, match="has no evidence yet, so there is nothing to rank by; resume the run first"):
             Run.open(run.folder).rank()

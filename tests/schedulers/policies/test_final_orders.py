@@ -9,14 +9,7 @@ from taurank.schedulers.policies.orders import by_best_so_far, by_epochs_and_val
 
 NAN = np.nan
 VALUES = np.array(
-    [
-        [0.1, 0.6, 0.5],
-        [0.9, NAN, NAN],
-        [0.2, 0.4, NAN],
-        [NAN, NAN, NAN],
-        [0.3, 0.7, NAN],
-        [0.2, 0.4, NAN],
-    ]
+    [[0.1, 0.6, 0.5], [0.9, NAN, NAN], [0.2, 0.4, NAN], [NAN, NAN, NAN], [0.3, 0.7, NAN], [0.2, 0.4, NAN]]
 )
 CURVES = CurveMatrix(VALUES, np.array([1, 3, 9]))
 
