@@ -139,7 +139,8 @@ SESSION = (
     ),
     Typed(
         "taurank table import curves.csv --map architecture=net,epoch=epoch,value=acc,seconds=time"
-        " --set metric=validation_accuracy,schedule_epochs=10,seed=0 --percent --space my-nets --data cifar10 --out t.parquet",
+        " --set metric=validation_accuracy,schedule_epochs=10,seed=0 --percent --space my-nets --data cifar10"
+        " --out t.parquet",
         r"written to t\.parquet; .*",
         (
             "taurank table import FILES --out t.parquet",
