@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from taurank.trainables.data.dataset import Dataset
 from taurank.trainables.data.decoded_cache import Decoded, Progress, decode_files, image_digests
+from taurank.trainables.data.duplicates import duplicate_warnings
 from taurank.trainables.data.errors import DataError
 from taurank.trainables.data.file_list import FileList, list_folder, list_imagenet
 from taurank.trainables.data.folder_walk import SHOWN
 from taurank.trainables.data.image_set import ImageSet
 from taurank.trainables.data.npz import read_npz_file
-from taurank.trainables.data.odd_sets import odd_lines
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def load_own(
 def _warned(dataset: Dataset) -> Dataset:
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     digests = {name: image_digests(part.images[:]) for name, part in parts.items() if part is not None}
-    for line in odd_lines(dataset.name, digests):
+    for line in duplicate_warnings(dataset.name, digests):
         logger.warning("%s", line)
     return dataset
 
@@ -104,7 +104,7 @@ def _load_files(files: FileList, *, size: int, cache: Path | None, progress: Pro
         )
     digests = {part: decoded.digests[row] for part, row in rows.items()}
     # Warnings, so that they are seen where logging has not been set up.
-    for line in (*files.notes, *_left_out(files.source, names, decoded), *odd_lines(files.source, digests)):
+    for line in (*files.notes, *_left_out(files.source, names, decoded), *duplicate_warnings(files.source, digests)):
         logger.warning("%s", line)
     validation, test = (sets[part] if parts[part] else None for part in ("validation", "test"))
     return Dataset(files.source, sets["train"], test, files.classes, validation)

@@ -9,7 +9,7 @@ import numpy as np
 from taurank.trainables.data.decoded_cache import Digests
 
 
-def odd_lines(source: str, digests: Mapping[str, Digests]) -> Iterator[str]:
+def duplicate_warnings(source: str, digests: Mapping[str, Digests]) -> Iterator[str]:
     """Yields warnings about images that are equal pixel by pixel.
 
     Args:
