@@ -197,7 +197,6 @@ SESSION = (
 """In the order in which a user comes across them; later ones go on with what earlier ones wrote."""
 
 NOT_TYPED = {
-    "taurank --install-completion": "writes to the home folder; tests/orchestrator/cli/test_output.py completes words",
     "make demo": "make test-all runs it",
     "make test": "runs this test",
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",
