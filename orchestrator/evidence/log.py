@@ -121,7 +121,9 @@ def _failures_named(path: Path) -> Iterator[None]:
                 f"cannot write to {path}: the disk is full; free some space, then: taurank resume {path.parent}"
             ) from None
         reason = " ".join(str(error.__cause__ or error).split())
-        if not os.access(path.parent, os.W_OK):  # SQLite only says that it is unable to open the file
+        if path.parent.exists() and not os.access(
+            path.parent, os.W_OK
+        ):  # SQLite only says that it is unable to open the file
             reason = f"{path.parent} is read-only ({reason})"
         raise EvidenceError(f"{path} cannot be used as an evidence log: {reason}") from None
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -37,6 +36,7 @@ from taurank.trainables.latency.candidates import CandidateLatency
 from taurank.trainables.latency.table import Conditions
 from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.trials.spec import TrialSpec
+from tests.orchestrator.processes import log_with
 
 ROOT = Path(__file__).parents[3]
 TEXT = """
@@ -428,7 +428,7 @@ def test_a_killed_search_goes_on_to_the_same_proposals(tmp_path: Path) -> None:
     whole = start(tmp_path / "whole")
     assert whole.wait(timeout=300) == 0
     cut = start(tmp_path / "cut")
-    log = _log_with(tmp_path / "cut", proposals=5, process=cut)
+    log = log_with(tmp_path / "cut", proposals=5, process=cut)
     os.killpg(cut.pid, signal.SIGKILL)
     cut.wait()
     assert len(proposed_codes(log)) < 8
@@ -439,16 +439,3 @@ def test_a_killed_search_goes_on_to_the_same_proposals(tmp_path: Path) -> None:
     assert unseen_codes(log) == unseen_codes(undisturbed.log)
     assert len(set(Run.open(log.path.parent).candidates)) == 12
     assert "looked_at" in (log.path.parent / "ranking.csv").read_text(encoding="utf-8").splitlines()[0]
-
-
-def _log_with(parent: Path, *, proposals: int, process: subprocess.Popen[bytes]) -> EvidenceLog:
-    """The log of the run below a folder once it has so many proposals."""
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and process.poll() is None:
-        for file in parent.glob("found-*/evidence.sqlite"):
-            log = EvidenceLog(file)
-            if len(proposed_codes(log)) >= proposals:
-                return log
-            log.close()
-        time.sleep(0.1)
-    raise AssertionError("the search ended before it could be killed")
