@@ -7,7 +7,7 @@ from taurank.orchestrator.evidence import BASELINE, RANKING
 from taurank.orchestrator.experiment import ExperimentError, ProxySpec
 from taurank.orchestrator.planning import chosen_before, run_rounds
 from taurank.orchestrator.ranker import Ranking
-from taurank.orchestrator.report import print_plan, report_run
+from taurank.orchestrator.report import RunReport, print_plan, report_run
 from taurank.orchestrator.runs import Run, run_session
 from taurank.orchestrator.scoring import draw_baseline
 from taurank.orchestrator.session import StagePlan
@@ -37,7 +37,7 @@ def run_campaign(
     address: str | None = None,
     dashboard: bool = False,
     with_baseline: bool = True,
-) -> Ranking:
+) -> RunReport:
     """Runs what the log lacks: stages, ranking, baseline, score. The same call starts and resumes.
 
     Raises:

@@ -16,8 +16,7 @@ from taurank.orchestrator.campaigns.search_supernet import (
 from taurank.orchestrator.candidates import Screen, add_size, keep_latencies
 from taurank.orchestrator.evidence import IMAGES, RANKING
 from taurank.orchestrator.experiment import Experiment, ImageCounts, SearchSpec
-from taurank.orchestrator.ranker import Ranking
-from taurank.orchestrator.report import report_run
+from taurank.orchestrator.report import RunReport, report_run
 from taurank.orchestrator.runs import TABLE_FILE, Run, first_log, make_folder, run_session, write_experiment
 from taurank.orchestrator.search import STAGE, Searcher, SearchError, final_list, note_unseen, proposed_codes
 from taurank.orchestrator.session import StagePlan
@@ -50,7 +49,7 @@ def create_search(experiment: Experiment, parent: Path) -> Run:
 
 def run_search(
     run: Run, data: ImageData, *, console: Console, address: str | None = None, dashboard: bool = False
-) -> Ranking:
+) -> RunReport:
     """Runs what the log of a search lacks, and reports. The same call starts and resumes.
 
     Raises:

@@ -36,10 +36,10 @@ from taurank.trainables.latency import (
     LatencyError,
     LatencyTable,
     Setting,
+    has_fewer_parts,
     measure_whole,
     parts_by_code,
     table_of_parts,
-    worth_a_table,
 )
 
 CHUNK = 8
@@ -138,7 +138,7 @@ class Meter:
         if self._space.foreign:
             return WHOLE
         parts = self._keys(codes)
-        return PARTS if parts is not None and worth_a_table(parts) else WHOLE
+        return PARTS if parts is not None and has_fewer_parts(parts) else WHOLE
 
     def _keys(self, codes: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
         started = time.perf_counter()

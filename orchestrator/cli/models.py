@@ -5,11 +5,13 @@ Imports are inside the function: torch takes seconds to import, and --help shoul
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console
+from taurank.orchestrator.text import progress_bar
 
 
 def models(
@@ -29,25 +31,24 @@ def models(
     ] = None,
     channels: Annotated[int, typer.Option("--channels", min=1, help="Number of channels of the images.")] = 3,
     classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 1000,
-) -> None:
+) -> Document:
     """List models by name with family, parameters and FLOPs; nothing is downloaded, no weights are created."""
-    from rich.progress import track
-
     from taurank.orchestrator.report import Row, print_models
-    from taurank.spaces import SpaceError, Zoo, measure_size
+    from taurank.spaces import KeptSizes, SpaceError, Zoo
 
-    console = make_console()
     space = Zoo(models=patterns)
     rows = []
-    for architecture in track(
-        list(space.enumerate()), console=console, transient=True, disable=not console.is_terminal
-    ):
-        shape = space.usual_shape(architecture) if size is None else (channels, size, size)
-        try:
-            found = measure_size(space, architecture, input_shape=(channels, *shape[1:]), classes=classes)
+    architectures = list(space.enumerate())
+    with progress_bar("sizing models", console=make_progress_console()) as progress, KeptSizes() as sizes:
+        for done, architecture in enumerate(architectures):
+            progress(done, len(architectures))
+            shape = space.usual_shape(architecture) if size is None else (channels, size, size)
+            try:
+                found, family = sizes.measure(space, architecture, input_shape=(channels, *shape[1:]), classes=classes)
+            except SpaceError as error:
+                rows.append(Row(architecture.code, problem=str(error)))
+                continue
             images = f"{shape[1]}x{shape[2]}"
-            family = space.family(architecture)
             rows.append(Row(architecture.code, family, images, found.parameters, found.flops))
-        except SpaceError as error:
-            rows.append(Row(architecture.code, problem=str(error)))
-    print_models(console, rows)
+    print_models(make_console(), rows)
+    return {"models": [asdict(row) for row in rows]}

@@ -107,7 +107,9 @@ def connect(
     address = address or ("auto" if JOB_VARIABLE in os.environ else "local")
     if address == "local":
         address = None
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": True}
+    verbose = logging.getLogger("taurank").isEnabledFor(logging.INFO)
+    level = logging.INFO if verbose else logging.WARNING
+    common: dict[str, Any] = {"log_to_driver": verbose, "logging_level": level, "configure_logging": True}
     try:
         if address:
             if resources.cpus is not None or resources.gpus is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from taurank.spaces import Architecture
 
 EXPERIMENT_FILE = "experiment.yaml"
 LOG_FILE = "evidence.sqlite"
+_log = logging.getLogger(__name__)
 TABLE_FILE = "latency.json"
 """Latencies of parts, if latencies are sums; usable as ``latency.table`` of another run."""
 
@@ -48,6 +50,7 @@ class Run:
             EvidenceError: its log is empty, or no log.
         """
         folder = folder.resolve()
+        _log.info("the run is read from %s", folder)
         file = folder / EXPERIMENT_FILE
         if not file.is_file() or not (folder / LOG_FILE).is_file():
             raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")

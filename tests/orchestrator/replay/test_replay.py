@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from taurank.orchestrator.replay import (
     ReplayError,
     ReplayPlan,
     Row,
+    campaigns_document,
     choose_cheap,
     draw_candidates,
     make_bench,
@@ -27,12 +27,12 @@ from taurank.orchestrator.replay import (
     replay_draw,
     replay_draws,
     summarise,
-    to_json,
 )
 from taurank.orchestrator.replay.cheap import PROXY_EPOCHS
 from taurank.orchestrator.replay.launching import ClockLaunch
 from taurank.orchestrator.replay.reference import make_reference
 from taurank.orchestrator.tau import tau_b
+from taurank.orchestrator.text import as_json
 from taurank.trainables.table import RecordedTable
 
 MakePlan = Callable[..., ReplayPlan]
@@ -232,7 +232,7 @@ def test_summary_is_mean_and_deviation_of_the_draws() -> None:
 
 
 def test_json_has_null_for_what_is_missing(bench: Bench, row: Row, make_plan: MakePlan) -> None:
-    content = json.loads(to_json(bench, make_plan(), [row | {"ceiling": math.nan}]))
+    content = as_json(campaigns_document(bench, make_plan(), [row | {"ceiling": math.nan}]))
     assert content["draws"][0]["ceiling"] is None
     assert content["mean"]["tau"] == row["tau"]
     assert content["evidence_seed"] == 0

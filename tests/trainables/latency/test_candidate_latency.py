@@ -12,10 +12,10 @@ from taurank.spaces import Architecture, get_space
 from taurank.trainables.latency.candidates import (
     PRECISIONS,
     Setting,
+    has_fewer_parts,
     measure_whole,
     parts_by_code,
     table_of_parts,
-    worth_a_table,
 )
 from taurank.trainables.latency.parts import LatencyError, threads_set
 
@@ -61,8 +61,8 @@ class TestParts:
         assert many is not None
         # At most 3 blocks in each of 8 places, some of them alike, and the parts that all have.
         assert len({key for keys in many.values() for key in keys}) < 60
-        assert not worth_a_table(few)
-        assert worth_a_table(many)
+        assert not has_fewer_parts(few)
+        assert has_fewer_parts(many)
 
     def test_none_where_networks_have_no_parts(self):
         darts = get_space("darts")
