@@ -195,10 +195,6 @@ class TestTargets:
         found = align_to_prior(np.array([0.1, 0.7, 0.3]), prior)
         assert (found.mean(), found.std()) == (pytest.approx(prior.mean()), pytest.approx(prior.std()))
 
-    def test_equal_labels_say_nothing_beyond_the_prior(self):
-        prior = np.array([1.0, 2.0, 4.0])
-        assert align_to_prior(np.full(3, 0.1), prior) == pytest.approx(np.full(3, prior.mean()))
-
 
 class TestScores:
     @pytest.mark.parametrize("count", [0, 1, 2, FEW_LABELS])
