@@ -94,6 +94,10 @@ class SearchSpace(ABC):
             SpaceError: The text is not a code of this space; the message says what is wrong, where, what is allowed.
         """
 
+    def own_code(self, architecture: Architecture) -> str | None:
+        """The `package.module:name` of the user's own code that builds an architecture; None where a library does."""
+        return None
+
     def match(self, text: str) -> list[Architecture] | None:
         """The architectures that a pattern stands for; None where the text is no pattern. By default there are none.
 

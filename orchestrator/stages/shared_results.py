@@ -19,6 +19,7 @@ import taurank.spaces
 import taurank.trainables
 from taurank.orchestrator.evidence import TAKEN, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
+from taurank.spaces import Architecture, get_space
 from taurank.spaces.own_code import import_own, is_own_code
 from taurank.trainables.trials import TrialSpec
 
@@ -49,7 +50,10 @@ class SharedResults:
 
     def address(self, spec: TrialSpec) -> str:
         """The content address of a training; how many of its epochs the trial wants is no part of it."""
-        own = [name for name in (spec.space, *spec.architectures) if is_own_code(name)]
+        space = get_space(spec.space, **spec.space_options)
+        own = [spec.space] if is_own_code(spec.space) else []
+        named = (space.own_code(Architecture(space.name, code)) for code in spec.architectures)
+        own += [name for name in named if name is not None]
         what = (
             spec.space,
             sorted(spec.space_options.items()),

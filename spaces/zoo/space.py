@@ -120,6 +120,11 @@ class Zoo(SearchSpace):
             raise SpaceError(f"code: no model matches {text!r}; taurank models '{prefix}:*' lists them")
         return [Architecture(self.name, f"{prefix}:{name}") for name in names]
 
+    def own_code(self, architecture: Architecture) -> str | None:
+        """The code itself where it names a factory of the user's own; None for a model of a library."""
+        source, name = _find(self.code_of(architecture))
+        return name if source is _OWN else None
+
     def _enumerate(self) -> Iterator[Architecture]:
         return (Architecture(self.name, code) for code in self._codes)
 

@@ -136,6 +136,21 @@ def test_a_file_that_moves_to_another_folder_changes_the_version(
     assert versions[0] != versions[1]
 
 
+@pytest.mark.parametrize("code", ["timm:resnet10t", "torchvision:resnet18"])
+def test_models_of_libraries_are_not_taken_for_own_code(code: str, results: SharedResults) -> None:
+    spec = replace(SPEC, space="zoo", space_options={}, architectures=(code,))
+    assert results.address(spec) != results.address(replace(spec, architectures=("torchvision:resnet34",)))
+
+
+def test_own_code_is_in_the_address_of_its_model(own_module: Path, results: SharedResults) -> None:
+    code = "my_networks_of_this_test:make"
+    spec = replace(SPEC, space="zoo", space_options={}, architectures=(code,))
+    before = results.address(spec)
+    (own_module / "my_networks_of_this_test.py").write_text("def make(num_classes): return None\n")
+    own_code_version.cache_clear()
+    assert results.address(spec) != before
+
+
 def test_images_of_stages() -> None:
     full = TrainingSpec(epochs=2)
     less = TrainingSpec(epochs=2, subset=SubsetSpec(share=0.5))

@@ -1,0 +1,160 @@
+"""Every command of README and docs/, as a user types it, in one session."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.readme.documented import PAGES, ROOT, commands
+from tests.readme.typed import NOT_TYPED, SESSION, Typed
+
+MY_NETS = """
+from torch import nn
+
+
+def make(num_classes):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes)
+    )
+"""
+CELLS = """
+name: cells
+space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}
+candidates: 4
+data: {name: digits, train: 128, validation: 64, test: 64}
+recipe: {epochs: 2, batch_size: 64}
+budget: 2x
+resources: {cpus_per_trial: 1}
+"""
+MINE = """
+name: found
+space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}
+search: {evaluations: 4}
+data: {name: digits, train: 128, validation: 64, test: 64}
+recipe: {epochs: 1, batch_size: 64}
+resources: {cpus_per_trial: 1}
+"""
+MORE = "trainings:\n  - {epochs: 1, seed: 5}\n"
+TRUTH = """architecture,value
+timm:test_resnet,0.7
+timm:test_vit,0.5
+torchvision:squeezenet1_1,0.6
+my_nets:make,0.4
+"""
+
+
+class Desk:
+    """A working directory with what a user has: images, own code, files; and the runs that commands leave there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.runs = folder, list[str]()
+        for name, text in (("my_nets.py", MY_NETS), ("cells.yaml", CELLS), ("mine.yaml", MINE)):
+            (folder / name).write_text(text)
+        (folder / "more.yaml").write_text(MORE)
+        (folder / "truth.csv").write_text(TRUTH)
+        generator = np.random.default_rng(0)
+        rows = ["net,epoch,acc,time"]
+        for net in range(40):
+            end = 60 + 30 * generator.random()
+            curve = (f"{end * (1 - np.exp(-epoch / 3)) + generator.normal(0, 1):.2f}" for epoch in range(1, 11))
+            rows += [f"net-{net},{epoch},{value},30" for epoch, value in enumerate(curve, start=1)]
+        (folder / "curves.csv").write_text("\n".join(rows) + "\n")
+        for number, name in enumerate(("circles", "squares", "stripes")):
+            (folder / "photos" / name).mkdir(parents=True)
+            for index in range(20):
+                image = generator.integers(0, 80, (32, 32, 3)).astype(np.uint8)
+                x, y = (int(value) for value in generator.integers(9, 23, 2))
+                if number == 0:
+                    cv2.circle(image, (x, y), 7, (255, 200, 150), -1)
+                elif number == 1:
+                    cv2.rectangle(image, (x - 6, y - 6), (x + 6, y + 6), (150, 255, 200), -1)
+                else:
+                    image[::4] = (200, 150, 255)
+                cv2.imwrite(str(folder / "photos" / name / f"{index}.png"), image)
+
+    def type(self, command: str) -> tuple[int, str]:
+        """Exit status and output of a command, with RUN and FIRST filled in."""
+        for word, run in (("RUN", self.runs[-1:]), ("FIRST", self.runs[:1])):
+            if run:
+                command = re.sub(rf"\b{word}\b", run[0], command)
+        words = shlex.split(command)
+        assert words[0] == "taurank"
+        environment = os.environ | {
+            "PYTHONPATH": str(ROOT),
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "COLUMNS": "120",
+        }
+        environment.pop("TAURANK_DATA", None)
+        done = subprocess.run(
+            [sys.executable, "-m", "taurank", *words[1:]],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=600,
+        )
+        if words[1] in ("run", "extend", "search") and done.returncode == 0:
+            found = sorted((self.folder / "runs").iterdir(), key=lambda path: path.stat().st_ctime)
+            self.runs.append(
+                str([path for path in found if not path.name.startswith(".")][-1].relative_to(self.folder))
+            )
+        return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(tmp_path_factory.mktemp("desk"))
+
+
+def check(step: Typed, desk: Desk) -> None:
+    code, output = desk.type(step.typed)
+    assert "Traceback" not in output, output
+    assert code == step.code, output
+    lines = output.rstrip().splitlines()
+    assert lines, "nothing was printed"
+    assert re.fullmatch(step.shows, lines[-1].strip()), output
+    for text in step.prints:
+        assert re.search(text, output), output
+
+
+@pytest.mark.slow
+def test_the_short_session(desk: Desk) -> None:
+    for step in SESSION:
+        if step.small:
+            check(step, desk)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", SESSION, ids=[step.typed[:60] for step in SESSION])
+def test_the_whole_session(step: Typed, whole_desk: Desk) -> None:
+    check(step, whole_desk)
+
+
+@pytest.fixture(scope="module")
+def whole_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(tmp_path_factory.mktemp("desk"))
+
+
+def test_every_documented_command_is_typed() -> None:
+    typed = {step.typed for step in SESSION} | {name for step in SESSION for name in step.stands_for}
+    shown = {command: page for page in PAGES for command in commands(page)}
+    ours = {command: page for command, page in shown.items() if command.split()[0] in ("taurank", "make")}
+    missing = [f"{page}: {command}" for command, page in ours.items() if command not in typed | set(NOT_TYPED)]
+    assert not missing, "\n".join(missing)
+    listed = {name for step in SESSION for name in step.stands_for} | set(NOT_TYPED)
+    assert not listed - set(shown), "no page shows these any more"
+
+
+def test_commands_are_found_where_they_stand() -> None:
+    assert "taurank run quickstart" in set(commands("README.md"))
+    assert any(command.startswith("taurank run --models") for command in commands("docs/zoo.md"))

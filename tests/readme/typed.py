@@ -1,0 +1,207 @@
+"""What a user types for each command that README and docs show, with inputs small enough for a test.
+
+``RUN`` stands for the folder that the last command of a session wrote its run to, and ``FIRST`` for the first one's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Typed:
+    """One command of the session.
+
+    Attributes:
+        typed: the words after which it is run, in the shell's spelling.
+        shows: regular expression that the last line printed has to match.
+        stands_for: the documented commands that it is the small form of; those it is equal to need not be named.
+        code: exit status.
+        prints: regular expressions that have to occur somewhere in the output.
+        small: part of the short session of `make test`.
+    """
+
+    typed: str
+    shows: str
+    stands_for: tuple[str, ...] = ()
+    code: int = 0
+    prints: tuple[str, ...] = ()
+    small: bool = False
+
+
+WRITTEN = r"written: ranking\.csv, .* in .*"
+MODELS = "timm:test_resnet,timm:test_vit,torchvision:squeezenet1_1,my_nets:make"
+SMALL = "--size 32 --epochs 2 --budget 2x"
+
+SESSION = (
+    Typed("taurank experiments", r"quickstart .*|.*"),
+    Typed("taurank spaces", r".*", prints=("nasbench201", "zoo")),
+    Typed("taurank proxies", r".*", prints=("jacob_cov",)),
+    Typed(
+        "taurank models 'timm:test_res*' torchvision:squeezenet1_1",
+        r".*",
+        ("taurank models 'timm:convnext*'", "taurank models 'timm:convnext*' torchvision:resnet18"),
+        prints=("timm:test_resnet", "torchvision:squeezenet1_1"),
+    ),
+    Typed(
+        f"taurank run --models '{MODELS}' --data folder:photos {SMALL} --baseline",
+        WRITTEN,
+        (
+            "taurank run --models 'timm:*_tiny*' --data folder:photos",
+            "taurank run --models 'timm:*_tiny*,torchvision:resnet18,my_nets:make' --data folder:photos",
+        ),
+        prints=("ranking, best first", "against full training", "ceiling|order by"),
+        small=True,
+    ),
+    Typed("taurank status RUN", r"last line of run\.log: .*", ("taurank status runs/...",), small=True),
+    Typed("taurank why timm:test_vit --run RUN", r".*", ("taurank why NAME --run runs/...",), small=True),
+    Typed(
+        "taurank why test_vit --run RUN",
+        r".*",
+        ("taurank why s-n3-spp --run runs/cells-20260101-120000",),
+        small=True,
+    ),
+    Typed("taurank front RUN", r".*", ("taurank front runs/...", "taurank front runs/cells-...")),
+    Typed("taurank front RUN --against parameters", r".*", ("taurank front runs/cells-... --against parameters",)),
+    Typed("taurank rank RUN", WRITTEN, ("taurank rank runs/...",), small=True),
+    Typed("taurank score RUN", r".*", ("taurank score runs/cells-...",)),
+    Typed(
+        "taurank score RUN --baseline truth.csv", r".*", ("taurank score runs/... --baseline truth.csv",), small=True
+    ),
+    Typed("taurank plan RUN", r".*", ("taurank plan runs/cells-20260101-120000",)),
+    Typed("taurank resume RUN", WRITTEN, ("taurank resume runs/...",), small=True),
+    Typed(
+        "taurank extend RUN --add timm:test_efficientnet",
+        WRITTEN,
+        ("taurank extend runs/mine-TIME --add 'timm:resnet18' --add my_nets:make",),
+        prints=("1 more candidate",),
+    ),
+    Typed(
+        "taurank extend RUN --budget 1x",
+        WRITTEN,
+        ("taurank extend runs/mine-TIME --budget 5x --baseline-seed 2",),
+    ),
+    Typed("taurank plan cells.yaml", r".*", ("taurank plan cells.yaml",)),
+    Typed("taurank plan cells.yaml --budget 2x", r".*", ("taurank plan cells.yaml --budget 20x",)),
+    Typed("taurank plan --space nasbench201 --candidates 1000 --epochs 200 --budget 10x", r".*"),
+    Typed("taurank plan --space nasbench201 --candidates 1000 --epochs 200 --tau 0.85", r".*"),
+    Typed(
+        "taurank run cells.yaml",
+        WRITTEN,
+        (
+            "taurank run cells.yaml --data-dir PATH",
+            "taurank run quickstart",
+            "taurank run nine-subnets --data-dir PATH",
+            "taurank run nine-subnets-reference --data-dir PATH",
+        ),
+    ),
+    Typed("taurank plan nine-subnets", r".*"),
+    Typed(
+        "taurank extend RUN --candidates 5 --budget 1x",
+        WRITTEN,
+        ("taurank extend runs/... --candidates 60 --budget 5x", "taurank extend runs/mine-TIME --candidates 60"),
+        prints=("1 more candidate",),
+    ),
+    Typed(
+        "taurank extend RUN --stages more.yaml",
+        WRITTEN,
+        ("taurank extend runs/mine-TIME --stages more.yaml",),
+    ),
+    Typed(
+        "taurank run --models torchvision:mnasnet0_5,torchvision:mnasnet0_75,torchvision:mnasnet1_3"
+        f" --data folder:photos {SMALL} --constraint 'params <= 3M'",
+        WRITTEN,
+        ("taurank run --models 'torchvision:mnasnet*' --data digits --size 32 --constraint 'params <= 3M'",),
+    ),
+    Typed(
+        "taurank search mine.yaml",
+        r".*",
+        (
+            "taurank search --space nasbench201 --data cifar10",
+            "taurank search --space nasbench201 --data fashion-mnist --evaluations 60 --constraint 'latency <= 5ms'",
+            "taurank search --space nasbench201 --data fashion-mnist --evaluations 60 --epochs 6"
+            " --constraint 'latency <= 5ms'",
+        ),
+    ),
+    Typed("taurank resume RUN", r".*", ("taurank resume runs/NAME-TIME",)),
+    Typed(
+        "taurank extend RUN --evaluations 5",
+        r".*",
+        (
+            "taurank extend runs/found-TIME --evaluations 100",
+            "taurank extend runs/NAME-TIME --evaluations 100",
+        ),
+    ),
+    Typed(
+        "taurank table import FIRST --out mine.parquet",
+        r"written to mine\.parquet; .*",
+        ("taurank table import SOURCE... --out FILE",),
+    ),
+    Typed(
+        "taurank table import curves.csv --map architecture=net,epoch=epoch,value=acc,seconds=time"
+        " --set metric=validation_accuracy,schedule_epochs=10 --percent --space my-nets --data cifar10 --out t.parquet",
+        r"written to t\.parquet; .*",
+        (
+            "taurank table import FILES --out t.parquet",
+            "taurank table import nb201_cifar10.parquet nb201_cifar10_proxies.parquet --out nb201.parquet",
+        ),
+    ),
+    Typed("taurank table show t.parquet", r".*", ("taurank table show FILE",)),
+    Typed(
+        "taurank replay --table t.parquet --policy 'order-settling: {goal: top}, asha' --metric validation_accuracy"
+        " --candidates 20 --budget 2x --draws 1",
+        r".*",
+        (
+            "taurank replay --table spikenas.parquet --policy order-settling,asha,uniform --candidates 100"
+            " --budget 10x --draws 20",
+            "taurank replay --table naap440.parquet --policy all --candidates 100 --period 3",
+            "taurank replay --table mine.parquet --policy 'order-settling: {goal: top}, order-settling'"
+            " --metric validation_loss --candidates 50",
+        ),
+    ),
+    Typed(
+        "taurank replay --table t.parquet --candidates 30 --budget 4x --draws 2",
+        r".*",
+        (
+            "taurank replay --table t.parquet --candidates 300 --budget 10x",
+            "taurank replay --table nb201.parquet --candidates 1000 --budget 10x --draws 20 --truth 'seeds 1,2'"
+            " --out results.csv",
+        ),
+    ),
+    Typed(
+        "taurank replay --table t.parquet --candidates 20 --policy all --budget 2x --draws 1",
+        r".*",
+        (
+            "taurank replay --table t.parquet --candidates 100 --policy all",
+            "taurank replay --table t.parquet --policy all --candidates 100 --budget 10x",
+        ),
+    ),
+    Typed(
+        "taurank plan --table t.parquet --candidates 30 --budget 4x",
+        r".*",
+        ("taurank plan --table nb201.parquet --candidates 300 --budget 10x --truth 'seeds 1,2'",),
+    ),
+    Typed(
+        "taurank proxies --space nasbench201 --option width=4 --candidates 3-s3-ns3,s-s3-1s3 --data digits"
+        " --proxies jacob_cov,snip --out scores.csv",
+        r".*",
+        (
+            "taurank proxies --space nasbench201 --candidates 1000 --data cifar10 --proxies all",
+            "taurank proxies --space nasbench201 --option width=8 --candidates 3-s3-ns3,s-s3-1s3 --data digits"
+            " --proxies jacob_cov,snip",
+        ),
+    ),
+)
+"""In the order in which a user comes across them; later ones go on with what earlier ones wrote."""
+
+NOT_TYPED = {
+    "make demo": "make test-all runs it",
+    "make test": "runs this test",
+    "taurank run quickstart --dashboard": "tests/orchestrator/cluster",
+    "taurank run --address 127.0.0.2:6399": "benchmarks.system.faults",
+    "taurank run mine.yaml --address auto --out /shared/runs": "benchmarks.system.jobs",
+    "taurank status /shared/runs/mine-TIME": "the same as taurank status RUN",
+    "taurank run own.yaml": "tests/orchestrator/cli/test_own_space.py",
+    "taurank spaces my_space:SmallNetworks": "tests/orchestrator/cli/test_own_space.py",
+}
+"""Documented commands that are not part of the session, each with what runs it or why nothing can."""
