@@ -1,4 +1,5 @@
 # The two commands of the README: `make demo` and `make test`. Both create .venv if it is missing.
+# `make test` takes minutes and shows whether the product works; `make test-all` adds the tests it leaves out.
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -7,7 +8,7 @@ READY  := $(VENV)/.ready
 # Real images and recorded trainings for the tests that use them; without them these tests are skipped with a message.
 export TAURANK_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-rest test-all lint format clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,10 +24,20 @@ lint: $(READY)
 	$(BIN)/mypy
 
 # One thread per process: more threads than cores slow each other down.
-test: export OMP_NUM_THREADS ?= 1
+test test-rest: export OMP_NUM_THREADS ?= 1
+# Two processes: half of the tests with Ray wait for it. All tests of a file share one process, for its fixtures.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+REST   := (ray or slow or grid or fuzz) and not smoke
+
 test: lint
-	# Two processes: half of the slow tests wait for Ray. All tests of a file share one process, for its fixtures.
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not ($(REST))" --hypothesis-profile=quick
+
+test-rest: $(READY)
+	$(PYTEST) -m "$(REST)"
+
+test-all:
+	$(MAKE) test
+	$(MAKE) test-rest
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

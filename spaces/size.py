@@ -1,16 +1,18 @@
-"""How large an architecture is, without making its weights: parameters and FLOPs on the meta device."""
+"""How large an architecture is: parameters and FLOPs, counted without making its weights wherever that is possible."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
 from taurank.spaces.architecture import Architecture, SearchSpace, SpaceError, one_line
-from taurank.spaces.weightless import build_weightless
+from taurank.spaces.flops import run_counted
+from taurank.spaces.weightless import build_weightless, is_refusal, lacks_data
+
+_MOST_TRIED = 10**8
+"""Weights above which a network that fails without them is tried with them only if it fails for want of them."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,13 @@ class Size:
     """Size of one network.
 
     Attributes:
-        parameters: Number of trainable weights, those of dead edges included.
-        flops: Multiply-accumulates of the convolutions and linear layers for one image; what is not computed does not
-            count. This is the literature's "FLOPs": half of what torch counts, since that takes a multiplication and an
-            addition as two. Biases, normalisation, activations, pooling and additions do not count; so counted, the
-            best cell of NAS-Bench-201 has its published 153.27 MFLOPs (153,272,960).
+        parameters: Number of trainable weights, those of dead edges included; one that several layers share is one.
+        flops: Multiply-accumulates for one image of all products of tensors: convolutions, linear, bilinear and
+            recurrent layers, attention, and products written with `@` or `einsum`. A layer that is used twice counts
+            twice; what is not computed does not count. This is the literature's "FLOPs": half of what torch counts,
+            since that takes a multiplication and an addition as two. What works on each element alone does not count
+            (biases, normalisation, activations, products of two maps), nor do pooling and sums; so counted, the best
+            cell of NAS-Bench-201 has its published 153.27 MFLOPs (153,272,960).
     """
 
     parameters: int
@@ -32,40 +36,72 @@ class Size:
 def measure_size(
     space: SearchSpace, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int
 ) -> Size:
-    """Counts parameters and FLOPs of an architecture; allocates no weights and draws no random numbers.
+    """Counts parameters and FLOPs of an architecture; leaves torch's random numbers as they are.
+
+    It allocates no weights, unless the network fails without them, as one does that reads numbers from its features.
+    Such a network is made on the CPU and sized with a random image.
 
     Raises:
         SpaceError: The space cannot build the network for this task, the network cannot take such images, or it gives
             anything but a row of logits for each.
     """
-    network = build_weightless(lambda: space.build(architecture, input_shape=input_shape, classes=classes))
-    # In training mode batch normalisation refuses a single value per channel, which one small image gives.
-    network.eval()
-    parameters = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
-    # The counter hooks into the gradients of whatever a module is given, and fails where that is a weight.
-    network.requires_grad_(False)
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
-        counter = FlopCounterMode(display=False)
+
+    def build() -> nn.Module:
+        return space.build(architecture, input_shape=input_shape, classes=classes)
+
+    network: nn.Module | None = None
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
         try:
-            with counter:
-                logits = network(torch.empty(1, *input_shape))
+            network = build_weightless(build)
+            with torch.device("meta"):
+                return _size_of(space, architecture, network, torch.empty(1, *input_shape), classes)
         except Exception as error:
-            shape = "x".join(map(str, input_shape))
-            raise SpaceError(f"input_shape: {architecture} cannot take {shape} images: {one_line(error)}") from error
-    if space.foreign and (not isinstance(logits, torch.Tensor) or logits.shape != (1, classes)):
-        given = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise SpaceError(f"code: {architecture} is no classifier: for one image it gives {given}, not {classes} logits")
-    return Size(parameters=parameters, flops=counter.get_total_flops() // 2)
+            small = network is None or _count_parameters(network) <= _MOST_TRIED
+            if is_refusal(error) or not (small or lacks_data(error)):
+                raise
+        network = build()
+        return _size_of(space, architecture, network, torch.randn(1, *input_shape), classes)
 
 
-@torch.no_grad()
-def count_flops(module: nn.Module, input_shape: Sequence[int]) -> int:
-    """FLOPs of a part of a network for one input, counted as in `Size`, by a pass in evaluation mode.
+def _size_of(space: SearchSpace, architecture: Architecture, network: nn.Module, image: Tensor, classes: int) -> Size:
+    parameters = _count_parameters(network)
+    try:
+        logits, flops = run_counted(network, image)
+    except Exception as error:
+        shape = "x".join(map(str, image.shape[1:]))
+        raise SpaceError(f"input_shape: {architecture} cannot take {shape} images: {one_line(error)}") from error
+    if space.foreign:
+        _check_logits(architecture, logits, images=1, classes=classes, when="")
+        if _count_parameters(network) != parameters:
+            raise SpaceError(
+                f"code: {architecture} makes layers when it is run, which no optimiser knows of; make them in __init__,"
+                " or take nn.LazyLinear and its like"
+            )
+        _check_training(architecture, network, image, classes)
+    return Size(parameters, flops)
 
-    Args:
-        module: Maps one tensor (1, *input_shape).
-        input_shape: Shape of the input without the batch.
-    """
-    with FlopCounterMode(display=False) as counter:
-        module.eval()(torch.zeros(1, *input_shape))
-    return int(counter.get_total_flops() // 2)
+
+def _count_parameters(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+
+
+def _check_training(architecture: Architecture, network: nn.Module, image: Tensor, classes: int) -> None:
+    """Refuses a network that gives logits in evaluation mode but something else in training mode."""
+    try:
+        with torch.no_grad():
+            logits = network.train()(image.expand(2, -1, -1, -1).clone())
+    except Exception:  # a training says what is wrong, with its batch
+        return
+    _check_logits(architecture, logits, images=2, classes=classes, when=" in training mode")
+
+
+def _check_logits(architecture: Architecture, logits: object, *, images: int, classes: int, when: str) -> None:
+    if isinstance(logits, Tensor) and logits.shape == (images, classes):
+        return
+    given = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+    of = "one image" if images == 1 else f"{images} images"
+    raise SpaceError(
+        f"code: {architecture} is no classifier: for {of} it gives {given}{when}, not {classes} logits"
+        + ("" if isinstance(logits, Tensor) else "; return the logits alone")
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from taurank.spaces.architecture import Family
 
@@ -61,7 +62,13 @@ class Structure:
 
 def describe_structure(network: nn.Module) -> Structure:
     """Counts the layers of a network; on the meta device too."""
-    modules = list(network.modules())
+    computed = {
+        inner
+        for module in network.modules()
+        if isinstance(module, ParametrizationList)
+        for inner in module.modules()  # weight or spectral normalisation: of a weight, not of features
+    }
+    modules = [module for module in network.modules() if module not in computed]
     convolutions = [module for module in modules if isinstance(module, _CONVOLUTIONS)]
     spatial = [layer for layer in convolutions if max(layer.kernel_size) > 1]
     linears = [module for module in modules if isinstance(module, nn.Linear)]

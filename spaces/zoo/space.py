@@ -231,9 +231,11 @@ def _relatives(code: str) -> str:
 def _make(code: str, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
     import torch
 
+    from taurank.spaces.zoo.lazy import complete
+
     source, name = _find(code)
     try:
-        return source.build(name, input_shape=input_shape, classes=classes)
+        return complete(source.build(name, input_shape=input_shape, classes=classes), input_shape)
     except (SpaceError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:

@@ -7,7 +7,6 @@ import re
 
 import numpy as np
 import pytest
-from fake_tune import PAUSED, RUNNING, TERMINATED, FakeController
 from ray import cloudpickle
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, HyperBandScheduler, TrialScheduler
 
@@ -15,6 +14,7 @@ from taurank.schedulers.policies import hyperband_brackets, list_policies
 from taurank.schedulers.policy_scheduler import PolicyScheduler
 from taurank.schedulers.tune import list_schedulers
 from taurank.schedulers.tune import make_scheduler as make_scheduler_of
+from tests.schedulers.fake_tune import PAUSED, RUNNING, TERMINATED, FakeController
 
 OF_RAY = {"ray-asha": AsyncHyperBandScheduler, "ray-hyperband": HyperBandScheduler}
 KINDS = {"none": FIFOScheduler} | OF_RAY | dict.fromkeys(list_policies(), PolicyScheduler)

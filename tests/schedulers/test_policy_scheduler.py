@@ -8,10 +8,10 @@ import pickle
 from collections.abc import Mapping
 
 import pytest
-from fake_tune import ERROR, PAUSED, PENDING, RUNNING, TERMINATED, FakeController, FakeTrial
 
 from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, Step
 from taurank.schedulers.policy_scheduler import PolicyScheduler, trial_key
+from tests.schedulers.fake_tune import ERROR, PAUSED, PENDING, RUNNING, TERMINATED, FakeController, FakeTrial
 
 NAN = math.nan
 

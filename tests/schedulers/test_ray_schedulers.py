@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from ray import tune
 
 from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, Step
@@ -18,7 +17,7 @@ from taurank.schedulers.policies.penguin import PenguinPolicy
 from taurank.schedulers.policy_scheduler import PolicyScheduler, trial_key
 from taurank.schedulers.tune import make_scheduler
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
 EPOCHS = 9
 LIMITS = {"a": 0.90, "b": 0.85, "c": 0.80, "d": 0.75, "e": 0.70, "f": 0.65}
@@ -93,13 +92,6 @@ class Rung:
         steps = tuple(Step(c.trial, limits.schedule_epochs, "best two") for c in there[:2] if waits(c))
         decisions[there[-1].trial] = Decision("stop", "worst", 0.1)
         return Decisions(decisions, steps, phase="running" if steps else "done", reason="the rung is cut")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def run(scheduler: Any, folder: Path, names: str, crash: Path | None = None) -> dict[str, dict[str, Any]]:

@@ -197,17 +197,17 @@ class TestByName:
             ("def f(:", "own_b:Space", r"^space: 'own_b:Space': own_b fails when it is imported: SyntaxError"),
             ("Space = 3", "own_c:Space", r"^space: 'own_c:Space' is no class of search spaces; let it inherit from"),
             (
-                "from spaces import ChoiceSpace\nclass Space(ChoiceSpace):\n    named_decisions = {'a': (1,)}",
+                "from taurank.spaces import ChoiceSpace\nclass Space(ChoiceSpace):\n    named_decisions = {'a': (1,)}",
                 "own_d:Space",
                 r"^space: 'own_d:Space' does not define network$",
             ),
             (
-                "from spaces import NASBench201 as Space",
+                "from taurank.spaces import NASBench201 as Space",
                 "own_e:Space",
                 r"^space: 'own_e:Space' calls itself 'nasbench201'; leave out `name`, or set it to 'own_e:Space'$",
             ),
             (
-                "from spaces import ChoiceSpace\nclass Space(ChoiceSpace):\n    named_decisions = {'a': 1}",
+                "from taurank.spaces import ChoiceSpace\nclass Space(ChoiceSpace):\n    named_decisions = {'a': 1}",
                 "own_f:Space",
                 r"^space: 'own_f:Space': own_f fails .* named_decisions of Space: a is 1, not a list",
             ),

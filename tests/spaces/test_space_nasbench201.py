@@ -13,18 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from taurank.spaces import SpaceError, get_space, measure_size
-from taurank.spaces.nasbench201.code import EDGES
-from taurank.spaces.nasbench201.graph import is_connected, live_edges, reduced_string, remove_dead_edges, unique_string
-from taurank.spaces.nasbench201.network import MacroNetwork, ResidualBlock
-from taurank.spaces.nasbench201.space import (
-    OPERATIONS,
-    Cell,
-    NASBench201,
+from taurank.spaces.nasbench201.code import EDGES, OPERATIONS, format_code, parse_code
+from taurank.spaces.nasbench201.graph import (
     canonical_code,
-    format_code,
-    make_operation,
-    parse_code,
+    is_connected,
+    live_edges,
+    reduced_string,
+    remove_dead_edges,
+    unique_string,
 )
+from taurank.spaces.nasbench201.network import Cell, MacroNetwork, ResidualBlock, make_operation
+from taurank.spaces.nasbench201.space import NASBench201
 
 BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|"
 EMPTY = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"

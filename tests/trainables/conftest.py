@@ -1,15 +1,12 @@
-"""Images and networks that train in a fraction of a second."""
+"""Networks that train in a fraction of a second."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
-
-from taurank.trainables.data import ImageData, ImageSet, load_dataset, make_splits
 
 
 @pytest.fixture(autouse=True)
@@ -18,19 +15,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def digits() -> ImageData:
-    """320 + 200 + 200 digits of 8x8; the arrays are read-only, as those from an object store are."""
-    data = make_splits(load_dataset("digits"), seed=0, train=320, validation=200, test=200)
-
-    def frozen(images: ImageSet) -> ImageSet:
-        images.images.flags.writeable = False
-        images.labels.flags.writeable = False
-        return images
-
-    return replace(data, train=frozen(data.train), validation=frozen(data.validation), test=frozen(data.test))
 
 
 @pytest.fixture(scope="session")

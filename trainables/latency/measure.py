@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from taurank.spaces import Architecture, SearchSpace
 from taurank.spaces.architecture import check_positive
+from taurank.spaces.copies import copy_network
 from taurank.trainables.latency.parts import LatencyError, Part, parts_of, threads_set
 from taurank.trainables.latency.table import Conditions, Latency, LatencyTable, device_name
 
@@ -133,7 +133,7 @@ def _check(device: str, *, warm_up: int, **counts: int) -> None:
 
 def _prepare(network: nn.Module, input_shape: Sequence[int], batch: int, device: str) -> tuple[nn.Module, Tensor]:
     """A copy of the network on the device, and what it is given there."""
-    network = copy.deepcopy(network).to(device).eval()
+    network = copy_network(network).to(device).eval()
     precision = next((weight.dtype for weight in network.parameters()), torch.get_default_dtype())
     images = torch.randn(batch, *input_shape, generator=torch.Generator().manual_seed(0))
     return network, images.to(device, precision)

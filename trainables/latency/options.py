@@ -16,7 +16,7 @@ from torch import nn
 
 from taurank.spaces import Architecture, SearchSpace, SpaceError
 from taurank.spaces.architecture import check_positive
-from taurank.spaces.size import count_flops
+from taurank.spaces.flops import count_flops
 from taurank.trainables.latency.parts import Part, parts_of
 from taurank.trainables.latency.table import LatencyTable
 

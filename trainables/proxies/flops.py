@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
+from taurank.spaces.flops import run_counted
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
 from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
 
 
 @register_proxy
 class Flops(Proxy):
-    """Multiply-accumulates of convolutions, linear layers and attention for one image; dead branches do not count.
+    """Multiply-accumulates of all products of tensors for one image; dead branches do not count.
 
-    Half of what torch counts, which takes a multiplication and an addition as two.
+    The count is that of `taurank.spaces.Size`: half of what torch counts, which takes a multiplication and an addition
+    as two.
     """
 
     name = "flops"
@@ -23,10 +22,7 @@ class Flops(Proxy):
 
     def score(self, probe: Probe) -> Measured:
         """Higher is taken as better."""
-        # eval: batch norm refuses to train on a single value per channel, which one small image gives.
-        network, counter = probe.fresh().eval(), FlopCounterMode(display=False)
-        with torch.no_grad(), counter:
-            network(probe.batch.images[:1])
-        if counter.get_total_flops() == 0:
-            raise VoidScoreError("no convolution, linear or attention layer was computed")
-        return Measured(counter.get_total_flops() / 2)
+        _, flops = run_counted(probe.restored(), probe.batch.images[:1].clone())
+        if flops == 0:
+            raise VoidScoreError("no product of tensors (convolution, linear layer, attention ...) was computed")
+        return Measured(float(flops))

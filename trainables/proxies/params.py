@@ -19,7 +19,7 @@ class Params(Proxy):
 
     def score(self, probe: Probe) -> Measured:
         """Higher is taken as better."""
-        count = sum(parameter.numel() for parameter in probe.fresh().parameters() if parameter.requires_grad)
+        count = sum(parameter.numel() for parameter in probe.restored().parameters() if parameter.requires_grad)
         if count == 0:
             raise VoidScoreError("the network has no weights")
         return Measured(float(count))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,16 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from taurank.spaces.copies import copy_network
 from taurank.trainables.proxies.batch import ProxyBatch
 from taurank.trainables.proxies.layout import as_maps
 from taurank.trainables.proxies.recorders import CodeRecorder, LayerRecorder, UnitRecorder
+from taurank.trainables.proxies.spelling import in_one_spelling, is_normalisation, read_spelling
 
 Found = TypeVar("Found")
 
 Part = Literal["weights", "gradients", "activations", "maps", "jacobian", "codes"]
 """What the shared pass can deliver; see `SharedPass`."""
-
-_NOISE = ("dropout", "stochasticdepth", "droppath", "dropblock")
 
 
 class VoidScoreError(ValueError):
@@ -31,7 +30,7 @@ class VoidScoreError(ValueError):
 
 @dataclass
 class SharedPass:
-    """One forward pass of the batch in training mode, and at most two backward passes through it.
+    """One forward pass of the batch with its own statistics, and at most two backward passes through it.
 
     Attributes:
         weights: Weights of the convolutions, linear and attention layers that were computed, in order of first use.
@@ -80,31 +79,58 @@ class Probe:
         self.batch, self.seed, self.thin = batch, seed, thin
         self._parts = frozenset(parts)
         self._found: dict[str, Any] = {}
-        self._network = copy.deepcopy(network).to(batch.images.device).requires_grad_(True)
-        for module in self._network.modules():
-            if isinstance(module, nn.MultiheadAttention):
-                module.dropout = 0.0  # it is called as a function there, and not switched off with the module's mode
-        self._start = {name: value.detach().clone() for name, value in self._network.state_dict().items()}
+        self._network = copy_network(network).to(batch.images.device)
+        self._parameters = {one: one.detach().clone() for one in self._network.parameters()}
+        self._buffers = {module: _copied(dict(module._buffers.items())) for module in self._network.modules()}
+        self._is_scripted = any(isinstance(module, torch.jit.ScriptModule) for module in self._network.modules())
+        if not self._is_scripted:
+            with self.seeded():
+                spelling = read_spelling(lambda: self.fresh()(batch.images[:2].clone()))
+            in_one_spelling(self._network, spelling)
 
     @contextmanager
     def seeded(self) -> Iterator[None]:
         """Global random numbers start at the seed inside, and go on outside as if nothing had happened."""
         device = self.batch.images.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(self.seed)
-            yield
+        fast_path = torch.backends.mha.get_fastpath_enabled()
+        # It computes attention and its linear layers as one operator, in evaluation mode only.
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                torch.manual_seed(self.seed)
+                yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
 
     def fresh(self) -> nn.Module:
-        """The network as it was passed in, in training mode without dropout and stochastic depth, without gradients.
+        """The network as it was passed in, without gradients, ready to be looked at.
+
+        It is in evaluation mode, so that dropout, stochastic depth and other noise are off; but normalisations are in
+        training mode, and use the statistics of the batch. It computes within `OneSpelling`.
 
         It is one module that all proxies work on in turn: change its weights, but not its layers, and do not keep it.
+
+        Raises:
+            VoidScoreError: It is TorchScript, which hides its operators.
         """
-        self._network.load_state_dict(self._start)
-        self._network.train()
-        for module in self._network.modules():
-            if any(word in type(module).__name__.lower() for word in _NOISE):
-                module.eval()
-        self._network.requires_grad_(True).zero_grad(set_to_none=True)
+        if self._is_scripted:
+            raise VoidScoreError(
+                "the network is TorchScript, which hides its operators; score it before it is scripted"
+            )
+        return self.restored()
+
+    def restored(self) -> nn.Module:
+        """As `fresh`, also of a network whose operators cannot be seen; for proxies that only count."""
+        self._network.eval()
+        for module, buffers in self._buffers.items():
+            _restore(module, buffers)
+            if is_normalisation(module):
+                module.training = True
+        for parameter, start in self._parameters.items():
+            with torch.no_grad():
+                parameter.copy_(start)
+            parameter.requires_grad_(parameter.is_floating_point())
+            parameter.grad = None
         return self._network
 
     def once(self, key: str, compute: Callable[[], Found]) -> Found:
@@ -194,7 +220,7 @@ class Probe:
         if logits.grad_fn is None:
             return
         count = codes.add if codes is not None else (lambda code: None)
-        with CodeRecorder(count):
+        with CodeRecorder(count, backward=True):
             (gradient,) = torch.autograd.grad(
                 logits, images, torch.ones_like(logits), retain_graph=keep, allow_unused=True
             )
@@ -202,6 +228,19 @@ class Probe:
             found.jacobian = gradient.flatten(1)
         if codes is not None:
             found.agreement, found.units = codes.kernel, codes.units
+
+
+def _copied(buffers: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
+    return {name: None if value is None else value.detach().clone() for name, value in buffers.items()}
+
+
+def _restore(module: nn.Module, buffers: Mapping[str, Tensor | None]) -> None:
+    for name, start in buffers.items():
+        now = getattr(module, name)
+        if start is not None and isinstance(now, Tensor) and now.shape == start.shape and not now.requires_grad:
+            now.copy_(start)
+        elif now is not start:
+            setattr(module, name, None if start is None else start.clone())
 
 
 def maps_of_first(output: Tensor, images: Tensor) -> Tensor | None:

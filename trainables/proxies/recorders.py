@@ -6,7 +6,9 @@ are seen as well as `nn.ReLU` and `nn.Conv2d`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -14,6 +16,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+_hidden = ContextVar("hidden", default=False)
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Units that are computed within are part of another one: no recorder takes notice of them."""
+    token = _hidden.set(True)
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
+
 
 _WEIGHTED = {
     torch.conv1d, torch.conv2d, torch.conv3d, functional.conv1d, functional.conv2d, functional.conv3d,
@@ -21,7 +37,11 @@ _WEIGHTED = {
     torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d,
     functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d,
 }  # fmt: skip
-_PRODUCTS = {torch.matmul, torch.mm, torch.bmm, Tensor.matmul, Tensor.__matmul__, Tensor.mm, Tensor.bmm}
+_PRODUCTS = {
+    "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "inner", "einsum", "tensordot", "bilinear",
+    "addmm", "addbmm", "baddbmm", "addmv",
+}  # fmt: skip
+_RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
 _ATTENTION_WEIGHTS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj_weight")
 
 
@@ -49,15 +69,16 @@ class LayerRecorder(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if function is functional.batch_norm and self._on_norm is not None:
+        if function in (functional.batch_norm, torch.batch_norm) and self._on_norm is not None:
             self._on_norm(args[0] if args else kwargs["input"])
         output = function(*args, **kwargs)
+        name = getattr(function, "__name__", "")
         if function in _WEIGHTED:
             self._on_layer([args[1] if len(args) > 1 else kwargs["weight"]], output)
-        elif function in _PRODUCTS:
-            weights = [operand for operand in args[:2] if _is_weight(operand)]
+        elif name in _PRODUCTS or name in _RECURRENT:
+            weights = [weight for weight in map(_weight_of, tree_leaves((args, kwargs))) if weight is not None]
             if weights:
-                self._on_layer(weights, output)
+                self._on_layer(weights, output if isinstance(output, Tensor) else output[0])
         elif function is functional.multi_head_attention_forward:
             attended = output[0].transpose(0, -2)  # (tokens, n, channels) to (n, tokens, channels), as all the rest
             self._on_layer(_attention_weights(args, kwargs), attended)
@@ -85,11 +106,16 @@ class WeightRecorder(LayerRecorder):
         self._by_id.update((id(weight), weight) for weight in weights)
 
 
-def _is_weight(operand: Any) -> bool:
-    """A parameter, or a view of one such as its transpose."""
+def _weight_of(operand: Any) -> Tensor | None:
+    """The parameter that an operand is, transposed or reshaped too; or a view of a part of one; None for others."""
     if not isinstance(operand, Tensor) or operand.dim() < 2:
-        return False
-    return isinstance(operand, nn.Parameter) or isinstance(operand._base, nn.Parameter)
+        return None
+    if isinstance(operand, nn.Parameter):
+        return operand
+    base = operand._base
+    if not isinstance(base, nn.Parameter):
+        return None
+    return base if base.numel() == operand.numel() else operand
 
 
 def _attention_weights(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
@@ -99,7 +125,7 @@ def _attention_weights(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list
 
 
 _aten = torch.ops.aten
-_FORWARD = {
+_FORWARD = dict.fromkeys([
     _aten.relu.default, _aten.relu_.default, _aten.hardtanh.default, _aten.hardtanh_.default,
     _aten.leaky_relu.default, _aten.leaky_relu_.default, _aten.elu.default, _aten.elu_.default,
     _aten.celu.default, _aten.celu_.default, _aten.selu.default, _aten.selu_.default,
@@ -107,7 +133,7 @@ _FORWARD = {
     _aten.hardswish.default, _aten.hardswish_.default, _aten._prelu_kernel.default, _aten.softplus.default,
     _aten.rrelu_with_noise.default, _aten.rrelu_with_noise_.default, _aten.threshold.default,
     _aten.threshold_.default,
-}  # fmt: skip
+], 0)  # fmt: skip
 # Where the unit's value stands among the arguments. It is the unit's input or its output: what tells on from off, above
 # zero or not, is the same for both.
 _BACKWARD = {
@@ -123,18 +149,20 @@ class CodeRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Units: ReLU, ReLU6, leaky, parametric and randomised ReLU, ELU, CELU, SELU, GELU, SiLU, Mish, hard-swish, softplus;
     a unit is on where its input is above zero. Gates (sigmoid, hard-sigmoid, softmax) are not units. One written
-    out by hand, as `x * x.sigmoid()` or `x.clamp(min=0)`, is not seen.
+    out by hand, as `x * x.sigmoid()` or `x.clamp(min=0)`, is seen within `OneSpelling` only.
 
     Around a forward pass it sees every unit; around a backward pass it sees those from which a path leads to what is
     differentiated: units of dead branches drop out.
 
     Args:
         on_code: Called with a bool tensor of the shape of the unit's input.
+        backward: Whether it is around a backward pass; what is computed again there (checkpoints) does not count.
     """
 
-    def __init__(self, on_code: Callable[[Tensor], None]) -> None:
+    def __init__(self, on_code: Callable[[Tensor], None], *, backward: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._on_code = on_code
+        self._places = _BACKWARD if backward else _FORWARD
 
     def __torch_dispatch__(
         self,
@@ -143,10 +171,8 @@ class CodeRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if function in _FORWARD:
-            self._on_code(args[0] > 0)
-        elif function in _BACKWARD:
-            self._on_code(args[_BACKWARD[function]] > 0)
+        if function in self._places and not _hidden.get():
+            self._on_code(args[self._places[function]] > 0)
         return function(*args, **(kwargs or {}))
 
 
@@ -169,6 +195,6 @@ class UnitRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         output = function(*args, **(kwargs or {}))
-        if function in _FORWARD:
+        if function in _FORWARD and not _hidden.get():
             self._on_output(output)
         return output

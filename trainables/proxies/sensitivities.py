@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, autograd, nn
 from torch.autograd import forward_ad
+from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
@@ -48,8 +49,10 @@ def entry_sensitivities(
     """
     network.eval().requires_grad_(False)
     recorder = _Recorder({id(parameter): place for place, parameter in enumerate(parameters)}, len(images))
+    # What a checkpoint computes again in the backward pass would have other statistics.
+    no_checkpoints = disable_saved_tensors_hooks("checkpoints compute their features again, with other statistics")
     # Fused kernels of attention have no forward derivative.
-    with sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), recorder:
+    with sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), no_checkpoints, recorder:
         start = images.clone().requires_grad_()
         logits = network(start)
     directions = directions_of(logits.detach())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ from torch import autograd
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from taurank.spaces.copies import copy_network
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
 from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
 from taurank.trainables.proxies.recorders import WeightRecorder
@@ -43,8 +43,8 @@ class Synflow(Proxy):
 
     def score(self, probe: Probe) -> Measured:
         """Higher is better."""
-        # A copy, because float64 would stay with the module; evaluation mode stops noise that is called as a function.
-        network = copy.deepcopy(probe.fresh()).double().eval()
+        # A copy, because float64 would stay with the module.
+        network = copy_network(probe.fresh()).double().eval()
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.abs_()

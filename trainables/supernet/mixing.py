@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from taurank.spaces.flops import run_counted
 from taurank.trainables.supernet.network import Supernet
 from taurank.trainables.supernet.paths import Paths
 
@@ -17,8 +17,8 @@ _DRAWN = 20
 def mixing_work(supernet: Supernet, paths: Paths, input_shape: tuple[int, int, int]) -> float:
     """FLOPs of mixing all options that occur among the candidates, in those of an average path; at least 1.
 
-    The path takes each option of a decision with equal probability. FLOPs are those of convolutions and linear layers
-    for one image, as in `taurank.spaces.Size`: what adds no such layer costs nothing.
+    The path takes each option of a decision with equal probability. FLOPs are those of one image,
+    counted as in `taurank.spaces.Size`: what adds no layer with weights costs nothing.
 
     Args:
         supernet: can mix.
@@ -27,12 +27,9 @@ def mixing_work(supernet: Supernet, paths: Paths, input_shape: tuple[int, int, i
     """
     images = torch.zeros(1, *input_shape, device=next(supernet.parameters()).device)
     was_training = supernet.training
-    supernet.eval()
 
     def flops() -> int:
-        with FlopCounterMode(display=False) as counter:
-            supernet(images)
-        return int(counter.get_total_flops())
+        return run_counted(supernet, images)[1]
 
     generator = np.random.default_rng(0)
     drawn = []

@@ -272,7 +272,7 @@ class TestMistakes:
         assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 class TestWithRay:
     def test_a_run_has_latencies_once_and_resumes_with_them(self, images, tmp_path):
         said = []

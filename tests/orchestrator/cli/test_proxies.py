@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from taurank.orchestrator.cluster.cluster import Cluster, ClusterError, Slot
-from taurank.orchestrator.proxy_scores.printing import print_proxies, print_scores
+from taurank.orchestrator.proxy_scores.listing import print_proxies
+from taurank.orchestrator.proxy_scores.printing import print_scores
 from taurank.orchestrator.proxy_scores.score_file import COLUMNS
 from taurank.orchestrator.proxy_scores.scoring import (
     ProxyRequestError,
@@ -198,7 +199,7 @@ def test_a_mistake_gets_one_line(taurank, tmp_path, monkeypatch, arguments, mess
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_scores_what_the_file_lacks(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "taurank", "proxies", *SCORE, "--images", "16", "--initialisations", "2",
                "--proxies", "jacob_cov,params", "--workers", "1"]  # fmt: skip

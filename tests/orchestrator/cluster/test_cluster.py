@@ -184,7 +184,7 @@ class TestNoCluster:
         with pytest.raises(ClusterError, match="working directory of the job"):
             check_shared(tmp_path / "runs" / "mine")
 
-    @pytest.mark.slow
+    @pytest.mark.ray
     @pytest.mark.parametrize(
         ("token", "says"),
         [
@@ -237,7 +237,7 @@ def fake_gpu() -> Iterator[Cluster]:
         yield here
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 class TestFakeGpu:
     def test_is_seen(self, fake_gpu: Cluster) -> None:
         assert fake_gpu == Cluster(nodes=(Slot(cpus=2, gpus=1),), dashboard="", local=True)
@@ -318,7 +318,7 @@ from taurank.orchestrator.cluster.cluster import connect
 from taurank.orchestrator.experiment.parts import ResourceSpec
 import ray
 def files():
-    import orchestrator, schedulers, spaces, trainables
+    from taurank import orchestrator, schedulers, spaces, trainables
     return [module.__file__ for module in (orchestrator, schedulers, spaces, trainables)]
 with connect(sys.argv[1], resources=ResourceSpec()):
     print(json.dumps(ray.get(ray.remote(num_cpus=0)(files).remote())))

@@ -31,7 +31,7 @@ def is_loopback(address: str) -> bool:
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_local_ray_listens_on_loopback_with_a_token_and_leaves_no_snapshots():
     with connect(None, resources=ResourceSpec(cpus=1), dashboard=True) as cluster:
         ray.get(ray.remote(lambda: 1).remote())

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from ray import tune
 
 from taurank.orchestrator.cluster.tune import WorkerKeepingGenerator
@@ -57,13 +55,6 @@ def test_an_interrupted_run_waits_for_nobody() -> None:
     assert submission.is_finished()
 
 
-@pytest.fixture
-def cluster() -> Iterator[None]:
-    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
 class Counting(tune.Callback):
     """Which processes have worked."""
 
@@ -75,8 +66,8 @@ class Counting(tune.Callback):
             file.write(f"{result['pid']}\n")
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
 def test_one_worker_does_for_one_slot(tmp_path: Path) -> None:
     class Short(tune.Trainable):
         def setup(self, config: dict[str, Any]) -> None:
@@ -92,7 +83,7 @@ def test_one_worker_does_for_one_slot(tmp_path: Path) -> None:
             return {"epoch": self.epoch, "validation_accuracy": 0.5, "pid": os.getpid(), "done": self.epoch == 2}
 
     tune.Tuner(
-        tune.with_resources(Short, {"cpu": 1}),
+        tune.with_resources(Short, {"cpu": 2}),
         param_space={"trial": tune.grid_search(list(NAMES))},
         tune_config=tune.TuneConfig(
             scheduler=make_scheduler("full", schedule_epochs=2, trials=dict.fromkeys(NAMES, ()), slots=1),

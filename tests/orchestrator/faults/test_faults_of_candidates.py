@@ -30,7 +30,7 @@ SPACE = """
 import math, os, signal, time
 import torch
 from pathlib import Path
-from spaces import NASBench201
+from taurank.spaces import NASBench201
 
 CODES = Path(__file__).with_name("codes.txt").read_text().split()
 ILL = ("crashes", "hangs", "needs-too-much", "diverges", "misfits", "cannot-be-built")
@@ -84,7 +84,7 @@ resources: {{hang_minutes: 0.3}}
 PATIENCE = 500.0
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_every_failure_has_its_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
     drawn = NASBench201().sample(len(ILL) + HEALTHY, np.random.default_rng(3))
     codes = [architecture.code for architecture in drawn]
@@ -126,7 +126,7 @@ def test_every_failure_has_its_reason_and_the_rest_goes_on(tmp_path: Path) -> No
 
 TRUNCATING = """
 import os
-from spaces import NASBench201
+from taurank.spaces import NASBench201
 
 
 def cut(network, inputs):
@@ -151,7 +151,7 @@ def in_a_file(data: ImageData, file: Path) -> ImageData:
     return replace(data, train=ImageSet(MappedImages(file), data.train.labels))
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_images_that_are_cut_short_end_the_run_and_no_candidate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

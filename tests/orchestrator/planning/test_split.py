@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from taurank.orchestrator.planning.split import (
     ANCHORS,
@@ -14,10 +16,6 @@ from taurank.orchestrator.planning.split import (
     more_short_trainings,
     split_budget,
 )
-
-COUNTS = (1, 2, 3, 9, 24, 100, 300, 1000, 15625)
-BUDGETS = (0.0, 0.01, 0.5, 1, 2.4, 5, 9, 10, 24.9, 25, 40, 60, 61, 99, 500, 20000)
-"""In full trainings."""
 
 
 class TestMeasuredTable:
@@ -38,20 +36,22 @@ class TestMeasuredTable:
 
 
 class TestSplit:
-    @pytest.mark.parametrize("schedules", [None, [], [12, 200], [200], [1], [50, 100, 150]])
-    @pytest.mark.parametrize("full", [1, 3, 12, 40, 200])
-    def test_never_more_than_the_budget(self, schedules, full):
-        for count in COUNTS:
-            for units in BUDGETS:
-                budget = units * full
-                found = split_budget(count, full_epochs=full, budget_epochs=budget, schedules=schedules)
-                assert found.cost(full) <= budget + 1e-6
-                assert 0 <= found.shorts <= count
-                assert 0 <= found.fulls <= count
-                assert (found.short_epochs > 0) == (found.shorts > 0)
-                assert found.short_epochs < full
-                if found.shorts and not found.cut and schedules is not None:
-                    assert found.short_epochs in schedules
+    @given(
+        count=st.integers(1, 20_000),
+        units=st.floats(0, 120) | st.floats(0, 20_000),  # of a full training
+        full=st.integers(1, 200),
+        schedules=st.none() | st.lists(st.integers(1, 200), max_size=3),
+    )
+    def test_never_more_than_the_budget(self, count, units, full, schedules):
+        budget = units * full
+        found = split_budget(count, full_epochs=full, budget_epochs=budget, schedules=schedules)
+        assert found.cost(full) <= budget + 1e-6
+        assert 0 <= found.shorts <= count
+        assert 0 <= found.fulls <= count
+        assert (found.short_epochs > 0) == (found.shorts > 0)
+        assert found.short_epochs < full
+        if found.shorts and not found.cut and schedules is not None:
+            assert found.short_epochs in schedules
 
     @pytest.mark.parametrize("schedules", [[200], []])
     def test_without_a_shorter_schedule_trainings_are_cut(self, schedules):

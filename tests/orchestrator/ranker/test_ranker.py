@@ -478,6 +478,7 @@ def test_intervals_cover_where_the_model_holds():
 DATA = os.environ.get("TAURANK_DATA")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA, reason="needs the recorded trainings: set TAURANK_DATA")
 class TestOnRecordedTrainings:
     """NAS-Bench-201 on CIFAR-10: size and 12 of 200 epochs of all, 3 full trainings; truth by two other seeds."""

@@ -236,9 +236,9 @@ class TestShown:
         code, out, _ = taurank("rank", run_folder)
         assert code == 0
         # Two were trained for 40 epochs, so the 24 of two epochs are what there is.
-        assert "24 by training-2" in " ".join(out.split())
+        assert "3 by training-40" in " ".join(out.split())
         page = (run_folder / "report.html").read_text()
         assert "How far supernets can be trusted" in page
-        assert "24 by training-2" in page
+        assert "3 by training-40" in page
         _, out, _ = taurank("why", codes[3], "--run", run_folder)
         assert "supernet:uniform validation_accuracy: 0.821739 (sd 0.02, path trained 7x), place 4 of 24" in out

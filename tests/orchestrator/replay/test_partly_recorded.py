@@ -69,14 +69,14 @@ def test_a_table_of_one_seed_is_replayed_against_its_own_last_value(table, seed)
     with pytest.raises(ReplayError, match=r"--truth last|truth: there is .*last"):
         make_bench(own)
     bench = make_bench(own, truth="last")
-    assert (bench.truth.metric, bench.truth.bought_seed, bench.truth.seeds) == ("validation_accuracy", seed, (seed,))
+    assert (bench.truth.metric, bench.truth.evidence_seed, bench.truth.seeds) == ("validation_accuracy", seed, (seed,))
     np.testing.assert_array_equal(bench.truth.values, bench.final)
     row = replay_draw(bench, replayed(bench), 0)
     assert row["ceiling"] == pytest.approx(1.0)
     assert row["tau"] > 0.3
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_through_ray_it_is_the_same(table):
     bench = make_bench(one_seed(ends_only(table, 5), -1), truth="last")
     plan = replayed(bench)

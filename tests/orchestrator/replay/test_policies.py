@@ -212,6 +212,7 @@ class TestComparison:
         alone = compare_draw(compare(table, "order-settling"), 0)
         assert by_policy(alone)["order-settling", "ladder"] == by_policy(once[0])["order-settling", "ladder"]
 
+    @pytest.mark.slow
     def test_in_processes_it_is_the_same(self) -> None:
         comparison = compare(make_table(PARALLEL), "uniform")
         assert str(list(policy_draws(comparison, 2, jobs=2))) == str(list(policy_draws(comparison, 2)))

@@ -21,7 +21,7 @@ from taurank.orchestrator.replay.draw import replay_draw, replay_draws
 from taurank.orchestrator.replay.launching import ray_launcher
 from taurank.trainables.table import RecordedTable
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ray
 
 TWO_WORKERS = """
 - {epochs: 10, until: 2}

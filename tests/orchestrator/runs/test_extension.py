@@ -274,7 +274,7 @@ class TestLog:
             extend(run, Changes(candidates=9), data)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_only_what_is_lacking_is_trained(tmp_path: Path) -> None:
     text = TEXT + SPLIT + "baseline: {seeds: [1]}\n"
     (tmp_path / "more.yaml").write_text(

@@ -224,7 +224,7 @@ class TestExperiment:
             parse_experiment(text, where="t.yaml")
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 class TestRun:
     def command(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

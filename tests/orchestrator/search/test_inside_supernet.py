@@ -277,7 +277,7 @@ class TestLog:
             check_constraints(SPACE, Never(), 0)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_killed_search_goes_on_without_training_its_supernet_again(tmp_path: Path) -> None:
     file = tmp_path / "search.yaml"
     asked = "search: {method: gdas, evaluations: 6, unseen: 2, options: {epochs: 2, sampler: {learning_rate: 0.05}}}\n"

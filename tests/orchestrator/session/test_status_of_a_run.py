@@ -30,7 +30,7 @@ baseline: null
 """
 PATIENCE = 240.0
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ray
 
 
 def taurank(folder: Path, *arguments: str) -> subprocess.Popen[str]:

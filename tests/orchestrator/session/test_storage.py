@@ -227,7 +227,7 @@ def ranking_of(run: Path) -> pd.DataFrame:
     return pd.read_csv(run / "ranking.csv").drop(columns="seconds")
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_run_whose_disk_gets_full_ends_in_a_line_and_goes_on_to_the_same_ranking(disk, tmp_path):
     (tmp_path / "disk.yaml").write_text(EXPERIMENT)
     process = start(tmp_path, "run", "disk.yaml", "--out", str(disk))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,13 +93,6 @@ def test_several_listeners() -> None:
     assert heard == [state, state]
 
 
-@pytest.fixture
-def local_ray() -> Iterator[None]:
-    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
 def scraped() -> str:
     (node,) = ray.nodes()
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
@@ -108,8 +100,9 @@ def scraped() -> str:
         return str(answer.read().decode())
 
 
-@pytest.mark.slow
-def test_prometheus_finds_them(local_ray: None, tmp_path: Path) -> None:
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_prometheus_finds_them(tmp_path: Path) -> None:
     log = EvidenceLog(tmp_path / "evidence.sqlite")
     wanted = {
         "ray_taurank_trials": 2.0,

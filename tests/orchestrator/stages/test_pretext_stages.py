@@ -377,7 +377,7 @@ def taurank_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_run(tmp_path: Path) -> None:
     (tmp_path / "pretext.yaml").write_text(RUN)
     done = taurank_in(tmp_path, "run", "pretext.yaml")

@@ -182,7 +182,7 @@ def scores(log: EvidenceLog) -> pd.DataFrame:
     return rows[rows["metric"] == "score"]
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_an_interrupted_run_scores_the_rest_and_ranks(tmp_path: Path) -> None:
     (tmp_path / "proxied.yaml").write_text(RUN)
     first = taurank("run", "proxied.yaml", cwd=tmp_path)

@@ -32,7 +32,7 @@ supernets: []
 baseline: null
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")

@@ -416,7 +416,7 @@ class TestKeptLatencies:
         assert list(rows["seconds"]) == [1.0, 0.0]  # the refused one has cost as much
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_killed_search_goes_on_to_the_same_proposals(tmp_path: Path) -> None:
     """One worker: what is proposed depends on the results alone, so that a kill changes nothing."""
     file = tmp_path / "search.yaml"

@@ -94,6 +94,7 @@ def test_the_file_is_below_the_folder(results: SharedResults) -> None:
     assert file.parent.name == file.stem[:2]
 
 
+@pytest.mark.slow
 def test_the_address_is_the_same_in_another_process() -> None:
     code = "from taurank.orchestrator.stages.shared_results import code_version; print(code_version())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -294,7 +295,7 @@ baseline: null
 """
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_second_run_takes_over_what_the_first_has_completed(tmp_path: Path) -> None:
     (tmp_path / "sharing.yaml").write_text(EXPERIMENT)
     command = [sys.executable, "-m", "taurank", "run", "sharing.yaml"]

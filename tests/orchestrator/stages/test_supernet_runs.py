@@ -36,7 +36,7 @@ baseline: null
 resources: {cpus_per_trial: 1, cpus: 1}
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ray
 
 
 def taurank(folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from synthetic_curves import apart, new_driver, rising, seen, train
 
 from taurank.schedulers.curves.matrix import CurveMatrix
 from taurank.schedulers.policies import Curve, Limits
 from taurank.schedulers.policies.asha import AshaPolicy
 from taurank.schedulers.policies.simulation import simulate
 from taurank.schedulers.policies.standing import drawn_order
+from tests.schedulers.synthetic_curves import apart, new_driver, rising, seen, train
 
 NAN, NONE = float("nan"), float("inf")
 

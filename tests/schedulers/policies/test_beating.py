@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import norm
-from synthetic_curves import LastValueModel, apart, rising, seen
 
 from taurank.schedulers.curves.ensemble import CurveEnsemble
 from taurank.schedulers.curves.matrix import CurveMatrix
 from taurank.schedulers.policies import Curve, Limits, make_policy
 from taurank.schedulers.policies.beating import BeatingPolicy
 from taurank.schedulers.policies.simulation import simulate
+from tests.schedulers.synthetic_curves import LastValueModel, apart, rising, seen
 
 NAN = float("nan")
 LIMITS = Limits(10)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from synthetic_curves import new_driver, rising, seen, train
 
 from taurank.schedulers.policies import Curve, Limits, make_policy
 from taurank.schedulers.policies.simulation import simulate
+from tests.schedulers.synthetic_curves import new_driver, rising, seen, train
 
 
 def test_everybody_to_the_end_in_order_of_submission():

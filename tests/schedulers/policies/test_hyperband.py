@@ -3,13 +3,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from synthetic_curves import new_driver, rising, seen, train
 
 from taurank.schedulers.policies import Limits
 from taurank.schedulers.policies.hyperband import HyperbandPolicy
 from taurank.schedulers.policies.rungs import halving_epochs, hyperband_brackets
 from taurank.schedulers.policies.simulation import simulate
 from taurank.schedulers.policies.standing import drawn_order
+from tests.schedulers.synthetic_curves import new_driver, rising, seen, train
 
 TABLE_81 = [(81, 1), (34, 3), (15, 9), (8, 27), (5, 81)]
 

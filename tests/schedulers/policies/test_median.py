@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from synthetic_curves import apart, rising, seen
 
 from taurank.schedulers.curves.matrix import CurveMatrix
 from taurank.schedulers.policies import Curve, Limits
 from taurank.schedulers.policies.median import MedianPolicy
 from taurank.schedulers.policies.simulation import simulate
+from tests.schedulers.synthetic_curves import apart, rising, seen
 
 NAN = float("nan")
 LIMITS = Limits(10)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
-from synthetic_curves import apart, new_driver, rising, train
 
 from taurank.schedulers.curves.matrix import CurveMatrix
 from taurank.schedulers.policies import Curve, Limits, Policy
@@ -15,6 +14,7 @@ from taurank.schedulers.policies.asha import AshaPolicy
 from taurank.schedulers.policies.driver import Driver
 from taurank.schedulers.policies.order_settling import OrderSettlingPolicy
 from taurank.schedulers.policies.simulation import simulate
+from tests.schedulers.synthetic_curves import apart, new_driver, rising, train
 
 TRIALS, EPOCHS = 40, 50
 

@@ -4,11 +4,11 @@ import math
 import pickle
 
 import pytest
-from synthetic_curves import seen
 
 from taurank.schedulers.curves import PenguinConfig, converge
 from taurank.schedulers.policies import Curve, Decision, Limits
 from taurank.schedulers.policies.penguin import PenguinPolicy
+from tests.schedulers.synthetic_curves import seen
 
 NAN = math.nan
 LIMITS = Limits(40)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_curves import apart, new_driver, rising, seen, train
 
 from taurank.schedulers.policies import Curve, Limits, make_policy
 from taurank.schedulers.policies.simulation import simulate
 from taurank.schedulers.policies.successive_halving import SuccessiveHalvingPolicy
+from tests.schedulers.synthetic_curves import apart, new_driver, rising, seen, train
 
 
 def by_hand(matrix, rungs, factor):

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from synthetic_curves import new_driver, rising, seen, train
 
 from taurank.schedulers.policies import Curve, Limits, make_policy
 from taurank.schedulers.policies.simulation import simulate
+from tests.schedulers.synthetic_curves import new_driver, rising, seen, train
 
 
 @pytest.mark.parametrize(("budget", "cut"), [(10, 1), (19, 1), (20, 2), (99, 9), (200, 20), (float("inf"), 20)])

@@ -279,7 +279,7 @@ def test_the_median_and_the_middle_half(threads: int, monkeypatch: pytest.Monkey
     clock = iter([0.0, 0.001, 0.010, 0.015, 0.020, 0.022, 0.030, 0.039, 0.040, 0.043])  # 1, 5, 2, 9, 3 ms
     # On one thread what the processor spends, on several what passes.
     name = "thread_time" if threads == 1 else "perf_counter"
-    monkeypatch.setattr(f"taurank.trainables.latency.table.time.{name}", lambda: next(clock))
+    monkeypatch.setattr(f"taurank.trainables.latency.measure.time.{name}", lambda: next(clock))
     latency = measure_latency(nn.Identity(), (1,), threads=threads, warm_up=1, repeats=5)
     assert (latency.median, latency.low, latency.high) == pytest.approx((3.0, 2.0, 5.0))
     assert isinstance(latency, Latency)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ def space() -> SearchSpace:
     return get_space("proxyless", variant="mini")
 
 
+@cache
 def device(space: SearchSpace, *, slow_kernel: int) -> LatencyTable:
     """A fake device: a part takes as many milliseconds as its kernel's area, and forty times that of one kernel."""
     milliseconds = {}
@@ -44,7 +46,7 @@ def test_devices_get_options_of_their_own(space: SearchSpace) -> None:
     assert kept[3] != kept[7]
 
 
-@pytest.mark.parametrize("keep", [1, 2, 4, 6, 9])
+@pytest.mark.parametrize("keep", [1, 4, 9])
 @pytest.mark.parametrize("capacity", ["flops", "parameters"])
 def test_the_best_are_kept_and_what_leaves_a_layer_out_besides(space: SearchSpace, keep: int, capacity: str) -> None:
     measured = measure_options(space, device(space, slow_kernel=5), keep=keep, capacity=capacity, **TASK)

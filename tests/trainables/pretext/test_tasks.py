@@ -54,7 +54,7 @@ class TestRegistry:
         class Other(Rotation):
             pass
 
-        with pytest.raises(PretextError, match=r"'rotation' is taken by trainables\.pretext\.rotation\.Rotation"):
+        with pytest.raises(PretextError, match=r"taken by taurank\.trainables\.pretext\.rotation\.Rotation"):
             register_task(Other)
 
     @pytest.mark.parametrize(("name", "views"), [("rotation", 4), ("jigsaw", 4), ("colorization", 1)])

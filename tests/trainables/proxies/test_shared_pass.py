@@ -200,7 +200,7 @@ def test_every_unit_with_a_bend_is_seen_forward_and_backward(unit):
     forward, backward = [], []
     with CodeRecorder(forward.append):
         output = unit(features * 1.0)
-    with CodeRecorder(backward.append):
+    with CodeRecorder(backward.append, backward=True):
         torch.autograd.grad(output, features, torch.ones_like(output))
     assert len(forward) == len(backward) == 1
     assert torch.equal(forward[0], wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -45,11 +46,13 @@ def outcome(path: str, accuracy: float = 0.5, loss: float = 1.0) -> Outcome:
     return Outcome(path, torch.tensor(loss), torch.tensor(round(IMAGES * accuracy)), IMAGES)
 
 
+@cache
 def nine() -> Paths:
     """All of `mnist_blocks`: 1,1 to 3,3."""
     return Paths(get_space("mnist_blocks"), tuple(one.code for one in get_space("mnist_blocks").enumerate()))
 
 
+@cache
 def cells(count: int, seed: int = 0) -> Paths:
     """Some cells of `nasbench201`, dead edges and all."""
     space = get_space("nasbench201", width=4, cells_per_stage=1)
@@ -63,6 +66,7 @@ class NoDecisions:
     decisions = ()
 
 
+@cache
 def names(count: int) -> Paths:
     """Candidates n0, n1, ... of a space without decisions."""
     return Paths(NoDecisions(), tuple(f"n{index}" for index in range(count)))  # type: ignore[arg-type]

@@ -22,7 +22,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import taurank.trainables.trials.checkpointed
 from taurank.spaces import SpaceError, get_space
 from taurank.trainables.data import Augmentation, ImageData
 from taurank.trainables.training.recipe import Recipe
@@ -405,8 +404,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch, spec: TrialSpec, tmp_path: Path) -> 
 
     def faulty(space: FaultySpace) -> TrialSpec:
         monkeypatch.setattr(
-            taurank.trainables.trials.checkpointed,
-            "get_space",
+            "taurank.trainables.trials.architecture.get_space",
             lambda name, **options: space if name == "faulty" else get_space(name, **options),
         )
         return replace(spec, trial="faulty", space="faulty", checkpoint=str(tmp_path / "faulty.pt"))
@@ -540,7 +538,7 @@ def test_a_worker_that_has_lost_its_gpu_dies(
     make: MakeTrial, faulty: Callable[[FaultySpace], TrialSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = make(faulty(FaultySpace(stumble)))
-    monkeypatch.setattr(taurank.trainables.trials.checkpointed, "gpu_is_lost", lambda: True)
+    monkeypatch.setattr("taurank.trainables.trials.checkpointed.gpu_is_lost", lambda: True)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):  # Tune starts another worker for the trial
         trial.train()
 
