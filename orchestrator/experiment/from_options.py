@@ -26,6 +26,11 @@ TEST = 0.2
 """Share of the images used as test images if the data set has no test set."""
 
 
+def split_names(texts: Sequence[str]) -> list[str]:
+    """The names and patterns in some texts, of which each may have several, separated by commas."""
+    return [name for text in texts for part in text.split(",") if (name := part.strip())]
+
+
 def experiment_of_models(
     models: Sequence[str],
     data: str,
@@ -58,13 +63,12 @@ def experiment_of_models(
             read_constraint(text)
         except ConstraintError as error:
             raise ModelsError(f"--constraint: {error}") from None
-    codes = [code for text in models for part in text.split(",") if (code := part.strip())]
     given = {"name": data, "size": size, "test": test}
     images: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     content = {
         "name": "models",
         "space": Zoo.name,
-        "candidates": codes,
+        "candidates": split_names(models),
         **({"constraints": list(constraints)} if constraints else {}),
         "data": images,
         "recipe": {"epochs": epochs},

@@ -52,7 +52,7 @@ class BaselineSpec(Spec):
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) != len(seeds) or not seeds:
             raise ValueError(
-                f"seeds are {list(seeds)}; give at least one, without repeats (baseline: null for no baseline)"
+                f"seeds are {list(seeds)}; give at least one, without repeats (omit baseline for none)"
             )
         return seeds
 
