@@ -176,8 +176,13 @@ def book_candidates(log: EvidenceLog, experiment: Experiment, candidates: Candid
         log.append_event(CONSTRAINTS, code, SET_ASIDE, reason)
     if candidates.drawn_again:
         log.append_event(CONSTRAINTS, "", DRAWN_AGAIN, str(candidates.drawn_again))
-    if candidates.sizes:
-        _book_sizes(log, experiment, candidates.sizes.items())
+    book_sizes(log, experiment, candidates.sizes)
+
+
+def book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Mapping[str, Measured]) -> None:
+    """Notes sizes that were measured when candidates were chosen; nothing where none had to be."""
+    if sizes:
+        _book_sizes(log, experiment, sizes.items())
 
 
 def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Iterable[str], data: ImageData) -> None:

@@ -2,6 +2,7 @@
 
 from taurank.orchestrator.cluster.cluster import Cluster, ClusterError, Slot, connect
 from taurank.orchestrator.cluster.peak_memory import measure_peak_memory
+from taurank.orchestrator.cluster.room import check_room_for_trials
 from taurank.orchestrator.cluster.shared_folder import check_shared
 from taurank.orchestrator.cluster.slots import plan_slot
 from taurank.orchestrator.cluster.tune import TrialNames, WorkerKeepingGenerator, tolerate_memory_kills, trial_folder
@@ -14,6 +15,7 @@ __all__ = [
     "TrialNames",
     "WorkerKeepingGenerator",
     "WorkerWatch",
+    "check_room_for_trials",
     "check_shared",
     "connect",
     "measure_peak_memory",

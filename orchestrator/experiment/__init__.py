@@ -71,8 +71,8 @@ __all__ = [
     "load_with_test",
     "parse_experiment",
     "read_budget",
-    "split_names",
     "searcher_options",
+    "split_names",
     "write_models",
 ]
 

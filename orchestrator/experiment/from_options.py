@@ -78,7 +78,7 @@ def experiment_of_models(
     }
     read = parse_experiment(write_yaml(content), where="--models")
     found = read.data.relative_to(Path.cwd())
-    images["name"] = found.name
+    images["name"], content["budget"] = found.name, read.budget
     return read.model_copy(update={"data": found}), write_yaml(content)
 
 

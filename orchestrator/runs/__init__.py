@@ -3,6 +3,7 @@
 from taurank.orchestrator.runs.creation import create_run, first_log, make_folder, write_experiment
 from taurank.orchestrator.runs.extension import Changes, extend, read_stages
 from taurank.orchestrator.runs.image_loading import load_images
+from taurank.orchestrator.runs.planned import plan_run
 from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run
 from taurank.orchestrator.runs.session import RaySession, RunSession, run_session
 from taurank.orchestrator.runs.table import import_run
@@ -20,6 +21,7 @@ __all__ = [
     "import_run",
     "load_images",
     "make_folder",
+    "plan_run",
     "read_stages",
     "run_session",
     "write_experiment",
