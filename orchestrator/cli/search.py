@@ -115,7 +115,7 @@ def search(
         loaded, text, images = load_with_test(lambda test: make(test=test), load)
         print_line(console, "as a file:")
         print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
-    created = create_search(loaded, out)
+    created = create_search(loaded, out, images, address=address, say=partial(print_line, console))
     if data_dir:
         created.log.note(DATA_DIR, str(data_dir.resolve()))
     run_to_its_end(created, images, address=address, dashboard=dashboard, with_baseline=False)

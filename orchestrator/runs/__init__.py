@@ -1,6 +1,6 @@
 """The run folder: opened, created, extended, and the session that works on it."""
 
-from taurank.orchestrator.runs.creation import create_run, first_log, make_folder, write_experiment
+from taurank.orchestrator.runs.creation import create_run, first_log, make_folder, note_large_batch, write_experiment
 from taurank.orchestrator.runs.extension import Changes, extend, read_stages
 from taurank.orchestrator.runs.image_loading import load_images
 from taurank.orchestrator.runs.planned import plan_run
@@ -21,6 +21,7 @@ __all__ = [
     "import_run",
     "load_images",
     "make_folder",
+    "note_large_batch",
     "plan_run",
     "read_stages",
     "run_session",

@@ -46,11 +46,7 @@ def create_run(
             take the images, or stages that cannot be run.
         ClusterError: no node has room for a trial, or latencies cannot be measured.
     """
-    if experiment.recipe.batch_size > len(data.train):
-        say(
-            f"recipe.batch_size is {experiment.recipe.batch_size}, but {experiment.data.name} has {len(data.train)} "
-            "training images: an epoch is one step"
-        )
+    note_large_batch(experiment, data, say)
     check_room_for_trials(address, experiment.resources)
     with open_meter(experiment, data, address=address, say=say) as meter:
         narrowed = None
@@ -90,6 +86,15 @@ def create_run(
             meter.table.save(folder / TABLE_FILE)
     write_experiment(resolved, folder)
     return Run(folder, resolved, candidates, log)
+
+
+def note_large_batch(experiment: Experiment, data: ImageData, say: Say) -> None:
+    """A line where a batch has more images than there are to train on."""
+    if experiment.recipe.batch_size > len(data.train):
+        say(
+            f"recipe.batch_size is {experiment.recipe.batch_size}, but {experiment.data.name} has {len(data.train)} "
+            "training images: an epoch is one step"
+        )
 
 
 def make_folder(parent: Path, name: str) -> Path:
