@@ -30,24 +30,39 @@ def models(
     channels: Annotated[int, typer.Option("--channels", min=1, help="Number of channels of the images.")] = 3,
     classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 1000,
 ) -> None:
-    """List models by name with family, parameters and FLOPs; nothing is downloaded, no weights are created."""
+    """List models by name with family, parameters and FLOPs; nothing is downloaded, no weights are created.
+
+    The exit status is 2 if a model that is named in full cannot be used; the others are listed all the same.
+    """
     from rich.progress import track
 
+    from taurank.orchestrator.experiment import split_names
     from taurank.orchestrator.report import Row, print_models
-    from taurank.spaces import SpaceError, Zoo, measure_size
+    from taurank.spaces import Architecture, SpaceError, Zoo, measure_size
 
     console = make_console()
-    space = Zoo(models=patterns)
-    rows = []
-    for architecture in track(
-        list(space.enumerate()), console=console, transient=True, disable=not console.is_terminal
-    ):
-        shape = space.usual_shape(architecture) if size is None else (channels, size, size)
+    space, named = Zoo(), set[str]()
+    found: dict[str, Architecture | str] = {}  # a model, or why a name stands for none
+    for name in split_names(patterns):
         try:
-            found = measure_size(space, architecture, input_shape=(channels, *shape[1:]), classes=classes)
-            images = f"{shape[1]}x{shape[2]}"
-            family = space.family(architecture)
-            rows.append(Row(architecture.code, family, images, found.parameters, found.flops))
+            matched = space.match(name)
+            named |= set() if matched is not None else {name}
+            found |= {one.code: one for one in ([space.parse(name)] if matched is None else matched)}
         except SpaceError as error:
-            rows.append(Row(architecture.code, problem=str(error)))
+            named.add(name)
+            found[name] = str(error).removeprefix("code: ")
+    rows = []
+    for code, model in track(list(found.items()), console=console, transient=True, disable=not console.is_terminal):
+        if isinstance(model, str):
+            rows.append(Row(code, problem=model))
+            continue
+        try:
+            shape = space.usual_shape(model) if size is None else (channels, size, size)
+            sized = measure_size(space, model, input_shape=(channels, *shape[1:]), classes=classes)
+            images = f"{shape[1]}x{shape[2]}"
+            rows.append(Row(code, space.family(model), images, sized.parameters, sized.flops))
+        except SpaceError as error:
+            rows.append(Row(code, problem=str(error)))
     print_models(console, rows)
+    if any(row.problem and row.code in named for row in rows):
+        raise typer.Exit(2)

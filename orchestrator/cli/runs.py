@@ -108,7 +108,7 @@ def run(
         typer.Option(
             "--baseline/--no-baseline",
             help="Whether to train all candidates to the end, to score the ranking. Default: as in the file; "
-            "no with --models.",
+            "no where it says nothing, and with --models.",
             show_default=False,
         ),
     ] = None,
@@ -121,12 +121,13 @@ def run(
         experiment_of_models,
         load_experiment,
         load_with_test,
+        with_baseline,
         write_models,
     )
-    from taurank.orchestrator.runs import create_run, load_images
+    from taurank.orchestrator.runs import create_run, read_images, split_images
 
     root = data_dir.resolve() if data_dir else None
-    load = partial(load_images, root=root, download=download, cache=cache)
+    read = partial(read_images, root=root, download=download, cache=cache)
     given: dict[str, object] = {"--data": data, "--size": size, "--epochs": epochs, "--budget": budget}
     given |= {"--constraint": constraint, "--save-yaml": save_yaml}
     if models:
@@ -144,7 +145,7 @@ def run(
             baseline=bool(baseline),
             constraints=constraint or (),
         )
-        loaded, text, images = load_with_test(lambda test: make(test=test), load)
+        loaded, text, images = load_with_test(lambda test: make(test=test), read, split_images)
         if save_yaml:
             write_models(text, save_yaml)
             typer.echo(f"written: {save_yaml}; run it with taurank run {save_yaml}")
@@ -154,16 +155,21 @@ def run(
         print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
     else:
         if not experiment:
+            options = [name for name, value in given.items() if value]
+            if options:
+                raise ModelsError(
+                    f"--models is missing: {options[0]} is about models by name; give --models 'timm:...'"
+                )
             context.fail("Missing argument 'EXPERIMENT', or --models and --data.")
         for name, value in given.items():
             if value:
                 raise ModelsError(f"{name}: {experiment} defines it already; change it there")
         loaded = load_experiment(experiment)
-        if baseline and loaded.baseline is None:
-            raise ModelsError(f"--baseline: {experiment} has baseline: null; write baseline: {{seeds: [1]}} there")
+        if baseline:
+            loaded = with_baseline(loaded, where=experiment)
         if loaded.search is not None:
             raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
-        images = load(loaded.data)
+        images = split_images(loaded.data, read(loaded.data))
     say = partial(print_line, make_console())
     created = create_run(loaded, out, images, address=address, say=say)
     if root:

@@ -74,9 +74,9 @@ def search(
         load_experiment,
         load_with_test,
     )
-    from taurank.orchestrator.runs import load_images
+    from taurank.orchestrator.runs import read_images, split_images
 
-    load = partial(load_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache)
+    read = partial(read_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache)
     given = {
         "--space": space,
         "--data": data,
@@ -95,9 +95,14 @@ def search(
             raise SearchCommandError(
                 f"{experiment} has no section search; write search: posterior instead of candidates, or use taurank run"
             )
-        images = load(loaded.data)
+        images = split_images(loaded.data, read(loaded.data))
     else:
         if not space:
+            options = [name for name, value in given.items() if value]
+            if options:
+                raise SearchCommandError(
+                    f"--space is missing: {options[0]} is about a space by name; give --space NAME"
+                )
             context.fail("Missing argument 'EXPERIMENT', or --space and --data.")
         if not data:
             raise SearchCommandError(
@@ -112,7 +117,7 @@ def search(
             epochs=epochs,
             constraints=constraint or (),
         )
-        loaded, text, images = load_with_test(lambda test: make(test=test), load)
+        loaded, text, images = load_with_test(lambda test: make(test=test), read, split_images)
         print_line(console, "as a file:")
         print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
     created = create_search(loaded, out, images, address=address, say=partial(print_line, console))

@@ -7,7 +7,7 @@ from taurank.spaces.lazy_names import lazy_names
 if TYPE_CHECKING:
     from taurank.orchestrator.experiment.budget import BudgetError, budget_factor, read_budget
     from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
-    from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
+    from taurank.orchestrator.experiment.file import load_experiment, parse_experiment, with_baseline
     from taurank.orchestrator.experiment.from_options import (
         BUDGET,
         EPOCHS,
@@ -73,6 +73,7 @@ __all__ = [
     "read_budget",
     "searcher_options",
     "split_names",
+    "with_baseline",
     "write_models",
 ]
 

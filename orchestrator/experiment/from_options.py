@@ -12,7 +12,7 @@ from taurank.orchestrator.experiment.parts import DataSpec
 from taurank.orchestrator.hardware import ConstraintError, read_constraint
 from taurank.orchestrator.text import write_yaml
 from taurank.spaces import Zoo
-from taurank.trainables.data import ImageData, NoTestSetError
+from taurank.trainables.data import Dataset, ImageData, NoTestSetError
 
 
 class ModelsError(ValueError):
@@ -83,20 +83,24 @@ def experiment_of_models(
 
 
 def load_with_test(
-    make: Callable[[float | None], tuple[Experiment, str]], load: Callable[[DataSpec], ImageData]
+    make: Callable[[float | None], tuple[Experiment, str]],
+    read: Callable[[DataSpec], Dataset],
+    split: Callable[[DataSpec, Dataset], ImageData],
 ) -> tuple[Experiment, str, ImageData]:
     """An experiment, its file and its images, with the data set's test images or a share ``TEST`` of all images.
 
     Args:
         make: the experiment for a share of test images, as ``experiment_of_models`` makes it.
-        load: reads images.
+        read: reads all images; called once.
+        split: cuts them into parts.
     """
     experiment, text = make(None)
+    dataset = read(experiment.data)
     try:
-        return experiment, text, load(experiment.data)
+        return experiment, text, split(experiment.data, dataset)
     except NoTestSetError:
         experiment, text = make(TEST)
-        return experiment, text, load(experiment.data)
+        return experiment, text, split(experiment.data, dataset)
 
 
 def write_models(text: str, file: Path) -> None:

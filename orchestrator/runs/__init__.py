@@ -2,7 +2,7 @@
 
 from taurank.orchestrator.runs.creation import create_run, first_log, make_folder, note_large_batch, write_experiment
 from taurank.orchestrator.runs.extension import Changes, extend, read_stages
-from taurank.orchestrator.runs.image_loading import load_images
+from taurank.orchestrator.runs.image_loading import load_images, read_images, split_images
 from taurank.orchestrator.runs.planned import plan_run
 from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run
 from taurank.orchestrator.runs.session import RaySession, RunSession, run_session
@@ -23,7 +23,9 @@ __all__ = [
     "make_folder",
     "note_large_batch",
     "plan_run",
+    "read_images",
     "read_stages",
     "run_session",
+    "split_images",
     "write_experiment",
 ]

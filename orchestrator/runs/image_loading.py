@@ -6,11 +6,16 @@ from pathlib import Path
 
 from taurank.orchestrator.experiment import DataSpec
 from taurank.orchestrator.text import progress_bar
-from taurank.trainables.data import ImageData, load_dataset, make_splits
+from taurank.trainables.data import Dataset, ImageData, load_dataset, make_splits
 
 
 def load_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None = None) -> ImageData:
-    """The images of an experiment, split.
+    """The images of an experiment, split; see ``read_images`` and ``split_images``."""
+    return split_images(spec, read_images(spec, root=root, download=download, cache=cache))
+
+
+def read_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None = None) -> Dataset:
+    """All images of the data set of an experiment.
 
     Args:
         spec: what the experiment says of them.
@@ -19,10 +24,10 @@ def load_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Pat
         cache: folder that decoded files are kept in; None for the user's own.
 
     Raises:
-        DataError: they are not there, or cannot be split so; one line with the way out.
+        DataError: they are not there; one line with the way out.
     """
     with progress_bar("decoding images") as progress:
-        dataset = load_dataset(
+        return load_dataset(
             spec.name,
             root=root,
             download=download,
@@ -30,6 +35,14 @@ def load_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Pat
             cache=cache,
             progress=progress,
         )
+
+
+def split_images(spec: DataSpec, dataset: Dataset) -> ImageData:
+    """Cuts a data set into the parts that an experiment asks for.
+
+    Raises:
+        DataError: it cannot be cut so; one line with the way out.
+    """
     return make_splits(
         dataset,
         seed=spec.seed,

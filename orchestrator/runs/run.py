@@ -142,10 +142,10 @@ class Run:
             RunError: a search that has looked at fewer than two, or a log without a row.
         """
         baseline, spec = self.experiment.baseline, self.experiment.objective
-        if not self.log.all_architectures():
-            raise RunError(f"{self.log.path} has no evidence yet, so there is nothing to rank by; resume the run first")
         if len(self.candidates) < 2:
             raise RunError(f"{self.folder} has looked at {len(self.candidates)}, and an order needs 2; resume it first")
+        if not self.log.all_architectures():
+            raise RunError(f"{self.log.path} has no evidence yet, so there is nothing to rank by; resume the run first")
         ranking = self.ranker.ranking(truth_seeds=len(baseline.seeds) if baseline else 1)
         if self.experiment.search is not None:
             trained = ranking.table["architecture"].isin(proposed_codes(self.log))
