@@ -20,6 +20,7 @@ from taurank.orchestrator.evidence import (
     SET_ASIDE,
     SIZE,
     STARTED,
+    VOID,
     Evidence,
     EvidenceLog,
 )
@@ -40,7 +41,7 @@ class Candidates:
     Attributes:
         codes: in their order.
         sizes: by code; empty where nobody had to be tried.
-        left_out: models that a pattern stands for, but that cannot take the images; with the reason.
+        left_out: models that cannot take the images; with the reason.
         set_aside: who is listed but violates a constraint; with its value.
         drawn_again: how many were drawn that violate a constraint.
     """
@@ -63,8 +64,8 @@ def choose_candidates(
 ) -> Candidates:
     """Spells out the candidates of an experiment.
 
-    Other people's models are tried on an image of this size, without weights: one that is named and cannot take it is a
-    mistake, one that was only matched or drawn is left out. A listed candidate that violates a constraint is set aside;
+    Other people's models are tried on an image of this size, without weights: one that cannot take it is left out, so
+    that it takes no other down. A listed candidate that violates a constraint is set aside;
     in the place of a drawn one another is drawn.
 
     Args:
@@ -77,7 +78,7 @@ def choose_candidates(
         say: told about progress, where that takes long.
 
     Raises:
-        ExperimentError: a named model cannot take the images, with the sizes that it takes; or too few are left.
+        ExperimentError: too few are left; names a model that cannot take the images, with the sizes that it takes.
         SpaceError: the space has fewer than are asked for.
     """
     space, known = within or experiment.space.make(), set(there)
@@ -95,10 +96,8 @@ def choose_candidates(
         if isinstance(experiment.candidates, list):
             named, _ = experiment.listed()
         fitting = screen.fitting([code for code in _asked(experiment, space) if code not in known])
-    problems = screen.problems
-    wrong = [code for code in named if code in problems]
-    if wrong:
-        raise ExperimentError("\n".join(_way_out(space, wrong, problems, data)))
+    problems = dict(screen.problems)
+    problems |= _ways_out(space, [code for code in named if code in problems], problems, data)
     enough = len(known) + len(fitting) >= 2
     if not enough:
         check_enough(screen, len(fitting), 2, drawn=False)
@@ -138,16 +137,17 @@ def _asked(experiment: Experiment, space: SearchSpace) -> tuple[str, ...]:
     return tuple(architecture.code for architecture in drawn)
 
 
-def _way_out(space: SearchSpace, wrong: list[str], problems: Mapping[str, str], data: ImageData) -> Iterator[str]:
-    """A line for each model that cannot take the images."""
-    channels = data.input_shape[0]
+def _ways_out(space: SearchSpace, wrong: list[str], problems: Mapping[str, str], data: ImageData) -> dict[str, str]:
+    """Why each named model cannot be ranked, with the sizes of images that it takes."""
+    channels, found = data.input_shape[0], {}
     for number, code in enumerate(wrong):
-        line = f"candidates: {problems[code].removeprefix('input_shape: ').removeprefix('code: ')}"
+        line = problems[code].removeprefix("input_shape: ").removeprefix("code: ")
         if number < MOST_TRIED and problems[code].startswith("input_shape"):
             sides = sides_taken(space, Architecture(space.name, code), channels=channels, classes=len(data.classes))
             listed = ", ".join(map(str, sides or SIDES))
             line += f"; data.size may be {listed}" if sides else f"; it takes no data.size of {listed}"
-        yield f"{line}; or leave it out"
+        found[code] = line
+    return found
 
 
 def sides_taken(space: SearchSpace, architecture: Architecture, *, channels: int, classes: int) -> list[int]:
@@ -185,12 +185,30 @@ def book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Mapping[str, Mea
         _book_sizes(log, experiment, sizes.items())
 
 
-def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Iterable[str], data: ImageData) -> None:
-    """Parameters and FLOPs of the candidates that the log has none of: what every other source has to beat."""
-    if not log.has_ended(SIZE):
-        space, known = experiment.space.make(), log.architectures(SIZE)
-        left = [code for code in codes if code not in known]
-        _book_sizes(log, experiment, ((code, _measure(space, code, data)) for code in left))
+def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Collection[str], data: ImageData) -> None:
+    """Parameters and FLOPs of the candidates that the log has none of: what every other source has to beat.
+
+    One that cannot be sized is noted with its reason and stays a candidate: its training will say more.
+
+    Raises:
+        SpaceError: none can be sized.
+    """
+    if log.has_ended(SIZE):
+        return
+    space, known, problems = experiment.space.make(), log.architectures(SIZE), dict[str, SpaceError]()
+
+    def sized(left: Iterable[str]) -> Iterator[tuple[str, Measured]]:
+        for code in left:
+            try:
+                yield code, _measure(space, code, data)
+            except SpaceError as error:
+                problems[code] = error
+        if problems and len(problems) == len(codes):
+            raise next(iter(problems.values()))
+
+    _book_sizes(log, experiment, sized([code for code in codes if code not in known]))
+    for code, error in problems.items():
+        log.append_event(SIZE, f"size/{code}", VOID, str(error))
 
 
 def add_size(

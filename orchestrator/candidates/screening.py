@@ -74,19 +74,11 @@ class Screen:
         self._least = np.inf
 
     def fitting(self, codes: Sequence[str]) -> list[str]:
-        """Those of the candidates that can take the images and keep all constraints, in their order.
-
-        Raises:
-            SpaceError: a network of a space of ours cannot be built for the images.
-        """
+        """Those of the candidates that can take the images and keep all constraints, in their order."""
         return self.of_fitting_latency([code for code in codes if self.has_fitting_size(code)])
 
     def has_fitting_size(self, code: str) -> bool:
-        """Whether a candidate can take the images and keeps the constraints on its size.
-
-        Raises:
-            SpaceError: a network of a space of ours cannot be built for the images.
-        """
+        """Whether a candidate can take the images and keeps the constraints on its size."""
         by_size = [bound for bound in self._constraints if bound.measure != "latency"]
         fits = self._has_size(code) and self._keeps(code, by_size, self._size_values(code))
         self._report()
@@ -106,17 +98,14 @@ class Screen:
         return [code for code in left if self._keeps(code, by_latency, {"latency": found[code].milliseconds})]
 
     def _has_size(self, code: str) -> bool:
-        started = time.perf_counter()
+        started, architecture = time.perf_counter(), Architecture(self._space.name, code)
         try:
             size = measure_size(
-                self._space,
-                Architecture(self._space.name, code),
-                input_shape=self._data.input_shape,
-                classes=len(self._data.classes),
+                self._space, architecture, input_shape=self._data.input_shape, classes=len(self._data.classes)
             )
+            if self._space.foreign:
+                self._space.features(architecture)  # the ranker needs them: better a model less than no ranking
         except SpaceError as error:
-            if not self._space.foreign:
-                raise
             self.problems[code] = str(error)
             return False
         self.sizes[code] = Measured(size, time.perf_counter() - started)

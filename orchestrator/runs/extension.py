@@ -191,6 +191,9 @@ def _new_candidates(
         chosen = choose_candidates(_with_added(run, changes), data, meter, there=there, say=say)
         for code, reason in chosen.set_aside.items():
             raise ExperimentError(f"--add: {code} violates a constraint of the run: {reason}; leave it out")
+        for name in changes.add:
+            if name in chosen.left_out:
+                raise ExperimentError(f"--add: {chosen.left_out[name]}; or leave it out")
         if not chosen.codes:
             reason = next(iter(chosen.left_out.values()), "the run has all of them already")
             raise ExperimentError(f"--add: {', '.join(changes.add)}: no new candidate; {reason}")

@@ -199,14 +199,14 @@ class Display:
 
     def _details(self) -> str:
         parts = []
-        if not self._counts.running and self._counts.waiting:
-            parts.append("workers are starting")
         if self._stage != BASELINE:
             spent = sum(epochs for stage, epochs in self._spent.items() if stage != BASELINE)
             parts.append(f"budget {spent:.0f} of {self.budget_epochs:.0f} epochs")
         if self._best:
             parts.append(f"best so far {self._best_value:.1%} {self._best}")
         left = self.total_epochs - sum(self._behind.values()) - self._spent.get(self._stage, 0.0)
+        if not self._counts.running and self._counts.waiting:
+            parts.append("workers are starting")
         pace = None if self._stage == PROXIES else time_left(self._booked, left, of_stage=False)
         if pace is not None and left > 0:
             parts.append(f"about {duration(pace.seconds)} left")
