@@ -33,7 +33,7 @@ def trial_key(trial: Any) -> str:
 
 
 class PolicyScheduler(TrialScheduler):  # type: ignore[misc]
-    """Lets a ``Driver`` decide which trial starts or goes on, how far, and which one ends.
+    """Lets a ``Driver`` decide which trial starts or continues, how far, and which one ends.
 
     Every new trial is held as a paused one, so only those that are chosen ever start, in the order in which they are
     chosen. A trial is chosen when a slot is free, and the next one only once it has got its worker. Trials that are
@@ -111,7 +111,7 @@ class PolicyScheduler(TrialScheduler):  # type: ignore[misc]
         self._driver.limits = replace(self._driver.limits, slots=slots)
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Hold a new trial; one that is added again after the loss of its worker just goes on.
+        """Hold a new trial; one that is added again after the loss of its worker just continues.
 
         Raises:
             ValueError: a trial that the scheduler was not made with, or another one with the same key.

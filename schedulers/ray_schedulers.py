@@ -12,6 +12,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, HyperBandScheduler, Tri
 
 from taurank.schedulers.policies import hyperband_brackets
 from taurank.schedulers.policy_scheduler import METRIC, TIME
+from taurank.schedulers.validation import asha_settings, hyperband_settings
 
 _log = logging.getLogger(__name__)
 
@@ -94,20 +95,8 @@ def make_ray_asha(
     Raises:
         ValueError: a value outside its range.
     """
-    _check_reduction_factor(reduction_factor)
-    if grace_period is None:
-        grace_period = math.ceil(schedule_epochs / 27)
-    if not 1 <= grace_period <= schedule_epochs:
-        raise ValueError(f"grace_period must lie between 1 and schedule_epochs {schedule_epochs}, got {grace_period!r}")
-    return AshaScheduler(
-        time_attr=TIME,
-        metric=METRIC,
-        mode="max",
-        max_t=schedule_epochs,
-        grace_period=grace_period,
-        reduction_factor=reduction_factor,
-        brackets=1,
-    )
+    settings = asha_settings(schedule_epochs, reduction_factor=reduction_factor, grace_period=grace_period)
+    return AshaScheduler(time_attr=TIME, metric=METRIC, mode="max", max_t=schedule_epochs, brackets=1, **settings)
 
 
 def make_ray_hyperband(schedule_epochs: int, candidates: int, *, reduction_factor: float = 3) -> TrialScheduler:
@@ -120,7 +109,7 @@ def make_ray_hyperband(schedule_epochs: int, candidates: int, *, reduction_facto
     Raises:
         ValueError: a value outside its range.
     """
-    _check_reduction_factor(reduction_factor)
+    settings = hyperband_settings(schedule_epochs, reduction_factor=reduction_factor)
     brackets = hyperband_brackets(schedule_epochs, reduction_factor)
     left = candidates % sum(trials for trials, _ in brackets)
     for trials, epochs in brackets:
@@ -134,9 +123,4 @@ def make_ray_hyperband(schedule_epochs: int, candidates: int, *, reduction_facto
                 epochs,
             )
         left -= trials
-    return HyperbandScheduler(schedule_epochs, reduction_factor)
-
-
-def _check_reduction_factor(value: float) -> None:
-    if not (math.isfinite(value) and value > 1):
-        raise ValueError(f"reduction_factor must be a finite number above 1, got {value!r}")
+    return HyperbandScheduler(schedule_epochs, **settings)

@@ -1,23 +1,19 @@
 """Schedulers for Ray Tune by name: the policies, and Ray's own."""
 
-import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from taurank.schedulers.policies import Limits, choices, list_policies, make_policy
+from taurank.schedulers.policies import Limits, list_policies, make_policy
 from taurank.schedulers.policy_scheduler import PolicyScheduler
 from taurank.schedulers.ray_schedulers import make_ray_asha, make_ray_hyperband
+from taurank.schedulers.validation import check_scheduler, list_schedulers
 
-NONE = "none"
+__all__ = ["list_schedulers", "make_scheduler"]
+
 _OF_RAY = {"ray-asha": make_ray_asha, "ray-hyperband": make_ray_hyperband}
-
-
-def list_schedulers() -> list[str]:
-    """Return the names that ``make_scheduler`` knows."""
-    return [NONE, *list_policies(), *_OF_RAY]
 
 
 def make_scheduler(
@@ -52,17 +48,10 @@ def make_scheduler(
     Raises:
         ValueError: unknown name or option, or a value outside its range.
     """
-    if name not in list_schedulers():
-        raise ValueError(f"unknown scheduler {name!r}; {choices(name, list_schedulers())}")
+    check_scheduler(name, schedule_epochs=schedule_epochs, **options)
     if not trials:
         raise ValueError("trials must hold at least 1, got none")
     limits = Limits(schedule_epochs, budget_epochs, slots, points=points)
     if name in list_policies():
         return PolicyScheduler(make_policy(name, **options), limits, trials)
-    allowed = []
-    if name in _OF_RAY:
-        allowed = [p.name for p in inspect.signature(_OF_RAY[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in allowed:
-            raise ValueError(f"unknown option {option!r} of scheduler {name!r}; {choices(option, allowed)}")
     return _OF_RAY[name](schedule_epochs, len(trials), **options) if name in _OF_RAY else FIFOScheduler()

@@ -1,4 +1,4 @@
-"""Search spaces: what can be built. A name is imported when it is first used, and torch with the first network."""
+"""Search spaces. Names are imported on first use; torch is imported with the first network."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from taurank.spaces.restricted import RestrictedSpace
     from taurank.spaces.size import Size, measure_size
     from taurank.spaces.structure import Structure, describe_structure
-    from taurank.spaces.zoo import Zoo, import_torchvision
+    from taurank.spaces.user_cache import cache_folder
+    from taurank.spaces.zoo import KeptSizes, Zoo, import_torchvision
 
 __all__ = [
     "DARTS",
@@ -28,6 +29,7 @@ __all__ = [
     "Distinct",
     "FBNet",
     "Family",
+    "KeptSizes",
     "MnasNet",
     "MnistBlocks",
     "NASBench201",
@@ -41,6 +43,7 @@ __all__ = [
     "SpaceError",
     "Structure",
     "Zoo",
+    "cache_folder",
     "describe_structure",
     "get_space",
     "import_torchvision",

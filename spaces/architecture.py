@@ -1,7 +1,8 @@
-"""What a search space is: the contract that every space of the package keeps."""
+"""Interface of search spaces."""
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 Distinct = Literal["code", "function"]
-"""What may not occur twice in a sample: the same code, or the same function."""
+"""Whether the members of a sample differ in their codes or in their functions."""
 
 Family = Literal["cnn", "bare_cnn", "modern_cnn", "transformer"]
-"""Kinds of networks that want to be trained differently.
+"""Kinds of networks that need different training recipes.
 
 `cnn`: convolutions with batch normalisation (ResNet, MobileNet, RegNet). `bare_cnn`: convolutions without any
 normalisation (AlexNet, VGG). `modern_cnn`: convolutions with layer or group normalisation (ConvNeXt). `transformer`:
@@ -30,16 +31,16 @@ ENUMERATION_LIMIT = 10_000_000
 """Spaces with more codes than this are sampled, not listed."""
 
 
-LONGEST = 2000
-"""Characters of a message: what somebody has written may be of any length, and messages repeat it."""
+MAX_MESSAGE = 2000
+"""Characters of an error message; longer user input that a message repeats is cut."""
 
 
 class SpaceError(ValueError):
-    """A search space was asked for something that it does not have."""
+    """Invalid request to a search space."""
 
     def __init__(self, message: str) -> None:
-        cut = len(message) > LONGEST
-        super().__init__(f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}" if cut else message)
+        cut = len(message) > MAX_MESSAGE
+        super().__init__(f"{message[: MAX_MESSAGE // 2]} ... {message[-MAX_MESSAGE // 2 :]}" if cut else message)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -59,17 +60,17 @@ class Architecture:
 
 
 class SearchSpace(ABC):
-    """A set of architectures with their texts, relations, numeric features and networks.
+    """A set of architectures with codes, neighbours, numeric features and networks.
 
-    A subclass keeps the keyword options of its constructor and returns them from `options`, so that a worker can make
-    the same space again from name and options: `get_space(space.name, **space.options)`.
+    A subclass returns the keyword options of its constructor from `options`, so that a worker can rebuild the space:
+    `get_space(space.name, **space.options)`.
 
     Attributes:
         name: Registered name.
         size: Number of codes; None when they cannot be counted.
         feature_names: One name for each entry of `features`.
-        foreign: Whether its networks are made by others, so that it has to be tried whether they take the images at
-            hand and classify them.
+        foreign: Whether its networks come from other code, so that a trial pass has to show that they accept the images
+            and return logits.
     """
 
     name: str
@@ -82,16 +83,16 @@ class SearchSpace(ABC):
         return f"get_space({self.name!r}{options})"
 
     @property
-    @abstractmethod
     def options(self) -> dict[str, Any]:
-        """Keyword options that this space was made with, defaults included."""
+        """Keyword options of the constructor, defaults included; by default the attributes of their names."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     @abstractmethod
     def parse(self, text: str) -> Architecture:
-        """Reads a code and returns it in its normal spelling (white space removed). It is not made canonical.
+        """Parses a code and normalises its spelling; does not make it canonical.
 
         Raises:
-            SpaceError: The text is not a code of this space; the message says what is wrong, where, what is allowed.
+            SpaceError: The text is not a code of this space; the message names the place and the allowed values.
         """
 
     def own_code(self, architecture: Architecture) -> str | None:
@@ -99,10 +100,10 @@ class SearchSpace(ABC):
         return None
 
     def match(self, text: str) -> list[Architecture] | None:
-        """The architectures that a pattern stands for; None where the text is no pattern. By default there are none.
+        """Returns the architectures that match a pattern; None where the text is not a pattern, as by default.
 
         Raises:
-            SpaceError: It is a pattern, but of nothing.
+            SpaceError: The pattern matches nothing.
         """
         return None
 
@@ -136,21 +137,21 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the one that stands for all architectures that the space knows to be equal as functions.
+        """Returns the representative of all architectures known to compute the same function.
 
         Idempotent: `canonical(canonical(a)) == canonical(a)`.
         """
 
     @property
     def decisions(self) -> tuple[tuple[str, ...], ...]:
-        """The options of each decision that an architecture is made of, in a fixed order.
+        """Options of each decision of an architecture, in a fixed order.
 
-        By default none: the space has no fixed number of decisions, and no `choices`.
+        Empty by default: the space has no fixed number of decisions, and no `choices`.
         """
         return ()
 
     def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """The option taken, by position, for each of `decisions`.
+        """Position of the option taken for each of `decisions`.
 
         Raises:
             SpaceError: The architecture is of another space, or the space has no fixed decisions.
@@ -159,15 +160,15 @@ class SearchSpace(ABC):
         raise SpaceError(f"choices: {self.name} has no fixed decisions")
 
     def choose(self, choices: Sequence[int]) -> Architecture:
-        """The architecture that takes these options: the reverse of `choices`.
+        """Returns the architecture with these options; the inverse of `choices`.
 
         Raises:
-            SpaceError: Too few or too many, an option that is not there, or the space has no fixed decisions.
+            SpaceError: Wrong number of choices, a position out of range, or the space has no fixed decisions.
         """
         raise SpaceError(f"choose: {self.name} has no fixed decisions")
 
     def is_live(self, architecture: Architecture) -> bool:
-        """Says whether every part of it takes part in its function; by default yes."""
+        """Whether every part of the architecture affects its output; True by default."""
         self.code_of(architecture)
         return True
 
@@ -180,12 +181,12 @@ class SearchSpace(ABC):
         """Numeric description, shape (len(feature_names),), always finite; needs no network."""
 
     def family(self, architecture: Architecture) -> Family:
-        """Which kind of network it is, for those who train each kind by its own recipe; by default `cnn`."""
+        """Kind of network, which selects the training recipe; `cnn` by default."""
         self.code_of(architecture)
         return "cnn"
 
     def short(self, architecture: Architecture) -> str:
-        """A name for places where the code is too long; `parse` reads it too. By default the code itself."""
+        """Short form of the code, accepted by `parse`; the code itself by default."""
         return self.code_of(architecture)
 
     @abstractmethod
@@ -195,34 +196,22 @@ class SearchSpace(ABC):
         The initial weights are drawn from torch's global generator, as torch's layers do. For weights that depend on a
         seed alone, call it inside `with torch.random.fork_rng():` after `torch.manual_seed(seed)`.
 
-        Args:
-            architecture: What to build.
-            input_shape: (channels, height, width) of one image.
-            classes: Number of logits.
-
         Raises:
             SpaceError: The architecture is not of this space, or the network cannot take such images.
         """
 
     def thin(self, architecture: Architecture, *, classes: int) -> nn.Module | None:
-        """Makes the smallest network that still has the architecture in it: its linear regions can be counted.
+        """Builds the smallest network that contains the architecture, for counting linear regions.
 
         Images (batch, 1, height, width) of 3x3 or more to logits (batch, classes). The initial weights are drawn as in
-        `build`. By default None: the space has no such network.
-
-        Raises:
-            SpaceError: The architecture is not of this space, or `classes` is not a positive whole number.
+        `build`. None by default: the space has no such network.
         """
         self.code_of(architecture)
         check_positive("classes", classes)
         return None
 
     def code_of(self, architecture: Architecture) -> str:
-        """Returns the architecture's code after checking that it belongs here.
-
-        Raises:
-            SpaceError: The architecture is of another space.
-        """
+        """Returns the architecture's code, checked to be of this space."""
         if architecture.space != self.name:
             raise SpaceError(
                 f"architecture: {architecture.code!r} is of space {architecture.space!r}, not of {self.name!r}; "
@@ -232,11 +221,7 @@ class SearchSpace(ABC):
 
 
 def check_choices(space: SearchSpace, choices: Sequence[int]) -> None:
-    """Refuses choices that do not fit the decisions of a space.
-
-    Raises:
-        SpaceError: Too few or too many, or an option that is not there.
-    """
+    """Checks the number and the range of choices."""
     decisions = space.decisions
     if len(choices) != len(decisions):
         raise SpaceError(f"choices: {len(choices)} given, but {space.name} has {len(decisions)} decisions")
@@ -246,31 +231,34 @@ def check_choices(space: SearchSpace, choices: Sequence[int]) -> None:
 
 
 def check_distinct(distinct: str) -> None:
-    """Refuses a kind of distinctness that does not exist.
-
-    Raises:
-        SpaceError: `distinct` is neither "code" nor "function".
-    """
+    """Checks that `distinct` is "code" or "function"."""
     if distinct not in get_args(Distinct):
         raise SpaceError(f"distinct: {distinct!r} is unknown; allowed are {', '.join(map(repr, get_args(Distinct)))}")
 
 
 def check_positive(argument: str, value: object) -> None:
-    """Refuses anything but a positive whole number.
-
-    Raises:
-        SpaceError: `value` is not an integer of at least 1.
-    """
+    """Checks that a value is an integer of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise SpaceError(f"{argument}: {value!r} is not a whole number of at least 1")
 
 
-def check_variant(variant: object, variants: Iterable[str], *, more: str = "") -> None:
-    """Refuses a variant that a space does not have.
+def check_factor(argument: str, value: object) -> None:
+    """Checks that a value is a positive finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise SpaceError(f"{argument}: {value!r} is not a positive number")
 
-    Raises:
-        SpaceError: `variant` is not among `variants`; the message ends with `more`.
-    """
+
+def as_tuple(argument: str, values: object, *, ascending: bool = False) -> tuple[Any, ...]:
+    """Returns a list with at least one entry as a tuple, checked to ascend without repeats where required."""
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise SpaceError(f"{argument}: {values!r} is not a list of at least one entry")
+    if ascending and list(values) != sorted(set(values)):
+        raise SpaceError(f"{argument}: {list(values)} is not in ascending order without repeats")
+    return tuple(values)
+
+
+def check_variant(variant: object, variants: Iterable[str], *, more: str = "") -> None:
+    """Checks that a variant exists."""
     known = list(variants)
     if variant not in known:
         meant = suggestion(str(variant), known)
@@ -278,11 +266,7 @@ def check_variant(variant: object, variants: Iterable[str], *, more: str = "") -
 
 
 def check_task(input_shape: tuple[int, int, int], classes: int) -> None:
-    """Refuses a task that no network can be built for.
-
-    Raises:
-        SpaceError: `input_shape` is not three positive whole numbers, or `classes` is not a positive one.
-    """
+    """Checks an image shape and a number of classes."""
     if len(input_shape) != 3:
         raise SpaceError(f"input_shape: {input_shape!r} has {len(input_shape)} entries; give (channels, height, width)")
     for argument, value in zip(("channels", "height", "width"), input_shape, strict=True):
@@ -290,8 +274,14 @@ def check_task(input_shape: tuple[int, int, int], classes: int) -> None:
     check_positive("classes", classes)
 
 
+def check_count(count: object) -> None:
+    """Checks that a count is an integer of at least 0."""
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
+        raise SpaceError(f"count: {count!r} is not a whole number of at least 0")
+
+
 def draw(pool: Sequence[Architecture], count: int, generator: np.random.Generator, kind: str) -> list[Architecture]:
-    """Draws uniformly and without repeats from a list; the order of the result is random too.
+    """Draws uniformly without replacement, in random order.
 
     Args:
         pool: What to draw from, without repeats.
@@ -302,10 +292,9 @@ def draw(pool: Sequence[Architecture], count: int, generator: np.random.Generato
     Raises:
         SpaceError: `count` is negative or larger than the pool.
     """
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
-        raise SpaceError(f"count: {count!r} is not a whole number of at least 0")
+    check_count(count)
     if count > len(pool):
-        raise SpaceError(f"count: {count:,} asked, but there are only {len(pool):,} {kind}")
+        raise SpaceError(f"count: {count:,} requested, but there are only {len(pool):,} {kind}")
     return [pool[index] for index in generator.choice(len(pool), size=count, replace=False)]
 
 

@@ -1,4 +1,4 @@
-"""A search space of one's own: the options of some decisions, and a function that builds a network from those taken."""
+"""Base class for user-defined search spaces: named decisions and a function that builds the network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Option: TypeAlias = bool | int | float | str
 
 
 class ChoiceSpace(DecisionSpace):
-    """All combinations of the options of some decisions; a subclass says which, and builds the network.
+    """All combinations of the options of `named_decisions`.
 
     Its code is the options taken, such as `depth=2,width=16`. Its name is `package.module:Class`, under which an
     experiment finds it: `space: package.module:Class`.
@@ -40,8 +40,8 @@ class ChoiceSpace(DecisionSpace):
         >>> Towers().parse("depth=2, activation=relu").code
         'depth=2,activation=relu'
 
-    A subclass that takes options of its own (a width that all architectures share) keeps them in its constructor and
-    returns them from `options`.
+    A subclass whose constructor takes options (such as a width that all architectures share) returns them from
+    `options`.
 
     Attributes:
         named_decisions: The options of each decision by its name: numbers, texts, True and False.
@@ -54,7 +54,7 @@ class ChoiceSpace(DecisionSpace):
         if "name" not in vars(cls):
             cls.name = f"{cls.__module__}:{cls.__qualname__}"
         if "network" in vars(cls) and not hasattr(cls, "named_decisions"):
-            raise SpaceError(f"{cls.__qualname__}: named_decisions is missing; say the options of each decision")
+            raise SpaceError(f"{cls.__qualname__}: named_decisions is missing; give the options of each decision")
         if "named_decisions" in vars(cls):
             _check_decisions(cls.__qualname__, cls.named_decisions)
 
@@ -62,14 +62,14 @@ class ChoiceSpace(DecisionSpace):
     def network(self, taken: dict[str, Any], *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Makes the untrained network of the options taken: images (batch, *input_shape) to logits (batch, classes).
 
-        It may raise `SpaceError` where it cannot take such images.
+        It may raise `SpaceError` for images it cannot accept.
         """
 
     def simplify(self, taken: dict[str, Any]) -> dict[str, Any]:
-        """Returns the options that stand for all that give the same function; by default those taken.
+        """Returns the representative of all options that give the same function; `taken` itself by default.
 
-        Where a decision does not matter (the kernel of a layer that is not there) return its first option, for example.
-        What it returns it must leave as it is.
+        A decision without effect (such as the kernel of a missing layer) can be set to its first option. The result has
+        to be a fixed point.
         """
         return taken
 
@@ -89,20 +89,16 @@ class ChoiceSpace(DecisionSpace):
 
     @property
     def options(self) -> dict[str, Any]:
-        """None, unless the subclass has some."""
+        """Empty unless the subclass takes options."""
         return {}
 
     def taken(self, architecture: Architecture) -> dict[str, Any]:
-        """The option taken for each decision, by name.
-
-        Raises:
-            SpaceError: The architecture is of another space.
-        """
+        """The option taken for each decision, by name."""
         choices = self.choices(architecture)
         return {name: options[choice] for (name, options), choice in zip(self._items, choices, strict=True)}
 
     def architecture(self, **taken: Option) -> Architecture:
-        """The architecture that takes these options: the reverse of `taken`.
+        """Returns the architecture with these options; the inverse of `taken`.
 
         Raises:
             SpaceError: A decision without an option, or one that it does not have.
@@ -113,7 +109,7 @@ class ChoiceSpace(DecisionSpace):
         texts = dict(self._split(code))
         missing = [name for name in self.named_decisions if name not in texts]
         if missing:
-            raise SpaceError(f"code: {code!r} says nothing of {', '.join(missing)}; the form is {self._form!r}")
+            raise SpaceError(f"code: {code!r} has no {', '.join(missing)}; the form is {self._form!r}")
         choices = []
         for name, options in self._items:
             allowed = list(map(str, options))
@@ -164,7 +160,7 @@ class ChoiceSpace(DecisionSpace):
         check_task(input_shape, classes)
         network: object = self.network(self.taken(architecture), input_shape=input_shape, classes=classes)
         if not isinstance(network, nn.Module):
-            raise SpaceError(f"space {self.name!r}: network gives {type(network).__name__}, not a torch.nn.Module")
+            raise SpaceError(f"space {self.name!r}: network returns {type(network).__name__}, not a torch.nn.Module")
         return network
 
     @property

@@ -1,4 +1,4 @@
-"""Spaces whose architectures are lists of decisions: what all of them share."""
+"""Base class of spaces whose architectures are lists of decisions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from taurank.spaces.architecture import (
     draw,
 )
 
-_PATIENCE = 100_000  # draws in a row that bring nothing new
+_PATIENCE = 100_000  # consecutive draws without a new architecture
 
 
 class DecisionSpace(SearchSpace):
     """A space in which an architecture takes one option of each decision.
 
     A subclass defines `decisions`, `_read` and `_write`, and sets `size`. The rest follows where every combination of
-    options is a code of its own; a space in which options may be without effect (the kernel of a block that is not
-    kept) lists its codes, their neighbours and its draws itself.
+    options is a distinct code. A space in which options may have no effect (such as the kernel of a missing block)
+    overrides enumeration, neighbours and sampling.
 
     Attributes:
-        listed: With more codes than this, a sample is drawn without listing them all.
+        listed: Up to this many codes, a sample is drawn from the list of all.
     """
 
     size: int
@@ -38,15 +38,11 @@ class DecisionSpace(SearchSpace):
     @property
     @abstractmethod
     def decisions(self) -> tuple[tuple[str, ...], ...]:
-        """The options of each decision that an architecture is made of, in a fixed order."""
+        """Options of each decision of an architecture, in a fixed order."""
 
     @abstractmethod
     def _read(self, code: str) -> Sequence[int]:
-        """Choices of a code, by position among the options.
-
-        Raises:
-            SpaceError: The text is not a code of this space.
-        """
+        """Choices of a code, by position among the options."""
 
     @abstractmethod
     def _write(self, choices: Sequence[int]) -> str:
@@ -102,30 +98,34 @@ class DecisionSpace(SearchSpace):
 
     @property
     def _min_functions(self) -> int:
-        """At least so many canonical codes there are."""
+        """Lower bound of the number of canonical codes."""
         return self.size
 
     def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture | None:
-        """Draws one, each as likely; with `functions` among the canonical ones, None where the draw is not of them."""
+        """Draws one uniformly; with `functions` None where the draw is not canonical."""
         one = self.choose([int(generator.integers(len(options))) for options in self.decisions])
         return one if not functions or self.canonical(one) == one else None
 
 
+def draw_weighted(counts: Sequence[float], generator: np.random.Generator) -> int:
+    """Draws a position with a probability proportional to its count."""
+    shares = np.array(counts, dtype=np.float64)
+    return int(generator.choice(len(shares), p=shares / shares.sum()))
+
+
 def draw_one_by_one(draw_one: Callable[[], Architecture | None], count: int, *, among: int) -> list[Architecture]:
-    """Draws without repeats from more than can be listed.
+    """Draws without replacement from a set too large to list.
 
     Args:
-        draw_one: Draws one, each as likely as any other; None for a draw that does not count.
+        draw_one: Draws one uniformly; None for a rejected draw.
         count: How many; at most half of `among`, so that repeats stay few.
-        among: How many there surely are to draw from.
+        among: Lower bound of the size of the set.
 
     Raises:
-        SpaceError: `count` is negative or larger than that, or draw after draw brings nothing new.
+        SpaceError: `count` is out of range, or no new architecture turns up.
     """
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 0 <= count <= among // 2:
-        raise SpaceError(
-            f"count: {count!r} is not a whole number of 0 to {among // 2:,}, half of what there surely is to draw from"
-        )
+        raise SpaceError(f"count: {count!r} is not a whole number of 0 to {among // 2:,}, half of those known to exist")
     drawn: dict[Architecture, None] = {}
     in_vain = 0
     while len(drawn) < count:
@@ -133,5 +133,5 @@ def draw_one_by_one(draw_one: Callable[[], Architecture | None], count: int, *, 
         if one is not None and one not in drawn:
             drawn[one], in_vain = None, 0
         elif (in_vain := in_vain + 1) == _PATIENCE:
-            raise SpaceError(f"count: {count:,} asked, but after {len(drawn):,} architectures no other turns up")
+            raise SpaceError(f"count: {count:,} requested, but after {len(drawn):,} architectures no new one was drawn")
     return list(drawn)

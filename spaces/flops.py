@@ -1,4 +1,4 @@
-"""The one count of FLOPs: what `size` and the proxy `flops` say, and what parts of networks cost."""
+"""The count of FLOPs used by `size`, by the proxy `flops` and for parts of networks."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def counted() -> Iterator[FlopCounter]:
 
 
 def run_counted(network: nn.Module, images: Tensor) -> tuple[Any, int]:
-    """What a network gives for images in evaluation mode, and its FLOPs for all of them; it stays in that mode.
+    """Runs a network in evaluation mode and counts FLOPs over all images; the network stays in that mode.
 
     In training mode batch normalisation refuses a single value per channel, which one small image gives.
     """

@@ -1,6 +1,6 @@
 """Public names of a package that are imported when they are first used, as PEP 562 allows.
 
-A list of spaces, or a code that is read, needs no torch, whose import alone takes more than a second.
+Listing spaces and parsing codes need no torch, whose import alone takes more than a second.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 
 def lazy_names(package: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a package: imports a name from where its `__init__` has it under `if TYPE_CHECKING:`.
+    """Returns the `__getattr__` of a package, which imports names listed under `if TYPE_CHECKING:` in its `__init__`.
 
-    Type checkers and editors read these imports; at run time nothing of them happens before the name is used.
+    Type checkers and editors read these imports; at run time a module is imported when one of its names is used.
 
     Example:
         In `package/__init__.py`::

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from taurank.spaces.mnist_blocks_network import BlockNetwork
 
 DEPTHS = (1, 2, 3)
-"""How many blocks a stage may have."""
+"""Possible numbers of blocks of a stage."""
 
 STAGES = 2
 
 REFERENCE_SIZE = (28, 28)
-"""Height and width that the source's pooling is made for."""
+"""Height and width that the source's pooling requires."""
 
-_SMALLEST = 5  # below, the two convolutions without padding leave no map
+_SMALLEST = 5  # smaller images vanish in the two convolutions without padding
 
 
 def parse_depths(text: str) -> tuple[int, int]:
@@ -67,11 +67,6 @@ class MnistBlocks(DecisionSpace):
         if not isinstance(reference, bool):
             raise SpaceError(f"reference: {reference!r} is neither True nor False")
         self.reference = reference
-
-    @property
-    def options(self) -> dict[str, bool]:
-        """`reference`."""
-        return {"reference": self.reference}
 
     @property
     def decisions(self) -> tuple[tuple[str, ...], ...]:

@@ -41,8 +41,8 @@ class BlockClassifier(nn.Module):
 
     Args:
         classes: Number of logits.
-        reference: Whether to pool as the source does: one window of 7x7 at the upper left of the 12x12 map, so that
-            two thirds of it are never seen. Otherwise the mean of the whole map.
+        reference: Whether to pool as the source does: one window of 7x7 at the upper left of the 12x12 map, which
+            ignores two thirds of it. Otherwise the mean of the whole map.
     """
 
     def __init__(self, classes: int, *, reference: bool) -> None:

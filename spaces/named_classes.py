@@ -1,4 +1,4 @@
-"""Classes of one kind, known by their names."""
+"""Registry of classes by name."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ClassOf = TypeVar("ClassOf", bound=type)
 
 
 class NamedClasses(Generic[Kind]):
-    """A registry of classes: those that come with taurank by where they are, others as their decorator adds them.
+    """A registry of classes: built-in ones by import path, others added by a decorator.
 
     Args:
-        kind: One word for what they are, for messages.
-        error: What a name that is taken or unknown raises, with one line.
-        own: `package.module:Class` of those that come with taurank, by name; a module is imported when it is needed.
+        kind: Noun for the classes, used in messages.
+        error: Exception type for taken and unknown names.
+        own: `package.module:Class` of the built-in classes by name; imported on first use.
     """
 
     def __init__(self, kind: str, error: type[Exception], own: Mapping[str, str] | None = None) -> None:
@@ -28,7 +28,7 @@ class NamedClasses(Generic[Kind]):
         self._classes: dict[str, type[Kind]] = {}
 
     def register(self, one: ClassOf, name: str | None = None) -> ClassOf:
-        """Makes a class known under a name, by default its attribute `name`; a class decorator.
+        """Registers a class under a name, its attribute `name` by default; usable as a decorator.
 
         Raises:
             Exception: Of the type `error`: another class has the name, or the class has none.
@@ -46,25 +46,34 @@ class NamedClasses(Generic[Kind]):
         return one
 
     def find(self, name: str) -> type[Kind]:
-        """The class of a name.
+        """Returns the class registered under a name.
 
         Raises:
-            Exception: Of the type `error`, with the name that was probably meant.
+            Exception: Of the type `error`, with a suggestion.
         """
-        if name not in self:
-            names = self.names()
-            raise self._error(f"unknown {self._kind} {name!r}; {hint_or(name, names, 'there are ' + ', '.join(names))}")
+        self.check(name)
         if name not in self._classes:
             module, _, attribute = self._places[name].partition(":")
             self._classes[name] = getattr(import_module(module), attribute)
         return self._classes[name]
 
+    def check(self, name: str) -> None:
+        """Refuses an unknown name as `find` does, and imports nothing."""
+        if name not in self:
+            names = self.names()
+            raise self._error(f"unknown {self._kind} {name!r}; {hint_or(name, names, 'there are ' + ', '.join(names))}")
+
+    def unimported(self, name: str) -> str | None:
+        """`package.module:Class` of a name whose class has not been imported so far; None if it has. See `find`."""
+        self.check(name)
+        return None if name in self._classes else self._places[name]
+
     def make(self, name: str, *arguments: Any, **options: Any) -> Kind:
-        """An object of the class of a name; see `find`."""
+        """Returns an instance of the class registered under a name; see `find`."""
         return self.find(name)(*arguments, **options)
 
     def names(self, pattern: str = "*") -> list[str]:
-        """Names that match a shell pattern, in alphabetical order."""
+        """Returns the names that match a shell pattern, in alphabetical order."""
         return sorted(name for name in {*self._places, *self._classes} if fnmatchcase(name, pattern))
 
     def __contains__(self, name: object) -> bool:

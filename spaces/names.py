@@ -1,4 +1,4 @@
-"""Names that are not known: which one was probably meant."""
+"""Suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from difflib import get_close_matches
 
 
 def suggestion(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Follows an unknown word in a message: ` (did you mean 'width'?)`, or nothing where no known word is like it."""
+    """Returns ` (did you mean 'width'?)`, or an empty string where no known word is similar."""
     close = get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def hint_or(word: str, known: Iterable[str], otherwise: str) -> str:
-    """Ends a message about an unknown word: `did you mean 'width'?`, or `otherwise` where no known word is like it."""
+    """Returns `did you mean 'width'?`, or `otherwise` where no known word is similar."""
     return suggestion(word, known).strip(" ()") or otherwise

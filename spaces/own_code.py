@@ -1,4 +1,4 @@
-"""Code of the user's own, named as `package.module:name`."""
+"""Import of user code named `package.module:name`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def is_own_code(text: str) -> bool:
 
 
 def import_own(text: str) -> Any:
-    """What `package.module:name` names. The module is looked for in the working directory, too.
+    """Imports the object named `package.module:name`; the working directory is on the search path.
 
     Raises:
-        SpaceError: Another form, no such module or name, or the module fails when it is imported; one line.
+        SpaceError: The text is malformed, the module or name does not exist, or the import fails.
     """
     if not is_own_code(text):
         raise SpaceError(f"code: {text!r} does not name own code; the form is package.module:name")
     module_name, _, name = text.partition(":")
     here = str(Path.cwd())
-    # A command that pip has installed does not look where it is called; Ray's workers do.
+    # An installed command does not search the working directory; Ray's workers do.
     if here not in sys.path:
         sys.path.append(here)
     importlib.invalidate_caches()

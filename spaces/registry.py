@@ -32,7 +32,7 @@ SpaceClass = TypeVar("SpaceClass", bound=type[SearchSpace])
 
 
 def register_space(space: SpaceClass) -> SpaceClass:
-    """Class decorator: makes a search space known under its `name`.
+    """Class decorator that registers a search space under its `name`.
 
     Raises:
         SpaceError: The class has no name, or another class has it already.
@@ -47,7 +47,7 @@ def get_space(name: str, **options: Any) -> SearchSpace:
         >>> get_space("nasbench201", width=8).parse("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|").space
         'nasbench201'
 
-    A space of the user's own is named by where it is: `get_space("package.module:MySpace")`.
+    A user-defined space is named by its location: `get_space("package.module:MySpace")`.
 
     Raises:
         SpaceError: No such space, no such option, or the space refuses an option's value.
@@ -76,14 +76,12 @@ def _own_space(name: str) -> type[SearchSpace]:
     except SpaceError as error:
         raise SpaceError(f"space: {str(error).removeprefix('code: ')}") from error.__cause__
     if not isinstance(space, type) or not issubclass(space, SearchSpace):
-        raise SpaceError(
-            f"space: {name!r} is no class of search spaces; let it inherit from taurank.spaces.ChoiceSpace"
-        )
+        raise SpaceError(f"space: {name!r} is not a search space class; let it inherit from taurank.spaces.ChoiceSpace")
     missing = sorted(getattr(space, "__abstractmethods__", ()))
     if missing:
         raise SpaceError(f"space: {name!r} does not define {', '.join(missing)}")
     if getattr(space, "name", name) != name:
-        # Workers make the space again from its name, and have imported nothing else.
+        # Workers rebuild the space from its name and import nothing else.
         raise SpaceError(f"space: {name!r} calls itself {space.name!r}; leave out `name`, or set it to {name!r}")
     return space
 

@@ -1,4 +1,4 @@
-"""A search space of which some options are left out: of each decision only those that are allowed."""
+"""Restriction of a search space to some options of each decision."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from taurank.spaces.architecture import (
     SearchSpace,
     SpaceError,
     check_choices,
+    check_count,
     check_distinct,
     draw,
 )
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 _LISTED = 100_000  # with more choices than this, a sample is drawn without listing them all
 _IN_VAIN = 100_000
-"""Draws in a row that bring nobody new after which there is taken to be nobody left."""
+"""Consecutive draws without a new architecture after which sampling gives up."""
 
 
 class RestrictedSpace(SearchSpace):
-    """The architectures of a space that can be said with the allowed options alone.
+    """The architectures of a space that use allowed options only.
 
-    They are architectures of `base`, under its name and codes. A decision that makes no difference to an architecture,
-    such as the kernel of a block that is not kept, does not shut it out.
+    They are architectures of `base`, under its name and codes. A decision without effect on an architecture,
+    such as the kernel of a missing block, does not exclude it.
 
     Example:
         >>> macro = get_space("nasbench_macro")
@@ -74,7 +75,7 @@ class RestrictedSpace(SearchSpace):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Those of `base`, which builds the same networks from the same codes."""
+        """Options of `base`, which builds the same networks from the same codes."""
         return self.base.options
 
     @property
@@ -83,11 +84,11 @@ class RestrictedSpace(SearchSpace):
         return self._decisions
 
     def parse(self, text: str) -> Architecture:
-        """Reads a code of `base` that the allowed options can say."""
+        """Parses a code of `base` that uses allowed options only."""
         return self._belonging(self.base.parse(text))
 
     def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """The option taken, by position among the allowed ones; the first where it makes no difference."""
+        """Position of the option taken among the allowed ones; the first where it has no effect."""
         settled = self._settled(self.base.choices(self._belonging(architecture)))
         return tuple(kept.index(choice) for choice, kept in zip(settled, self._kept, strict=True))
 
@@ -97,7 +98,7 @@ class RestrictedSpace(SearchSpace):
         return self.base.choose([kept[choice] for choice, kept in zip(choices, self._kept, strict=True)])
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """As in `base` if that is allowed; else the architecture itself."""
+        """The canonical architecture of `base` if it is allowed, else the architecture itself."""
         self._belonging(architecture)
         found = self.base.canonical(architecture)
         return found if found in self else architecture
@@ -113,7 +114,7 @@ class RestrictedSpace(SearchSpace):
     def sample(
         self, count: int, generator: np.random.Generator, *, distinct: Distinct = "function"
     ) -> list[Architecture]:
-        """Draws uniformly among those that stand for a function as `canonical` tells it, or among all codes.
+        """Draws uniformly among the canonical architectures, or among all codes.
 
         No two are equal by `base.canonical`.
         """
@@ -127,7 +128,7 @@ class RestrictedSpace(SearchSpace):
 
     @cached_property
     def _functions(self) -> list[Architecture]:
-        """One architecture for each function, of a space that can be listed; kept, since candidates come in rounds."""
+        """One architecture for each function, of a space small enough to list."""
         found: dict[Architecture, Architecture] = {}
         for code in self._enumerate():
             if self.is_live(code):
@@ -135,18 +136,19 @@ class RestrictedSpace(SearchSpace):
         return list(found.values())
 
     def _draw_some(self, count: int, generator: np.random.Generator, distinct: Distinct) -> list[Architecture]:
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
-            raise SpaceError(f"count: {count!r} is not a whole number of at least 0")
+        check_count(count)
         widths = [len(options) for options in self._decisions]
         drawn: dict[Architecture, Architecture] = {}
         in_vain = 0
         while len(drawn) < count:
             if in_vain == _IN_VAIN:
-                raise SpaceError(f"count: {count:,} asked, but only {len(drawn):,} were found in the restricted space")
+                raise SpaceError(
+                    f"count: {count:,} requested, but only {len(drawn):,} were found in the restricted space"
+                )
             in_vain += 1
             choices = tuple(generator.integers(widths).tolist())
             one = self.choose(choices)
-            # Of all choices that say the same one counts, else it would be drawn more often than others.
+            # Several choices may give one architecture; only one of them counts, so that the draw is uniform.
             if self.choices(one) != choices:
                 continue
             if distinct == "function" and not (self.is_live(one) and self.canonical(one) == one):
@@ -157,7 +159,7 @@ class RestrictedSpace(SearchSpace):
         return list(drawn.values())
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Those of `base` that are allowed."""
+        """Allowed neighbours in `base`."""
         self._belonging(architecture)
         return [other for other in self.base.neighbours(architecture) if other in self]
 
@@ -186,7 +188,7 @@ class RestrictedSpace(SearchSpace):
         return [choice if choice in kept else kept[0] for choice, kept in zip(taken, self._kept, strict=True)]
 
     def _outside(self, architecture: Architecture) -> str | None:
-        """What shuts an architecture of `base` out; None for nothing."""
+        """Reason why an architecture of `base` is excluded; None where it is allowed."""
         taken = self.base.choices(architecture)
         settled = self._settled(taken)
         if settled == list(taken):
@@ -210,7 +212,7 @@ class RestrictedSpace(SearchSpace):
     def _count(self) -> int | None:
         choices = prod(map(len, self._decisions))
         if self.base.size == prod(map(len, self.base.decisions)):
-            return choices  # each code is said by one choice of options
+            return choices  # each code has exactly one choice of options
         return sum(1 for _ in self._enumerate()) if choices <= _LISTED else None
 
 
@@ -229,7 +231,7 @@ def _positions(base: SearchSpace, allowed: Sequence[Sequence[str]]) -> tuple[tup
         for option in wanted:
             if option not in options:
                 raise SpaceError(
-                    f"allowed: {option!r} is no option of decision {decision}; there are {', '.join(options)}"
+                    f"allowed: {option!r} is not an option of decision {decision}; there are {', '.join(options)}"
                 )
         kept.append(tuple(position for position, option in enumerate(options) if option in wanted))
     return tuple(kept)

@@ -1,4 +1,4 @@
-"""How large an architecture is: parameters and FLOPs, counted without making its weights wherever that is possible."""
+"""Parameters and FLOPs of an architecture, counted without allocating weights wherever possible."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def measure_size(
     Such a network is made on the CPU and sized with a random image.
 
     Raises:
-        SpaceError: The space cannot build the network for this task, the network cannot take such images, or it gives
-            anything but a row of logits for each.
+        SpaceError: The space cannot build the network for this task, or the network does not map an image to one row of
+            logits.
     """
 
     def build() -> nn.Module:
@@ -102,6 +102,6 @@ def _check_logits(architecture: Architecture, logits: object, *, images: int, cl
     given = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
     of = "one image" if images == 1 else f"{images} images"
     raise SpaceError(
-        f"code: {architecture} is no classifier: for {of} it gives {given}{when}, not {classes} logits"
+        f"code: {architecture} is not a classifier: for {of} it returns {given}{when}, not {classes} logits"
         + ("" if isinstance(logits, Tensor) else "; return the logits alone")
     )

@@ -1,4 +1,4 @@
-"""What a network is made of: its layers counted, and the family that follows from them."""
+"""Counts of the layers of a network, and the family derived from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from taurank.spaces.architecture import Family
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _ATTENTION = re.compile("attention|attn", re.IGNORECASE)
-# Weights for channels, places or branches of a convolutional network go by the name of attention, too.
+# Gates over channels, positions or branches of convolutional networks are named attention, too.
 _GATES = re.compile("channel|spatial|split|kernel|pool|gate", re.IGNORECASE)
 _STEM = 3
 """Convolutions that a network of tokens may have before its first token."""
@@ -51,7 +51,7 @@ class Structure:
 
     @property
     def family(self) -> Family:
-        """The kind that the counts say; see `Family`."""
+        """Family derived from the counts; see `Family`."""
         of_tokens = self.other_norms > self.batch_norms or self.linears >= _MOSTLY * max(self.convolutions, 1)
         if self.attentions >= 2 or (of_tokens and self.spatial <= _STEM):
             return "transformer"
@@ -94,13 +94,13 @@ def _is_batch_norm(module: nn.Module) -> bool:
 
 
 def _is_norm(module: nn.Module) -> bool:
-    """By its name: libraries have their own. What holds layers with weights is a block, not a normalisation."""
+    """By class name, since libraries define their own. A module that contains layers with weights is a block."""
     holds_layers = any(True for child in module.children() for _ in child.parameters())
     return "norm" in type(module).__name__.lower() and not holds_layers
 
 
 def _attention_blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """Blocks named so that have weights; what is inside such a block is part of it."""
+    """Outermost modules that are named attention and have weights."""
     name = type(module).__name__
     if _ATTENTION.search(name) and not _GATES.search(name) and any(True for _ in module.parameters()):
         yield module

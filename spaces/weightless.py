@@ -1,4 +1,4 @@
-"""Networks without weights: built on the meta device, where shapes are computed and numbers are not."""
+"""Networks built on the meta device, where shapes are computed but no values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taurank.spaces.architecture import SpaceError
 
 
 class _EmptyOnMeta(TorchFunctionMode):
-    """Sends only what layers make their weights of to the meta device; small tables stay where they can be read."""
+    """Creates only `torch.empty` tensors, which layers use for weights, on the meta device."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -26,11 +26,10 @@ class _EmptyOnMeta(TorchFunctionMode):
 
 
 def build_weightless(build: Callable[[], nn.Module]) -> nn.Module:
-    """Makes a network on the meta device: no memory for weights, and torch's random numbers stay as they are.
+    """Builds a network on the meta device: no memory for weights, and torch's random numbers are unchanged.
 
-    Some code computes its layout with tensors and reads the numbers back, which a tensor without data cannot give. It
-    is built a second time, with such tensors on the CPU; and a third time with all tensors there, where it reads the
-    numbers of its weights.
+    Some code computes its layout with tensors and reads their values, which fails on the meta device. It is built a
+    second time with these tensors on the CPU, and a third time with all tensors there where it reads its weights.
 
     Raises:
         Exception: Whatever `build` raises each time.
@@ -51,12 +50,12 @@ def build_weightless(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether code of ours says that a network cannot be had: data for its tensors would not change that."""
+    """Whether our own code rejects the network, so that tensors with data would not help."""
     return isinstance(error, SpaceError) and error.__cause__ is None
 
 
 def lacks_data(error: BaseException | None) -> bool:
-    """Whether an error says that it comes of the meta device, whose tensors have shapes but no numbers."""
+    """Whether an error is caused by the meta device, whose tensors have no data."""
     while error is not None:
         if re.search(r"\bmeta\b", str(error), re.IGNORECASE):
             return True

@@ -5,3 +5,5 @@ The four layers are the packages ``taurank.spaces``, ``taurank.trainables``, ``t
 of importing them (installed, editable, a checkout on ``sys.path``, a Ray working directory) finds the same modules
 under the same names; a wheel holds plain folders (docs/decisions/0007-one-namespace.md).
 """
+
+__version__ = "0.1.0"

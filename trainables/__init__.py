@@ -1,1 +1,1 @@
-"""What can be measured: trainings, supernets, and the Ray Tune trials around them."""
+"""Trainings, supernets, proxies, and the Ray Tune trials around them."""

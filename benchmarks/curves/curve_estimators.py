@@ -2,10 +2,10 @@
 
 All trials of a draw are cut at the same share of the schedule; the truth is the test accuracy for spikenas and the last
 value elsewhere (see `recorded_curves`). For forecasts also: the share of last values inside the 90 % interval, the root
-mean square error in points of accuracy, and the tau that the model itself expects. Methods that need finished trials
-get 10 of them, whose epochs are extra, and are evaluated on the others. Cells that cannot be scored (too few points for
-a family, no training loss) are empty. Prints a table of taus and keeps one row for each cell in `curve_estimators.csv`
-beside this file; rows of other sets and methods are kept.
+mean square error in points of accuracy, and the tau that the model itself expects. Cells that cannot be scored (no
+training loss) are empty. Prints a table of taus and keeps one row for each cell in `curve_estimators.csv` beside this
+file; rows of other sets and methods are kept. Methods that are in the file only were removed, because others order
+better.
 
     python -m benchmarks.curves.curve_estimators --draws 50
     python -m benchmarks.curves.curve_estimators --sets a4nn --methods "last value" "freeze-thaw" --draws 10
@@ -27,41 +27,25 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from benchmarks.curves.recorded_curves import CURVE_SETS, RecordedCurves, load_curves
-from taurank.schedulers.curves.baker import BakerSVR
 from taurank.schedulers.curves.ensemble import CurveEnsemble
 from taurank.schedulers.curves.estimators import (
     best_so_far,
     last_value,
-    mean_of_last,
-    training_speed,
-    training_speed_ema,
     training_speed_late,
 )
-from taurank.schedulers.curves.families import FAMILIES
-from taurank.schedulers.curves.fitting import fit_family
 from taurank.schedulers.curves.forecast import Forecast
 from taurank.schedulers.curves.freeze_thaw import FreezeThaw
 from taurank.schedulers.curves.ladder import Ladder
 from taurank.schedulers.curves.matrix import CurveMatrix, Floats
-from taurank.schedulers.curves.rising import rising_curves
 
 OUT = Path(__file__).parent / "results" / "curve_estimators.csv"
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 KEY = ["set", "method", "share"]
-FINISHED = 10
 LATE = 0.25
 
 
 def late_training(curves: CurveMatrix) -> Floats:
     return training_speed_late(curves, max(1, int(np.ceil(LATE * curves.counts.max()))))
-
-
-def family(name: str) -> Callable[[CurveMatrix], Floats]:
-    def value_at_end(curves: CurveMatrix) -> Floats:
-        rising = rising_curves(curves)
-        return fit_family(FAMILIES[name], rising.times, rising.values, limit=rising.limit).at_end
-
-    return value_at_end
 
 
 def without_features(curves: CurveMatrix) -> Forecast:
@@ -71,42 +55,29 @@ def without_features(curves: CurveMatrix) -> Forecast:
 Method = Callable[[CurveMatrix], Floats | Forecast]
 METHODS: dict[str, Method] = {
     "last value": last_value,
-    "mean of last 5": mean_of_last,
     "best so far": best_so_far,
-    "TSE": training_speed,
     "TSE-E, last quarter": late_training,
-    "TSE-EMA": training_speed_ema,
-    "penguin": family("penguin"),
-    "pow3": family("pow3"),
-    "ilog2": family("ilog2"),
-    "mmf": family("mmf"),
     "ensemble": CurveEnsemble().forecast,
     "ensemble, each alone": CurveEnsemble(pooled=False).forecast,
     "freeze-thaw": FreezeThaw().forecast,
     "freeze-thaw, no features": without_features,
     "ladder": Ladder().forecast,
-    "Baker nu-SVR": BakerSVR(finished=FINISHED, searches=20).forecast,
 }
-LEARNS_FROM_FINISHED = ("Baker nu-SVR",)
-NEEDS_TRAINING = ("TSE", "TSE-E, last quarter", "TSE-EMA")
+NEEDS_TRAINING = ("TSE-E, last quarter",)
 
 
 def score(name: str, curves: RecordedCurves, share: float) -> dict[str, float]:
     """One cell of one draw; the trials of a draw are in random order, so the first ones are a random sample."""
     cut = curves.cut(share)
-    judged = np.ones(len(curves.truth), dtype=bool)
-    if name in LEARNS_FROM_FINISHED:
-        judged[:FINISHED] = False
-        cut = replace(cut, values=np.where(judged[:, None], cut.values, curves.matrix.values))
     begin = time.perf_counter()
     found = METHODS[name](cut)
     line = {"epochs": float(cut.epochs[cut.counts.min() - 1]), "seconds": time.perf_counter() - begin}
     scores = found.scores if isinstance(found, Forecast) else found
     # With the same score for all, or none, there is no order.
-    line["tau"] = kendalltau(scores[judged], curves.truth[judged], nan_policy="propagate").statistic
+    line["tau"] = kendalltau(scores, curves.truth, nan_policy="propagate").statistic
     if isinstance(found, Forecast):
-        error = (found.means - curves.matrix.values[:, -1])[judged]
-        line["coverage90"] = float(np.mean(np.abs(error) <= 1.6449 * found.sds[judged]))
+        error = found.means - curves.matrix.values[:, -1]
+        line["coverage90"] = float(np.mean(np.abs(error) <= 1.6449 * found.sds))
         line["rmse_points"] = 100 * float(np.sqrt(np.mean(error**2)))
         line["expected_tau"] = found.expected_tau()
     return line

@@ -33,7 +33,7 @@ from benchmarks.common.recorded import data_folder
 from taurank.orchestrator.search import make_searcher
 from taurank.orchestrator.search.inside_supernet import best_sums
 from taurank.spaces import get_space
-from taurank.spaces.nasbench201.space import parse_code
+from taurank.spaces.nasbench201 import parse_code
 from taurank.trainables.data import load_dataset, make_splits
 from taurank.trainables.supernet import Paths, SupernetConfig, SupernetTraining, make_supernet
 from taurank.trainables.training.recipe import Recipe

@@ -23,8 +23,8 @@ import torch
 from benchmarks.common.paired import positive
 from benchmarks.common.recorded import data_folder
 from taurank.spaces import get_space
+from taurank.spaces.nasbench201 import OPERATIONS, format_code
 from taurank.spaces.nasbench201.code import EDGES
-from taurank.spaces.nasbench201.space import OPERATIONS, format_code
 from taurank.trainables.data import load_dataset, make_splits
 from taurank.trainables.proxies import draw_batch
 from taurank.trainables.proxies.averaged_network import AveragedNetwork

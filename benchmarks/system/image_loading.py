@@ -42,11 +42,11 @@ def write_images(kind: str, ending: str, count: int, folder: Path) -> list[str]:
     published = load_dataset("mnist" if kind == "mnist" else "cifar10")
     names = []
     for place in range(count):
-        source = place % len(published.train_images)
-        image = published.train_images[source][..., ::-1]
+        source = place % len(published.train.images)
+        image = published.train.images[source][..., ::-1]
         if kind == "photographs":
             image = cv2.resize(np.ascontiguousarray(image), (500, 375), interpolation=cv2.INTER_CUBIC)
-        name = f"{published.train_labels[source]}/{place:06}.{ending}"
+        name = f"{published.train.labels[source]}/{place:06}.{ending}"
         (folder / name).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(folder / name), np.ascontiguousarray(image))
         names.append(name)

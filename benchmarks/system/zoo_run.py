@@ -41,8 +41,8 @@ def write_folder(folder: Path, train: int, test: int) -> None:
     """``train/CLASS/*.png`` and ``test/CLASS/*.png``."""
     published = load_dataset("cifar10")
     for part, images, labels, count in (
-        ("train", published.train_images, published.train_labels, train),
-        ("test", published.test_images, published.test_labels, test),
+        ("train", published.train.images, published.train.labels, train),
+        ("test", published.test.images, published.test.labels, test),
     ):
         for place in range(count):
             file = folder / part / published.classes[labels[place]] / f"{place:05}.png"

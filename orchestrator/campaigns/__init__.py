@@ -3,8 +3,4 @@
 from taurank.orchestrator.campaigns.campaign import run_campaign
 from taurank.orchestrator.campaigns.searching import create_search, run_search
 
-__all__ = [
-    "create_search",
-    "run_campaign",
-    "run_search",
-]
+__all__ = ["create_search", "run_campaign", "run_search"]

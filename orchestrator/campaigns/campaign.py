@@ -1,4 +1,4 @@
-"""A run from its first row to its report: stages under a budget, the ranking, then the truth and the score."""
+"""A run from its first row to its report: stages under a budget, the ranking, then the baseline and the score."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from taurank.orchestrator.evidence import BASELINE, RANKING
 from taurank.orchestrator.experiment import Experiment, ProxySpec
 from taurank.orchestrator.planning import chosen_before, run_rounds
 from taurank.orchestrator.ranker import Ranking
-from taurank.orchestrator.report import print_plan, report_run
+from taurank.orchestrator.report import RunReport, print_plan, report_run
 from taurank.orchestrator.runs import Run, plan_run, run_session
 from taurank.orchestrator.scoring import draw_baseline
 from taurank.orchestrator.session import StagePlan
@@ -15,8 +15,8 @@ from taurank.orchestrator.stages import (
     Stage,
     StageRunner,
     baseline_stage,
+    can_continue,
     check_budget,
-    goes_on,
     trained_for,
     training_stage,
 )
@@ -33,11 +33,11 @@ def run_campaign(
     address: str | None = None,
     dashboard: bool = False,
     with_baseline: bool = True,
-) -> Ranking:
+) -> RunReport:
     """Runs what the log lacks: stages, ranking, baseline, score. The same call starts and resumes.
 
     Raises:
-        RunInterruptedError: the user wants it to end; call again to go on.
+        RunInterruptedError: the user asked it to end; call again to resume.
         ExperimentError, ClusterError, RunError, StorageError, EvidenceError: it cannot run, in one line.
     """
     experiment, log = run.experiment, run.log
@@ -54,12 +54,12 @@ def run_campaign(
         cost, budget = check_budget(experiment, stages, run.candidates)
         print_plan(console, experiment, data, stages, baseline, cost, budget, run)
         plan = [StagePlan(stage.title, len(stage.specs), stage.cost) for stage in (*stages, baseline) if stage]
-        session.planned(plan, budget_epochs=budget, doing="sizes are measured, Ray starts")
+        session.planned(plan, budget_epochs=budget, doing="measuring sizes, starting Ray")
         measure_sizes(log, experiment, run.candidates, data)
 
         total = cost + (baseline.cost if baseline else 0.0)
         ended = log.has_ended(RANKING) and (baseline is None or log.has_ended(BASELINE))
-        if ended and not _thaws(run):
+        if ended and not _can_resume_trainings(run):
             print_line(console, "nothing left to run")
             return report_run(run, console)
         with session.on_ray(
@@ -70,8 +70,8 @@ def run_campaign(
             if planned.proxies is not None:
                 runner.run(planned.proxies, data=_proxy_batch(experiment, data))
             for supernet in planned.supernets:
-                supernet.run_with(log, runner.run)
-            display.doing("the ranker selects candidates")
+                supernet.run_with(log, lambda stage, weights: runner.run(stage, weights=weights))
+            display.doing("selecting candidates")
             run_rounds(
                 run.ranker,
                 experiment.trainings or [],
@@ -79,12 +79,12 @@ def run_campaign(
                 budget_epochs=budget - sum(stage.cost for stage in planned.cheap),
                 adaptive=run.has_default_plan,
             )
-            display.doing("the ranking is made")
+            display.doing("ranking")
             # Written before the first baseline training: the order cannot depend on the reference.
             ranking = on_ray.rank(run)
             if baseline:
                 runner.run(_drawn_baseline(run, ranking))
-            display.doing("the report is written")
+            display.doing("writing the report")
         return report_run(run, console, ranking=ranking)
 
 
@@ -105,11 +105,11 @@ def _drawn_baseline(run: Run, ranking: Ranking) -> Stage:
     return baseline_stage(run.experiment, spec, list(sample.strata), run.folder)
 
 
-def _thaws(run: Run) -> bool:
-    """Whether a policy would go on with trainings that it had left waiting: its budget was raised since."""
+def _can_resume_trainings(run: Run) -> bool:
+    """Whether a policy would resume paused trainings, for example because its budget was raised."""
     stages = [
         training_stage(run.experiment, spec, chosen_before(run.candidates, spec, run.log), run.folder)
         for spec in run.experiment.trainings or []
         if spec.scheduler.is_policy
     ]
-    return any(goes_on(stage, run.log) for stage in stages)
+    return any(can_continue(stage, run.log) for stage in stages)

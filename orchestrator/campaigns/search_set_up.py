@@ -24,16 +24,16 @@ from taurank.trainables.proxies import draw_batch
 from taurank.trainables.trials import TrialSpec
 
 Scores: TypeAlias = list[list[float]]
-"""What options are worth, a list for each decision, higher is better; NaN for those that no architecture has."""
+"""Scores of the options of each decision, higher is better; NaN for options that no architecture has."""
 MEASURING_IMAGES = 14
-"""Images of the batch that te_nas measures networks on."""
+"""Batch size of the measurements of te_nas."""
 
 
 def spec_of(experiment: Experiment) -> SearchSpec:
-    """What an experiment says of its search.
+    """The search settings of an experiment.
 
     Raises:
-        ExperimentError: nothing.
+        ExperimentError: it has none.
     """
     if experiment.search is None:
         raise ExperimentError("search: the experiment lists its candidates; taurank run ranks those")
@@ -50,22 +50,22 @@ def make_proposals(
     names: dict[str, str],
     scores: Scores | None = None,
 ) -> Proposals:
-    """The proposals of a run, as far as its log has them.
+    """The proposals of a search, restored from its log.
 
     Args:
-        run: of a search.
+        run: the run folder of the search.
         data: its images.
-        screen: judges what may be proposed.
-        latencies: where they are known.
-        results: where its trainings are shared with other runs; None if they are not.
-        names: gets the short name of each proposal.
-        scores: of the options of each decision, for searchers that need those of a supernet.
+        screen: checks the constraints.
+        latencies: measured latencies, for an experiment that asks for them.
+        results: trainings shared with other runs; None if they are not shared.
+        names: the short name of each proposal is added to it.
+        scores: for searchers that use the scores of a supernet.
     """
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
     space = experiment.space.make()
     epochs = spec.epochs or experiment.recipe.epochs
     objectives: dict[str, Direction] = {ACCURACY: "higher"}
-    # The one searcher of several objectives.
+    # nsga2 is the only searcher with several objectives.
     cost = ("flops" if latencies is None else "latency") if spec.method == "nsga2" else None
     if cost is not None:
         objectives[cost] = "lower"
@@ -112,7 +112,7 @@ def _maker(
 
 
 def _measure(spec: SearchSpec, data: ImageData, experiment: Experiment) -> dict[str, Any]:
-    """What te_nas measures networks by; nothing for the others."""
+    """The network measurement of te_nas; empty for the others."""
     if spec.method != MEASURED_BY_IMAGES:
         return {}
     from taurank.trainables.proxies import AveragedNetwork

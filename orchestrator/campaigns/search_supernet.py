@@ -1,4 +1,4 @@
-"""The supernet that a search begins with: one trial, whose scores of the options are kept in the log."""
+"""The supernet of a search: one trial that logs a score for each option of each decision."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def search_supernet(run: Run) -> Stage | None:
 
 
 def is_trained(log: EvidenceLog, stage: Stage) -> bool:
-    """Whether the supernet has come to its end."""
+    """Whether the training of the supernet is complete."""
     return log.outcomes().get(stage.specs[0].trial, ("", ""))[0] == COMPLETED
 
 
 def learned_scores(log: EvidenceLog, stage: Stage, space: SearchSpace) -> Scores:
-    """What the trained supernet says of the options of each decision, from the log.
+    """The scores of the options by the trained supernet, from the log.
 
     Raises:
-        SearchError: its training has failed.
+        SearchError: its training failed.
     """
     (trial,) = stage.specs
-    outcome, reason = log.outcomes().get(trial.trial, ("", "it never ended"))
+    outcome, reason = log.outcomes().get(trial.trial, ("", "it did not end"))
     rows = log.evidence()
     own = rows[rows["trial"] == trial.trial]
     table = option_table(zip(own["metric"], own["value"], strict=True), [len(options) for options in space.decisions])
@@ -53,10 +53,10 @@ def learned_scores(log: EvidenceLog, stage: Stage, space: SearchSpace) -> Scores
 
 
 def check_constraints(space: SearchSpace, constraints: Constraints | None, seed: int) -> None:
-    """Makes sure that some architecture satisfies the constraints before a supernet is trained.
+    """Checks that some architecture satisfies the constraints, before a supernet is trained.
 
     Raises:
-        SearchError: none does, of those that were tried.
+        SearchError: none of those that were tried does.
     """
     if constraints is not None:
         make_searcher("random", space, seed=seed, constraints=constraints).ask()

@@ -17,8 +17,7 @@ from taurank.orchestrator.candidates import Say, Screen, add_size, keep_latencie
 from taurank.orchestrator.cluster import check_room_for_trials
 from taurank.orchestrator.evidence import IMAGES, RANKING
 from taurank.orchestrator.experiment import Experiment, ImageCounts, SearchSpec
-from taurank.orchestrator.ranker import Ranking
-from taurank.orchestrator.report import report_run
+from taurank.orchestrator.report import RunReport, report_run
 from taurank.orchestrator.runs import (
     TABLE_FILE,
     Run,
@@ -59,7 +58,7 @@ def create_search(
     check_constraints(space, Screen(space, bounds, data, say=say) if bounds else None, experiment.seed)
     resolved = experiment.model_copy(
         update={
-            # A path that came from the command line is relative to where that was typed.
+            # A path on the command line is relative to the current directory.
             "data": experiment.data.relative_to(Path.cwd()),
             "proxies": None,
             "trainings": [],
@@ -75,11 +74,11 @@ def create_search(
 
 def run_search(
     run: Run, data: ImageData, *, console: Console, address: str | None = None, dashboard: bool = False
-) -> Ranking:
+) -> RunReport:
     """Runs what the log of a search lacks, and reports. The same call starts and resumes.
 
     Raises:
-        RunInterruptedError: the user wants it to end; call again to go on.
+        RunInterruptedError: the user asked it to end; call again to resume.
         ExperimentError, SearchError, ClusterError, RunError, StorageError, EvidenceError: it cannot run, in one line.
     """
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
@@ -92,7 +91,7 @@ def run_search(
         if supernet is not None:
             plan.insert(0, StagePlan(supernet.title, 1, supernet.cost))
         planned = sum(stage.epochs for stage in plan)
-        session.planned(plan, budget_epochs=planned, doing="Ray starts")
+        session.planned(plan, budget_epochs=planned, doing="starting Ray")
         if log.has_ended(RANKING):
             print_line(console, "nothing left to run")
             return report_run(run, console)
@@ -101,7 +100,7 @@ def run_search(
             data, console=console, address=address, dashboard=dashboard, total_epochs=planned, names=names
         ) as on_ray:
             display = on_ray.display
-            display.doing("the searcher is made from the log")
+            display.doing("restoring the searcher from the log")
             runner = StageRunner(run, on_ray, data)
             latencies = keep_latencies(
                 experiment, data, on_ray.cluster, log=log, file=run.folder / TABLE_FILE, say=display.say
@@ -126,7 +125,7 @@ def run_search(
                 runner.search(proposals, epochs=epochs, spare=lambda: latencies.cores if latencies else 0.0)
             if proposals.searcher.ended:
                 display.say(f"the search ended after {len(proposals.specs)} proposals: {proposals.searcher.ended}")
-            display.doing("the best predicted of the others are chosen")
+            display.doing("selecting the best predicted candidates")
             proposals.tell()
             note_unseen(log, best_unseen(proposals.searcher, experiment))
             run = run.searched()
@@ -135,15 +134,15 @@ def run_search(
                 if latencies is not None:
                     latencies.book(code)
             ranking = on_ray.rank(run)
-            display.doing("the report is written")
+            display.doing("writing the report")
         return report_run(run, console, ranking=ranking)
 
 
 def best_unseen(searcher: Searcher, experiment: Experiment) -> list[str]:
-    """Codes of the best predicted that were not trained, best first; they keep the constraints.
+    """Codes of the best predicted architectures without a training, best first; they satisfy the constraints.
 
     Raises:
-        SearchError: nothing was trained to its end.
+        SearchError: no training is complete.
     """
     if not searcher.scored:
         raise SearchError(f"all {len(searcher.observations)} trainings failed; taurank why FOLDER says how")

@@ -1,4 +1,4 @@
-"""What is ranked: choice of candidates, screening by constraints, latencies, narrowed spaces."""
+"""Candidates: selection, screening by constraints, latencies, narrowed spaces."""
 
 from taurank.orchestrator.candidates.candidates import (
     add_size,
@@ -11,9 +11,9 @@ from taurank.orchestrator.candidates.latencies import (
     Meter,
     Say,
     book_latencies,
-    go_on,
     logged_conditions,
     open_meter,
+    resume_meter,
 )
 from taurank.orchestrator.candidates.narrowing import (
     book_narrowing,
@@ -38,7 +38,6 @@ __all__ = [
     "book_sizes",
     "check_size",
     "choose_candidates",
-    "go_on",
     "keep_latencies",
     "logged_conditions",
     "logged_narrowing",
@@ -46,4 +45,5 @@ __all__ = [
     "narrowed_space",
     "narrowing_line",
     "open_meter",
+    "resume_meter",
 ]

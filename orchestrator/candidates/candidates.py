@@ -1,4 +1,4 @@
-"""Who is ranked: codes from what an experiment asks for, and how large they are on its images."""
+"""Selects the candidates of an experiment and measures their size."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from taurank.spaces import Architecture, SearchSpace, SpaceError, measure_size
 from taurank.trainables.data import ImageData
 
 SIDES = (32, 64, 96, 128, 160, 192, 224, 256, 288, 384)
-"""Sides of the square images that are tried for somebody whose images a model cannot take."""
+"""Sizes of square images to try for a model that does not accept the images of the experiment."""
 MOST_TRIED = 5
-"""Models that all sides are tried with; that takes some seconds each."""
+"""Models for which all sizes are tried, which takes some seconds each."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Who is ranked.
+    """The selected candidates.
 
     Attributes:
-        codes: in their order.
-        sizes: by code; empty where nobody had to be tried.
-        left_out: models that cannot take the images; with the reason.
-        set_aside: who is listed but violates a constraint; with its value.
-        drawn_again: how many were drawn that violate a constraint.
+        codes: of the candidates, in order.
+        sizes: by code; empty if no candidate had to be built.
+        left_out: reason by code, for models that do not accept the images.
+        set_aside: reason by code, for listed candidates that violate a constraint.
+        drawn_again: number of drawn candidates that violate a constraint.
     """
 
     codes: tuple[str, ...]
@@ -62,24 +62,25 @@ def choose_candidates(
     there: Collection[str] = (),
     say: Callable[[str], None] = print,
 ) -> Candidates:
-    """Spells out the candidates of an experiment.
+    """Selects the candidates of an experiment.
 
-    Other people's models are tried on an image of this size, without weights: one that cannot take it is left out, so
-    that it takes no other down. A listed candidate that violates a constraint is set aside;
-    in the place of a drawn one another is drawn.
+    Models of external libraries are tried on an image of this size, without weights. One that does not accept it is
+    left out, so that the others are ranked. A listed candidate that violates a constraint is set aside; a drawn one is
+    replaced by another draw.
 
     Args:
-        experiment: says which are asked for.
+        experiment: its ``candidates`` and constraints.
         data: its images.
-        latencies: where it has a constraint on latency.
-        within: what candidates are drawn from, where that is not the whole space.
-        there: candidates that a run has already. They count among those asked for, but are neither judged again nor
-            among the candidates that are returned.
-        say: told about progress, where that takes long.
+        latencies: measured for a constraint on latency.
+        within: a part of the space to draw from.
+        there: candidates that the run already has. They count towards the number of candidates, but are neither
+            screened again nor returned.
+        say: receives progress messages.
 
     Raises:
-        ExperimentError: too few are left; names a model that cannot take the images, with the sizes that it takes.
-        SpaceError: the space has fewer than are asked for.
+        ExperimentError: too few candidates are left; names a model that does not accept the images, with the sizes that
+            it accepts.
+        SpaceError: the space has too few architectures.
     """
     space, known = within or experiment.space.make(), set(there)
     if not space.foreign and not experiment.bounds:
@@ -117,7 +118,7 @@ def choose_candidates(
 
 
 def _draws(experiment: Experiment, space: SearchSpace) -> Iterator[str]:
-    """Codes in the order in which they are drawn, without repeats."""
+    """Random codes without repeats."""
     assert isinstance(experiment.candidates, int)
     if not space.foreign:
         yield from endless_draws(space, experiment.candidates, experiment.seed)
@@ -138,7 +139,7 @@ def _asked(experiment: Experiment, space: SearchSpace) -> tuple[str, ...]:
 
 
 def _ways_out(space: SearchSpace, wrong: list[str], problems: Mapping[str, str], data: ImageData) -> dict[str, str]:
-    """Why each named model cannot be ranked, with the sizes of images that it takes."""
+    """Why each named model does not accept the images, with the sizes that it accepts."""
     channels, found = data.input_shape[0], {}
     for number, code in enumerate(wrong):
         line = problems[code].removeprefix("input_shape: ").removeprefix("code: ")
@@ -151,7 +152,7 @@ def _ways_out(space: SearchSpace, wrong: list[str], problems: Mapping[str, str],
 
 
 def sides_taken(space: SearchSpace, architecture: Architecture, *, channels: int, classes: int) -> list[int]:
-    """Which of ``SIDES`` a network takes, by trying."""
+    """The image sizes of ``SIDES`` that a network accepts."""
     taken = []
     for side in SIDES:
         try:
@@ -169,7 +170,7 @@ def _measure(space: SearchSpace, code: str, data: ImageData) -> Measured:
 
 
 def book_candidates(log: EvidenceLog, experiment: Experiment, candidates: Candidates) -> None:
-    """Notes in a new log who was left out or set aside, and the sizes where they are known."""
+    """Logs the candidates that were left out or set aside, and the known sizes."""
     for code, reason in candidates.left_out.items():
         log.append_event(SIZE, code, LEFT_OUT, reason)
     for code, reason in candidates.set_aside.items():
@@ -214,7 +215,7 @@ def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Collection[st
 def add_size(
     log: EvidenceLog, experiment: Experiment, code: str, data: ImageData, known: Mapping[str, Measured]
 ) -> None:
-    """Parameters and FLOPs of one more candidate, from those that are known or else by measuring."""
+    """Logs parameters and FLOPs of one more candidate, measured unless known."""
     if code not in log.architectures(SIZE):
         space = experiment.space.make()
         _book_size(log, experiment, space, code, known[code] if code in known else _measure(space, code, data))

@@ -1,4 +1,4 @@
-"""Latencies of the candidates of a run: measured by a worker before anything is trained, and kept in its log."""
+"""Latencies of the candidates of a run: measured by a worker before any training, and logged."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from taurank.trainables.latency import (
     LatencyError,
     LatencyTable,
     Setting,
+    has_fewer_parts,
     measure_whole,
     parts_by_code,
     table_of_parts,
-    worth_a_table,
 )
 
 CHUNK = 8
-"""Candidates that one call measures."""
+"""Candidates measured by one call."""
 WHOLE, PARTS, GIVEN = "whole networks", "sums of measured parts", "sums from a given table"
 
 Say = Callable[[str], None]
@@ -51,16 +51,16 @@ Answer = TypeVar("Answer")
 
 
 class Meter:
-    """Measures candidates, each once; one call at a time, so that no measurement disturbs another.
+    """Measures each candidate once, one call at a time, so that measurements do not disturb each other.
 
     Args:
         space: of the candidates.
         setting: of the measurement.
-        slot: what a worker takes.
-        table: latencies of parts that were measured before; then nothing is measured here.
-        say: told about progress.
-        waits: whether a measurement waits until its cores are free; they never are while trials hold them all and wait
-            for it in turn.
+        slot: resources of the worker.
+        table: given latencies of parts; nothing is measured then.
+        say: receives progress messages.
+        waits: whether a measurement reserves its cores. It must not during a search, whose trials hold all cores while
+            they wait for the measurement.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class Meter:
 
     @property
     def table(self) -> LatencyTable | None:
-        """Latencies of the parts, where sums are taken."""
+        """Latencies of the parts, if latencies are sums."""
         return self._table
 
     def measure(self, codes: Sequence[str]) -> dict[str, CandidateLatency]:
-        """Latencies of candidates, those that are not known yet by measuring.
+        """Latencies of candidates by code; unknown ones are measured.
 
         Raises:
             ExperimentError: a given table lacks a part of a network.
@@ -105,12 +105,12 @@ class Meter:
             self.ended = time.time()
         return {code: self.found[code] for code in codes}
 
-    def go_on(self, by: str, table: LatencyTable | None) -> None:
-        """Goes on from an earlier part of a run: how latencies were found there, and those of the parts."""
+    def resume(self, by: str, table: LatencyTable | None) -> None:
+        """Restores the method of an earlier part of the run, and its latencies of parts."""
         self.by, self._table = by, table
 
     def prepare(self, codes: Sequence[str]) -> None:
-        """Decides by these candidates how all are measured, and measures their parts where these are summed.
+        """Chooses the method from these candidates, and measures their parts if latencies are sums.
 
         Raises:
             ClusterError: the worker was lost.
@@ -121,10 +121,10 @@ class Meter:
                 self._sum(codes)
 
     def table_of(self, architectures: Sequence[Architecture]) -> LatencyTable:
-        """Latencies of the parts: the given table, or one of these architectures that is measured now.
+        """Latencies of the parts: the known table, or one measured from these architectures.
 
         Raises:
-            ExperimentError: a network has no parts that can be measured alone.
+            ExperimentError: a network has no parts that can be measured separately.
             ClusterError: the worker was lost.
         """
         if self._table is None:
@@ -138,7 +138,7 @@ class Meter:
         if self._space.foreign:
             return WHOLE
         parts = self._keys(codes)
-        return PARTS if parts is not None and worth_a_table(parts) else WHOLE
+        return PARTS if parts is not None and has_fewer_parts(parts) else WHOLE
 
     def _keys(self, codes: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
         started = time.perf_counter()
@@ -152,8 +152,8 @@ class Meter:
         lacking = [code for code in codes if code not in self._parts]
         if lacking and self._keys(lacking) is None:
             raise ExperimentError(
-                f"latency: networks of {self._space.name} have no parts that latencies can be summed of; leave table "
-                "out, so that whole networks are measured"
+                f"latency: networks of {self._space.name} cannot be split into parts whose latencies add up; leave out "
+                "table to measure whole networks"
             )
         known = {} if self._table is None else self._table.milliseconds
         if self.by == PARTS:
@@ -162,7 +162,7 @@ class Meter:
                 started = time.perf_counter()
                 measured = self._call(partial(table_of_parts, self._space, self._architectures(new), self._setting))
                 self.shared_seconds += (time.perf_counter() - started) * self._slot.share
-                # What was known stays: a candidate that was judged keeps its latency.
+                # Known values stay, so that a screened candidate keeps its latency.
                 self._table = LatencyTable(measured.milliseconds | known, self.conditions)
         assert self._table is not None
         for code in codes:
@@ -184,7 +184,7 @@ class Meter:
         return [Architecture(self._space.name, code) for code in codes]
 
     def _call(self, compute: Callable[[], Answer]) -> Answer:
-        def answer() -> Answer:  # Ray takes nothing but functions
+        def answer() -> Answer:  # Ray accepts only functions
             return compute()
 
         task = ray.remote(num_cpus=self._held.cpus, num_gpus=self._held.gpus)(answer)
@@ -192,22 +192,22 @@ class Meter:
             found: Answer = ray.get(task.remote())
         except RayTaskError as error:
             cause = error.cause
-            if isinstance(cause, ValueError):  # a space's, or of the measurement: one line with the way out
+            if isinstance(cause, ValueError):  # of the space or the measurement: one line with the way out
                 raise ExperimentError(f"latency: {cause}") from None
             raise ClusterError(f"latency cannot be measured: {_last_line(error)}") from None
         except RayError as error:
-            raise ClusterError(f"latency: the worker was lost: {_last_line(error)}; try again") from None
+            raise ClusterError(f"latency: the worker was lost: {_last_line(error)}; run it again") from None
         return found
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Device seconds that measuring each candidate alone took."""
+        """Device seconds of the measurement of each candidate, without shared parts."""
         return {code: latency.seconds * self._slot.share for code, latency in self.found.items()}
 
 
 @contextmanager
 def open_meter(experiment: Experiment, data: ImageData, *, address: str | None, say: Say) -> Iterator[Meter | None]:
-    """A meter for what an experiment asks for; None where it asks for no latency.
+    """A meter for the latencies of an experiment; None if it needs none.
 
     Raises:
         ExperimentError: the table cannot be read.
@@ -223,21 +223,21 @@ def open_meter(experiment: Experiment, data: ImageData, *, address: str | None, 
         yield Meter(experiment.space.make(), setting, latency_slot(cluster, experiment.resources, spec), table, say)
 
 
-def go_on(meter: Meter, log: EvidenceLog, file: Path) -> None:
-    """Has a meter find latencies as the earlier part of a run did, so that all of a run are found in one way.
+def resume_meter(meter: Meter, log: EvidenceLog, file: Path) -> None:
+    """Restores the method of the earlier part of a run, so that all its latencies are comparable.
 
     Args:
-        meter: nothing is done where its table was given.
+        meter: unchanged if its table was given.
         log: of the run.
-        file: latencies of parts, where the run has them.
+        file: latencies of parts; may be missing.
     """
     noted = logged_conditions(log)
     if noted is not None and meter.by != GIVEN:
-        meter.go_on(noted[0], LatencyTable.load(file) if file.is_file() else None)
+        meter.resume(noted[0], LatencyTable.load(file) if file.is_file() else None)
 
 
 def given_table(spec: LatencySpec) -> LatencyTable | None:
-    """The table that latencies are to be summed from; None where none is given.
+    """The given table of latencies of parts; None without one.
 
     Raises:
         ExperimentError: it cannot be read.
@@ -251,15 +251,15 @@ def given_table(spec: LatencySpec) -> LatencyTable | None:
 
 
 def setting_of(spec: LatencySpec, data: ImageData) -> Setting:
-    """How latencies of networks for these images are measured."""
+    """The measurement setting for these images."""
     return Setting(data.input_shape, len(data.classes), spec.batch, spec.threads, spec.precision, spec.device)
 
 
 def latency_slot(cluster: Cluster, resources: ResourceSpec, spec: LatencySpec) -> Slot:
-    """What a worker that measures takes: cores for its threads, and on a GPU the share that one trial alone takes.
+    """Resources of a measuring worker: a core per thread, and on a GPU the share of a single trial.
 
     Raises:
-        ClusterError: no node has so much.
+        ClusterError: no node is large enough.
     """
     gpus = 0.0
     if spec.device == "cuda":
@@ -274,7 +274,7 @@ def latency_slot(cluster: Cluster, resources: ResourceSpec, spec: LatencySpec) -
 
 
 def book_latencies(log: EvidenceLog, meter: Meter, codes: Sequence[str]) -> None:
-    """Notes latencies of the candidates, what they were measured with and what that took, that of others included."""
+    """Logs the latencies of candidates, their conditions, and the cost of all measurements."""
     log.note(LATENCY, json.dumps({"by": meter.by, "conditions": asdict(meter.conditions)}))
     log.append_event(LATENCY, "", STARTED, at=meter.began)
     seconds, rows = meter.seconds, []
@@ -291,12 +291,12 @@ def book_latencies(log: EvidenceLog, meter: Meter, codes: Sequence[str]) -> None
 
 
 def latency_key(code: str) -> str:
-    """Trial of a candidate's latency in the log."""
+    """Trial key of a candidate's latency in the log."""
     return f"{LATENCY}/{code}"
 
 
 def latency_rows(code: str, found: CandidateLatency, seconds: float = 0.0) -> list[Evidence]:
-    """The latency of a candidate, and between what bounds the middle half of the passes lies where these are known."""
+    """The latency of a candidate, with the bounds of the middle half of its passes if known."""
     values = {LATENCY_MS: found.milliseconds}
     if not math.isnan(found.low):
         values |= {f"{LATENCY_MS}_low": found.low, f"{LATENCY_MS}_high": found.high}
@@ -307,15 +307,15 @@ def latency_rows(code: str, found: CandidateLatency, seconds: float = 0.0) -> li
 
 
 def shared_row(first: str, seconds: float) -> Evidence:
-    """What measurements cost that all candidates share; its key is that of the first one measured with it.
+    """The cost of measurements shared by all candidates, under the key of the first candidate measured with it.
 
-    So there may be several: measurements go on in a search, and in a run that is extended.
+    A search or an extended run measures repeatedly, so there may be several such rows.
     """
     return Evidence(LATENCY, latency_key(first), "", LATENCY, 0, 0, 0, SHARED_SECONDS, seconds, seconds)
 
 
 def logged_conditions(log: EvidenceLog) -> tuple[str, Conditions] | None:
-    """How the latencies of a run were found, and with what; None where there are none."""
+    """Method and conditions of the latencies of a run; None without latencies."""
     noted = log.noted(LATENCY)
     if noted is None:
         return None

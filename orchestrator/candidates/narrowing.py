@@ -1,4 +1,4 @@
-"""A space narrowed to the options that suit the device, before candidates are drawn from it."""
+"""Narrows a space to the options with the most capacity per millisecond, before candidates are drawn."""
 
 from __future__ import annotations
 
@@ -17,16 +17,10 @@ from taurank.trainables.latency import LatencyError, every_option, select_option
 
 
 def narrowed_space(experiment: Experiment, data: ImageData, meter: Meter, *, say: Say = print) -> RestrictedSpace:
-    """Measures every option of every decision once, or looks them up, and keeps the best of each.
-
-    Args:
-        experiment: one that narrows its space.
-        data: its images.
-        meter: of its latencies.
-        say: told about it.
+    """Measures the options of every decision, or looks them up, and keeps the best of each decision.
 
     Raises:
-        ExperimentError: latencies cannot be measured or looked up, or fewer candidates are left than are asked for.
+        ExperimentError: latencies cannot be measured or looked up, or too few candidates are left.
         ClusterError: the worker was lost.
     """
     spec, space = experiment.narrow, experiment.space.make()
@@ -50,7 +44,7 @@ def narrowed_space(experiment: Experiment, data: ImageData, meter: Meter, *, say
 
 
 def check_size(narrowed: RestrictedSpace, candidates: int, *, way_out: str) -> None:
-    """Sees that a narrowed space has as many candidates as are asked for.
+    """Checks that a narrowed space has enough candidates.
 
     Raises:
         ExperimentError: it has fewer; suggests fewer candidates, or ``way_out``.
@@ -63,13 +57,13 @@ def check_size(narrowed: RestrictedSpace, candidates: int, *, way_out: str) -> N
 
 
 def logged_narrowing(log: EvidenceLog, experiment: Experiment) -> RestrictedSpace | None:
-    """The space that the candidates of a run were drawn from, by its log; None where it was not narrowed."""
+    """The narrowed space of a run, from its log; None if it was not narrowed."""
     noted = log.noted(NARROWED)
     return None if noted is None else RestrictedSpace(experiment.space.make(), json.loads(noted)["options"])
 
 
 def book_narrowing(log: EvidenceLog, experiment: Experiment, narrowed: RestrictedSpace) -> None:
-    """Notes what was kept, and by what."""
+    """Logs the kept options and the settings."""
     assert experiment.narrow is not None
     noted = experiment.narrow.model_dump() | {
         "options": narrowed.decisions,
@@ -80,7 +74,7 @@ def book_narrowing(log: EvidenceLog, experiment: Experiment, narrowed: Restricte
 
 
 def narrowing_line(log: EvidenceLog) -> str | None:
-    """The options that the candidates of a run were drawn with; None where its space was not narrowed."""
+    """The options of the narrowed space of a run, as text; None if it was not narrowed."""
     noted = log.noted(NARROWED)
     if noted is None:
         return None

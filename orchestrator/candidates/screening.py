@@ -17,23 +17,23 @@ from taurank.trainables.data import ImageData
 from taurank.trainables.latency import CandidateLatency
 
 DRAWS = 1_000
-"""Draws in a row without a candidate that keeps the constraints after which there are taken to be no more."""
+"""Consecutive draws without a suitable candidate after which drawing stops."""
 SECONDS = 15.0
-"""Seconds of sizing and measuring without one, after which the same is taken: a large network takes long to size."""
+"""Seconds of sizing and measuring without a suitable candidate after which drawing stops."""
 SAY_SECONDS = 3.0
-"""Interval of the lines about progress."""
+"""Interval of the progress messages."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Size of a candidate and the seconds that it took to find out."""
+    """Size of a candidate and the seconds of its measurement."""
 
     size: Size
     seconds: float
 
 
 class Latencies(Protocol):
-    """What tells latencies."""
+    """A source of latencies."""
 
     def measure(self, codes: Sequence[str]) -> Mapping[str, CandidateLatency]:
         """Latencies by code."""
@@ -41,20 +41,20 @@ class Latencies(Protocol):
 
 
 class Screen:
-    """Judges candidates by the constraints; a candidate that violates one costs nothing but its measurement.
+    """Filters candidates that violate a constraint, at the cost of their measurement only.
 
     Args:
         space: of the candidates.
-        constraints: to be kept, all of them.
-        data: its images: sizes depend on them.
-        latencies: where a constraint is on latency.
-        say: told about progress, now and then.
+        constraints: a candidate has to satisfy all of them.
+        data: the images, on which sizes depend.
+        latencies: needed for a constraint on latency.
+        say: receives progress messages.
 
     Attributes:
-        sizes: of all that were judged, by code.
-        violations: what a candidate violates, by code.
-        problems: why a model cannot take the images, by code.
-        nearest: what the one violates that is least beyond its bounds; empty while nobody violates any.
+        sizes: of all screened candidates, by code.
+        violations: violated constraints, by code.
+        problems: why a model does not accept the images, by code.
+        nearest: violations of the candidate that is least beyond its bounds; empty without violations.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Screen:
         self._least = np.inf
 
     def fitting(self, codes: Sequence[str]) -> list[str]:
-        """Those of the candidates that can take the images and keep all constraints, in their order."""
+        """The candidates that accept the images and satisfy all constraints, in their order."""
         return self.of_fitting_latency([code for code in codes if self.has_fitting_size(code)])
 
     def has_fitting_size(self, code: str) -> bool:
-        """Whether a candidate can take the images and keeps the constraints on its size."""
+        """Whether a candidate accepts the images and satisfies the constraints on its size."""
         by_size = [bound for bound in self._constraints if bound.measure != "latency"]
         fits = self._has_size(code) and self._keeps(code, by_size, self._size_values(code))
         self._report()

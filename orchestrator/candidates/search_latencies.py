@@ -1,4 +1,4 @@
-"""Latencies in a search: measured while trainings run, and kept, so that who was judged once stays judged."""
+"""Latencies in a search: measured while trainings run, and logged, so that no architecture is measured twice."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from taurank.orchestrator.candidates.latencies import (
     Meter,
     Say,
     given_table,
-    go_on,
     latency_key,
     latency_rows,
     latency_slot,
+    resume_meter,
     setting_of,
     shared_row,
 )
@@ -30,16 +30,16 @@ from taurank.trainables.data import ImageData
 from taurank.trainables.latency import CandidateLatency
 
 NOTED = f"{LATENCY}:"
-"""What the log notes of an architecture whose latency is known begins so."""
+"""Prefix of the notes of known latencies in the log."""
 
 
 class KeptLatencies:
-    """Latencies of whoever a search judges, each measured once in the life of a run.
+    """Latencies of the architectures that a search screens, each measured once per run.
 
     Args:
-        meter: measures; it must not wait for cores.
-        log: keeps what is found, of refused architectures too.
-        file: keeps latencies of parts, where they are summed.
+        meter: must not wait for cores.
+        log: stores the latencies, including those of rejected architectures.
+        file: stores latencies of parts.
         threads: of a measurement.
     """
 
@@ -48,12 +48,12 @@ class KeptLatencies:
         self._saved, self._booked = meter.table, meter.shared_seconds
 
     def prepare(self, codes: Sequence[str]) -> None:
-        """Decides by a sample how latencies are found: whole networks, or sums of the parts that are measured now."""
+        """Chooses the method from a sample: whole networks, or sums of parts, which are measured now."""
         self._meter.prepare(codes)
 
     @property
     def cores(self) -> float:
-        """Cores that trainings should leave to measurements: of whole networks, which go on as long as the search."""
+        """Cores that trainings should leave free: whole networks are measured throughout the search."""
         return 0.0 if self._meter.by in (PARTS, GIVEN) else float(self._threads)
 
     def measure(self, codes: Sequence[str]) -> Mapping[str, CandidateLatency]:
@@ -76,7 +76,7 @@ class KeptLatencies:
                 table.save(self._file)
                 self._saved = table
             self._log.note(LATENCY, json.dumps({"by": self._meter.by, "conditions": asdict(self._meter.conditions)}))
-            # Those that are refused cost as well: all measurements are shared by the candidates that are ranked.
+            # Rejected architectures cost as well, so the ranked candidates share all measurements.
             spent = self._meter.shared_seconds - self._booked + sum(self._meter.seconds[code] for code in new)
             self._booked = self._meter.shared_seconds
             self._log.append([shared_row(new[0], spent)])
@@ -85,7 +85,7 @@ class KeptLatencies:
         return {code: found[code] for code in codes}
 
     def book(self, code: str) -> float:
-        """Makes the latency of an architecture evidence of the run; gives the milliseconds, NaN for none."""
+        """Logs the latency of an architecture as evidence; returns milliseconds, NaN for none."""
         found = self.measure([code])[code]
         if self._log.append(latency_rows(code, found)) and found.reason:
             self._log.append_event(LATENCY, latency_key(code), VOID, found.reason)
@@ -95,11 +95,11 @@ class KeptLatencies:
 def keep_latencies(
     experiment: Experiment, data: ImageData, cluster: Cluster, *, log: EvidenceLog, file: Path, say: Say
 ) -> KeptLatencies | None:
-    """The latencies of a search that goes on in ``file``'s run; None where the experiment asks for none.
+    """The latencies of a new or resumed search; None if the experiment needs none.
 
     Raises:
         ExperimentError: a given table cannot be read.
-        ClusterError: the cluster has no such device, or trainings hold it.
+        ClusterError: the cluster has no such device, or trainings occupy it.
     """
     spec = experiment.measured_latency
     if spec is None:
@@ -112,14 +112,14 @@ def keep_latencies(
     space: SearchSpace = experiment.space.make()
     slot: Slot = latency_slot(cluster, experiment.resources, spec)
     meter = Meter(space, setting_of(spec, data), slot, given_table(spec), say, waits=False)
-    go_on(meter, log, file)
+    resume_meter(meter, log, file)
     kept = KeptLatencies(meter, log, file, spec.threads)
     kept.prepare(_sample(experiment, space))
     return kept
 
 
 def _sample(experiment: Experiment, space: SearchSpace) -> list[str]:
-    """As many codes as the search trains: whether these share enough parts decides how all are measured."""
+    """As many codes as the search trains; the parts that they share decide the method."""
     assert experiment.search is not None
     try:
         drawn = space.sample(experiment.search.evaluations, np.random.default_rng([experiment.seed, 0]))

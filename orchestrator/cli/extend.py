@@ -19,7 +19,7 @@ from taurank.orchestrator.cli.runs import (
     NoBaseline,
     run_to_its_end,
 )
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import Document, make_progress_console
 from taurank.orchestrator.text import print_line
 
 
@@ -56,7 +56,7 @@ def extend(
     address: Address = None,
     dashboard: Dashboard = False,
     no_baseline: NoBaseline = False,
-) -> None:
+) -> Document:
     """Extend a run with more candidates, budget, seeds or stages, in a new folder.
 
     The evidence of the run is kept; only what is missing is trained.
@@ -77,9 +77,9 @@ def extend(
     noted = opened.log.noted(DATA_DIR)
     root = data_dir or (Path(noted) if noted else None)
     images = load_images(opened.experiment.data, root=root, download=download, cache=cache)
-    say = partial(print_line, make_console())
+    say = partial(print_line, make_progress_console())
     run = extended(opened, changes, images, address=address, say=say)
     # A search does not know its next proposals yet.
     new = 0 if run.experiment.search is not None else len(run.candidates) - len(opened.candidates)
     say(f"{run.folder} continues {opened.folder.name}" + (f" with {new} more candidates" if new else ""))
-    run_to_its_end(run, images, address=address, dashboard=dashboard, with_baseline=not no_baseline)
+    return run_to_its_end(run, images, address=address, dashboard=dashboard, with_baseline=not no_baseline)

@@ -5,24 +5,24 @@ Imports are inside the function: torch and Ray take seconds to import, and --hel
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.runs import Folder
+from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console
 from taurank.orchestrator.text import print_line
 
 
 def front(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    folder: Folder,
     against: Annotated[
         Literal["latency", "flops", "parameters"] | None,
         typer.Option(
             "--against", help="The cost. Default: latency where it was measured, else flops.", show_default=False
         ),
     ] = None,
-) -> None:
+) -> Document:
     """Show the Pareto front of accuracy and cost, with probabilities; writes front.csv."""
     from taurank.orchestrator.evidence import BASELINE
     from taurank.orchestrator.report import print_front
@@ -36,4 +36,5 @@ def front(
     console = make_console()
     print_front(console, found, opened.names)
     found.write(opened.folder)
-    print_line(console, f"written: {FRONT_FILE} in {opened.folder}")
+    print_line(make_progress_console(), f"written: {FRONT_FILE} in {opened.folder}")
+    return {"folder": opened.folder, "against": found.against, "front": found.table.to_dict("records")}

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.completion import complete_space
+from taurank.orchestrator.cli.terminal import Document, make_console
+from taurank.orchestrator.text import MiddleElided, print_line
 
 if TYPE_CHECKING:
     from taurank.spaces import SearchSpace
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
 
 def spaces(
     pattern: Annotated[
-        str, typer.Argument(help="Names to list, with * and ?; or your own space as module:Class.")
+        str,
+        typer.Argument(
+            help="Names to list, with * and ?; or your own space as module:Class.", autocompletion=complete_space
+        ),
     ] = "*",
-) -> None:
+) -> Document:
     """List the search spaces: size, options and their defaults, features, supernet, an example."""
     from rich.table import Table
 
@@ -29,20 +34,41 @@ def spaces(
     names = [pattern] if ":" in pattern else list_spaces(pattern)
     if not names:
         raise SpaceError(f"no space matches {pattern!r}; known: {', '.join(list_spaces())}")
+    found: list[Document] = []
     table = Table(box=None, pad_edge=False)
-    for heading in ("space", "architectures", "options (defaults)", "features", "supernet", "example"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("space", "architectures"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("features", "supernet"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("example")
     for name in names:
         space = get_space(name)
+        size = None if space.foreign else space.size
+        features, supernet, example = len(space.feature_names), name in list_supernets(), _example(space)
+        found.append(
+            {
+                "name": name,
+                "architectures": size,
+                "options": space.options,
+                "features": features,
+                "supernet": supernet,
+                "example": example,
+            }
+        )
         table.add_row(
             name,
-            "by name" if space.foreign else _count(space.size),
-            ", ".join(f"{key}={value}" for key, value in space.options.items()),
-            str(len(space.feature_names)),
-            "yes" if name in list_supernets() else "no",
-            _example(space),
+            "by name" if space.foreign else _count(size),
+            str(features),
+            "yes" if supernet else "no",
+            MiddleElided(example),
         )
-    make_console().print(table)
+    console = make_console()
+    console.print(table)
+    console.print()
+    for one in found:
+        options = ", ".join(f"{key}={value}" for key, value in one["options"].items())
+        print_line(console, f"options of {one['name']}: {options or 'none'}", wrap=True)
+    return {"spaces": found}
 
 
 def _example(space: SearchSpace) -> str:
@@ -60,15 +86,18 @@ def _count(size: int | None) -> str:
     return f"{size:,}" if size < 1e9 else f"{size:.1e}"
 
 
-def experiments() -> None:
+def experiments() -> Document:
     """List the experiments that come with taurank."""
+    from rich.markup import escape
     from rich.table import Table
 
     from taurank.orchestrator.experiment import experiment_description, list_experiments
 
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name in list_experiments():
-        table.add_row(name, experiment_description(name))
+    table.add_column()
+    found = {name: experiment_description(name) for name in list_experiments()}
+    for name, description in found.items():
+        table.add_row(name, escape(description))
     make_console().print(table)
+    return {"experiments": [{"name": name, "description": text} for name, text in found.items()]}

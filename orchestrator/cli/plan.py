@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.completion import complete_plan, complete_space
+from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console
 from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
@@ -71,12 +72,18 @@ def plan(
         typer.Argument(
             metavar="EXPERIMENT|RUN",
             help="A YAML file, an experiment that comes with taurank, or the folder of a run.",
+            autocompletion=complete_plan,
             show_default=False,
         ),
     ] = "",
     space: Annotated[
         str,
-        typer.Option("--space", help="Search space. Default: one without recorded data.", show_default=False),
+        typer.Option(
+            "--space",
+            help="Search space. Default: one without recorded data.",
+            autocompletion=complete_space,
+            show_default=False,
+        ),
     ] = "",
     candidates: Annotated[
         int | None, typer.Option("--candidates", min=2, help="Number of candidates.", show_default=False)
@@ -116,14 +123,16 @@ def plan(
     truth: Annotated[str, typer.Option("--truth", help="With --table: as in taurank replay.", show_default=False)] = "",
     among: Annotated[str, typer.Option("--among", help="With --table: as in taurank replay.")] = "distinct",
     draws: Annotated[int, typer.Option("--draws", min=2, help="With --table: number of replays per budget.")] = 3,
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
-) -> None:
+) -> Document:
     """Show the stages of a budget and the predicted tau; for a run, its current state and expected result."""
-    from rich.console import Console
+    from taurank.orchestrator.experiment import load_experiment
+
+    # Checked before torch is imported, which takes a second.
+    experiment = load_experiment(what) if what and not Path(what).is_dir() else None
 
     from taurank.orchestrator.planning import PlanError, look_ahead
     from taurank.orchestrator.replay import parse_budget
-    from taurank.orchestrator.report import outlook_to_json, print_outlook
+    from taurank.orchestrator.report import outlook_document, print_outlook
 
     if budget is not None and tau is not None:
         raise PlanError("--budget and --tau: give one of the two")
@@ -135,7 +144,7 @@ def plan(
         raise PlanError("--truth, --among and --draws configure the replay of a table: use them with --table")
     lengths = _lengths(schedules)
     subject = (
-        _of_what(what, space=space, candidates=candidates, epochs=epochs)
+        _of_what(what, experiment, space=space, candidates=candidates, epochs=epochs)
         if what
         else _of_options(space, candidates, epochs, from_table=table is not None)
     )
@@ -154,29 +163,27 @@ def plan(
     else:
         if lengths is not None:
             raise PlanError("--schedules: a table has its own; omit the option")
-        console = Console(stderr=True) if json_ else make_console()
-        print_line(console, f"replaying {table} ...")
+        print_line(make_progress_console(), f"replaying {table} ...")
         question = _by_own_replays(table, subject, seconds, truth=truth, among=among, draws=draws)
         if subject.images is not None:
             question = replace(question, images=subject.images)
     outlook = look_ahead(question, budget=subject.budget, tau=tau, stages=subject.stages, progress=subject.progress)
-    if json_:
-        print(outlook_to_json(outlook, notes=subject.notes))
-    else:
-        print_outlook(make_console(), outlook, notes=subject.notes)
+    print_outlook(make_console(), outlook, notes=subject.notes)
+    return outlook_document(outlook, notes=subject.notes)
 
 
-def _of_what(what: str, *, space: str, candidates: int | None, epochs: int | None) -> Subject:
-    """An experiment, or a run if ``what`` is a folder."""
-    from taurank.orchestrator.experiment import load_experiment
+def _of_what(
+    what: str, experiment: Experiment | None, *, space: str, candidates: int | None, epochs: int | None
+) -> Subject:
+    """An experiment, or the run in the folder ``what``."""
     from taurank.orchestrator.planning import PlanError, progress_of
     from taurank.orchestrator.runs import Run
 
     for name, value in (("--space", space), ("--candidates", candidates), ("--epochs", epochs)):
         if value:
             raise PlanError(f"{name}: {what} defines it already; omit the option, or change it there")
-    if not Path(what).is_dir():
-        return _of_experiment(load_experiment(what))
+    if experiment is not None:
+        return _of_experiment(experiment)
     run = Run.open(Path(what))
     subject = replace(_of_experiment(run.experiment, run.images), progress=progress_of(run.log.evidence(), run.rank))
     # A run has applied its constraints already.

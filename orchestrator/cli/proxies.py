@@ -6,13 +6,15 @@ Imports are inside the function: torch and Ray take seconds to import, and --hel
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from taurank.orchestrator.cli.completion import complete_space
 from taurank.orchestrator.cli.runs import Address, DataDir, Download
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console
 from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ def proxies(
     space: Annotated[
         str,
         typer.Option(
-            "--space", help="Score architectures of this space. Default: list the proxies.", show_default=False
+            "--space",
+            help="Score architectures of this space. Default: list the proxies.",
+            autocompletion=complete_space,
+            show_default=False,
         ),
     ] = "",
     option: Annotated[
@@ -65,10 +70,11 @@ def proxies(
     data_dir: DataDir = None,
     download: Download = False,
     address: Address = None,
-) -> None:
+) -> Document:
     """List the training-free proxies; with --space, score untrained architectures with them."""
     if not space:
         from taurank.orchestrator.proxy_scores import print_proxies
+        from taurank.trainables.proxies import SETS, describe_proxy, list_proxies
 
         given = {"--option": option, "--candidates": candidates, "--data": data}
         unused = [name for name, value in given.items() if value]
@@ -77,7 +83,7 @@ def proxies(
 
             raise ProxyRequestError(f"--space is missing: {unused[0]} needs a space to score")
         print_proxies(make_console())
-        return
+        return {"proxies": [asdict(describe_proxy(name)) for name in list_proxies()], "sets": SETS}
     from taurank.orchestrator.proxy_scores import (
         ProxyRequestError,
         Request,
@@ -97,7 +103,7 @@ def proxies(
     split = read_images(data, root=data_dir, download=download)
     in_batch = images or batch_size(math.prod(split.input_shape))
     request = Request(made, codes, data, in_batch, initialisations, seed, chosen)
-    _score(request, split, workers=workers, output=output, address=address)
+    return _score(request, split, workers=workers, output=output, address=address)
 
 
 def _make_space(name: str, options: dict[str, Any]) -> SearchSpace:
@@ -110,12 +116,12 @@ def _make_space(name: str, options: dict[str, Any]) -> SearchSpace:
         raise ProxyRequestError(f"--space: {str(error).removeprefix('space: ')}") from None
 
 
-def _score(request: Request, split: ImageData, *, workers: int | None, output: Path, address: str | None) -> None:
+def _score(request: Request, split: ImageData, *, workers: int | None, output: Path, address: str | None) -> Document:
     from taurank.orchestrator.proxy_scores import ScoreFile, print_scores, score_missing
     from taurank.orchestrator.session import EXIT_CODE, RunInterruptedError
     from taurank.trainables.proxies import draw_batch
 
-    console = make_console()
+    console = make_progress_console()
     file = ScoreFile(output, request.settings)
     file.read()  # refused before anything is started
     batch = draw_batch(split, images=request.images, seed=request.seed)
@@ -124,4 +130,7 @@ def _score(request: Request, split: ImageData, *, workers: int | None, output: P
     except RunInterruptedError:
         print_line(console, f"interrupted; the scores so far are in {output}, the same command continues")
         raise typer.Exit(EXIT_CODE) from None
-    print_scores(console, file.read(), request, output)
+    rows = file.read()
+    print_scores(make_console(), rows, request, output)
+    wanted = rows["architecture"].isin(request.codes) & rows["proxy"].isin(request.names)
+    return {"file": output, "scores": rows[wanted].to_dict("records")}

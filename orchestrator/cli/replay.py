@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console
 from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
@@ -101,16 +101,11 @@ def replay(
         Path | None,
         typer.Option("--out", help="Write a CSV, one row per draw (and policy).", show_default=False),
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object with draws and means, nothing else.")] = (
-        False
-    ),
-) -> None:
+) -> Document:
     """Replay campaigns over a table of recorded trainings: rank with a given budget, and score the ranking.
 
     With --policy: compare policies on the same learning curves at equal cost.
     """
-    from rich.console import Console
-
     from taurank.orchestrator.replay import (
         ReplayError,
         choose_cheap,
@@ -122,8 +117,6 @@ def replay(
     )
     from taurank.trainables.table import read_table
 
-    # Progress goes to the standard error.
-    console = Console(stderr=True) if json_ else make_console()
     if policy:
         unused = {"--trainings": trainings, "--proxies": proxies != "all", "--supernets": supernets, "--ray": ray}
         for option in (option for option, given in unused.items() if given):
@@ -142,8 +135,7 @@ def replay(
             among=among,
             workers=workers,
         )
-        _compare(console, comparison, draws, jobs=jobs, out=out, as_json=json_)
-        return
+        return _compare(comparison, draws, jobs=jobs, out=out)
     if (metric, period) != (METRIC, 1):
         raise ReplayError("--metric and --period configure the comparison of policies: use them with --policy")
     recorded = read_table(table)
@@ -159,22 +151,15 @@ def replay(
         cheap=cheap,
         trainings=stages,
     )
-    _campaigns(console, bench, plan, draws, jobs=jobs, through_ray=ray, out=out, as_json=json_)
+    return _campaigns(bench, plan, draws, jobs=jobs, through_ray=ray, out=out)
 
 
 def _campaigns(
-    console: Console,
-    bench: Bench,
-    plan: ReplayPlan,
-    draws: int,
-    *,
-    jobs: int,
-    through_ray: bool,
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    from taurank.orchestrator.replay import print_draw, print_head, print_summary, replay_draws, to_json
+    bench: Bench, plan: ReplayPlan, draws: int, *, jobs: int, through_ray: bool, out: Path | None
+) -> Document:
+    from taurank.orchestrator.replay import campaigns_document, print_draw, print_head, print_summary, replay_draws
 
+    console = make_progress_console()
     print_head(console, bench, plan, draws)
     rows: list[Row] = []
 
@@ -184,24 +169,21 @@ def _campaigns(
         return rows
 
     _each(console, replay_draws(bench, plan, draws, jobs=jobs, through_ray=through_ray), book, out)
-    if as_json:
-        print(to_json(bench, plan, rows))
-    else:
-        print_summary(console, plan, rows)
-        _say_written(console, out)
+    print_summary(make_console(), plan, rows)
+    _say_written(console, out)
+    return campaigns_document(bench, plan, rows)
 
 
-def _compare(
-    console: Console, comparison: Comparison, draws: int, *, jobs: int, out: Path | None, as_json: bool
-) -> None:
+def _compare(comparison: Comparison, draws: int, *, jobs: int, out: Path | None) -> Document:
     from taurank.orchestrator.replay import (
-        policies_to_json,
+        policies_document,
         policy_draws,
         print_policy_draw,
         print_policy_head,
         print_policy_summary,
     )
 
+    console = make_progress_console()
     print_policy_head(console, comparison, draws)
     rows: list[PolicyRow] = []
 
@@ -211,11 +193,9 @@ def _compare(
         return rows
 
     _each(console, policy_draws(comparison, draws, jobs=jobs), book, out)
-    if as_json:
-        print(policies_to_json(comparison, rows))
-    else:
-        print_policy_summary(console, comparison, rows)
-        _say_written(console, out)
+    print_policy_summary(make_console(), comparison, rows)
+    _say_written(console, out)
+    return policies_document(comparison, rows)
 
 
 def _each(

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.completion import complete_experiment, complete_run
+from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console, output
 from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
+    from taurank.orchestrator.experiment import DataSpec
+    from taurank.orchestrator.report import RunReport
     from taurank.orchestrator.runs import Run
-    from taurank.trainables.data import ImageData
+    from taurank.trainables.data import Dataset, ImageData
 
 DATA_DIR = "data_dir"
 """Key of --data-dir in the log of a run, so that resuming finds the images."""
@@ -48,14 +51,18 @@ Dashboard = Annotated[
     bool, typer.Option("--dashboard", help="Start the Ray dashboard on loopback and print its address.")
 ]
 NoBaseline = Annotated[bool, typer.Option("--no-baseline", help="Skip the full trainings that score the ranking.")]
-Folder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(help="Folder of a run.", autocompletion=complete_run, show_default=False)]
 
 
 def run(
     context: typer.Context,
     experiment: Annotated[
         str,
-        typer.Argument(help="A YAML file, or the name of an experiment that comes with taurank.", show_default=False),
+        typer.Argument(
+            help="A YAML file, or the name of an experiment that comes with taurank.",
+            autocompletion=complete_experiment,
+            show_default=False,
+        ),
     ] = "",
     models: Annotated[
         list[str] | None,
@@ -112,7 +119,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-) -> None:
+) -> Document | None:
     """Rank the candidates of an experiment, or models by name; with a baseline, also score the ranking."""
     from taurank.orchestrator.experiment import (
         BUDGET,
@@ -124,10 +131,9 @@ def run(
         with_baseline,
         write_models,
     )
-    from taurank.orchestrator.runs import create_run, read_images, split_images
 
     root = data_dir.resolve() if data_dir else None
-    read = partial(read_images, root=root, download=download, cache=cache)
+    read = partial(read_experiment_images, root=root, download=download, cache=cache)
     given: dict[str, object] = {"--data": data, "--size": size, "--epochs": epochs, "--budget": budget}
     given |= {"--constraint": constraint, "--save-yaml": save_yaml}
     if models:
@@ -145,12 +151,12 @@ def run(
             baseline=bool(baseline),
             constraints=constraint or (),
         )
-        loaded, text, images = load_with_test(lambda test: make(test=test), read, split_images)
+        loaded, text, images = load_with_test(lambda test: make(test=test), read, split_experiment_images)
         if save_yaml:
             write_models(text, save_yaml)
-            typer.echo(f"written: {save_yaml}; run it with taurank run {save_yaml}")
-            return
-        console = make_console()
+            print_line(make_console(), f"written: {save_yaml}; run it with taurank run {save_yaml}")
+            return {"file": save_yaml}
+        console = make_progress_console()
         print_line(console, "as a file (--save-yaml FILE writes it without running it):")
         print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
     else:
@@ -169,12 +175,14 @@ def run(
             loaded = with_baseline(loaded, where=experiment)
         if loaded.search is not None:
             raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
-        images = split_images(loaded.data, read(loaded.data))
-    say = partial(print_line, make_console())
+        images = split_experiment_images(loaded.data, read(loaded.data))
+    from taurank.orchestrator.runs import create_run
+
+    say = partial(print_line, make_progress_console())
     created = create_run(loaded, out, images, address=address, say=say)
     if root:
         created.log.note(DATA_DIR, str(root))
-    run_to_its_end(
+    return run_to_its_end(
         created,
         images,
         address=address,
@@ -191,14 +199,14 @@ def resume(
     address: Address = None,
     dashboard: Dashboard = False,
     no_baseline: NoBaseline = False,
-) -> None:
+) -> Document:
     """Resume an interrupted run; finished work is not repeated."""
     from taurank.orchestrator.runs import Run, load_images
 
     opened = Run.open(folder)
     noted = opened.log.noted(DATA_DIR)
     root = data_dir or (Path(noted) if noted else None)
-    run_to_its_end(
+    return run_to_its_end(
         opened,
         load_images(opened.experiment.data, root=root, download=download, cache=cache),
         address=address,
@@ -207,7 +215,7 @@ def resume(
     )
 
 
-def rank(folder: Folder) -> None:
+def rank(folder: Folder) -> Document:
     """Rank again from the log of a run, without training; writes the ranking and the report."""
     from taurank.orchestrator.report import report_run
     from taurank.orchestrator.runs import Run
@@ -215,7 +223,8 @@ def rank(folder: Folder) -> None:
 
     opened = Run.open(folder)
     with storage_failures(opened.folder, opened.log):
-        report_run(opened, make_console())
+        report = report_run(opened, make_progress_console())
+    return _finish(report)
 
 
 def score(
@@ -238,7 +247,7 @@ def score(
             show_default=False,
         ),
     ] = None,
-) -> None:
+) -> Document:
     """Score the ranking of a run against full training: its own baseline, another run's, or a table's."""
     from taurank.orchestrator.report import report_run
     from taurank.orchestrator.runs import Run
@@ -247,7 +256,7 @@ def score(
 
     opened = Run.open(folder)
     space = opened.experiment.space.make()
-    truth, console = None, make_console()
+    truth, console = None, make_progress_console()
     if baseline:
         truth = read_truth(
             baseline,
@@ -260,20 +269,45 @@ def score(
     elif lower_is_better is not None:
         raise ScoringError("--lower-is-better and --higher-is-better are for --baseline; the run's own is an accuracy")
     with storage_failures(opened.folder, opened.log):
-        report_run(opened, console, truth, need_score=True)
+        report = report_run(opened, console, truth, need_score=True)
+    return _finish(report)
 
 
-def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> None:
+def read_experiment_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None) -> Dataset:
+    """Imported once the experiment has been checked: mistakes in it are reported without waiting for torch."""
+    from taurank.orchestrator.runs import read_images
+
+    return read_images(spec, root=root, download=download, cache=cache)
+
+
+def split_experiment_images(spec: DataSpec, dataset: Dataset) -> ImageData:
+    """The same for the cut into parts."""
+    from taurank.orchestrator.runs import split_images
+
+    return split_images(spec, dataset)
+
+
+def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> Document:
     """Runs the missing parts of the run; after an interruption, prints how to resume."""
     from taurank.orchestrator.campaigns import run_campaign, run_search
     from taurank.orchestrator.session import EXIT_CODE, RunInterruptedError
 
-    console = make_console()
+    console = make_progress_console()
     try:
         if run.experiment.search is not None:
-            run_search(run, data, console=console, address=address, dashboard=dashboard)
-            return
-        run_campaign(run, data, console=console, address=address, dashboard=dashboard, with_baseline=with_baseline)
+            report = run_search(run, data, console=console, address=address, dashboard=dashboard)
+        else:
+            report = run_campaign(
+                run, data, console=console, address=address, dashboard=dashboard, with_baseline=with_baseline
+            )
     except RunInterruptedError:
         print_line(console, run.resume_hint)
         raise typer.Exit(EXIT_CODE) from None
+    return _finish(report)
+
+
+def _finish(report: RunReport) -> Document:
+    """The result as a document; its last line is printed if all before it was not."""
+    if output().level == "quiet":
+        print_line(make_console(), report.last_line)
+    return report.document()

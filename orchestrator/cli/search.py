@@ -11,8 +11,19 @@ from typing import Annotated
 
 import typer
 
-from taurank.orchestrator.cli.runs import DATA_DIR, Address, Cache, Dashboard, DataDir, Download, run_to_its_end
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.completion import complete_experiment, complete_space
+from taurank.orchestrator.cli.runs import (
+    DATA_DIR,
+    Address,
+    Cache,
+    Dashboard,
+    DataDir,
+    Download,
+    read_experiment_images,
+    run_to_its_end,
+    split_experiment_images,
+)
+from taurank.orchestrator.cli.terminal import Document, make_progress_console
 from taurank.orchestrator.text import print_line
 
 
@@ -20,10 +31,20 @@ def search(
     context: typer.Context,
     experiment: Annotated[
         str,
-        typer.Argument(help="A YAML file with a section `search:`; or give --space and --data.", show_default=False),
+        typer.Argument(
+            help="A YAML file with a section `search:`; or give --space and --data.",
+            autocompletion=complete_experiment,
+            show_default=False,
+        ),
     ] = "",
     space: Annotated[
-        str, typer.Option("--space", help="Instead of a file: name of the search space.", show_default=False)
+        str,
+        typer.Option(
+            "--space",
+            help="Instead of a file: name of the search space.",
+            autocompletion=complete_space,
+            show_default=False,
+        ),
     ] = "",
     data: Annotated[
         str,
@@ -65,18 +86,18 @@ def search(
     cache: Cache = None,
     address: Address = None,
     dashboard: Dashboard = False,
-) -> None:
+) -> Document:
     """Search a space too large to list: train the proposals, and rank them with the best predicted others."""
-    from taurank.orchestrator.campaigns import create_search
     from taurank.orchestrator.experiment import (
         SearchCommandError,
         experiment_of_search,
         load_experiment,
         load_with_test,
     )
-    from taurank.orchestrator.runs import read_images, split_images
 
-    read = partial(read_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache)
+    read = partial(
+        read_experiment_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache
+    )
     given = {
         "--space": space,
         "--data": data,
@@ -85,7 +106,7 @@ def search(
         "--epochs": epochs,
         "--constraint": constraint,
     }
-    console = make_console()
+    console = make_progress_console()
     if experiment:
         for name, value in given.items():
             if value:
@@ -95,7 +116,7 @@ def search(
             raise SearchCommandError(
                 f"{experiment} has no section search; write search: posterior instead of candidates, or use taurank run"
             )
-        images = split_images(loaded.data, read(loaded.data))
+        images = split_experiment_images(loaded.data, read(loaded.data))
     else:
         if not space:
             options = [name for name, value in given.items() if value]
@@ -117,10 +138,12 @@ def search(
             epochs=epochs,
             constraints=constraint or (),
         )
-        loaded, text, images = load_with_test(lambda test: make(test=test), read, split_images)
+        loaded, text, images = load_with_test(lambda test: make(test=test), read, split_experiment_images)
         print_line(console, "as a file:")
         print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
+    from taurank.orchestrator.campaigns import create_search
+
     created = create_search(loaded, out, images, address=address, say=partial(print_line, console))
     if data_dir:
         created.log.note(DATA_DIR, str(data_dir.resolve()))
-    run_to_its_end(created, images, address=address, dashboard=dashboard, with_baseline=False)
+    return run_to_its_end(created, images, address=address, dashboard=dashboard, with_baseline=False)

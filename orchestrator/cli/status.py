@@ -5,7 +5,6 @@ Imports are inside the functions, and neither torch nor Ray is imported, so that
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from datetime import datetime
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taurank.orchestrator.cli.terminal import make_console
+from taurank.orchestrator.cli.runs import Folder
+from taurank.orchestrator.cli.terminal import Document, make_console, output
+from taurank.orchestrator.text import MiddleElided
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -24,27 +25,26 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 2.0
 STATES = ("running", "paused", "waiting", "done", "stopped", "failed")
+HEADINGS = ("trials", *STATES, "epochs", "at most", "saved", "seconds")
 
 
 def status(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    folder: Folder,
     watch: Annotated[
         bool, typer.Option("--watch", help="Repeat every two seconds while a process works on the run.")
     ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
-) -> None:
+) -> Document:
     """Show the state of a run: stages, trials, budget, time left, and why it is idle."""
     from taurank.orchestrator.session import StatusError, run_status
 
-    if json_ and watch:
+    if output().json and watch:
         raise StatusError("--json prints one object; omit --watch")
     found = run_status(folder)
-    if json_:
-        print(json.dumps(asdict(found), indent=2, allow_nan=False))
-    elif watch:
+    if watch:
         _watch(folder)
     else:
         make_console().print(show(found, now=time.time()))
+    return asdict(found)
 
 
 def _watch(folder: Path) -> None:
@@ -54,13 +54,10 @@ def _watch(folder: Path) -> None:
 
     found = run_status(folder)
     with Live(show(found, now=time.time()), console=make_console(), auto_refresh=False) as live:
-        try:
-            while found.state == "running":
-                time.sleep(WATCH_SECONDS)
-                found = run_status(folder)
-                live.update(show(found, now=time.time()), refresh=True)
-        except KeyboardInterrupt:
-            return
+        while found.state == "running":
+            time.sleep(WATCH_SECONDS)
+            found = run_status(folder)
+            live.update(show(found, now=time.time()), refresh=True)
 
 
 def show(found: RunStatus, *, now: float) -> Group:
@@ -80,16 +77,18 @@ def _headline(found: RunStatus) -> str:
 
 
 def _table(found: RunStatus) -> Table:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("stage", overflow="fold")
-    for name in ("trials", *STATES, "epochs", "at most", "saved", "seconds"):
-        table.add_column(name, justify="right")
-    for stage in found.stages:
+    table.add_column("stage")
+    rows = [_figures(stage) for stage in found.stages]
+    # Twelve columns are too many for a narrow terminal; those that have no number say nothing.
+    kept = [place for place in range(len(HEADINGS)) if any(row[place] != "-" for row in rows)]
+    for place in kept:
+        table.add_column(HEADINGS[place], justify="right", no_wrap=True)
+    for stage, row in zip(found.stages, rows, strict=True):
         here = stage.title == found.stage and found.state == "running"
-        table.add_row(escape(stage.title), *_figures(stage), style="bold" if here else None)
+        table.add_row(MiddleElided(stage.title), *(row[place] for place in kept), style="bold" if here else None)
     return table
 
 

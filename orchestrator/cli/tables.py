@@ -6,30 +6,30 @@ Imports are inside the functions: pandas takes a second to import, and --help sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from taurank.orchestrator.cli.terminal import make_console
-from taurank.orchestrator.text import print_line
+from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console, reporting
+from taurank.orchestrator.text import MiddleElided, print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from taurank.trainables.table import Direction, Part, RecordedTable, Truth
 
-WIDTH = 150
-"""Columns of the output if it is not a terminal: lines of a table's contents are long."""
 HEADINGS = ("source", "epochs", "seed", "metric", "architectures", "missing", "complete", "values", "cost")
-LEAST_NAME = 20
+NAMES = ("source", "metric")
+LEAST_NAME = 12
 """Minimal width of the names of sources and metrics, in narrow terminals too."""
 
 app = typer.Typer(no_args_is_help=True, help="Tables of recorded trainings: import and show them.")
 
 
 @app.command("import")
+@reporting
 def import_(
     sources: Annotated[
         list[Path],
@@ -85,7 +85,7 @@ def import_(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing --out.")] = False,
-) -> None:
+) -> Document:
     """Import recorded trainings from a benchmark's files, a CSV, or a run of taurank into a table."""
     from taurank.trainables.table import TableError, write_table
 
@@ -94,40 +94,42 @@ def import_(
     direction: Direction | None = None if lower_is_better is None else "lower" if lower_is_better else "higher"
     table = _import(sources, format_, space, data, map_ or [], set_ or [], percent=percent, direction=direction)
     write_table(table, out)
-    console = make_console()
+    console = make_progress_console()
     _print_head(console, table)
     _print_truths(console, table)
     if map_:
         _print_directions(console, table, chosen=direction is not None)
     print_line(console, f"written to {out}; `taurank table show {out}` lists its contents")
+    return {"file": out, **_document(table)}
 
 
 @app.command()
-def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=False)]) -> None:
+@reporting
+def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=False)]) -> Document:
     """Show the contents of a table: sources, schedules, seeds, metrics, costs, missing values, possible references."""
     from rich.table import Table
 
     from taurank.trainables.table import read_table, summarise
 
     table = read_table(file)
-    console = make_console(WIDTH)
+    console = make_console()
     _print_head(console, table)
     console.print()
-    lines = _lines(summarise(table), len(table.architectures))
+    parts = summarise(table)
+    lines = _lines(parts, len(table.architectures))
     grid = Table(box=None, pad_edge=False)
     # Empty columns are omitted: terminals are narrow.
     kept = [place for place in range(len(HEADINGS)) if any(cells[place] for cells in lines)]
     for place in kept:
-        is_name = HEADINGS[place] in ("source", "metric")
+        is_name = HEADINGS[place] in NAMES
         longest = max(len(cells[place]) for cells in lines)
         grid.add_column(
             HEADINGS[place],
             justify="left" if is_name else "right",
-            overflow="fold",
             min_width=min(longest, LEAST_NAME) if is_name else None,
         )
     for cells in lines:
-        grid.add_row(*(escape(cells[place]) for place in kept))
+        grid.add_row(*(MiddleElided(cells[place]) if HEADINGS[place] in NAMES else cells[place] for place in kept))
     console.print(grid, highlight=False)
     console.print()
     for name, metric in table.info.metrics.items():
@@ -136,6 +138,18 @@ def show(file: Annotated[Path, typer.Argument(help="A table.", show_default=Fals
             print_line(console, f"{name}: {metric.unit or 'no unit'}{better}")
     console.print()
     _print_truths(console, table)
+    return {"file": file, **_document(table), "parts": [asdict(part) for part in parts]}
+
+
+def _document(table: RecordedTable) -> Document:
+    from taurank.trainables.table import possible_truths
+
+    return {
+        "info": asdict(table.info),
+        "rows": len(table.rows),
+        "architectures": len(table.architectures),
+        "truths": [asdict(truth) for truth in possible_truths(table)],
+    }
 
 
 def _import(

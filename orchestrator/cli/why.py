@@ -5,16 +5,17 @@ Imports are inside the function: torch and Ray take seconds to import, and --hel
 
 from __future__ import annotations
 
-import json
 import math
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taurank.orchestrator.cli.terminal import make_console
-from taurank.orchestrator.text import counted, finite_or_none, print_line
+from taurank.orchestrator.cli.completion import complete_run
+from taurank.orchestrator.cli.terminal import Document, make_console
+from taurank.orchestrator.text import counted, print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,9 +36,10 @@ def why(
             show_default=False,
         ),
     ],
-    run: Annotated[Path, typer.Option("--run", help="Folder of the run.", show_default=False)],
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
-) -> None:
+    run: Annotated[
+        Path, typer.Option("--run", help="Folder of the run.", autocompletion=complete_run, show_default=False)
+    ],
+) -> Document:
     """Explain one candidate of a run: its curves with forecasts, each decision on it, its nearest rivals."""
     from taurank.orchestrator.report import explain
     from taurank.orchestrator.runs import Run
@@ -50,10 +52,8 @@ def why(
     # Its samples are not in the files: it is computed again from the log.
     ranking = opened.rank() if (opened.folder / "ranking.csv").is_file() else None
     found = explain(opened.log, code, names=names, stages=stages, encoding=opened.problem.encoding, ranking=ranking)
-    if json_:
-        print(to_json(found))
-    else:
-        print_explanation(make_console(), found)
+    print_explanation(make_console(), found)
+    return asdict(found)
 
 
 def _begun_stages(run: Run) -> list[TrainingStage]:
@@ -187,10 +187,3 @@ def sparkline(values: tuple[float, ...]) -> str:
     return "".join(
         BARS[round((mean - least) / spread * (len(BARS) - 1))] if math.isfinite(mean) else "x" for mean in means
     )
-
-
-def to_json(found: Explanation) -> str:
-    """One JSON object, its keys as in ``taurank.orchestrator.report.explanation``; null for what is missing."""
-    from dataclasses import asdict
-
-    return json.dumps(finite_or_none(asdict(found)), indent=2, allow_nan=False)

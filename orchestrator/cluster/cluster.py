@@ -21,11 +21,11 @@ import taurank
 from taurank.orchestrator.experiment import ResourceSpec
 
 ANSWER_SECONDS = 5.0
-"""A cluster that is there answers in milliseconds. Ray itself would try for minutes."""
+"""A running cluster answers within milliseconds; Ray itself would retry for minutes."""
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Set by Ray in the processes of a submitted job; holds what was shipped with it."""
+"""Set by Ray in the processes of a submitted job; holds its runtime environment."""
 FORWARDED = ("OMP_WAIT_POLICY",)
-"""Settings of workers; those of a local Ray inherit them, those of a cluster do not."""
+"""Environment variables to forward: workers of a cluster do not inherit them."""
 
 
 class ClusterError(RuntimeError):
@@ -34,19 +34,19 @@ class ClusterError(RuntimeError):
 
 @dataclass(frozen=True)
 class Slot:
-    """What one trial takes: CPU cores (also its number of threads) and a share of a GPU."""
+    """Resources of one trial: CPU cores (also its number of threads) and a share of a GPU."""
 
     cpus: float
     gpus: float = 0.0
 
     @property
     def share(self) -> float:
-        """Devices held: of a GPU where there is one, else of cores. Seconds times this is what a trial costs."""
+        """Devices held, GPUs or else cores; seconds times this are device seconds."""
         return self.gpus or self.cpus
 
     @property
     def resources(self) -> dict[str, float]:
-        """The share as Ray Tune wants it."""
+        """The resources by Ray Tune's names."""
         return {"cpu": self.cpus} | ({"gpu": self.gpus} if self.gpus else {})
 
 
@@ -55,9 +55,9 @@ class Cluster:
     """A connected Ray cluster.
 
     Attributes:
-        nodes: cores and GPUs of each node; a trial has to fit into one.
+        nodes: cores and GPUs of each node; a trial runs on one node.
         dashboard: address of the dashboard, as seen from the head node; empty when there is none.
-        local: whether it is ours, started for this run on this machine.
+        local: whether it was started for this run on this machine.
     """
 
     nodes: tuple[Slot, ...]
@@ -66,20 +66,20 @@ class Cluster:
 
     @property
     def cpus(self) -> float:
-        """Cores in all."""
+        """Total number of cores."""
         return sum(node.cpus for node in self.nodes)
 
     @property
     def gpus(self) -> float:
-        """GPUs in all."""
+        """Total number of GPUs."""
         return sum(node.gpus for node in self.nodes)
 
     def now(self) -> Cluster:
-        """The cluster as it is by now: nodes come and go."""
+        """The cluster with its current nodes."""
         return replace(self, nodes=_nodes())
 
     def places(self, slot: Slot) -> int:
-        """Trials of this size that run at once."""
+        """Number of concurrent trials of this size."""
         return sum(_places(node, slot) for node in self.nodes)
 
 
@@ -110,7 +110,9 @@ def connect(
         ClusterError: no cluster at the address, or resources asked of a cluster that has a size already.
     """
     address = None if is_local(address) else address or "auto"
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": True}
+    verbose = logging.getLogger("taurank").isEnabledFor(logging.INFO)
+    level = logging.INFO if verbose else logging.WARNING
+    common: dict[str, Any] = {"log_to_driver": verbose, "logging_level": level, "configure_logging": True}
     try:
         if address:
             if resources.cpus is not None or resources.gpus is not None:
@@ -139,24 +141,20 @@ def connect(
     _log_to(log_file)
     try:
         url = str(info.get("webui_url") or "") if (dashboard or address) else ""
-        yield Cluster(
-            nodes=_nodes(),
-            dashboard=f"http://{url}" if url else "",
-            local=not address,
-        )
+        yield Cluster(nodes=_nodes(), dashboard=f"http://{url}" if url else "", local=not address)
     finally:
         ray.shutdown()
         if not address:
-            # Tune's snapshots, which nobody reads: 200 MB after a thousand trials. The logs beside them stay.
+            # Unused snapshots of Tune, 200 MB after a thousand trials. The logs beside them stay.
             shutil.rmtree(Path(info["session_dir"]) / "artifacts", ignore_errors=True)
 
 
 @contextmanager
 def _on_loopback() -> Iterator[None]:
-    """Has a Ray that starts here listen on loopback.
+    """Makes a Ray that is started within the context listen on loopback only.
 
-    On Linux it takes the machine's address in the network, and its ports are then open to all of it. Only on macOS and
-    Windows it stays on loopback, by this constant, which it reads when it starts.
+    On Linux it would open its ports on the machine's network address. This constant, which it reads when it starts,
+    restricts it to loopback, as on macOS and Windows.
     """
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
@@ -167,10 +165,10 @@ def _on_loopback() -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Asks the head for its name: where that fails, Ray tries again and again, and its log covers the reason.
+    """Queries the head node; if that fails, Ray itself would retry for minutes and hide the reason.
 
     Raises:
-        ClusterError: nothing answers at the address, or it does not let us in.
+        ClusterError: nothing answers at the address, or it rejects the token.
     """
     import grpc  # type: ignore[import-untyped]
     from ray._private.grpc_utils import init_grpc_channel
@@ -203,17 +201,17 @@ def _check_reachable(address: str) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """What Ray says, in one line of at most 400 characters."""
+    """The message of an error in one line of at most 400 characters."""
     return (" ".join(str(error).split()) or type(error).__name__)[:400]
 
 
 def shipped_with_job() -> dict[str, Any]:
-    """The runtime environment of the Ray job that this process is; empty where it is none."""
+    """The runtime environment of the Ray job of this process; empty outside of a job."""
     return json.loads(os.environ.get(JOB_VARIABLE) or "{}").get("runtime_env") or {}
 
 
 def _runtime_env() -> dict[str, Any]:
-    """Ships our packages and settings to the workers, except for what a job has shipped already."""
+    """Ships taurank and its settings to the workers, unless the job already does."""
     package = Path(taurank.__file__).parent
     shipped = shipped_with_job()
     set_already = shipped.get("env_vars") or {}
@@ -221,17 +219,17 @@ def _runtime_env() -> dict[str, Any]:
     environment: dict[str, Any] = {"env_vars": variables}
     if "working_dir" not in shipped or Path.cwd().resolve() != package.parent.resolve():
         environment |= {"py_modules": [str(package)], "excludes": ["__pycache__"]}
-    # Ray refuses to start where both say the same thing, except for environment variables of different names.
+    # Ray rejects settings that a job also has, except for environment variables of different names.
     return {key: value for key, value in environment.items() if key == "env_vars" or key not in shipped}
 
 
 class _RayLog(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Says nothing: a disk that is full is the evidence log's to complain about."""
+        """Ignores errors: the evidence log reports a full disk."""
 
 
 def _log_to(log_file: Path | None) -> None:
-    """Ray's own warnings go to a file: the terminal belongs to the progress display."""
+    """Redirects Ray's warnings from the terminal, which shows the progress display, to a file."""
     if log_file is None:
         return
     handler = _RayLog(log_file, delay=True)

@@ -1,4 +1,4 @@
-"""What the largest candidate needs of a GPU's memory, measured."""
+"""Measures the GPU memory of the largest candidate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taurank.trainables.data import ImageData
 from taurank.trainables.training import EVALUATION_BATCH, Recipe, Training
 
 MEMORY_SLACK = 1.1
-"""Peaks vary a little from step to step; Ray does not enforce GPU memory, so leave room."""
+"""Factor for variation from step to step: Ray does not limit GPU memory."""
 MEASURE_SECONDS = 600.0
 
 
@@ -23,8 +23,8 @@ def measure_peak_memory(
 ) -> float | None:
     """Share of a GPU's memory that training ``largest`` takes at its peak, CUDA context included.
 
-    Trains one epoch on two batches in a worker that has a GPU to itself. None where no GPU answers (a node may declare
-    GPUs that it does not have). More than 1 when it does not fit.
+    Trains one epoch on two batches in a worker with a GPU of its own. None if no GPU is usable (a node may declare GPUs
+    that it does not have); above 1 if the training does not fit.
 
     Raises:
         ClusterError: no GPU becomes free, or the worker fails.
@@ -61,7 +61,7 @@ def measure_peak_memory(
     except GetTimeoutError:
         raise ClusterError(
             f"no GPU was free for {MEASURE_SECONDS:.0f} s to measure the largest candidate; "
-            "wait for the others, or set resources.gpus_per_trial"
+            "wait for other jobs, or set resources.gpus_per_trial"
         ) from None
     except RayError as error:
         raise ClusterError(

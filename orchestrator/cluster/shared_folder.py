@@ -1,4 +1,4 @@
-"""Whether all nodes of a cluster see a folder, and can run our workers."""
+"""Checks that all nodes of a cluster can access a folder and run workers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from taurank.orchestrator.cluster.cluster import ClusterError, one_line, shipped_with_job
 
 NODE_SECONDS = 60.0
-"""A node starts a worker process and imports torch in seconds, in a minute where it is busy."""
+"""Time limit for starting a worker process and importing torch, which takes seconds on an idle node."""
 
 
 def check_shared(folder: Path, *, option: str = "--out") -> None:
-    """Makes sure that every node sees ``folder``, may write there and can import what a trial needs.
+    """Checks that every node can see and write ``folder`` and import the trial classes.
 
-    ``option`` is what gives another folder.
+    ``option`` is the command line option for another folder.
 
     Raises:
-        ClusterError: a node does not; names it.
+        ClusterError: a node cannot; names it.
     """
     if "working_dir" in shipped_with_job() and folder.resolve().is_relative_to(Path.cwd().resolve()):
         raise ClusterError(

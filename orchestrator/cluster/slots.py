@@ -9,14 +9,14 @@ from taurank.orchestrator.experiment import ResourceSpec
 
 
 def plan_slot(cluster: Cluster, resources: ResourceSpec, *, trials: int, peak_memory: float | None = None) -> Slot:
-    """The share of the cluster that each of ``trials`` trials takes, so that as many as can run at once and none idles.
+    """The share of the cluster for each of ``trials`` trials, so that as many as possible run at once.
 
-    On GPUs: ``peak_memory`` is what one trial needs (as a share of a GPU's memory, CUDA context included), so
-    floor(1 / peak_memory) fit on each; a whole GPU where nothing was measured, and where there are no more trials than
-    GPUs. Cores: the most with which no fewer trials run at once.
+    GPUs: floor(1 / peak_memory) trials fit on each, where ``peak_memory`` is the share of a GPU's memory that one trial
+    needs, CUDA context included; a trial gets a whole GPU if it is unknown or there are no more trials than GPUs.
+    Cores: as many as possible without reducing the number of concurrent trials.
 
     Raises:
-        ClusterError: more asked for than one node has.
+        ClusterError: no node has as much as requested.
     """
     if not any(node.cpus for node in cluster.nodes):
         raise ClusterError("the cluster has no cores to run trials on")
@@ -42,7 +42,7 @@ def _gpu_share(cluster: Cluster, trials: int, peak_memory: float | None) -> floa
 
 
 def _cores(cluster: Cluster, gpus: float, trials: int) -> float:
-    """Cores are whole ones: a trial has at least one thread."""
+    """Whole cores, since a trial has at least one thread."""
     at_once = min(trials, cluster.places(Slot(cpus=1.0, gpus=gpus)))
     most = math.floor(max(node.cpus for node in cluster.nodes))
     return next((float(cpus) for cpus in range(most, 1, -1) if cluster.places(Slot(cpus, gpus)) >= at_once > 0), 1.0)

@@ -1,4 +1,4 @@
-"""How the trials of a stage come to Ray Tune: all at once, named, and with workers kept that are needed again."""
+"""Adapters to Ray Tune: names of trials, reuse of workers, and workers killed for lack of memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from taurank.trainables.trials import TrialSpec
 
 
 class TrialNames:
-    """What people see a trial called: its label.
+    """The displayed name of a trial, its label.
 
-    Tune keeps it beside every trial, and pickles it with each of them for a state that nobody reads: it is empty then.
+    Tune pickles it with every trial for a state that is never restored, so its pickle is empty.
     """
 
     def __init__(self, specs: Mapping[str, TrialSpec]) -> None:
@@ -37,18 +37,18 @@ class TrialNames:
 
 
 def trial_folder(trial: Trial) -> str:
-    """Name of the folder that Tune makes for a trial."""
+    """Name of the folder of a trial."""
     return str(trial.trial_id)
 
 
 class WorkerKeepingGenerator(BasicVariantGenerator):  # type: ignore[misc]
-    """Submits all trials at once, and lets Tune keep a free worker as long as one of them has not ended.
+    """Submits all trials at once, and keeps free workers until all trials have ended.
 
-    Once all are submitted, Tune dismisses the worker of a trial that ends, unless another one is in line for it. Held
-    trials are in no line. The next to be chosen would wait for a new worker, which takes seconds.
+    Once all trials are submitted, Tune ends the worker of a finished trial unless another one is pending. Paused trials
+    are not pending, so that a resumed one would wait seconds for a new worker.
 
     Args:
-        over: whether the run ends before its trials do.
+        over: returns whether the run ends before its trials do.
     """
 
     def __init__(self, over: Callable[[], bool]) -> None:
@@ -64,12 +64,12 @@ class WorkerKeepingGenerator(BasicVariantGenerator):  # type: ignore[misc]
         return trial
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Count the trial as ended."""
+        """Mark the trial as ended."""
         super().on_trial_complete(trial_id, result, error)
         self._open.discard(trial_id)
 
     def is_finished(self) -> bool:
-        """Whether no worker will be needed any more."""
+        """Whether no more workers are needed."""
         return bool(super().is_finished()) and (self._over() or not self._open)
 
 
@@ -123,5 +123,5 @@ class TrialActorManager(RayActorManager):  # type: ignore[misc]
 
 
 def use_trial_actors() -> None:
-    """Makes Tune use `TrialActorManager` from here on."""
+    """Makes Tune use `TrialActorManager`."""
     tune_controller.RayActorManager = TrialActorManager

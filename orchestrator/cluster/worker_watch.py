@@ -1,4 +1,4 @@
-"""Watches the workers of a stage: which are lost, which hang, and when a trial has lost too many."""
+"""Watches the workers of a stage: counts lost ones per trial and ends hanging ones."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ from ray.tune.experiment import Trial
 from taurank.trainables.training import describe_lost_images
 
 LOSSES = 3
-"""Workers that a trial may lose from one result to the next; with another one it has failed."""
+"""Workers that a trial may lose between two results; with another loss it has failed."""
 HANGS = 1
-"""The same for workers that were ended because they hung."""
+"""The same for workers that were ended because they were hanging."""
 LEAST_PATIENCE = 600.0
-"""Seconds that a trial may always take for a result."""
+"""Smallest derived hang limit in seconds."""
 MEDIANS = 20.0
-"""Medians of what results of the stage took that a trial may take for one."""
+"""Hang limit as a multiple of the median duration of results."""
 FIRST_PATIENCE = 86_400.0
-"""The same in seconds where nothing is known yet."""
+"""Hang limit in seconds before the first result."""
 LOOK_SECONDS = 5.0
 
 
 class WorkerWatch:
-    """Keeps count of the workers that trials lose, and ends those that report nothing any more.
+    """Counts the workers that trials lose, and ends those that hang.
 
-    A result is a sign of life; only trials that run are watched, so neither one that waits nor one that was just
-    started. How long a trial may be silent follows from how long results of the stage took so far: 20 times their
-    median, and at least ten minutes.
+    A running trial hangs if it reports no result within the hang limit: 20 times the median duration of the results of
+    the stage, and at least ten minutes.
 
     Args:
-        patience: seconds that a trial may be silent; None for what follows from the others.
-        images: file that trials read their images from, if there is one.
-        took: seconds that results took which the stage has from an earlier part of the run.
-        clock: seconds.
+        patience: hang limit in seconds; None to derive it from earlier results.
+        images: file with the images, if any.
+        took: durations of earlier results of the stage in seconds.
+        clock: returns seconds.
         end: ends a worker.
     """
 
@@ -64,18 +63,18 @@ class WorkerWatch:
 
     @property
     def patience(self) -> float:
-        """Seconds that a trial may be silent."""
+        """Hang limit in seconds."""
         if self._patience is not None:
             return self._patience
         return max(LEAST_PATIENCE, MEDIANS * statistics.median(self._took)) if self._took else FIRST_PATIENCE
 
     def started(self, key: str) -> None:
-        """A worker has taken up a trial."""
+        """Notes that a worker has started a trial."""
         self._heard[key] = self._clock()
         self._silent.pop(key, None)
 
     def heard(self, key: str, *, new: bool, seconds: float) -> None:
-        """A trial has reported; ``new`` says whether that was not known before, ``seconds`` what it took."""
+        """Notes a result: whether it is ``new``, and its duration in ``seconds``."""
         self._heard[key] = self._clock()
         if new:
             self.results += 1
@@ -83,7 +82,7 @@ class WorkerWatch:
             self._losses[key] = self._hangs[key] = 0
 
     def lost(self, key: str, error: str) -> tuple[str, bool]:
-        """A trial has lost its worker: why, and whether it was one too many."""
+        """Counts a lost worker; returns the reason, and whether the trial has lost too many."""
         silent = self._silent.pop(key, None)
         self._losses[key] += 1
         self._hangs[key] += silent is not None
@@ -92,19 +91,19 @@ class WorkerWatch:
         return (describe_loss(error) if silent is None else f"hung: no result for {silent:.0f} s"), over
 
     def allow(self, trial: Trial) -> None:
-        """Tells Tune to give a trial up with the loss that is one too many, and no earlier."""
+        """Sets Tune's limit of failures such that it gives the trial up with the next loss that is too many."""
         key = trial.config["trial"]
         last_chance = self._losses[key] >= LOSSES or (key in self._silent and self._hangs[key] >= HANGS)
         trial.max_failures = trial.num_failures if last_chance else -1
 
     def look(self, trials: list[Trial]) -> bool:
-        """Ends workers that hang, every few seconds; returns whether it was time to look."""
+        """Ends hanging workers, every few seconds; returns whether it has checked."""
         now = self._clock()
         since = now - self._looked
         if since < LOOK_SECONDS:
             return False
         self._looked = now
-        if since > 2 * LOOK_SECONDS:  # we were away, not they
+        if since > 2 * LOOK_SECONDS:  # the driver was suspended, not the workers
             self._heard = {key: heard + since for key, heard in self._heard.items()}
         for trial in trials:
             key = trial.config["trial"]
@@ -119,7 +118,7 @@ class WorkerWatch:
 
 
 def describe_loss(error: str) -> str:
-    """Why a worker was lost, in one line, from what Tune has written of the losses of a trial."""
+    """Why a worker was lost, in one line, from the error file of the trial."""
     last = re.split(r"^Failure # \d+ .*$", error, flags=re.MULTILINE)[-1].strip()
     if "running low on memory" in last:
         used = re.search(r"[\d.]+GB used / [\d.]+GB limit", last)

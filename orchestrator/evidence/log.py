@@ -1,11 +1,12 @@
-"""The append-only evidence log: every number of a run, what it stands for, and what it cost.
+"""The append-only evidence log: every measurement of a run, with its meaning and its cost.
 
-The log is the truth of a run. Resuming, ranking and scoring read it and nothing else; only the driver writes it.
+Resuming, ranking and scoring read the log only; only the driver writes it.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -56,7 +57,7 @@ TABLES = frozenset({"meta", "evidence", "events"})
 
 
 class EvidenceError(ValueError):
-    """A log that is missing, of another format, or not a log at all."""
+    """An evidence log that is missing, unusable, or of another format."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +65,17 @@ class Evidence:
     """One number about one candidate, its fidelity and its cost.
 
     Attributes:
-        stage: the stage of the run that bought it (``size``, ``training-3``, ``supernet:uniform``, ``baseline`` ...).
+        stage: the stage that measured it (``size``, ``training-3``, ``supernet:uniform``, ``baseline`` ...).
         trial: key of the trial; together with architecture, epoch and metric it identifies the row.
-        architecture: the candidate's code; empty for what is shared by all candidates (a supernet's epochs).
+        architecture: the candidate's code; empty for costs shared by all candidates (a supernet's epochs).
         source: what produced the number (``size``, ``training``, ``supernet:uniform`` ...).
-        epoch: epochs trained so far in this trial, 0 for what is not trained.
+        epoch: epochs trained so far in this trial, 0 without training.
         schedule_epochs: length of the learning-rate schedule that the epoch belongs to, 0 for none.
         seed: of the training.
         metric: name of the number; accuracies are in [0, 1], losses in nats.
-        value: the number; NaN where there is none (the reason is an event of the trial).
-        seconds: device time booked with this row: seconds of the trial times its share of a GPU, or times its cores.
-            The rows of one epoch share one booking, so sums are right.
+        value: the number; NaN if missing (an event of the trial has the reason).
+        seconds: device seconds: time times the share of a GPU, or times the cores. One row of each epoch has them, so
+            that sums are right.
         epochs: the same in epoch-equivalents: passes over the training images, a forward pass counting a third.
         epoch_share: fidelity of the images of a training, in (0, 1]: share of the images times share of their pixels.
     """
@@ -94,13 +95,13 @@ class Evidence:
 
 
 class Follower(Protocol):
-    """Is told what is added to a log, as it happens."""
+    """Receives the rows and events that are added to a log."""
 
     def rows(self, rows: Sequence[Evidence]) -> None:
-        """Rows came in."""
+        """Receives new rows."""
 
     def event(self, stage: str, trial: str, event: str, reason: str) -> None:
-        """Something happened to a trial, or with an empty trial to a stage."""
+        """Receives an event of a trial, or with an empty trial of a stage."""
 
 
 _TYPES: dict[Any, type] = {"str": str, "int": int, "float": float}
@@ -109,7 +110,7 @@ _COLUMNS = {"time": float} | {field.name: _TYPES[field.type] for field in fields
 
 @contextmanager
 def _failures_named(path: Path) -> Iterator[None]:
-    """A full disk, a folder that is gone, a damaged file: one line instead of the database's traceback."""
+    """Turns database errors (full disk, missing folder, damaged file) into a one-line error."""
     try:
         yield
     except EvidenceError:
@@ -120,11 +121,15 @@ def _failures_named(path: Path) -> Iterator[None]:
                 f"cannot write to {path}: the disk is full; free some space, then: taurank resume {path.parent}"
             ) from None
         reason = " ".join(str(error.__cause__ or error).split())
+        if path.parent.exists() and not os.access(
+            path.parent, os.W_OK
+        ):  # SQLite only says that it is unable to open the file
+            reason = f"{path.parent} is read-only ({reason})"
         raise EvidenceError(f"{path} cannot be used as an evidence log: {reason}") from None
 
 
 def _stored(row: Evidence) -> tuple[str | int | float | None, ...]:
-    """The row as SQLite takes it: a NumPy number would become a blob, NaN would fail as a cost."""
+    """The row for SQLite, which would store NumPy numbers as blobs."""
     if not (math.isfinite(row.seconds) and math.isfinite(row.epochs)):
         raise EvidenceError(f"{row.trial}: the cost is {row.seconds} seconds, {row.epochs} epochs; it has to be finite")
     values = [kind(getattr(row, name)) for name, kind in list(_COLUMNS.items())[1:]]
@@ -135,7 +140,7 @@ def _open(path: Path) -> sqlite3.Connection:
     is_new = not path.exists()
     with _failures_named(path):
         if not is_new and path.stat().st_size == 0:
-            raise EvidenceError(f"{path} is empty, so it is no evidence log: put a copy of the log back, or run anew")
+            raise EvidenceError(f"{path} is empty, so it is not an evidence log: restore a copy, or start another run")
         connection = sqlite3.connect(path, timeout=30, isolation_level=None)
         try:
             _prepare(connection, path, is_new=is_new)
@@ -146,9 +151,9 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, is_new: bool) -> None:
-    """Makes the tables of a new log; a file of another kind or another format is left as it is."""
+    """Creates the tables of a new log; a file of another kind or format is not changed."""
     if is_new:
-        # One transaction: a log is there as a whole or not at all.
+        # One transaction, so that a log is never incomplete.
         connection.execute("BEGIN IMMEDIATE")
         if not _tables(connection):
             for statement in _SCHEMA.split(";"):
@@ -162,7 +167,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, is_new: bool) -> Non
         format_found = found[0] if found else "unknown"
         raise EvidenceError(f"{path} is an evidence log of format {format_found}; this version reads {FORMAT}")
     if "epoch_share" not in {column[1] for column in connection.execute("PRAGMA table_info(evidence)")}:
-        # A log from before there was less data to train on.
+        # A log of an older version, without trainings on less data.
         connection.execute("ALTER TABLE evidence ADD COLUMN epoch_share REAL NOT NULL DEFAULT 1")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
@@ -175,11 +180,11 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 class EvidenceLog:
     """The log file of one run (SQLite in WAL mode: a killed writer loses at most the row in flight).
 
-    The connection is opened on first use and left behind when the log is pickled.
+    The connection is opened on first use. Connection and followers are not pickled.
 
     Attributes:
-        failure: why the last row or event could not be written; None where it was.
-        followers: told of rows and events once they are written; left behind when the log is pickled.
+        failure: why the last row or event could not be written; None if it was.
+        followers: receive rows and events once they are written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -224,7 +229,7 @@ class EvidenceLog:
 
     @contextmanager
     def followed_by(self, follower: Follower) -> Iterator[None]:
-        """Meanwhile a follower is told of what is added."""
+        """Adds a follower within the context."""
         self.followers.append(follower)
         try:
             yield
@@ -232,7 +237,7 @@ class EvidenceLog:
             self.followers.remove(follower)
 
     def append(self, rows: Iterable[Evidence]) -> int:
-        """Adds rows in one transaction and returns how many were new; rows already there are left as they are."""
+        """Adds rows in one transaction and returns how many were new; existing rows are not changed."""
         now, rows = time.time(), list(rows)
         values = [(now, *_stored(row)) for row in rows]
         marks = ", ".join("?" * len(_COLUMNS))
@@ -252,7 +257,7 @@ class EvidenceLog:
         return new
 
     def append_event(self, stage: str, trial: str, event: str, reason: str = "", *, at: float | None = None) -> None:
-        """Notes what happened to a trial (or, with an empty trial, to a stage), now or at another Unix time."""
+        """Adds an event of a trial (or, with an empty trial, of a stage), now or at another Unix time."""
         with self._writing() as connection:
             connection.execute(
                 "INSERT INTO events (time, stage, trial, event, reason) VALUES (?, ?, ?, ?, ?)",
@@ -262,24 +267,24 @@ class EvidenceLog:
             follower.event(stage, trial, event, reason)
 
     def note(self, key: str, value: str) -> None:
-        """Keeps a fact of the run under ``key``; the first one stays."""
+        """Stores a fact of the run under ``key``, unless there already is one."""
         with self._writing() as connection:
             connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
 
     def noted(self, key: str) -> str | None:
-        """What was noted under ``key``, None for nothing."""
+        """The fact stored under ``key``; None without one."""
         found = self._read("SELECT value FROM meta WHERE key = ?", (key,))
         return str(found[0][0]) if found else None
 
     def evidence(self) -> pd.DataFrame:
-        """All rows in the order they came in, one column per field of ``Evidence``, and ``time`` (Unix seconds)."""
+        """All rows in the order of insertion, one column per field of ``Evidence``, and ``time`` (Unix seconds)."""
         query = f"SELECT {', '.join(_COLUMNS)} FROM evidence ORDER BY id"
-        # Without rows, or with nothing but missing values, the database cannot know the types.
+        # Without rows or with missing values only, pandas cannot infer the types.
         with _failures_named(self.path):
             return pd.read_sql_query(query, self.connection).astype(_COLUMNS)
 
     def events(self) -> pd.DataFrame:
-        """All events in the order they came in: ``time, stage, trial, event, reason``."""
+        """All events in the order of insertion: ``time, stage, trial, event, reason``."""
         query = "SELECT time, stage, trial, event, reason FROM events ORDER BY id"
         with _failures_named(self.path):
             return pd.read_sql_query(query, self.connection)
@@ -292,7 +297,7 @@ class EvidenceLog:
         return {trial: (event, reason) for trial, event, reason in self._read(query, FINAL_EVENTS)}
 
     def has_ended(self, stage: str) -> bool:
-        """Whether a stage was ended, and the run was not extended since."""
+        """Whether a stage has ended, and the run was not extended since."""
         query = """
             SELECT 1 FROM events WHERE stage = ? AND trial = '' AND event = ?
             AND id > (SELECT COALESCE(MAX(id), 0) FROM events WHERE event = ?) LIMIT 1
@@ -304,34 +309,34 @@ class EvidenceLog:
         return dict(self._read("SELECT trial, MAX(epoch) FROM evidence GROUP BY trial"))
 
     def all_architectures(self) -> set[str]:
-        """Candidates that there are rows of."""
+        """Codes of all rows."""
         return {code for (code,) in self._read("SELECT DISTINCT architecture FROM evidence WHERE architecture != ''")}
 
     def architectures(self, stage: str) -> set[str]:
-        """Candidates that a stage has rows of."""
+        """Codes in the rows of a stage."""
         query = "SELECT DISTINCT architecture FROM evidence WHERE stage = ?"
         return {code for (code,) in self._read(query, (stage,))}
 
     def trials_of(self, stage: str) -> set[str]:
-        """Keys of the trials that a stage has rows of."""
+        """Trial keys in the rows of a stage."""
         query = "SELECT DISTINCT trial FROM evidence WHERE stage = ?"
         return {trial for (trial,) in self._read(query, (stage,))}
 
     def spent_in(self, stage: str, trials: Collection[str] | None = None) -> tuple[float, float]:
-        """Seconds and epoch-equivalents booked so far by one stage, or by these trials of it."""
+        """Device seconds and epoch-equivalents of a stage, or of these trials of it."""
         query = "SELECT trial, SUM(seconds), SUM(epochs) FROM evidence WHERE stage = ? GROUP BY trial"
         rows = self._read(query, (stage,))
         own = [row[1:] for row in rows if trials is None or row[0] in trials]
         return float(sum(row[0] for row in own)), float(sum(row[1] for row in own))
 
     def seconds_of_results(self, stage: str, trials: Collection[str]) -> list[float]:
-        """Seconds booked by each result of these trials that has cost any."""
+        """Device seconds of each result of these trials with a cost."""
         query = "SELECT trial, SUM(seconds) FROM evidence WHERE stage = ? GROUP BY trial, epoch"
         rows = self._read(query, (stage,))
         return [float(seconds) for trial, seconds in rows if trial in trials and seconds > 0]
 
     def wall_seconds(self) -> dict[str, float]:
-        """Wall-clock seconds by stage: from each of its starts to its end, or to the last row when it was cut off."""
+        """Wall-clock seconds by stage: from each start to its end, or to its last row if it was interrupted."""
         seconds: dict[str, float] = {}
         query = """
             SELECT stage, time, event FROM events WHERE trial = ''

@@ -1,7 +1,4 @@
-"""What an evidence log says of a run's stages, read beside its writer and without changing anything.
-
-It is the log as ``status`` needs it: sums by stage, and what each trial did last.
-"""
+"""Summary of an evidence log for ``taurank status``: sums by stage and states of trials, read concurrently."""
 
 from __future__ import annotations
 
@@ -18,13 +15,13 @@ from taurank.orchestrator.evidence.log import TABLES, EvidenceError
 from taurank.orchestrator.evidence.names import EXTENDED, FROZEN, TAKEN
 
 COPIES = 5
-"""Attempts to copy a log that another machine writes to."""
+"""Attempts to copy a log while another machine writes to it."""
 WAL_HEADER_BYTES = 32
 RECENT = 2000
-"""Bookings that tell the pace."""
+"""Rows with a cost from which the pace is estimated."""
 TITLE = """CASE WHEN substr(trial, 1, length(stage) + 1) = stage || ' ' THEN substr(trial, 1, instr(trial, '/') - 1)
     ELSE stage END"""
-"""Stages of one name have trials whose keys begin with what tells them apart; see ``Stage.title``."""
+"""Title of a stage: trial keys of stages with a shared name begin with it; see ``Stage.title``."""
 STATES = {
     "started": "begun",
     "resumed": "begun",
@@ -36,21 +33,21 @@ STATES = {
     "completed": "done",
     "failed": "failed",
 }
-"""What a trial is after its last event."""
+"""State of a trial after its last event."""
 
 
 @dataclass
 class StageRows:
-    """What the log has of a stage.
+    """The rows of a stage.
 
     Attributes:
-        rows: how many.
+        rows: number of rows.
         seconds: device seconds.
         epochs: epoch-equivalents.
         schedule_epochs: length of its trials' schedule.
         last: Unix time of the last row, 0 for none.
-        states: of its trials, by key; see ``STATES``.
-        saved: epochs that those which were stopped or wait did not train.
+        states: states of its trials, by key; see ``STATES``.
+        saved: scheduled epochs that stopped and paused trials did not train.
     """
 
     rows: int = 0
@@ -64,12 +61,12 @@ class StageRows:
 
 @dataclass(frozen=True)
 class LogSummary:
-    """What the log has.
+    """The summary of a log.
 
     Attributes:
         stages: by title, in the order in which they began.
-        ended: names of the stages that were ended, after more was asked of the run for the last time.
-        taken: trainings that were taken over from other runs, and the epochs that these took there.
+        ended: names of the stages that have ended since the run was last extended.
+        taken: number of trainings taken over from other runs, and their epochs there.
         began: Unix time of the last start of each stage, by name.
     """
 
@@ -86,19 +83,19 @@ class LogSummary:
 
 @contextmanager
 def opened_to_read(file: Path, *, elsewhere: bool) -> Iterator[sqlite3.Connection]:
-    """A connection that never writes.
+    """A read-only connection.
 
     Args:
         file: the log.
-        elsewhere: whether another machine writes to it. SQLite's readers and writers share memory, so then it is read
-            from a copy.
+        elsewhere: whether another machine writes to it. It is read from a copy then, since SQLite's readers and writers
+            share memory.
 
     Raises:
-        EvidenceError: it is not a log, or no whole copy of it can be had.
+        EvidenceError: it is not a log, or cannot be copied consistently.
     """
     try:
         if not elsewhere:
-            # Nobody has it open: a folder that cannot be written to will do.
+            # No process has it open; ``immutable`` also works in a read-only folder.
             alone = not file.with_name(f"{file.name}-wal").exists()
             name = f"{file.resolve().as_uri()}?{'immutable=1' if alone else 'mode=ro'}"
             with closing(sqlite3.connect(name, uri=True, timeout=10)) as connection:
@@ -121,10 +118,10 @@ def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def _copy(file: Path, folder: Path) -> Path:
-    """A copy of a log that is being written to.
+    """A consistent copy of a log that is being written to.
 
-    Pages go from the write-ahead log to the database and stay in the former until it starts anew, with another header.
-    So the copy is whole if that header is the same before and after.
+    Pages stay in the write-ahead log until it is restarted with another header, so the copy is consistent if the header
+    is the same before and after.
     """
     ahead = file.with_name(f"{file.name}-wal")
     for _ in range(COPIES):
@@ -134,7 +131,7 @@ def _copy(file: Path, folder: Path) -> Path:
             shutil.copyfile(ahead, folder / ahead.name)
         if _header(ahead) == before:
             return folder / file.name
-    raise EvidenceError(f"{file} changes faster than it can be copied; ask on the machine that the run is on")
+    raise EvidenceError(f"{file} changes faster than it can be copied; run it on the machine of the run")
 
 
 def _header(file: Path) -> bytes:
@@ -146,7 +143,7 @@ def _header(file: Path) -> bytes:
 
 
 def summarize(connection: sqlite3.Connection) -> LogSummary:
-    """Reads the sums."""
+    """Summarises a log."""
     stages: dict[str, StageRows] = {}
     titles: dict[str, set[str]] = {}
     query = f"SELECT stage, {TITLE}, trial, event FROM events WHERE trial != '' ORDER BY id"
@@ -174,7 +171,7 @@ def summarize(connection: sqlite3.Connection) -> LogSummary:
 
 
 def _sums(connection: sqlite3.Connection, titles: Mapping[str, set[str]]) -> Iterator[tuple[str, list[Any]]]:
-    """By title; what it takes to tell titles apart is only spent on stages that have several."""
+    """Sums by title; the slower query is only used for stages with several titles."""
     sums = "COUNT(*), SUM(seconds), SUM(epochs), MAX(schedule_epochs), MAX(time)"
     for name, *found in connection.execute(f"SELECT stage, {sums} FROM evidence GROUP BY 1 ORDER BY MIN(id)"):
         if titles.get(name, {name}) == {name}:
@@ -188,7 +185,7 @@ def _sums(connection: sqlite3.Connection, titles: Mapping[str, set[str]]) -> Ite
 def _saved(connection: sqlite3.Connection, stage: StageRows) -> Iterator[int]:
     for trial, state in stage.states.items():
         if state in ("stopped", "paused"):
-            # Epochs come in their order, so the last row has the highest.
+            # Rows are in the order of epochs, so the last one has the highest.
             query = "SELECT epoch FROM evidence WHERE trial = ? ORDER BY id DESC LIMIT 1"
             reached = connection.execute(query, (trial,)).fetchone()
             yield max(0, stage.schedule_epochs - (reached[0] if reached else 0))
@@ -204,10 +201,7 @@ def _taken(connection: sqlite3.Connection) -> tuple[int, float]:
 
 
 def bookings(connection: sqlite3.Connection, title: str, since: float) -> list[tuple[float, float]]:
-    """Unix times and epoch-equivalents of what a stage has booked since then, in the order in which it came.
-
-    No more than the last ``RECENT``.
-    """
+    """Unix times and epoch-equivalents of the last ``RECENT`` rows of a stage since then, oldest first."""
     stage = title.split(" ")[0]
     query = f"""
         SELECT time, epochs FROM evidence WHERE stage = ? AND {TITLE} = ? AND time >= ? AND epochs > 0

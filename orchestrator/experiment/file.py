@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from taurank.orchestrator.experiment.listing import experiment_text, list_experi
 from taurank.orchestrator.text import YamlError, hint, problem_lines, read_yaml, write_yaml
 from taurank.spaces import Zoo
 from taurank.trainables.training import GOVERNED
+
+_log = logging.getLogger(__name__)
 
 
 def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
@@ -49,6 +52,7 @@ def load_experiment(name_or_file: str) -> Experiment:
     except OSError as error:
         suggestion = f"; did you mean {path.stem!r}, which comes with taurank?" if path.stem in known else ""
         raise ExperimentError(f"{path} cannot be read: {error.strerror or error}{suggestion}") from None
+    _log.info("the experiment is read from %s", path.absolute() if path.is_file() else f"taurank: {name_or_file}")
     experiment = parse_experiment(text, where=name_or_file)
     folder = path.parent.absolute()
     latency = None if experiment.latency is None else experiment.latency.relative_to(folder)

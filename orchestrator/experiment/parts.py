@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,9 +12,12 @@ from taurank.orchestrator.experiment.spec import Seed, Spec
 from taurank.orchestrator.tau import PER_STRATUM
 from taurank.orchestrator.text import ProblemsError
 from taurank.spaces import SearchSpace, get_space, list_spaces
-from taurank.trainables.data import ImageData, check_dataset_name, split_own
+from taurank.trainables.data import check_dataset_name, split_own
 from taurank.trainables.latency import Capacity
-from taurank.trainables.proxies import ProxyConfig, batch_size, get_proxy, score_cost
+from taurank.trainables.proxies import ProxyConfig, batch_size, check_proxy, score_cost
+
+if TYPE_CHECKING:
+    from taurank.trainables.data import ImageData
 
 
 class SpaceSpec(Spec):
@@ -157,7 +160,7 @@ class ProxySpec(Spec):
         if not names:
             raise ValueError("names no proxy; write `proxies: null` for none, or omit proxies for the default")
         for place, name in enumerate(names):
-            get_proxy(name)
+            check_proxy(name)
             if name in names[:place]:
                 raise ValueError(f"{name} is listed twice; a proxy may be listed once")
         return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -12,8 +12,10 @@ from taurank.orchestrator.experiment.supernets import SamplerSpec, SupernetSpec,
 from taurank.orchestrator.search import SearchError, list_searchers, make_searcher
 from taurank.orchestrator.text import hint, problem_lines
 from taurank.spaces import SearchSpace
-from taurank.trainables.proxies import Active
 from taurank.trainables.supernet import can_mix, list_supernets
+
+if TYPE_CHECKING:
+    from taurank.trainables.proxies import Active
 
 MEASURED_BY_IMAGES = "te_nas"
 """The searcher that measures networks of NAS-Bench-201 on images."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
 from taurank.orchestrator.text import ProblemsError, hint
-from taurank.schedulers import ray_schedulers
 from taurank.schedulers.policies import list_policies
-from taurank.schedulers.tune import list_schedulers, make_scheduler
+from taurank.schedulers.validation import check_scheduler, list_schedulers
 from taurank.trainables.data import Choice
-from taurank.trainables.pretext import PretextTask, get_task
+from taurank.trainables.pretext import PretextTask, check_task, get_task
 from taurank.trainables.training import COST as DIFFICULTY_COST
 
 
@@ -86,7 +84,7 @@ class TrainingSpec(Spec):
     @classmethod
     def _known(cls, name: str | None) -> str | None:
         if name is not None:
-            get_task(name)
+            check_task(name)
         return name
 
     @model_validator(mode="after")
@@ -98,21 +96,14 @@ class TrainingSpec(Spec):
 
     @model_validator(mode="after")
     def _accepted_by_scheduler(self) -> TrainingSpec:
-        # Its warnings for this run are repeated when the run creates it.
-        log = logging.getLogger(ray_schedulers.__name__)
-        disabled, log.disabled = log.disabled, True
-        count = 1 if self.candidates == "all" else self.candidates
         name, options = self.scheduler.name, self.scheduler.options
         try:
-            trials: dict[str, tuple[float, ...]] = {str(trial): () for trial in range(count)}
-            make_scheduler(name, schedule_epochs=self.epochs, trials=trials, **options)
+            check_scheduler(name, schedule_epochs=self.epochs, **options)
         except TypeError:
             problem = f"{name!r} cannot take {options}: a value is of the wrong type"
             raise ProblemsError([(("scheduler", "options"), problem)]) from None
         except ValueError as error:
             raise ProblemsError([(("scheduler", "options"), str(error))]) from None
-        finally:
-            log.disabled = disabled
         return self
 
     @model_validator(mode="after")

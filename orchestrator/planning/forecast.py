@@ -53,12 +53,7 @@ class Forecast:
 
 
 def forecast(
-    space: str,
-    candidates: int,
-    budget: float,
-    *,
-    proxies: bool = False,
-    replays: Sequence[ReplayedTau] | None = None,
+    space: str, candidates: int, budget: float, *, proxies: bool = False, replays: Sequence[ReplayedTau] | None = None
 ) -> Forecast:
     """The tau that ``candidates`` of ``space`` ranked ``budget`` times cheaper than full training will have.
 
@@ -162,12 +157,7 @@ def update(
     retained = end.retained * tau / end.tau if end.tau > 0 else math.nan
     basis = f"{end.basis}; corrected by what this run's {certainty} ranking expects of itself"
     return replace(
-        end,
-        tau=tau,
-        low=math.tanh(centre - below),
-        high=math.tanh(centre + above),
-        retained=retained,
-        basis=basis,
+        end, tau=tau, low=math.tanh(centre - below), high=math.tanh(centre + above), retained=retained, basis=basis
     )
 
 

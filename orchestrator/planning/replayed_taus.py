@@ -145,7 +145,7 @@ class ReplayedTable:
     def estimate(self, candidates: int, budget: float) -> Estimate:
         """Tau and retained tau, linear in log(candidates) and log(full trainings' worth) between the cells.
 
-        Beyond the most expensive cell the line goes on to full training of all candidates, which retains all by
+        Beyond the most expensive cell the line continues to full training of all candidates, which retains all by
         definition. Fewer candidates than were ever replayed count as the fewest for the same share of the cost; more as
         the most for the same number of full trainings, since what is learned does not depend on the other candidates; a
         budget below the smallest as that.

@@ -109,12 +109,7 @@ def _count_or_all(some: int, count: int) -> int | Literal["all"]:
 
 
 def run_rounds(
-    ranker: LogRanker,
-    trainings: Sequence[TrainingSpec],
-    *,
-    launch: Launch,
-    budget_epochs: float,
-    adaptive: bool,
+    ranker: LogRanker, trainings: Sequence[TrainingSpec], *, launch: Launch, budget_epochs: float, adaptive: bool
 ) -> None:
     """Launches the trainings one after another, each for candidates chosen by then.
 
@@ -161,7 +156,7 @@ def choice_of(log: EvidenceLog, spec: TrainingSpec) -> str:
 def _chosen(ranker: LogRanker, spec: TrainingSpec, *, given_up: int) -> list[str]:
     """Candidates of a round, by design; noted before the first is trained.
 
-    Where more are asked for than were then, since the run was extended, the design goes on from those.
+    If the run was extended and more are needed than before, the design continues from those.
     """
     problem, log = ranker.problem, ranker.log
     if spec.candidates == "all" and not given_up:

@@ -6,17 +6,17 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from taurank.trainables.proxies import SETS, Correlation, get_proxy, list_proxies, summary_of
+from taurank.trainables.proxies import SETS, Correlation, describe_proxy, list_proxies
 
 
 def print_proxies(console: Console) -> None:
     """All proxies: direction, needs, what each is, published correlation, source; then the sets."""
     for name in list_proxies():
-        proxy = get_proxy(name)
+        proxy = describe_proxy(name)
         better = "higher is better" if proxy.direction == 1 else "lower is better"
         needs = f"needs {', '.join(sorted(proxy.needs))}" if proxy.needs else "needs nothing"
         console.print(Text.assemble((name, "bold"), f"  {better}; {needs}; costs {proxy.passes:g} training steps"))
-        for line in (summary_of(proxy), _published(proxy.published), proxy.source):
+        for line in (proxy.summary, _published(proxy.published), proxy.source):
             console.print(Padding(Text(line), (0, 0, 0, 4), expand=False))
     console.print()
     for name, members in SETS.items():

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from taurank.orchestrator.proxy_scores.scoring import Request
 from taurank.orchestrator.tau import tau_b
-from taurank.orchestrator.text import print_line
+from taurank.orchestrator.text import MiddleElided, print_line
 from taurank.spaces import Architecture
 from taurank.trainables.proxies import get_proxy, log_rank_sum
 
@@ -50,14 +49,14 @@ def _print_best(console: Console, scores: dict[str, Values], fused: Values, requ
     console.print("best first, by the sum of logarithms of ranks", style="bold")
     table = Table(box=None, pad_edge=False)
     table.add_column("place", justify="right", no_wrap=True)
-    table.add_column("architecture", overflow="fold", min_width=12)
+    table.add_column("architecture", min_width=12)
     for name in shown:
         table.add_column(name, justify="right", no_wrap=True)
     order = np.argsort(-np.nan_to_num(fused, nan=-np.inf), kind="stable")
     for row in order[:SHOWN]:
         place = f"{1 + int((fused > fused[row]).sum())}" if math.isfinite(fused[row]) else "-"
         short = request.space.short(Architecture(request.space.name, request.codes[row]))
-        table.add_row(place, escape(short), *(_number(scores[name][row], ".5g", void="void") for name in shown))
+        table.add_row(place, MiddleElided(short), *(_number(scores[name][row], ".5g", void="void") for name in shown))
     console.print(table)
     if len(order) > SHOWN:
         print_line(console, f"... and {len(order) - SHOWN:,} more", wrap=True)

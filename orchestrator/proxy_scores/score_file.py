@@ -1,4 +1,4 @@
-"""Scores of untrained networks in a CSV file that an interrupted command goes on with."""
+"""Scores of untrained networks in a CSV file that an interrupted command resumes from."""
 
 from __future__ import annotations
 

@@ -59,12 +59,7 @@ def worker_slot(cluster: Cluster, workers: int | None) -> tuple[Slot, int]:
 
 
 def score_candidates(
-    space: SearchSpace,
-    batch: ProxyBatch,
-    wanted: Sequence[tuple[str, ProxyConfig]],
-    *,
-    slot: Slot,
-    workers: int,
+    space: SearchSpace, batch: ProxyBatch, wanted: Sequence[tuple[str, ProxyConfig]], *, slot: Slot, workers: int
 ) -> Iterator[list[ScoreRow]]:
     """Scores codes, each by its own proxies; gives the rows of one as soon as they are there, in any order.
 
@@ -94,6 +89,6 @@ def score_candidates(
             rows: list[ScoreRow] = ray.get(done)
         except RayError as error:
             what = str(error).strip().splitlines()[-1].strip()[:300]
-            raise ClusterError(f"a worker was lost: {what}; the same command goes on with what is missing") from None
+            raise ClusterError(f"a worker was lost: {what}; run the same command again to compute the rest") from None
         send(scorer)
         yield rows

@@ -1,24 +1,30 @@
 """The ranker: from evidence rows to an order with uncertainty."""
 
-from taurank.orchestrator.ranker.accuracy import FEWEST_ANCHORS
-from taurank.orchestrator.ranker.contenders import find_contenders
-from taurank.orchestrator.ranker.failures import find_failures
-from taurank.orchestrator.ranker.final import Labels, align_to_prior, final_inputs, score_targets
-from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess, cholesky
-from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
-from taurank.orchestrator.ranker.model import RankerOptions, RankingModel, rank_evidence
-from taurank.orchestrator.ranker.prior import PRETEXT_TASKS, SUPERNETS, prior_order
-from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
-from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor
-from taurank.orchestrator.ranker.short_runs import complete_short_runs
-from taurank.orchestrator.ranker.trust import FEWEST_ALONE, SupernetTrust, ranking_lines, supernet_trust
-from taurank.orchestrator.ranker.views import (
-    LOWER_IS_BETTER,
-    Kind,
-    View,
-    make_views,
-    normal_scores,
-)
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.orchestrator.ranker.accuracy import FEWEST_ANCHORS
+    from taurank.orchestrator.ranker.contenders import find_contenders
+    from taurank.orchestrator.ranker.failures import find_failures
+    from taurank.orchestrator.ranker.final import Labels, align_to_prior, final_inputs, score_targets
+    from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess, cholesky
+    from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
+    from taurank.orchestrator.ranker.model import RankingModel, rank_evidence
+    from taurank.orchestrator.ranker.options import RankerOptions
+    from taurank.orchestrator.ranker.prior import PRETEXT_TASKS, SUPERNETS, prior_order
+    from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
+    from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor
+    from taurank.orchestrator.ranker.short_runs import complete_short_runs
+    from taurank.orchestrator.ranker.trust import FEWEST_ALONE, SupernetTrust, ranking_lines, supernet_trust
+    from taurank.orchestrator.ranker.views import (
+        LOWER_IS_BETTER,
+        Kind,
+        View,
+        make_views,
+        normal_scores,
+    )
 
 __all__ = [
     "FEWEST_ALONE",
@@ -56,3 +62,5 @@ __all__ = [
     "score_targets",
     "supernet_trust",
 ]
+
+__getattr__ = lazy_names(__name__)

@@ -93,13 +93,7 @@ def final_accuracies(
 
 
 def _line(
-    mean: Scores,
-    spread: Scores,
-    anchors: Scores,
-    accuracies: Sequence[View],
-    *,
-    level: float,
-    images: int | None,
+    mean: Scores, spread: Scores, anchors: Scores, accuracies: Sequence[View], *, level: float, images: int | None
 ) -> tuple[Scores, Scores]:
     """Logit accuracies on the line and half of their intervals, both (candidates,)."""
     known = np.isfinite(anchors)

@@ -31,7 +31,7 @@ FEW_LABELS = 6
 STACK_LABELS = 8
 """Full trainings from which other regressors join the Gaussian process."""
 HALF_TRUST = 20.0
-"""Full trainings at which another regressor has come to half of the weight it is taken to deserve."""
+"""Full trainings at which another regressor gets half of its final weight."""
 DESERVED = {"extra-trees": 0.5, "boosted-trees": 0.25, "pairwise": 0.25}
 """Weight beside the Gaussian process's 1 that a regressor is taken to deserve with many labels."""
 HEADROOM = 0.25

@@ -8,9 +8,8 @@ all (``short_runs``, ``prior``); full trainings of a few correct it (``final``) 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Literal, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -32,6 +31,7 @@ from taurank.orchestrator.ranker.final import (
 )
 from taurank.orchestrator.ranker.gaussian_process import GaussianProcess, Rows
 from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
+from taurank.orchestrator.ranker.options import RankerOptions
 from taurank.orchestrator.ranker.prior import PriorOrder, prior_order
 from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
 from taurank.orchestrator.ranker.regressors import FinalInputs, final_process
@@ -43,9 +43,6 @@ SHORT_RUN_NOISE, LABEL_NOISE = 0.1, 0.05
 """Noise variance of a label that the designs assume."""
 BEFORE_FULL_TRAININGS = ("inputs", "shorts", "prior", "final_inputs")
 """Parts of a model that full trainings do not enter."""
-
-Models = tuple[Literal["gaussian-process", "extra-trees", "boosted-trees", "pairwise"], ...]
-Aggregation = Literal["normal-scores", "log-rank", "borda", "bradley-terry"]
 
 
 Answer = TypeVar("Answer")
@@ -61,25 +58,6 @@ def _one_thread(compute: Callable[Arguments, Answer]) -> Callable[Arguments, Ans
             return compute(*args, **kwargs)
 
     return limited
-
-
-@dataclass(frozen=True)
-class RankerOptions:
-    """Settings of the ranker.
-
-    Attributes:
-        models: regressors of the final score; the Gaussian process always takes part.
-        aggregation: how the sources are fused into the prior order.
-        training_loss: whether the training loss counts beside the accuracy of short trainings. Between families of
-            networks, and between recipes, it measures how fast one fits, not how well it generalises.
-        failed: place of a candidate all of whose trainings failed: ``last``, below all others, or ``unknown``, where
-            the evidence without training puts it (in the middle without any).
-    """
-
-    models: Models = ("gaussian-process", "extra-trees")
-    aggregation: Aggregation = "normal-scores"
-    training_loss: bool = True
-    failed: Literal["last", "unknown"] = "last"
 
 
 class RankingModel:

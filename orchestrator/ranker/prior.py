@@ -54,11 +54,7 @@ class PriorOrder:
 
 
 def prior_order(
-    inputs: Inputs,
-    shorts: Sequence[ShortRuns],
-    generator: np.random.Generator,
-    *,
-    aggregation: str = "normal-scores",
+    inputs: Inputs, shorts: Sequence[ShortRuns], generator: np.random.Generator, *, aggregation: str = "normal-scores"
 ) -> PriorOrder:
     """The order that the sources agree on; all 0 without any."""
     groups, weights = _groups(inputs)

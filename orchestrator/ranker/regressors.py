@@ -111,11 +111,7 @@ class ExtraTrees:
     def __init__(self, inputs: FinalInputs, generator: np.random.Generator) -> None:
         self._columns = inputs.flat
         self._trees = ExtraTreesRegressor(
-            TREES,
-            max_features=0.33,
-            bootstrap=True,
-            oob_score=True,
-            random_state=int(generator.integers(2**31)),
+            TREES, max_features=0.33, bootstrap=True, oob_score=True, random_state=int(generator.integers(2**31))
         )
 
     def fit(self, rows: Rows, target: Scores, noise_factors: Scores) -> ExtraTrees:
@@ -207,10 +203,6 @@ class PairwiseTrees:
             return scores
 
         return _by_folds(len(self._rows), fold)
-
-    def probability(self, first: Rows, second: Rows) -> Scores:
-        """Probability that each of ``first`` is better than the ``second`` beside it."""
-        return self._probability(self._whole, self._columns[first] - self._columns[second])
 
     def _probability(self, model: ExtraTreesClassifier | None, difference: Array) -> Scores:
         if model is None:

@@ -22,7 +22,7 @@ from taurank.orchestrator.ranker.views import Scores, View, make_views
 from taurank.orchestrator.tau import Agreement, agreement
 
 FEWEST_ALONE = 3
-"""With fewer candidates that were trained alone an order cannot be checked."""
+"""Fewest candidates trained alone with which an order can be checked."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TrainedAlone:
         fidelity: share of full training that they are, in [0, 1].
         supernet: of the order that the supernet gives, with what its contenders changed.
         parameters: of the number of parameters; None where it is not known.
-        sampler: of what the sampler has come to think of the candidates; None where it has no opinion.
+        sampler: of the sampler's learned order of the candidates; None if it has none.
     """
 
     stage: str
@@ -96,11 +96,7 @@ def _measured(views: Sequence[View]) -> Iterator[tuple[View, Scores]]:
 
 
 def _trust(
-    view: View,
-    rows: pd.DataFrame,
-    index: pd.Index,
-    trainings: Sequence[tuple[View, Scores]],
-    parameters: Scores | None,
+    view: View, rows: pd.DataFrame, index: pd.Index, trainings: Sequence[tuple[View, Scores]], parameters: Scores | None
 ) -> SupernetTrust:
     def of(metric: str) -> Scores:
         own = rows[(rows["metric"] == metric) & ~rows["source"].str.endswith(CONTENDERS)]

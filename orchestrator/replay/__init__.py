@@ -14,15 +14,15 @@ from taurank.orchestrator.replay.policies import (
     read_policies,
 )
 from taurank.orchestrator.replay.policy_printing import (
-    policies_to_json,
+    policies_document,
     print_policy_draw,
     print_policy_head,
     print_policy_summary,
     summarise_policies,
 )
 from taurank.orchestrator.replay.printing import print_draw, print_head, print_summary
-from taurank.orchestrator.replay.summary import Row, summarise, to_json, write_rows
-from taurank.orchestrator.replay.truth import ReplayError, Truth
+from taurank.orchestrator.replay.summary import Row, campaigns_document, summarise, write_rows
+from taurank.orchestrator.replay.truth import ReplayError
 
 __all__ = [
     "Bench",
@@ -33,7 +33,7 @@ __all__ = [
     "ReplayError",
     "ReplayPlan",
     "Row",
-    "Truth",
+    "campaigns_document",
     "choose_cheap",
     "compare_draw",
     "compare_policies",
@@ -41,7 +41,7 @@ __all__ = [
     "make_bench",
     "parse_budget",
     "plan_replay",
-    "policies_to_json",
+    "policies_document",
     "policy_draws",
     "print_draw",
     "print_head",
@@ -55,6 +55,5 @@ __all__ = [
     "replay_draws",
     "summarise",
     "summarise_policies",
-    "to_json",
     "write_rows",
 ]

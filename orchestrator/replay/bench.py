@@ -58,7 +58,7 @@ class Bench:
 
     def points(self, spec: TrainingSpec) -> tuple[int, ...]:
         """Epochs that every training shows, up to its last."""
-        return tuple(epoch for epoch in self.epochs[spec.epochs] if epoch <= spec.last_epoch)
+        return tuple(epoch for epoch in self.epochs[spec.epochs] if 1 <= epoch <= spec.last_epoch)
 
     @property
     def described(self) -> str:
@@ -149,6 +149,7 @@ def _shown(
     for length, seed in seeds.items():
         rows = table.rows[(table.rows["source"] == TRAINING_SOURCE) & (table.rows["metric"] == EVIDENCE_METRIC)]
         rows = rows[(rows["schedule_epochs"] == length) & (rows["seed"] == seed)]
+        rows = rows[rows["epoch"] >= 1]  # epoch 0 is the network before training
         place = pd.Index(trained).get_indexer(pd.Index(rows["architecture"].astype(str)))
         known = np.zeros((len(trained), length + 1), dtype=np.bool_)
         known[place[place >= 0], rows["epoch"].to_numpy()[place >= 0]] = True

@@ -63,7 +63,7 @@ class SimulatedStage:
     trial that was submitted first comes first, so equal trainings give equal decisions.
 
     Args:
-        trainings: those that may be sent, by key; one that was trained before goes on after its last epoch.
+        trainings: those that may be sent, by key; one that was trained before continues after its last epoch.
         driver: of these trials, and of others that have ended.
         epoch_seconds: of an epoch whose seconds are unknown.
 

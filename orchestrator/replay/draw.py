@@ -95,13 +95,7 @@ def _rank(
 
     started = time.perf_counter()
     ranker = LogRanker(problem, log)
-    run_rounds(
-        ranker,
-        list(plan.trainings),
-        launch=timed,
-        budget_epochs=plan.budget_epochs,
-        adaptive=plan.adaptive,
-    )
+    run_rounds(ranker, list(plan.trainings), launch=timed, budget_epochs=plan.budget_epochs, adaptive=plan.adaptive)
     order = ranker.ranking(truth_seeds=len(bench.truth.seeds))
     return order, time.perf_counter() - started - launching
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from taurank.orchestrator.replay.policies import BASELINES, MEASURES, Comparison, PolicyRow
-from taurank.orchestrator.text import finite_or_none, print_line
+from taurank.orchestrator.text import MiddleElided, print_line
 
 ROUNDING = 1e-9
 HEADINGS = ("policy", "ranked by", "epochs", "tau", "sd", "expected", "top 20 %", "regret")
@@ -68,14 +66,14 @@ def print_policy_summary(console: Console, comparison: Comparison, rows: Sequenc
     baseline = found["policy"].isin(BASELINES)
     table = Table(box=None, pad_edge=False)
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right", overflow="fold")
+        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
     share = 1 / comparison.speed_up + ROUNDING
     for part in (found[~baseline], found[baseline]):
         for row in part[part["problem"] == ""].to_dict("records"):
             over = " *" if row["epochs"] > share else "  "
             cells = [f"{row['epochs']:.1%}{over}", _decimal(row["tau"]), _decimal(row["tau_sd"])]
             cells += [_decimal(row["expected_tau"]), _decimal(row["tau_top20"]), f"{row['top1_regret']:.4f}"]
-            table.add_row(escape(str(row["policy"])), str(row["ranked_by"]), *cells)
+            table.add_row(MiddleElided(str(row["policy"])), str(row["ranked_by"]), *cells)
         table.add_section()
     console.print()
     console.print(table, highlight=False)
@@ -89,10 +87,10 @@ def print_policy_summary(console: Console, comparison: Comparison, rows: Sequenc
     print_line(console, f"regret: {comparison.truth.metric} of the best against that of our first{in_unit}")
 
 
-def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
-    """One JSON object: what was compared, the rows of all draws, their means; null for what is missing."""
+def policies_document(comparison: Comparison, rows: Sequence[PolicyRow]) -> dict[str, Any]:
+    """One JSON object: what was compared, the rows of all draws, their means; NaN for what is missing."""
     info, limits = comparison.table.info, comparison.limits
-    content = {
+    return {
         "space": info.space,
         "data": info.data,
         "metric": comparison.metric,
@@ -110,14 +108,9 @@ def policies_to_json(comparison: Comparison, rows: Sequence[PolicyRow]) -> str:
         "seed": comparison.seed,
         "workers": limits.slots,
         "policies": [{"name": spec.name, "options": dict(spec.options)} for spec in comparison.policies],
-        "draws": [_speakable(row) for row in rows],
-        "mean": [_speakable(row) for row in summarise_policies(rows).to_dict("records")],
+        "draws": [dict(row) for row in rows],
+        "mean": summarise_policies(rows).to_dict("records"),
     }
-    return json.dumps(content, indent=2, allow_nan=False)
-
-
-def _speakable(row: Mapping[Any, float | str]) -> dict[str, float | str | None]:
-    return {str(name): finite_or_none(value) for name, value in row.items()}
 
 
 def _decimal(value: float) -> str:

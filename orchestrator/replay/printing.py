@@ -45,10 +45,7 @@ def print_head(console: Console, bench: Bench, plan: ReplayPlan, draws: int) -> 
     for note in bench.notes:
         print_line(console, f"note: {note}")
     if truth.of_evidence_trainings and truth.metric == EVIDENCE_METRIC:
-        print_line(
-            console,
-            "note: the truth is the last value of the evidence's own trainings, so a full one shows it",
-        )
+        print_line(console, "note: the truth is the last value of the evidence's own trainings, so a full one shows it")
     elif truth.of_evidence_trainings:
         same = f"note: truth and full trainings are the same trainings, seen by {truth.metric} and {EVIDENCE_METRIC}"
         print_line(console, f"{same}; `taurank table show` says what else they share")

@@ -1,11 +1,11 @@
-"""The draws of a replay in one: means and spreads, as a table, a CSV, a JSON object."""
+"""The draws of a replay in one: means and spreads, as a table, a CSV, a document."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,6 @@ from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.plan import ReplayPlan
 from taurank.orchestrator.replay.truth import ReplayError
 from taurank.orchestrator.tau import agreement, tau_b, tau_of_true_top, top_regret
-from taurank.orchestrator.text import finite_or_none
 
 NO_MEASURE = ("draw", "n", "budget")
 """Columns that identify the draw."""
@@ -50,10 +49,10 @@ def write_rows(rows: Sequence[Mapping[str, float | str]], file: Path) -> None:
         raise ReplayError(f"--out: {file} cannot be written: {error.strerror or error}") from None
 
 
-def to_json(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> str:
-    """One JSON object: what was replayed, the draws, their means and deviations; null for what is missing."""
+def campaigns_document(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> dict[str, Any]:
+    """One JSON object: what was replayed, the draws, their means and deviations; NaN for what is missing."""
     found = summarise(rows)
-    content = {
+    return {
         "space": bench.table.info.space,
         "data": bench.table.info.data,
         "truth": str(bench.truth),
@@ -66,11 +65,10 @@ def to_json(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> str:
         "proxies": list(plan.cheap.proxies),
         "supernets": plan.cheap.supernets,
         "trainings": [spec.model_dump(mode="json") for spec in plan.trainings],
-        "draws": [{name: finite_or_none(value) for name, value in row.items()} for row in rows],
-        "mean": {str(name): finite_or_none(value) for name, value in found["mean"].items()},
-        "sd": {str(name): finite_or_none(value) for name, value in found["sd"].items()},
+        "draws": [dict(row) for row in rows],
+        "mean": found["mean"].to_dict(),
+        "sd": found["sd"].to_dict(),
     }
-    return json.dumps(content, indent=2, allow_nan=False)
 
 
 Row = dict[str, float]

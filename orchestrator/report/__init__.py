@@ -1,26 +1,38 @@
 """Reports of a run: tables for the terminal and one HTML page."""
 
-from taurank.orchestrator.report.candidates import Row, print_candidates, print_models, print_recipes
-from taurank.orchestrator.report.explanation import Explanation, Training, TrainingStage
-from taurank.orchestrator.report.hardware import front_line, hardware_lines, objective_line, print_front, print_hardware
-from taurank.orchestrator.report.outlook import outlook_to_json, print_outlook
-from taurank.orchestrator.report.page import write_page
-from taurank.orchestrator.report.run import report_run
-from taurank.orchestrator.report.searched import search_lines
-from taurank.orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
-from taurank.orchestrator.report.trust import print_trust
-from taurank.orchestrator.report.why import explain
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.orchestrator.report.candidates import Row, print_candidates, print_models, print_recipes
+    from taurank.orchestrator.report.explanation import Explanation, Training, TrainingStage
+    from taurank.orchestrator.report.hardware import (
+        front_line,
+        hardware_lines,
+        objective_line,
+        print_front,
+        print_hardware,
+    )
+    from taurank.orchestrator.report.outlook import outlook_document, print_outlook
+    from taurank.orchestrator.report.page import write_page
+    from taurank.orchestrator.report.run import RunReport, report_run
+    from taurank.orchestrator.report.searched import search_lines
+    from taurank.orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
+    from taurank.orchestrator.report.trust import print_trust
+    from taurank.orchestrator.report.why import explain
 
 __all__ = [
     "Explanation",
     "Row",
+    "RunReport",
     "Training",
     "TrainingStage",
     "explain",
     "front_line",
     "hardware_lines",
     "objective_line",
-    "outlook_to_json",
+    "outlook_document",
     "print_candidates",
     "print_columns",
     "print_front",
@@ -37,3 +49,5 @@ __all__ = [
     "search_lines",
     "write_page",
 ]
+
+__getattr__ = lazy_names(__name__)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from taurank.orchestrator.evidence import LEFT_OUT, SIZE, EvidenceLog
 from taurank.orchestrator.experiment import Experiment
-from taurank.orchestrator.text import print_line
+from taurank.orchestrator.text import MiddleElided, print_line
 from taurank.spaces import Architecture
 from taurank.trainables.training import Recipe
 
@@ -35,7 +35,7 @@ def print_models(console: Console, rows: Sequence[Row], *, most: int | None = No
     """Prints one line per model, up to ``most``, and problems below."""
     fitting = [row for row in rows if not row.problem]
     table = Table(box=None, pad_edge=False)
-    table.add_column("model", overflow="fold")
+    table.add_column("model")
     table.add_column("family", no_wrap=True)
     sized = any(row.images for row in fitting)
     if sized:
@@ -44,7 +44,7 @@ def print_models(console: Console, rows: Sequence[Row], *, most: int | None = No
     table.add_column("MFLOPs", justify="right", no_wrap=True)
     for row in fitting[:most]:
         images = [row.images] if sized else []
-        table.add_row(row.code, row.family, *images, f"{row.parameters:,.0f}", f"{row.flops / 1e6:,.1f}")
+        table.add_row(MiddleElided(row.code), row.family, *images, f"{row.parameters:,.0f}", f"{row.flops / 1e6:,.1f}")
     if fitting:
         console.print(table)
     if most is not None and len(fitting) > most:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from taurank.orchestrator.candidates import logged_conditions, narrowing_line
@@ -17,7 +16,7 @@ from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.hardware import Measure
 from taurank.orchestrator.report.figures import decimal, interval, percent
 from taurank.orchestrator.scoring import FRONT_FILE, Front, ObjectiveScore, costs
-from taurank.orchestrator.text import print_line
+from taurank.orchestrator.text import MiddleElided, print_line
 from taurank.spaces import Architecture
 
 EXCLUDED = "excluded:"
@@ -77,13 +76,13 @@ def print_front(console: Console, found: Front, names: Mapping[str, str], *, mos
     )
     drawn = Table(box=None, pad_edge=False)
     drawn.add_column("", no_wrap=True)
-    drawn.add_column("architecture", overflow="fold", min_width=12)
+    drawn.add_column("architecture", min_width=12)
     for heading in (HEADINGS[found.against], "rank", "predicted final", "on the front"):
         drawn.add_column(heading, justify="right", no_wrap=True)
     for _, row in shown.head(most).iterrows():
         drawn.add_row(
             "*" if row["on_front"] else "",
-            escape(names[row["architecture"]]),
+            MiddleElided(names[row["architecture"]]),
             cost_text(found.against, row[found.column]),
             str(row["rank"]),
             percent(row["predicted_accuracy"]),

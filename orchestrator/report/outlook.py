@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, training_epochs
 from taurank.orchestrator.report.figures import predicted
-from taurank.orchestrator.text import finite_or_none, print_line
+from taurank.orchestrator.text import print_line
 
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
@@ -36,8 +35,8 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
         print_line(console, note)
 
 
-def outlook_to_json(outlook: Outlook, *, notes: tuple[str, ...] = ()) -> str:
-    """The plan as one JSON object; null for what is unknown."""
+def outlook_document(outlook: Outlook, *, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The plan as one JSON object; NaN for what is unknown."""
     question, progress = outlook.request, outlook.progress
     content: dict[str, Any] = {
         "space": question.space or None,
@@ -59,7 +58,7 @@ def outlook_to_json(outlook: Outlook, *, notes: tuple[str, ...] = ()) -> str:
             "certainty": progress.certainty,
             "forecast": None if outlook.now is None else _tau_as_dict(outlook.now),
         }
-    return json.dumps(finite_or_none(content), indent=2, allow_nan=False)
+    return content
 
 
 def _print_progress(console: Console, outlook: Outlook) -> None:

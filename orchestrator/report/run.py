@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from typing import Any
+
 import pandas as pd
 from rich.console import Console
 
@@ -9,16 +12,67 @@ from taurank.orchestrator.evidence import BASELINE, SIZE, SUPERNET
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import ObjectiveError
 from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.report.figures import against
 from taurank.orchestrator.report.hardware import front_line, hardware_lines, objective_line, print_hardware
 from taurank.orchestrator.report.page import write_page
 from taurank.orchestrator.report.searched import search_lines
 from taurank.orchestrator.report.tables import print_columns, print_ranking, print_score, print_void
 from taurank.orchestrator.report.trust import print_trust
 from taurank.orchestrator.runs import LOG_FILE, Run
-from taurank.orchestrator.scoring import FRONT_FILE, ScoringError, Truth, known_cost, make_front, score_objective
+from taurank.orchestrator.scoring import FRONT_FILE, Score, ScoringError, Truth, known_cost, make_front, score_objective
 from taurank.orchestrator.search import STAGE
 from taurank.orchestrator.stages import taken_over_line, void_lines, void_scores
 from taurank.orchestrator.text import print_line
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The result of a run, as it is printed and written.
+
+    Attributes:
+        run: the run.
+        ranking: its order.
+        score: the ranking against full training; None where there is nothing to score it by.
+        evidence: rows that the ranking was made of.
+        last_line: the files that were written.
+    """
+
+    run: Run
+    ranking: Ranking
+    score: Score | None
+    evidence: pd.DataFrame
+    last_line: str
+
+    def document(self) -> dict[str, Any]:
+        """All of it but the samples, for JSON; NaN for what is missing."""
+        ranking, names = self.ranking, self.run.names
+        rows = ranking.with_tiers.to_dict("records")
+        return {
+            "folder": self.run.folder,
+            "ranking": [{"name": names[row["architecture"]]} | row for row in rows],
+            "certainty": ranking.certainty,
+            "full_trainings": ranking.full_trainings,
+            "weights": ranking.weights,
+            "expected_tau": ranking.expected_tau,
+            "expected_tau_interval": ranking.expected_tau_interval,
+            "score": None if self.score is None else _score_document(self.score),
+            "cost": {name: self.evidence[name].sum() for name in ("epochs", "seconds")},
+        }
+
+
+def _score_document(score: Score) -> dict[str, Any]:
+    return {
+        "against": against(score),
+        **asdict(score.ranking),
+        "ceiling": None if score.ceiling is None else score.ceiling.ceiling,
+        "retained": None if score.ceiling is None else score.ceiling.retained,
+        "coverage": score.coverage,
+        "failed": score.failed,
+        "speed_up": score.speed_up,
+        "sources": [
+            {"name": source.name, **asdict(source.agreement), "speed_up": source.speed_up} for source in score.sources
+        ],
+    }
 
 
 def report_run(
@@ -28,7 +82,7 @@ def report_run(
     *,
     ranking: Ranking | None = None,
     need_score: bool = False,
-) -> Ranking:
+) -> RunReport:
     """Prints the tables of a run and writes its ranking files and page.
 
     Args:
@@ -97,8 +151,9 @@ def report_run(
         hardware,
     )
     fronts = f"{FRONT_FILE}, " if tradeoff else ""
-    print_line(console, f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {run.folder}")
-    return ranking
+    last_line = f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {run.folder}"
+    print_line(console, last_line)
+    return RunReport(run, ranking, score, evidence, last_line)
 
 
 def _scored_objective(run: Run, ranking: Ranking, spec: ObjectiveSpec, truth: Truth, evidence: pd.DataFrame) -> str:

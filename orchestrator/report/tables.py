@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -35,7 +35,7 @@ from taurank.orchestrator.report.figures import (
 from taurank.orchestrator.report.hardware import hardware_lines, print_hardware
 from taurank.orchestrator.scoring import Score, SpeedUp
 from taurank.orchestrator.stages import Stage
-from taurank.orchestrator.text import print_line
+from taurank.orchestrator.text import MiddleElided, print_line
 from taurank.trainables.data import ImageData
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ SHOWN = 40
 """Maximal number of rows of the ranking on the terminal; the files have all."""
 WIDE = 100
 """Minimal terminal width for names beside numbers."""
+WORD = 24
+"""Longest word of the evidence that is not broken."""
 _line = partial(print_line, wrap=True)
 
 
@@ -78,7 +80,7 @@ def print_plan(
     table = _table("stage", "trials", "at most epochs", "share of full")
     table.add_row("size", str(len(run.candidates)), "0.0", "0.0%")
     for stage in stages:
-        table.add_row(stage.title, str(len(stage.specs)), f"{stage.cost:.1f}", f"{stage.cost / full:.1%}")
+        table.add_row(MiddleElided(stage.title), str(len(stage.specs)), f"{stage.cost:.1f}", f"{stage.cost / full:.1%}")
     table.add_row("evidence in all", "", f"{cost:.1f}", f"{cost / full:.1%}")
     if baseline:
         table.add_row(
@@ -111,7 +113,7 @@ def print_ranking(
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("tier", justify="right", no_wrap=True)
     table.add_column("between", justify="right", no_wrap=True)
-    table.add_column("architecture", overflow="fold", min_width=12)
+    table.add_column("architecture", min_width=12)
     if known_final:
         table.add_column("predicted final", justify="right", no_wrap=True)
     if truth:
@@ -123,10 +125,13 @@ def print_ranking(
     if wide:
         table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("epochs", justify="right", no_wrap=True)
-    table.add_column("evidence", overflow="fold", min_width=8)
-    for _, row in ranking.with_tiers.head(SHOWN).iterrows():
-        cells = [str(row["rank"]), str(row["tier"]), f"{row['rank_low']}-{row['rank_high']}"]
-        cells.append(escape(names[row["architecture"]]))
+    rows = [row for _, row in ranking.with_tiers.head(SHOWN).iterrows()]
+    evidence_cells = [_evidence_text(row, letters if not wide else {}) for row in rows]
+    longest = max((len(word) for cell in evidence_cells for word in cell.split()), default=0)
+    table.add_column("evidence" if wide else "from", min_width=min(longest, WORD))
+    for row, own in zip(rows, evidence_cells, strict=True):
+        cells: list[RenderableType] = [str(row["rank"]), str(row["tier"]), f"{row['rank_low']}-{row['rank_high']}"]
+        cells.append(MiddleElided(names[row["architecture"]]))
         if known_final:
             low, high, final = row["accuracy_low"], row["accuracy_high"], row["predicted_accuracy"]
             cells.append(f"{percent(final)} ({low:.1%}-{high:.1%})" if np.isfinite(final) else "-")
@@ -138,12 +143,10 @@ def print_ranking(
             )
         if wide:
             cells.append(f"{row['seconds']:.1f}")
-        own = [name for name in row["evidence"].split(", ") if name]
-        sources_of = ", ".join(own) if wide else " ".join(letters.get(name, name) for name in own)
-        table.add_row(*cells, f"{row['epochs']:.1f}", escape(evidenced(sources_of, row["problem"])))
+        table.add_row(*cells, f"{row['epochs']:.1f}", escape(own))
     console.print(table)
     if not wide and letters:
-        _line(console, "evidence: " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
+        _line(console, "from: " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if len(ranking.table) > SHOWN:
         _line(console, f"... and {len(ranking.table) - SHOWN} more in ranking.csv")
     for note in (finals_note(ranking), failed_note(ranking)):
@@ -169,6 +172,13 @@ def print_ranking(
         _line(console, f"tau that the ranking expects of itself: {expected}{doubt(ranking)}")
 
 
+def _evidence_text(row: pd.Series, letters: Mapping[str, str]) -> str:
+    """Sources of a candidate, by their letters where there are any, and what failed."""
+    own = [name for name in row["evidence"].split(", ") if name]
+    sources = " ".join(letters.get(name, name) for name in own) if letters else ", ".join(own)
+    return evidenced(sources, row["problem"])
+
+
 def print_void(console: Console, void: Sequence[str]) -> None:
     """Lines with the number of void scores per proxy and their reasons; empty if there are none."""
     for line in void:
@@ -191,7 +201,7 @@ def print_score(console: Console, score: Score) -> None:
     for name, found, speed_up in rows:
         # The ranking has only places, no values to correlate.
         pearson = "" if name == "taurank" else decimal(found.pearson)
-        cells = [escape(name), decimal(found.tau), interval(found)]
+        cells: list[RenderableType] = [MiddleElided(name), decimal(found.tau), interval(found)]
         cells += [decimal(found.spearman), pearson] if whole else []
         cells += [str(found.n)] if partial else []
         cells += [f"{speed_up:.1f}" if np.isfinite(speed_up) else ""] if with_cost else []
@@ -235,14 +245,14 @@ def print_columns(console: Console, score: Score, names: Mapping[str, str]) -> N
     for index, code in enumerate(score.candidates[:SHOWN]):
         values = [source.values[index] for source in sources]
         cells = [f"{value:.2%}" if np.isfinite(value) else "-" for value in values]
-        table.add_row(escape(names[code]), *cells, percent(score.truth.measured[index]))
+        table.add_row(MiddleElided(names[code]), *cells, percent(score.truth.measured[index]))
     console.print(table)
 
 
 def _table(first: str, *others: str) -> Table:
     """A table with text in the first column and numbers in the others."""
     table = Table(box=None, pad_edge=False)
-    table.add_column(first, overflow="fold")
+    table.add_column(first)
     for heading in others:
         table.add_column(heading, justify="right")
     return table

@@ -13,7 +13,7 @@ from taurank.orchestrator.evidence import SUPERNET
 from taurank.orchestrator.ranker import FEWEST_ALONE, SupernetTrust
 from taurank.orchestrator.report.figures import decimal, interval, percent
 from taurank.orchestrator.tau import Agreement
-from taurank.orchestrator.text import print_line
+from taurank.orchestrator.text import MiddleElided, print_line
 
 TITLE = "How far supernets can be trusted"
 ALONE_SHORT = 10
@@ -69,9 +69,9 @@ def print_trust(console: Console, found: Sequence[SupernetTrust], *, full_epochs
     console.print()
     console.print(TITLE.lower(), style="bold")
     table = Table(box=None, pad_edge=False)
-    table.add_column("supernet", overflow="fold")
+    table.add_column("supernet")
     for one in found:
-        table.add_column(escape(name_of(one)), justify="right", overflow="fold")
+        table.add_column(MiddleElided(name_of(one)), justify="right")
     for label, cells in trust_rows(found):
         table.add_row(label, *map(escape, cells))
     console.print(table)

@@ -1,20 +1,29 @@
-"""The run folder: opened, created, extended, and the session that works on it."""
+"""The run folder: opened, created, extended, and the session of a process on it."""
 
-from taurank.orchestrator.runs.creation import create_run, first_log, make_folder, note_large_batch, write_experiment
-from taurank.orchestrator.runs.extension import Changes, extend, read_stages
-from taurank.orchestrator.runs.image_loading import load_images, read_images, split_images
-from taurank.orchestrator.runs.planned import plan_run
-from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run
-from taurank.orchestrator.runs.session import RaySession, RunSession, run_session
-from taurank.orchestrator.runs.table import import_run
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.orchestrator.runs.creation import (
+        create_run,
+        first_log,
+        make_folder,
+        note_large_batch,
+        write_experiment,
+    )
+    from taurank.orchestrator.runs.extension import Changes, extend, read_stages
+    from taurank.orchestrator.runs.image_loading import load_images, read_images, split_images
+    from taurank.orchestrator.runs.planned import plan_run
+    from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run
+    from taurank.orchestrator.runs.session import run_session
+    from taurank.orchestrator.runs.table import import_run
 
 __all__ = [
     "LOG_FILE",
     "TABLE_FILE",
     "Changes",
-    "RaySession",
     "Run",
-    "RunSession",
     "create_run",
     "extend",
     "first_log",
@@ -29,3 +38,5 @@ __all__ = [
     "split_images",
     "write_experiment",
 ]
+
+__getattr__ = lazy_names(__name__)

@@ -34,11 +34,11 @@ def create_run(
     """Makes the folder ``<name>-<time>`` below ``parent`` and writes the resolved experiment into it.
 
     Args:
-        experiment: what is run.
-        parent: where the folder is made.
-        data: its images: what proxies cost depends on how many there are.
-        address: of the cluster where latencies are measured, if any are; None for a local one.
-        say: told about that.
+        experiment: the experiment.
+        parent: parent folder.
+        data: its images; the cost of proxies depends on their number.
+        address: of the cluster that measures latencies; None for a local one.
+        say: receives progress messages.
 
     Raises:
         RunError: the folder cannot be written.

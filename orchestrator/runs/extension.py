@@ -1,7 +1,7 @@
-"""A run that goes on where another one ended: more candidates, more budget, more seeds, more stages.
+"""Extends a run with more candidates, more budget, more seeds or more stages.
 
-The earlier run stays as it is. The new one starts with a copy of its log, so everything that was bought is evidence in
-it, and only what a stage lacks is bought on top.
+The earlier run is not changed. The new one starts with a copy of its log, so that all earlier results are evidence in
+it and only missing ones are computed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from taurank.orchestrator.candidates import (
     book_sizes,
     check_size,
     choose_candidates,
-    go_on,
     logged_narrowing,
     open_meter,
+    resume_meter,
 )
 from taurank.orchestrator.cluster import check_room_for_trials
 from taurank.orchestrator.evidence import DIFFICULTY, EXTENDED, PLAN_CHANGED, EvidenceLog
@@ -52,7 +52,7 @@ from taurank.trainables.data import ImageData
 STAGES = ("trainings", "supernets")
 """What a file may add stages to."""
 COPIED = ("checkpoints/*.pt", f"*.{DIFFICULTY}.npy", TABLE_FILE)
-"""Files of a run that its stages go on with."""
+"""Files of a run that its extended stages need."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ def read_stages(file: Path) -> dict[str, list[Any]]:
 
 
 def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None = None, say: Say = print) -> Run:
-    """Makes a run that goes on from ``run`` with the changes; nothing is trained yet.
+    """Makes a run that continues ``run`` with the changes; nothing is trained yet.
 
     Args:
         run: stays as it is.
         changes: at least one.
         data: its images.
         address: of the cluster; None for a local one.
-        say: told about progress.
+        say: receives progress messages.
 
     Raises:
         RunError: the run is being worked on, or the folder cannot be written.
@@ -125,7 +125,7 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
     with run.locked():
         with open_meter(old, data, address=address, say=say) as meter:
             if meter is not None:
-                go_on(meter, run.log, run.folder / TABLE_FILE)
+                resume_meter(meter, run.log, run.folder / TABLE_FILE)
             new, sizes = _new_candidates(run, changes, data, meter, say)
         candidates = (*run.candidates, *new)
         changed = _changed(run, changes, list(candidates))
@@ -148,7 +148,7 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
 
 
 def _longer_search(run: Run, search: SearchSpec, changes: Changes, address: str | None) -> Run:
-    """The run of a search that goes on from the proposals of another one."""
+    """The run of a search that continues from the proposals of another one."""
     wanted = changes.evaluations
     if wanted is None or changes != Changes(evaluations=wanted):
         raise ExperimentError("a search is extended by --evaluations alone: how many architectures it trains in all")
@@ -268,7 +268,7 @@ def _grown(spec: TrainingSpec, wanted: int, count: int) -> TrainingSpec:
 
 
 def _copy(run: Run) -> tuple[Path, EvidenceLog]:
-    """A new folder with the log and what its stages go on with.
+    """A new folder with the log and what its stages resume from.
 
     States of trainings are links, since these files are never changed in place.
 

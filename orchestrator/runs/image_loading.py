@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 
 from taurank.orchestrator.experiment import DataSpec
 from taurank.orchestrator.text import progress_bar
+from taurank.spaces import cache_folder
 from taurank.trainables.data import Dataset, ImageData, load_dataset, make_splits
+
+_log = logging.getLogger(__name__)
 
 
 def load_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None = None) -> ImageData:
@@ -26,15 +31,11 @@ def read_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Pat
     Raises:
         DataError: they are not there; one line with the way out.
     """
+    where = root or os.environ.get("TAURANK_DATA") or "data"
+    _log.info("images of %s; published data sets are read from %s", spec.name, Path(where).absolute())
+    _log.info("decoded images are kept in %s", cache_folder(cache))
     with progress_bar("decoding images") as progress:
-        return load_dataset(
-            spec.name,
-            root=root,
-            download=download,
-            size=spec.size,
-            cache=cache,
-            progress=progress,
-        )
+        return load_dataset(spec.name, root=root, download=download, size=spec.size, cache=cache, progress=progress)
 
 
 def split_images(spec: DataSpec, dataset: Dataset) -> ImageData:

@@ -1,8 +1,9 @@
-"""A run: a folder with an experiment and a log, and what follows from these two."""
+"""A run: a folder with an experiment and an evidence log."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,12 +23,13 @@ from taurank.spaces import Architecture
 
 EXPERIMENT_FILE = "experiment.yaml"
 LOG_FILE = "evidence.sqlite"
+_log = logging.getLogger(__name__)
 TABLE_FILE = "latency.json"
-"""Latencies by part, where the candidates' were summed: another run may take it as its ``latency.table``."""
+"""Latencies of parts, if latencies are sums; usable as ``latency.table`` of another run."""
 
 
 class RunError(RuntimeError):
-    """A run folder that cannot be used; one line with the way out."""
+    """An unusable run folder; one line with the way out."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Run:
             EvidenceError: its log is empty, or no log.
         """
         folder = folder.resolve()
+        _log.info("the run is read from %s", folder)
         file = folder / EXPERIMENT_FILE
         if not file.is_file() or not (folder / LOG_FILE).is_file():
             raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
@@ -66,28 +69,28 @@ class Run:
         return Run(folder, experiment, tuple(experiment.candidates), log)
 
     def searched(self) -> Run:
-        """The run of a search with the candidates that its log has now: its proposals, and the best of the others."""
+        """The run of a search with the candidates in its log: its proposals, and the best predicted others."""
         return replace(self, candidates=(*proposed_codes(self.log), *unseen_codes(self.log)))
 
     @property
     def noted_images(self) -> ImageCounts | None:
-        """How many images the run has, without reading any; None if its log does not say."""
+        """Numbers of images from the log; None if they are not logged."""
         noted = self.log.noted(IMAGES)
         return None if noted is None else ImageCounts(**json.loads(noted))
 
     @property
     def images(self) -> ImageCounts:
-        """How many images the run has, or as many as are expected if its log does not say."""
+        """Numbers of images from the log, or else the expected ones."""
         return self.noted_images or self.experiment.data.expected_counts
 
     @property
     def has_default_plan(self) -> bool:
-        """Whether the stages were not asked for, so that they may change with what is found."""
+        """Whether the stages are the default ones, which may change with the evidence."""
         return self.log.noted(PLAN) == DEFAULT_PLAN and self.log.noted(PLAN_CHANGED) is None
 
     @property
     def resume_hint(self) -> str:
-        """What an interrupted run says last."""
+        """The last message of an interrupted run."""
         return f"interrupted; everything finished is kept. Go on with: taurank resume {self.folder}"
 
     @property
@@ -111,7 +114,7 @@ class Run:
 
     @cached_property
     def problem(self) -> Problem:
-        """What the ranker is given beside the log."""
+        """The input of the ranker besides the log."""
         space = self.experiment.space.make()
         features = [space.features(Architecture(space.name, code)) for code in self.candidates]
         encoding = pd.DataFrame(features, index=list(self.candidates), columns=list(space.feature_names), dtype=float)
@@ -134,16 +137,18 @@ class Run:
         return LogRanker(self.problem, self.log)
 
     def rank(self) -> Ranking:
-        """The ranking from what is in the log now; the baseline is never looked at.
+        """The ranking from the current log; baseline rows are never used.
 
-        That of a search has a column ``looked_at``: who was trained.
+        The ranking of a search has a column ``looked_at``: whether the architecture was trained.
 
         Raises:
-            RunError: a search that has looked at fewer than two, or a log without a row.
+            RunError: a search has trained fewer than two architectures, or the log has no rows.
         """
         baseline, spec = self.experiment.baseline, self.experiment.objective
         if len(self.candidates) < 2:
-            raise RunError(f"{self.folder} has looked at {len(self.candidates)}, and an order needs 2; resume it first")
+            raise RunError(
+                f"{self.folder} has {len(self.candidates)} candidates; a ranking needs 2, so resume it first"
+            )
         if not self.log.all_architectures():
             raise RunError(f"{self.log.path} has no evidence yet, so there is nothing to rank by; resume the run first")
         ranking = self.ranker.ranking(truth_seeds=len(baseline.seeds) if baseline else 1)
@@ -162,7 +167,7 @@ class Run:
         return score_ranking(ranking, found, self.log, self.candidates, full_epochs=self.experiment.recipe.epochs)
 
     def trust(self) -> list[SupernetTrust]:
-        """How far its supernets can be trusted, by what is in the log now."""
+        """How far its supernets can be trusted, from the current log."""
         rows = self.log.evidence()
         full_epochs = self.experiment.recipe.epochs
         return supernet_trust(rows[rows["stage"] != BASELINE], self.candidates, full_epochs=full_epochs)

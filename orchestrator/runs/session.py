@@ -1,4 +1,4 @@
-"""One process at work on a run: the lock, what is written beside the log, clean ends, and Ray with the display."""
+"""The session of one process on a run: lock, files beside the log, interruption, and Ray with the display."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from taurank.trainables.data import ImageData
 
 @dataclass(frozen=True)
 class RaySession:
-    """Ray as a run has it, what shows how the run goes, and what may interrupt it."""
+    """The cluster of a run, its progress display, and its interruption."""
 
     cluster: Cluster
     display: Display
@@ -38,7 +38,7 @@ class RaySession:
     run_log: RunLog
 
     def rank(self, run: Run) -> Ranking:
-        """The ranking of a run from what is in its log now, noted there and beside it."""
+        """Ranks a run from its current log, and records the ranking in the log and the folder."""
         started = time.perf_counter()
         run.log.append_event(RANKING, "", STARTED)
         ranking = run.rank()
@@ -57,8 +57,8 @@ class RunSession:
     """Made by `run_session`.
 
     Attributes:
-        run: it is locked.
-        interruption: asks stages to end.
+        run: locked for this process.
+        interruption: requests the end of stages.
     """
 
     def __init__(self, run: Run, interruption: Interruption, run_log: RunLog) -> None:
@@ -68,7 +68,7 @@ class RunSession:
         self._budget = 0.0
 
     def planned(self, plan: Sequence[StagePlan], *, budget_epochs: float, doing: str) -> None:
-        """Tells what the run is going to do, before Ray is there."""
+        """Publishes the plan of the run, before Ray starts."""
         self._plan, self._budget = plan, budget_epochs
         self._status.tell(RunState(doing=doing, stages=tuple(plan), budget_epochs=budget_epochs))
 
@@ -83,18 +83,18 @@ class RunSession:
         total_epochs: float,
         names: Mapping[str, str],
     ) -> Iterator[RaySession]:
-        """Starts or joins Ray; leaves it at the end.
+        """Starts or joins Ray; disconnects at the end.
 
         Args:
-            data: the images; all nodes have to see their file.
-            console: where progress is shown.
+            data: the images; all nodes need access to their file.
+            console: for the progress display.
             address: of the cluster; None for a local one.
-            dashboard: whether a local one has its dashboard.
-            total_epochs: of all stages, for the time left.
+            dashboard: whether a local cluster starts its dashboard.
+            total_epochs: of all stages, for the remaining time.
             names: short names of the candidates, by code.
 
         Raises:
-            ClusterError: it cannot be joined, or its nodes do not see the files.
+            ClusterError: it cannot be joined, or a node lacks access to the files.
         """
         run = self.run
         print_line(console, "starting Ray ..." if address is None else f"joining Ray at {address} ...")
@@ -113,8 +113,8 @@ class RunSession:
                 run_log=self._run_log,
             ) as display,
         ):
-            display.doing("the nodes are checked, the images go to Ray")
-            self.interruption.install()  # Ray takes SIGTERM when it starts
+            display.doing("checking the nodes, sending the images to Ray")
+            self.interruption.install()  # Ray replaces the handler of SIGTERM when it starts
             if cluster.dashboard:
                 display.say(_dashboard_line(cluster))
             if not cluster.local:
@@ -126,10 +126,10 @@ class RunSession:
 
 @contextmanager
 def run_session(run: Run) -> Iterator[RunSession]:
-    """Holds the run for this process, and keeps `run.log` beside its log.
+    """Locks the run for this process, and writes `run.log`.
 
     Raises:
-        RunError: another process is at work on it.
+        RunError: another process works on it.
         StorageError, EvidenceError: its folder cannot be written to; one line.
     """
     run_log = RunLog(run.folder)

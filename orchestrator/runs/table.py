@@ -12,16 +12,15 @@ from taurank.orchestrator.runs.run import Run
 from taurank.trainables.table import COLUMNS, IDENTITY, RecordedTable, TableError, TableInfo, describe_all
 
 OPINIONS = (PREDICTED, PREDICTED_SD)
-"""What a policy expected of a training that it ended early: no number that was recorded."""
+"""Predictions of a policy for trainings that it ended early, which are not measurements."""
 
 
 def import_run(folder: Path) -> RecordedTable:
-    """Makes a table of the evidence of a run, its baseline included.
+    """Makes a table from the evidence of a run, including its baseline.
 
-    Stages are dropped: a number that two stages have bought is kept as it first came in. Numbers that are missing
-    (failed trainings) and the predictions of policies are left out. Rows of no architecture, a supernet's own epochs,
-    are left out too, but not their cost: it is spread evenly over the architectures that the supernet scored, so sums
-    are right. A replay that asks for some of these scores only pays too little.
+    Stages are dropped; of a number measured by two stages the first is kept. Missing numbers (failed trainings) and
+    predictions of policies are left out. The cost of a supernet's own epochs is spread evenly over the architectures
+    that it scored, so that sums are right; a replay of only some of these scores underestimates their cost.
 
     Raises:
         TableError: the run has no evidence.
@@ -32,7 +31,7 @@ def import_run(folder: Path) -> RecordedTable:
     shared = rows["architecture"] == ""
     kept = rows[~shared & (~rows["metric"].isin(OPINIONS))]
     if kept["value"].notna().sum() == 0:
-        raise TableError(f"{folder} has no evidence yet; go on with `taurank resume {folder}`")
+        raise TableError(f"{folder} has no evidence yet; continue with `taurank resume {folder}`")
     kept, twice = _once(_rebooked(kept))
     spread = rows[shared].groupby("source")["seconds"].sum()
     for source, seconds in spread.items():
@@ -42,7 +41,7 @@ def import_run(folder: Path) -> RecordedTable:
     notes += [f"{source}: {seconds:.1f} seconds of training the supernet are spread evenly over its scores"
               for source, seconds in spread.items()]  # fmt: skip
     if twice:
-        notes.append(f"{twice:,} numbers that two stages had bought are kept once")
+        notes.append(f"{twice:,} numbers measured by two stages are kept once")
     experiment = run.experiment
     info = TableInfo(
         space=experiment.space.name,
@@ -56,7 +55,7 @@ def import_run(folder: Path) -> RecordedTable:
 
 
 def _rebooked(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have a number; what was booked with a missing one goes to the first of its trial that has one."""
+    """The rows with a value; the cost of missing ones moves to the first value of the same trial."""
     booking = ["trial", "architecture", "epoch"]
     costs = rows.groupby(booking)["seconds"].sum()
     present = rows[rows["value"].notna()].copy()

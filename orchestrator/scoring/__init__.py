@@ -2,7 +2,7 @@
 
 from taurank.orchestrator.scoring.baseline_sample import draw_baseline
 from taurank.orchestrator.scoring.objective import ObjectiveScore, score_objective
-from taurank.orchestrator.scoring.score import Score, SourceScore, TopScore, are_accuracies, score_ranking
+from taurank.orchestrator.scoring.score import Score, are_accuracies, score_ranking
 from taurank.orchestrator.scoring.speed_up import SpeedUp
 from taurank.orchestrator.scoring.tradeoff import (
     FRONT_FILE,
@@ -21,9 +21,7 @@ __all__ = [
     "ObjectiveScore",
     "Score",
     "ScoringError",
-    "SourceScore",
     "SpeedUp",
-    "TopScore",
     "Truth",
     "are_accuracies",
     "baseline_truth",

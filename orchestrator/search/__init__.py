@@ -1,16 +1,27 @@
 """Search in spaces that are too large to list: searchers propose architectures and take in results."""
 
-from taurank.orchestrator.search.final_list import FinalList, final_list
-from taurank.orchestrator.search.proposals import ACCURACY, STAGE, Proposals, note_unseen, proposed_codes, unseen_codes
-from taurank.orchestrator.search.registry import list_searchers, make_searcher
-from taurank.orchestrator.search.searcher import Constraints, Direction, Observation, Problem, Searcher, SearchError
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.orchestrator.search.final_lists import final_list
+    from taurank.orchestrator.search.proposals import (
+        ACCURACY,
+        STAGE,
+        Proposals,
+        note_unseen,
+        proposed_codes,
+        unseen_codes,
+    )
+    from taurank.orchestrator.search.registry import list_searchers, make_searcher
+    from taurank.orchestrator.search.searcher import Constraints, Direction, Observation, Problem, Searcher, SearchError
 
 __all__ = [
     "ACCURACY",
     "STAGE",
     "Constraints",
     "Direction",
-    "FinalList",
     "Observation",
     "Problem",
     "Proposals",
@@ -23,3 +34,5 @@ __all__ = [
     "proposed_codes",
     "unseen_codes",
 ]
+
+__getattr__ = lazy_names(__name__)

@@ -28,7 +28,7 @@ class HurricaneSearcher(Searcher):
     Args:
         problem: what is searched; its space has fixed decisions.
         initial: random proposals, the best of which is the default.
-        first: proposals of the first stage; the second goes on until it has no more.
+        first: proposals of the first stage; the second continues until it has no more.
         late: positions of the decisions of the first stage; by default the second half.
         population: of the evolution in a stage.
         sample: of the evolution in a stage.

@@ -29,11 +29,7 @@ class InsideSupernetSearcher(Searcher):
     name: ClassVar[str]
 
     def __init__(
-        self,
-        problem: Problem,
-        *,
-        scores: Sequence[Sequence[float]] | None = None,
-        without: Sequence[str] = (),
+        self, problem: Problem, *, scores: Sequence[Sequence[float]] | None = None, without: Sequence[str] = ()
     ) -> None:
         super().__init__(problem)
         decisions = self.space.decisions

@@ -28,7 +28,6 @@ class ModelSearcher(Searcher):
     """Proposes at random until ``initial`` are known and two full trainings differ, then asks the surrogate.
 
     Args:
-        problem: what is searched.
         initial: random proposals.
         regressor: of the ranker's; see `Surrogate`.
     """

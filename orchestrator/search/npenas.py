@@ -21,7 +21,6 @@ class NpenasSearcher(ModelSearcher):
     Source: Wei et al., NPENAS: Neural Predictor Guided Evolution for Neural Architecture Search (2020), NPENAS-NP.
 
     Args:
-        problem: what is searched.
         initial: random proposals to begin with.
         parents: how many of the best have mutants.
         candidates: mutants of a generation.

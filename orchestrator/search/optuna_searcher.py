@@ -112,7 +112,6 @@ class Nsga2Searcher(OptunaSearcher):
     Source: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002).
 
     Args:
-        problem: what is searched.
         population: architectures of a generation.
     """
 

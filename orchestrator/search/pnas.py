@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import Protocol
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class PnasSearcher(Searcher):
     """Trains all of the first level; of each next one the best predicted of what the best of the last grow into.
 
     A level begins when the one before has all its results; until then fewer are proposed than asked for. The predictor
-    is an ensemble that has seen the levels before. The last level goes on in rounds of ``beam``, each predicted anew,
+    is an ensemble that has seen the levels before. The last level continues in rounds of ``beam``, each predicted anew,
     where the source ends.
 
     Source: Liu et al., Progressive Neural Architecture Search (ECCV 2018), algorithm 1; its beam is 256, its predictor
@@ -51,14 +51,9 @@ class PnasSearcher(Searcher):
             raise SearchError(f"regressor: {regressor!r} is unknown; {choices(regressor, list(REGRESSORS))}")
         self._progression = progression_of(problem.space)
         self._beam, self._members, self._regressor = beam, members, regressor
-        self._first = self._level(self._progression.first(), set())
+        self._first = self._level(self._progression.first, set())
         self._grown: dict[tuple[Architecture, ...], Level] = {}
         self._order: tuple[tuple[int, int], list[Architecture]] = ((0, 0), [])
-
-    def level_of(self, architecture: Architecture) -> int:
-        """The level at which an architecture came up, from 1; 0 for none so far."""
-        canonical = self.space.canonical(architecture)
-        return next((number for number, level in enumerate(self._levels(), start=1) if canonical in level), 0)
 
     def predictions(self, *, members: int | None = None) -> dict[Architecture, float]:
         """What an ensemble of so many predicts for the current level from all results before it; higher is better.
@@ -147,37 +142,19 @@ def ensemble_mean(pool: Pool, results: Results, *, regressor: str, seed: int, me
     return mean
 
 
-class Progression(Protocol):
+@dataclass(frozen=True)
+class Progression:
     """How architectures of a space grow.
 
     Attributes:
-        levels: their number.
+        levels: number of levels.
+        first: all architectures of the first level.
+        grow: returns the architectures of the next level that contain an architecture.
     """
 
     levels: int
-
-    def first(self) -> list[Architecture]:
-        """All architectures of the first level."""
-        ...
-
-    def grow(self, architecture: Architecture) -> list[Architecture]:
-        """The architectures of the next level that have this one inside."""
-        ...
-
-
-class Blocks:
-    """Cells of PNAS, by their number of blocks."""
-
-    def __init__(self, space: PNAS) -> None:
-        self._space, self.levels = space, space.blocks
-
-    def first(self) -> list[Architecture]:
-        """The 136 cells of one block."""
-        return self._space.first_level()
-
-    def grow(self, architecture: Architecture) -> list[Architecture]:
-        """One block more, behind the others."""
-        return self._space.expand(architecture)
+    first: list[Architecture]
+    grow: Callable[[Architecture], list[Architecture]]
 
 
 class Nodes:
@@ -186,8 +163,6 @@ class Nodes:
     Input and output are there from the beginning; nodes come between them one by one, each with an edge from all before
     it and one to the output.
     """
-
-    levels = 3
 
     def __init__(self, space: NASBench201) -> None:
         self._space = space
@@ -222,10 +197,11 @@ def progression_of(space: SearchSpace) -> Progression:
     """How a space grows.
 
     Raises:
-        SearchError: it is not known to.
+        SearchError: its growth is not defined.
     """
     if isinstance(space, PNAS):
-        return Blocks(space)
+        return Progression(space.blocks, space.first_level(), space.expand)
     if isinstance(space, NASBench201):
-        return Nodes(space)
+        nodes = Nodes(space)
+        return Progression(3, nodes.first(), nodes.grow)
     raise SearchError(f"space: pnas searches spaces whose cells grow, which are pnas and nasbench201, not {space.name}")

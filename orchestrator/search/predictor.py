@@ -21,7 +21,6 @@ class PredictorSearcher(ModelSearcher):
     Source: Dudziak et al., BRP-NAS: Prediction-based NAS using GCNs (NeurIPS 2020), section 4.
 
     Args:
-        problem: what is searched.
         per_round: proposals of a round.
         alpha: share of a round that is the best predicted, in [0, 1].
         regressor: predictor; see `Surrogate`.

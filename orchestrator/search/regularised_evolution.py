@@ -1,4 +1,4 @@
-"""Regularised evolution: the oldest member of the population is removed, not the worst."""
+"""Random search, and regularised evolution: the oldest member of the population is removed, not the worst."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import numpy as np
 
 from taurank.orchestrator.search.searcher import Problem, Searcher, SearchError
 from taurank.spaces import Architecture
+
+
+class RandomSearcher(Searcher):
+    """Proposes architectures at random, each function as likely.
+
+    Source: Li and Talwalkar, Random Search and Reproducibility for Neural Architecture Search (UAI 2019).
+    """
+
+    def _propose(self, generator: np.random.Generator) -> Architecture | None:
+        return self._random(generator)
 
 
 class EvolutionSearcher(Searcher):
@@ -18,7 +28,6 @@ class EvolutionSearcher(Searcher):
     source has a population of 100 and a sample of 25, for budgets of 20,000.
 
     Args:
-        problem: what is searched.
         population: how many of the latest results may be parents.
         sample: of how many of these, drawn anew for each proposal, the best becomes the parent.
     """

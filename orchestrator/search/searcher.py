@@ -27,7 +27,7 @@ FreeScores = Callable[[Sequence[Architecture]], Mapping[str, Sequence[float]]]
 
 
 class SearchError(ValueError):
-    """A search that cannot be made or go on; one line with the way out."""
+    """A search cannot be made or continued; one line that says what to do."""
 
 
 class Constraints(Protocol):
@@ -89,7 +89,6 @@ class Searcher(ABC):
     canonical, live, keep the constraints, and come once.
 
     Attributes:
-        problem: what is searched.
         ended: why there are no more proposals; empty while there may be.
     """
 
@@ -116,7 +115,7 @@ class Searcher(ABC):
     def ask(self, count: int = 1) -> list[Architecture]:
         """Proposes ``count`` architectures, the most promising first.
 
-        Fewer where the searcher has ``ended``, or needs results of open proposals before it can go on.
+        Fewer where the searcher has ``ended``, or needs results of open proposals before it can continue.
 
         Raises:
             SearchError: no architecture keeps the constraints, as far as was tried.

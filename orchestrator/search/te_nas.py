@@ -31,12 +31,7 @@ class TeNasSearcher(Searcher):
     """
 
     def __init__(
-        self,
-        problem: Problem,
-        *,
-        measure: Measure | None = None,
-        without: Sequence[str] = ("none",),
-        repeats: int = 3,
+        self, problem: Problem, *, measure: Measure | None = None, without: Sequence[str] = ("none",), repeats: int = 3
     ) -> None:
         super().__init__(problem)
         if measure is None:

@@ -1,19 +1,14 @@
 """One stage of a run through Ray Tune, with every result recorded in the evidence log."""
 
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
-from taurank.orchestrator.stages.decisions import (
-    ended_event,
-    paused_event,
-    predicted_values,
-    sent_event,
-)
+from taurank.orchestrator.stages.decisions import ended_event, paused_event, predicted_values, sent_event
 from taurank.orchestrator.stages.display import Display
 from taurank.orchestrator.stages.launch import Setting
 from taurank.orchestrator.stages.metrics import RunMetrics, broadcast, run_metrics
 from taurank.orchestrator.stages.pretext_check import check_task
 from taurank.orchestrator.stages.proxy_rows import void_lines, void_scores
 from taurank.orchestrator.stages.runner import StageRunner
-from taurank.orchestrator.stages.running import goes_on, run_stage
+from taurank.orchestrator.stages.running import can_continue, run_stage
 from taurank.orchestrator.stages.scheduling import check_policy, features_by_code, logged_curves, training_limits
 from taurank.orchestrator.stages.shared_results import SharedResults, taken_over_line
 from taurank.orchestrator.stages.stage import (
@@ -38,12 +33,12 @@ __all__ = [
     "SupernetRun",
     "baseline_stage",
     "broadcast",
+    "can_continue",
     "check_budget",
     "check_policy",
     "check_task",
     "ended_event",
     "features_by_code",
-    "goes_on",
     "logged_curves",
     "note_trained_for",
     "paused_event",

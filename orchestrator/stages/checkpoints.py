@@ -1,4 +1,4 @@
-"""Bounds what the states of trainings take on disk, over all stages of a run together."""
+"""Bounds the disk space of checkpoints over all stages of a run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from taurank.trainables.trials import PARTIAL, drop_state
 
 
 class CheckpointStore:
-    """The files in which the trainings of a run keep their states, which they need to go on.
-
-    Who needs a state is known elsewhere and said with each call; here is known what each takes.
+    """The checkpoint files of the trainings of a run, and their sizes.
 
     Args:
-        folder: that all of them are in.
-        most_bytes: that they may take together.
-        needed: files that stay whatever they take: those of supernets, whose weights other stages start from.
+        folder: the folder of all files.
+        most_bytes: upper bound of their total size.
+        needed: files that are always kept: supernets, from whose weights other stages start.
     """
 
     def __init__(self, folder: Path, most_bytes: float = math.inf, needed: Collection[Path] = ()) -> None:
@@ -29,16 +27,16 @@ class CheckpointStore:
 
     @property
     def bytes(self) -> int:
-        """What all files take."""
+        """Total size of all files."""
         return self._bytes
 
     @property
     def is_full(self) -> bool:
-        """Whether that is more than they may."""
+        """Whether the total size exceeds the bound."""
         return self._bytes > self._most_bytes
 
     def tidy(self) -> None:
-        """Looks what is there, and removes what dead workers left half written. For when no trial runs."""
+        """Measures all files and removes partial ones of dead workers; only valid while no trial runs."""
         self._sizes, self._bytes = {}, 0
         self._bare.clear()
         for entry in os.scandir(self._folder) if self._folder.is_dir() else ():
@@ -48,19 +46,18 @@ class CheckpointStore:
                 self._measure(Path(entry.path))
 
     def written(self, file: Path) -> None:
-        """A training has just replaced its file."""
+        """Notes that a training has replaced its file."""
         self._bare.discard(file)
         self._measure(file)
 
     def trim(self, stage: Mapping[str, Path], idle: Sequence[str]) -> list[str]:
-        """Takes states out of files until the rest fits; returns whose of this stage: thawed, they start over.
+        """Drops states until the rest fits; returns the affected trials of this stage, which start over if resumed.
 
-        First those of other stages, which are settled, then the idle ones of this stage, in their order. A training
-        that runs keeps its own.
+        States of other stages are dropped first, then idle ones of this stage. Running trainings keep theirs.
 
         Args:
-            stage: files of the trainings of the stage that runs, by trial.
-            idle: trials of it that do not run; those that can best be spared first.
+            stage: files of the current stage, by trial.
+            idle: trials of it that do not run, in the order in which to drop their states.
         """
         if not self.is_full:
             return []

@@ -1,4 +1,4 @@
-"""How the decisions of a policy stand in the evidence log: events with their reasons, and predictions as rows."""
+"""Decisions of a policy in the evidence log: events with their reasons, and predictions as rows."""
 
 from __future__ import annotations
 
@@ -19,29 +19,26 @@ from taurank.orchestrator.evidence import (
 )
 from taurank.schedulers.policies import Curve, Decision, Step
 
-DROPPED_EVENT = (CHECKPOINT_DROPPED, "no room on disk (resources.checkpoint_gigabytes); thawed it starts over")
+DROPPED_EVENT = (CHECKPOINT_DROPPED, "no room on disk (resources.checkpoint_gigabytes); it starts over if resumed")
 
 
 def unsaved_event(reason: str) -> tuple[str, str]:
-    """Event and reason of a trial whose state could not be kept; the first of its stage stands for all."""
-    return CHECKPOINT_NOT_WRITTEN, f"{reason}; if its worker is lost it repeats the epochs since"
+    """Event and reason of a trial whose state could not be saved; logged once per stage."""
+    return CHECKPOINT_NOT_WRITTEN, f"{reason}; if its worker is lost, the epochs since are repeated"
 
 
 def sent_event(step: Step, *, again: bool) -> tuple[str, str]:
-    """Event and reason of a trial that starts, or goes on ``again``."""
+    """Event and reason of a trial that starts or (``again``) resumes."""
     return RESUMED if again else STARTED, f"to epoch {step.until}: {step.reason}"
 
 
 def paused_event(curve: Curve, decision: Decision) -> tuple[str, str]:
-    """Event and reason of a trial that keeps a checkpoint and waits."""
+    """Event and reason of a paused trial, which keeps its checkpoint."""
     return PAUSED, f"{decision.reason}; {_spared(curve, decision)}"
 
 
 def ended_event(curve: Curve, decision: Decision | None, policy_reason: str) -> tuple[str, str]:
-    """Final event and reason of a trial that its stage continues no more.
-
-    One that still waits is frozen: the reason is the one that the policy gives for being done.
-    """
+    """Final event and reason of a trial; a paused one is frozen, with the reason why the policy is done."""
     if curve.state == "finished":
         return COMPLETED, ""
     if curve.state == "failed":
@@ -52,10 +49,7 @@ def ended_event(curve: Curve, decision: Decision | None, policy_reason: str) -> 
 
 
 def predicted_values(curve: Curve, decision: Decision | None) -> dict[str, float]:
-    """The prediction of the final accuracy of a trial that was stopped or waits, by metric; empty where there is none.
-
-    Its standard deviation is left out where it is unknown.
-    """
+    """Predicted final accuracy of a stopped or paused trial and, if known, its standard deviation, by metric."""
     if decision is None or curve.state not in ("paused", "stopped") or not math.isfinite(decision.prediction):
         return {}
     values = {PREDICTED: decision.prediction}
@@ -64,4 +58,4 @@ def predicted_values(curve: Curve, decision: Decision | None) -> dict[str, float
 
 def _spared(curve: Curve, decision: Decision | None) -> str:
     saved = f", {decision.saved_epochs:g} epochs saved" if decision is not None else ""
-    return (f"after epoch {curve.last_epoch}" if curve.epochs else "not begun") + saved
+    return (f"after epoch {curve.last_epoch}" if curve.epochs else "not started") + saved

@@ -33,8 +33,8 @@ class Display:
         budget_epochs: epoch-equivalents that the evidence may cost.
         names: short names of the candidates, by code.
         plan: the stages in their order.
-        tell: told what is shown, whenever that changes.
-        run_log: where what is said goes, too.
+        tell: receives each new state.
+        run_log: receives the printed lines as well.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Display:
         self.total_epochs, self.budget_epochs = total_epochs, budget_epochs
         self._stage, self._trials, self._counts = "", 0, Counts()
         self._stage_epochs = 0.0
-        # Seconds of work, starts of workers left out, and epoch-equivalents: the pace that the time left follows from.
+        # Seconds of work, starts of workers left out, and epoch-equivalents: the basis of the remaining time.
         self._booked: deque[tuple[float, float]] = deque(maxlen=BOOKINGS)
         self._last_booked: float | None = None
-        # By stage, since one can be gone on with: used so far; planned by those that are over, whatever they took.
+        # By stage, since a stage can be resumed: epochs used so far, and planned epochs of completed stages.
         self._spent: dict[str, float] = {}
         self._behind: dict[str, float] = {}
         self._best, self._best_value = "", -1.0
@@ -89,14 +89,14 @@ class Display:
             self._live = None
 
     def doing(self, what: str) -> None:
-        """What goes on from now on, in words, until a stage begins."""
+        """Sets the current activity between stages, as text."""
         self._end_stage()
         self._doing = what
         self._tell(self.state)
 
     @property
     def state(self) -> RunState:
-        """All that others may want to know of this moment."""
+        """The current state of the run."""
         return RunState(
             doing="" if self._stage else self._doing,
             stage=self._stage,
@@ -110,14 +110,14 @@ class Display:
         )
 
     def skip_stage(self, name: str, *, epochs: float, spent: float) -> None:
-        """A stage was over before: ``spent`` counts as used, nothing of its planned ``epochs`` is left to wait for."""
+        """Skips a stage that is complete: ``spent`` epochs count as used, none of its planned ``epochs`` remain."""
         self._end_stage()
         self._behind[name], self._spent[name] = epochs, spent
         if self._run_log is not None:
-            self._run_log.line(name, "", SKIPPED, f"it is over since an earlier part of the run, {spent:.1f} epochs")
+            self._run_log.line(name, "", SKIPPED, f"completed in an earlier part of the run, {spent:.1f} epochs")
 
     def start_stage(self, name: str, *, trials: int, epochs: float, spent: float) -> None:
-        """A stage begins (or goes on, with ``spent`` of its ``epochs`` behind it, perhaps with more trials)."""
+        """Starts or resumes a stage; ``spent`` of its ``epochs`` are already used."""
         self._end_stage()
         self._behind.pop(name, None)
         self._stage, self._trials, self._counts = name, trials, Counts(waiting=trials)
@@ -137,7 +137,7 @@ class Display:
         self._tell(self.state)
 
     def advance(self, epochs: float, accuracies: Sequence[Evidence]) -> None:
-        """New rows came in: their epoch-equivalents and their accuracies."""
+        """Adds the epoch-equivalents and accuracies of new rows."""
         self._spent[self._stage] += epochs
         if epochs > 0:
             self._book(epochs)
@@ -150,10 +150,7 @@ class Display:
     def update(
         self, counts: Counts, *, saved: float = 0.0, waiting: Waiting | None = None, patience: float | None = None
     ) -> None:
-        """New counts, epochs saved, what is waited for; on a plain output a line now and then.
-
-        ``patience`` is how long a worker may report nothing, in seconds.
-        """
+        """Updates counts, saved epochs, awaited resources and the hang limit in seconds (``patience``)."""
         self._counts, self._saved[self._stage] = counts, saved
         self._waiting, self._patience = waiting, patience
         self._tell(self.state)
@@ -163,7 +160,7 @@ class Display:
             self._print(f"  {self._stage}: " + "; ".join(part for part in (str(counts), self._details()) if part))
 
     def say(self, line: str) -> None:
-        """Prints a line above the display, and notes it in the log of the run."""
+        """Prints a line above the display and writes it to the log of the run."""
         self._print(line)
         if self._run_log is not None:
             self._run_log.line(self._stage, "", "note", line)
@@ -183,7 +180,7 @@ class Display:
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._behind[self._stage] = self._stage_epochs
-        if self._stage == PROXIES:  # its epochs take other seconds than those of trainings: no base for the time left
+        if self._stage == PROXIES:  # seconds per epoch differ from those of trainings: no basis for the remaining time
             self._booked.clear()
         self._last_booked = None
         self._stage, self._task, self._waiting = "", None, None

@@ -1,4 +1,4 @@
-"""What every launch of trials has in common: where they run, who is told, when they end; and Ray Tune itself."""
+"""Launches trials through Ray Tune: their setting, their end, and the Tuner."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from taurank.orchestrator.stages.recording import Recorder
 
 @dataclass(frozen=True)
 class Setting:
-    """What the trials of a stage run in.
+    """The environment of the trials of a stage.
 
     Attributes:
         run: folder of the run.
-        log: what is there of the stage, and where the rest goes.
-        slot: what a trial takes.
-        slots: trials that run at once; asked now and then.
-        display: told about progress.
-        interruption: asked whether to end.
-        checkpoints: where the trainings of the run keep their states.
-        images: file that trials read their images from; None where those are in memory.
-        patience: seconds that a trial may take for a result; None for what follows from how long the others took.
+        log: the evidence log.
+        slot: resources of a trial.
+        slots: returns the current number of concurrent trials.
+        display: the progress display.
+        interruption: the user's request to end.
+        checkpoints: states of the trainings of the run.
+        images: file with the images; None if they are in memory.
+        patience: hang limit in seconds; None to derive it from earlier results.
     """
 
     run: Path
@@ -47,16 +47,16 @@ class Setting:
     patience: float | None = None
 
     def watch(self, stage: str, trials: Collection[str]) -> WorkerWatch:
-        """Watches the workers of a stage; knows how long results took which the log has already."""
+        """A watch of the workers of a stage, initialised with the durations of logged results."""
         took = [seconds / self.slot.share for seconds in self.log.seconds_of_results(stage, set(trials))]
         return WorkerWatch(patience=self.patience, images=self.images, took=took)
 
     def check(self, stage: str, watch: WorkerWatch) -> None:
-        """Whether the stage can go on after a launch has ended.
+        """Checks that the stage can continue after a launch.
 
         Raises:
-            RunInterruptedError: the user wants the run to end.
-            ClusterError: the images are gone.
+            RunInterruptedError: the user asked the run to end.
+            ClusterError: the images are missing.
         """
         if self.interruption.requested:
             raise RunInterruptedError(stage)
@@ -67,7 +67,7 @@ class Setting:
 
 
 class StageStopper(tune.Stopper):  # type: ignore[misc]
-    """Ends the whole stage when its budget is spent, the user wants the run to end, or no trial can go on."""
+    """Ends the whole stage if its budget is spent, the user asked the run to end, or no trial can continue."""
 
     def __init__(
         self, recorder: Recorder, interruption: Interruption, watch: WorkerWatch, budget_epochs: float | None
@@ -79,7 +79,7 @@ class StageStopper(tune.Stopper):  # type: ignore[misc]
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No trial is ended alone."""
+        """Never ends single trials."""
         return False
 
     @property
@@ -104,23 +104,23 @@ def launch(
     stopper: StageStopper,
     **tuning: Any,
 ) -> None:
-    """Has Ray Tune run trials until they or the stopper have ended.
+    """Runs trials through Ray Tune until all have ended or the stopper ends them.
 
     Args:
-        setting: what they run in.
+        setting: their environment.
         trainable: class of the trials.
-        shared: what all of them are given, by way of the object store.
+        shared: arguments of all trials, sent through the object store.
         title: of the stage.
-        names: short name of a trial.
-        scheduler: ends or pauses them.
-        recorder: told of every result.
-        stopper: ends all of them.
-        tuning: which trials there are: ``param_space``, and the rest of ``tune.TuneConfig``.
+        names: returns the displayed name of a trial.
+        scheduler: stops or pauses trials.
+        recorder: receives all results.
+        stopper: ends all trials.
+        tuning: ``param_space``, and further arguments of ``tune.TuneConfig``.
     """
     storage = setting.run / "tune"
     with_shared = tune.with_parameters(trainable, **shared, stage=f"{setting.run.name} {title}")
     placed = tune.with_resources(with_shared, setting.slot.resources)
-    placed.__qualname__ = trainable.__qualname__  # what the dashboard and process titles show
+    placed.__qualname__ = trainable.__qualname__  # shown by the dashboard and in process titles
     tuner = tune.Tuner(
         placed,
         param_space=tuning.pop("param_space", None),
@@ -137,7 +137,7 @@ def launch(
             verbose=0,
             callbacks=[recorder],
             stop=stopper,
-            failure_config=tune.FailureConfig(max_failures=-1),  # the watch says when it is enough
+            failure_config=tune.FailureConfig(max_failures=-1),  # the watch limits failures
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
@@ -148,5 +148,5 @@ def launch(
             tuner.fit()
     finally:
         setting.interruption.graceful = False
-        # Tune's own bookkeeping; nothing of ours is read from there.
+        # Tune's own state, which is never read.
         shutil.rmtree(storage, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The images that each stage trains on: all of them, or less, chosen once for all candidates of the stage."""
+"""The training images of each stage: all, or a part that is selected once for all its candidates."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from taurank.trainables.training import COST, EPOCHS, Training, measure_difficul
 
 
 def _without_labels(data: ImageData) -> ImageData:
-    """The same with training images of one class, so that choosing some of them looks at no label."""
+    """The data with a single training class, so that the selection cannot depend on labels."""
     train = ImageSet(data.train.images, np.zeros_like(data.train.labels))
     return replace(data, train=train)
 
 
 class StageImages:
-    """Gives each training stage its images, as references that all its workers share.
+    """Provides the images of each training stage, as references that its workers share.
 
     Args:
         data: all images.
         reference: the same in the object store.
         experiment: of the run.
-        folder: of the run: losses are kept there, so that a run that goes on has the same images.
-        log: what finding them out costs is booked there.
+        folder: of the run; stores losses, so that a resumed run selects the same images.
+        log: receives the cost of the selection.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class StageImages:
 
         Args:
             spec: the stage.
-            code: the candidate whose short training tells how hard images are.
-            slot: what such a training takes.
+            code: the candidate whose short training measures the difficulty of images.
+            slot: resources of that training.
 
         Raises:
-            DataError: less is left than can be trained on.
+            DataError: too little data is left.
             ClusterError: the short training failed.
         """
         if spec.epoch_share == 1:
@@ -61,14 +61,7 @@ class StageImages:
             data = _without_labels(data)
         losses = self._losses(spec, code, slot) if subset.by == "difficulty" and subset.share < 1 else None
         return ray.put(
-            less_data(
-                data,
-                share=subset.share,
-                by=subset.by,
-                resolution=spec.resolution,
-                seed=spec.seed,
-                losses=losses,
-            )
+            less_data(data, share=subset.share, by=subset.by, resolution=spec.resolution, seed=spec.seed, losses=losses)
         )
 
     def _losses(self, spec: TrainingSpec, code: str, slot: Slot) -> Losses:
@@ -95,8 +88,8 @@ class StageImages:
         except RayError as error:
             reason = str(error).strip().splitlines()[-1]
             raise ClusterError(
-                f"the short training of {code} that tells which images are hard failed: {reason};"
-                " choose images by stratified or k-center"
+                f"the short training of {code} that measures the difficulty of images failed: {reason};"
+                " select images by stratified or k-center"
             ) from None
         self._log.append(
             [

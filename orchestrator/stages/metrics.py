@@ -1,4 +1,4 @@
-"""A run in the metrics of Ray: gauges and counters that Prometheus may read from the node of the driver."""
+"""Metrics of a run in Ray: gauges and counters that Prometheus can read from the node of the driver."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from taurank.orchestrator.session import RunState
 from taurank.orchestrator.tau import tau_b
 
 LOSSES = (FAILED, LOST, RECOVERED)
-"""Events of trials that met with a failure: theirs, or of a worker."""
+"""Events for a failure of a trial or of its worker."""
 
 
 class RunMetrics:
-    """Sets the metrics of a run; it has to be connected to Ray.
-
-    Every one has the tag ``run``. A follower of the evidence log.
+    """Sets the metrics of a run from the events of its evidence log; needs a connection to Ray.
 
     Args:
-        run: name of the run's folder.
-        log: of the run; what is there already counts.
+        run: name of the run's folder, the tag ``run`` of all metrics.
+        log: of the run; its existing rows count.
     """
 
     def __init__(self, run: str, log: EvidenceLog) -> None:
@@ -48,7 +46,7 @@ class RunMetrics:
             self._truth[str(code)][int(seed)] = float(value)
 
     def tell(self, state: RunState) -> None:
-        """Takes over what the driver shows; of a stage that is over no trial runs any more."""
+        """Sets the gauges from a new state of the run."""
         if self._stage and state.stage != self._stage:
             self._trials.set(0, self._tags | {"stage": self._stage, "state": "running"})
         self._stage = state.stage
@@ -62,12 +60,12 @@ class RunMetrics:
         self._rows.set(self._count, self._tags)
 
     def ranked(self, order: Iterable[str]) -> None:
-        """The ranking is made, of codes, best first: from now on the baseline can be compared with it."""
+        """Takes the ranked codes, best first, to compare with the baseline."""
         self._order = [str(code) for code in order]
         self._compare()
 
     def rows(self, rows: Sequence[Evidence]) -> None:
-        """Counts rows, and keeps those of the baseline in mind."""
+        """Counts rows and collects the baseline."""
         self._count += len(rows)
         for row in rows:
             if row.stage == BASELINE and row.metric == TEST_ACCURACY:
@@ -90,14 +88,14 @@ class RunMetrics:
 
 @contextmanager
 def run_metrics(run: str, log: EvidenceLog) -> Iterator[RunMetrics]:
-    """The metrics of a run, which follow its log meanwhile."""
+    """The metrics of a run, updated from its log within the context."""
     metrics = RunMetrics(run, log)
     with log.followed_by(metrics):
         yield metrics
 
 
 def broadcast(*listeners: Callable[[RunState], None]) -> Callable[[RunState], None]:
-    """One listener for several."""
+    """Combines several listeners into one."""
 
     def tell(state: RunState) -> None:
         for listener in listeners:

@@ -1,4 +1,4 @@
-"""Whether candidates can be trained by a pretext task on these images, asked before anything is spent."""
+"""Checks that candidates can be trained by a pretext task on these images."""
 
 from __future__ import annotations
 
@@ -11,20 +11,14 @@ from taurank.trainables.pretext import CHECKED
 
 
 def check_task(experiment: Experiment, spec: TrainingSpec, code: str, data: ImageData) -> None:
-    """Shows the task some images, and tries its head on one candidate, which stands for all of its space.
+    """Checks the task on some images, and its head on one candidate that represents its space.
 
-    Other people's models differ: which of them are not fit for the task shows when they are trained.
-
-    Args:
-        experiment: what is run.
-        spec: of the trainings; nothing is done where they have labels.
-        code: of the candidate.
-        data: all images, at their full size.
+    Models of external libraries differ too much for that; unsuitable ones fail in training.
 
     Raises:
-        DataError: too few pixels are left of the images.
-        PretextError: the images or the network are not fit for the task.
-        SpaceError: the network cannot be made for the inputs of the task.
+        DataError: the images have too few pixels at the resolution of the stage.
+        PretextError: the images or the network do not suit the task.
+        SpaceError: the network cannot be built for the inputs of the task.
     """
     task = spec.pretext_task
     if task is None:

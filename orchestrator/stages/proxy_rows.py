@@ -1,4 +1,4 @@
-"""Scores of untrained networks in the evidence log: rows, reasons of those that are void, what is not there yet."""
+"""Scores of untrained networks in the evidence log: rows, reasons of void scores, missing scores."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ from taurank.trainables.proxies import ProxyConfig, ScoreRow, score_cost
 
 @dataclass(frozen=True)
 class ProxyBooking:
-    """How scores are booked.
-
-    Attributes:
-        seed: of the batch and of the first initialisation.
-        epochs: epoch-equivalents of one score, by proxy.
-    """
+    """Seed of the batch and the first initialisation, and epoch-equivalents of a score by proxy."""
 
     seed: int
     epochs: dict[str, float]
@@ -33,17 +28,17 @@ def make_booking(config: ProxyConfig, *, images: int, train_images: int, seed: i
 
 
 def score_key(proxy: str, code: str) -> str:
-    """Trial of a score in the log: the same whichever worker came to it, so that no score is there twice."""
+    """Trial key of a score in the log; independent of the worker, so that no score is logged twice."""
     return f"{PROXIES}/{proxy}/{code}"
 
 
 def score_rows(row: ScoreRow, booking: ProxyBooking, *, share: float) -> list[Evidence]:
-    """``score`` with its cost; ``score_sd`` where there are several initialisations; ``coverage`` where it is partial.
+    """Rows ``score`` with its cost, ``score_sd`` for several initialisations, ``coverage`` below 1.
 
     Args:
-        row: as the trial reports it.
-        booking: how it is booked.
-        share: of a device that the trial holds; seconds are multiplied with it.
+        row: as reported by the trial.
+        booking: cost of the score.
+        share: devices that the trial holds; multiplies its seconds.
     """
     code, proxy, value, sd, coverage, seconds, reason = row
 
@@ -64,12 +59,12 @@ def score_rows(row: ScoreRow, booking: ProxyBooking, *, share: float) -> list[Ev
 def left_to_score(
     config: ProxyConfig, codes: Sequence[str], there: Collection[str]
 ) -> tuple[ProxyConfig, tuple[str, ...]]:
-    """Of a chunk the proxies that somebody has no score of, and those who lack a score; a void one is a score too.
+    """The proxies and candidates of a chunk with a missing score; a void score is not missing.
 
     Args:
         config: of the chunk.
         codes: of its candidates.
-        there: keys of the scores that the log has.
+        there: trial keys of the logged scores.
     """
     lacking = {code: [name for name in config.names if score_key(name, code) not in there] for code in codes}
     names = tuple(name for name in config.names if any(name in own for own in lacking.values()))
@@ -77,7 +72,7 @@ def left_to_score(
 
 
 def void_scores(log: EvidenceLog) -> pd.DataFrame:
-    """All scores that are void: ``proxy``, ``architecture``, ``reason``."""
+    """All void scores: ``proxy``, ``architecture``, ``reason``."""
     rows, events = log.evidence(), log.events()
     reasons = events[events["event"] == VOID].drop_duplicates("trial", keep="last").set_index("trial")["reason"]
     void = rows[rows["source"].str.startswith(PROXY) & (rows["metric"] == SCORE) & rows["value"].isna()]
@@ -91,7 +86,7 @@ def void_scores(log: EvidenceLog) -> pd.DataFrame:
 
 
 def void_lines(void: pd.DataFrame, candidates: int) -> list[str]:
-    """One line for each proxy and reason: of how many candidates the score is void, and why."""
+    """One line per proxy and reason, with the number of candidates."""
     counted = Counter(zip(void["proxy"], void["reason"], strict=True))
     return [
         f"{PROXY}{proxy}: void for {count:,} of {candidates:,} candidates: {reason}"

@@ -1,4 +1,4 @@
-"""The one callback that writes the evidence log while Ray Tune runs a stage."""
+"""The callback that writes the evidence log while Ray Tune runs a stage."""
 
 from __future__ import annotations
 
@@ -48,25 +48,25 @@ REFRESH_SECONDS = 0.5
 
 
 class Recorder(tune.Callback):  # type: ignore[misc]
-    """Turns results into evidence rows and what happens to trials into events, and keeps the display up to date.
+    """Logs results as evidence rows and state changes of trials as events, and updates the display.
 
-    Under a policy each of its decisions is an event with its reason, and what it expects of trials that it stops or
-    leaves waiting is a row of evidence (but for trials that end before their schedule: that is not what it predicts).
+    Each decision of a policy is an event with its reason. Predictions for stopped and paused trials are evidence rows,
+    except for trials that end before their schedule, which policies do not predict.
 
     Args:
-        log: where rows go.
+        log: the evidence log.
         stage: name of the stage.
-        source: what its trials produce (see ``Evidence.source``).
-        specs: its trials, also those that are not submitted.
+        source: see ``Evidence.source``.
+        specs: its trials, including those that are not submitted.
         schedule_epochs: length of the trials' schedule.
-        share: of a device that a trial holds (see ``Slot.share``); its seconds are multiplied with it.
-        scheduler: asked for the reasons of its decisions, when it has any.
-        display: told about progress.
-        checkpoints: told what is written, and trimmed when that is too much.
-        booking: how scores of untrained networks are booked, where the stage has any.
-        watch: told about workers, and asked about those that are lost.
-        places: trials of the stage that the cluster has room for now, for a policy.
-        wait: asked what trials wait for while none runs.
+        share: devices that a trial holds (see ``Slot.share``); multiplies its seconds.
+        scheduler: of the stage; a policy gives reasons for its decisions.
+        display: the progress display.
+        checkpoints: trimmed when they take too much disk space.
+        booking: cost of the scores of untrained networks.
+        watch: of the workers.
+        places: returns the number of trials that fit into the cluster now.
+        wait: detects that all trials wait for resources.
     """
 
     def __init__(
@@ -110,16 +110,16 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self.spent_epochs = float(log.spent_in(stage)[1])
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles callbacks beside its own state, which we never restore from: the log is the truth.
+        # Tune pickles callbacks with its own state, which is never restored: the log has all results.
         return {}
 
     def expect(self, spec: TrialSpec) -> None:
-        """One more trial belongs to the stage: a search knows of it only now."""
+        """Adds a trial that a search has proposed."""
         self._specs[spec.trial], self._files[spec.trial] = spec, Path(spec.checkpoint)
         self._tally.expect(spec)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Notes that a worker has taken up the trial, and under a policy why; after a loss it has been said already."""
+        """Logs the start of a trial, with the reason under a policy; a restart after a loss is already logged."""
         key = trial.config["trial"]
         self._watch.started(key)
         self._running.add(key)
@@ -131,12 +131,12 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             self._sent[key] = self._policy.steps[key]
             self._log.append_event(self._stage, key, *sent_event(self._sent[key], again=key in self._begun))
             self._begun.add(key)
-            self._outcomes.pop(key, None)  # frozen before
+            self._outcomes.pop(key, None)  # it was frozen
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Books the rows of a result and, when the trial has come to its end, how."""
+        """Logs the rows of a result and, at the end of a trial, its outcome."""
         key = trial.config["trial"]
         rows = [
             self._row(key, architecture, epoch, metric, value, seconds, epochs)
@@ -147,7 +147,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             rows += score_rows(score, self._booking, share=self._share)
             self._note_void(score)
         self._note_taken(key, result.get("taken_from", ""))
-        new = self._log.append(rows) > 0  # a trial that starts over reports rows that are here already
+        new = self._log.append(rows) > 0  # a trial that starts over reports known rows again
         self._watch.heard(key, new=new, seconds=sum(row.seconds for row in rows) / self._share)
         self._watch.allow(trial)
         if new:
@@ -168,31 +168,31 @@ class Recorder(tune.Callback):  # type: ignore[misc]
                 self._log.append_event(self._stage, dropped, *DROPPED_EVENT)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Notes what became of a trial that ends while it waits; of others that is known from their last result."""
+        """Logs the end of a paused trial; other trials report it with their last result."""
         self._running.discard(trial.config["trial"])
         if self._policy is not None:
             self._note_end(trial.config["trial"])
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Notes that the trial was lost with its worker: it has failed if that was one too many, else starts again."""
+        """Logs the loss of a worker; the trial has failed after too many, else it starts again."""
         key = trial.config["trial"]
         self._running.discard(key)
         reason, too_many = self._watch.lost(key, _error(trial))
         check_after_loss(self._log.path.parent, reason)
         if too_many and not self._watch.problem:
-            self._end(key, FAILED, f"lost its worker again and again: {reason}")
+            self._end(key, FAILED, f"lost its worker too often: {reason}")
         else:
             self._log.append_event(self._stage, key, LOST, reason)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Notes that the trial lost its worker and will be continued by another."""
+        """Logs that another worker continues the trial after a loss."""
         reason, _ = self._watch.lost(trial.config["trial"], _error(trial))
         check_after_loss(self._log.path.parent, reason)
         self._watch.allow(trial)
         self._log.append_event(self._stage, trial.config["trial"], RECOVERED, reason)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Looks after the workers and refreshes the display, now and then."""
+        """Checks the workers and refreshes the display."""
         if self._watch.look(trials) and self._policy is not None and self._places is not None:
             self._policy.set_slots(max(1, self._places()))
         now = time.monotonic()
@@ -212,23 +212,22 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._display.update(counts, saved=saved, waiting=waiting, patience=self._watch.patience)
 
     def _note_taken(self, key: str, run: str) -> None:
-        """That another run has completed a training: once, and before its rows, which would count as measured here."""
+        """Logs once that the training is of another run, before its rows, which would count as measured here."""
         if run and key not in self._taken:
             self._taken.add(key)
             self._log.append_event(self._stage, key, TAKEN, f"trained by {run}")
 
     def _note_unsaved(self, key: str, reason: str) -> None:
-        """That a state could not be kept, once: the trial goes on, and repeats some epochs if its worker is lost."""
+        """Logs once that a state could not be saved; the trial continues without."""
         if reason and not self._said_unsaved:
             self._said_unsaved = True
             self._log.append_event(self._stage, key, *unsaved_event(reason))
-            self._display.say(f"the states of trainings cannot be kept: {reason}; they go on without")
+            self._display.say(f"the states of trainings cannot be saved: {reason}; they continue without")
 
     def _idle(self) -> list[str]:
-        """Trials that do not run: those that have ended, then those that wait; of each the least trained first.
+        """Trials whose state may be dropped: ended ones, then paused ones, each with the cheapest to repeat first.
 
-        It is the cheapest to repeat. A scheduler of Ray's knows the curves of its waiting trials only while they go on
-        where they were, so they keep their states.
+        Under a scheduler of Ray's, paused trials keep their states: it knows a curve only as long as it is continued.
         """
         if self._policy is None:
             return sorted(key for key in self._specs if key in self._outcomes)
@@ -236,7 +235,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         return [curve.trial for curve in sorted(idle, key=lambda one: (one.waits, one.last_epoch, one.trial))]
 
     def _note_void(self, score: ScoreRow) -> None:
-        """Why a score is void: before its row, so that the log never has one without a reason."""
+        """Logs why a score is void, before its row, so that no void score lacks a reason."""
         code, proxy, *_, reason = score
         key = score_key(proxy, code)
         if reason and key not in self._void:
@@ -244,7 +243,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             self._log.append_event(self._stage, key, VOID, reason)
 
     def _note_decision(self, key: str) -> None:
-        """What the policy has just made of the trial that reported; nothing where it goes on."""
+        """Logs the decision of the policy on the trial that reported, unless it continues."""
         assert self._policy is not None
         curve = self._policy.curves[key]
         if curve.state == "paused":
@@ -291,7 +290,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
 
 def _error(trial: Trial) -> str:
-    """What Tune has written of the losses of a trial; ``Trial.get_error`` reads a copy of it that comes later."""
+    """The error file of a trial; ``Trial.get_error`` reads a copy that is written later."""
     try:
         return Path(trial.error_file).read_text(encoding="utf-8")
     except (OSError, TypeError):

@@ -1,4 +1,4 @@
-"""Why no trial of a stage runs while some are ready to: what they ask of Ray, and what is free."""
+"""Detects that all trials of a stage wait for resources: which ones they request, and which are free."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ray.util import placement_group_table
 from taurank.orchestrator.session import Waiting
 
 LOOK_SECONDS = 5.0
-"""Ray is asked no more often."""
+"""Interval of queries to Ray."""
 
 
 class ResourceWait:
-    """Notices that trials wait for Ray while none runs.
+    """Detects that trials wait for resources while none runs.
 
     Args:
-        asked: of each resource, by a trial, as Ray Tune names them.
-        clock: Unix seconds.
-        free: of each resource, as Ray names them.
-        total: of each resource, as Ray names them.
-        rooms: table of the places that trials are given; see ``ray.util.placement_group_table``.
+        asked: resources of a trial, by Ray Tune's names.
+        clock: returns Unix seconds.
+        free: returns free resources, by Ray's names.
+        total: returns all resources, by Ray's names.
+        rooms: returns the placement groups; see ``ray.util.placement_group_table``.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ResourceWait:
         self._found: Waiting | None = None
 
     def look(self, *, running: int, ready: int) -> Waiting | None:
-        """What is waited for, by ``ready`` trials that were given to Ray; None while others run or nobody waits."""
+        """The resources that ``ready`` submitted trials wait for; None while a trial runs or none is ready."""
         now = self._clock()
         if running or not ready:
             self._since = self._found = None
@@ -63,7 +63,7 @@ class ResourceWait:
         return self._found
 
     def _is_starting(self) -> bool:
-        """Whether a place of this size was given since the stage began: Tune starts a worker in it."""
+        """Whether a placement group of this size was created since the stage began: its worker is starting."""
         return any(
             room["state"] == "CREATED" and list(room["bundles"].values()) == [self._asked]
             for name, room in self._rooms().items()

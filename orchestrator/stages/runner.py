@@ -1,4 +1,4 @@
-"""Runs the stages of a run through Ray Tune, each as far as the log lacks it."""
+"""Runs the stages of a run through Ray Tune, as far as their results are not logged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from taurank.orchestrator.stages.checkpoints import CheckpointStore
 from taurank.orchestrator.stages.display import Display
 from taurank.orchestrator.stages.launch import Setting
 from taurank.orchestrator.stages.less_data import StageImages
-from taurank.orchestrator.stages.running import goes_on, run_stage
+from taurank.orchestrator.stages.running import can_continue, run_stage
 from taurank.orchestrator.stages.searching import run_search_stage
 from taurank.orchestrator.stages.shared_results import FOLDER, SharedResults, images_of
 from taurank.orchestrator.stages.stage import Stage, training_stage
@@ -30,7 +30,7 @@ GIGABYTE = 1e9
 
 
 class _Run(Protocol):
-    """What the runner needs of a run."""
+    """The part of a run that the runner uses."""
 
     @property
     def folder(self) -> Path: ...
@@ -43,7 +43,7 @@ class _Run(Protocol):
 
 
 class _OnRay(Protocol):
-    """What the runner needs of a session that is connected to Ray."""
+    """The part of a connected session that the runner uses."""
 
     @property
     def cluster(self) -> Cluster: ...
@@ -58,12 +58,12 @@ class StageRunner:
 
     Args:
         run: its folder, experiment, candidates and log.
-        on_ray: where trials run, what shows their progress, and what may interrupt them.
-        data: all images of the run; they go to the object store once.
-        needed: stages whose states others start from; these stay when they are complete.
+        on_ray: cluster, display and interruption.
+        data: all images of the run; put into the object store once.
+        needed: stages whose final states other stages start from.
 
     Raises:
-        ClusterError: the memory that the largest candidate takes on a GPU cannot be measured.
+        ClusterError: the GPU memory of the largest candidate cannot be measured.
     """
 
     def __init__(self, run: _Run, on_ray: _OnRay, data: ImageData, *, needed: Iterable[Stage] = ()) -> None:
@@ -77,51 +77,39 @@ class StageRunner:
         self._peak_memory = self._measure_memory(data)
 
     def run(self, stage: Stage, data: ProxyBatch | None = None, weights: ray.ObjectRef | None = None) -> None:
-        """Runs what the log lacks of a stage; see `run_stage`.
-
-        Args:
-            stage: what to run.
-            data: what its trials are given; None for the images of the run.
-            weights: of the supernet that its trials start from.
-        """
+        """Runs the missing part of a stage on ``data``, by default the images; see `run_stage`."""
         if not self._skip(stage):
             self._launch(stage, self._images if data is None else ray.put(data), self._digest, weights)
 
     def train(self, spec: TrainingSpec, codes: list[str]) -> None:
-        """Runs a stage of trainings of these candidates, on the images that it asks for."""
+        """Trains these candidates, on the images of the stage."""
         run = self._run
         stage = training_stage(run.experiment, spec, codes, run.folder)
         if not self._skip(stage):
-            judge = run.candidates[0]
-            images = self._less.for_stage(spec, judge, self.slot(trials=1))
-            self._launch(stage, images, images_of(self._digest, spec, judge))
+            reference_code = run.candidates[0]
+            images = self._less.for_stage(spec, reference_code, self.slot(trials=1))
+            self._launch(stage, images, images_of(self._digest, spec, reference_code))
 
     def search(self, proposals: Proposals, *, epochs: int, spare: Callable[[], float]) -> None:
-        """Trains what a search proposes; see `run_search_stage`.
-
-        Args:
-            proposals: of the search.
-            epochs: of a training.
-            spare: cores that the trainings leave free, asked now and then.
-        """
+        """Trains the proposals of a search and leaves ``spare()`` cores free; see `run_search_stage`."""
         setting = self._setting(self.slot(trials=proposals.evaluations), spare)
         run_search_stage(proposals, setting, epochs=epochs, data=self._images)
 
     def slot(self, *, trials: int) -> Slot:
-        """What each of so many trials takes."""
+        """Resources of each of so many trials."""
         resources = self._run.experiment.resources
         return plan_slot(self._on_ray.cluster, resources, trials=trials, peak_memory=self._peak_memory)
 
     def shared_results(self, *, trials: int) -> SharedResults | None:
-        """Where so many trainings on all images are shared with other runs of the folder; None if they are not."""
+        """Storage of trainings shared with other runs of the folder; None if they are not shared."""
         return self._results(self._digest, self.slot(trials=trials))
 
     def _skip(self, stage: Stage) -> bool:
-        """Whether a stage is over: one that is gone on with has more trials, or more to spend, than it had."""
+        """Whether a stage is complete; an extended run may have added trials or budget to it."""
         log = self._run.log
         outcomes = log.outcomes()
         over = log.has_ended(stage.name) and all(spec.trial in outcomes for spec in stage.specs)
-        if not over or goes_on(stage, log):
+        if not over or can_continue(stage, log):
             return False
         self._on_ray.display.skip_stage(stage.title, epochs=stage.cost, spent=stage.spent(log))
         return True
@@ -150,7 +138,7 @@ class StageRunner:
         return SharedResults(self._run.folder.parent / FOLDER, digest, "cuda" if slot.gpus else "cpu")
 
     def _measure_memory(self, data: ImageData) -> float | None:
-        """Share of a GPU that the largest candidate takes; None where that is not needed, and in a search."""
+        """Share of a GPU that the largest candidate takes; None if it is not needed, and in a search."""
         experiment = self._run.experiment
         if not self._on_ray.cluster.gpus or experiment.resources.gpus_per_trial != "auto" or experiment.search:
             return None

@@ -1,4 +1,4 @@
-"""Runs a stage through Ray Tune: what the log lacks of it, until every trial has ended or waits for good."""
+"""Runs a stage through Ray Tune until every trial has ended or is frozen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from taurank.schedulers.tune import make_scheduler
 from taurank.trainables.trials import ArchitectureTrial, TrialSpec
 
 LAUNCHES = 3
-"""Launches of a stage in a row that bring nothing new; then what is left has failed."""
+"""Consecutive launches without a new result after which the remaining trials have failed."""
 
 
 def run_stage(
@@ -34,23 +34,23 @@ def run_stage(
     weights: ray.ObjectRef | None = None,
     results: SharedResults | None = None,
 ) -> None:
-    """Runs what the log lacks of a stage; returns when every trial has ended, or is frozen by a policy that is done.
+    """Runs the missing part of a stage; returns when every trial has ended, or is frozen by a policy that is done.
 
     Args:
-        stage: what to run.
-        setting: what its trials run in; its ``slots`` are those that a policy has.
-        data: what its trials are given.
+        stage: the stage.
+        setting: the environment of its trials.
+        data: the images or the batch.
         weights: of the supernet that its trials start from.
-        results: where its complete trainings are kept, and those of other runs taken from; None for nowhere.
+        results: storage of complete trainings that runs share; None if they are not shared.
 
     Raises:
-        RunInterruptedError: the user wants the run to end; what was finished is in the log.
-        ClusterError: the images are gone; the same.
+        RunInterruptedError: the user asked the run to end; finished results are in the log.
+        ClusterError: the images are missing; finished results are in the log.
     """
     log = setting.log
     watch = setting.watch(stage.name, [spec.trial for spec in stage.specs])
     if results is not None and stage.trainable is ArchitectureTrial:
-        # Trainings from scratch: they depend on nothing but what their specs say.
+        # Trainings from scratch depend on their specs only.
         stage = replace(stage, specs=tuple(results.shared(spec) for spec in stage.specs))
     log.append_event(stage.name, "", STARTED)
     setting.display.start_stage(stage.title, trials=len(stage.specs), epochs=stage.cost, spent=stage.spent(log))
@@ -68,14 +68,14 @@ def run_stage(
             elif stage.scheduler.name != "none" and stage.limits is None and spec.trial not in lost:
                 log.append_event(stage.name, spec.trial, STOPPED, f"by {stage.scheduler.name} while paused")
             elif fruitless == LAUNCHES:
-                reason = lost.get(spec.trial, "it never came to its end")
+                reason = lost.get(spec.trial, "it never ended")
                 log.append_event(stage.name, spec.trial, FAILED, f"given up after {LAUNCHES} launches: {reason}")
     _drop_checkpoints(stage, log)
     log.append_event(stage.name, "", ENDED)
 
 
-def goes_on(stage: Stage, log: EvidenceLog) -> bool:
-    """Whether the policy of a stage would start or thaw a trial, by what is in the log: its budget may have grown."""
+def can_continue(stage: Stage, log: EvidenceLog) -> bool:
+    """Whether the policy of a stage would start or resume a trial, for example because its budget has grown."""
     if stage.limits is None:
         return False
     driver = Driver(make_policy(stage.scheduler.name, **stage.scheduler.options), stage.limits, stage.trials)
@@ -84,18 +84,16 @@ def goes_on(stage: Stage, log: EvidenceLog) -> bool:
 
 
 def _to_launch(stage: Stage, log: EvidenceLog) -> list[TrialSpec]:
-    """Trials that have not ended; frozen ones too, where their policy may thaw them.
+    """Trials that have not ended, and frozen ones that their policy may resume.
 
-    Of a chunk of untrained networks only those are left that the log has no scores of.
-
-    Under a scheduler of Ray's also those that have ended, to report their curves once more: its state is the curves it
-    has seen, and it is never stored. They replay their curves, train nothing, and come first.
+    A chunk of untrained networks is reduced to those without logged scores. Schedulers of Ray are not stored: their
+    state is rebuilt by trials that have ended, which come first, report their curves again and train nothing.
     """
     outcomes, last = log.outcomes(), log.last_epochs()
     open_ones = _unscored([spec for spec in stage.specs if spec.trial not in outcomes], log)
     if stage.limits is not None:
-        thawable = [spec for spec in stage.specs if outcomes.get(spec.trial, (FROZEN, ""))[0] == FROZEN]
-        return thawable if open_ones or goes_on(stage, log) else []
+        resumable = [spec for spec in stage.specs if outcomes.get(spec.trial, (FROZEN, ""))[0] == FROZEN]
+        return resumable if open_ones or can_continue(stage, log) else []
     if stage.scheduler.name == "none" or not open_ones:
         return open_ones
     ended = [spec for spec in stage.specs if spec.trial in outcomes and spec.trial in last]
@@ -160,7 +158,7 @@ def _launch(
         places=setting.slots,
         wait=ResourceWait(setting.slot.resources),
     )
-    # A policy keeps to the budget itself, to the epoch.
+    # A policy enforces the budget itself.
     budget = stage.budget_epochs if stage.limits is None else None
     stopper = StageStopper(recorder, setting.interruption, watch, budget)
     launch(
@@ -185,7 +183,7 @@ def _lost(log: EvidenceLog, stage: Stage) -> dict[str, str]:
 
 
 def _drop_checkpoints(stage: Stage, log: EvidenceLog) -> None:
-    """Removes the states of trainings that are complete; stopped ones keep theirs and can be thawed later."""
+    """Removes the states of complete trainings; stopped ones keep theirs, so that they can be resumed."""
     outcomes = log.outcomes()
     for spec in () if stage.keeps_states else stage.specs:
         if outcomes.get(spec.trial, ("", ""))[0] == COMPLETED:

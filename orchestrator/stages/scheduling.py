@@ -1,4 +1,4 @@
-"""What a policy is given: the curves of the log, and limits that it is asked about before anything is spent."""
+"""The inputs of a policy, its limits and the logged curves, and a check of both before training."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _STATES: Mapping[str, State] = {"completed": "finished", "stopped": "stopped", "
 
 
 def training_limits(spec: TrainingSpec, *, slots: int = 1, points: tuple[int, ...] | None = None) -> Limits:
-    """What the trainings of a stage have to keep to.
+    """The limits of the trainings of a stage.
 
     Args:
         spec: of the trainings.
-        slots: that run at once.
-        points: epochs at which they report, the last being their last; None for every epoch.
+        slots: number of concurrent trainings.
+        points: epochs at which they report, up to the last one; None for every epoch.
     """
-    # A policy counts the epochs of its trainings; with less data each is a part of one, by a task perhaps several.
+    # Policies count epochs of their own trainings: with less data one costs less than a full epoch.
     budget = math.inf if spec.budget_epochs is None else spec.budget_epochs / spec.epoch_cost
     return Limits(points[-1] if points else spec.last_epoch, budget, slots, points=points)
 
 
 def check_policy(spec: TrainingSpec, count: int, *, points: tuple[int, ...] | None = None) -> None:
-    """Asks the policy of a stage of ``count`` trainings, if it has one, for its first decision.
+    """Checks that the policy of a stage, if any, can make its first decision on ``count`` trainings.
 
     Raises:
-        ValueError: limits that it cannot keep to, in one line.
+        ValueError: the policy cannot satisfy the limits; one line.
     """
     if spec.scheduler.is_policy and count:
         policy = make_policy(spec.scheduler.name, **spec.scheduler.options)
@@ -45,7 +45,7 @@ def features_by_code(encoding: pd.DataFrame) -> dict[str, tuple[float, ...]]:
 
 
 def logged_curves(log: EvidenceLog, stage: str, trials: Collection[str]) -> list[Curve]:
-    """The learning curves that the log has of these trials; frozen ones wait again."""
+    """The logged learning curves of these trials; frozen trials are paused."""
     rows = log.evidence()
     rows = rows[(rows["stage"] == stage) & rows["trial"].isin(list(trials))]
     measured = rows[rows["metric"] == "validation_accuracy"].set_index(["trial", "epoch"])["value"].sort_index()

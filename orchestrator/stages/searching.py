@@ -1,4 +1,4 @@
-"""Runs the trainings of a search through Ray Tune: each worker that becomes free is given the next proposal."""
+"""Runs the trainings of a search through Ray Tune: each free worker gets the next proposal."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from taurank.orchestrator.stages.running import LAUNCHES
 from taurank.trainables.trials import ProposedTrial, TrialSpec
 
 PLACES_SECONDS = 5.0
-"""For so long the number of places in the cluster is taken to stay."""
+"""Interval of queries for the size of the cluster."""
 
 
 class ProposalSearch(TuneSearcher):  # type: ignore[misc]
-    """Ray Tune's face of a search: it is asked whenever a trial could start, and has as many under way as have room.
+    """Adapter of a search to Ray Tune; keeps as many trials running as fit into the cluster.
 
     Args:
         proposals: of the search.
         waiting: trials that come before new proposals.
-        places: trials that the cluster has room for now.
-        over: whether the run ends before the search does.
-        expect: told of a trial before it starts.
+        places: returns the number of trials that fit into the cluster now.
+        over: returns whether the run ends before the search does.
+        expect: receives each trial before it starts.
 
     Attributes:
-        problem: why the search cannot go on; what is under way still comes to its end.
+        problem: why no further trial can be proposed; running trials still finish.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class ProposalSearch(TuneSearcher):  # type: ignore[misc]
         self.problem: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles it beside its own state, which we never restore from: the log is the truth.
+        # Tune pickles it with its own state, which is never restored: the log has all results.
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The config of the next trial; None while there is no room, or nothing to propose before others end."""
+        """The config of the next trial; None while no trial fits, or the next proposal depends on running ones."""
         if self._over() or self.problem is not None:
             return str(self.FINISHED)
         if len(self._running) >= self._places_now():
@@ -73,21 +73,21 @@ class ProposalSearch(TuneSearcher):  # type: ignore[misc]
         return {"trial": spec.trial, "spec": spec}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """There is room again; how the trial did is in the log."""
+        """Frees the slot of a trial; its result is in the log."""
         self._running.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the log has it all."""
+        """Saves nothing: the log has all results."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: see `save`."""
+        """Restores nothing; see `save`."""
 
     def _next(self) -> TrialSpec | None:
         if self._waiting:
             return self._waiting.pop(0)
         try:
             return self._proposals.following()
-        except Exception as error:  # not through Tune, which would cut off what is under way
+        except Exception as error:  # raising it here would make Tune kill running trials
             self.problem = error
             return None
 
@@ -98,18 +98,12 @@ class ProposalSearch(TuneSearcher):  # type: ignore[misc]
 
 
 def run_search_stage(proposals: Proposals, setting: Setting, *, epochs: int, data: ray.ObjectRef) -> None:
-    """Trains what is proposed until there are no more proposals and all have ended; goes on where the log ends.
-
-    Args:
-        proposals: of the search.
-        setting: what the trainings run in.
-        epochs: of a training.
-        data: the images.
+    """Trains the proposals of a new or resumed search, for ``epochs`` each, until there are no more.
 
     Raises:
-        RunInterruptedError: the user wants the run to end; what was finished is in the log.
-        ClusterError: the images are gone; the same.
-        SearchError, ExperimentError: nothing can be proposed; what was under way has ended.
+        RunInterruptedError: the user asked the run to end; finished results are in the log.
+        ClusterError: the images are missing; finished results are in the log.
+        SearchError, ExperimentError: nothing can be proposed; running trainings have finished.
     """
     log = setting.log
     watch = setting.watch(STAGE, proposals.specs)
@@ -136,7 +130,7 @@ def run_search_stage(proposals: Proposals, setting: Setting, *, epochs: int, dat
 
 
 def _waiting(proposals: Proposals) -> list[TrialSpec]:
-    """Open trials, else the next one: a search that cannot begin ends before Tune does."""
+    """Open trials, or else the next proposal, so that a search that cannot start fails before Tune starts."""
     proposals.tell()
     if proposals.open:
         return proposals.open
@@ -153,7 +147,7 @@ def _launch(
     data: ray.ObjectRef,
     watch: WorkerWatch,
 ) -> Exception | None:
-    """Has Tune train what waits and what is proposed then; gives what the search could not go on for."""
+    """Trains waiting and new proposals; returns the problem that ended the search, if any."""
     setting.checkpoints.tidy()
     scheduler = FIFOScheduler()
     recorder = Recorder(
@@ -181,7 +175,7 @@ def _launch(
         recorder=recorder,
         stopper=stopper,
         search_alg=searcher,
-        num_samples=-1,  # the searcher says when it is enough
+        num_samples=-1,  # the searcher ends it
     )
     return searcher.problem
 

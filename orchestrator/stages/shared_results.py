@@ -1,8 +1,7 @@
-"""Trainings that runs of one folder share: each is kept under the address of all that its numbers depend on.
+"""Trainings that runs of one folder share, each stored under a digest of everything that its result depends on.
 
-The address is a digest of architecture, recipe, images, seed, code and device. A run that needs a training which an
-earlier one has completed takes its rows from there, costs included: its log, its budget and its decisions are those of
-a run that trained itself.
+The digest covers architecture, recipe, images, seed, code and device. A run that needs a training of an earlier run
+copies its rows, including costs, so that its log, budget and decisions are those of a run that trained itself.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ from taurank.spaces.own_code import import_own, is_own_code
 from taurank.trainables.trials import TrialSpec
 
 FOLDER = ".results"
-"""Beside the folders of the runs that share it."""
+"""Folder beside the run folders."""
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless")
-"""Whose versions a training depends on."""
+"""Libraries whose versions a training depends on."""
 
 
 @dataclass(frozen=True)
 class SharedResults:
-    """Where a stage keeps its complete trainings, and looks for those of other runs.
+    """Storage of the complete trainings of a stage and of other runs.
 
     Attributes:
-        folder: of all of them.
-        images: digest of those that the stage trains on.
-        device: ``cpu`` or ``cuda``: they differ in the last bits.
+        folder: of all results.
+        images: digest of the images of the stage.
+        device: ``cpu`` or ``cuda``, whose results differ in the last bits.
     """
 
     folder: Path
@@ -44,12 +43,12 @@ class SharedResults:
     device: str
 
     def shared(self, spec: TrialSpec) -> TrialSpec:
-        """The trial with the file that its training is kept in."""
+        """The trial with the file of its stored training."""
         address = self.address(spec)
         return replace(spec, kept=str(self.folder / address[:2] / f"{address}.json"))
 
     def address(self, spec: TrialSpec) -> str:
-        """The content address of a training; how many of its epochs the trial wants is no part of it."""
+        """The content address of a training; independent of how many of its epochs the trial needs."""
         space = get_space(spec.space, **spec.space_options)
         own = [spec.space] if is_own_code(spec.space) else []
         named = (space.own_code(Architecture(space.name, code)) for code in spec.architectures)
@@ -70,23 +69,20 @@ class SharedResults:
         return hashlib.sha256(repr(what).encode()).hexdigest()[:40]
 
 
-def images_of(digest: str, spec: TrainingSpec, judge: str) -> str:
-    """Digest of the images that a stage trains on, from that of all images.
+def images_of(digest: str, spec: TrainingSpec, reference_code: str) -> str:
+    """Digest of the images of a stage, which may train on less data, from the digest of all images.
 
-    Args:
-        digest: of all images.
-        spec: the stage, which may train on less data.
-        judge: the candidate whose losses tell how hard images are, where that decides.
+    ``reference_code`` is the candidate whose losses measure the difficulty of images.
     """
     if spec.epoch_share == 1:
         return digest
-    by = f"{spec.subset.by} of {judge}" if spec.subset.choosing_epochs else spec.subset.by
+    by = f"{spec.subset.by} of {reference_code}" if spec.subset.choosing_epochs else spec.subset.by
     labels = "labels" if spec.task is None else "no labels"
     return f"{digest} {spec.subset.share!r} {by} {labels} {spec.resolution!r} seed {spec.seed}"
 
 
 def taken_over_line(log: EvidenceLog) -> str:
-    """What a run has not trained itself, in one line for people; empty for nothing."""
+    """One line on the trainings taken over from other runs; empty without any."""
     events = log.events()
     taken = events.loc[events["event"] == TAKEN, "trial"].unique()
     if not len(taken):
@@ -96,13 +92,13 @@ def taken_over_line(log: EvidenceLog) -> str:
     trainings = "training was" if len(taken) == 1 else "trainings were"
     return (
         f"{len(taken):,} {trainings} taken over from earlier runs here ({epochs:,.0f} epochs, booked as there);"
-        " share_results: false trains anew"
+        " share_results: false trains them again"
     )
 
 
 @cache
 def code_version() -> str:
-    """Digest of the code that builds and trains networks, and of the versions of the libraries below it."""
+    """Digest of the code that builds and trains networks, and of the versions of its libraries."""
     digest = hashlib.sha256()
     for package in (taurank.spaces, taurank.trainables):
         root = Path(package.__path__[0])
@@ -114,7 +110,7 @@ def code_version() -> str:
 
 @cache
 def own_code_version(name: str) -> str:
-    """Digest of the user's own code that ``package.module:name`` is in: its package, or else its folder."""
+    """Digest of the user's code that contains ``package.module:name``: its package, or else its folder."""
     import_own(name)
     top = sys.modules[name.partition(":")[0].partition(".")[0]]
     folders = [Path(folder) for folder in getattr(top, "__path__", ())]
@@ -128,7 +124,7 @@ def own_code_version(name: str) -> str:
 
 
 def _add_sources(digest: hashlib._Hash, root: Path, files: Iterable[Path]) -> None:
-    """Adds files by their paths below ``root``, so that two of one name cannot change places, each with its length."""
+    """Adds paths below ``root``, lengths and contents, so that swapped files change the digest."""
     for file in sorted(files):
         content = file.read_bytes()
         digest.update(f"{file.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)

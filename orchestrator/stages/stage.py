@@ -28,13 +28,13 @@ from taurank.trainables.training import Recipe
 from taurank.trainables.trials import ArchitectureTrial, ProxyTrial, TrialSpec
 
 CHUNK = 16
-"""Candidates that one trial scores, so that the last trial of a worker is short."""
+"""Candidates scored by one trial; small, so that workers finish at about the same time."""
 MOST_CHUNKS = 256
-"""Beyond so many trials chunks grow: Tune looks at all trials again and again."""
+"""Largest number of trials; beyond it chunks grow, since Tune iterates over all trials repeatedly."""
 
 
 def chunked(candidates: Sequence[str]) -> list[Sequence[str]]:
-    """Candidates in the chunks that trials score."""
+    """Candidates split into the chunks of trials."""
     size = max(CHUNK, math.ceil(len(candidates) / MOST_CHUNKS))
     return [candidates[start : start + size] for start in range(0, len(candidates), size)]
 
@@ -44,19 +44,19 @@ class Stage:
     """A set of trials under one scheduler.
 
     Attributes:
-        name: name in the evidence log; a supernet has several stages of one name.
-        source: what its trials produce.
+        name: name in the evidence log; the stages of a supernet share one.
+        source: see ``Evidence.source``.
         specs: one per trial, in the order in which they start.
         trainable: the trial class.
-        scheduler: says which trial goes on and which ends early.
+        scheduler: continues, pauses or stops trials.
         schedule_epochs: length of the trials' learning-rate schedule.
         planned_epochs: epoch-equivalents if nothing ends early.
-        budget_epochs: the stage ends when this many have been spent; None for no bound.
-        limits: what a policy has to keep to, but for the slots; None without a policy.
+        budget_epochs: budget of the stage in epoch-equivalents; None for no bound.
+        limits: limits of a policy, except for slots; None without a policy.
         features: numeric description of the architectures, by code, for a policy.
-        booking: how scores of untrained networks are booked; None where its trials train.
-        part: what tells it from other stages of its name.
-        keeps_states: later stages need the states of its trials when they are complete.
+        booking: cost of scores of untrained networks; None if its trials train.
+        part: distinguishes stages of the same name.
+        keeps_states: whether later stages need the final states of its trials.
     """
 
     name: str
@@ -75,23 +75,23 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """Its displayed name."""
         return f"{self.name} {self.part}".rstrip()
 
     def spent(self, log: EvidenceLog) -> float:
-        """Epoch-equivalents that are booked of it."""
-        # Rows of untrained networks have keys of their own.
+        """Epoch-equivalents spent on it so far."""
+        # Rows of untrained networks have other trial keys.
         own = None if self.booking else {spec.trial for spec in self.specs}
         return log.spent_in(self.name, own)[1]
 
     @property
     def trials(self) -> dict[str, tuple[float, ...]]:
-        """Keys of the trials with the features of their architectures, in the order of submission."""
+        """Features of the architectures, by trial key, in the order of submission."""
         return {spec.trial: self.features.get(spec.architectures[0], ()) for spec in self.specs}
 
     @property
     def cost(self) -> float:
-        """Epoch-equivalents that the stage takes at most."""
+        """Upper bound of its epoch-equivalents."""
         return min(self.planned_epochs, self.budget_epochs or self.planned_epochs)
 
 
@@ -105,7 +105,7 @@ def trial_spec(
     *,
     until: int | None = None,
 ) -> TrialSpec:
-    """What a trial of a stage does; its key tells it from all others of the run."""
+    """The specification of a trial, with a unique key."""
     space = experiment.space.make()
     alone = len(architectures) == 1
     label = space.short(Architecture(space.name, architectures[0])) if alone else f"{len(architectures)} candidates"
@@ -157,11 +157,7 @@ def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Seque
 def proxy_stage(
     experiment: Experiment, spec: ProxySpec, candidates: Sequence[str], run: Path, *, train_images: int
 ) -> Stage:
-    """Scores of all untrained candidates, a chunk of them a trial.
-
-    A score counts as many training steps on its batch as it takes (``score_cost``): a pass over the training images is
-    an epoch.
-    """
+    """Scores of all untrained candidates, one trial per chunk; costs are those of ``score_cost``."""
     chunks = chunked(candidates)
     by = ",".join(spec.names)
     return Stage(
@@ -177,14 +173,14 @@ def proxy_stage(
         ),
         trainable=ProxyTrial,
         scheduler=SchedulerSpec(),
-        schedule_epochs=1,  # nothing is trained, and no scheduler takes less
+        schedule_epochs=1,  # nothing is trained, but schedulers need at least one epoch
         planned_epochs=len(candidates) * spec.epochs(train_images),
         booking=make_booking(spec.config, images=spec.batch_images, train_images=train_images, seed=spec.seed),
     )
 
 
 def baseline_stage(experiment: Experiment, spec: BaselineSpec, candidates: Sequence[str], run: Path) -> Stage:
-    """Full trainings of the candidates, one per seed; seed by seed, so that a cut-off baseline has whole seeds."""
+    """Full trainings of the candidates, seed by seed, so that an interrupted baseline has complete seeds."""
     return Stage(
         name=BASELINE,
         source=TRAINING,
@@ -201,10 +197,10 @@ def baseline_stage(experiment: Experiment, spec: BaselineSpec, candidates: Seque
 
 
 def check_budget(experiment: Experiment, stages: Sequence[Stage], candidates: Sequence[str]) -> tuple[float, float]:
-    """Epoch-equivalents that the evidence costs at most, and those that it may cost.
+    """Upper bound of the cost of the evidence, and its budget, in epoch-equivalents.
 
     Raises:
-        ExperimentError: it costs more than it may; says by how much and what to change.
+        ExperimentError: the cost exceeds the budget; says by how much and what to change.
     """
     cost = sum(stage.cost for stage in stages)
     full = len(candidates) * experiment.recipe.epochs

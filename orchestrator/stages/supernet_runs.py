@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import pandas as pd
 import ray
@@ -23,24 +23,19 @@ from taurank.orchestrator.stages.stage import Stage
 from taurank.orchestrator.stages.supernet_stages import contenders_stage, scores_stage, supernet_stage, trained_weights
 from taurank.trainables.data import ImageData
 
-
-class Launch(Protocol):
-    """Runs what the log lacks of a stage, whose trials are given the weights of a supernet, or None."""
-
-    def __call__(self, stage: Stage, *, weights: ray.ObjectRef | None) -> None:
-        """Returns when all trials have ended."""
-        ...
+Launch = Callable[[Stage, ray.ObjectRef | None], None]
+"""Runs the missing part of a stage, whose trials get the weights of a supernet, or None."""
 
 
 @dataclass(frozen=True)
 class SupernetRun:
-    """A supernet that an experiment asks for.
+    """A supernet of an experiment.
 
     Attributes:
-        experiment: what is run.
+        experiment: the experiment.
         spec: the supernet.
         candidates: codes.
-        paths: those of them that the supernet is trained for: in a run that was extended the first ones.
+        paths: candidates that the supernet is trained for; in an extended run those of the original run.
         run: folder of the run.
         data: the images.
     """
@@ -65,45 +60,45 @@ class SupernetRun:
 
     @property
     def planned(self) -> list[Stage]:
-        """Its stages before it is known who contends: any so many cost the same."""
+        """Its stages, with placeholder contenders: the cost depends on their number only."""
         stages = [self._training, self._scores]
         if self.spec.contenders is not None:
             stages.append(self._contenders(self.candidates[: self.spec.contenders.count(len(self.candidates))]))
         return stages
 
     def run_with(self, log: EvidenceLog, launch: Launch) -> None:
-        """Trains the supernet, scores all candidates with it, trains the contenders on.
+        """Trains the supernet, scores all candidates with it, and trains the contenders further.
 
-        Scores and contenders are left out where the training failed: the log says why.
+        If the training failed, scores and contenders are skipped.
         """
-        launch(self._training, weights=None)
+        launch(self._training, None)
         if not _completed(log, self._training):
-            log.append_event(self.spec.stage, "", SKIPPED, "scores and contenders: its training has failed")
+            log.append_event(self.spec.stage, "", SKIPPED, "scores and contenders: its training failed")
             return
         weights = trained_weights(self._training)
         if weights is None and not self._is_over(log):
-            # Its file is gone. What the log has of it stays, and so does what it cost.
+            # Its checkpoint is missing: it is trained again. Logged rows and their costs stay.
             again = self._trained_again
-            launch(again, weights=None)
+            launch(again, None)
             weights = trained_weights(again)
             if weights is None:
                 return
         shared = None if weights is None else ray.put(weights)
-        launch(self._scores, weights=shared)
+        launch(self._scores, shared)
         contenders = self._unsettled(log.evidence())
         if contenders:
-            launch(self._contenders(contenders), weights=shared)
+            launch(self._contenders(contenders), shared)
 
     @property
     def _trained_again(self) -> Stage:
-        """The same training under another key."""
+        """The same training under another trial key."""
         (spec,) = self._training.specs
         trial, checkpoint = f"{spec.trial}/again", Path(spec.checkpoint)
         again = replace(spec, trial=trial, checkpoint=str(checkpoint.with_stem(f"{checkpoint.stem}-again")))
         return replace(self._training, specs=(again,), part="again")
 
     def _is_over(self, log: EvidenceLog) -> bool:
-        """Whether nobody needs its weights any more."""
+        """Whether no stage needs its weights any more."""
         outcomes = log.outcomes()
         if any(spec.trial not in outcomes for spec in self._scores.specs):
             return False
@@ -131,11 +126,11 @@ def _completed(log: EvidenceLog, stage: Stage) -> bool:
 
 
 def note_trained_for(log: EvidenceLog, spec: SupernetSpec, count: int) -> None:
-    """Keeps how many candidates a supernet was trained for, before there are more; the first note stays."""
+    """Logs how many candidates a supernet was trained for, before others are added; the first note stays."""
     log.note(f"{TRAINED_FOR}{spec.stage}", str(count))
 
 
 def trained_for(log: EvidenceLog, spec: SupernetSpec) -> int | None:
-    """How many of the candidates, from the first one, a supernet is trained for; None for all."""
+    """Number of leading candidates that a supernet is trained for; None for all."""
     noted = log.noted(f"{TRAINED_FOR}{spec.stage}")
     return None if noted is None else int(noted)

@@ -1,4 +1,4 @@
-"""The stages of a supernet: its training, the scores of all candidates, the contenders trained on from its weights."""
+"""The stages of a supernet: its training, the scores of all candidates, the further training of contenders."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scores_stage(
     run: Path,
     data: ImageData,
 ) -> Stage:
-    """Scores of all candidates by a supernet that was trained for ``paths``, a chunk of them a trial."""
+    """Scores of all candidates by a supernet that was trained for ``paths``, one trial per chunk."""
     recipe = experiment.recipe.of_length(spec.epochs, learning_rate=spec.learning_rate)
     chunks = chunked(candidates)
     cost = spec.score_cost(ImageCounts.of(data))
@@ -64,7 +64,7 @@ def scores_stage(
 def contenders_stage(
     experiment: Experiment, spec: SupernetSpec, paths: Sequence[str], contenders: Sequence[str], run: Path
 ) -> Stage:
-    """Contenders trained on from the weights that they have in a supernet that was trained for ``paths``."""
+    """Further training of contenders from their weights in a supernet that was trained for ``paths``."""
     asked = spec.contenders
     assert asked is not None
     recipe = experiment.recipe.of_length(asked.epochs, learning_rate=asked.learning_rate)
@@ -89,10 +89,7 @@ def contenders_stage(
 
 
 def trained_weights(stage: Stage) -> dict[str, Any] | None:
-    """What the workers that score are given: the weights of a trained supernet.
-
-    None where it was never trained, or where its file is gone or damaged.
-    """
+    """The weights of a trained supernet; None if its checkpoint is missing or damaged."""
     (spec,) = stage.specs
     saved = read_checkpoint(Path(spec.checkpoint), spec.fingerprint)
     return None if saved is None or saved.state is None else share_weights(saved.state)

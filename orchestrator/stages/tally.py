@@ -1,4 +1,4 @@
-"""What became of the trials of a stage: how many are in which state, and the epochs that they did not need."""
+"""Counts the trials of a stage by state, and the epochs saved by stopping or pausing them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from taurank.schedulers.policy_scheduler import PolicyScheduler
 from taurank.trainables.trials import TrialSpec
 
 SPARED = (STOPPED, FROZEN)
-"""Final events of trials that have not come to their end."""
+"""Final events of trials that did not complete their schedule."""
 
 
 class StageTally:
@@ -22,7 +22,7 @@ class StageTally:
         specs: of all its trials.
         schedule_epochs: length of the trials' schedule.
         last_epochs: highest epoch on record, by trial.
-        policy: where one decides.
+        policy: of the stage, if any.
     """
 
     def __init__(
@@ -41,15 +41,15 @@ class StageTally:
         self._policy = policy
 
     def expect(self, spec: TrialSpec) -> None:
-        """One more trial belongs to the stage."""
+        """Adds a trial."""
         self._ends[spec.trial] = spec.until or self._schedule_epochs
 
     def reached(self, key: str, epoch: int) -> None:
-        """A trial has trained that many epochs."""
+        """Notes the trained epochs of a trial."""
         self._reached[key] = max(epoch, self._reached.get(key, 0))
 
     def saved(self, outcomes: Mapping[str, tuple[str, str]]) -> float:
-        """Epochs that trials with these outcomes did not train of their schedules."""
+        """Scheduled epochs that trials with these outcomes did not train."""
         return float(
             sum(
                 max(0, end - self._reached.get(key, 0))
@@ -59,13 +59,13 @@ class StageTally:
         )
 
     def counts(self, trials: Sequence[Trial], outcomes: Mapping[str, tuple[str, str]]) -> Counts:
-        """How many are in which state; ``trials`` are those that Tune has."""
+        """Number of trials by state; ``trials`` are those of Tune."""
         ended = [outcomes.get(key, ("", ""))[0] for key in self._ends]
         running = sum(trial.status == Trial.RUNNING for trial in trials)
         paused = sum(trial.status == Trial.PAUSED for trial in trials)
         waiting = sum(trial.status == Trial.PENDING for trial in trials)
         if self._policy is not None:
-            # Tune holds those that have not begun as paused ones.
+            # Tune also reports trials that have not started as paused.
             new = sum(
                 trial.status == Trial.PAUSED and self._policy.curves[trial.config["trial"]].state == "new"
                 for trial in trials

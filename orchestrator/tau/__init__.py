@@ -3,7 +3,7 @@
 from taurank.orchestrator.tau.agreement import Agreement, Coefficient, agreement, tau_b
 from taurank.orchestrator.tau.ceiling import Ceiling, ceiling
 from taurank.orchestrator.tau.measures import partial_of, partial_tau, weighted_tau
-from taurank.orchestrator.tau.sample import PER_STRATUM, StratifiedSample, estimate_tau, stratified_sample
+from taurank.orchestrator.tau.sample import PER_STRATUM, estimate_tau, stratified_sample
 from taurank.orchestrator.tau.top import tau_of_true_top, top_membership, top_overlap, top_regret
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "Agreement",
     "Ceiling",
     "Coefficient",
-    "StratifiedSample",
     "agreement",
     "ceiling",
     "estimate_tau",

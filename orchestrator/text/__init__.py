@@ -1,22 +1,24 @@
 """Text input and output: YAML, one-line problems, names, numbers, and files that are replaced atomically."""
 
-from taurank.orchestrator.text.console import Console, print_line, progress_bar
+from taurank.orchestrator.text.console import Console, MiddleElided, make_console, print_line, progress_bar
 from taurank.orchestrator.text.naming import find_candidate
 from taurank.orchestrator.text.problems import ProblemsError, hint, problem_lines
 from taurank.orchestrator.text.whole_files import replaced
-from taurank.orchestrator.text.wording import PLAIN_LINE_SECONDS, counted, duration, finite_or_none
+from taurank.orchestrator.text.wording import PLAIN_LINE_SECONDS, as_json, counted, duration
 from taurank.orchestrator.text.yaml import YamlError, read_yaml, write_yaml
 
 __all__ = [
     "PLAIN_LINE_SECONDS",
     "Console",
+    "MiddleElided",
     "ProblemsError",
     "YamlError",
+    "as_json",
     "counted",
     "duration",
     "find_candidate",
-    "finite_or_none",
     "hint",
+    "make_console",
     "print_line",
     "problem_lines",
     "progress_bar",

@@ -1,16 +1,62 @@
-"""Lines and progress bars on the terminal; tables are printed where they are made."""
+"""Lines, tables' cells and progress bars on the terminal; tables are printed where they are made."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.text import Text
 
-__all__ = ["Console", "print_line", "progress_bar"]
+from taurank.orchestrator.text.wording import PLAIN_LINE_SECONDS
+
+__all__ = ["Console", "MiddleElided", "make_console", "print_line", "progress_bar"]
 
 Progress = Callable[[int, int], None]
 """Takes how many are done, and of how many."""
+PIPED_WIDTH = 1000
+"""Columns of an output that is no terminal, unless $COLUMNS says otherwise: a row is one line, for grep."""
+SHORTEST_NAME = 12
+"""Minimal number of characters of a name that is elided."""
+
+
+def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """The standard output or error, as wide as the terminal, or as $COLUMNS says, or wide where there is neither.
+
+    With $NO_COLOR, and on a terminal that is dumb, nothing but plain lines is printed: no styles, no live progress.
+    """
+    console = Console(stderr=stderr, quiet=quiet)
+    if console.is_terminal and (os.environ.get("NO_COLOR") or console.is_dumb_terminal):
+        return Console(stderr=stderr, quiet=quiet, width=console.width, force_terminal=False)
+    if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal():
+        return console
+    return Console(stderr=stderr, quiet=quiet, width=PIPED_WIDTH)
+
+
+class MiddleElided:
+    """A name in a cell of a table: where there is no room for it, dots stand for its middle.
+
+    Names of candidates often differ at their ends; folded ones break anywhere.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(min(len(self.name), SHORTEST_NAME), len(self.name))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(self.shown(options.max_width), no_wrap=True, overflow="crop")
+
+    def shown(self, width: int) -> str:
+        """The name in at most ``width`` characters."""
+        if len(self.name) <= width:
+            return self.name
+        kept = max(width - 3, 0)
+        return f"{self.name[: kept - kept // 2]}...{self.name[len(self.name) - kept // 2 :]}"[:width]
 
 
 def print_line(console: Console, text: str = "", *, style: str | None = None, wrap: bool = False) -> None:
@@ -27,17 +73,32 @@ def print_line(console: Console, text: str = "", *, style: str | None = None, wr
 
 @contextmanager
 def progress_bar(title: str, *, console: Console | None = None) -> Iterator[Progress]:
-    """A bar that is there while something goes on, from its first report; nothing where output is not a terminal.
+    """A progress bar, shown from the first report; a line now and then if the output is not a terminal.
 
     Args:
-        title: what goes on.
+        title: of the bar.
         console: where the bar is shown; None for the standard error.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    console = console or Console(stderr=True)
+    console = console or make_console(stderr=True)
     columns = TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    if not console.is_terminal:
+        yield _plain_progress(title, console)
+        return
+    with Bars(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None, visible=False)
         yield lambda done, count: bars.update(task, completed=done, total=count, visible=True)
+
+
+def _plain_progress(title: str, console: Console) -> Progress:
+    said = time.monotonic()
+
+    def say(done: int, count: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= PLAIN_LINE_SECONDS:
+            said = time.monotonic()
+            print_line(console, f"{title}: {done:,} of {count:,}")
+
+    return say

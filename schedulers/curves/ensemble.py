@@ -16,8 +16,6 @@ from taurank.schedulers.curves.rising import RisingCurves, last_values, rising_c
 
 Indices = NDArray[np.int64]
 
-DEFAULT_FAMILIES = ("pow3", "exponential", "weibull", "mmf", "ilog2", "hill3", "pow4", "vapor_pressure")
-
 _NOISE_TRIALS = 3.0
 """What the noise of all trials counts for, in points of one curve."""
 _LEAST_NOISE = 0.003
@@ -49,31 +47,30 @@ class CurveEnsemble:
     Intervals are widened, never narrowed, by a hindcast: the first half of each curve forecasts its second half.
 
     Caveats. No family knows the schedule: what comes with a drop of the learning rate is missing from mean and
-    interval. Families are fitted with their level and gain free, so ``hill3`` and ``vapor_pressure`` lend their shapes
-    only, and families without a gain cannot be used. Fewer than two points: the last value with a wide spread.
+    interval. Level and gain of all families are free, so ``hill3`` and ``vapor_pressure`` only contribute their shapes.
+    Fewer than two points: the last value with a wide spread.
 
     Source: after Domhan, Springenberg and Hutter (IJCAI 2015), which averages parametric families by MCMC.
 
     Attributes:
-        families: names of families with a gain.
+        families: names of families.
         recency: points count by ``(epoch / last epoch) ** recency``; 0 counts all alike.
         gain_per_doubling: see above; higher leaves more to the families.
         pooled: whether trials share their evidence for the shape.
 
     Raises:
-        ValueError: a name is unknown or has no gain, or a value is outside its range.
+        ValueError: an unknown name, or a value outside its range.
     """
 
-    families: tuple[str, ...] = DEFAULT_FAMILIES
+    families: tuple[str, ...] = tuple(FAMILIES)
     recency: float = 1.0
     gain_per_doubling: float = 0.15
     pooled: bool = True
 
     def __post_init__(self) -> None:
-        usable = [name for name, family in FAMILIES.items() if family.has_gain]
-        wrong = [name for name in self.families if name not in usable]
+        wrong = [name for name in self.families if name not in FAMILIES]
         if wrong or not self.families:
-            raise ValueError(f"families must be some of {', '.join(usable)}, got {', '.join(wrong) or 'none'}")
+            raise ValueError(f"families must be some of {', '.join(FAMILIES)}, got {', '.join(wrong) or 'none'}")
         if not (math.isfinite(self.recency) and self.recency >= 0):
             raise ValueError(f"recency must be a finite number of 0 or more, got {self.recency!r}")
         if not (math.isfinite(self.gain_per_doubling) and self.gain_per_doubling > 0):
@@ -168,9 +165,8 @@ class CurveEnsemble:
         """All shapes, (shapes, points), and their prior: even over families, then over the rates of each, (shapes,)."""
         shapes, prior = [], []
         for name in self.families:
-            guesses = FAMILIES[name].first_guesses(x[-1])
-            shapes.append(FAMILIES[name].shape_at(x, guesses))
-            prior.append(np.full(len(guesses), 1 / (len(guesses) * len(self.families))))
+            shapes.append(FAMILIES[name].shapes(x))
+            prior.append(np.full(len(shapes[-1]), 1 / (len(shapes[-1]) * len(self.families))))
         return np.concatenate(shapes), np.concatenate(prior)
 
 

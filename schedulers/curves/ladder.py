@@ -64,7 +64,7 @@ class LadderFit:
             that has not begun and has no features.
         start: posterior means when all stood at the lowest rung, (trials,).
         variances: posterior variances, (trials,).
-        variance_at: of a trial that has come to each point, (points,), not rising.
+        variance_at: of a trial at each point, (points,), not rising.
         weights: by point that trials stand at: of best so far, training signal and features.
     """
 
@@ -101,7 +101,7 @@ class Ladder:
     From the lowest rung that trials stand at upwards, the trials that reached the next rung are placed again among
     themselves: their mean stays, and their spread grows by the variance that the epochs between the two rungs reveal.
 
-    Caveats: it cannot foresee a change of order that no trial has lived through yet (a drop of the learning rate, a
+    Caveats: it cannot foresee a change of order that no trial has reached yet (a drop of the learning rate, a
     plateau that some leave late); its expected tau is a guess until checked against trainings to the end, too high
     early in the schedule. Trials must share schedule and data. On a cyclic schedule, give points of equal phase only.
 

@@ -71,11 +71,6 @@ class CurveMatrix:
             )
 
     @property
-    def higher_is_better(self) -> bool:
-        """Direction of the values."""
-        return self.metric in HIGHER_IS_BETTER
-
-    @property
     def counts(self) -> NDArray[np.int64]:
         """How far each trial has come: number of points up to its last finite value, (trials,)."""
         seen = np.isfinite(self.values)

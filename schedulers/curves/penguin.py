@@ -78,9 +78,6 @@ class PenguinConfig:
             with one settles. PENGUIN's own code (False) leaves the window as it is.
         saturation: the ``a`` from which a fit counts as stuck at its upper bound.
         fit: settings of the search.
-
-    Raises:
-        ValueError: a value is outside its range.
     """
 
     target: float

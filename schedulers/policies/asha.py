@@ -31,7 +31,7 @@ class AshaPolicy(HalvingOptions):
     """A free worker promotes the best trial that is among the top ``1 / reduction_factor`` of its rung, highest first.
 
     If there is none it starts a new trial. Only values at one rung are compared, a trial counts at every rung that it
-    has reached, and ``floor(n / reduction_factor)`` of the ``n`` at a rung may go on: the first to arrive is not
+    has reached, and ``floor(n / reduction_factor)`` of the ``n`` at a rung are promoted: the first to arrive is not
     promoted for being first. No trial is stopped: one that is not promoted waits, and may be promoted when others
     arrive. It ends with the budget, or when the rule promotes no further trial: with fewer trials than
     ``reduction_factor`` that is after the first rung.
@@ -47,14 +47,11 @@ class AshaPolicy(HalvingOptions):
         [('b', 3)]
 
     Attributes:
-        reduction_factor: one trial in so many goes on from a rung.
+        reduction_factor: one trial in so many is promoted from a rung.
         first_rung: epochs of the first rung; None for the largest cut point with which all trials are likely to be
             started within the budget (the first cut point if there is none), or, without a budget, for a 27th of the
             schedule, rounded up.
         seed: of the order in which trials start and in which equal ones are preferred.
-
-    Raises:
-        ValueError: a value is outside its range.
 
     Source: Li et al. 2020 (arXiv 1810.05934), algorithm 2.
     """

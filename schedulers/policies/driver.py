@@ -187,7 +187,7 @@ class Driver:
         return points[place - 1] if place else 0
 
     def _conclude(self) -> None:
-        """Ends it where the policy would go on but cannot: the budget forbids its steps, or it has none."""
+        """Ends it if the policy would continue but cannot: the budget forbids its steps, or it has none."""
         waiting = sum(curve.waits for curve in self._curves.values())
         if not waiting or self.running or self._latest.phase == "done":
             return

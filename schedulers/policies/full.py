@@ -67,7 +67,7 @@ def whole_trainings(
         elif trial in verdicts and verdicts[trial].action == "stop":
             decisions[trial] = verdicts[trial]
         else:
-            begun = f"goes on from epoch {curve.last_epoch}" if curve.epochs else "starts"
+            begun = f"continues from epoch {curve.last_epoch}" if curve.epochs else "starts"
             decisions[trial] = verdicts.get(trial, Decision("continue", f"{begun}, to the end of the schedule"))
             if curve.state != "running":
                 candidates.append(Step(trial, end, f"{begun}, to the end of the schedule"))

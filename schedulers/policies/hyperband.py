@@ -44,11 +44,8 @@ class HyperbandPolicy:
         [(81, 1), (34, 3), (15, 9), (8, 27), (5, 81)]
 
     Attributes:
-        reduction_factor: one trial in so many goes on from a rung.
+        reduction_factor: one trial in so many is promoted from a rung.
         seed: of the dealing, and of the order in which equal ones are preferred.
-
-    Raises:
-        ValueError: a value is outside its range.
 
     Source: Li et al. 2018 (arXiv 1603.06560), algorithm 1.
     """

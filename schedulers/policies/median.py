@@ -43,9 +43,6 @@ class MedianPolicy:
         minimum_others: how many others have to have come as far.
         seed: of the order in which trials start.
 
-    Raises:
-        ValueError: a value is outside its range.
-
     Source: Golovin et al. 2017 (Vizier), section 3.2.2, in the reading of Ray Tune.
     """
 
@@ -83,12 +80,7 @@ class MedianPolicy:
         return whole_trainings(curves, limits, drawn_order(curves, self.seed), verdicts)
 
     def _judge(
-        self,
-        epoch: int,
-        trials: list[str],
-        points: Mapping[str, _Points],
-        curves: Mapping[str, Curve],
-        limits: Limits,
+        self, epoch: int, trials: list[str], points: Mapping[str, _Points], curves: Mapping[str, Curve], limits: Limits
     ) -> dict[str, Decision]:
         """Verdicts to stop on those of ``trials``, all of them at ``epoch``, that are worse than the median."""
         sign = 1 if limits.metric in HIGHER_IS_BETTER else -1

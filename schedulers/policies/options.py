@@ -32,11 +32,7 @@ def require_cut_point(name: str, epoch: int, cut_points: Sequence[int]) -> None:
 
 @dataclass(frozen=True)
 class HalvingOptions:
-    """The options of all policies that halve over rungs; each documents the fields.
-
-    Raises:
-        ValueError: a value is outside its range.
-    """
+    """The options of all policies that halve over rungs; each documents the fields."""
 
     judges_running: ClassVar[bool] = False
 

@@ -95,9 +95,6 @@ class OrderSettlingPolicy:
         min_fraction: share of the schedule that every trial trains at least before that.
         reserve: share of the budget for the predicted top; None for that of the goal (0, .15, .4).
         seed: of the order in which equal trials start.
-
-    Raises:
-        ValueError: a value is outside its range.
     """
 
     judges_running: ClassVar[bool] = False
@@ -190,7 +187,7 @@ class OrderSettlingPolicy:
         open_ = [c for c in (curves[t] for t in drawn_order(here.alive, self.seed)) if not has_ended(c, limits)]
         idle = [c for c in open_ if c.state != "running"]
         if not idle:
-            return (), "all are on their way" if open_ else "every training has come to its end"
+            return (), "all are running" if open_ else "every training has ended"
         first = [c for c in idle if c.last_epoch < rungs[0]]
         if first:
             together = [Step(c.trial, rungs[0], f"all train to epoch {rungs[0]}") for c in first]

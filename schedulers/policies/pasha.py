@@ -32,12 +32,9 @@ class PashaPolicy(HalvingOptions):
         'promoting over the rungs 3, 9'
 
     Attributes:
-        reduction_factor: one trial in so many goes on from a rung.
+        reduction_factor: one trial in so many is promoted from a rung.
         first_rung: epochs of the first rung; None for that of ``AshaPolicy``.
         seed: of the order in which trials start and in which equal ones are preferred.
-
-    Raises:
-        ValueError: a value is outside its range.
 
     Source: Bohdal et al. 2023 (arXiv 2207.06940), sections 4.1 to 4.3, and the implementation in Syne Tune.
     """

@@ -13,12 +13,6 @@ from taurank.schedulers.policies.standing import drawn_order, has_ended
 
 
 @dataclass(frozen=True)
-class _Memory:
-    curve: Curve
-    convergence: Convergence
-
-
-@dataclass(frozen=True)
 class PenguinPolicy:
     """Decides on each curve alone and stops it when its last predictions agree; never pauses.
 
@@ -37,9 +31,6 @@ class PenguinPolicy:
         tolerance_points: how far each of them may lie from their median, in accuracy points.
         minimum_points: nominal number of points of the first fit; see ``PenguinConfig``.
         seed: of the order in which trials start.
-
-    Raises:
-        ValueError: a value is outside its range.
     """
 
     judges_running: ClassVar[bool] = True
@@ -48,8 +39,10 @@ class PenguinPolicy:
     tolerance_points: float = 0.5
     minimum_points: int = 3
     seed: int = 0
-    # What was last computed for each trial. It spares fits and never changes a decision.
-    _memory: dict[tuple[str, int, int], _Memory] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # The last curve of each trial and its convergence. It saves fits and never changes a decision.
+    _memory: dict[tuple[str, int, int], tuple[Curve, Convergence]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         require_integer("window", self.window, at_least=1)
@@ -70,7 +63,7 @@ class PenguinPolicy:
         """Return the decisions; see ``Policy``.
 
         A stop carries the prediction at which the window settled, or the measured accuracy of a finished schedule. A
-        trial that goes on carries the latest extrapolation, nan where there is none in (0, 1].
+        trial that continues carries the latest extrapolation, nan where there is none in (0, 1].
 
         Raises:
             ValueError: a metric other than accuracy, or a budget below one training.
@@ -98,12 +91,13 @@ class PenguinPolicy:
 
     def _converge(self, curve: Curve, limits: Limits, epochs: list[int], percent: list[float]) -> Convergence:
         key = (curve.trial, limits.schedule_epochs, limits.period)
-        known = self._memory.get(key)
-        if known is not None and known.curve == curve:
-            return known.convergence
-        previous = known.convergence if known is not None and _begins_with(curve, known.curve) else None
+        known, previous = self._memory.get(key, (None, None))
+        if known == curve and previous is not None:
+            return previous
+        if known is not None and not _begins_with(curve, known):
+            previous = None
         convergence = converge(epochs, percent, self.config(limits.schedule_epochs), previous)
-        self._memory[key] = _Memory(curve, convergence)
+        self._memory[key] = curve, convergence
         return convergence
 
 

@@ -1,4 +1,4 @@
-"""Rungs: the epochs at which halving policies compare trials, and how many go on from each."""
+"""Rungs: the epochs at which halving policies compare trials, and how many are promoted from each."""
 
 import math
 from bisect import bisect_right

@@ -53,7 +53,7 @@ def ending(curve: Curve, limits: Limits) -> Decision:
 
 
 def waiting(curve: Curve, limits: Limits, reason: str) -> Decision:
-    """The decision on a trial that keeps its checkpoint, or has not begun, and is not to go on now."""
+    """The decision on a trial that keeps its checkpoint, or has not begun, and does not continue now."""
     return Decision("pause", reason, saved_epochs=float(limits.schedule_epochs - curve.last_epoch))
 
 
@@ -75,12 +75,7 @@ def free_slots(curves: Mapping[str, Curve], limits: Limits) -> int:
 
 
 def answer(
-    decisions: Mapping[str, Decision],
-    steps: tuple[Step, ...],
-    curves: Mapping[str, Curve],
-    *,
-    doing: str,
-    done: str,
+    decisions: Mapping[str, Decision], steps: tuple[Step, ...], curves: Mapping[str, Curve], *, doing: str, done: str
 ) -> Decisions:
     """The answer of a policy, which is done as soon as no trial runs and none is to start."""
     ordered = {trial: decisions[trial] for trial in curves}

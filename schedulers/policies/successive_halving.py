@@ -29,12 +29,9 @@ class SuccessiveHalvingPolicy(HalvingOptions):
         [('a', 3), ('b', 3), ('c', 3)]
 
     Attributes:
-        reduction_factor: one trial in so many goes on from a rung.
+        reduction_factor: one trial in so many is promoted from a rung.
         first_rung: epochs of the first rung; None for the largest cut point with which the whole fits the budget.
         seed: of the order in which trials train and in which equal ones are preferred.
-
-    Raises:
-        ValueError: a value is outside its range.
 
     Source: Jamieson and Talwalkar 2016 (arXiv 1502.07943), algorithm 1.
     """
@@ -86,7 +83,7 @@ def halve(
     Args:
         members: curves in the order in which they train and in which equal ones are preferred.
         rungs: epochs, rising up to the end of the schedule.
-        reduction_factor: one in so many goes on from a rung.
+        reduction_factor: one in so many is promoted from a rung.
         limits: what to keep to.
     """
     decisions: dict[str, Decision] = {}
@@ -113,7 +110,7 @@ def halve(
             if len(entrants) < keep and thawable:
                 entrants.append(curve)
             else:
-                lost = f"place {place} of {len(ranked)} at epoch {rung}, of which {keep} go on"
+                lost = f"place {place} of {len(ranked)} at epoch {rung}, of which {keep} continue"
                 saved = float(limits.schedule_epochs - curve.last_epoch)
                 decisions[curve.trial] = _at_rest(curve, limits, lost, Decision("stop", lost, saved_epochs=saved))
         why = f"among the {keep} best of {len(ranked)} at epoch {rung}"

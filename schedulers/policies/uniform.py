@@ -27,9 +27,6 @@ class UniformCutPolicy:
     Attributes:
         epochs: cut point for all; None for the largest that the budget allows.
         seed: of the order in which trials start.
-
-    Raises:
-        ValueError: a value is outside its range.
     """
 
     judges_running: ClassVar[bool] = False

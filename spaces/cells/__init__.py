@@ -1,4 +1,4 @@
-"""Cell spaces of DARTS and PNAS, and the network that their cells are stacked to."""
+"""Cell spaces of DARTS and PNAS."""
 
 from typing import TYPE_CHECKING
 

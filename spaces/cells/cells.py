@@ -1,7 +1,7 @@
-"""Cells of two-input blocks, as DARTS and PNAS have them: their text, and the form that stands for equal ones.
+"""Cells of two-input blocks (DARTS, PNAS): their text and canonical form.
 
 A cell reads the outputs of the two cells before it: states 0 (the cell before the previous one) and 1 (the previous
-one). Each block adds what one operation makes of one state and another of another, and is the next state: 2, 3 ...
+one). Each block is the sum of two operations on states, and becomes the next state: 2, 3 ...
 The output of the cell is the concatenation of all blocks.
 
 The text `0s3-1s3_0sk-2d3` has two blocks: the separable 3x3 convolutions of states 0 and 1, added; then state 0 as it
@@ -11,13 +11,13 @@ is plus a dilated convolution of the first block.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from taurank.spaces.architecture import SpaceError
+from taurank.spaces.architecture import SpaceError, check_positive
 
 Edge: TypeAlias = tuple[int, str]
-"""A state that is read, and the operation applied to it."""
+"""Source state and operation."""
 
 Block: TypeAlias = tuple[Edge, Edge]
 """Two edges in ascending order; their results are added."""
@@ -25,7 +25,7 @@ Block: TypeAlias = tuple[Edge, Edge]
 Cell: TypeAlias = tuple[Block, ...]
 
 INPUTS = 2
-"""States that a cell is given."""
+"""Input states of a cell."""
 
 ABBREVIATIONS = {
     "max_pool_3x3": "mp",
@@ -43,8 +43,24 @@ ABBREVIATIONS = {
 _BY_ABBREVIATION = {short: operation for operation, short in ABBREVIATIONS.items()}
 
 
+def stem_sizes(
+    stems: Mapping[str, tuple[int, int]], stem: str, width: int | None, layers: int | None
+) -> tuple[int, int]:
+    """Returns width and number of layers, by default those of the stem.
+
+    Raises:
+        SpaceError: The stem is unknown, or a number is not positive.
+    """
+    if stem not in stems:
+        raise SpaceError(f"stem: {stem!r} is unknown; there are {', '.join(stems)}")
+    sizes = stems[stem][0] if width is None else width, stems[stem][1] if layers is None else layers
+    for argument, value in zip(("width", "layers"), sizes, strict=True):
+        check_positive(argument, value)
+    return sizes
+
+
 def make_block(one: Edge, other: Edge) -> Block:
-    """The block of two edges; addition does not know their order."""
+    """Returns the block of two edges, which addition makes unordered."""
     return (one, other) if one <= other else (other, one)
 
 
@@ -54,22 +70,22 @@ def format_cell(cell: Cell) -> str:
 
 
 def parse_cell(text: str, operations: Sequence[str]) -> Cell:
-    """Reads the text of a cell with these operations, of any number of blocks.
+    """Parses a cell of any number of blocks.
 
     Raises:
-        SpaceError: The text has another form, reads a state that is not there yet, or names another operation.
+        SpaceError: The text is malformed, reads a later state, or names an unknown operation.
     """
     return tuple(_parse_block(number, block, text, operations) for number, block in enumerate(text.split("_")))
 
 
 def canonical_cell(cell: Cell) -> Cell:
-    """The cell with its blocks in the one order that stands for all orders that they can be computed in.
+    """Returns the cell with its blocks in canonical order.
 
-    Another order of the blocks only permutes the channels of the output, and whatever reads these has weights to
-    permute with them: the networks are equal as functions, and their untrained weights equally likely.
+    Another valid order permutes the channels of the output, and the weights of the following layers can be permuted
+    with them: the networks are equal as functions, and their initial weights have the same distribution.
 
-    Of all orders it is the one whose blocks, with their sources renamed, compare lowest. It is built block by block;
-    all beginnings that are lowest so far are kept, since what reads tied blocks may decide between them.
+    The canonical order is the one whose blocks, with their sources renumbered, compare lowest. It is built block by
+    block; all lowest prefixes are kept, since later blocks may break a tie.
     """
     beginnings: list[tuple[Cell, dict[int, int]]] = [((), {state: state for state in range(INPUTS)})]
     for _ in cell:
@@ -96,7 +112,7 @@ def _parse_block(number: int, block: str, text: str, operations: Sequence[str]) 
     for source, short in (match.group(1, 2), match.group(3, 4)):
         if int(source) >= number + INPUTS:
             allowed = ", ".join(map(str, range(number + INPUTS)))
-            raise SpaceError(f"code: {where} reads {source}, which is not there yet; allowed are {allowed}")
+            raise SpaceError(f"code: {where} reads {source}, which is not defined yet; allowed are {allowed}")
         operation = _BY_ABBREVIATION.get(short)
         if operation is None or operation not in operations:
             allowed = ", ".join(f"{ABBREVIATIONS[known]} ({known})" for known in operations)

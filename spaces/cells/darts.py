@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import factorial, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task
-from taurank.spaces.cells.cells import INPUTS, Cell, canonical_cell, format_cell, parse_cell
+from taurank.spaces.architecture import Architecture, SpaceError, check_task
+from taurank.spaces.cells.cells import INPUTS, Cell, canonical_cell, format_cell, parse_cell, stem_sizes
 from taurank.spaces.cells.features import cell_features
 from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
 from taurank.spaces.decision_space import DecisionSpace
@@ -32,8 +32,7 @@ OPERATIONS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
-"""What an edge may do, in the order of the source. The source's eighth, `none`, is there for its search alone: it never
-derives an architecture that has it."""
+"""Operations of an edge, in the order of the source. The source uses an eighth, `none`, during its search only."""
 
 NODES = 4
 """Blocks of a cell."""
@@ -45,7 +44,7 @@ PUBLISHED = {
     "PC_DARTS_cifar": "0s3-1sk_0d3-1s3_0s5-1s3_0ap-1d3+0mp-1s5_1s5-2s5_0s3-3s3_1s3-2s3",
     "PC_DARTS_image": "0s3-1sk_0s3-1sk_1s3-3s3_1s3-4d5+0s3-1sk_1mp-2d5_1s3-2s3_0s5-3s3",
 }
-"""Published architectures by the names of their authors: github.com/quark0/darts (first and second order),
+"""Published architectures by name: github.com/quark0/darts (first and second order),
 chenxin061/pdarts, yuhuixu1993/PC-DARTS."""
 
 _SOURCES = [list(combinations(range(node + INPUTS), 2)) for node in range(NODES)]  # pairs that a node may read
@@ -76,21 +75,11 @@ class DARTS(DecisionSpace):
     size = _CELL_CODES**2
 
     def __init__(self, stem: str = "cifar", width: int | None = None, layers: int | None = None) -> None:
-        if stem not in STEMS:
-            raise SpaceError(f"stem: {stem!r} is unknown; there are {', '.join(STEMS)}")
         self.stem = stem
-        self.width = STEMS[stem][0] if width is None else width
-        self.layers = STEMS[stem][1] if layers is None else layers
-        check_positive("width", self.width)
-        check_positive("layers", self.layers)
+        self.width, self.layers = stem_sizes(STEMS, stem, width, layers)
         if self.width < 2:
             raise SpaceError("width: 1 cannot be halved; give 2 or more")
         self.feature_names = tuple(self._features(PUBLISHED["DARTS_V2"]))
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """`stem`, `width` and `layers`."""
-        return {"stem": self.stem, "width": self.width, "layers": self.layers}
 
     def parse(self, text: str) -> Architecture:
         """Reads a code, a text `Genotype(normal=[('sep_conv_3x3', 1), ...], ...)`, or a name of `PUBLISHED`."""
@@ -100,23 +89,15 @@ class DARTS(DecisionSpace):
         return self._architecture(*_parse_code(PUBLISHED.get(text, text)))
 
     def cells(self, architecture: Architecture) -> tuple[Cell, Cell]:
-        """The normal and the reduction cell.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """The normal and the reduction cell."""
         return _parse_code(self.code_of(architecture))
 
     def genotype(self, architecture: Architecture) -> str:
-        """Writes the text in which the source publishes architectures; `parse` reads it.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """Formats the architecture as a genotype, which `parse` reads."""
         return format_genotype(*self.cells(architecture))
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the one whose nodes stand in their lowest order, in both cells; see `cells.cells.canonical_cell`."""
+        """Returns the architecture with both cells in canonical order; see `cells.cells.canonical_cell`."""
         normal, reduction = self.cells(architecture)
         return self._architecture(canonical_cell(normal), canonical_cell(reduction))
 
@@ -124,7 +105,7 @@ class DARTS(DecisionSpace):
     def decisions(self) -> tuple[tuple[str, ...], ...]:
         """For each node of the normal and then of the reduction cell: its two sources, the operation of each.
 
-        The first node has no choice of sources. Every combination is an architecture.
+        The first node has a single pair of sources. Every combination is an architecture.
         """
         return _CELL_DECISIONS * 2
 

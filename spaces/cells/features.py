@@ -1,4 +1,4 @@
-"""Numeric features of a cell of two-input blocks: what it is made of, how deep it is, and every edge by its place."""
+"""Numeric features of a cell of two-input blocks: counts, depths, and edges by position."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from taurank.spaces.cells.cells import INPUTS, Cell
 
 
 def cell_features(cell: Cell, operations: Sequence[str], blocks: int) -> dict[str, float]:
-    """Describes a cell by name; `blocks` is the most that cells of its space have.
+    """Returns features by name; `blocks` is the largest number of blocks in the space.
 
     - `blocks`; `count_OP`: edges by operation;
     - `reads_0`, `reads_1`, `reads_block`: edges from each input, and from blocks;

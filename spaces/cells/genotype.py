@@ -1,6 +1,6 @@
-"""The text that papers publish cells in: `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)`.
+"""Genotypes, the text of cells: `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)`.
 
-Each two entries are a block: operation and source, twice. The text is read as data; nothing of it is evaluated.
+Each pair of entries (operation, source) is a block. The text is parsed as data and never evaluated.
 
 Source: github.com/quark0/darts, `cnn/genotypes.py`.
 """
@@ -24,7 +24,7 @@ _LONGEST = 10_000  # characters; a published genotype has 400
 
 
 def is_genotype(text: str) -> bool:
-    """Whether a text sets out to be a genotype; `NAME = Genotype(...)` does too."""
+    """Whether a text looks like `Genotype(...)` or `NAME = Genotype(...)`."""
     return re.match(r"\s*(\w+\s*=\s*)?Genotype\b", text) is not None
 
 
@@ -32,8 +32,8 @@ def parse_genotype(text: str, operations: Sequence[str]) -> tuple[Cell, Cell]:
     """Reads the normal and the reduction cell.
 
     Raises:
-        SpaceError: The text has another form, or cells that do not concatenate all their blocks, read what is not there
-            yet, or have other operations.
+        SpaceError: The text is malformed, or a cell does not concatenate all its blocks, reads a later state, or has an
+            unknown operation.
     """
     fields = _read_fields(text)
     cells = []
@@ -69,7 +69,7 @@ def _read_fields(text: str) -> dict[str, Any]:
             raise ValueError
         fields = {keyword.arg: _read_value(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-        raise SpaceError(f"code: {_cut(text)} is no genotype; the form is {_FORM}") from None
+        raise SpaceError(f"code: {_cut(text)} is not a genotype; the form is {_FORM}") from None
     if sorted(map(str, fields)) != sorted(FIELDS):
         raise SpaceError(f"code: the fields of the genotype are {', '.join(map(str, fields))}, not {', '.join(FIELDS)}")
     return {str(name): value for name, value in fields.items()}

@@ -1,4 +1,4 @@
-"""Networks of cells of two-input blocks: the operations, the cell, and the row of cells between stem and classifier.
+"""Networks of cells of two-input blocks: operations, cells, and the stack of cells between stem and classifier.
 
 Layers are initialised as PyTorch does by default.
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from taurank.spaces.cells.cells import INPUTS, Cell
 
 InputFactory = Callable[[int], nn.Module]
-"""Makes what brings input 0 or 1 of a cell to its channels and size."""
+"""Makes the module that adapts input 0 or 1 of a cell to its channels and size."""
 
 EdgeFactory = Callable[[str, int], nn.Module]
 """Makes an operation on a state; states 0 and 1 are the inputs."""
@@ -40,7 +40,7 @@ class FactorizedReduction(nn.Module):
         self.relu = nn.ReLU()
         self.even = nn.Conv2d(channels_in, half, 1, stride=2, bias=False)
         self.odd = nn.Conv2d(channels_in, channels_out - half, 1, stride=2, bias=False)
-        # Seen only where the size is odd: the source, which does not pad, takes even sizes alone.
+        # Matters for odd sizes only: the source does not pad and accepts even sizes.
         self.pad = nn.ZeroPad2d((0, 1, 0, 1))
         self.bn = nn.BatchNorm2d(channels_out, eps=epsilon)
 
@@ -108,7 +108,7 @@ def make_pool(name: str, stride: int) -> nn.Module:
 
 
 class CellLayer(nn.Module):
-    """One cell; an input that no block reads is not computed.
+    """One cell; unread inputs are not computed.
 
     Args:
         cell: Its blocks.
@@ -136,7 +136,7 @@ class CellLayer(nn.Module):
 
 
 class Stem(nn.Module):
-    """What the first cell reads: the output of `first` as input 0, and that of `second` behind it as input 1."""
+    """Inputs of the first cell: the output of `first`, and that of `second` applied to it."""
 
     def __init__(self, first: nn.Module, second: nn.Module | None = None) -> None:
         super().__init__()

@@ -9,16 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement, product
 from math import comb, factorial, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task
-from taurank.spaces.cells.cells import INPUTS, Block, Cell, Edge, canonical_cell, format_cell, make_block, parse_cell
+from taurank.spaces.cells.cells import (
+    INPUTS,
+    Block,
+    Cell,
+    Edge,
+    canonical_cell,
+    format_cell,
+    make_block,
+    parse_cell,
+    stem_sizes,
+)
 from taurank.spaces.cells.features import cell_features
 from taurank.spaces.cells.genotype import format_genotype, is_genotype, parse_genotype
-from taurank.spaces.decision_space import DecisionSpace
+from taurank.spaces.decision_space import DecisionSpace, draw_weighted
 
 if TYPE_CHECKING:
     from taurank.spaces.cells.network import CellNetwork
@@ -33,19 +43,19 @@ OPERATIONS = (
     "max_pool_3x3",
     "dil_conv_3x3",
 )
-"""What an edge may do."""
+"""Operations of an edge."""
 
 BLOCKS = 5
-"""The most blocks that the source's cells have."""
+"""Largest number of blocks of a cell in the source."""
 
 PUBLISHED = {"PNASNet_5": "0mp-0s5_1mp-1s7_1s3-1s5_1mp-4s3_0s3-1sk"}
-"""Published architectures: PNASNet-5, as its authors have it in github.com/chenxi116/PNASNet.pytorch."""
+"""Published architectures: PNASNet-5, from github.com/chenxi116/PNASNet.pytorch."""
 
 _SMALLEST = 3  # the first convolution for ImageNet is not padded
 
 
 def blocks_at(place: int) -> list[Block]:
-    """Every block that may stand at a place, counted from 0: 136 at the first, then 300, 528, 820, 1,176."""
+    """All blocks that are valid at a position, counted from 0: 136 at the first, then 300, 528, 820, 1,176."""
     return list(combinations_with_replacement(sorted(product(range(place + INPUTS), OPERATIONS)), 2))
 
 
@@ -64,7 +74,7 @@ class PNAS(DecisionSpace):
     """The cell space of PNAS; a code is the cell's blocks, see `cells.cells`: 0mp-0s5_1mp-1s7_1s3-1s5_1mp-4s3_0s3-1sk.
 
     Args:
-        blocks: The most blocks that a cell may have, 1 to 5; cells with fewer are of the space too.
+        blocks: Largest number of blocks of a cell, 1 to 5; smaller cells belong to the space too.
         stem: "cifar" keeps height and width before the first cell, "imagenet" divides them by eight.
         width: Channels of a block before the first reduction; 48 by default, 54 with the stem for ImageNet.
         layers: Number of cells, those of the stem not counted; 9 by default.
@@ -85,14 +95,9 @@ class PNAS(DecisionSpace):
         check_positive("blocks", blocks)
         if blocks > BLOCKS:
             raise SpaceError(f"blocks: {blocks} is more than {BLOCKS}")
-        if stem not in STEMS:
-            raise SpaceError(f"stem: {stem!r} is unknown; there are {', '.join(STEMS)}")
         self.blocks = blocks
         self.stem = stem
-        self.width = STEMS[stem][0] if width is None else width
-        self.layers = STEMS[stem][1] if layers is None else layers
-        check_positive("width", self.width)
-        check_positive("layers", self.layers)
+        self.width, self.layers = stem_sizes(STEMS, stem, width, layers)
         default = MOBILE_STEM_WIDTH if stem == "imagenet" else 3 * self.width
         self.stem_width = default if stem_width is None else stem_width
         check_positive("stem_width", self.stem_width)
@@ -102,17 +107,6 @@ class PNAS(DecisionSpace):
         self._counts = [prod(map(_count_at, range(length))) for length in range(1, blocks + 1)]  # codes by length
         self.size = sum(self._counts)
         self.feature_names = tuple(cell_features((blocks_at(0)[0],), OPERATIONS, blocks))
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """`blocks`, `stem`, `width`, `layers` and `stem_width`."""
-        return {
-            "blocks": self.blocks,
-            "stem": self.stem,
-            "width": self.width,
-            "layers": self.layers,
-            "stem_width": self.stem_width,
-        }
 
     def parse(self, text: str) -> Architecture:
         """Reads a code, a text `Genotype(normal=[...], ...)` with the same cell twice, or a name of `PUBLISHED`."""
@@ -125,33 +119,25 @@ class PNAS(DecisionSpace):
         return self._architecture(self._checked(normal))
 
     def cell(self, architecture: Architecture) -> Cell:
-        """The cell.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """The cell."""
         return self._checked(parse_cell(self.code_of(architecture), OPERATIONS))
 
     def genotype(self, architecture: Architecture) -> str:
-        """Writes the text in which the source publishes architectures; `parse` reads it.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """Formats the architecture as a genotype, which `parse` reads."""
         cell = self.cell(architecture)
         return format_genotype(cell, cell)
 
     def first_level(self) -> list[Architecture]:
-        """The 136 cells of one block, with which a progressive search begins."""
+        """Returns the 136 cells of one block, the start of a progressive search."""
         return [self._architecture((block,)) for block in blocks_at(0)]
 
     def expand(self, architecture: Architecture) -> list[Architecture]:
-        """The cells with one block more, behind the others: 300 of one block, then 528, 820, 1,176.
+        """Returns the cells with one block appended: 300 of one block, then 528, 820, 1,176.
 
         They are not made canonical, and expansions of different cells may be equal as functions.
 
         Raises:
-            SpaceError: The architecture is not of this space, or has as many blocks as it may.
+            SpaceError: The architecture already has the largest number of blocks.
         """
         cell = self.cell(architecture)
         if len(cell) == self.blocks:
@@ -166,7 +152,7 @@ class PNAS(DecisionSpace):
                 level = [child for parent in level for child in self.expand(parent)]
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the one whose blocks stand in their lowest order; see `taurank.spaces.cells.cells.canonical_cell`."""
+        """Returns the architecture with its cell in canonical order; see `cells.cells.canonical_cell`."""
         return self._architecture(canonical_cell(self.cell(architecture)))
 
     @property
@@ -177,33 +163,32 @@ class PNAS(DecisionSpace):
         return (lengths, *(options for states in sources for options in (states, OPERATIONS, states, OPERATIONS)))
 
     def _read(self, code: str) -> list[int]:
-        """The options of blocks that are not there are the first ones."""
+        """Missing blocks have the first options."""
         cell = self._checked(parse_cell(code, OPERATIONS))
         taken = [place for block in cell for source, name in block for place in (source, OPERATIONS.index(name))]
         return [len(cell) - 1, *taken, *([0] * 4 * (self.blocks - len(cell)))]
 
     def _write(self, choices: Sequence[int]) -> str:
-        """What choices say of blocks that are not there does not matter."""
+        """Choices of missing blocks are ignored."""
         length, *rest = choices
         edges: list[Edge] = [(rest[place], OPERATIONS[rest[place + 1]]) for place in range(0, 4 * (length + 1), 2)]
         return format_cell(tuple(make_block(*edges[place : place + 2]) for place in range(0, len(edges), 2)))
 
     @property
     def _min_functions(self) -> int:
-        """At most as many orders of the blocks as there are permutations are the same function."""
+        """At most `blocks!` orders of the blocks compute the same function."""
         return self.size // factorial(self.blocks)
 
     def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture | None:
-        """Most have as many blocks as they may: each block more multiplies the number of cells by hundreds."""
-        shares = np.array(self._counts, dtype=np.float64)
-        length = 1 + generator.choice(len(shares), p=shares / shares.sum())
+        """Most draws have the largest number of blocks, since each block multiplies the number of cells by hundreds."""
+        length = 1 + draw_weighted(self._counts, generator)
         cell = tuple(_draw_block(place, generator) for place in range(length))
         return self._architecture(cell) if not functions or canonical_cell(cell) == cell else None
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """Lists those with another source or operation on one edge, without the last block, or with one more behind it.
 
-        The last block is the only one that can go: others may read the rest.
+        Only the last block can be removed, since later blocks may read the others.
         """
         cell = self.cell(architecture)
         others = dict.fromkeys(
@@ -264,7 +249,7 @@ def _neighbouring_blocks(place: int, block: Block) -> Iterator[Block]:
 
 
 def _draw_block(place: int, generator: np.random.Generator) -> Block:
-    """One of the blocks that may stand at a place, each as likely, without listing them."""
+    """Draws a valid block uniformly, without listing them."""
     edges = (place + INPUTS) * len(OPERATIONS)
     while True:
         one, other = (int(edge) for edge in generator.integers(edges, size=2))

@@ -21,7 +21,7 @@ from taurank.spaces.cells.network import (
 )
 
 EPSILON = 1e-3
-"""Of batch normalisation."""
+"""Epsilon of batch normalisation."""
 
 
 def make_operation(name: str, channels_in: int, channels_out: int, stride: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The block of the MobileNet family: widen, convolve each channel by itself, narrow again.
+"""The inverted residual block of the MobileNet family.
 
 Source: Sandler et al., MobileNetV2 (CVPR 2018), section 3; Howard et al., MobileNetV3 (ICCV 2019), section 5.3, for
 squeeze and excitation.
@@ -41,7 +41,7 @@ def make_activation(name: str) -> nn.Module:
 
 
 class SqueezeExcite(nn.Module):
-    """Weighs each channel by what all channels are on average: fewer channels, then all, then a sigmoid.
+    """Squeeze and excitation: scales each channel by a gate computed from the means of all channels.
 
     Args:
         channels: Of the map.
@@ -110,7 +110,7 @@ class MobileBlock(nn.Module):
         self.residual = stride == 1 and channels_in == channels_out
 
     def body(self, features: Tensor) -> Tensor:
-        """What the block adds to its input."""
+        """Residual branch of the block."""
         output: Tensor = self.project(self.squeeze(self.depthwise(self.expand(features))))
         return output
 
@@ -123,7 +123,7 @@ class MobileBlock(nn.Module):
 def initialise(network: nn.Module, *, batch_norm_eps: float = 1e-5) -> None:
     """Draws the weights of the convolutions by fan-out (He et al. 2015); biases are 0.
 
-    Linear weights stay as PyTorch has them, and batch normalisation but for what it adds to the variance.
+    Linear weights keep the initialisation of PyTorch; batch normalisation changes in its epsilon only.
     """
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):

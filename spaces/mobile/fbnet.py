@@ -35,7 +35,7 @@ VARIANTS = {
         head=1984,
         dropout=0.2,
     ),
-    # For images of 28x28 on a processor without a graphics card.
+    # For images of 28x28 on a CPU.
     "mini": Skeleton(stem=(8,), stem_stride=1, widths=(16, 24), depths=(1, 2), strides=(2, 2), head=64, dropout=0.0),
 }
 """The skeletons by name."""
@@ -44,18 +44,18 @@ VARIANTS = {
 class FBNet(LayerwiseSpace):
     """A code is the layers, such as k3e1_k3e6-skip-k3e1-k5e1g2_k5e6-...: kernel, expansion, groups, or skip.
 
-    A skipped layer that changes the shape is a 1x1 convolution. Texts of recorded networks are read too: digits with or
+    A skipped layer that changes the shape is a 1x1 convolution. Recorded networks are accepted too: digits with or
     without commas, from 0 for k3e1 to 8 for skip, in the order of `operations`.
 
     Args:
         variant: "imagenet" is the source's; "mini" has two stages for images of 28x28.
         width: Factor of all numbers of channels; unless it is 1, the results are rounded to multiples of 8.
-        widths: Channels that each stage puts out, before `width`.
+        widths: Output channels of each stage, before `width`.
         depths: Number of layers of each stage.
         strides: 1 or 2 for each stage.
         stem_stride: Stride of the first convolution.
-        head: Channels of the features that are classified, before `width`; the source's FBNet-A has 1504.
-        dropout: Share of the features that is dropped in training.
+        head: Input channels of the classifier, before `width`; the source's FBNet-A has 1504.
+        dropout: Dropout probability of the features.
 
     All but the first two are the variant's by default.
     """

@@ -1,4 +1,4 @@
-"""Spaces in which each layer of a fixed skeleton is one of a few operations, one of which leaves the layer out."""
+"""Base class of spaces with one operation per layer of a fixed skeleton."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taurank.spaces.architecture import Architecture, SpaceError, check_task
-from taurank.spaces.decision_space import DecisionSpace
+from taurank.spaces.decision_space import DecisionSpace, draw_weighted
 from taurank.spaces.mobile.layerwise_skeleton import Skeleton
 from taurank.spaces.mobile.shapes import LayerShape
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 class LayerwiseSpace(DecisionSpace):
     """A space of one operation per layer.
 
-    A code is the operations from the input to the output, those of a stage joined by `-`, the stages by `_`. Digits are
-    read too: the position of each layer's operation among `operations`, with or without commas.
+    A code lists the operations from input to output, joined by `-` within a stage and by `_` between stages. Digits are
+    accepted too: the position of each layer's operation in `operations`, with or without commas.
 
     Args:
-        skeleton: What all architectures share.
-        options: What this space was made with.
+        skeleton: Macro structure of all architectures.
+        options: Constructor options of the space.
 
     Attributes:
-        operations: What a layer may be; the last leaves out a layer that keeps the shape.
+        operations: Possible operations of a layer; the last omits a layer that keeps the shape.
     """
 
     operations: ClassVar[tuple[str, ...]]
@@ -47,7 +47,7 @@ class LayerwiseSpace(DecisionSpace):
         self.feature_names = self._feature_names()
 
     def allowed(self, shape: LayerShape) -> tuple[str, ...]:
-        """Operations that a layer of this shape may be: the first of `operations`, by default all."""
+        """Returns the operations allowed for a layer of this shape, a prefix of `operations`; all by default."""
         return self.operations
 
     @abstractmethod
@@ -56,13 +56,7 @@ class LayerwiseSpace(DecisionSpace):
 
     @abstractmethod
     def assemble(self, make: LayerFactory, *, channels: int, classes: int) -> LayerwiseNetwork:
-        """Makes the network around the layers, and draws its weights.
-
-        Args:
-            make: Called for each layer, from the input to the output.
-            channels: Channels of the images.
-            classes: Number of logits.
-        """
+        """Builds the network around the layers and draws its weights."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -88,11 +82,7 @@ class LayerwiseSpace(DecisionSpace):
         return "".join(str(self.operations.index(operation)) for operation in self.layers(architecture))
 
     def layers(self, architecture: Architecture) -> list[str]:
-        """The operation of each layer.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """The operation of each layer."""
         return self._split(self.code_of(architecture))
 
     @property
@@ -114,21 +104,20 @@ class LayerwiseSpace(DecisionSpace):
             for start, end in self._movable:
                 blocks = len(self.operations) - 1
                 # As many canonical codes have a depth as there are blocks for its layers.
-                shares = np.array([blocks**depth for depth in range(end - start + 1)], dtype=np.float64)
-                depth = int(generator.choice(len(shares), p=shares / shares.sum()))
+                depth = draw_weighted([blocks**depth for depth in range(end - start + 1)], generator)
                 kept = [self.operations[place] for place in generator.integers(blocks, size=depth)]
                 taken[start:end] = kept + [self.operations[-1]] * (end - start - depth)
         return self._architecture(taken)
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Moves layers that are left out behind those of the same shape, which changes no function."""
+        """Moves omitted layers behind others of the same shape, which does not change the function."""
         taken, identity = self.layers(architecture), self.operations[-1]
         for start, end in self._movable:
             taken[start:end] = sorted(taken[start:end], key=lambda operation: operation == identity)
         return self._architecture(taken)
 
     def _find_movable(self) -> tuple[tuple[int, int], ...]:
-        """Start and end of each row of layers that keep the shape and may be left out."""
+        """Start and end of each run of layers that keep the shape and may be omitted."""
         shapes, runs = self.skeleton.shapes, []
         can_go = [
             shape.is_kept and self.operations[-1] in allowed
@@ -162,7 +151,7 @@ class LayerwiseSpace(DecisionSpace):
         return self._architecture([self.operations[choice] for choice in choices]).code
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
-        """Layers that are kept, counts of operations, depth by stage, operations one-hot by layer, of the canonical."""
+        """Depth, counts of operations, depth by stage, operations one-hot by layer, of the canonical code."""
         taken = self.layers(self.canonical(architecture))
         blocks = self.operations[:-1]
         ends = np.cumsum(self.skeleton.depths)

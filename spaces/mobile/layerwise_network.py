@@ -1,4 +1,4 @@
-"""Networks of a fixed skeleton whose layers stand one after the other: stem, layers, last convolution, classifier."""
+"""Sequential networks of a fixed skeleton: stem, layers, last convolution, classifier."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LayerFactory = Callable[[int, LayerShape], nn.Module]
 
 
 class LayerwiseNetwork(nn.Module):
-    """Computes its layers one after the other; images may have any size.
+    """Sequence of stem, layers, features and classifier; accepts images of any size.
 
     Args:
-        stem: Takes the images.
-        layers: Take what the stem, then the layer before puts out.
-        features: Takes what the last layer puts out.
-        classifier: Takes the means (batch, channels) of the features over the map.
+        stem: Maps the images.
+        layers: In order from input to output.
+        features: Maps the output of the last layer.
+        classifier: Maps the spatial means (batch, channels) of the features.
     """
 
     def __init__(
@@ -39,6 +39,6 @@ class LayerwiseNetwork(nn.Module):
         return self.classify(features)
 
     def classify(self, features: Tensor) -> Tensor:
-        """What the last layer puts out, to logits (batch, classes)."""
+        """Maps the output of the last layer to logits (batch, classes)."""
         logits: Tensor = self.classifier(self.features(features).mean(dim=(2, 3)))
         return logits

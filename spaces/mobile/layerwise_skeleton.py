@@ -1,27 +1,27 @@
-"""What a space of one operation per layer fixes: stem, number, channels and strides of the layers, head."""
+"""Skeleton of a space of one operation per layer: stem, layers, head."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from taurank.spaces.architecture import SpaceError, check_positive, check_variant
+from taurank.spaces.architecture import SpaceError, as_tuple, check_factor, check_positive, check_variant
 from taurank.spaces.mobile.shapes import LayerShape, round_channels
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Stages of layers; the first layer of a stage has its stride and puts out its channels, the others keep the shape.
+    """Stages of layers; the first layer of a stage has its stride and output channels, the others keep the shape.
 
     Attributes:
-        stem: Channels of the first convolution, and of what stands between it and the layers; the last goes into them.
+        stem: Channels of the first convolution and of the block behind it; the last enters the layers.
         stem_stride: Stride of the first convolution.
-        widths: Channels that each stage puts out.
+        widths: Output channels of each stage.
         depths: Number of layers of each stage.
         strides: 1 or 2 for each stage.
-        head: Channels of the features that are classified.
-        dropout: Share of the features that is dropped in training.
+        head: Input channels of the classifier.
+        dropout: Dropout probability of the features.
     """
 
     stem: tuple[int, ...]
@@ -34,7 +34,7 @@ class Skeleton:
 
     @property
     def shapes(self) -> tuple[LayerShape, ...]:
-        """Of all layers, from the input to the output."""
+        """Shapes of all layers, from input to output."""
         shapes, channels = [], self.stem[-1]
         for width, depth, stride in zip(self.widths, self.depths, self.strides, strict=True):
             shapes += [LayerShape(channels, width, stride), *[LayerShape(width, width, 1)] * (depth - 1)]
@@ -45,7 +45,7 @@ class Skeleton:
 def make_skeleton(
     variants: Mapping[str, Skeleton], variant: str, width: float, changes: Mapping[str, Any]
 ) -> tuple[Skeleton, dict[str, Any]]:
-    """The skeleton of a variant with some fields changed and its channels multiplied by `width`.
+    """Returns the skeleton of a variant with some fields changed and its channels multiplied by `width`.
 
     Args:
         variants: The skeletons by name.
@@ -54,14 +54,13 @@ def make_skeleton(
         changes: Values of fields of the skeleton; None leaves a field as it is.
 
     Returns:
-        The skeleton, and the options that make it again: `variant`, `width` and all fields of `changes`.
+        The skeleton, and the options that reproduce it: `variant`, `width` and all fields of `changes`.
 
     Raises:
-        SpaceError: A value that a network cannot have; the message names the field and the value.
+        SpaceError: An invalid value; the message names the field and the value.
     """
     check_variant(variant, variants)
-    if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0 < width < float("inf"):
-        raise SpaceError(f"width: {width!r} is not a positive number")
+    check_factor("width", width)
     plain = variants[variant]
     plain = replace(
         plain, **{field: _frozen(plain, field, value) for field, value in changes.items() if value is not None}
@@ -81,11 +80,7 @@ def make_skeleton(
 
 
 def _frozen(plain: Skeleton, field: str, value: Any) -> Any:
-    if not isinstance(getattr(plain, field), tuple):
-        return value
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise SpaceError(f"{field}: {value!r} is not a list of at least one entry")
-    return tuple(value)
+    return as_tuple(field, value) if isinstance(getattr(plain, field), tuple) else value
 
 
 def _check(skeleton: Skeleton) -> None:

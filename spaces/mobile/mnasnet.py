@@ -1,9 +1,9 @@
-"""MnasNet: seven blocks, each a row of equal layers whose kind, width and number are searched.
+"""MnasNet: seven blocks of equal layers whose operation, width and number are searched.
 
 Source: Tan et al., MnasNet: Platform-Aware Neural Architecture Search for Mobile (CVPR 2019, arXiv 1807.11626), section
 4.1. Blocks have 432 choices each: four operations, two kernels, with or without squeeze and excitation, three skips,
-three widths, three numbers of layers. The expansions 3 and 6 are those of the networks that were found; what the skip
-by pooling is, the paper does not say: here it is the mean over 3x3.
+three widths, three numbers of layers. The expansions 3 and 6 are those of the published networks. The paper does not
+define the skip by pooling; here it is the mean over 3x3.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import Architecture, SpaceError, check_task
+from taurank.spaces.architecture import Architecture, SpaceError, as_tuple, check_factor, check_task
 from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.mobile.layerwise_skeleton import Skeleton, make_skeleton
 from taurank.spaces.mobile.shapes import LayerShape, round_channels
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from taurank.spaces.mobile.layerwise_network import LayerwiseNetwork
 
 OPERATIONS = {"conv": None, "sep": 1, "mb3": 3, "mb6": 6}
-"""Expansion of what a layer may be; None for a plain convolution, 1 for depthwise and 1x1 convolution."""
+"""Expansion of each operation; None for a plain convolution, 1 for depthwise and 1x1 convolution."""
 
 SKIPS = ("none", "pool", "id")
-"""What is added to the output of a layer that keeps the shape: nothing, means over 3x3 of the input, the input."""
+"""Term added to the output of a layer that keeps the shape: nothing, means over 3x3 of the input, the input."""
 
 VARIANTS = {
     # The channels and numbers of layers of MobileNetV2.
@@ -40,10 +40,10 @@ VARIANTS = {
         head=1280,
         dropout=0.2,
     ),
-    # For images of 28x28 on a processor without a graphics card.
+    # For images of 28x28 on a CPU.
     "mini": Skeleton(stem=(8,), stem_stride=1, widths=(16, 24), depths=(1, 1), strides=(2, 2), head=64, dropout=0.0),
 }
-"""What the choices of each block are relative to, by name; `depths` is the number of layers."""
+"""Reference networks that the choices of each block are relative to; `depths` is the number of layers."""
 
 _FILTERS = {"imagenet": (0.75, 1.0, 1.25), "mini": (1.0,)}
 
@@ -51,7 +51,7 @@ _DECISIONS = ("operation", "kernel", "squeeze", "skip", "filters", "layers")  # 
 
 
 class MnasNet(DecisionSpace):
-    """A code is the blocks, such as sep-k3-se0-none-f1-n1_mb6-k3-se0.25-id-f1.25-n2_..., what a block is joined by `-`.
+    """A code is the blocks, such as sep-k3-se0-none-f1-n1_mb6-k3-se0.25-id-f1.25-n2_..., joined by `-` in a block.
 
     Operation (conv, sep, mb3, mb6), kernel, ratio of squeeze and excitation, skip (none, pool, id), factor of the
     block's channels, number of its layers.
@@ -59,13 +59,13 @@ class MnasNet(DecisionSpace):
     Args:
         variant: "imagenet" is the source's; "mini" has two blocks for images of 28x28.
         width: Factor of all numbers of channels; unless it is 1, the results are rounded to multiples of 8.
-        widths: Channels of each block, before `width` and the factor that is searched. The source's own networks have
+        widths: Channels of each block, before `width` and the searched factor. The source's published networks have
             channels that no factor gives: [16, 24, 40, 80, 112, 160, 320] for MnasNet-A1.
-        depths: Numbers of layers; one more and one less can be chosen, but at least 1.
+        depths: Numbers of layers; also one more and one less can be chosen, at least 1.
         strides: 1 or 2 for each block.
         stem_stride: Stride of the first convolution.
-        dropout: Share of the features that is dropped in training.
-        filters: Factors of the channels that can be chosen; the results are rounded to multiples of 8.
+        dropout: Dropout probability of the features.
+        filters: Searched factors of the channels; the results are rounded to multiples of 8.
 
     All but the first two are the variant's by default.
     """
@@ -135,7 +135,7 @@ class MnasNet(DecisionSpace):
 
     @property
     def _min_functions(self) -> int:
-        """At least as many canonical codes there are: in a block of one layer a skip may be without effect."""
+        """Lower bound: in a block of one layer a skip may have no effect."""
         blocks = []
         for width, (operations, kernels, squeezes, skips, _, layers) in zip(
             self.skeleton.widths, self._by_block, strict=True
@@ -146,7 +146,7 @@ class MnasNet(DecisionSpace):
         return prod(blocks)
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Takes the skip out where no layer keeps the shape, and of factors that round alike the smallest."""
+        """Removes the skip where no layer keeps the shape, and takes the smallest of factors that round alike."""
         blocks = self.blocks(architecture)
         for block, shapes, width in zip(blocks, self.shapes(architecture), self.skeleton.widths, strict=True):
             if not any(shape.is_kept for shape in shapes):
@@ -156,15 +156,11 @@ class MnasNet(DecisionSpace):
         return Architecture(self.name, _join([entry for block in blocks for entry in block.values()]))
 
     def blocks(self, architecture: Architecture) -> list[dict[str, str]]:
-        """What each block has decided, by name: operation, kernel, squeeze, skip, filters, layers.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """Returns the decisions of each block by name: operation, kernel, squeeze, skip, filters, layers."""
         return [dict(zip(_DECISIONS, block.split("-"), strict=True)) for block in self.code_of(architecture).split("_")]
 
     def shapes(self, architecture: Architecture) -> list[list[LayerShape]]:
-        """Of the layers of each block, from the input to the output."""
+        """Returns the shapes of the layers of each block, from input to output."""
         shapes, channels = [], self.skeleton.stem[-1]
         for block, width, stride in zip(
             self.blocks(architecture), self.skeleton.widths, self.skeleton.strides, strict=True
@@ -239,11 +235,6 @@ def _channels(width: int, factor: float) -> int:
 
 
 def _checked(filters: Sequence[float]) -> tuple[float, ...]:
-    if isinstance(filters, str) or not isinstance(filters, Sequence) or not filters:
-        raise SpaceError(f"filters: {filters!r} is not a list of at least one entry")
-    for factor in filters:
-        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor < float("inf"):
-            raise SpaceError(f"filters: {factor!r} is not a positive number")
-    if list(filters) != sorted(set(filters)):
-        raise SpaceError(f"filters: {list(filters)} is not in ascending order without repeats")
-    return tuple(float(factor) for factor in filters)
+    for factor in as_tuple("filters", filters):
+        check_factor("filters", factor)
+    return tuple(float(factor) for factor in as_tuple("filters", filters, ascending=True))

@@ -22,11 +22,11 @@ class MnasLayer(nn.Module):
     Squeeze and excitation has a quarter of the channels of the layer's input inside, as in the source's code.
 
     Args:
-        shape: What the layer does to the map.
-        expansion: Channels inside, in those of the input; 1 for depthwise and 1x1 convolution, None for a plain one.
+        shape: Shape of the layer.
+        expansion: Inner channels relative to the input; 1 for depthwise and 1x1 convolution, None for a plain one.
         kernel: Height and width of the convolution that is not 1x1, odd.
         squeeze: Whether there is squeeze and excitation behind it.
-        skip: "none", "pool" or "id"; without effect if the layer does not keep the shape.
+        skip: "none", "pool" or "id"; ignored where the layer does not keep the shape.
     """
 
     def __init__(self, shape: LayerShape, *, expansion: int | None, kernel: int, squeeze: bool, skip: str) -> None:

@@ -1,4 +1,4 @@
-"""NAS-Bench-Macro: eight layers with three options each, 6,561 codes, 3,969 of them different as functions.
+"""NAS-Bench-Macro: eight layers with three options each, 6,561 codes, of which 3,969 differ as functions.
 
 Source: Su et al., Prioritized Architecture Sampling with Monto-Carlo Tree Search (CVPR 2021, arXiv 2103.11922), and
 its code, github.com/xiusu/NAS-Bench-Macro.
@@ -22,21 +22,23 @@ if TYPE_CHECKING:
     from taurank.spaces.mobile.layerwise_network import LayerFactory, LayerwiseNetwork
 
 OPTIONS = ("identity", "mb3_k3", "mb6_k5")
-"""What a layer may be; the position is its digit in the code."""
+"""Options of a layer; the position is the digit in the code."""
+
+_BLOCKS = {"mb3_k3": (3, 3), "mb6_k5": (6, 5)}  # expansion, kernel
 
 STAGES = (2, 3, 3)
 """Number of layers of each stage; the first of a stage halves the map and doubles the channels."""
 
 LAYERS = sum(STAGES)
-"""Number of layers that an architecture decides on."""
+"""Number of searched layers."""
 
 _DIGITS = "".join(str(position) for position in range(len(OPTIONS)))
 
 
 def canonical_code(code: str) -> str:
-    """Moves the identities of each stage behind its blocks; the first layer of a stage, which changes shape, stays.
+    """Moves the identities of each stage behind its blocks, except the first layer, which changes the shape.
 
-    An identity that keeps the shape does nothing wherever it stands, so this changes no function. 3,969 codes are left:
+    An identity that keeps the shape has no effect at any position, so the function is unchanged. 3,969 codes remain:
     (3 * 3) * (3 * 7) * (3 * 7).
     """
     stages, start = [], 0
@@ -69,7 +71,7 @@ class NASBenchMacro(DecisionSpace):
 
     Args:
         width: Channels of the stem; the three stages have 2, 4 and 8 times as many.
-        head_width: Channels of the features that are classified.
+        head_width: Input channels of the classifier.
     """
 
     name = "nasbench_macro"
@@ -82,13 +84,8 @@ class NASBenchMacro(DecisionSpace):
         self.width = width
         self.head_width = head_width
 
-    @property
-    def options(self) -> dict[str, int]:
-        """`width` and `head_width`."""
-        return {"width": self.width, "head_width": self.head_width}
-
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the one whose identities stand last in each stage; see `canonical_code`."""
+        """Returns the architecture with the identities last in each stage; see `canonical_code`."""
         return Architecture(self.name, canonical_code(self.code_of(architecture)))
 
     @property
@@ -129,14 +126,30 @@ class NASBenchMacro(DecisionSpace):
         )
 
     def make_layer(self, operation: str, shape: LayerShape) -> nn.Module:
-        """Makes a layer; see `nasbench_macro_network.make_layer`."""
-        from taurank.spaces.mobile.nasbench_macro_network import make_layer
+        """Makes a layer; an identity that changes the shape is a strided 1x1 convolution."""
+        from torch import nn
 
-        return make_layer(operation, shape)
+        from taurank.spaces.mobile.blocks import MobileBlock, conv_bn
+
+        channels_in, channels_out, stride = shape
+        if operation == "identity":
+            return nn.Identity() if shape.is_kept else conv_bn(channels_in, channels_out, 1, stride=stride)
+        expansion, kernel = _BLOCKS[operation]
+        return MobileBlock(
+            channels_in, channels_out, middle=expansion * channels_in, kernel=kernel, stride=stride, activation="relu"
+        )
 
     def assemble(self, make: LayerFactory, *, channels: int, classes: int) -> LayerwiseNetwork:
-        """Makes the network around the layers; see `nasbench_macro_network.assemble`."""
-        from taurank.spaces.mobile.nasbench_macro_network import assemble
+        """Stem, the layers, 1x1 convolution, mean, linear layer; initialised by PyTorch, as in the benchmark."""
+        from torch import nn
+
+        from taurank.spaces.mobile.blocks import conv_bn
+        from taurank.spaces.mobile.layerwise_network import LayerwiseNetwork
 
         shapes = list(layer_shapes(self.width))
-        return assemble(make, shapes, width=self.width, head_width=self.head_width, channels=channels, classes=classes)
+        return LayerwiseNetwork(
+            conv_bn(channels, self.width, 3, activation="relu"),
+            [make(position, shape) for position, shape in enumerate(shapes)],
+            conv_bn(shapes[-1].channels_out, self.head_width, 1, activation="relu"),
+            nn.Linear(self.head_width, classes),
+        )

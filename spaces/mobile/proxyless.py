@@ -1,4 +1,4 @@
-"""ProxylessNAS: 21 mobile blocks with a kernel and an expansion of their own, some of which may be left out.
+"""ProxylessNAS: 21 mobile blocks with individual kernels and expansions, some of which may be omitted.
 
 Source: Cai, Zhu and Han, ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware (ICLR 2019,
 arXiv 1812.00332), and its code, github.com/mit-han-lab/proxylessnas.
@@ -42,26 +42,26 @@ VARIANTS = {
     "mobile": _imagenet((32, 16), (32, 40, 80, 96, 192, 320), 1280, 0.1),
     "cpu": _imagenet((40, 24), (32, 48, 88, 104, 216, 360), 1432, 0.2),
     "gpu": _imagenet((40, 24), (32, 56, 112, 128, 256, 432), 1728, 0.3),
-    # For images of 28x28 on a processor without a graphics card.
+    # For images of 28x28 on a CPU.
     "mini": Skeleton(stem=(8, 8), stem_stride=1, widths=(16, 24), depths=(2, 3), strides=(2, 2), head=64, dropout=0.0),
 }
 """The skeletons by name."""
 
 
 class ProxylessNAS(LayerwiseSpace):
-    """A code is the blocks, such as k5e3-k3e6-id-k3e3_k7e3-...: kernel and expansion, or id for one that is left out.
+    """A code is the blocks, such as k5e3-k3e6-id-k3e3_k7e3-...: kernel and expansion, or id for an omitted block.
 
-    Only a block that keeps the shape can be left out.
+    Only a block that keeps the shape can be omitted.
 
     Args:
-        variant: "imagenet" has the channels that the source's search starts from; "mobile", "cpu" and "gpu" those of
-            the networks that it found for these devices; "mini" has two stages for images of 28x28.
+        variant: "imagenet" has the channels of the source's search; "mobile", "cpu" and "gpu" those of the networks
+            found for these devices; "mini" has two stages for images of 28x28.
         width: Factor of all numbers of channels; unless it is 1, the results are rounded to multiples of 8.
-        widths: Channels that each stage puts out, before `width`.
+        widths: Output channels of each stage, before `width`.
         depths: Number of blocks of each stage.
         strides: 1 or 2 for each stage.
         stem_stride: Stride of the first convolution.
-        dropout: Share of the features that is dropped in training.
+        dropout: Dropout probability of the features.
 
     All but the first two are the variant's by default.
     """

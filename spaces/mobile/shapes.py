@@ -12,12 +12,12 @@ DIVISOR = 8
 
 
 class LayerShape(NamedTuple):
-    """What a layer has to do to the map.
+    """Channels and stride of a layer.
 
     Attributes:
         channels_in: Channels of its input.
         channels_out: Channels of its output.
-        stride: How many times smaller the output's height and width are.
+        stride: Factor by which height and width are reduced.
     """
 
     channels_in: int
@@ -26,11 +26,11 @@ class LayerShape(NamedTuple):
 
     @property
     def is_kept(self) -> bool:
-        """Whether the output has the shape of the input, so that the layer could be left out."""
+        """Whether input and output have the same shape."""
         return self.stride == 1 and self.channels_in == self.channels_out
 
 
 def round_channels(channels: float) -> int:
-    """The multiple of 8 that is next to a number of channels, but not more than a tenth below it."""
+    """Rounds to the nearest multiple of 8 that is not more than a tenth below."""
     rounded = max(DIVISOR, int(channels + DIVISOR / 2) // DIVISOR * DIVISOR)
     return rounded + DIVISOR if rounded < 0.9 * channels else rounded

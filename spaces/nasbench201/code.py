@@ -15,7 +15,7 @@ from taurank.spaces.architecture import SpaceError
 from taurank.spaces.names import suggestion
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-"""What an edge may do, in the order of the benchmark."""
+"""Operations of an edge, in the order of the benchmark."""
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(source, target) of the edges, in the order of the text. Node 0 is the cell's input, node 3 its output."""
@@ -27,10 +27,10 @@ _FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
 
 
 def parse_code(text: str) -> tuple[str, ...]:
-    """Reads the operations of the six edges from the text; white space around the words does not matter.
+    """Parses the operations of the six edges; white space around the words is ignored.
 
     Raises:
-        SpaceError: The text has another form or names another operation.
+        SpaceError: The text is malformed or names an unknown operation.
     """
     nodes = text.strip().split("+")
     if len(nodes) != NODES - 1:
@@ -43,7 +43,7 @@ def parse_code(text: str) -> tuple[str, ...]:
 
 
 def format_code(operations: Sequence[str]) -> str:
-    """Writes the text of six operations given in the order of `EDGES`.
+    """Formats six operations in the order of `EDGES`.
 
     Raises:
         SpaceError: There are not six, or one is unknown.

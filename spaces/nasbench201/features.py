@@ -1,8 +1,8 @@
-"""Numeric features of a NAS-Bench-201 cell: what its live edges and its live paths look like.
+"""Numeric features of a NAS-Bench-201 cell: statistics of its live edges and paths.
 
-Counts of operations, the one-hot code, and statistics of the paths from input to output; with these a regression model
-sees structure that the one-hot code alone hides. All are computed after the dead edges are removed, so that cells that
-differ in dead edges alone have equal features.
+Counts of operations, the one-hot code, and statistics of the paths from input to output; these
+expose structure to a regression model that the one-hot code hides. Dead edges are removed first, so that cells that
+differ only in dead edges have equal features.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LIVE_OPERATIONS = tuple(operation for operation in OPERATIONS if operation != "
 _SKIP, _CONV_1X1, _CONV_3X3, _POOL = "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"
 
 _COUNTED = {"conv": (_CONV_1X1, _CONV_3X3), "conv_3x3": (_CONV_3X3,), "pool": (_POOL,), "skip": (_SKIP,)}
-"""What is counted along each path, besides its length."""
+"""Operations counted along each path."""
 
 _SUBSETS = {
     "skip": (_SKIP,),
@@ -32,11 +32,11 @@ _SUBSETS = {
     "conv_pool": (_CONV_1X1, _CONV_3X3, _POOL),
     "skip_conv_1x1": (_SKIP, _CONV_1X1),
 }
-"""Sets of operations; a path is of a set when it uses no other operation."""
+"""Sets of operations; a path belongs to a set when it uses no other operation."""
 
 
 def cell_features(operations: Sequence[str]) -> dict[str, float]:
-    """Describes a cell by name.
+    """Returns features of a cell by name.
 
     - `count_OP`, `live_edges`: live edges, by operation and in all; `edge_ST_OP`: 1 if that edge does OP (one-hot);
     - `paths`: live paths, 0 to 4; `path_WHAT_min`, `_max`, `_sum` over them of conv, conv_3x3, pool, skip, length;
@@ -44,7 +44,7 @@ def cell_features(operations: Sequence[str]) -> dict[str, float]:
     - `input_OP`, `output_OP`: live edges that leave the input or reach the output;
     - `only_SET`, `only_SET_shortest`, `only_SET_longest`: number and lengths of the live paths that use only SET.
 
-    A minimum, maximum or length over no path is 0; `paths` and `only_SET` tell that case apart.
+    A minimum, maximum or length over no path is 0; `paths` and `only_SET` identify that case.
     """
     operations = prune(operations)
     paths = [[operations[edge] for edge in path] for path in live_paths(operations)]

@@ -1,10 +1,8 @@
-"""Which NAS-Bench-201 cells are the same: dead edges, connectivity, and three keys of equality.
+"""Equality of NAS-Bench-201 cells: dead edges, connectivity, and keys.
 
 | rule | distinct among the 15,625 codes |
 |---|---|
-| `unique_string(code, consider_zero=False)` | 12,751 |
 | `remove_dead_edges` | 9,445 |
-| `unique_string(code, consider_zero=True)` | 6,466 |
 | `reduced_string`, `canonical_code` | 5,390 |
 
 Of all codes 15,284 are connected (`is_connected`).
@@ -18,7 +16,7 @@ from functools import cache
 from taurank.spaces.nasbench201.code import EDGES, NODES, all_operations, format_code, parse_code
 
 PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
-"""The four ways from input to output, as positions in `EDGES`."""
+"""The four paths from input to output, as positions in `EDGES`."""
 
 _CONVOLUTION_WEIGHTS = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
 
@@ -29,13 +27,13 @@ def live_paths(operations: Sequence[str]) -> list[tuple[int, ...]]:
 
 
 def live_edges(operations: Sequence[str]) -> tuple[bool, ...]:
-    """Says for each edge whether it lies on a live path: the others change nothing at the output."""
+    """Whether each edge lies on a live path."""
     live = {edge for path in live_paths(operations) for edge in path}
     return tuple(edge in live for edge in range(len(EDGES)))
 
 
 def is_connected(code: str) -> bool:
-    """Says whether any path leads from the cell's input to its output."""
+    """Whether any live path connects the input to the output."""
     return bool(live_paths(parse_code(code)))
 
 
@@ -51,33 +49,12 @@ def remove_dead_edges(code: str) -> str:
     return format_code(prune(parse_code(code)))
 
 
-def unique_string(code: str, consider_zero: bool) -> str:
-    """The key by which the benchmark's authors count unique cells.
-
-    A node is the sorted list of what comes in, joined by `+`; skip passes a node's text on. With `consider_zero` an
-    edge from nothing is `#`; but a node of several `#` reads `#+#` and is not seen as nothing further on. This is why
-    6,466 cells look different although fewer are; `reduced_string` closes that gap.
-
-    Source: D-X-Y/AutoDL-Projects, the cell structure's unique string.
-    """
-    nodes = ["0"]
-    for incoming in _incoming(parse_code(code)):
-        terms = []
-        for source, operation in incoming:
-            if consider_zero and (operation == "none" or nodes[source] == "#"):
-                terms.append("#")
-            else:
-                terms.append(_term(operation, nodes[source]))
-        nodes.append("+".join(sorted(terms)))
-    return nodes[-1]
-
-
 def reduced_string(code: str) -> str:
-    """Key of function: zeros are dropped from every sum, skips folded, terms sorted. A cell without a path reads `#`.
+    """Key of the function: zeros dropped from sums, skips folded, terms sorted; `#` for a cell without a path.
 
-    Two cells with one key compute the same when equal terms have equal weights. The converse does not hold: a sum that
-    reaches another sum by a skip is sorted as one piece, so that a + (b + c) may read differently from b + (a + c).
-    With flattened sums 4,930 keys would remain, not 5,390.
+    Two cells with the same key are equal as functions when equal terms have equal weights. The converse does not hold:
+    a sum that reaches another sum by a skip is sorted as one term, so that a + (b + c) and b + (a + c) may have
+    different keys. With flattened sums 4,930 keys would remain, not 5,390.
     """
     return _reduced_string(parse_code(code))
 
@@ -96,7 +73,7 @@ def canonical_codes() -> tuple[str, ...]:
 
 @cache
 def _representatives() -> dict[str, str]:
-    """Canonical code by key. Made once per process, since every class has to be looked through (0.3 seconds)."""
+    """Canonical code by key; computed once per process (0.3 seconds)."""
     best: dict[str, tuple[int, tuple[str, ...]]] = {}
     for operations in all_operations():
         key = _reduced_string(operations)

@@ -1,7 +1,7 @@
 """The network around a NAS-Bench-201 cell: stem, three stages of equal cells, two residual blocks, classifier.
 
-The skeleton takes what makes a cell as an argument; a weight-sharing supernet uses the same skeleton with cells that
-hold all operations. Layers are initialised as PyTorch does by default.
+A supernet uses the same skeleton with cells that hold all operations. Layers are initialised as PyTorch does by
+default.
 
 Source: Dong and Yang, NAS-Bench-201 (ICLR 2020), section 2.1 and figure 1.
 """
@@ -19,7 +19,7 @@ from taurank.spaces.nasbench201.code import EDGES, NODES, OPERATIONS
 from taurank.spaces.nasbench201.graph import live_edges
 
 CellFactory = Callable[[int], nn.Module]
-"""Makes one cell for a number of channels; its output has the shape of its input."""
+"""Makes a cell for a number of channels; the cell keeps the shape of its input."""
 
 
 class Zero(nn.Module):
@@ -60,12 +60,12 @@ def make_operation(name: str, channels: int) -> nn.Module:
 
 
 class Cell(nn.Module):
-    """One cell: each node is the sum of what comes in over its edges; node 0 is the input, node 3 the output.
+    """One cell: each node is the sum over its incoming edges; node 0 is the input, node 3 the output.
 
-    Every edge but `none` holds its operation, as in the benchmark, so that parameter counts agree with it; only the
-    edges on a path from input to output are computed. The benchmark also computes a convolution of a node that nothing
-    reaches: that adds a learned constant per channel (batch normalisation's shift) and is left out here, so that cells
-    that are equal as functions stay equal in training.
+    Every edge but `none` holds its operation, as in the benchmark, so that parameter counts agree; only the edges
+    on a path from input to output are computed. The benchmark also computes convolutions of unreachable nodes, which
+    add a learned constant per channel (the shift of batch normalisation). They are omitted here, so that cells that
+    are equal as functions stay equal in training.
     """
 
     def __init__(self, operations: Sequence[str], channels: int) -> None:
@@ -99,7 +99,7 @@ class ResidualBlock(nn.Module):
         self.body = nn.Sequential(
             relu_conv_bn(channels_in, channels_out, 3, stride=2), relu_conv_bn(channels_out, channels_out, 3)
         )
-        # ceil_mode: an odd size is rounded up by the strided convolution, and must be here too.
+        # ceil_mode: the strided convolution rounds odd sizes up, too.
         self.shortcut = nn.Sequential(
             nn.AvgPool2d(2, ceil_mode=True), nn.Conv2d(channels_in, channels_out, 1, bias=False)
         )
@@ -157,7 +157,7 @@ class MacroNetwork(nn.Module):
     def forward(self, images: Tensor, *context: Any) -> Tensor:
         """Maps images (batch, channels, height, width) to logits (batch, classes).
 
-        `context` is handed to every cell after its input, for cells that must be told more (a supernet's path).
+        `context` is passed to every cell after its input (such as the path of a supernet).
         """
         features = self.stem(images)
         for stage, cells in enumerate(self.stages):

@@ -1,4 +1,4 @@
-"""NAS-Bench-201: all cells of four nodes and five operations, 15,625 of them, in a fixed macro network.
+"""NAS-Bench-201: 15,625 cells of four nodes and five operations in a fixed macro network.
 
 Source: Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search (ICLR 2020).
 """
@@ -16,36 +16,12 @@ from taurank.spaces.architecture import Architecture, check_positive, check_task
 from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.nasbench201.code import EDGES, OPERATIONS, format_code, parse_code
 from taurank.spaces.nasbench201.features import FEATURE_NAMES, feature_vector
-from taurank.spaces.nasbench201.graph import (
-    canonical_code,
-    canonical_codes,
-    is_connected,
-    live_edges,
-    reduced_string,
-    remove_dead_edges,
-    unique_string,
-)
+from taurank.spaces.nasbench201.graph import canonical_code, canonical_codes, is_connected, remove_dead_edges
 
 if TYPE_CHECKING:
     from torch import nn
 
     from taurank.spaces.nasbench201.network import MacroNetwork
-
-__all__ = [
-    "EDGES",
-    "LETTERS",
-    "OPERATIONS",
-    "NASBench201",
-    "canonical_code",
-    "format_code",
-    "is_connected",
-    "live_edges",
-    "parse_code",
-    "reduced_string",
-    "remove_dead_edges",
-    "unique_string",
-]
-
 
 LETTERS = {"none": "n", "skip_connect": "s", "nor_conv_1x1": "1", "nor_conv_3x3": "3", "avg_pool_3x3": "p"}
 """One letter for each operation, for the short form of a code."""
@@ -56,7 +32,7 @@ _BY_LETTER = {letter: operation for operation, letter in LETTERS.items()}
 class NASBench201(DecisionSpace):
     """The NAS-Bench-201 topology space; codes are the benchmark's own strings, `|none~0|+|none~0|none~1|+|...|`.
 
-    The short form is read too: `n-nn-snn` is `|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|`.
+    The short form is accepted too: `n-nn-snn` is `|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|`.
 
     Args:
         width: Channels of the first stage; the next two have twice and four times as many.
@@ -73,22 +49,17 @@ class NASBench201(DecisionSpace):
         self.width = width
         self.cells_per_stage = cells_per_stage
 
-    @property
-    def options(self) -> dict[str, int]:
-        """`width` and `cells_per_stage`."""
-        return {"width": self.width, "cells_per_stage": self.cells_per_stage}
-
     def short(self, architecture: Architecture) -> str:
         """One letter an edge, node by node: n none, s skip_connect, 1 nor_conv_1x1, 3 nor_conv_3x3, p avg_pool_3x3."""
         letters = [LETTERS[operation] for operation in parse_code(self.code_of(architecture))]
         return "-".join("".join(letters[start:end]) for start, end in ((0, 1), (1, 3), (3, 6)))
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the member of its class with the fewest convolution weights; see `reduced_string` for the classes."""
+        """Returns the equal cell with the fewest convolution weights; see `reduced_string`."""
         return Architecture(self.name, canonical_code(self.code_of(architecture)))
 
     def is_live(self, architecture: Architecture) -> bool:
-        """Says whether a path leads to the output and every operation but `none` lies on one: 9,444 codes do."""
+        """Whether the cell is connected and every operation but `none` lies on a path (9,444 codes)."""
         code = self.code_of(architecture)
         return is_connected(code) and remove_dead_edges(code) == code
 
@@ -130,8 +101,8 @@ class NASBench201(DecisionSpace):
     def thin(self, architecture: Architecture, *, classes: int) -> nn.Sequential:
         """Makes one cell of one channel, without a stem, and the classifier behind it.
 
-        As in TE-NAS (Chen et al. 2021, arXiv 2102.11535), but that only live edges are computed and the initial weights
-        are PyTorch's own: batch normalisation behind every convolution takes the scale out of them.
+        As in TE-NAS (Chen et al. 2021, arXiv 2102.11535), except that only live edges are computed and the weights are
+        initialised by PyTorch; batch normalisation behind every convolution removes their scale.
         """
         from torch import nn
 

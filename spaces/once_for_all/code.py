@@ -1,7 +1,7 @@
 """The text of a once-for-all architecture, such as r28_k3e2-k5e3_k3e2.
 
-The resolution, then the stages, separated by `_`; the blocks of a stage are separated by `-`, and each tells its kernel
-and its expansion. A stage has as many blocks as it keeps, so equal networks have equal texts.
+The resolution, then the stages, separated by `_`; the blocks of a stage are separated by `-`, and each states its
+kernel and its expansion. A stage has as many blocks as it keeps, so equal networks have equal texts.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def parse_code(text: str, design: Design) -> Subnet:
     """Reads the text.
 
     Raises:
-        SpaceError: The text has another form, or a value that the design does not have.
+        SpaceError: The text is malformed or has a value outside the design.
     """
     first, *rest = text.strip().split("_")
     resolution = re.fullmatch(r"r(\d+)", first)
@@ -55,7 +55,7 @@ def parse_code(text: str, design: Design) -> Subnet:
 
 
 def largest(design: Design) -> Subnet:
-    """The architecture that takes the last option of every decision: it holds the weights of all others."""
+    """Returns the architecture with the last option of every decision; its weights contain those of all others."""
     block = (design.kernels[-1], design.expansions[-1])
     stages = tuple((block,) * design.depths_of(stage)[-1] for stage in range(len(design.widths)))
     return Subnet(design.resolutions[-1], stages)

@@ -1,4 +1,4 @@
-"""What a once-for-all space fixes and what it leaves open: the macro structure and the options of each decision.
+"""Macro structure of a once-for-all space and the options of each decision.
 
 Source: Cai et al., Once-for-All: Train One Network and Specialize it for Efficient Deployment (ICLR 2020), and its
 code, github.com/mit-han-lab/once-for-all.
@@ -10,29 +10,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from taurank.spaces.architecture import SpaceError, check_positive, check_variant
+from taurank.spaces.architecture import SpaceError, as_tuple, check_factor, check_positive, check_variant
 from taurank.spaces.mobile import ACTIVATIONS, DIVISOR, round_channels
 
 
 @dataclass(frozen=True)
 class Design:
-    """The structure that all architectures of a once-for-all space share, and what they may choose from.
+    """Macro structure shared by all architectures, and the options of each decision.
 
-    A stage is a row of blocks of which an architecture keeps the first few; the first block of a stage has its stride.
+    An architecture keeps the first blocks of each stage; the first block of a stage has its stride.
     The last stage may be a single block that is always kept.
 
     Attributes:
         stem: channels of the first convolution and of the fixed block behind it (kernel 3, expansion 1).
         stem_stride: stride of the first convolution.
-        widths: channels that each stage puts out.
+        widths: output channels of each stage.
         strides: 1 or 2 for each stage.
         activations: name of the activation for each stage.
         squeeze: for each stage, whether its blocks have squeeze and excitation.
         ends: name of the activation of the first convolution and of the head, and of the fixed block.
-        head: channels of the last convolution, and of the features that are classified if another is behind it.
-        batch_norm_eps: what batch normalisation adds to the variance.
+        head: channels of the last convolution, and of a second one before the classifier if present.
+        batch_norm_eps: epsilon of batch normalisation.
         last_single: whether the last stage is a single block.
-        dropout: share of the features that is dropped in training.
+        dropout: dropout probability of the features.
         depths: numbers of blocks that a stage may keep, ascending.
         kernels: odd sizes that a depthwise convolution may have, ascending.
         expansions: how many times as many channels as its input the middle of a block may have, ascending.
@@ -69,7 +69,7 @@ class Design:
         return 2 * (stage * self.depths[-1] + place)
 
     def depth_decision(self, stage: int) -> int:
-        """Position of a stage's depth among the decisions, behind those of all blocks."""
+        """Position of a stage's depth among the decisions."""
         return 2 * len(self.blocks) + stage
 
     @property
@@ -124,7 +124,7 @@ VARIANTS = {
         expansions=(3, 4, 6),
         resolutions=(128, 160, 192, 224),
     ),
-    # For images of 28x28 on a processor without a graphics card.
+    # For images of 28x28 on a CPU.
     "mini": Design(
         stem=(8, 8),
         stem_stride=1,
@@ -150,7 +150,7 @@ _ASCENDING = ("depths", "kernels", "expansions", "resolutions")
 
 
 def make_design(variant: str, width: float, changes: dict[str, Sequence[Any] | None]) -> Design:
-    """The design of a variant with some of its fields changed and its channels multiplied by `width`.
+    """Returns the design of a variant with some fields changed and its channels multiplied by `width`.
 
     Args:
         variant: One of `VARIANTS`.
@@ -158,13 +158,12 @@ def make_design(variant: str, width: float, changes: dict[str, Sequence[Any] | N
         changes: Fields of the design that are tuples by stage or of options; None leaves a field as it is.
 
     Raises:
-        SpaceError: A value that a network cannot have; the message names the field and the value.
+        SpaceError: An invalid value; the message names the field and the value.
     """
     residual = "; residual networks are the space once_for_all_resnet50" if "resnet" in str(variant) else ""
     check_variant(variant, VARIANTS, more=residual)
-    if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0 < width < float("inf"):
-        raise SpaceError(f"width: {width!r} is not a positive number")
-    given: dict[str, Any] = {field: _as_tuple(field, values) for field, values in changes.items() if values is not None}
+    check_factor("width", width)
+    given: dict[str, Any] = {field: as_tuple(field, values) for field, values in changes.items() if values is not None}
     design = replace(VARIANTS[variant], **given)
     _check(design)
     return replace(
@@ -173,12 +172,6 @@ def make_design(variant: str, width: float, changes: dict[str, Sequence[Any] | N
         widths=tuple(round_channels(width * channels) for channels in design.widths),
         head=tuple(round_channels(width * channels) for channels in design.head),
     )
-
-
-def _as_tuple(field: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    if not isinstance(values, (list, tuple)) or not values:
-        raise SpaceError(f"{field}: {values!r} is not a list of at least one entry")
-    return tuple(values)
 
 
 def _check(design: Design) -> None:
@@ -190,9 +183,7 @@ def _check(design: Design) -> None:
         for value in getattr(design, field):
             check_positive(field, value)
     for field in _ASCENDING:
-        values = getattr(design, field)
-        if list(values) != sorted(set(values)):
-            raise SpaceError(f"{field}: {list(values)} is not in ascending order without repeats")
+        as_tuple(field, getattr(design, field), ascending=True)
     for field, allowed in (("strides", (1, 2)), ("activations", tuple(ACTIVATIONS)), ("squeeze", (False, True))):
         for value in getattr(design, field):
             if not any(value is option or (type(value) is type(option) and value == option) for option in allowed):

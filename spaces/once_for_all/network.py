@@ -21,14 +21,14 @@ BlockFactory = Callable[[int, int], nn.Module]
 
 
 class OnceForAllNetwork(nn.Module):
-    """The skeleton around the blocks; it computes all blocks that it has.
+    """Stem, stages of blocks and head.
 
     The fixed parts are: a 3x3 convolution and a block of kernel 3 and expansion 1 before the stages; behind them a 1x1
     convolution, the mean over the map, another 1x1 convolution without batch normalisation if the head of the design
     has two entries, dropout, a linear layer. The momentum of batch normalisation is 0.1, as in the source.
 
     Args:
-        design: What all architectures share.
+        design: Macro structure.
         resolution: Height and width that images are resized to.
         depths: Number of blocks of each stage.
         make_block: Called for each block, from the input to the output.
@@ -75,7 +75,7 @@ class OnceForAllNetwork(nn.Module):
         return self.classify(features)
 
     def classify(self, features: Tensor) -> Tensor:
-        """What the last stage puts out, to logits (batch, classes)."""
+        """Maps the output of the last stage to logits (batch, classes)."""
         logits: Tensor = self.classifier(self.features(features))
         return logits
 
@@ -101,7 +101,7 @@ def build_network(design: Design, subnet: Subnet, *, channels: int, classes: int
 
 
 def resize(images: Tensor, resolution: int) -> Tensor:
-    """Images (batch, channels, height, width) as squares of a height and width, bilinear without aliasing."""
+    """Resizes images (batch, channels, height, width) to squares, bilinear with antialiasing."""
     size = (resolution, resolution)
     if images.shape[2:] == size:
         return images

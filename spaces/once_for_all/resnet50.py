@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taurank.spaces.architecture import Architecture, SpaceError, check_positive, check_task, check_variant
-from taurank.spaces.decision_space import DecisionSpace
+from taurank.spaces.architecture import Architecture, as_tuple, check_positive, check_task, check_variant
+from taurank.spaces.decision_space import DecisionSpace, draw_weighted
 from taurank.spaces.once_for_all.resnet50_design import BETWEEN, VARIANTS, ResNetSubnet, Stage, format_code, parse_code
 
 if TYPE_CHECKING:
@@ -53,11 +53,7 @@ class OnceForAllResNet50(DecisionSpace):
         return dict(self._options)
 
     def subnet(self, architecture: Architecture) -> ResNetSubnet:
-        """What the architecture decides.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """Parses the architecture into its decisions."""
         return parse_code(self.code_of(architecture), self.design)
 
     def _enumerate(self) -> Iterator[Architecture]:
@@ -78,11 +74,10 @@ class OnceForAllResNet50(DecisionSpace):
                 yield self._architecture(ResNetSubnet(resolution, first, between, last, stages))
 
     def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture:
-        """Draws among all codes, which all differ as functions; a depth that more codes have is more frequent."""
+        """Draws uniformly among all codes, which all differ as functions."""
         choices = [int(generator.integers(len(options))) for options in self.decisions]
         for stage, counts in enumerate(self._by_depth):
-            shares = np.array(counts, dtype=np.float64)
-            choices[self.depth_decision(stage)] = int(generator.choice(len(shares), p=shares / shares.sum()))
+            choices[self.depth_decision(stage)] = draw_weighted(counts, generator)
         return self.choose(choices)
 
     @property
@@ -106,7 +101,7 @@ class OnceForAllResNet50(DecisionSpace):
         return len(self.design.blocks) + 2 * len(self.design.widths)
 
     def _read(self, code: str) -> list[int]:
-        """A block that is not kept is said to be as the last one of its stage that is."""
+        """A missing block takes the options of the last block of its stage."""
         design, subnet = self.design, parse_code(code, self.design)
         blocks = []
         for stage, place in design.blocks:
@@ -120,7 +115,7 @@ class OnceForAllResNet50(DecisionSpace):
         return [*blocks, *stages, first, int(subnet.between), last, design.resolutions.index(subnet.resolution)]
 
     def _write(self, choices: Sequence[int]) -> str:
-        """What choices say of blocks that are not kept does not matter."""
+        """Choices of missing blocks are ignored."""
         design = self.design
         expansions: list[list[float]] = [[] for _ in design.widths]
         for (stage, place), choice in zip(design.blocks, choices[: len(design.blocks)], strict=True):
@@ -164,7 +159,7 @@ class OnceForAllResNet50(DecisionSpace):
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Resolution, number of blocks, mean expansion; stem; width and depth by stage; expansion by block.
 
-        A block that is not kept has expansion 0.
+        A missing block has expansion 0.
         """
         subnet = self.subnet(architecture)
         kept = [expansion for stage in subnet.stages for expansion in stage.expansions]
@@ -206,10 +201,6 @@ class OnceForAllResNet50(DecisionSpace):
 
 
 def _checked(resolutions: Sequence[int]) -> tuple[int, ...]:
-    if not isinstance(resolutions, (list, tuple)) or not resolutions:
-        raise SpaceError(f"resolutions: {resolutions!r} is not a list of at least one entry")
-    for resolution in resolutions:
+    for resolution in as_tuple("resolutions", resolutions):
         check_positive("resolutions", resolution)
-    if list(resolutions) != sorted(set(resolutions)):
-        raise SpaceError(f"resolutions: {list(resolutions)} is not in ascending order without repeats")
-    return tuple(resolutions)
+    return as_tuple("resolutions", resolutions, ascending=True)

@@ -1,4 +1,4 @@
-"""What the residual once-for-all space fixes and leaves open, and the text of an architecture.
+"""Macro structure of the residual once-for-all space, and the text of an architecture.
 
 A text is the resolution, the stem and the stages, separated by `_`, such as r224_w1-conv-w1_w0.8-e0.2-e0.35_...: the
 factors of the channels of the stem's first and last convolution, and whether the one between them is computed (conv) or
@@ -17,12 +17,12 @@ from taurank.spaces.mobile import round_channels
 
 @dataclass(frozen=True)
 class ResNetDesign:
-    """The structure that all architectures share, and what they may choose from.
+    """Macro structure shared by all architectures, and the options of each decision.
 
     Attributes:
         stem: channels of the last convolution of the stem; half as many inside.
         stem_stride: stride of its first convolution.
-        widths: channels that each stage puts out.
+        widths: output channels of each stage.
         strides: 1 or 2 for each stage.
         base_depths: number of blocks that each stage has at least.
         depths: how many more it may keep, ascending.
@@ -66,7 +66,7 @@ def middle_channels(channels_out: int, expansion: float) -> int:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage decides: the factor of its channels, and the expansions of the blocks that it keeps."""
+    """Channel factor and expansions of the blocks of a stage."""
 
     factor: float
     expansions: tuple[float, ...]
@@ -81,7 +81,7 @@ class ResNetSubnet:
         first: factor of the channels of the stem's first convolution.
         between: whether the stem's middle convolution is computed.
         last: factor of the channels of the stem's last convolution.
-        stages: what each stage decides.
+        stages: factor and expansions of each stage.
     """
 
     resolution: int
@@ -106,7 +106,7 @@ VARIANTS = {
         factors=(0.65, 0.8, 1.0),
         resolutions=(128, 160, 192, 224),
     ),
-    # For images of 28x28 on a processor without a graphics card.
+    # For images of 28x28 on a CPU.
     "mini": ResNetDesign(
         stem=32,
         stem_stride=1,
@@ -123,7 +123,7 @@ VARIANTS = {
 
 
 def largest(design: ResNetDesign) -> ResNetSubnet:
-    """The architecture that takes the last option of every decision: it holds the weights of all others."""
+    """Returns the architecture with the last option of every decision; its weights contain those of all others."""
     factor, expansion = design.factors[-1], design.expansions[-1]
     stages = tuple(Stage(factor, (expansion,) * design.depths_of(stage)[-1]) for stage in range(len(design.widths)))
     return ResNetSubnet(design.resolutions[-1], factor, True, factor, stages)
@@ -143,7 +143,7 @@ def parse_code(text: str, design: ResNetDesign) -> ResNetSubnet:
     """Reads the text.
 
     Raises:
-        SpaceError: The text has another form, or a value that the design does not have.
+        SpaceError: The text is malformed or has a value outside the design.
     """
     parts = [part.split("-") for part in text.strip().split("_")]
     if len(parts) != 2 + len(design.widths) or len(parts[0]) != 1 or len(parts[1]) != 3:

@@ -1,4 +1,4 @@
-"""The network of a residual once-for-all architecture: ResNet-D with widths and depths of its own.
+"""The network of a residual once-for-all architecture: ResNet-D with searched widths and depths.
 
 Source: Cai et al., Once-for-All (ICLR 2020), and its code, github.com/mit-han-lab/once-for-all (OFAResNets); He et al.,
 Bag of Tricks for Image Classification (CVPR 2019), section 4, for the stem and the shortcut of ResNet-D.
@@ -42,7 +42,7 @@ class Bottleneck(nn.Module):
             )
 
     def body(self, features: Tensor) -> Tensor:
-        """What the block adds to its shortcut."""
+        """Residual branch of the block."""
         output: Tensor = self.expand(self.conv(self.reduce(features)))
         return output
 
@@ -70,8 +70,8 @@ class OnceForAllResNet(nn.Module):
     The first block of each stage has a convolution in its shortcut.
 
     Args:
-        design: What all architectures share.
-        subnet: What this one decides.
+        design: Macro structure.
+        subnet: The architecture.
         channels: Channels of the images.
         classes: Number of logits.
     """

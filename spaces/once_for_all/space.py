@@ -1,4 +1,4 @@
-"""Once-for-all: networks with an own depth for each stage and an own kernel and width for each block.
+"""Once-for-all: networks with a depth per stage and a kernel and width per block.
 
 Source: Cai et al., Once-for-All: Train One Network and Specialize it for Efficient Deployment (ICLR 2020,
 arXiv 1908.09791), section 3.1.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taurank.spaces.architecture import Architecture, check_task
-from taurank.spaces.decision_space import DecisionSpace
+from taurank.spaces.decision_space import DecisionSpace, draw_weighted
 from taurank.spaces.once_for_all.code import Block, Subnet, format_code, parse_code
 from taurank.spaces.once_for_all.design import make_design
 
@@ -87,11 +87,7 @@ class OnceForAll(DecisionSpace):
         return dict(self._options)
 
     def subnet(self, architecture: Architecture) -> Subnet:
-        """The architecture's resolution and blocks.
-
-        Raises:
-            SpaceError: The architecture is not of this space.
-        """
+        """The architecture's resolution and blocks."""
         return parse_code(self.code_of(architecture), self.design)
 
     def _enumerate(self) -> Iterator[Architecture]:
@@ -104,7 +100,7 @@ class OnceForAll(DecisionSpace):
                 yield self._architecture(Subnet(resolution, stages))
 
     def _draw(self, generator: np.random.Generator, *, functions: bool) -> Architecture:
-        """Draws among all codes, which all differ as functions; a depth that more codes have is more frequent.
+        """Draws uniformly among all codes, which all differ as functions.
 
         In the source's space nearly nine of ten stages keep all four blocks.
         """
@@ -113,8 +109,7 @@ class OnceForAll(DecisionSpace):
         return self._architecture(Subnet(resolution, stages))
 
     def _draw_stage(self, stage: int, generator: np.random.Generator) -> tuple[Block, ...]:
-        shares = np.array(self._stages_by_depth[stage], dtype=np.float64)
-        depth = self.design.depths_of(stage)[generator.choice(len(shares), p=shares / shares.sum())]
+        depth = self.design.depths_of(stage)[draw_weighted(self._stages_by_depth[stage], generator)]
         return tuple(self._blocks[place] for place in generator.integers(len(self._blocks), size=depth))
 
     @property
@@ -129,13 +124,13 @@ class OnceForAll(DecisionSpace):
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """What each of `decisions` is about."""
+        """Kind of each of `decisions`."""
         block: list[Kind] = ["kernel", "expansion"]
         stage: list[Kind] = ["depth"]
         return (*(block * len(self.design.blocks)), *(stage * len(self.design.widths)), "resolution")
 
     def _read(self, code: str) -> list[int]:
-        """A block that is not kept is said to be as the last one of its stage that is."""
+        """A missing block takes the options of the last block of its stage."""
         design, subnet = self.design, parse_code(code, self.design)
         blocks = [
             choice
@@ -147,7 +142,7 @@ class OnceForAll(DecisionSpace):
         return [*blocks, *depths, design.resolutions.index(subnet.resolution)]
 
     def _write(self, choices: Sequence[int]) -> str:
-        """What choices say of blocks that are not kept does not matter."""
+        """Choices of missing blocks are ignored."""
         design = self.design
 
         def block(stage: int, place: int) -> Block:
@@ -185,7 +180,7 @@ class OnceForAll(DecisionSpace):
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Resolution, number of blocks, mean kernel and expansion, depth by stage, kernel and expansion by block.
 
-        A block that is not kept has kernel and expansion 0.
+        A missing block has kernel and expansion 0.
         """
         design, subnet = self.design, self.subnet(architecture)
         kept = np.array([block for stage in subnet.stages for block in stage])

@@ -1,4 +1,4 @@
-"""Models of the user's own: a function or class, named as `package.module:factory`."""
+"""User-defined models: a function or class named `package.module:factory`."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ USUAL_SHAPE = (3, 224, 224)
 
 
 class OwnModels(ModelSource):
-    """Any module on the path. Here a name is the whole code.
+    """Factories in any importable module; a name is the whole code.
 
-    A factory is given, by name, whatever of these it has as a parameter: `num_classes` or `classes`; `in_chans`,
+    A factory receives those of these keyword arguments that it accepts: `num_classes` or `classes`; `in_chans`,
     `in_channels` or `channels`; `img_size` or `image_size` (height, width); `input_shape` (channels, height, width).
-    It has to have the first. Without a parameter for channels or size it is taken as made for the images at hand.
+    It has to accept the number of classes. Without a parameter for channels or size the model is assumed to fit the
+    images.
     """
 
     prefix = "package.module"
 
     def names(self) -> tuple[str, ...]:
-        """None: modules of the user's own cannot be listed."""
+        """Empty: user modules cannot be listed."""
         return ()
 
     def check(self, name: str) -> None:
-        """Refuses what cannot be imported or cannot be told the number of classes.
+        """Checks that the factory can be imported and accepts the number of classes.
 
         Raises:
-            SpaceError: In one line, with the way out.
+            SpaceError: It cannot be used.
         """
         factory = import_own(name)
         if not callable(factory):
@@ -56,7 +57,7 @@ class OwnModels(ModelSource):
         factory = import_own(name)
         network = factory(**_arguments(factory, input_shape, classes))
         if not isinstance(network, nn.Module):
-            raise SpaceError(f"code: {name!r} gives {type(network).__name__}, not a torch.nn.Module")
+            raise SpaceError(f"code: {name!r} returns {type(network).__name__}, not a torch.nn.Module")
         return network
 
     def module(self, name: str) -> str:
@@ -64,7 +65,7 @@ class OwnModels(ModelSource):
         return name.partition(":")[0]
 
     def usual_shape(self, name: str) -> tuple[int, int, int]:
-        """Nobody says: that of ImageNet."""
+        """Shape of ImageNet, since a factory declares none."""
         return USUAL_SHAPE
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class RepeatedGrey(nn.Module):
-    """Lets a network for colour images look at grey ones: the one channel is shown three times.
+    """Adapts a network for colour images to grey ones by repeating the channel three times.
 
     Args:
         network: images (batch, 3, height, width) to logits.

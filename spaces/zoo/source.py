@@ -1,4 +1,4 @@
-"""What each source of models has to say to the zoo."""
+"""Interface of a source of models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ModelSource(ABC):
 
     @abstractmethod
     def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
-        """Makes a network for images of (channels, height, width), as far as its library can adapt it.
+        """Makes a network for images of (channels, height, width), adapted as far as the library allows.
 
         Raises:
             SpaceError: The library cannot.
@@ -40,17 +40,17 @@ class ModelSource(ABC):
 
     @abstractmethod
     def module(self, name: str) -> str:
-        """Name of the module that has its code: models of one module are relatives."""
+        """Name of the module that defines the model; models of one module are neighbours."""
 
     @abstractmethod
     def usual_shape(self, name: str) -> tuple[int, int, int]:
-        """(channels, height, width) of the images that the model is made for."""
+        """(channels, height, width) of the images that the model is designed for."""
 
     def check(self, name: str) -> None:
-        """Refuses a name that is not there.
+        """Checks that a name exists.
 
         Raises:
-            SpaceError: It says which one may be meant.
+            SpaceError: It does not; the message suggests a similar name.
         """
         known = self.names()
         if name not in known:
@@ -62,5 +62,5 @@ class ModelSource(ABC):
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
-    """Sorting key by which numbers inside names count as numbers."""
+    """Sorting key that compares numbers inside names as numbers."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

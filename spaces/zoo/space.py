@@ -1,6 +1,6 @@
-"""Models that people know by name: of torchvision, of timm, and the user's own code.
+"""Models by name: of torchvision, of timm, and of user code.
 
-All of them start untrained: nothing is downloaded, and names of trained weights are refused.
+All models are untrained: nothing is downloaded, and names of trained weights are rejected.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +54,8 @@ class Zoo(SearchSpace):
     """Models by name: timm:NAME, torchvision:NAME, package.module:factory.
 
     Args:
-        models: Codes, and patterns such as `timm:convnext*`, that the space is made of where it is listed or sampled.
-            Any other code can be named, too.
+        models: Codes, and patterns such as `timm:convnext*`, that the space lists and samples.
+            Other codes are accepted by `parse`, too.
     """
 
     name = "zoo"
@@ -76,16 +76,11 @@ class Zoo(SearchSpace):
     def __init__(self, models: Sequence[str] = ("torchvision:*",)) -> None:
         if isinstance(models, str) or not models or not all(isinstance(text, str) for text in models):
             raise SpaceError(f"models: {models!r} is not a list of names and patterns, such as [timm:convnext*]")
-        self._models = list(models)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """`models`."""
-        return {"models": list(self._models)}
+        self.models = list(models)
 
     @cached_property
     def _codes(self) -> tuple[str, ...]:
-        found = (architecture.code for text in self._models for architecture in self.match(text) or [self.parse(text)])
+        found = (architecture.code for text in self.models for architecture in self.match(text) or [self.parse(text)])
         return tuple(dict.fromkeys(found))
 
     @property
@@ -94,7 +89,7 @@ class Zoo(SearchSpace):
         return len(self._codes)
 
     def parse(self, text: str) -> Architecture:
-        """Reads a name and looks it up; own code is imported."""
+        """Parses a name and looks it up; user code is imported."""
         code = text.strip()
         source, name = _find(code)
         try:
@@ -106,7 +101,7 @@ class Zoo(SearchSpace):
         return Architecture(self.name, code)
 
     def match(self, text: str) -> list[Architecture] | None:
-        """The models that a pattern with `*`, `?` or `[...]` stands for.
+        """Returns the models that match a pattern with `*`, `?` or `[...]`.
 
         Raises:
             SpaceError: No model matches.
@@ -116,7 +111,9 @@ class Zoo(SearchSpace):
         if not any(sign in pattern for sign in _WILDCARDS):
             return None
         if prefix not in LISTED or not colon:
-            raise SpaceError(f"code: {text!r} is no pattern of timm: or torchvision:; own code has to be named in full")
+            raise SpaceError(
+                f"code: {text!r} is not a pattern of timm: or torchvision:; own code has to be named in full"
+            )
         names = [name for name in LISTED[prefix].names() if fnmatchcase(name, rest)]
         if not names:
             raise SpaceError(f"code: no model matches {text!r}; taurank models '{prefix}:*' lists them")
@@ -147,19 +144,19 @@ class Zoo(SearchSpace):
         return (self._codes,)
 
     def choices(self, architecture: Architecture) -> tuple[int, ...]:
-        """Its place among `models`."""
+        """Position among `models`."""
         code = self.code_of(architecture)
         if code not in self._codes:
             raise SpaceError(f"choices: {code!r} is not among the models of this zoo; name it in its option models")
         return (self._codes.index(code),)
 
     def choose(self, choices: Sequence[int]) -> Architecture:
-        """The model at that place."""
+        """The model at that position."""
         check_choices(self, choices)
         return Architecture(self.name, self._codes[choices[0]])
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """Lists those of `models` whose code stands in the same module: all ResNets are neighbours of each other."""
+        """Lists the models defined in the same module: all ResNets are neighbours of each other."""
         here = self.code_of(architecture)
         return [
             Architecture(self.name, code)
@@ -170,7 +167,7 @@ class Zoo(SearchSpace):
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Parameters, counts of layers by kind, kernels, width, family one-hot, of the model made for 1,000 classes.
 
-        It is built on the meta device, which takes some tenths of a second the first time.
+        The first call builds the model on the meta device, which takes some tenths of a second.
         """
         found = _structure(self.code_of(architecture))
         family = [float(found.family == kind) for kind in get_args(Family)]
@@ -191,20 +188,20 @@ class Zoo(SearchSpace):
         )
 
     def family(self, architecture: Architecture) -> Family:
-        """Which kind of network it is, by its layers."""
+        """Kind of network, by its layers."""
         return _structure(self.code_of(architecture)).family
 
     def usual_shape(self, architecture: Architecture) -> tuple[int, int, int]:
-        """(channels, height, width) of the images that the model is made for."""
+        """(channels, height, width) of the images that the model is designed for."""
         source, name = _find(self.code_of(architecture))
         return source.usual_shape(name)
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Makes the untrained model for this task, as far as its library can adapt it.
 
-        timm's take any number of channels; torchvision's take colour images, and see grey ones three times. Models of
-        a fixed size are made for the size asked where the library can. Whether the model takes such images in the end
-        is seen only when it is run: `measure_size` says so.
+        timm's models accept any number of channels; torchvision's accept colour images, and grey ones are repeated
+        three times. Models of a fixed size are built for the requested size where the library supports it. Whether the
+        model accepts such images is known only after a pass; see `measure_size`.
         """
         code = self.code_of(architecture)
         check_task(input_shape, classes)
@@ -212,11 +209,7 @@ class Zoo(SearchSpace):
 
 
 def _find(code: str) -> tuple[ModelSource, str]:
-    """The source of a code, and what the model is called there.
-
-    Raises:
-        SpaceError: The code has none of the forms.
-    """
+    """Returns the source of a code and the name of the model in it."""
     prefix, _, name = code.partition(":")
     if prefix in LISTED and name:
         return LISTED[prefix], name

@@ -27,7 +27,7 @@ def _import_timm() -> ModuleType:
 
 
 class TimmModels(ModelSource):
-    """timm's registry, without names that it has given up."""
+    """Registry of timm, without deprecated names."""
 
     prefix = "timm"
 
@@ -37,7 +37,7 @@ class TimmModels(ModelSource):
         return tuple(sorted(_import_timm().list_models(), key=natural_order))
 
     def check(self, name: str) -> None:
-        """Refuses a name that is not there, and one that names weights."""
+        """Checks that a name exists and does not name weights."""
         bare, dot, tag = name.partition(".")
         if dot and bare in self.names():
             raise SpaceError(
@@ -47,7 +47,7 @@ class TimmModels(ModelSource):
         super().check(name)
 
     def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
-        """Makes the network for any number of channels and classes; one of fixed size is made for the size asked."""
+        """Makes the network for any number of channels and classes; a fixed size becomes the requested one."""
         timm = _import_timm()
         channels, height, width = input_shape
         options: dict[str, Any] = {"pretrained": False, "num_classes": classes, "in_chans": channels}
@@ -61,12 +61,12 @@ class TimmModels(ModelSource):
         return _create(name, **options)
 
     def module(self, name: str) -> str:
-        """The module of timm.models that has it."""
+        """Module of timm.models that defines the model."""
         module: str = _import_timm().model_entrypoint(name).__module__
         return module
 
     def usual_shape(self, name: str) -> tuple[int, int, int]:
-        """What its default configuration says."""
+        """Input size of its default configuration."""
         known = _import_timm().get_pretrained_cfg(name)
         channels, height, width = (3, 224, 224) if known is None else known.input_size
         return int(channels), int(height), int(width)

@@ -27,9 +27,9 @@ class TorchvisionModels(ModelSource):
         return tuple(sorted(models.list_models(module=models), key=natural_order))
 
     def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
-        """Makes the network with its last layer for `classes`. Vision transformers are made for the size asked.
+        """Makes the network with its last layer for `classes`. Vision transformers are built for the requested size.
 
-        Its first layer takes colour images; `RepeatedGrey` stands before it where they are grey.
+        Its first layer takes colour images; `RepeatedGrey` adapts it to grey ones.
         """
         from taurank.spaces.zoo.repeated_grey import RepeatedGrey
 
@@ -54,12 +54,12 @@ class TorchvisionModels(ModelSource):
         return RepeatedGrey(network) if channels == 1 else network
 
     def module(self, name: str) -> str:
-        """The module of torchvision.models that has it."""
+        """Module of torchvision.models that defines the model."""
         module: str = import_torchvision().models.get_model_builder(name).__module__
         return module
 
     def usual_shape(self, name: str) -> tuple[int, int, int]:
-        """The crop that its published weights are for."""
+        """Crop size of its published weights."""
         weights = import_torchvision().models.get_model_weights(name).DEFAULT
         side = int(weights.transforms.keywords["crop_size"])
         return RGB, side, side

@@ -18,9 +18,9 @@ def import_torchvision() -> ModuleType:
     """Imports torchvision; call it before any use of torchvision, in every process.
 
     A torchvision wheel built for CUDA beside a CPU-only torch cannot load its compiled part. Its Python part then
-    describes an operator (`torchvision::nms`) that nobody has defined, and the whole import fails. Declaring the
-    missing operators lets the import pass. Data sets, transforms and classification models work; `torchvision.io`,
-    `ops.nms` and whatever else needs the compiled part fail when used, with an error of their own.
+    describes an operator (`torchvision::nms`) that is not defined, and the whole import fails. Declaring the missing
+    operators lets the import succeed. Data sets, transforms and classification models work; `torchvision.io`,
+    `ops.nms` and other functions of the compiled part raise when used.
 
     Raises:
         ImportError: torchvision is not installed.
@@ -33,7 +33,7 @@ def import_torchvision() -> ModuleType:
             raise
     import torch
 
-    # The failed attempt leaves half-initialised submodules behind, which a second one would take for good.
+    # The failed attempt leaves half-initialised submodules, which a second import would reuse.
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
     library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]

@@ -139,9 +139,9 @@ def run_folder(finished_log: EvidenceLog, codes: tuple[str, ...], experiment: Ex
 def taurank(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Runs a command; gives its exit code and what it wrote to both outputs."""
 
-    def taurank(*arguments: object) -> tuple[int, str, str]:
+    def taurank(*arguments: object, columns: int = 150) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["taurank", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "150")
+        monkeypatch.setenv("COLUMNS", str(columns))
         code = 0
         try:
             cli.main()

@@ -34,6 +34,7 @@ MODELS = "timm:test_resnet,timm:test_vit,torchvision:squeezenet1_1,my_nets:make"
 SMALL = "--size 32 --epochs 2 --budget 2x"
 
 SESSION = (
+    Typed("taurank --version", r"taurank \S+ \(Python .*, torch .*, torchvision .*, ray .*\)", small=True),
     Typed("taurank experiments", r"quickstart .*|.*"),
     Typed("taurank spaces", r".*", prints=("nasbench201", "zoo")),
     Typed("taurank proxies", r".*", prints=("jacob_cov",)),
@@ -139,7 +140,8 @@ SESSION = (
     ),
     Typed(
         "taurank table import curves.csv --map architecture=net,epoch=epoch,value=acc,seconds=time"
-        " --set metric=validation_accuracy,schedule_epochs=10 --percent --space my-nets --data cifar10 --out t.parquet",
+        " --set metric=validation_accuracy,schedule_epochs=10,seed=0 --percent --space my-nets --data cifar10"
+        " --out t.parquet",
         r"written to t\.parquet; .*",
         (
             "taurank table import FILES --out t.parquet",
@@ -160,7 +162,7 @@ SESSION = (
         ),
     ),
     Typed(
-        "taurank replay --table t.parquet --candidates 30 --budget 4x --draws 2",
+        "taurank replay --table t.parquet --candidates 30 --budget 4x --draws 2 --truth last",
         r".*",
         (
             "taurank replay --table t.parquet --candidates 300 --budget 10x",
@@ -177,13 +179,13 @@ SESSION = (
         ),
     ),
     Typed(
-        "taurank plan --table t.parquet --candidates 30 --budget 4x",
+        "taurank plan --table t.parquet --candidates 30 --budget 4x --truth last",
         r".*",
         ("taurank plan --table nb201.parquet --candidates 300 --budget 10x --truth 'seeds 1,2'",),
     ),
     Typed(
         "taurank proxies --space nasbench201 --option width=4 --candidates 3-s3-ns3,s-s3-1s3 --data digits"
-        " --proxies jacob_cov,snip --out scores.csv",
+        " --proxies jacob_cov,snip",
         r".*",
         (
             "taurank proxies --space nasbench201 --candidates 1000 --data cifar10 --proxies all",

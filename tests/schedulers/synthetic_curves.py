@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from taurank.schedulers.curves.forecast import Forecast
-from taurank.schedulers.curves.matrix import CurveMatrix
+from taurank.schedulers.curves.matrix import HIGHER_IS_BETTER, CurveMatrix
 from taurank.schedulers.policies import Curve, Decisions, Limits, Policy, Step
 from taurank.schedulers.policies.driver import Driver
 
@@ -69,7 +69,7 @@ class LastValueModel:
 
     def forecast(self, curves: CurveMatrix) -> Forecast:
         last = np.where(curves.counts > 0, curves.values[np.arange(len(curves.values)), curves.counts - 1], np.nan)
-        signed = last if curves.higher_is_better else -last
+        signed = last if curves.metric in HIGHER_IS_BETTER else -last
         spread = np.full(len(last), self.sd)
         return Forecast(signed, spread**2, last, spread)
 

@@ -121,10 +121,6 @@ class TestHold:
         tune.start("d")
         assert tune.offer() == "c"
 
-    def test_the_choice_stands_until_tune_takes_it(self):
-        tune = controller(Halving())
-        assert tune.scheduler.choose_trial_to_run(tune) is tune.scheduler.choose_trial_to_run(tune) is tune["d"]
-
     def test_says_where_it_sent_whom_and_why(self):
         tune = controller(Halving(), slots=2)
         tune.fill()

@@ -17,10 +17,21 @@ FACES = (
     "taurank.spaces.nasbench201",
     "taurank.spaces.once_for_all",
     "taurank.spaces.zoo",
+    "taurank.trainables.data",
+    "taurank.trainables.latency",
+    "taurank.trainables.pretext",
+    "taurank.trainables.proxies",
     "taurank.trainables.supernet",
     "taurank.trainables.supernet.samplers",
+    "taurank.trainables.table",
+    "taurank.trainables.training",
+    "taurank.orchestrator.evidence",
     "taurank.orchestrator.experiment",
     "taurank.orchestrator.proxy_scores",
+    "taurank.orchestrator.ranker",
+    "taurank.orchestrator.report",
+    "taurank.orchestrator.runs",
+    "taurank.orchestrator.search",
 )
 
 

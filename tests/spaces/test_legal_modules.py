@@ -274,9 +274,9 @@ class FailsByTheNumbers(Plain):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("TwoOutputs", "is no classifier: for one image it gives tuple, not 4 logits; return the logits alone"),
-        ("NamedOutputs", "is no classifier: for one image it gives dict, not 4 logits; return the logits alone"),
-        ("TwoInTraining", "is no classifier: for 2 images it gives tuple in training mode, not 4 logits; return"),
+        ("TwoOutputs", "is not a classifier: for one image it returns tuple, not 4 logits; return the logits alone"),
+        ("NamedOutputs", "is not a classifier: for one image it returns dict, not 4 logits; return the logits alone"),
+        ("TwoInTraining", "is not a classifier: for 2 images it returns tuple in training mode, not 4 logits; return"),
         ("Grows", "makes layers when it is run, which no optimiser knows of"),
         ("LazyAside", "no image reaches the lazy layers aside"),
         ("NoForward", 'missing the required "forward" function'),

@@ -46,7 +46,7 @@ class TestText:
         [
             ("0s3", r"^code: block 1 of '0s3' is '0s3', not two sources"),
             ("0s3-1sk_", r"^code: block 2 of '0s3-1sk_' is ''"),
-            ("0s3-2sk", r"^code: block 1 of '0s3-2sk' reads 2, which is not there yet; allowed are 0, 1$"),
+            ("0s3-2sk", r"^code: block 1 of '0s3-2sk' reads 2, which is not defined yet; allowed are 0, 1$"),
             ("0s3-1xx", r"^code: block 1 of '0s3-1xx' has the unknown operation 'xx'; allowed are mp \(max_pool_3x3\)"),
         ],
     )

@@ -57,7 +57,7 @@ class TestChoiceSpace:
         ("text", "message"),
         [
             ("", r"^code: '' of '' is not a decision with its option; the form is 'depth=1,rate=0.0,activation=relu,"),
-            ("depth=1", r"^code: 'depth=1' says nothing of rate, activation, skip; the form is"),
+            ("depth=1", r"^code: 'depth=1' has no rate, activation, skip; the form is"),
             ("depth=1,depth=2", r"^code: 'depth=2' of 'depth=1,depth=2' comes twice"),
             ("depth=4,rate=0.5,activation=relu,skip=True", r"^code: depth of .* is '4'; allowed are 1, 2, 3$"),
             ("width=4", r"^code: 'width=4' of 'width=4' is not a decision with its option"),
@@ -71,7 +71,7 @@ class TestChoiceSpace:
         drawn = towers.sample(20, np.random.default_rng(0))
         assert len({towers.canonical(one) for one in drawn}) == 20
         assert len(set(towers.sample(24, np.random.default_rng(0), distinct="code"))) == 24
-        with pytest.raises(SpaceError, match=r"^count: 21 asked, but there are only 20"):
+        with pytest.raises(SpaceError, match=r"^count: 21 requested, but there are only 20"):
             towers.sample(21, np.random.default_rng(0))
 
     def test_neighbours_differ_in_one_decision(self, towers: Towers) -> None:
@@ -115,7 +115,8 @@ class TestChoiceSpace:
                 return taken | {"other": 0}
 
         assert len(set(Same().sample(5, np.random.default_rng(0)))) == 5
-        with pytest.raises(SpaceError, match=r"^count: 60 asked, but after [34]\d architectures no other turns up$"):
+        message = r"^count: 60 requested, but after [34]\d architectures no new one was drawn$"
+        with pytest.raises(SpaceError, match=message):
             Same().sample(60, np.random.default_rng(0))
 
     @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ class TestChoiceSpace:
                 return None  # type: ignore[return-value]
 
         space = Wrong()
-        with pytest.raises(SpaceError, match=r"network gives NoneType, not a torch.nn.Module$"):
+        with pytest.raises(SpaceError, match=r"network returns NoneType, not a torch.nn.Module$"):
             space.build(next(space.enumerate()), input_shape=(1, 4, 4), classes=2)
 
 
@@ -195,7 +196,7 @@ class TestByName:
             ("", "none_such:Space", r"^space: 'none_such:Space': there is no module 'none_such'"),
             ("", "own_a:Space", r"^space: 'own_a:Space': own_a has no 'Space'$"),
             ("def f(:", "own_b:Space", r"^space: 'own_b:Space': own_b fails when it is imported: SyntaxError"),
-            ("Space = 3", "own_c:Space", r"^space: 'own_c:Space' is no class of search spaces; let it inherit from"),
+            ("Space = 3", "own_c:Space", r"^space: 'own_c:Space' is not a search space class; let it inherit from"),
             (
                 "from taurank.spaces import ChoiceSpace\nclass Space(ChoiceSpace):\n    named_decisions = {'a': (1,)}",
                 "own_d:Space",

@@ -135,16 +135,3 @@ def test_imagenet_stem_takes_small_images() -> None:
 def test_wrong_codes_are_explained(space: DARTS, text: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         space.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"stem": "mnist"}, r"^stem: 'mnist' is unknown; there are cifar, imagenet$"),
-        ({"width": 1}, r"^width: 1 cannot be halved"),
-        ({"layers": 0}, r"^layers: 0 is not a whole number"),
-    ],
-)
-def test_wrong_options_are_explained(options: dict[str, object], message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        get_space("darts", **options)

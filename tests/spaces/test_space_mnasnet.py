@@ -154,31 +154,3 @@ def test_a_space_too_large_to_list_is_sampled_among_canonical_codes() -> None:
     assert abs(np.mean(last) - 3 / 4) < 3 * np.sqrt(3 / 16 / 300)
     with pytest.raises(SpaceError, match=r"^count: "):
         space.sample(10**18, np.random.default_rng(0))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("sep-k3-se0-none-f1-n1", r"^code: .* has 1 blocks, not 2; the form is 'conv-k3-se0-none-f1-n1_conv-"),
-        ("sep-k3-se0-none-f1-n1_sep-k3", r"^code: block 2 of .* has 2 entries, not 6; the form is "),
-        (CODE.replace("k5", "k7"), r"^code: the kernel of block 2 of .* is 'k7'; allowed are k3, k5$"),
-        (CODE.replace("n2", "n9"), r"^code: the layers of block 2 of .* is 'n9'; allowed are n1, n2$"),
-    ],
-)
-def test_wrong_codes_are_explained(text: str, message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        mini().parse(text)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"variant": "a1"}, r"^variant: 'a1' is unknown; there are imagenet, mini$"),
-        ({"filters": 1}, r"^filters: 1 is not a list of at least one entry$"),
-        ({"filters": [0]}, r"^filters: 0 is not a positive number$"),
-        ({"filters": [1, 0.5]}, r"^filters: \[1, 0.5\] is not in ascending order without repeats$"),
-    ],
-)
-def test_wrong_options_are_explained(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        get_space("mnasnet", **({"variant": "mini"} | options))

@@ -52,23 +52,6 @@ def test_spellings_of_a_code(text: str) -> None:
     assert MnistBlocks().parse(text).code == "2,3"
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("2", "1 numbers, not 2"),
-        ("2,3,1", "3 numbers, not 2"),
-        ("0,3", "a1 of '0,3' is '0'; allowed are 1, 2, 3"),
-        ("2,4", "a2 of '2,4' is '4'"),
-        ("2,03", "a2 .* is '03'"),
-        ("(2,3", "a1 .* is '\\(2'"),
-        ("2,-1", "a2 .* is '-1'"),
-    ],
-)
-def test_errors_say_where_and_what(text: str, message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        MnistBlocks().parse(text)
-
-
 def test_keys_are_the_same_in_every_network() -> None:
     largest = {key: weight.shape for key, weight in build("3,3").state_dict().items()}
     for code in PARAMETERS:

@@ -92,18 +92,6 @@ def test_choices_are_the_digits() -> None:
     assert space.choices(space.parse("01212210")) == (0, 1, 2, 1, 2, 2, 1, 0)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("0121221", r"^code: '0121221' has 7 characters, not 8; the form is '01212210'$"),
-        ("01213210", r"^code: layer 5 of '01213210' is '3'; allowed are 0 \(identity\), 1 \(mb3_k3\), 2 \(mb6_k5\)$"),
-    ],
-)
-def test_wrong_codes_are_explained(text: str, message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        get_space("nasbench_macro").parse(text)
-
-
 @pytest.mark.parametrize("option", ["width", "head_width"])
 def test_channels_are_positive_whole_numbers(option: str) -> None:
     with pytest.raises(SpaceError, match=rf"^{option}: 0 is not a whole number of at least 1"):

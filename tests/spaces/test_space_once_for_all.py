@@ -218,47 +218,6 @@ def test_a_block_adds_its_input_where_the_shape_stays() -> None:
         assert torch.equal(changed.eval()(features), changed.body(features))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("k3e2_k3e2", r"^code: .* begins with 'k3e2', not with a resolution; the form is 'r28_k5e3_k5e3'$"),
-        ("r28_k3e2", r"^code: 'r28_k3e2' has 1 stages, not 2; the form is "),
-        ("r24_k3e2_k3e2", r"^code: resolution of .* is 24; allowed are 20, 28$"),
-        ("r28_k3e2_k3e2-k3e2-k3e2", r"^code: the depth of stage 2 of .* is 3; allowed are 1, 2$"),
-        ("r28_k7e2_k3e2", r"^code: the kernel of block 1 of stage 1 of .* is 7; allowed are 3, 5$"),
-        ("r28_k3e2_k3e2-k3e6", r"^code: the expansion of block 2 of stage 2 of .* is 6; allowed are 2, 3$"),
-        ("r28_k3e2_3x2", r"^code: block 1 of stage 2 of .* is '3x2'; the form is "),
-    ],
-)
-def test_wrong_codes_are_explained(text: str, message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        mini().parse(text)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"variant": "mobilnetv3"}, r"^variant: 'mobilnetv3' is unknown \(did you mean 'mobilenetv3'\?\); there are"),
-        ({"variant": "resnet50"}, r"; residual networks are the space once_for_all_resnet50$"),
-        ({"width": 0}, r"^width: 0 is not a positive number$"),
-        ({"kernels": 3}, r"^kernels: 3 is not a list of at least one entry$"),
-        ({"kernels": []}, r"^kernels: \[\] is not a list"),
-        ({"kernels": [3, 4]}, r"^kernels: 4 is even; a kernel needs a centre$"),
-        ({"depths": [2, 1]}, r"^depths: \[2, 1\] is not in ascending order without repeats$"),
-        ({"expansions": [0, 2]}, r"^expansions: 0 is not a whole number of at least 1$"),
-        ({"resolutions": [20.5]}, r"^resolutions: 20.5 is not a whole number"),
-        ({"widths": [16, 20]}, r"^widths: 20 is not a multiple of 8$"),
-        ({"strides": [2]}, r"^strides: 1 entries, but widths has 2; give one a stage$"),
-        ({"strides": [2, 3]}, r"^strides: 3 is not among 1, 2$"),
-        ({"activations": ["relu", "tanh"]}, r"^activations: 'tanh' is not among relu, relu6, h_swish$"),
-        ({"squeeze": [1, 0]}, r"^squeeze: 1 is not among False, True$"),
-    ],
-)
-def test_wrong_options_are_explained(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        get_space("once_for_all", **({"variant": "mini"} | options))
-
-
 def test_a_space_of_another_shape() -> None:
     space = mini(
         widths=[8],

@@ -160,39 +160,3 @@ def test_a_block_adds_its_shortcut() -> None:
         expected = torch.relu(halved.shortcut.conv(pooled) + halved.body(features))  # type: ignore[operator]
         assert torch.equal(halved(features), expected)
     assert halved(features).shape == (2, 16, 4, 4)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "r28_w1-conv-w1_w1-e0.5",
-            r"^code: .* is not a resolution, a stem of three and 2 stages; the form is 'r28_w1-",
-        ),
-        (CODE.replace("r28", "r24"), r"^code: resolution of .* is 'r24'; allowed are r20, r28$"),
-        (CODE.replace("skip", "none"), r"^code: the middle of the stem of .* is 'none'; allowed are skip, conv$"),
-        (
-            CODE.replace("w0.5-skip", "w2-skip"),
-            r"^code: the first width of the stem of .* is 'w2'; allowed are w0.5, w1",
-        ),
-        (f"{CODE}-e0.5-e0.5", r"^code: the depth of stage 2 of .* is 3; allowed are 1, 2$"),
-        (f"{CODE}-k3", r"^code: block 2 of stage 2 of .* is 'k3'; allowed are e0.25, e0.5$"),
-    ],
-)
-def test_wrong_codes_are_explained(text: str, message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        mini().parse(text)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"variant": "minni"}, r"^variant: 'minni' is unknown \(did you mean 'mini'\?\); there are imagenet, mini$"),
-        ({"resolutions": 28}, r"^resolutions: 28 is not a list of at least one entry$"),
-        ({"resolutions": [28, 20]}, r"^resolutions: \[28, 20\] is not in ascending order without repeats$"),
-        ({"resolutions": [0]}, r"^resolutions: 0 is not a whole number of at least 1$"),
-    ],
-)
-def test_wrong_options_are_explained(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        get_space("once_for_all_resnet50", **options)

@@ -127,20 +127,6 @@ def test_every_operation_takes_odd_and_tiny_maps(operation: str) -> None:
         assert network(torch.rand(2, *shape)).shape == (2, 3)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"blocks": 6}, r"^blocks: 6 is more than 5$"),
-        ({"stem": "large"}, r"^stem: 'large' is unknown; there are cifar, imagenet$"),
-        ({"stem": "imagenet", "width": 3}, r"^width: 3 is too small for the stem 'imagenet'; give 4 or more$"),
-        ({"width": 1}, r"^width: 1 is too small"),
-    ],
-)
-def test_wrong_options_are_explained(options: dict[str, object], message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        get_space("pnas", **options)
-
-
 def test_wrong_codes_and_images_are_explained() -> None:
     with pytest.raises(SpaceError, match=r"^code: '0s3-1s3_0s3-1s3' has 2 blocks, more than 1$"):
         small(blocks=1).parse("0s3-1s3_0s3-1s3")

@@ -145,37 +145,3 @@ def test_the_width_is_rounded_to_multiples_of_eight() -> None:
     skeleton = mini(width=1.3).skeleton
     assert (skeleton.stem, skeleton.widths, skeleton.head) == ((16, 16), (24, 32), 80)
     assert mini(width=1.3).options["widths"] == [16, 24]  # before the factor
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("k3e3-id", r"^code: 'k3e3-id' has 1 stages, not 2; the form is 'k3e3-k3e3_k3e3-k3e3-k3e3'$"),
-        ("k3e3_k3e3-id-id", r"^code: stage 1 of .* has 1 layers, not 2; the form is "),
-        ("k3e4-id_k3e3-id-id", r"^code: layer 1 of .* is 'k3e4'; allowed are k3e3, "),
-        ("0123", r"^code: '0123' has 4 digits, not 5, one a layer$"),
-        ("09123", r"^code: layer 2 of '09123' is '9'; allowed are k3e3, "),
-    ],
-)
-def test_wrong_codes_are_explained(text: str, message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        mini().parse(text)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"variant": "mobil"}, r"^variant: 'mobil' is unknown \(did you mean 'mobile'\?\); there are imagenet, mobile"),
-        ({"width": 0}, r"^width: 0 is not a positive number$"),
-        ({"widths": 16}, r"^widths: 16 is not a list of at least one entry$"),
-        ({"widths": [16, 15]}, r"^widths: 15 is odd; numbers of channels have to be even$"),
-        ({"depths": [2]}, r"^depths: 1 entries, but widths has 2; give one a stage$"),
-        ({"depths": [2, 0]}, r"^depths: 0 is not a whole number of at least 1$"),
-        ({"strides": [2, 3]}, r"^strides: 3 is not 1 or 2$"),
-        ({"stem_stride": True}, r"^stem_stride: True is not 1 or 2$"),
-        ({"dropout": 1}, r"^dropout: 1 is not a number of at least 0 and below 1$"),
-    ],
-)
-def test_wrong_options_are_explained(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        get_space("proxyless", **({"variant": "mini"} | options))

@@ -140,7 +140,7 @@ def test_it_can_be_restricted_again(macro: SearchSpace) -> None:
     once = RestrictedSpace(macro, [["mb3_k3", "mb6_k5"]] * 8)
     twice = RestrictedSpace(once, [*[["mb6_k5"]] * 7, ["mb3_k3", "mb6_k5"]])
     assert [one.code for one in twice.enumerate()] == ["22222221", "22222222"]
-    with pytest.raises(SpaceError, match="'identity' is no option of decision 0; there are mb3_k3, mb6_k5"):
+    with pytest.raises(SpaceError, match="'identity' is not an option of decision 0; there are mb3_k3, mb6_k5"):
         RestrictedSpace(once, [["identity"]] * 8)
 
 
@@ -150,7 +150,7 @@ def test_it_can_be_restricted_again(macro: SearchSpace) -> None:
         ([["mb3_k3"]] * 7, "allowed: 7 given, but nasbench_macro has 8 decisions; give a list for each"),
         ([[]] * 8, "allowed: \\[\\] for decision 0 is not a list of at least one option"),
         (["mb3_k3"] * 8, "allowed: 'mb3_k3' for decision 0 is not a list"),
-        ([["k9"]] * 8, "allowed: 'k9' is no option of decision 0; there are identity, mb3_k3, mb6_k5"),
+        ([["k9"]] * 8, "allowed: 'k9' is not an option of decision 0; there are identity, mb3_k3, mb6_k5"),
     ],
 )
 def test_refusals(macro: SearchSpace, allowed: list[list[str]], message: str) -> None:

@@ -213,10 +213,10 @@ class TestOwn:
             ("LIMIT", r"is int, not a function or a class"),
             ("more", r"needs depth; give it a default"),
             ("blind", r"takes no num_classes; .*\(it has none\)"),
-            ("number", r"gives int, not a torch.nn.Module"),
+            ("number", r"returns int, not a torch.nn.Module"),
             ("broken", r"^input_shape: own_.*:broken cannot be made for 3x224x224 images: KeyError: 'no such layer'"),
-            ("headless", r"is no classifier: for one image it gives shape \(1, 8, 224, 224\), not 1000 logits"),
-            ("two_outputs", r"is no classifier: for one image it gives tuple, not 1000 logits"),
+            ("headless", r"is not a classifier: for one image it returns shape \(1, 8, 224, 224\), not 1000 logits"),
+            ("two_outputs", r"is not a classifier: for one image it returns tuple, not 1000 logits"),
         ],
     )
     def test_a_factory_that_makes_no_classifier(self, zoo: Zoo, own: str, name: str, message: str) -> None:

@@ -1,19 +1,24 @@
 """Data sets as uint8 arrays, their splits and subsets, their augmentation, their mini-batches."""
 
-from taurank.trainables.data.augment import Augmentation, augment, normalise
-from taurank.trainables.data.batches import iterate_batches, iterate_pixels
-from taurank.trainables.data.dataset import Dataset
-from taurank.trainables.data.datasets import check_dataset_name, list_datasets, load_dataset
-from taurank.trainables.data.decode import decode_image
-from taurank.trainables.data.digest import digest_images
-from taurank.trainables.data.errors import DataError, NoTestSetError
-from taurank.trainables.data.image_set import ImageSet
-from taurank.trainables.data.mapped import Images
-from taurank.trainables.data.own_images import split_own
-from taurank.trainables.data.prefetch import prefetched
-from taurank.trainables.data.resize import resize_image, resize_images
-from taurank.trainables.data.splits import ImageData, make_splits
-from taurank.trainables.data.subsets import Choice, Losses, choose_images, less_data, smaller_side
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.trainables.data.augmentation import Augmentation, augment, normalise
+    from taurank.trainables.data.batches import iterate_batches, iterate_pixels
+    from taurank.trainables.data.dataset import Dataset
+    from taurank.trainables.data.datasets import check_dataset_name, list_datasets, load_dataset
+    from taurank.trainables.data.decode import decode_image
+    from taurank.trainables.data.digest import digest_images
+    from taurank.trainables.data.errors import DataError, NoTestSetError
+    from taurank.trainables.data.image_set import ImageSet
+    from taurank.trainables.data.mapped import Images
+    from taurank.trainables.data.own_images import split_own
+    from taurank.trainables.data.prefetch import prefetched
+    from taurank.trainables.data.resize import resize_image, resize_images
+    from taurank.trainables.data.splits import ImageData, make_splits
+    from taurank.trainables.data.subsets import Choice, Losses, choose_images, less_data, smaller_side
 
 __all__ = [
     "Augmentation",
@@ -43,3 +48,5 @@ __all__ = [
     "smaller_side",
     "split_own",
 ]
+
+__getattr__ = lazy_names(__name__)

@@ -1,4 +1,4 @@
-"""The same random changes and the same scaling on a device: bytes travel there, not floats."""
+"""Augmentation and normalisation on a device, so that bytes are transferred and not floats."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taurank.trainables.data.augment import Augmentation, draw_changes, scaling_tables
+from taurank.trainables.data.augmentation import Augmentation, draw_changes, scaling_tables
 
 
 def augment_tensor(images: Tensor, augmentation: Augmentation, generator: np.random.Generator) -> Tensor:
-    """What `augment` makes of the same images and generator, byte by byte, with the work done where the images are.
+    """Returns exactly what `augment` returns, computed on the device of the images.
 
     Args:
         images: uint8 `(n, H, W, C)`, on any device; they stay as they are.
         augmentation: What is changed.
         generator: Drawn from as by `augment`; the draws are made on the CPU.
-
-    Raises:
-        DataError: A crop or a cutout that could leave nothing of an image of this size.
     """
     n, height, width, _ = images.shape
     drawn = draw_changes((n, height, width), augmentation, generator)
@@ -48,7 +45,7 @@ def augment_tensor(images: Tensor, augmentation: Augmentation, generator: np.ran
 
 
 def normalise_tensor(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """What `normalise` makes of the same images: float32 `(n, C, H, W)`, channels last in memory."""
+    """Returns what `normalise` returns: float32 `(n, C, H, W)`, channels last in memory."""
     tables = torch.from_numpy(scaling_tables(mean, std)).to(images.device)
     channels = torch.arange(images.shape[3], device=images.device)
     return tables[channels, images.long()].permute(0, 3, 1, 2)

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from taurank.trainables.data.augment import Augmentation, augment, normalise
 from taurank.trainables.data.augment_tensor import augment_tensor, normalise_tensor
+from taurank.trainables.data.augmentation import Augmentation, augment, normalise
 from taurank.trainables.data.errors import DataError
 from taurank.trainables.data.image_set import ImageSet
 from taurank.trainables.data.mapped import Images
@@ -26,7 +26,7 @@ def iterate_batches(
     scaling: Literal["normalise", "unit"] = "normalise",
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Goes once through the images, in batches of `(b, C, H, W)` float32 and `(b,)` int64.
+    """Yields all images once, in batches of `(b, C, H, W)` float32 and `(b,)` int64.
 
     Every image comes once. A last batch of a single image, which batch norm could not train on, is joined to the one
     before it, so that one batch may have `batch_size + 1` images.
@@ -39,7 +39,7 @@ def iterate_batches(
         mean: Of each channel, in 0..255 units; see `normalise`.
         std: Of each channel, in 0..255 units.
         drop_last: Leave out a last batch of fewer than `batch_size` images.
-        scaling: `normalise` gives `(pixel - mean) / std`; `unit` gives `pixel / 255` and looks at neither.
+        scaling: `normalise` gives `(pixel - mean) / std`; `unit` gives `pixel / 255`.
         device: Where the batches are. On another than the CPU images are changed and scaled there, to the same values.
 
     Raises:
@@ -65,13 +65,13 @@ def iterate_pixels(
     generator: np.random.Generator | None,
     augmentation: Augmentation | None,
 ) -> Iterator[Images]:
-    """The same batches as bytes `(b, H, W, C)`, without labels: for whoever makes targets of the images themselves.
+    """Yields the same batches as bytes `(b, H, W, C)`, without labels.
 
     Args:
         images: What to go through.
         batch_size: Images in a batch; see `iterate_batches`.
-        generator: Shuffles the images and draws the augmentation; None keeps the order. What is drawn from it between
-            two batches moves the augmentation of the later one.
+        generator: Shuffles the images and draws the augmentation; None keeps the order. Draws of
+            other code between two batches change the augmentation of the later one.
         augmentation: What to change in each image; None for nothing.
     """
     order = np.arange(len(images)) if generator is None else generator.permutation(len(images))
@@ -107,7 +107,7 @@ def _batches(
 
 
 def _bounds(n: int, batch_size: int, drop_last: bool) -> list[int]:
-    """Where the batches of `n` images begin, and where the last one ends."""
+    """Boundaries of the batches of `n` images."""
     bounds = list(range(0, n + 1, batch_size))
     left_over = n - bounds[-1]
     if left_over == 0 or drop_last:

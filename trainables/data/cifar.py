@@ -3,53 +3,40 @@
 Source: https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from taurank.trainables.data.errors import DataError, IncompleteError
 from taurank.trainables.data.image_set import ImageSet, labelled
 
+Names: TypeAlias = Sequence[str]
+
 _TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 _TEST = ("test_batch",)
 _TRAIN_100, _TEST_100 = ("train",), ("test",)
 
 
-def read_cifar_binary_folder(
-    folder: Path, shape: tuple[int, int, int], n_classes: int
-) -> tuple[ImageSet, ImageSet] | None:
-    """The training and the test set of `data_batch_1..5.bin` and `test_batch.bin`; None where there is none of them.
-
-    A file is a row of records: one byte for the label, then the pixels, one colour plane after the other.
-
-    Raises:
-        IncompleteError: Only some of the six are there.
-        DataError: A file is broken; it is named.
-    """
-    return _read_binary(folder, (_TRAIN, _TEST), 1, shape, n_classes)
-
-
-def read_cifar100_binary_folder(
-    folder: Path, shape: tuple[int, int, int], n_classes: int
-) -> tuple[ImageSet, ImageSet] | None:
-    """The same of CIFAR-100, `train.bin` and `test.bin`: two bytes for the labels, and the second is the class.
-
-    Raises:
-        IncompleteError: Only one of the two is there.
-        DataError: A file is broken; it is named.
-    """
-    return _read_binary(folder, (_TRAIN_100, _TEST_100), 2, shape, n_classes)
-
-
 def _read_binary(
-    folder: Path,
-    parts: tuple[tuple[str, ...], tuple[str, ...]],
+    train: Sequence[str],
+    test: Sequence[str],
     label_bytes: int,
+    folder: Path,
     shape: tuple[int, int, int],
     n_classes: int,
 ) -> tuple[ImageSet, ImageSet] | None:
-    train, test = parts
-    if not _all_there(folder, [f"{name}.bin" for name in train + test]):
+    """Reads the training and the test set of the binary form; None where the folder has none of its files.
+
+    A file is a sequence of records: the labels (of two bytes the second is the class), then the pixels by colour plane.
+
+    Raises:
+        IncompleteError: Some of the files are missing.
+        DataError: A file is damaged.
+    """
+    if not _all_there(folder, [f"{name}.bin" for name in (*train, *test)]):
         return None
     height, width, channels = shape
 
@@ -73,36 +60,18 @@ def _read_binary(
     return _joined([read(name) for name in train]), _joined([read(name) for name in test])
 
 
-def read_cifar_python_folder(
-    folder: Path, shape: tuple[int, int, int], n_classes: int
-) -> tuple[ImageSet, ImageSet] | None:
-    """The training and the test set of torchvision's folder `cifar-10-batches-py`; None where there is none of it.
-
-    These files are pickles, which run code of whoever wrote them. They are read by torchvision alone, after their MD5
-    has been found to be the published one.
-
-    Raises:
-        IncompleteError: Only some of the files are there.
-        DataError: A file is not the published one; it is named.
-    """
-    return _read_python(folder, "CIFAR10", [*_TRAIN, *_TEST, "batches.meta"], shape, n_classes)
-
-
-def read_cifar100_python_folder(
-    folder: Path, shape: tuple[int, int, int], n_classes: int
-) -> tuple[ImageSet, ImageSet] | None:
-    """The same of CIFAR-100, in torchvision's folder `cifar-100-python`.
-
-    Raises:
-        IncompleteError: Only some of the files are there.
-        DataError: A file is not the published one; it is named.
-    """
-    return _read_python(folder, "CIFAR100", [*_TRAIN_100, *_TEST_100, "meta"], shape, n_classes)
-
-
 def _read_python(
-    folder: Path, torchvision_name: str, names: list[str], shape: tuple[int, int, int], n_classes: int
+    torchvision_name: str, names: Names, folder: Path, shape: tuple[int, int, int], n_classes: int
 ) -> tuple[ImageSet, ImageSet] | None:
+    """Reads the training and the test set of torchvision's folder; None where it has none of the files.
+
+    These files are pickles, which can run arbitrary code. They are read by torchvision, after their MD5 sums have been
+    verified.
+
+    Raises:
+        IncompleteError: Some of the files are missing.
+        DataError: A file is not the published one.
+    """
     if not _all_there(folder, names):
         return None
     from taurank.spaces.zoo import import_torchvision
@@ -122,7 +91,7 @@ def _read_python(
     return read(train=True), read(train=False)
 
 
-def _all_there(folder: Path, names: list[str]) -> bool:
+def _all_there(folder: Path, names: Names) -> bool:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing and len(missing) < len(names):
         raise IncompleteError(f"{folder}: {', '.join(missing)} missing")
@@ -131,3 +100,9 @@ def _all_there(folder: Path, names: list[str]) -> bool:
 
 def _joined(parts: list[ImageSet]) -> ImageSet:
     return ImageSet(np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts]))
+
+
+read_cifar_binary_folder = partial(_read_binary, _TRAIN, _TEST, 1)
+read_cifar100_binary_folder = partial(_read_binary, _TRAIN_100, _TEST_100, 2)
+read_cifar_python_folder = partial(_read_python, "CIFAR10", (*_TRAIN, *_TEST, "batches.meta"))
+read_cifar100_python_folder = partial(_read_python, "CIFAR100", (*_TRAIN_100, *_TEST_100, "meta"))

@@ -21,11 +21,7 @@ def list_datasets() -> tuple[str, ...]:
 
 
 def check_dataset_name(name: str) -> None:
-    """Makes sure that `load_dataset` knows what is meant; nothing is looked for.
-
-    Raises:
-        DataError: It does not.
-    """
+    """Checks that `load_dataset` knows a name, without searching for files."""
     if name not in list_datasets() and split_own(name) is None:
         close = difflib.get_close_matches(name, list_datasets(), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -42,24 +38,24 @@ def load_dataset(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Reads a data set: into memory, but for very many files of the user's own.
+    """Reads a data set, into memory unless it is a very large set of user files.
 
     Args:
         name: One of `list_datasets()`, or the user's own images; see `load_own`. `digits` is part of scikit-learn; the
             other published ones are looked for below `root`.
         root: Folder that holds the data sets' own folders (`mnist`, `MNIST/raw`, `cifar-10-batches-bin`, ...). Default:
             the environment variable `TAURANK_DATA`, else `data` in the working directory.
-        download: Whether a data set that is not there may be fetched into `root`, through torchvision. A line says
-            what comes from where, and how big it is.
+        download: Whether a missing data set is downloaded into `root` through torchvision. The log names the origin
+            and the size.
         size: Pixels on each side that own files are decoded to; published images keep theirs.
         cache: Folder that decoded files are kept in.
-        progress: Told how many of how many files are decoded.
+        progress: Called with the numbers of decoded and of all files.
 
     Raises:
         DataError: An unknown name, nothing found, or a broken file.
 
     Example:
-        >>> load_dataset("digits").train_images.shape
+        >>> load_dataset("digits").train.images.shape
         (1797, 8, 8, 1)
     """
     check_dataset_name(name)
@@ -79,8 +75,7 @@ def load_dataset(
             f"{'' if root.is_dir() else ' (no such folder)'}; point --data-dir at the folder that holds one of them,"
             f" or add --download to fetch {published.megabytes} MB from {published.origin}"
         )
-    train, test = parts
-    return Dataset(name, train.images, train.labels, test.images, test.labels, published.classes)
+    return Dataset(name, *parts, published.classes)
 
 
 def _find(published: Published, root: Path, *, tolerant: bool) -> tuple[ImageSet, ImageSet] | None:
@@ -106,4 +101,4 @@ def _digits() -> Dataset:
 
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
-    return Dataset("digits", pixels, labels.astype(np.int64), None, None, tuple("0123456789"))
+    return Dataset("digits", ImageSet(pixels, labels.astype(np.int64)), None, tuple("0123456789"))

@@ -35,42 +35,26 @@ _REDUCED = {
 }
 
 
-def decode_image(source: bytes | str | Path, size: int, channels: int) -> Images:
-    """Decodes one encoded image (JPEG, PNG, WebP, BMP, TIFF, PNM, ...); its short side is fitted, its middle is kept.
+def decode_image(
+    source: bytes | str | Path, size: int, channels: int, levels: Levels = (0, DEEPEST)
+) -> tuple[Images, Levels | None]:
+    """Decodes one encoded image (JPEG, PNG, WebP, BMP, TIFF, PNM, ...), fits its short side and crops the centre.
 
-    An EXIF orientation is honoured: photographs come out upright. Transparency is dropped. 16 bits become 8, and the
-    values of a PGM, PPM or PAM are scaled by the maximum that its header states.
+    An EXIF orientation is applied. Transparency is dropped. 16 bits become 8, and the values of a PGM, PPM or PAM are
+    scaled by the maximum that its header states.
 
     Args:
         source: The encoded bytes, or the path of a file with them.
         size: Pixels on each side of the result.
         channels: 1 for grey values, 3 for colours in RGB order.
+        levels: Values that become 0 and 255, for 16-bit images whose file states no maximum.
 
     Returns:
-        `(size, size, channels)`, 0..255.
+        The image `(size, size, channels)`, 0..255, and the least and greatest value of a 16-bit image whose file states
+        no maximum; None for any other.
 
     Raises:
-        DataError: The file cannot be read or decoded, is cut short, or has more than `MOST_PIXELS`; it is named.
-    """
-    return decode_deep_image(source, size, channels)[0]
-
-
-def decode_deep_image(
-    source: bytes | str | Path, size: int, channels: int, levels: Levels = (0, DEEPEST)
-) -> tuple[Images, Levels | None]:
-    """Like `decode_image`; with the range of a 16-bit image whose file does not say what its maximum is.
-
-    Args:
-        source: See `decode_image`.
-        size: See `decode_image`.
-        channels: See `decode_image`.
-        levels: Values of such a 16-bit image that become 0 and 255.
-
-    Returns:
-        The image, and the least and greatest value of such a 16-bit image; None for any other.
-
-    Raises:
-        DataError: See `decode_image`.
+        DataError: The file cannot be read or decoded, is truncated, or has more than `MOST_PIXELS`.
     """
     if channels not in (1, 3):
         raise DataError(f"channels is {channels}; it has to be 1 (grey) or 3 (RGB)")
@@ -98,11 +82,7 @@ def decode_deep_image(
 
 
 def _binary_pnm(encoded: bytes, origin: str) -> bytes:
-    """A PGM or PPM of decimal numbers as one of bytes: OpenCV scales some of the former, and none of the latter.
-
-    Raises:
-        DataError: It has less numbers than its header states, or what is none.
-    """
+    """A PGM or PPM of decimal numbers as one of bytes: OpenCV scales some of the former, and none of the latter."""
     try:
         width, height, maximum, *values = map(int, re.sub(rb"#[^\n]*", b"", encoded[2:]).split())
         count = width * height * (3 if encoded[:2] == b"P3" else 1)
@@ -132,7 +112,7 @@ def _stated_maximum(encoded: bytes) -> int | None:
 
 
 def _mode(encoded: bytes, origin: str, size: int) -> tuple[int, int]:
-    """How OpenCV decodes it to grey values and to colours."""
+    """Flags of OpenCV for grey values and for colours."""
     found = read_image_size(encoded)
     if found is None:
         return _REDUCED[1]
@@ -155,13 +135,13 @@ def _bytes_of(source: bytes | str | Path) -> tuple[bytes, str]:
 
 
 def _is_cut_jpeg(encoded: bytes) -> bool:
-    """Whether a JPEG ends before its end marker; older OpenCV fills the missing rows with grey and says nothing."""
+    """Whether a JPEG ends before its end marker; older versions of OpenCV silently fill the missing rows with grey."""
     if not encoded.startswith(b"\xff\xd8"):
         return False
     at = 2
     while (marker := _JPEG_MARKER.search(encoded, at)) is not None:
         if marker[0] == b"\xff\xd9":
             return False
-        # Segments say how long they are. After a scan's header come its data, and the search skips those.
+        # Segments state their length. After a scan's header come its data, and the search skips those.
         at = marker.end() + int.from_bytes(encoded[marker.end() : marker.end() + 2], "big")
     return True

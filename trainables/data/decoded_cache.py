@@ -1,4 +1,4 @@
-"""Image files decoded once: a `.npy` of all of them beside a small JSON index, found again by what the files are."""
+"""Cache of decoded image files: one `.npy` file and a JSON index, keyed by the properties of the files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from taurank.trainables.data.decode import DEEPEST, Levels, decode_deep_image
+from taurank.spaces import cache_folder
+from taurank.trainables.data.decode import DEEPEST, Levels, decode_image
 from taurank.trainables.data.errors import DataError
 from taurank.trainables.data.mapped import IN_MEMORY_BYTES, Images, MappedImages
 
@@ -37,7 +38,7 @@ Digests = npt.NDArray[np.uint64]
 """`(n,)`: equal where all pixels of two images are equal."""
 
 Progress = Callable[[int, int], None]
-"""Told how many images of how many are done."""
+"""Called with the numbers of decoded and of all images."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,11 @@ class Decoded:
 
 @dataclass(frozen=True)
 class _Index:
-    """What is kept of a set beside its pixels."""
+    """Index of a cache."""
 
     left_out: dict[int, str]
     digests: Digests
     deep: tuple[int, int, int] | None
-
-
-def cache_folder(cache: Path | None = None) -> Path:
-    """`cache`, else `taurank` in `$XDG_CACHE_HOME`, else in `~/.cache`."""
-    return cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "taurank"
 
 
 def decode_files(
@@ -98,7 +94,7 @@ def decode_files(
         names: Of the files.
         size: Pixels on each side; see `decode_image`.
         cache: Folder of the caches; see `cache_folder`.
-        progress: Told after each chunk; nothing is told where the cache has them.
+        progress: Called after each chunk; not called on a cache hit.
 
     Raises:
         DataError: The cache cannot be written.
@@ -125,7 +121,7 @@ def decode_files(
 
 
 def image_digests(images: Images) -> Digests:
-    """Of each of the images `(n, H, W, C)`."""
+    """Digests of the images `(n, H, W, C)`."""
     return np.array([_digest(image) for image in images], dtype=np.uint64)
 
 
@@ -152,7 +148,7 @@ def _key(root: Path, names: Sequence[str], size: int) -> str:
 
 
 def _read_index(index: Path, file: Path, count: int, size: int) -> _Index | None:
-    """What is noted of a cache; None where there is no whole one."""
+    """Index of a cache; None where it is missing or incomplete."""
     try:
         noted = json.loads(index.read_bytes())
         left_out = {int(place): str(reason) for place, reason in noted["left_out"].items()}
@@ -221,7 +217,7 @@ def _stretch(
 
 
 def _header(count: int, size: int) -> bytes:
-    """Of a `.npy` file; as long for any count, since NumPy leaves room for the first dimension to grow."""
+    """Header of a `.npy` file; its length does not depend on the count, since NumPy pads the first dimension."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, CHANNELS)}
@@ -236,18 +232,18 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 _Found = tuple[Images, Levels | None] | str
-"""A decoded image with its range, see `decode_deep_image`; or why there is none."""
+"""A decoded image with its range, see `decode_image`; or the reason of a failure."""
 
 
 def _decoded(root: Path, names: Sequence[str], size: int, levels: Levels = (0, DEEPEST)) -> Iterator[list[_Found]]:
     """Chunks of decoded images, in order.
 
-    OpenCV lets go of Python's lock, so threads are enough; no more chunks are begun than a few ahead of what is taken.
+    OpenCV releases the GIL, so threads suffice; only a few chunks are decoded ahead.
     """
 
     def decode(name: str) -> _Found:
         try:
-            return decode_deep_image(_read(root / name), size, CHANNELS, levels)
+            return decode_image(_read(root / name), size, CHANNELS, levels)
         except (DataError, MemoryError) as error:
             return str(error).removeprefix("image bytes: ") or "takes more memory than there is"
 
@@ -269,7 +265,7 @@ def _decoded(root: Path, names: Sequence[str], size: int, levels: Levels = (0, D
 
 
 def _read(path: Path) -> bytes:
-    """Bytes of a regular file of bearable size: a listed name may be anything."""
+    """Reads a regular file of limited size."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -285,7 +281,7 @@ def _read(path: Path) -> bytes:
 
 @contextmanager
 def _one_opencv_thread() -> Iterator[None]:
-    """Whoever runs several images side by side gains nothing from several threads for each."""
+    """Limits OpenCV to one thread per image, since images are decoded in parallel."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -1,4 +1,4 @@
-"""What tells one set of images from another."""
+"""Digest of a data set."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from taurank.trainables.data.splits import ImageData
 def digest_images(data: ImageData) -> str:
     """A digest of all pixels and labels, in their order.
 
-    Images that stay in their file are told by its name, which the cache makes from what was decoded, by its size and by
-    their positions: reading them all would take minutes.
+    Memory-mapped images are identified by the name of their file (the cache derives it from the decoded files), its
+    size and their positions, since reading all of them would take minutes.
     """
     digest = hashlib.blake2b(digest_size=16)
     for part in (data.train, data.validation, data.test):

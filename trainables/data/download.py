@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def download(name: str, published: Published, root: Path) -> None:
-    """Fetches a data set into torchvision's own folder below `root`; says so before it begins.
+    """Downloads a data set into torchvision's folder below `root`, after a line in the log.
 
     Args:
         name: The data set, for the lines shown.

@@ -1,13 +1,13 @@
-"""What goes wrong with data."""
+"""Errors of data sets."""
 
 
 class DataError(ValueError):
-    """Data that is missing, broken, or asked for in a way it cannot be had; one line, with the way out."""
+    """Data that is missing, broken or requested in an impossible way; one line with the way out."""
 
 
 class NoTestSetError(DataError):
-    """A data set that has no official test set, where nobody said what to cut off for one."""
+    """A data set without an official test set, and no size given for one."""
 
 
 class IncompleteError(DataError):
-    """Some of the files of a data set are there and some are not, as a broken-off download leaves them."""
+    """Some files of a data set are missing, as after an interrupted download."""

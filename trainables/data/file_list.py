@@ -1,4 +1,4 @@
-"""Which image files belong to which class: class folders, ImageNet's layout, or a CSV."""
+"""Labels of image files: class folders, ImageNet's layout, or a CSV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANNOTATIONS = {
     "annotation", "annotations", "bboxes", "bounding_boxes", "ground_truth", "groundtruth", "labels", "masks",
     "segmentation", "segmentations",
 }  # fmt: skip
-"""Folders of such a name hold what belongs to the images of other folders, or are classes: that cannot be told."""
+"""Names of folders that may hold annotations of other folders or be classes."""
 _SYNSET = re.compile(r"n\d{8}")
 
 Listed = tuple[tuple[str, int], ...]
@@ -110,11 +110,7 @@ def list_imagenet(source: str, path: Path) -> FileList:
 
 
 def _check_flat(walk: FolderWalk, folders: Sequence[str], named: Sequence[str]) -> None:
-    """Refuses class folders that could be parts: they are called so, or their names resemble those of parts.
-
-    Raises:
-        DataError: Both readings.
-    """
+    """Refuses class folders that could be parts: they are called so, or their names resemble those of parts."""
     if "train" in map(part_of, named) and len(named) > 1:
         raise _two_readings(walk.source, named, [name for name in folders if name not in named])
     alike = [name for name in folders if resembles_part(name)]
@@ -176,11 +172,7 @@ def _readings(source: str, parts: Mapping[Part, str]) -> list[str]:
 
 
 def _class_folders(walk: FolderWalk, part: str) -> list[str]:
-    """Class folders of a part. Folders of annotations are left out where they hold no images.
-
-    Raises:
-        DataError: A folder of annotations that could be a class.
-    """
+    """Class folders of a part. Folders of annotations are left out where they hold no images."""
     classes = []
     for name in walk.subfolders(part):
         where = f"{part}/{name}" if part else name

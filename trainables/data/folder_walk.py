@@ -87,7 +87,7 @@ class FolderWalk:
         return [(file, label_of[name]) for name in sorted(names) for file in names[name]]
 
     def notes(self) -> list[str]:
-        """A line on folders and one on files that were passed over, where there were any."""
+        """Warnings about skipped folders and files."""
         notes = []
         if self._skipped:
             named = [f"{name} ({reason})" for name, reason in self._skipped.items()]

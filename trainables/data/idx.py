@@ -50,7 +50,7 @@ def read_idx_folder(folder: Path, shape: tuple[int, int, int], n_classes: int) -
 
 
 def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
-    """The array of one IDX file of unsigned bytes; a name ending in `.gz` says that it is gzipped.
+    """The array of one IDX file of unsigned bytes; a name ending in `.gz` is read as gzip.
 
     Raises:
         DataError: Wrong magic number, more or fewer bytes than the header declares, a broken gzip; the file is named.

@@ -1,4 +1,4 @@
-"""How large an encoded image is, from its header alone: what is too large is never decoded."""
+"""Size of an encoded image, read from its header."""
 
 import io
 import warnings
@@ -25,7 +25,7 @@ def read_image_size(encoded: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_size(encoded: bytes) -> tuple[int, int] | None:
-    """From the start of frame (ITU-T T.81, B.2.2), which comes before any coded data."""
+    """Reads the start of frame (ITU-T T.81, B.2.2)."""
     at = 2
     while at + 9 <= len(encoded) and encoded[at] == 0xFF:
         marker = encoded[at + 1]

@@ -69,14 +69,7 @@ def read_npz_file(name: str, path: Path) -> Dataset:
             raise DataError(
                 f"{name}: x_test has other images than x{ending}: {test.images.shape}, {train.images.shape}"
             )
-    return Dataset(
-        name,
-        train.images,
-        train.labels,
-        None if test is None else test.images,
-        None if test is None else test.labels,
-        tuple(str(value) for value in classes),
-    )
+    return Dataset(name, train, test, tuple(str(value) for value in classes))
 
 
 def _labels(name: str, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -120,7 +113,7 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     try:
         if _unpacked_bytes(path, names) > _memory():
             raise MemoryError
-        # Pickled arrays run code of whoever wrote them, so they are refused.
+        # Pickled arrays can run arbitrary code, so they are rejected.
         with np.load(path, allow_pickle=False) as archive:
             found = {name: archive[name] for name in names if name in archive}
     except MemoryError as error:
@@ -137,7 +130,7 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
 
 
 def _unpacked_bytes(path: Path, names: tuple[str, ...]) -> int:
-    """Of those of the named arrays that an archive has, as it says itself; more than that is never unpacked."""
+    """Unpacked size of the named arrays, as the archive declares."""
     with zipfile.ZipFile(path) as archive:
         return sum(file.file_size for file in archive.infolist() if file.filename.removesuffix(".npy") in names)
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from taurank.trainables.data.dataset import Dataset
 from taurank.trainables.data.decoded_cache import Decoded, Progress, decode_files, image_digests
+from taurank.trainables.data.duplicates import duplicate_warnings
 from taurank.trainables.data.errors import DataError
 from taurank.trainables.data.file_list import FileList, list_folder, list_imagenet
 from taurank.trainables.data.folder_walk import SHOWN
 from taurank.trainables.data.image_set import ImageSet
 from taurank.trainables.data.npz import read_npz_file
-from taurank.trainables.data.odd_sets import odd_lines
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +50,10 @@ def load_own(
         name: `folder:PATH`, `imagenet:PATH` (see `list_folder`, `list_imagenet`) or `npz:PATH` (see `read_npz_file`).
         size: Pixels on each side that files are decoded to; None for `SIZE`. Arrays of an `.npz` keep their size.
         cache: Folder that decoded files are kept in; see `cache_folder`.
-        progress: Told how many files are decoded.
+        progress: Called with the numbers of decoded and of all files.
 
     Raises:
-        DataError: Nothing there, or not laid out so; files that cannot be decoded are left out and named in the log.
+        DataError: The path is missing or has another layout. Undecodable files are skipped and logged.
     """
     found = split_own(name)
     if found is None:
@@ -71,7 +71,7 @@ def load_own(
 def _warned(dataset: Dataset) -> Dataset:
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     digests = {name: image_digests(part.images[:]) for name, part in parts.items() if part is not None}
-    for line in odd_lines(dataset.name, digests):
+    for line in duplicate_warnings(dataset.name, digests):
         logger.warning("%s", line)
     return dataset
 
@@ -104,24 +104,14 @@ def _load_files(files: FileList, *, size: int, cache: Path | None, progress: Pro
         )
     digests = {part: decoded.digests[row] for part, row in rows.items()}
     # Warnings, so that they are seen where logging has not been set up.
-    for line in (*files.notes, *_left_out(files.source, names, decoded), *odd_lines(files.source, digests)):
+    for line in (*files.notes, *_left_out(files.source, names, decoded), *duplicate_warnings(files.source, digests)):
         logger.warning("%s", line)
-    train, validation, test = (sets[part] if parts[part] else None for part in parts)
-    assert train is not None
-    return Dataset(
-        files.source,
-        train.images,
-        train.labels,
-        None if test is None else test.images,
-        None if test is None else test.labels,
-        files.classes,
-        None if validation is None else validation.images,
-        None if validation is None else validation.labels,
-    )
+    validation, test = (sets[part] if parts[part] else None for part in ("validation", "test"))
+    return Dataset(files.source, sets["train"], test, files.classes, validation)
 
 
 def _left_out(source: str, names: Sequence[str], decoded: Decoded) -> Iterator[str]:
-    """Lines on files that could not be decoded, and on the range of 16-bit images."""
+    """Yields warnings about undecodable files and the range of 16-bit images."""
     left_out = decoded.left_out
     if left_out:
         some = "; ".join(f"{names[place]}: {left_out[place]}" for place in sorted(left_out)[:SHOWN])

@@ -1,4 +1,4 @@
-"""What the parts of a data set are called: names of folders, and values of a column `split`."""
+"""Names of the parts of a data set, as folders and in a column `split`."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def part_of(name: str) -> Part | None:
 
 
 def resembles_part(name: str) -> Part | None:
-    """The part that one word of a name stands for, as of `train_set`; None where there is none."""
+    """Returns the part named by a word of a name, as in `train_set`; None where there is none."""
     words = re.split(r"[\W\d_]+", plain(name))
     return next((_PART_OF[word] for word in words if word in _PART_OF), None)
 
 
 def assign_parts(source: str, names: Iterable[str]) -> dict[Part, str]:
-    """Which of the names stands for which part. Without a test part the validation part is the test part.
+    """Assigns names to parts. Without a test part the validation part is the test part.
 
     Raises:
         DataError: Two names stand for one part.

@@ -1,4 +1,4 @@
-"""The next batch is made while the network trains on this one."""
+"""Prefetching of batches."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 
 
 def prefetched(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items in the same order, each made in a thread while the one before it is in use.
+    """Yields the same items, each computed in a thread while the previous one is in use.
 
     Only one item is made at a time, so generators of random numbers are drawn from as without the thread. What making
     an item raises is raised where it is taken.

@@ -1,4 +1,4 @@
-"""Bringing images to one size: the one place where resizing is done."""
+"""Resizing of images."""
 
 import cv2
 import numpy as np
@@ -10,8 +10,8 @@ def resize_image(image: Images, size: int) -> Images:
     """One image `(H, W, C)` squashed to `(size, size, C)`.
 
     A side that shrinks is averaged over areas (INTER_AREA, no aliasing), one that grows is interpolated linearly. An
-    image that has the size already comes back as it is. OpenCV's thread setting is left alone: whoever runs several
-    of these side by side sets `cv2.setNumThreads` once for the process.
+    image that has the size already comes back as it is. The number of OpenCV threads is not
+    changed: callers that resize in parallel set `cv2.setNumThreads` once per process.
     """
     height, width, channels = image.shape
     if (height, width) == (size, size):

@@ -21,17 +21,17 @@ logger = logging.getLogger(__name__)
 SHOWN = 5
 """Classes in a line about many."""
 _CHUNK = 4096
-"""Images of a file that are looked at together."""
+"""Images of a file that are processed together."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """What a network is trained on, ranked on and, at the end, measured on.
+    """Training, validation and test images of a task.
 
     Attributes:
         train: To train on.
-        validation: What a ranking may look at.
-        test: What the full-training baseline is measured on, and nothing else.
+        validation: Images that a ranking may use.
+        test: Images of the full-training baseline only.
         classes: Names; label `i` is `classes[i]`.
         mean: Of each channel of the training images, in 0..255 units.
         std: Standard deviation (population) of each channel of the training images, in 0..255 units; 1 for a channel
@@ -53,7 +53,7 @@ class ImageData:
 
     @property
     def file(self) -> Path | None:
-        """Where the training images are, if they are not in memory: every node has to see it."""
+        """File of memory-mapped training images, which every node has to see; None for images in memory."""
         return self.train.images.path if isinstance(self.train.images, MappedImages) else None
 
 
@@ -77,13 +77,13 @@ def make_splits(
         dataset: What to cut.
         seed: Of the draws, 0 or more.
         validation: A fraction (float) of the official training images, or a number (int) of them.
-            Where there is an official validation set, that one is used whole, and the argument is not looked at.
+            Where there is an official validation set, that one is used whole, and the argument is ignored.
         test: Likewise. Where there is an official test set, that one is used, and `test` only limits it to a fraction
             or a number of its images; None takes it whole.
         train: Likewise, of the official training images; None takes all that the other parts leave.
         size: Side in pixels to which all images are resized once; None leaves them as they are.
         evaluate_on: `held-out` as above. `training` cuts nothing off: validation and test are the very images that
-            are trained on, and `validation` and `test` are not looked at. That measures memory, not generalisation,
+            are trained on, and `validation` and `test` are ignored. That measures memory, not generalisation,
             and exists to repeat a published study that evaluated on its training images.
 
     Raises:
@@ -128,17 +128,17 @@ def make_splits(
             n_test = _count("test", test, dataset.name, len(official), len(official))
             # Last of the draws, so that limiting it does not move the other parts.
             (held_out,) = _cut(official, [n_test], generator)
-    _say_small_classes(dataset, learned)
+    _warn_small_classes(dataset, learned)
     if dataset.validation is not None:
         looked_at = dataset.validation
     parts = (learned, looked_at, held_out)
     return _image_data(dataset, *(_resized(part, size) for part in parts))
 
 
-def _say_small_classes(dataset: Dataset, learned: ImageSet) -> None:
+def _warn_small_classes(dataset: Dataset, learned: ImageSet) -> None:
     """A line on classes that have too few images to be in every part that is cut."""
     parts = 1 + (dataset.validation is None) + (dataset.test is None)
-    counts = np.bincount(dataset.train_labels, minlength=len(dataset.classes))
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
     trained = np.bincount(learned.labels, minlength=len(dataset.classes))
     small = [
         f"{name} ({count}{'' if there else ', not trained on'})"
@@ -174,7 +174,7 @@ def stratified_indices(
 
 
 def _count(field: str, value: float | int, name: str, total: int, available: int) -> int:
-    """How many images a fraction or a number asks for."""
+    """Number of images that a fraction or a number requests."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{field} is {value!r}; it has to be a fraction (0.2) or a number of images (1000)")
     if isinstance(value, float) and not 0 < value <= 1:

@@ -33,9 +33,9 @@ def choose_images(
     """Positions, ascending, of a share of the images; every class keeps its share, to within one image.
 
     - `stratified`: at random.
-    - `k-center`: within a class first the image nearest to its mean, then again and again the one farthest from all
+    - `k-center`: within a class first the image nearest to its mean, then repeatedly the one farthest from all
       chosen ones (Gonzalez 1985; Sener & Savarese 2018, arXiv 1708.00489, algorithm 1), by the pixels of the images
-      shrunk to 8 x 8. The seed only says which classes an image is rounded to.
+      shrunk to 8 x 8. The seed only decides which classes are rounded up.
     - `difficulty`: at random within a class, an image with a probability inverse to how many images have a loss like
       its own, so that easy, middling and hard ones are there alike (Na et al. 2021, arXiv 2106.04784, P1, which has
       the entropy of a trained network in the place of the loss).
@@ -84,7 +84,7 @@ def less_data(
     seed: int = 0,
     losses: Losses | None = None,
 ) -> ImageData:
-    """The same images, fewer to train on, and all of them smaller.
+    """Returns fewer training images, and smaller images.
 
     Mean and standard deviation stay those of all training images.
 
@@ -95,9 +95,6 @@ def less_data(
         resolution: share of the pixels of a side that is left, in (0, 1].
         seed: of what is random.
         losses: for `difficulty`; see `choose_images`.
-
-    Raises:
-        DataError: See `choose_images`; or too few pixels are left.
     """
     if share < 1:
         data = replace(data, train=data.train.part(choose_images(data.train, share, by=by, seed=seed, losses=losses)))

@@ -7,7 +7,6 @@ Source: http://ufldl.stanford.edu/housenumbers/.
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from taurank.trainables.data.errors import DataError, IncompleteError
 from taurank.trainables.data.image_set import ImageSet, labelled
@@ -29,6 +28,8 @@ def read_svhn_folder(folder: Path, shape: tuple[int, int, int], n_classes: int) 
         raise IncompleteError(f"{folder}: {missing[0]} missing")
 
     def read(name: str) -> ImageSet:
+        from scipy.io import loadmat
+
         path = folder / name
         try:
             found = loadmat(path, variable_names=["X", "y"])

@@ -1,16 +1,22 @@
-"""How long networks take for a batch of images: measured whole, or summed from their parts."""
+"""Latency of networks: measured, or summed over their parts."""
 
-from taurank.trainables.latency.candidates import (
-    CandidateLatency,
-    Setting,
-    measure_whole,
-    parts_by_code,
-    table_of_parts,
-    worth_a_table,
-)
-from taurank.trainables.latency.options import Capacity, every_option, select_options
-from taurank.trainables.latency.parts import LatencyError
-from taurank.trainables.latency.table import Conditions, LatencyTable
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.trainables.latency.candidates import (
+        CandidateLatency,
+        Setting,
+        has_fewer_parts,
+        measure_whole,
+        parts_by_code,
+        table_of_parts,
+    )
+    from taurank.trainables.latency.capacity import Capacity
+    from taurank.trainables.latency.options import every_option, select_options
+    from taurank.trainables.latency.parts import LatencyError
+    from taurank.trainables.latency.table import Conditions, LatencyTable
 
 __all__ = [
     "CandidateLatency",
@@ -20,9 +26,11 @@ __all__ = [
     "LatencyTable",
     "Setting",
     "every_option",
+    "has_fewer_parts",
     "measure_whole",
     "parts_by_code",
     "select_options",
     "table_of_parts",
-    "worth_a_table",
 ]
+
+__getattr__ = lazy_names(__name__)

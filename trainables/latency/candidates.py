@@ -20,7 +20,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Setting:
-    """How a latency is measured.
+    """Settings of a latency measurement.
 
     Attributes:
         input_shape: (channels, height, width) of one image.
@@ -49,11 +49,7 @@ class Setting:
             torch.set_default_dtype(before)
 
     def conditions(self) -> Conditions:
-        """The setting with the names of what it is measured on here.
-
-        Raises:
-            LatencyError: the device is not there.
-        """
+        """The setting with the names of what it is measured on here."""
         with self.default_type():
             return Conditions.here(self.device, batch=self.batch, threads=self.threads)
 
@@ -78,21 +74,17 @@ class CandidateLatency:
 
 
 def measure_whole(space: SearchSpace, architecture: Architecture, setting: Setting) -> CandidateLatency:
-    """Times the whole network; one that cannot be built or run so has a reason instead of a latency.
-
-    Raises:
-        LatencyError: the device is not there.
-    """
+    """Times the whole network; one that cannot be built or run so has a reason instead of a latency."""
     setting.conditions()
     started = time.perf_counter()
     try:
-        # Its weights are drawn at random, and no other draw shall depend on that.
+        # Its weights are drawn at random, and other draws must not depend on that.
         with setting.default_type(), torch.random.fork_rng(devices=[]):
             network = space.build(architecture, input_shape=setting.input_shape, classes=setting.classes)
             found = measure_latency(
                 network, setting.input_shape, batch=setting.batch, device=setting.device, threads=setting.threads
             )
-    except Exception as error:  # a network of somebody else, or more than the memory holds
+    except Exception as error:  # user code, or out of memory
         reason = str(error) if isinstance(error, SpaceError) else one_line(error)
         nothing = float("nan")
         return CandidateLatency(nothing, nothing, nothing, time.perf_counter() - started, reason)
@@ -112,7 +104,7 @@ def parts_by_code(
         return None
 
 
-def worth_a_table(parts: Mapping[str, Sequence[str]]) -> bool:
+def has_fewer_parts(parts: Mapping[str, Sequence[str]]) -> bool:
     """Whether there are fewer different parts than networks: then summing them is less to measure.
 
     Where each network has parts of its own, as cells, the whole network is measured, which is also more exact.

@@ -33,16 +33,7 @@ def measure_table(
     weights are no closer to the processor than within a network: with one part after the other, the sums for small
     networks came out a fifth to a third below what the whole networks take.
 
-    Args:
-        space: where the architectures are from.
-        architectures: in a few hundred random ones of a space most of its parts occur.
-        input_shape: (channels, height, width) of one image.
-        classes: number of logits.
-        batch: see `measure_latency`, as for the others.
-        device: of the measurement.
-        threads: of the CPU.
-        warm_up: passes before those that count.
-        repeats: passes that count.
+    A few hundred random architectures contain most parts of a space. `measure_latency` describes the other arguments.
 
     Raises:
         SpaceError: the space cannot build the network for this task, or a number is too small.
@@ -85,10 +76,6 @@ def measure_latency(
         threads: of the CPU; set for the measurement only.
         warm_up: passes before those that count.
         repeats: passes that count.
-
-    Raises:
-        SpaceError: a number is too small.
-        LatencyError: the device is not there.
     """
     return measure_in_turn(
         [(network, input_shape)], batch=batch, device=device, threads=threads, warm_up=warm_up, repeats=repeats
@@ -106,17 +93,7 @@ def measure_in_turn(
 ) -> list[Latency]:
     """Times several networks, or parts of networks, a pass of each in turn, so that a change of load hits all alike.
 
-    Args:
-        networks: each with the shape of one of its inputs.
-        batch: see `measure_latency`, as for the others.
-        device: of the measurement.
-        threads: of the CPU.
-        warm_up: passes before those that count.
-        repeats: passes that count.
-
-    Raises:
-        SpaceError: a number is too small.
-        LatencyError: the device is not there.
+    Each network comes with the shape of one input; `measure_latency` describes the other arguments.
     """
     _check(device, batch=batch, threads=threads, warm_up=warm_up, repeats=repeats)
     passes = [_prepare(network, shape, batch, device) for network, shape in networks]

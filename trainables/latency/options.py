@@ -1,4 +1,4 @@
-"""Which options of each decision suit a device: those of the most capacity for their latency.
+"""Selection of the options of each decision with the most capacity for their latency.
 
 Source: Zhang et al., Fast Hardware-Aware Neural Architecture Search (HURRICANE, CVPR workshops 2020, arXiv 1910.11609).
 Of the source only the abstract is public enough to rely on: that each layer gets a set of operations of its own,
@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from torch import nn
 
 from taurank.spaces import Architecture, SearchSpace, SpaceError
 from taurank.spaces.architecture import check_positive
 from taurank.spaces.flops import count_flops
+from taurank.trainables.latency.capacity import Capacity
 from taurank.trainables.latency.parts import Part, parts_of
 from taurank.trainables.latency.table import LatencyTable
-
-Capacity = Literal["flops", "parameters"]
-"""What stands for how much an option can represent: multiply-accumulates of one image, or trainable weights."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +125,7 @@ def select_options(
     capacity: Capacity = "flops",
     keep: int = 4,
 ) -> tuple[tuple[str, ...], ...]:
-    """The options of each decision that `measure_options` keeps: what `RestrictedSpace` is given.
-
-    Raises:
-        SpaceError, LatencyError: see `measure_options`.
-    """
+    """The options of each decision that `measure_options` keeps: what `RestrictedSpace` is given."""
     measured = measure_options(space, table, input_shape=input_shape, classes=classes, capacity=capacity, keep=keep)
     return tuple(tuple(option.option for option in options if option.kept) for options in measured)
 

@@ -1,4 +1,4 @@
-"""How long a network takes for a batch of images, measured, and summed from a table of its parts.
+"""Latency of a network, summed from a table of its parts.
 
 Source: Cai et al., ProxylessNAS (ICLR 2019), section 3.3; Cai et al., Once-for-All (ICLR 2020), section 3.4.
 """
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from taurank.trainables.latency.parts import LatencyError
 
@@ -31,7 +30,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What latencies were measured with; those of other conditions cannot be compared.
+    """Conditions of a measurement; latencies of other conditions are not comparable.
 
     Attributes:
         device: kind and name.
@@ -49,11 +48,7 @@ class Conditions:
 
     @classmethod
     def here(cls, device: str, *, batch: int, threads: int) -> Conditions:
-        """Those of a measurement in this process, with weights of PyTorch's default type.
-
-        Raises:
-            LatencyError: the device is not there.
-        """
+        """Those of a measurement in this process, with weights of PyTorch's default type."""
         precision = str(torch.get_default_dtype()).removeprefix("torch.")
         return cls(device_name(device), precision, batch, threads, torch.__version__)
 
@@ -95,31 +90,6 @@ class LatencyTable:
                     "measure a table of architectures that have it"
                 )
         return math.fsum(self.milliseconds[key] for key in keys)
-
-    def expected(self, options: Sequence[Sequence[Sequence[str]]], probabilities: Sequence[Tensor]) -> Tensor:
-        """Mean milliseconds when the option of each decision is drawn; differentiable in the probabilities.
-
-            E = sum over decisions d of sum over options o of p[d][o] * total(options[d][o])
-
-        Parts that are there whatever is drawn are not in it: add their `total`.
-
-        Args:
-            options: for each decision and each of its options, the keys of the parts that come with it; may be none.
-            probabilities: for each decision, (options,).
-
-        Raises:
-            LatencyError: the numbers of decisions or of options differ, or a part is not in the table.
-        """
-        if len(options) != len(probabilities):
-            raise LatencyError(f"probabilities: of {len(probabilities)} decisions, but options are of {len(options)}")
-        mean = torch.zeros(())
-        for decision, (keys, shares) in enumerate(zip(options, probabilities, strict=True)):
-            if shares.shape != (len(keys),):
-                raise LatencyError(
-                    f"probabilities: decision {decision} has shape {tuple(shares.shape)}, not ({len(keys)},)"
-                )
-            mean = mean.to(shares) + shares @ shares.new_tensor([self.total(option) for option in keys])
-        return mean
 
     def save(self, path: Path) -> None:
         """Writes the table as JSON, whole or not at all: a file that has other names (links) keeps its content there.
@@ -164,11 +134,7 @@ def _conditions(described: dict[str, Any]) -> Conditions:
 
 
 def device_name(device: str) -> str:
-    """What a table calls the device that measures.
-
-    Raises:
-        LatencyError: the device is not there.
-    """
+    """Name of a device in a table."""
     try:
         place = torch.device(device)
     except RuntimeError:  # not the spelling of a device

@@ -10,7 +10,7 @@ from torch.nn import functional
 from taurank.trainables.data import Images
 from taurank.trainables.pretext.colour_bins import bin_centres, nearest_bins, to_lab
 from taurank.trainables.pretext.network_parts import find_last_map
-from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
+from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask
 
 RGB = 3
 FULL_LIGHT = 100.0
@@ -19,9 +19,8 @@ UNUSED_CLASSES = 2
 """The candidate's own classifier is built and not used."""
 
 
-@register_task
 class Colorization(PretextTask):
-    """The lightness of an image; the network says the colour of each pixel, one of 262 (see `colour_bins`).
+    """The lightness of an image; the network predicts the colour of each pixel, one of 262 (see `colour_bins`).
 
     A 1x1 convolution on the last feature map of the network gives the logits, which are resized to the image. Accuracy
     is that of pixels.
@@ -31,14 +30,14 @@ class Colorization(PretextTask):
     source = "Zhang et al. 2016, arXiv 1603.08511; head and scaling of Liu et al. 2020, arXiv 2003.12056"
 
     def check(self, images: Images) -> None:
-        """Looks for colours.
+        """Checks that the images have colours.
 
         Raises:
             PretextError: There are none.
         """
         if images.shape[3] != RGB or (images == images[..., :1]).all():
             raise PretextError(
-                "colorization: the images are grey, so that there is no colour to tell; choose rotation or jigsaw"
+                "colorization: the images are grey, so that there is no colour to predict; choose rotation or jigsaw"
             )
 
     def make_batch(self, images: Images, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -69,7 +68,7 @@ class ColourNetwork(nn.Module):
     """A convolution on the last map of a network.
 
     Args:
-        body: The network; what it says itself is not looked at.
+        body: The network; its own output is ignored.
         place: Name of the part that puts out the map.
         channels: Of the map.
     """

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from taurank.trainables.data import Images
 from taurank.trainables.pretext.network_parts import find_classifier, replace_part
-from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
+from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask
 
 SIDES = 2
 TILES = SIDES**2
@@ -26,12 +26,11 @@ LEAST_TILE = 4
 RGB = 3
 
 
-@register_task
 class Jigsaw(PretextTask):
-    """Four tiles of an image, shuffled; the network says which of the 24 orders it is.
+    """Four tiles of an image, shuffled; the network predicts which of the 24 orders it is.
 
     A tile lies anywhere within its quarter of the image and is normalised by its own mean and standard deviation, so
-    that brightness tells nothing. Three in ten colour images are trained on in grey.
+    that brightness is uninformative. Three in ten colour images are trained on in grey.
 
     The tiles go through one network, without its last linear layer; their features, one after the other, go through a
     linear layer of the task's own.
@@ -42,7 +41,7 @@ class Jigsaw(PretextTask):
     views = TILES
 
     def check(self, images: Images) -> None:
-        """Looks at their shape.
+        """Checks the shape of the images.
 
         Raises:
             PretextError: Too few pixels for tiles.

@@ -1,4 +1,4 @@
-"""Where a head goes: the last linear layer of a network and its last feature map, found by running it once."""
+"""Finds the last linear layer and the last feature map of a network by a forward pass."""
 
 from __future__ import annotations
 

@@ -7,17 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from taurank.trainables.data import Images, normalise
-from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask, register_task
+from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextError, PretextTask
 
 TURNS = 4
 
 
-@register_task
 class Rotation(PretextTask):
-    """Each image turned by 0, 90, 180 and 270 degrees, all four in the batch; the network says which is which.
+    """Each image turned by 0, 90, 180 and 270 degrees, all four in the batch; the network predicts the turn.
 
-    The network is the candidate's own, for four classes. What looks alike from two sides (0, 1 and 8 among digits)
-    cannot be answered, and bounds the accuracy for everybody.
+    The network is the candidate's own, for four classes. Images with rotational symmetry (0, 1 and 8 among digits)
+    bound the accuracy of all candidates.
     """
 
     name = "rotation"
@@ -26,7 +25,7 @@ class Rotation(PretextTask):
     answers = TURNS
 
     def check(self, images: Images) -> None:
-        """Looks at their shape.
+        """Checks the shape of the images.
 
         Raises:
             PretextError: They are not square.

@@ -1,20 +1,22 @@
-"""What a pretext task is, and tasks by name."""
+"""Interface of pretext tasks, and their registry."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias, TypeVar
-
-import numpy as np
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from taurank.spaces.named_classes import NamedClasses
-from taurank.trainables.data import Images
-from taurank.trainables.training import Recipe
 
-BuildNetwork: TypeAlias = Callable[[tuple[int, int, int], int], nn.Module]
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from taurank.trainables.data import Images
+    from taurank.trainables.training import Recipe
+
+BuildNetwork: TypeAlias = "Callable[[tuple[int, int, int], int], nn.Module]"
 """Makes an untrained network for images `(C, H, W)` and a number of classes."""
 
 
@@ -24,7 +26,7 @@ class PretextError(ValueError):
 
 @dataclass(frozen=True)
 class Draws:
-    """What a batch of a task is made with.
+    """Settings of a batch of a task.
 
     Attributes:
         generator: Of everything that the task draws.
@@ -40,7 +42,7 @@ class Draws:
 
 
 class PretextTask(ABC):
-    """A question about images whose answer is in the images themselves: no label is looked at.
+    """A task on images whose targets are computed from the images; labels are not used.
 
     How well an architecture learns to answer it orders architectures much as supervised training does (Liu et al. 2020,
     arXiv 2003.12056, sections 3 and 4).
@@ -59,19 +61,19 @@ class PretextTask(ABC):
 
     @abstractmethod
     def check(self, images: Images) -> None:
-        """Looks at some of the images, as they will be trained on.
+        """Checks some of the training images.
 
         Raises:
-            PretextError: The question cannot be asked of them.
+            PretextError: The task cannot be applied to them.
         """
 
     @abstractmethod
     def make_batch(self, images: Images, draws: Draws) -> tuple[Tensor, Tensor]:
-        """What the network is given, float32 `(views * n, C, h, w)`, and what it should say, int64.
+        """Returns inputs, float32 `(views * n, C, h, w)`, and targets, int64.
 
         Args:
             images: `(n, H, W, C)`, augmented already; they stay as they are.
-            draws: With what.
+            draws: Settings of the batch.
         """
 
     @abstractmethod
@@ -95,28 +97,16 @@ class PretextTask(ABC):
         return replace(recipe, batch_size=size, learning_rate=recipe.learning_rate / self.views)
 
 
-_TASKS: NamedClasses[PretextTask] = NamedClasses("task", PretextError)
-TaskClass = TypeVar("TaskClass", bound=type[PretextTask])
-
-
-def register_task(task: TaskClass) -> TaskClass:
-    """Class decorator: makes a task known under its `name`.
-
-    Raises:
-        PretextError: Another task has the name already.
-    """
-    return _TASKS.register(task)
-
-
-def get_task(name: str) -> PretextTask:
-    """Makes a task by its name.
-
-    Raises:
-        PretextError: There is none of that name.
-    """
-    return _TASKS.make(name)
-
-
-def list_tasks() -> list[str]:
-    """All names, in alphabetical order."""
-    return _TASKS.names()
+_TASKS: NamedClasses[PretextTask] = NamedClasses(
+    "task",
+    PretextError,
+    {
+        "colorization": "taurank.trainables.pretext.colorization:Colorization",
+        "jigsaw": "taurank.trainables.pretext.jigsaw:Jigsaw",
+        "rotation": "taurank.trainables.pretext.rotation:Rotation",
+    },
+)
+register_task = _TASKS.register
+check_task = _TASKS.check
+get_task = _TASKS.make
+list_tasks = _TASKS.names

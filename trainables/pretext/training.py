@@ -1,4 +1,4 @@
-"""Training by a pretext task: the training loop on questions instead of labels."""
+"""Training by a pretext task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from taurank.trainables.pretext.task import BuildNetwork, Draws, PretextTask
 from taurank.trainables.training import Recipe, Row, Training
 
 CHECKED = 64
-"""Images that a task looks at before it is trained."""
+"""Images that a task checks before training."""
 _HELD_BACK_STREAM = 7
 
 
@@ -20,8 +20,8 @@ class PretextTraining(Training):
     """Trains one network to answer a pretext task; see `Training` for what is drawn from what.
 
     Accuracies and losses are those of the task, on the images that ranking may look at; neither test images nor labels
-    are ever looked at. What is asked of the held-back images is the same after every epoch and for every candidate. An
-    epoch is booked with one epoch-equivalent for each view of an image.
+    are used. The validation targets are the same after every epoch and for every candidate. An epoch costs one
+    epoch-equivalent for each view of an image.
 
     Args:
         task: What is asked.

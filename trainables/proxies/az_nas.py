@@ -1,4 +1,4 @@
-"""What flows forwards and backwards through the blocks of a network (AZ-NAS)."""
+"""Expressivity, progressivity and trainability of the blocks of a network (AZ-NAS)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from taurank.trainables.proxies.blocks import Chain, chain_of_blocks
 from taurank.trainables.proxies.initialisation import initialise
 from taurank.trainables.proxies.layout import as_maps
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy
 
 IMAGES = 64
 SOURCE = "Lee and Ham 2024 (arXiv 2403.19232), section 3; code of cvlab-yonsei/AZ-NAS"
 NEEDS: frozenset[Need] = frozenset({"blocks"})
 
 
-@register_proxy
 class AzExpressivity(Proxy):
     """How evenly the features between the blocks spread over directions, summed over blocks.
 
@@ -46,7 +45,6 @@ class AzExpressivity(Proxy):
         return Measured(math.fsum(flow.entropies), flow.share)
 
 
-@register_proxy
 class AzProgressivity(Proxy):
     """Smallest gain of expressivity from one block to the next.
 
@@ -64,7 +62,6 @@ class AzProgressivity(Proxy):
         return Measured(min(gains), flow.share)
 
 
-@register_proxy
 class AzTrainability(Proxy):
     """How near to one the spectral norm of the blocks' Jacobians is.
 
@@ -91,13 +88,13 @@ class AzTrainability(Proxy):
 
 @dataclass(frozen=True)
 class _Flow:
-    """What the pass found.
+    """Result of the pass.
 
     Attributes:
         entropies: Of the features before the first block and after each.
         norms: Spectral norm for each block but, where the images themselves go into it, the first; NaN where none can
             be had.
-        share: Of the network's blocks that were looked at.
+        share: Share of the network's blocks that were measured.
     """
 
     entropies: list[float]

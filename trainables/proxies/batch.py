@@ -11,21 +11,6 @@ from torch import Tensor
 
 from taurank.trainables.data import DataError, ImageData, normalise
 
-IMAGES = 64
-"""Images in a batch where nothing else is asked for."""
-
-
-def batch_size(values: int | None) -> int:
-    """Images in a batch by default: `IMAGES`, or half as many as an image has numbers if that is less.
-
-    As many Jacobians as they have entries correlate by necessity. On 8x8 digits the jacob_cov of two draws of 32 images
-    orders NAS-Bench-201 cells alike with a tau of .35, of 64 images of .24.
-
-    Args:
-        values: Numbers in an image, channels * height * width; None where it is not known.
-    """
-    return IMAGES if values is None else min(IMAGES, max(values // 2, 2))
-
 
 @dataclass(frozen=True, eq=False)
 class ProxyBatch:
@@ -55,7 +40,7 @@ class ProxyBatch:
         return None
 
     def to(self, device: torch.device | str) -> ProxyBatch:
-        """The same batch on a device."""
+        """Returns the batch on a device."""
         labels = None if self.labels is None else self.labels.to(device)
         return ProxyBatch(self.images.to(device), labels, self.classes)
 

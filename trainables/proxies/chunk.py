@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
@@ -11,37 +10,13 @@ from torch import nn
 
 from taurank.spaces import Architecture, SearchSpace
 from taurank.trainables.proxies.batch import ProxyBatch
+from taurank.trainables.proxies.config import ProxyConfig
 from taurank.trainables.proxies.proxy import get_proxy
 from taurank.trainables.proxies.scoring import ProxyScore, score_initialisations
 from taurank.trainables.training import describe_failure
 
 ScoreRow: TypeAlias = tuple[str, str, float, float, float, float, str]
 """Architecture, proxy, value, standard deviation over initialisations, coverage, seconds, reason of a void score."""
-
-
-@dataclass(frozen=True)
-class ProxyConfig:
-    """What architectures are scored by.
-
-    Attributes:
-        names: Of the proxies.
-        seeds: One for each initialisation.
-    """
-
-    names: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
-
-
-def score_cost(proxy: str, *, images: int, initialisations: int, train_images: int) -> float:
-    """Epoch-equivalents of one score: passes(proxy) * images * initialisations / train_images.
-
-    An epoch is one training step for each image; `Proxy.passes` says how many such steps a proxy takes on its batch
-    when it is computed alone. Proxies computed together share a pass, so all of them cost at most this.
-
-    Raises:
-        ProxyError: There is no proxy of that name.
-    """
-    return get_proxy(proxy).passes * images * initialisations / train_images
 
 
 def score_architecture(
@@ -65,7 +40,7 @@ def score_architecture(
 def _thin(
     space: SearchSpace, architecture: Architecture, classes: int, config: ProxyConfig
 ) -> Callable[[], nn.Module] | None:
-    """Makes the thin network of the architecture; None where the space has none, or no proxy looks at it."""
+    """Makes the thin network of the architecture; None where the space has none, or no proxy needs it."""
     if not any("thin network" in get_proxy(name).needs for name in config.names):
         return None
     with torch.random.fork_rng(devices=[]):
@@ -93,7 +68,7 @@ def score_rows(code: str, scores: Mapping[str, ProxyScore], *, seconds: float) -
 
 
 class ProxyScoring:
-    """Scores architectures one after another; can be saved between two of them, and gone on with.
+    """Scores architectures one after another; can be saved and resumed between two of them.
 
     Args:
         space: What builds the networks.
@@ -122,7 +97,7 @@ class ProxyScoring:
 
     @property
     def spent(self) -> float:
-        """Epochs that are booked where scoring fails as a whole."""
+        """Epochs charged where scoring fails as a whole."""
         return 0.0
 
     def score_next(self) -> tuple[str, dict[str, ProxyScore]]:
@@ -133,9 +108,9 @@ class ProxyScoring:
         return architecture.code, scores
 
     def state_dict(self) -> dict[str, Any]:
-        """How far it has come."""
+        """Number of scored architectures."""
         return {"next": self._next}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from there."""
+        """Restores a state of `state_dict`."""
         self._next = int(state["next"])

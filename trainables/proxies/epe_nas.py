@@ -7,23 +7,22 @@ from typing import ClassVar
 import torch
 from torch.nn import functional
 
-from taurank.trainables.proxies.jacob_cov import jacobian_of
+from taurank.trainables.proxies.jacob_cov import jacobian_of, unit_rows
 from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy
 
 EPSILON = 1e-5
 MANY_CLASSES = 100
 
 
-@register_proxy
 class EpeNas(Proxy):
     """How little the input Jacobians of images of one class correlate.
 
     With the correlation matrix R of the Jacobians of one class, s = sum(log(|R| + k)), k = 1e-5: sum over classes of
     |s|. Above 100 classes: s is divided by the images of its class, and the score is the sum over all ordered pairs of
     classes of |s - s'|, divided by the number of classes. Classes are those of which the batch holds two images or
-    more; coverage is the share of images in them. With few images a class it says little: tau falls from .58 to .22
-    where 256 images are spread over 120 classes. Compare scores of equal batches only.
+    more; coverage is the share of images in them. With few images a class it is uninformative: tau falls from .58 to
+    .22 where 256 images are spread over 120 classes. Compare scores of equal batches only.
     """
 
     name = "epe_nas"
@@ -38,11 +37,7 @@ class EpeNas(Proxy):
         if belongs.shape[1] == 0:
             raise VoidScoreError("no class has two images in the batch")
         rows = jacobian_of(probe)
-        centred = rows - rows.mean(1, keepdim=True)
-        lengths = centred.norm(dim=1, keepdim=True)
-        if not bool((lengths > 0).all()):
-            raise VoidScoreError("the output does not depend on some of the images")
-        unit = centred / lengths
+        unit = unit_rows(rows)
         logarithms = ((unit @ unit.T).abs() + EPSILON).log()
         of_class = (belongs * (logarithms @ belongs)).sum(0)  # (classes,), sums over pairs of its images
         if len(of_class) <= MANY_CLASSES:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 
 
-@register_proxy
 class Fisher(Proxy):
     """Half the mean over images of (sum over positions of activation * gradient)^2, summed over channels and layers.
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from taurank.spaces.flops import run_counted
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 
 
-@register_proxy
 class Flops(Proxy):
     """Multiply-accumulates of all products of tensors for one image; dead branches do not count.
 

@@ -1,4 +1,4 @@
-"""What the proxies that read the gradient of the loss have in common."""
+"""Shared code of proxies that read the gradient of the loss."""
 
 from __future__ import annotations
 

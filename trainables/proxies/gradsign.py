@@ -1,4 +1,4 @@
-"""How far single images agree on the direction of each weight's gradient (GradSign)."""
+"""Agreement of single images on the sign of each gradient (GradSign)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from torch import Tensor, autograd
 
 from taurank.trainables.proxies.gradients import loss_and_weights
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 
 
-@register_proxy
 class GradSign(Proxy):
     """Sum over all weights of |sum over images of the sign of the image's gradient|.
 

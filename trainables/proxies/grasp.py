@@ -1,4 +1,4 @@
-"""How much the gradient changes along the weights (GraSP)."""
+"""Change of the gradient along the weights (GraSP)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from taurank.trainables.proxies.gradients import loss_and_weights
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 
 
-@register_proxy
 class Grasp(Proxy):
     """Sum over all weights of -weight * (Hessian times gradient) of the loss.
 
     With gradient g and Hessian H of the mean cross-entropy with respect to the weights W of convolutions, linear and
     attention layers, in training mode: -sum(W * (H g)); H g is the gradient of g . stop_gradient(g). The sign is that
-    of Abdelfattah et al., who turned it since accuracy falls with the criterion of the original; the score itself has
-    either sign. It is what is left of large terms of both signs, so a noisy score. It takes second derivatives, which
+    of Abdelfattah et al., the opposite of the original, since accuracy falls with the original criterion; the score has
+    either sign. Large terms of both signs cancel, so that the score is noisy. It takes second derivatives, which
     torch does not have of every unit (hard-sigmoid, for instance): the score is void there.
     """
 

@@ -1,4 +1,4 @@
-"""Drawing the weights of any network anew, as some proxies want it."""
+"""Re-initialisation of the weights of a network."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 
 EPSILON = 1e-5
 
@@ -22,19 +22,30 @@ def jacobian_of(probe: Probe) -> Tensor:
     jacobian = probe.shared.jacobian
     if jacobian is None or not bool((jacobian != 0).any()):
         raise VoidScoreError("the output does not depend on the images")
-    if probe.batch.duplicates is not None:
-        first, second = probe.batch.duplicates
-        raise VoidScoreError(f"images {first} and {second} of the batch are equal")
+    probe.check_distinct()
     return jacobian.double()
 
 
-@register_proxy
+def unit_rows(rows: Tensor) -> Tensor:
+    """Centres the rows of a Jacobian (n, entries) and scales them to length 1.
+
+    Raises:
+        VoidScoreError: A row is constant.
+    """
+    centred = rows - rows.mean(1, keepdim=True)
+    lengths = centred.norm(dim=1, keepdim=True)
+    if not bool((lengths > 0).all()):
+        raise VoidScoreError("the output does not depend on some of the images")
+    unit: Tensor = centred / lengths
+    return unit
+
+
 class JacobCov(Proxy):
     """How uncorrelated the input Jacobians of different images are.
 
     With eigenvalues v of the correlation matrix of the rows of the Jacobian: -sum(log(v + k) + 1 / (v + k)), k = 1e-5.
     The highest value, for n orthogonal rows, is -n (log(1 + k) + 1 / (1 + k)): compare scores of equal batches only.
-    Takes fewer images than an image has numbers, half as many at most to tell much.
+    The batch needs fewer images than an image has values, preferably at most half as many.
     """
 
     name = "jacob_cov"
@@ -52,10 +63,6 @@ class JacobCov(Proxy):
                 f"Jacobians of {rows.shape[1]} numbers each cannot all differ in direction for {len(rows)} images: "
                 "take fewer images"
             )
-        centred = rows - rows.mean(1, keepdim=True)
-        lengths = centred.norm(dim=1, keepdim=True)
-        if not bool((lengths > 0).all()):
-            raise VoidScoreError("the output does not depend on some of the images")
-        unit = centred / lengths
+        unit = unit_rows(rows)
         eigenvalues = torch.linalg.eigvalsh(unit @ unit.T).clamp_min(0) + EPSILON
         return Measured(-float((eigenvalues.log() + 1 / eigenvalues).sum()))

@@ -7,10 +7,9 @@ from typing import ClassVar
 import torch
 
 from taurank.trainables.proxies.probe import Part, Probe
-from taurank.trainables.proxies.proxy import Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Measured, Proxy
 
 
-@register_proxy
 class L2Norm(Proxy):
     """Sum over layers of the Euclidean norm of the initial weights: the size of the layers that are computed.
 

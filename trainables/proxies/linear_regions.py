@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 from taurank.trainables.proxies.recorders import CodeRecorder
 
 CROPS = 3000
-"""Inputs whose regions are told apart: no count is higher."""
+"""Number of inputs, an upper bound of the count."""
 
 SIZE = 3
 """Height and width of a crop in pixels."""
@@ -46,10 +46,10 @@ def draw_crops(images: Tensor, count: int) -> Tensor:
 
 
 def count_linear_regions(network: nn.Module, inputs: Tensor) -> int:
-    """How many of the inputs lie in different linear regions: the number of different on/off codes of all units.
+    """Counts the linear regions that the inputs lie in: the number of different on/off codes of all units.
 
     Args:
-        network: In the mode in which it is to be looked at.
+        network: In the mode to evaluate.
         inputs: (n, ...).
 
     Raises:
@@ -68,17 +68,17 @@ def count_linear_regions(network: nn.Module, inputs: Tensor) -> int:
     return len(torch.unique(torch.cat(codes, 1), dim=0))
 
 
-@register_proxy
 class LinearRegions(Proxy):
-    """Number of linear regions that a thin network of the same architecture tells apart: how much it can express.
+    """Number of linear regions of a thin network of the same architecture, a measure of expressivity.
 
     Different on/off codes of all units over 3,000 crops of 3x3 pixels and one channel; the mean over three draws of
     weights and crops. The thin network is the space's (`SearchSpace.thin`): one cell of one channel. A whole network
-    has so many units that every image has a region of its own, which tells nothing; so a network without a thin one has
-    no score. With smooth units (GELU, SiLU) the regions are those of the signs.
+    has so many units that every image has a region of its own, which is uninformative; so a network without a thin one
+    has no score. With smooth units (GELU, SiLU) the regions are those of the signs.
 
-    A single draw is noisy: on NAS-Bench-201 the spread between draws is half of that between cells. FLOPs alone tell
-    more there than it does with `ntk_condition`. The source takes the crops from 3,000 images, in three batches.
+    A single draw is noisy: on NAS-Bench-201 the spread between draws is half of that between cells. FLOPs alone are
+    more informative there than it is with `ntk_condition`. The source takes the crops from 3,000 images, in three
+    batches.
     """
 
     name = "linear_regions"

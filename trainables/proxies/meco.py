@@ -1,4 +1,4 @@
-"""How far the channels of feature maps are from repeating one another (MeCo)."""
+"""Correlation of the channels of feature maps (MeCo)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 
 SAMPLED = 8
 
 
-@register_proxy
 class Meco(Proxy):
     """Smallest eigenvalue of the correlation matrix of a layer's channels, summed over layers; for one image.
 
@@ -41,7 +40,6 @@ class Meco(Proxy):
         return Measured(sum_of_smallest(full), len(full) / len(maps))
 
 
-@register_proxy
 class MecoOpt(Proxy):
     """MeCo of 8 channels drawn at random from each layer, times channels / 8.
 

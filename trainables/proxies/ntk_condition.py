@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 
 IMAGES = 16
 """Images that the kernel is made of: the first ones of the batch. Time grows with their square."""
 
 ROUNDING = 1e-7
-"""Smallest share of the largest eigenvalue that gradients in single precision can tell from zero."""
+"""Smallest share of the largest eigenvalue that gradients in single precision can distinguish from zero."""
 
 
 def tangent_kernel(network: nn.Module, images: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -25,7 +25,7 @@ def tangent_kernel(network: nn.Module, images: Tensor) -> tuple[Tensor, list[Ten
     so that every image needs a backward pass through the whole batch. Holds n times the parameters in memory.
 
     Args:
-        network: In the mode in which it is to be looked at.
+        network: In the mode to evaluate.
         images: (n, channels, height, width).
 
     Returns:
@@ -56,7 +56,7 @@ def condition_number(kernel: Tensor) -> float:
     """Largest by smallest eigenvalue of a kernel (n, n).
 
     Raises:
-        VoidScoreError: It is not finite, zero, or singular as far as single precision tells.
+        VoidScoreError: It is not finite, zero, or singular in single precision.
     """
     if not bool(torch.isfinite(kernel).all()):
         raise VoidScoreError("the gradients are not finite")
@@ -68,16 +68,16 @@ def condition_number(kernel: Tensor) -> float:
     return float(largest / smallest)
 
 
-@register_proxy
 class NtkCondition(Proxy):
     """Natural logarithm of the condition number of the neural tangent kernel: how hard the network is to train.
 
     ln(largest / smallest eigenvalue) of J J^T, where row i of J is the gradient of the sum of the logits of image i
     with respect to the weights. The logarithm makes means over initialisations readable; it changes no order.
 
-    It looks at the first 16 images of the batch, in training mode, with the weights that the network has. The source
-    takes 72, and draws weights anew as He et al. (normal, by fan-out). A kernel of more images has a larger condition
-    number: compare equal batches only. On NAS-Bench-201 FLOPs alone tell more than it does with `linear_regions`.
+    It uses the first 16 images of the batch, in training mode, with the weights that the network has. The source
+    takes 72, and redraws weights as He et al. (normal, by fan-out). A kernel of more images has a larger condition
+    number: compare equal batches only. On NAS-Bench-201 FLOPs alone are more informative than both with
+    `linear_regions`.
     """
 
     name = "ntk_condition"
@@ -88,9 +88,7 @@ class NtkCondition(Proxy):
 
     def score(self, probe: Probe) -> Measured:
         """Lower is better."""
-        if probe.batch.duplicates is not None:
-            first, second = probe.batch.duplicates
-            raise VoidScoreError(f"images {first} and {second} of the batch are equal")
+        probe.check_distinct()
         kernel, reached = tangent_kernel(probe.fresh(), probe.batch.images[:IMAGES])
         weights = [parameter for parameter in reached if parameter.dim() > 1]
         return Measured(math.log(condition_number(kernel)), probe.covered(weights))

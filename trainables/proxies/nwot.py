@@ -1,4 +1,4 @@
-"""How differently images switch the units of a network on and off (NASWOT)."""
+"""Difference of the activation codes of images (NASWOT)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import ClassVar
 import torch
 
 from taurank.trainables.proxies.probe import Part, Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 
 
-@register_proxy
 class Nwot(Proxy):
     """Log-determinant of the matrix that counts, for each pair of images, the units in the same state.
 
@@ -26,9 +25,7 @@ class Nwot(Proxy):
 
     def score(self, probe: Probe) -> Measured:
         """Higher is better."""
-        if probe.batch.duplicates is not None:
-            first, second = probe.batch.duplicates
-            raise VoidScoreError(f"images {first} and {second} of the batch are equal")
+        probe.check_distinct()
         kernel = probe.shared.agreement
         if kernel is None:
             raise VoidScoreError("no unit with a bend at zero (ReLU, GELU, SiLU ...) lies between images and output")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Measured, Proxy
 
 
-@register_proxy
 class Params(Proxy):
     """Number of trainable weights, those that are never computed with included, as the benchmarks count.
 

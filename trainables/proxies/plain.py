@@ -6,10 +6,9 @@ from typing import ClassVar
 
 from taurank.trainables.proxies.gradients import sum_over_layers
 from taurank.trainables.proxies.probe import Part, Probe
-from taurank.trainables.proxies.proxy import Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy
 
 
-@register_proxy
 class Plain(Proxy):
     """Sum over weights of weight * gradient of the loss.
 

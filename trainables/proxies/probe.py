@@ -1,4 +1,4 @@
-"""One untrained network under examination: a copy to be used up, and one pass that several proxies share."""
+"""A copy of an untrained network, and a forward and backward pass shared by several proxies."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from taurank.trainables.proxies.spelling import in_one_spelling, is_normalisatio
 Found = TypeVar("Found")
 
 Part = Literal["weights", "gradients", "activations", "maps", "jacobian", "codes"]
-"""What the shared pass can deliver; see `SharedPass`."""
+"""Parts of the shared pass; see `SharedPass`."""
 
 
 class VoidScoreError(ValueError):
-    """A proxy cannot score this network on this batch; the message says why. The score is then NaN with that reason."""
+    """A proxy cannot score this network on this batch; the message states the reason. The score is then NaN."""
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Probe:
         batch: On the device on which to score.
         seed: Of everything random: the same seed gives the same score, whatever was scored before.
         parts: What the shared pass has to deliver for the proxies that will read it.
-        thin: Makes the network of one channel and one cell that `linear_regions` looks at; see `SearchSpace.thin`.
+        thin: Makes the network of one channel and one cell that `linear_regions` evaluates; see `SearchSpace.thin`.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Probe:
             torch.backends.mha.set_fastpath_enabled(fast_path)
 
     def fresh(self) -> nn.Module:
-        """The network as it was passed in, without gradients, ready to be looked at.
+        """The network as it was passed in, without gradients.
 
         It is in evaluation mode, so that dropout, stochastic depth and other noise are off; but normalisations are in
         training mode, and use the statistics of the batch. It computes within `OneSpelling`.
@@ -134,7 +134,7 @@ class Probe:
         return self._network
 
     def once(self, key: str, compute: Callable[[], Found]) -> Found:
-        """What `compute` gives, for proxies that share it: computed at the first call with that key, from the seed."""
+        """Returns the result of `compute`, which runs once per key and starts from the seed."""
         if key not in self._found:
             with self.seeded():
                 self._found[key] = compute()
@@ -149,6 +149,12 @@ class Probe:
     def covered(self, weights: Collection[Tensor]) -> float:
         """Share of the network's weights that these are, in [0, 1]."""
         return min(1.0, sum(weight.numel() for weight in weights) / max(1, self.weight_count))
+
+    def check_distinct(self) -> None:
+        """Raises `VoidScoreError` where two images of the batch are equal."""
+        if self.batch.duplicates is not None:
+            first, second = self.batch.duplicates
+            raise VoidScoreError(f"images {first} and {second} of the batch are equal")
 
     @cached_property
     def labels(self) -> Tensor:

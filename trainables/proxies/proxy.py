@@ -1,11 +1,10 @@
-"""What a training-free proxy is, and proxies by name."""
+"""Interface of training-free proxies, and their registry."""
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from taurank.spaces.named_classes import NamedClasses
 
@@ -13,12 +12,12 @@ if TYPE_CHECKING:
     from taurank.trainables.proxies.probe import Part, Probe
 
 Need = Literal["labels", "rectifiers", "batch-norm", "blocks", "thin network"]
-"""What a network or a batch must have: labels; units with a bend at zero (ReLU, GELU, SiLU, hard-swish ...); batch
+"""Requirements on a network or a batch: labels; units with a bend at zero (ReLU, GELU, SiLU, hard-swish ...); batch
 normalisation; three blocks one after another; a space that makes thin networks."""
 
 
 class ProxyError(ValueError):
-    """A proxy was asked for something that there is not."""
+    """An unknown proxy, or invalid arguments."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a proxy found.
+    """Result of a proxy.
 
     Attributes:
         value: Finite; whether higher or lower is better is the proxy's `direction`.
@@ -57,7 +56,7 @@ class Proxy(ABC):
         direction: 1 where higher promises better, -1 where lower does.
         source: Paper with section or equation.
         needs: What network and batch must have.
-        parts: What it reads of the shared pass; empty for a proxy that looks at the network in its own way.
+        parts: Parts of the shared pass that it reads; empty for a proxy with a pass of its own.
         passes: What a score costs, in training steps (forward and backward) on the batch, as measured.
         published: Reference correlation; None if there is none on a common benchmark.
     """
@@ -79,33 +78,38 @@ class Proxy(ABC):
         """
 
 
-_PROXIES: NamedClasses[Proxy] = NamedClasses("proxy", ProxyError)
-ProxyClass = TypeVar("ProxyClass", bound=type[Proxy])
-
-
-def register_proxy(proxy: ProxyClass) -> ProxyClass:
-    """Class decorator: makes a proxy known under its `name`.
-
-    Raises:
-        ProxyError: Another proxy has the name already.
-    """
-    return _PROXIES.register(proxy)
-
-
-def get_proxy(name: str) -> Proxy:
-    """Makes a proxy by its name.
-
-    Raises:
-        ProxyError: There is none of that name.
-    """
-    return _PROXIES.make(name)
-
-
-def list_proxies(pattern: str = "*") -> list[str]:
-    """Lists the names that match a shell pattern, in alphabetical order."""
-    return _PROXIES.names(pattern)
-
-
-def summary_of(proxy: Proxy) -> str:
-    """First line of its docstring, without the full stop."""
-    return (inspect.getdoc(type(proxy)) or "").split("\n")[0].rstrip(".")
+PROXIES: NamedClasses[Proxy] = NamedClasses(
+    "proxy",
+    ProxyError,
+    {
+        "az_expressivity": "taurank.trainables.proxies.az_nas:AzExpressivity",
+        "az_progressivity": "taurank.trainables.proxies.az_nas:AzProgressivity",
+        "az_trainability": "taurank.trainables.proxies.az_nas:AzTrainability",
+        "epe_nas": "taurank.trainables.proxies.epe_nas:EpeNas",
+        "fisher": "taurank.trainables.proxies.fisher:Fisher",
+        "flops": "taurank.trainables.proxies.flops:Flops",
+        "grad_norm": "taurank.trainables.proxies.grad_norm:GradNorm",
+        "gradsign": "taurank.trainables.proxies.gradsign:GradSign",
+        "grasp": "taurank.trainables.proxies.grasp:Grasp",
+        "jacob_cov": "taurank.trainables.proxies.jacob_cov:JacobCov",
+        "l2_norm": "taurank.trainables.proxies.l2_norm:L2Norm",
+        "linear_regions": "taurank.trainables.proxies.linear_regions:LinearRegions",
+        "meco": "taurank.trainables.proxies.meco:Meco",
+        "meco_opt": "taurank.trainables.proxies.meco:MecoOpt",
+        "ntk_condition": "taurank.trainables.proxies.ntk_condition:NtkCondition",
+        "nwot": "taurank.trainables.proxies.nwot:Nwot",
+        "params": "taurank.trainables.proxies.params:Params",
+        "plain": "taurank.trainables.proxies.plain:Plain",
+        "snip": "taurank.trainables.proxies.snip:Snip",
+        "swap": "taurank.trainables.proxies.swap:Swap",
+        "synflow": "taurank.trainables.proxies.synflow:Synflow",
+        "trainable_layers": "taurank.trainables.proxies.trainable_layers:TrainableLayers",
+        "vkdnw": "taurank.trainables.proxies.vkdnw:Vkdnw",
+        "zen": "taurank.trainables.proxies.zen:Zen",
+        "zico": "taurank.trainables.proxies.zico:Zico",
+    },
+)
+register_proxy = PROXIES.register
+check_proxy = PROXIES.check
+get_proxy = PROXIES.make
+list_proxies = PROXIES.names

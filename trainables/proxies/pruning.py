@@ -40,7 +40,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What was left, and how it came to that.
+    """Result of a pruning.
 
     Attributes:
         active: One operation on each edge; none on edges that their group did without.
@@ -72,7 +72,7 @@ def prune_by_importance(
     the better rank by condition number counts, then the earlier position.
 
     The source compares every removal at weights of its own; here all removals of a round share those of the seeds, so
-    that they differ by what was removed alone. The source tells ties by the values before they are rounded.
+    that they differ by what was removed alone. The source breaks ties by the values before rounding.
 
     Args:
         active: Operations on each edge at the start.

@@ -1,6 +1,6 @@
-"""What a network computes, seen at the level of operators: layers with weights, and on/off codes of units.
+"""Recorders of operators: layers with weights, and on/off codes of units.
 
-Nothing here looks at the classes of modules, so that activations called as functions, layers of one's own and attention
+The classes of modules are not inspected, so that activations called as functions, user-defined layers and attention
 are seen as well as `nn.ReLU` and `nn.Conv2d`.
 """
 
@@ -46,7 +46,7 @@ _ATTENTION_WEIGHTS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_pro
 
 
 class LayerRecorder(TorchFunctionMode):
-    """Tells of every convolution, linear layer, attention layer and product with a parameter while it is active.
+    """Calls a function for every convolution, linear, attention layer and product with a parameter while it is active.
 
     Args:
         on_layer: Called with the weights of a layer (one, but for attention) and its output, images first.
@@ -61,13 +61,7 @@ class LayerRecorder(TorchFunctionMode):
         super().__init__()
         self._on_layer, self._on_norm = on_layer, on_norm
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if function in (functional.batch_norm, torch.batch_norm) and self._on_norm is not None:
             self._on_norm(args[0] if args else kwargs["input"])
@@ -134,8 +128,8 @@ _FORWARD = dict.fromkeys([
     _aten.rrelu_with_noise.default, _aten.rrelu_with_noise_.default, _aten.threshold.default,
     _aten.threshold_.default,
 ], 0)  # fmt: skip
-# Where the unit's value stands among the arguments. It is the unit's input or its output: what tells on from off, above
-# zero or not, is the same for both.
+# Where the unit's value stands among the arguments. It is the unit's input or its output: being above
+# zero or not is the same for both.
 _BACKWARD = {
     _aten.threshold_backward.default: 1, _aten.hardtanh_backward.default: 1, _aten.leaky_relu_backward.default: 1,
     _aten.elu_backward.default: 5, _aten.gelu_backward.default: 1, _aten.silu_backward.default: 1,
@@ -145,7 +139,7 @@ _BACKWARD = {
 
 
 class CodeRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Tells of the on/off code of every unit with a bend at zero that is computed while it is active, once a use.
+    """Calls a function with the on/off code of every unit with a bend at zero that is computed while it is active.
 
     Units: ReLU, ReLU6, leaky, parametric and randomised ReLU, ELU, CELU, SELU, GELU, SiLU, Mish, hard-swish, softplus;
     a unit is on where its input is above zero. Gates (sigmoid, hard-sigmoid, softmax) are not units. One written
@@ -164,20 +158,14 @@ class CodeRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._on_code = on_code
         self._places = _BACKWARD if backward else _FORWARD
 
-    def __torch_dispatch__(
-        self,
-        function: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function in self._places and not _hidden.get():
             self._on_code(args[self._places[function]] > 0)
         return function(*args, **(kwargs or {}))
 
 
 class UnitRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Tells of the output of every unit that `CodeRecorder` knows, in a forward pass.
+    """Calls a function with the output of every unit that `CodeRecorder` knows, in a forward pass.
 
     Args:
         on_output: Called with it.
@@ -187,13 +175,7 @@ class UnitRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._on_output = on_output
 
-    def __torch_dispatch__(
-        self,
-        function: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = function(*args, **(kwargs or {}))
         if function in _FORWARD and not _hidden.get():
             self._on_output(output)

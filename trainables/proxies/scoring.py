@@ -55,7 +55,7 @@ def score_network(
         batch: What it is scored on.
         proxies: Names, from `list_proxies`.
         seed: Of random inputs and of proxies that draw weights of their own.
-        thin: Makes the network of one channel and one cell that `linear_regions` looks at.
+        thin: Makes the network of one channel and one cell that `linear_regions` evaluates.
 
     Raises:
         ProxyError: A proxy of that name does not exist.

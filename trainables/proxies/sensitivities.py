@@ -75,13 +75,7 @@ class _Recorder(TorchFunctionMode):
         self._places, self._images = places, images
         self.found: dict[int, Tensor] = {}  # place of the parameter: derivative for each image, (n,)
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if function is functional.batch_norm:
             args, kwargs = _with_constant_statistics(*args, **kwargs), {}

@@ -6,14 +6,13 @@ from typing import ClassVar
 
 from taurank.trainables.proxies.gradients import sum_over_layers
 from taurank.trainables.proxies.probe import Part, Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 
 
-@register_proxy
 class Snip(Proxy):
     """Sum over weights of |weight * gradient of the loss|: how much the loss feels that a weight is taken out.
 
-    On NAS-Bench-201 it tells nothing among the best fifth of cells.
+    On NAS-Bench-201 it is uninformative among the best fifth of cells.
     """
 
     name = "snip"

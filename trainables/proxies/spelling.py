@@ -1,7 +1,7 @@
 """One network however it is written: noise off, statistics of the batch on, units by hand taken for torch's own.
 
 `nn.Dropout` can be switched off as a module, `functional.dropout` cannot; `nn.Hardswish` is one operator,
-`x * relu6(x + 3) / 6` is four. Proxies look at modules and operators, so they would tell such networks apart. While
+`x * relu6(x + 3) / 6` is four. Proxies inspect modules and operators, so they would distinguish such networks. While
 `OneSpelling` is active, both compute the same operators.
 """
 
@@ -82,7 +82,7 @@ def as_unit(values: Tensor) -> Unit | None:
 
 @dataclass(frozen=True)
 class _Step:
-    """What to do at one call of an elementwise function.
+    """Action at one call of an elementwise function.
 
     Attributes:
         name: Of the function; another one is left alone.
@@ -96,7 +96,7 @@ class _Step:
 
 
 Spelling = Mapping[int, _Step]
-"""What to do at the elementwise calls of a network's forward, by their number."""
+"""Actions at the elementwise calls of a network's forward, by call number."""
 
 
 class OneSpelling(TorchFunctionMode):

@@ -1,4 +1,4 @@
-"""How many different on/off codes over the images the units of a network have (SWAP)."""
+"""Number of different on/off codes of the units of a network (SWAP)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Measured, Need, Proxy
 from taurank.trainables.proxies.recorders import CodeRecorder, WeightRecorder
 
 IMAGES = 16
@@ -22,11 +22,10 @@ REPEATS = 8
 draws agrees with that by the other half with tau .95."""
 
 
-@register_proxy
 class Swap(Proxy):
     """Number of different on/off codes over 16 images among the units of the network, mean over draws of weights.
 
-    The code of a unit says for each image whether the unit is on; every unit that is computed counts. Weights of
+    The code of a unit contains for each image whether the unit is on; every unit that is computed counts. Weights of
     convolutions, linear and attention layers are drawn from N(0, 1) and biases are 0, in training mode; the weights
     that the network has do not matter. The score is at most 2^images: 65,536 for 16 images, which large networks come
     close to, and all networks reach if the batch has only a few images. `size_regularised` is for a list of networks.
@@ -72,7 +71,7 @@ class Swap(Proxy):
 def size_regularised(swap: ArrayLike, params: ArrayLike) -> NDArray[np.float64]:
     """Scores of a list of networks that favour the larger ones: swap * exp(-(params - mu)^2 / sigma).
 
-    mu and sigma say what size is wanted. The source sets them for each space; here mu is the size of the largest
+    mu and sigma define the preferred size. The source sets them for each space; here mu is the size of the largest
     network of the list and sigma is mu^2, so that the factor falls from 1 for the largest to 1/e for one without
     weights. That takes no knowledge of accuracies, but supposes that within the list larger is better. On 60 cells of
     NAS-Bench-201: tau .75 with accuracy on CIFAR-10, against .64 of swap and .69 of params.

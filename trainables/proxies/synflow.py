@@ -1,9 +1,8 @@
-"""How much flows through the weights if nothing cancels (SynFlow)."""
+"""Synaptic flow (SynFlow)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from taurank.spaces.copies import copy_network
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 from taurank.trainables.proxies.recorders import WeightRecorder
 
 _NORMALISATIONS = {
@@ -24,7 +23,6 @@ _NORMALISATIONS = {
 _CLIPPED_RECTIFIERS = {functional.hardtanh, functional.hardtanh_, functional.relu6}
 
 
-@register_proxy
 class Synflow(Proxy):
     """Log of the sum over all weights of |weight * dR/dweight|, for an image of ones and absolute parameters.
 
@@ -33,7 +31,8 @@ class Synflow(Proxy):
     they are. R is then the sum over all paths of the products of weights along them, exactly so for networks of linear
     layers and ReLU. GELU, SiLU and hard-swish pass large positive values on and are almost exact; gates and attention
     are kept at the weights that they have for this input, where they mostly saturate. A normalisation that is written
-    out by hand acts, and a network with tanh or sigmoid units says little about its paths. The log keeps the ranks.
+    out by hand acts, and a network with tanh or sigmoid units is hardly described by its paths. The log keeps the
+    ranks.
     """
 
     name = "synflow"
@@ -49,7 +48,7 @@ class Synflow(Proxy):
             for parameter in network.parameters():
                 parameter.abs_()
         ones = torch.ones_like(probe.batch.images[:1], dtype=torch.float64)
-        with WeightRecorder() as layers, _Unhindered():
+        with WeightRecorder() as layers, _WithoutNormalisation():
             output = network(ones).sum()
         weights = layers.weights
         if not weights:
@@ -67,16 +66,10 @@ class Synflow(Proxy):
         return Measured(math.log(total), probe.covered(reached))
 
 
-class _Unhindered(TorchFunctionMode):
+class _WithoutNormalisation(TorchFunctionMode):
     """Normalisations and upper limits of rectifiers do not act while it is active."""
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if function in _NORMALISATIONS:
             # A copy: a unit behind it that works in place would change what else reads the input.

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from taurank.trainables.proxies.proxy import ProxyError
-from taurank.trainables.proxies.scoring import ProxyScore
 
 
 def rank_sum(condition: ArrayLike, regions: ArrayLike) -> NDArray[np.float64]:
     """Rank by condition number plus rank by number of linear regions: lower is better, the best possible sum is 2.
 
     The lowest condition number and the highest number of regions have rank 1; equal ones share a rank and the next one
-    is one more (dense ranks). The sum says something within its list only. A candidate with a NaN has a NaN and takes
+    is one more (dense ranks). The sum is meaningful within its list only. A candidate with a NaN has a NaN and takes
     no part in the ranks of the others.
 
     Args:
@@ -41,21 +39,6 @@ def rank_sum(condition: ArrayLike, regions: ArrayLike) -> NDArray[np.float64]:
     sums = np.full(trained.shape, math.nan)
     sums[known] = _dense_ranks(trained[known]) + _dense_ranks(-expressed[known])
     return sums
-
-
-def rank_scores(scores: Sequence[Mapping[str, ProxyScore]]) -> NDArray[np.float64]:
-    """`rank_sum` of what `score_network` returned for each candidate; NaN where one of the two scores is void.
-
-    Raises:
-        ProxyError: A candidate was not scored by both `ntk_condition` and `linear_regions`.
-    """
-    columns = []
-    for name in ("ntk_condition", "linear_regions"):
-        missing = [index for index, row in enumerate(scores) if name not in row]
-        if missing:
-            raise ProxyError(f"rank_scores: candidate {missing[0]} has no {name}; score it with both proxies of TE-NAS")
-        columns.append([row[name].value for row in scores])
-    return rank_sum(*columns)
 
 
 def _dense_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from taurank.trainables.proxies.probe import Part, Probe
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 
 
-@register_proxy
 class TrainableLayers(Proxy):
     """Number of weights of convolutions, linear and attention layers that are computed: a measure of depth.
 

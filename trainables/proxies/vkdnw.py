@@ -1,4 +1,4 @@
-"""How evenly well the weights of a network can be estimated (VKDNW)."""
+"""Entropy of the spectrum of the Fisher information (VKDNW)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Proxy
 from taurank.trainables.proxies.sensitivities import entry_sensitivities
 
 IMAGES = 32
@@ -21,7 +21,6 @@ DIRECTIONS = 16
 """With more classes than this, so many random combinations of logits stand for all of them."""
 
 
-@register_proxy
 class Vkdnw(Proxy):
     """Number of parameter tensors, plus the entropy of the spectrum of the Fisher information of one entry of each.
 
@@ -29,11 +28,11 @@ class Vkdnw(Proxy):
     scales alike) and class probabilities p: F = mean over images of J^T (diag(p) - p p^T) J. The entropy
     -sum(q log q) is that of the nine inner deciles of the eigenvalues of F, scaled to sum 1; it lies in [0, log 9] and
     is highest where all directions can be estimated equally well. Tensors count 1 each, so that it orders networks of
-    about equal depth; the number alone is most of the correlation. No labels are looked at.
+    about equal depth; the number alone is most of the correlation. Labels are not used.
 
-    The network keeps its weights (the source draws them anew, as He et al.), batch normalisation uses the statistics of
+    The network keeps its weights (the source redraws them as He et al.), batch normalisation uses the statistics of
     the batch as constants (in the source those of the single image), and 32 images stand for 64. F has no more than
-    images * (classes - 1) eigenvalues above zero: with two or three classes the entropy says little.
+    images * (classes - 1) eigenvalues above zero: with two or three classes the entropy is uninformative.
 
     The published aggregate, tau .750 on the same cells, is `fusion.log_rank_sum` of vkdnw, jacob_cov, az_expressivity,
     az_trainability and flops.

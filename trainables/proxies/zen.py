@@ -1,4 +1,4 @@
-"""How much a network with Gaussian weights magnifies a small change of its input (Zen-score)."""
+"""Sensitivity of a network with Gaussian weights to a small change of its input (Zen-score)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from taurank.trainables.proxies.initialisation import initialise
 from taurank.trainables.proxies.layout import as_maps
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 from taurank.trainables.proxies.recorders import LayerRecorder, UnitRecorder
 
 IMAGES = 16
@@ -18,7 +18,6 @@ REPEATS = 4
 STEP = 0.01
 
 
-@register_proxy
 class Zen(Proxy):
     """Expected change of the last feature map, with the scale that batch normalisation took away put back.
 

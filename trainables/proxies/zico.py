@@ -1,4 +1,4 @@
-"""How steady the gradients are between two halves of the batch (ZiCo)."""
+"""Stability of gradients between two halves of the batch (ZiCo)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from torch import Tensor, autograd
 
 from taurank.trainables.proxies.gradients import loss_and_weights
 from taurank.trainables.proxies.probe import Probe, VoidScoreError
-from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy, register_proxy
+from taurank.trainables.proxies.proxy import Correlation, Measured, Need, Proxy
 
 
-@register_proxy
 class Zico(Proxy):
     """Sum over layers of the log of the summed mean-to-spread ratios of the gradients of two half batches.
 

@@ -1,4 +1,4 @@
-"""Statistics that belong to one path instead of to all of them mixed: recalibrated, or those of each batch."""
+"""Batch-norm statistics of a single path: recalibrated, or those of each batch."""
 
 from __future__ import annotations
 
@@ -22,31 +22,21 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     (Guo et al. 2020, section 3.4; Yu & Huang 2019).
 
     Args:
-        model: the network, told which path to compute if it has several.
+        model: the network; of a supernet the active path is used.
         batches: images ``(b, C, H, W)``; they should be training images, never those it is scored on.
 
     Raises:
         ValueError: no batches.
     """
-    modes = {module: module.training for module in model.modules()}
-    layers = [module for module in modes if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
     seen = 0
-    model.eval()
-    try:
+    with _only_norms_training(model) as layers:
         for layer in layers:
             layer.reset_running_stats()
-            layer.train()
         for batch in batches:
             seen += len(batch)
             for layer in layers:
                 layer.momentum = len(batch) / seen  # the average so far, extended by this batch
             model(batch)
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
-        for module, mode in modes.items():
-            module.training = mode
     if seen == 0:
         raise ValueError("batches is empty; recalibration needs at least one batch of images")
 
@@ -58,22 +48,34 @@ def batch_statistics(model: nn.Module) -> Iterator[None]:
     The running statistics stay as they are. A score then depends on which images share a batch, so all paths need the
     same batches, and large ones.
     """
+    with _only_norms_training(model) as layers:
+        counts = [
+            (layer.num_batches_tracked, layer.num_batches_tracked.clone())
+            for layer in layers
+            if layer.num_batches_tracked is not None
+        ]
+        for layer in layers:
+            layer.momentum = 0.0
+        try:
+            yield
+        finally:
+            for counter, count in counts:
+                counter.copy_(count)
+
+
+@contextmanager
+def _only_norms_training(model: nn.Module) -> Iterator[list[nn.modules.batchnorm._BatchNorm]]:
+    """Puts batch norms in training mode and all else in evaluation mode; restores modes and momenta afterwards."""
     modes = {module: module.training for module in model.modules()}
     layers = [module for module in modes if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [layer.momentum for layer in layers]
-    counts = [layer.num_batches_tracked.clone() for layer in layers if layer.num_batches_tracked is not None]
     model.eval()
     try:
         for layer in layers:
             layer.train()
-            layer.momentum = 0.0
-        yield
+        yield layers
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
-        counted = [layer for layer in layers if layer.num_batches_tracked is not None]
-        for layer, count in zip(counted, counts, strict=True):
-            assert layer.num_batches_tracked is not None
-            layer.num_batches_tracked.copy_(count)
         for module, mode in modes.items():
             module.training = mode

@@ -11,7 +11,7 @@ BatchNorm = Literal["recalibrated", "batch", "running"]
 
 @dataclass(frozen=True)
 class SupernetConfig:
-    """How paths are sampled, when the weights are split, and what batch norm uses when a path is scored.
+    """Sampler, splitting of weights, and batch-norm statistics of scores.
 
     Attributes:
         sampler: its name, see ``list_samplers``.

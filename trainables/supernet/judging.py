@@ -1,4 +1,4 @@
-"""Tries paths on training images that no weight is trained on."""
+"""Evaluates paths on held-back training images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hold_back(images: ImageSet, share: float, *, seed: int) -> tuple[ImageSet, I
 
 
 class HeldBackJudge:
-    """The judge of a training's sampler (`samplers.Judge`); goes through its images again and again, in new orders.
+    """The judge of a training's sampler (`samplers.Judge`); cycles through its images in new orders.
 
     Args:
         training: Of a supernet.
@@ -73,7 +73,7 @@ class HeldBackJudge:
 
     @torch.no_grad()
     def look(self, paths: Sequence[str]) -> list[Outcome]:
-        """How the paths do, all on the same images."""
+        """Evaluates the paths, all on the same images."""
         training = self._training
         images, labels = next(self._batches)
         outcomes = []

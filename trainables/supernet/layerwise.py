@@ -28,7 +28,7 @@ class MixedLayer(nn.Module):
         """Maps (batch, in, height, width) to (batch, out, ceil(height / stride), ceil(width / stride)).
 
         ``decide`` makes one output of those of the operations, by position. It is given what they add to their input:
-        the batch norms ahead undo any change of scale of the whole, so a weight on that would say nothing.
+        the batch norms ahead undo any change of scale of the whole, so a weight on that would have no effect.
         """
         decided = decide(partial(self._operate, features))
         return features + decided if self._adds else decided

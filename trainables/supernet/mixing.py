@@ -1,4 +1,4 @@
-"""What a step that computes all options at once costs."""
+"""Cost of a step that computes all options at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from taurank.trainables.supernet.network import Supernet
 from taurank.trainables.supernet.paths import Paths
 
 _DRAWN = 20
-"""Paths that tell the mean cost of one."""
+"""Paths that the mean cost is estimated from."""
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Shared weights of `mnist_blocks`: a shallow network is the beginning of each stage of the deepest."""
+"""Shared weights of `mnist_blocks`: a shallow network uses the first blocks of each stage of the deepest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from taurank.trainables.supernet.network import Supernet
 
 
 def _depths_of(blocks: nn.ModuleList, features: Tensor) -> Callable[[int], Tensor]:
-    """What is behind the blocks of each depth, by position; a block that several depths have is computed once."""
+    """Features after the blocks of each depth, by position; shared blocks are computed once."""
     reached = [features]
 
     def behind(option: int) -> Tensor:

@@ -79,7 +79,7 @@ class NasBench201Supernet(Supernet):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (batch, classes) of the chosen candidate."""
-        # With gates every edge says something, even where nothing of it reaches the output.
+        # With gates every edge matters, even where it does not reach the output.
         computed = self._live if self.gates is None else (True,) * len(EDGES)
         logits: Tensor = self.network(images, self._operations, computed, self.decided)
         return logits

@@ -1,4 +1,4 @@
-"""What a supernet is: one module that holds every candidate of a space as a path."""
+"""Base class of supernets: one module that contains every candidate of a space as a path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class Supernet(nn.Module):
-    """A network that computes the candidate it was last told to, with weights that all candidates share.
+    """A network that computes the activated candidate with weights shared by all candidates.
 
     Attributes:
         gates: weights (options,) of the options of each of the space's decisions, while such are in use.
@@ -54,7 +54,7 @@ class Supernet(nn.Module):
             self.gates = self.mixed = None
 
     def decided(self, decision: int, option: int, compute: Callable[[int], Tensor]) -> Tensor:
-        """What a decision puts out: ``compute`` of the option taken, or the sum over the mixed ones of w_k compute(k).
+        """Output of a decision: ``compute`` of the option taken, or the sum over the mixed ones of w_k compute(k).
 
         The mixture is that of Liu et al. 2019, DARTS, equation 2.
         """
@@ -64,7 +64,7 @@ class Supernet(nn.Module):
         return reduce(torch.add, [compute(other) * weights[other] for other in self.mixed[decision]])
 
     def gated(self, decision: int, option: int, features: Tensor) -> Tensor:
-        """What a decision puts out: ``features`` of the option taken, or w_k features + sum over j != k of w_j.
+        """Output of a decision: ``features`` of the option taken, or w_k features + sum over j != k of w_j.
 
         The weights are one-hot in value, so nothing changes but the gradients: every option gets one, though only one
         is computed (Dong & Yang 2019, GDAS, section 3.2).

@@ -30,8 +30,8 @@ class OnceForAllSupernet(Supernet):
     gets a gradient of zero, so momentum and weight decay do move it.
 
     A gate is on what a block adds to its input, that of a depth on what the last block adds, that of the resolution on
-    what the stem puts out. The batch norms ahead undo any change of scale of the whole, so a gate on that would say
-    nothing; for the same reason, of a block's options only the one taken gets a gradient other than zero.
+    what the stem puts out. The batch norms ahead undo any change of scale of the whole, so a gate on that would have no
+    effect; for the same reason, of a block's options only the one taken gets a gradient other than zero.
     """
 
     def __init__(self, space: SearchSpace, *, input_shape: tuple[int, int, int], classes: int) -> None:

@@ -1,4 +1,4 @@
-"""The paths that a supernet trains: the candidates, and the decisions that tell them apart."""
+"""The candidates of a supernet, and their decisions."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Paths:
         return tuple(len(options) for options in self.space.decisions)
 
     def choices(self, code: str) -> Choices:
-        """What a path decides, whether it is a candidate or not; () where the space has no fixed decisions."""
+        """Choices of a path, candidate or not; () where the space has no fixed decisions."""
         if not self.space.decisions:
             return ()
         return self.space.choices(Architecture(self.space.name, code))

@@ -9,7 +9,7 @@ from taurank.trainables.supernet.training import PathScore, SupernetTraining
 
 
 class PathScoring:
-    """Scores candidates one after another; can be saved between two of them, and gone on with.
+    """Scores candidates one after another; can be saved and resumed between two of them.
 
     Args:
         training: a trained supernet.
@@ -50,9 +50,9 @@ class PathScoring:
         return score
 
     def state_dict(self) -> dict[str, Any]:
-        """How far it has come."""
+        """Number of scored candidates."""
         return {"scored": self._scored}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""
         self._scored = int(state["scored"])

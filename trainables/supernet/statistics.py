@@ -1,4 +1,4 @@
-"""What a training shows of the options of each decision on the way, at no cost."""
+"""Statistics of options, collected during the training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WINDOW = 101
 
 
 class OptionStatistics:
-    """How often each option was trained, and how much better or worse than usual the loss was with it.
+    """Updates of each option, and its loss relative to the moving average.
 
     Attributes:
         updates: steps that trained each option, an array (options,) for each decision.

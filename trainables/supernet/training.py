@@ -32,7 +32,7 @@ _CALIBRATION_STREAM = 3
 
 @dataclass(frozen=True)
 class PathScore:
-    """What one path is worth with inherited weights, and how far that can be trusted.
+    """Score of one path with inherited weights, and its uncertainty.
 
     Attributes:
         path: its code.
@@ -56,12 +56,12 @@ class SupernetTraining(Training):
     """A ``Training`` whose network holds all candidates, of which each step trains a group of paths.
 
     An epoch is as much work as a pass over the training images, whatever the sampler: one that trains four paths on
-    each batch sees a quarter of the batches in an epoch, and what it looks at to judge paths counts too. The gradients
+    each batch sees a quarter of the batches in an epoch, and evaluations of paths count too. The gradients
     of a group are summed for one optimiser step. Weights that a step does not use get no gradient at all, so neither
     momentum nor weight decay moves them.
 
     All paths are scored on the same validation images. What is drawn in an epoch depends on ``(seed, epoch)`` and on
-    what the sampler has learned, so a restored training goes on with the same numbers.
+    what the sampler has learned, so a restored training continues with the same numbers.
 
     A step that mixes options costs ``work`` steps of one path; it trains all options that occur among the candidates,
     and counts as an update of each of them, but of no path.
@@ -152,7 +152,7 @@ class SupernetTraining(Training):
         return FORWARD_SHARE * images / self._epoch_images
 
     def step_epoch(self) -> Row:
-        """Trains one epoch; looks at no validation images.
+        """Trains one epoch without using validation images.
 
         Raises:
             NonFiniteLossError: the mean training loss of the epoch is NaN or infinite.
@@ -251,7 +251,7 @@ class SupernetTraining(Training):
                 recalibrate(self.model, (pixels for pixels, _ in batches))
         if self.config.batch_norm == "batch":
             with batch_statistics(self.model):
-                loss, accuracy = self.look_at(self.data.validation)
+                loss, accuracy = self.evaluate_as_is(self.data.validation)
         else:
             loss, accuracy = self.evaluate(self.data.validation)
         if not math.isfinite(loss):
@@ -267,13 +267,13 @@ class SupernetTraining(Training):
 
     @cached_property
     def _calibration_images(self) -> ImageSet:
-        """The same training images for every path, drawn at random, since training images may be sorted."""
+        """Random training images, the same for every path."""
         source = self._calibration_source
         generator = np.random.default_rng([self.seed, 0, _CALIBRATION_STREAM])
         return source.take(generator.permutation(len(source))[: self.config.calibration_images])
 
     def weights(self) -> dict[str, Any]:
-        """What scoring needs of the state, without optimiser and sampler."""
+        """State needed for scoring, without optimiser and sampler."""
         return {
             "model": self.model.state_dict(),
             "split": self.split_decision,
@@ -294,7 +294,7 @@ class SupernetTraining(Training):
         return super().state_dict() | self.weights() | {"sampler": self.sampler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""
         self.load_weights(state)
         super().load_state_dict(state)
         self.sampler.load_state_dict(state["sampler"])

@@ -1,11 +1,24 @@
 """Recorded trainings: one table format, the importers that fill it, and what a table answers."""
 
-from taurank.trainables.table.format import COLUMNS, IDENTITY, TRAINING_SOURCE, Direction, Metric, TableError, TableInfo
-from taurank.trainables.table.metrics import describe_all, direction_of, is_fixed
-from taurank.trainables.table.parquet import read_table, write_table
-from taurank.trainables.table.recorded import RecordedTable
-from taurank.trainables.table.recorded_training import METRIC, RecordedStep, RecordedTraining
-from taurank.trainables.table.summary import Part, Truth, possible_truths, summarise, truth_metrics
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.trainables.table.format import (
+        COLUMNS,
+        IDENTITY,
+        TRAINING_SOURCE,
+        Direction,
+        Metric,
+        TableError,
+        TableInfo,
+    )
+    from taurank.trainables.table.metrics import describe_all, direction_of, is_fixed
+    from taurank.trainables.table.parquet import read_table, write_table
+    from taurank.trainables.table.recorded import RecordedTable
+    from taurank.trainables.table.recorded_training import METRIC, RecordedStep, RecordedTraining
+    from taurank.trainables.table.summary import Part, Truth, possible_truths, summarise, truth_metrics
 
 __all__ = [
     "COLUMNS",
@@ -30,3 +43,5 @@ __all__ = [
     "truth_metrics",
     "write_table",
 ]
+
+__getattr__ = lazy_names(__name__)

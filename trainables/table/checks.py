@@ -1,4 +1,4 @@
-"""What has to hold for the rows of a table, whoever made them."""
+"""Validation of the rows of a table."""
 
 from __future__ import annotations
 

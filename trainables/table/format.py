@@ -52,7 +52,7 @@ class TableError(ValueError):
 
 @dataclass(frozen=True)
 class Metric:
-    """What a number means.
+    """Meaning of a metric.
 
     Attributes:
         direction: which end is better; "none" for what is neither.
@@ -71,7 +71,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class TableInfo:
-    """What a table is about.
+    """Description of a table.
 
     Attributes:
         space: name of the search space, registered with taurank or not.

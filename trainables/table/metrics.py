@@ -39,7 +39,7 @@ _NEGATED = frozenset(("neg", "negative", "minus"))
 
 
 def direction_of(name: str) -> Direction:
-    """Which end of a number is better by the last word of its name that says so; "none" where no word does.
+    """Direction of a number by the last word of its name that determines it; "none" where no word does.
 
     Example:
         >>> direction_of("val_top1_error"), direction_of("testAcc"), direction_of("value")
@@ -66,7 +66,7 @@ def is_fixed(name: str) -> bool:
 
 
 def describe(name: str) -> Metric:
-    """What a metric means by its name: accuracies, losses, sizes and costs; else a number with `direction_of`."""
+    """Meaning of a metric by its name: accuracies, losses, sizes and costs; else a number with `direction_of`."""
     if is_accuracy(name):
         return Metric("higher", "share")
     if name.endswith("_accuracy_sd"):

@@ -1,4 +1,4 @@
-"""A table of recorded trainings in memory, and the questions one asks it."""
+"""A table of recorded trainings in memory."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class RecordedTable:
 
     @cached_property
     def seconds_per_epoch(self) -> float:
-        """Seconds of one epoch of source `training`: the known seconds over the epochs that they paid for; or NaN."""
+        """Seconds of one epoch of source `training`: the known seconds over the epochs that they cover; or NaN."""
         if TRAINING_SOURCE not in self.sources:
             return np.nan
         index = self._index(TRAINING_SOURCE)

@@ -12,14 +12,14 @@ from taurank.trainables.table.format import TRAINING_SOURCE, TableError
 from taurank.trainables.table.recorded import RecordedTable
 
 METRIC = "validation_accuracy"
-"""What every step has: epochs without it are passed over."""
+"""Metric of every step; epochs without it are skipped."""
 SEEN = ("train_", "validation_")
 """Metrics that a training shows. Test metrics stay in the table: they are what a replay is scored against."""
 
 
 @dataclass(frozen=True)
 class RecordedStep:
-    """What one step of a recorded training shows.
+    """Result of one step of a recorded training.
 
     Attributes:
         epoch: epochs trained so far.
@@ -109,7 +109,7 @@ class RecordedTraining:
         return self.trained
 
     def step(self) -> RecordedStep:
-        """Goes on to the next recorded epoch.
+        """Advances to the next recorded epoch.
 
         Raises:
             RuntimeError: called again after the last one.
@@ -129,9 +129,9 @@ class RecordedTraining:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """How far it has come."""
+        """Number of completed steps."""
         return {"done": self._done}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of `state_dict`."""
+        """Restores a state of `state_dict`."""
         self._done = int(state["done"])

@@ -58,7 +58,7 @@ class Rows:
             epoch: and the others: broadcast to the shape of the numbers.
             schedule_epochs: see `epoch`.
             seed: see `epoch`.
-            seconds: of each epoch; booked with the first metric that has a number there.
+            seconds: of each epoch; assigned to the first metric that has a number there.
         """
         of = np.arange(len(self._architectures)) if of is None else np.asarray(of)
         booked: NDArray[np.bool_] | None = None

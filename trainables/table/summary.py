@@ -1,4 +1,4 @@
-"""What a table holds, counted; and what in it could serve as the truth of a replay."""
+"""Summary of a table, and the final results that can serve as the reference of a replay."""
 
 from __future__ import annotations
 

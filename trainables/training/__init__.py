@@ -1,10 +1,16 @@
 """The training of one network by a recipe."""
 
-from taurank.trainables.training.difficulty import COST, EPOCHS, measure_difficulty
-from taurank.trainables.training.failure import describe_failure, describe_lost_images, gpu_is_lost
-from taurank.trainables.training.families import GOVERNED, FamilyRecipes
-from taurank.trainables.training.recipe import Recipe
-from taurank.trainables.training.training import EVALUATION_BATCH, Row, Training
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.trainables.training.difficulty import measure_difficulty
+    from taurank.trainables.training.difficulty_cost import COST, EPOCHS
+    from taurank.trainables.training.failure import describe_failure, describe_lost_images, gpu_is_lost
+    from taurank.trainables.training.families import GOVERNED, FamilyRecipes
+    from taurank.trainables.training.recipe import Recipe
+    from taurank.trainables.training.training import EVALUATION_BATCH, Row, Training
 
 __all__ = [
     "COST",
@@ -20,3 +26,5 @@ __all__ = [
     "gpu_is_lost",
     "measure_difficulty",
 ]
+
+__getattr__ = lazy_names(__name__)

@@ -1,4 +1,4 @@
-"""How hard each training image is for a network that has trained for a short time."""
+"""Difficulty of training images: their losses after a short training."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ import torch
 from torch.nn import functional
 
 from taurank.trainables.training.training import EVALUATION_BATCH, Training
-
-EPOCHS = 3
-"""Epochs of the training that tells: which images are hard shows early (Paul et al. 2021, arXiv 2107.07075)."""
-COST = EPOCHS + 1 / 3
-"""Epoch-equivalents of it: the training, and a forward pass over the training images at a third."""
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""How a training that raised has ended, in one line for the evidence log."""
+"""Describes the failure of a training in one line for the evidence log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from taurank.trainables.training.training import NonFiniteLossError
 
 _MOST = 500
-# What the allocators of CPU memory say; on a GPU the error has a type of its own.
+# Messages of CPU allocators; on a GPU the error has its own type.
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")
 
 
@@ -28,7 +28,7 @@ def describe_failure(error: Exception, *, doing: str) -> str:
 def gpu_is_lost() -> bool:
     """Whether this process can no longer use its GPU: some CUDA errors outlive the call that raised them.
 
-    Running out of memory is none of them.
+    An out-of-memory error is not one of them.
     """
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return False
@@ -42,7 +42,7 @@ def gpu_is_lost() -> bool:
 def describe_lost_images(file: Path | None) -> str:
     """Why the file of the images, where they stay in one, cannot be read any more; empty where it can.
 
-    A worker that reads beyond the end of a file that was cut short is killed (SIGBUS): this only looks at its length.
+    Only the length is checked: reading beyond the end of a truncated file kills the worker (SIGBUS).
     """
     if file is None:
         return ""

@@ -1,4 +1,4 @@
-"""A recipe for each family of networks: what trains a ResNet well lets a transformer diverge, and the reverse."""
+"""A recipe for each family of networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GOVERNED = ("optimizer", "learning_rate", "weight_decay", "warmup_epochs", "labe
 
 @dataclass(frozen=True)
 class FamilyRecipe:
-    """What a family has of its own; the rest of the recipe (epochs, batch, images) is common to all.
+    """Settings of a family; the rest of the recipe (epochs, batch, images) is common to all.
 
     Attributes:
         optimizer: ``sgd`` or ``adamw``.
@@ -28,9 +28,6 @@ class FamilyRecipe:
         warmup: share of the training in which the learning rate rises.
         label_smoothing: as in ``Recipe``.
         clip_gradient_norm: as in ``Recipe``.
-
-    Raises:
-        ValueError: a value outside its range.
     """
 
     # Read by pydantic where it comes from a file; this package does not import pydantic.

@@ -1,16 +1,17 @@
-"""How a network is trained: optimiser, schedule, length, batch, augmentation."""
+"""Training recipes: optimiser, schedule, length, batch, augmentation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from taurank.trainables.data import Augmentation
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 _CHOICES = {"optimizer": ("sgd", "adamw"), "schedule": ("cosine", "constant"), "scaling": ("normalise", "unit")}
 
@@ -105,6 +106,8 @@ class Recipe:
 
     def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The recipe's optimiser over ``parameters``; a step leaves parameters without a gradient as they are."""
+        import torch
+
         if self.optimizer == "adamw":
             return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
         return torch.optim.SGD(

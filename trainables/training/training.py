@@ -1,4 +1,4 @@
-"""The training loop: one epoch at a time, exact after a restore, and with no scheduler or cluster in sight."""
+"""The training loop: one epoch at a time, reproducible after a restore, independent of schedulers and clusters."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Training:
     """Trains one network on one data set by one recipe.
 
     All randomness of epoch ``e`` (order, augmentation, dropout) comes from ``(seed, e)``, so a training that is saved
-    after an epoch and restored elsewhere goes on with the same numbers, and no generator has to be stored. (On a GPU
+    after an epoch and restored elsewhere continues with the same numbers, and no generator has to be stored. (On a GPU
     some kernels add in no fixed order, so there two equal trainings agree up to rounding only.)
 
     Args:
@@ -185,7 +185,7 @@ class Training:
         self._scaler.update()
 
     def measure(self, *, last: bool) -> Row:
-        """What is reported beside the training metrics of an epoch; ``last`` says whether it was the last one."""
+        """Metrics reported beside the training metrics of an epoch; ``last`` says whether it was the last one."""
         loss, accuracy = self.evaluate(self.data.validation)
         row = {"validation_loss": loss, "validation_accuracy": accuracy}
         if last:
@@ -198,11 +198,11 @@ class Training:
     def evaluate(self, images: ImageSet) -> tuple[float, float]:
         """Mean cross-entropy in nats and accuracy in [0, 1] over ``images``, in evaluation mode."""
         self.model.eval()
-        return self.look_at(images)
+        return self.evaluate_as_is(images)
 
     @torch.no_grad()
-    def look_at(self, images: ImageSet) -> tuple[float, float]:
-        """The same in the mode that the network is in."""
+    def evaluate_as_is(self, images: ImageSet) -> tuple[float, float]:
+        """Like `evaluate`, in the current mode of the network."""
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         seen = 0
@@ -249,7 +249,7 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on; safe to load with ``weights_only=True``.
 
-        Its tensors are the live ones: save or copy them before the training goes on.
+        Its tensors are the live ones: save or copy them before the next epoch.
         """
         return {
             "epoch": self.epoch,
@@ -260,7 +260,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:  # empty where it was not in use
@@ -269,7 +269,7 @@ class Training:
 
 
 def _finite(row: Row, epoch: int) -> Row:
-    """The row; its losses are looked at, since the accuracy of a network that answers NaN looks like any other."""
+    """Returns the row after checking its losses; an accuracy does not show that the outputs are NaN."""
     for name, value in row.items():
         if name.endswith("_loss") and not math.isfinite(value):
             raise NonFiniteLossError(f"{name} is {value} in epoch {epoch}")

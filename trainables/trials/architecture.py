@@ -42,7 +42,7 @@ class ArchitectureTrial(CheckpointedTrial):
         evidence: list[EvidenceRow] = []
         for name, value in metrics.items():
             if name not in ("epoch", "seconds"):
-                # One row books the epoch.
+                # One row carries the cost of the epoch.
                 cost = (seconds, work.spent) if name == "validation_accuracy" else (0.0, 0.0)
                 evidence.append((self._spec.architectures[0], epoch, name, value, *cost))
         return {"epoch": epoch, "evidence": evidence} | shown_metrics(metrics)
@@ -52,5 +52,5 @@ class ArchitectureTrial(CheckpointedTrial):
 
 
 def shown_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """What schedulers look at."""
+    """Returns the metrics that schedulers use."""
     return {name: float(metrics[name]) for name in ("validation_accuracy", "train_loss") if name in metrics}

@@ -22,7 +22,7 @@ _ROW = {"trial": str, "epoch": int, "outcome": str, "reason": str, "evidence": l
 
 @dataclass(frozen=True)
 class Saved:
-    """What is on file of a trial.
+    """Content of a checkpoint.
 
     Attributes:
         rows: its results, in their order.
@@ -34,7 +34,7 @@ class Saved:
 
 
 def read_checkpoint(file: Path, fingerprint: str) -> Saved | None:
-    """What is on file of the trial with this fingerprint.
+    """Reads the checkpoint of the trial with this fingerprint.
 
     None, which means starting over, where the file is gone, broken or another trial's.
     """
@@ -53,7 +53,7 @@ def write_checkpoint(file: Path, fingerprint: str, saved: Saved) -> str:
     content = {"fingerprint": fingerprint, "state": saved.state, "rows": saved.rows}
     try:
         try:
-            with partial.open("wb") as opened:  # torch's own writer would not say what is wrong with the disk
+            with partial.open("wb") as opened:  # torch's own writer hides the error of the disk
                 torch.save(content, opened)
             partial.replace(file)
         finally:

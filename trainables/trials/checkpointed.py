@@ -1,16 +1,16 @@
-"""What all Ray Tune trials share, and those of one architecture: a training, or the replay of a recorded one.
+"""Base class of the Ray Tune trials.
 
 Thin adapters over code without Ray. Those of supernets are in `supernet_trials`, the one that scores untrained networks
 in `proxy_trial`.
 
 A trial keeps its own checkpoint: one file, replaced after every epoch, that holds the state and every row reported so
 far. A trial that starts over, for whatever reason (another worker, a resumed run, a pause), first reports the rows of
-that file again and then goes on. So a scheduler always sees whole curves, the log ignores what it has already, and
+that file again and then continues. So a scheduler always sees whole curves, the log ignores what it has already, and
 nothing is trained twice.
 
 A result holds, beside what Tune adds: ``trial``, ``epoch``, ``validation_accuracy`` (NaN where there is none),
 ``train_loss`` in nats where the training of one architecture has it, ``evidence`` as tuples of architecture, epoch,
-metric, value, seconds and epoch-equivalents, ``outcome`` (``completed``, ``failed`` or empty while the trial goes on),
+metric, value, seconds and epoch-equivalents, ``outcome`` (``completed``, ``failed`` or empty while the trial runs),
 ``reason``, ``taken_from`` (the run and stage that trained, where this one did not; see `kept_results`), ``unsaved``
 (why the state could not be kept; empty where it was) and ``done``.
 """
@@ -45,7 +45,7 @@ EvidenceRow: TypeAlias = tuple[str, int, str, float, float, float]
 
 
 class _Work(Protocol):
-    """What a trial needs of a training."""
+    """Interface of a training as a trial uses it."""
 
     @property
     def epoch(self) -> int: ...
@@ -60,7 +60,7 @@ class _Work(Protocol):
 
 
 class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
-    """What all trials share: rows, checkpoint, outcomes, reuse of the worker by the next trial.
+    """Rows, checkpoint, outcomes, and reuse of the worker by the next trial.
 
     Attributes:
         keeps_state: whether the state of a complete training is kept: others start from it.
@@ -96,10 +96,10 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
             torch.optim.SGD([weight])  # torch imports a second's worth of modules with the first optimiser
 
     def _start(self, config: dict[str, Any]) -> None:
-        """Takes up a trial, which is set up when it is first asked for something.
+        """Takes up a trial, which is set up with its first result.
 
-        Here Tune does not call it running yet: a worker that dies would be a trial that is given up, and one that hangs
-        would be watched by nobody.
+        Tune does not call the trial running yet: it would give up a trial whose worker dies here, and would not detect
+        one that hangs.
         """
         self._spec = self._specs[config["trial"]]
         print(f"{self._stage}: {self._spec.label}", file=sys.stderr)  # the worker's log, which the dashboard shows
@@ -111,7 +111,7 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         self._is_set_up = False
 
     def _set_up(self) -> None:
-        """Reads what is on file and builds the network; whatever goes wrong becomes the trial's outcome."""
+        """Reads the checkpoint and builds the network; an error becomes the outcome of the trial."""
         self._is_set_up = True
         self._started = time.perf_counter()
         self._take_share()
@@ -156,7 +156,7 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
             self._rows, self._work = [], self._make()
 
     def step(self) -> dict[str, Any]:
-        """The next result: one that is on file, or a new one."""
+        """Returns the next result, from the checkpoint or new."""
         if not self._is_set_up:
             self._set_up()
         if self._reported == len(self._rows) and self._work is not None:
@@ -168,13 +168,13 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
             return row | {"done": row["outcome"] == "completed"} | more
         if self._failure is not None:
             return self._failure
-        # A trial that ended earlier has reported what is on file; how it ended is in the log already.
+        # The rows of a trial that ended earlier are reported; its outcome is in the log already.
         return {"trial": self._spec.trial, "epoch": self._spec.last_epoch, "evidence": [], "done": True}
 
     def _go_on(self) -> None:
         """Adds a row, or a failure."""
         assert self._work is not None
-        # Set-up is paid for with the first row; what the trial then waits for Tune is nobody's.
+        # The first row includes the set-up; time spent waiting for Tune is not counted.
         self._started = time.perf_counter() - self._unbooked_seconds
         self._unbooked_seconds = 0.0
         scoring = self._work.trained
@@ -235,7 +235,7 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         raise NotImplementedError
 
     def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
-        """The row without a value that books what a failure has cost."""
+        """Row without a value that carries the cost of a failure."""
         raise NotImplementedError
 
     def _read_checkpoint(self) -> Saved | None:
@@ -247,18 +247,18 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         return saved if ended else None
 
     def _write_checkpoint(self) -> None:
-        """Keeps what has come so far. Where that cannot be written (a full disk) the trial goes on all the same."""
+        """Writes the rows and the state. Where that fails (as on a full disk) the trial continues."""
         assert self._work is not None
         needed = self.keeps_state or not self._rows[-1]["outcome"]
         saved = Saved(self._rows, self._work.state_dict() if needed else None)
         self._unsaved = write_checkpoint(Path(self._spec.checkpoint), self._spec.fingerprint, saved)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """How far the trial has come; all else is in its own file."""
+        """Writes the number of reported rows; all else is in the trial's own file."""
         Path(checkpoint_dir, POINTER).write_text(json.dumps(self._reported))
 
     def load_checkpoint(self, checkpoint: str | dict[str, Any] | None) -> None:
-        """What has been reported before is not reported again."""
+        """Skips the rows that were reported before."""
         self._set_up()
         reported = int(json.loads(Path(str(checkpoint), POINTER).read_text()))
         # The row that ends a trial is reported again if need be: without it Tune would ask for another one.
@@ -266,12 +266,12 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         self._reported = min(reported, len(self._rows) - ended)
 
     def cleanup(self) -> None:
-        """Lets the memory go."""
+        """Frees memory."""
         self._release()
 
     def _release(self) -> None:
         self._work = None
-        # Without a GPU the memory goes back as it is; and a collection takes as long as a short epoch.
+        # Without a GPU memory is freed anyway, and a collection takes as long as a short epoch.
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             gc.collect()
             torch.cuda.empty_cache()

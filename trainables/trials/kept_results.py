@@ -65,11 +65,7 @@ def keep_result(file: Path, *, run: str, rows: Sequence[dict[str, Any]]) -> None
 
 
 def _checked(row: dict[str, Any], epoch: int) -> dict[str, Any]:
-    """The row with the types that a trial reports.
-
-    Raises:
-        TypeError, ValueError, KeyError: it is none of the epoch.
-    """
+    """The row with the types that a trial reports."""
     if row["epoch"] != epoch or not isinstance(row["reason"], str):
         raise ValueError(f"epoch {row['epoch']} at the place of {epoch}")
     evidence = [

@@ -1,4 +1,4 @@
-"""The Ray Tune trial of an architecture that nobody knew of when the workers began."""
+"""The Ray Tune trial of an architecture that is proposed during the run."""
 
 from __future__ import annotations
 

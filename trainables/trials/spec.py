@@ -1,4 +1,4 @@
-"""What a trial is told to do."""
+"""Specification of a trial."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from taurank.trainables.training import Recipe
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """What one trial does; travels to the worker through the object store, so it may be large.
+    """Settings of one trial; passed to the worker through the object store, so it may be large.
 
     Attributes:
         trial: key of the trial in the evidence log.
-        label: a short name for people.
+        label: a short name for display.
         space: name of the search space.
         space_options: the options it is made with.
         recipe: how to train; its ``epochs`` are the trial's.
@@ -29,7 +29,7 @@ class TrialSpec:
         candidates: those that the supernet was trained for, where its weights are used.
         epoch_share: what an epoch costs of one on all images at their full size; see ``data.less_data``.
         task: name of the pretext task that is trained by; None for training with labels.
-        last_epoch: when given, report what is on file up to this epoch and end; nothing is trained.
+        last_epoch: when given, report the saved rows up to this epoch and end, without training.
         until: when given, the trial is complete after that many epochs of its schedule.
         proxies: settings of a trial that scores untrained networks.
         kept: file that a complete training is kept in for other runs, and taken from; empty for none.
@@ -54,7 +54,7 @@ class TrialSpec:
 
     @property
     def fingerprint(self) -> str:
-        """Tells whether a checkpoint belongs to this trial: all that its numbers depend on but the images."""
+        """Digest of all settings that the numbers of the trial depend on, except the images."""
         options = sorted(self.space_options.items())
         what = (self.trial, self.space, options, self.recipe, self.seed, self.architectures, self.supernet)
         more = (self.proxies, self.candidates, self.epoch_share, self.task)

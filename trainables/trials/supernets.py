@@ -54,7 +54,7 @@ def _make_training(spec: TrialSpec, data: ImageData, candidates: tuple[str, ...]
 
 
 class SupernetTrial(CheckpointedTrial):
-    """One supernet, an epoch a result; the last one also has what the sampler has come to think of the candidates."""
+    """One supernet, an epoch a result; the last one also has the sampler's scores of the candidates."""
 
     keeps_state = True
 
@@ -71,11 +71,11 @@ class SupernetTrial(CheckpointedTrial):
             ("", epoch, "train_accuracy", metrics["train_accuracy"], 0.0, 0.0),
         ]
         if work.finished:
-            evidence += self._opinions(work, epoch)
+            evidence += self._sampler_rows(work, epoch)
         return {"epoch": epoch, "validation_accuracy": math.nan, "evidence": evidence}
 
-    def _opinions(self, work: SupernetTraining, epoch: int) -> list[EvidenceRow]:
-        """What the sampler has come to think."""
+    def _sampler_rows(self, work: SupernetTraining, epoch: int) -> list[EvidenceRow]:
+        """Scores of the sampler."""
         scores = work.sampler.scores(work.paths.codes)
         if scores is None:
             return []
@@ -153,12 +153,12 @@ _METRIC = "option_score"
 
 
 class SearchSupernetTrial(SupernetTrial):
-    """One supernet, an epoch a result; the last one also has what its sampler thinks of each option.
+    """One supernet, an epoch a result; the last one also has the sampler's score of each option.
 
-    That is ``option_score:DECISION:OPTION``, both by position; there is none of options that no architecture has.
+    Metric ``option_score:DECISION:OPTION``, both by position; options without an architecture have none.
     """
 
-    def _opinions(self, work: SupernetTraining, epoch: int) -> list[EvidenceRow]:
+    def _sampler_rows(self, work: SupernetTraining, epoch: int) -> list[EvidenceRow]:
         table = work.sampler.option_scores()
         if table is None:
             raise ValueError(f"the sampler {work.config.sampler} has no scores of options")

@@ -101,12 +101,12 @@ def test_a_session_ranks_once(ranked: list[Ranking], data: ImageData, tmp_path: 
     """Its report shows the ranking that was written before the baseline."""
     run = create_run(parse_experiment(TEXT, where="test"), tmp_path, data)
     out = io.StringIO()
-    ranking = run_campaign(run, data, console=Console(file=out, width=200))
+    ranking = run_campaign(run, data, console=Console(file=out, width=200)).ranking
     assert Runner.stages == ["training-2", "baseline"]
     assert [made is ranking for made in ranked] == [True]
     assert (run.folder / "ranking.csv").read_text().count("\n") == 7
     assert "tau" in out.getvalue()
-    again = run_campaign(run, data, console=Console(file=out, width=200))
+    again = run_campaign(run, data, console=Console(file=out, width=200)).ranking
     assert Runner.stages == ["training-2", "baseline"]
     assert len(ranked) == 2
     assert again.table.equals(ranking.table)

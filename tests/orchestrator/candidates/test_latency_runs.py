@@ -133,7 +133,9 @@ class TestMeter:
     def test_a_given_table_of_networks_without_parts(self, at_once):
         darts = get_space("darts")
         meter = Meter(darts, Setting((3, 32, 32), 10), SLOT, LatencyTable({"a": 1.0}, SETTING.conditions()))
-        with pytest.raises(ExperimentError, match=r"^latency: networks of darts have no parts that latencies can be"):
+        with pytest.raises(
+            ExperimentError, match=r"^latency: networks of darts cannot be split into parts whose latencies"
+        ):
             meter.measure(codes(1, darts))
 
 

@@ -94,8 +94,8 @@ def test_more_candidates_than_are_left(images: ImageData) -> None:
     with pytest.raises(ExperimentError) as caught:
         narrowed(images, 7, "candidates: 200\nnarrow: {keep: 2}\n")
     assert str(caught.value) == (
-        "narrow: 200 asked, but there are only 84 architectures that differ as functions; ask for fewer candidates, or "
-        "raise keep above 2"
+        "narrow: 200 requested, but there are only 84 architectures that differ as functions; ask for fewer "
+        "candidates, or raise keep above 2"
     )
 
 

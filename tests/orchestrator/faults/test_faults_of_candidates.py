@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +29,7 @@ import math, os, signal, time
 import torch
 from pathlib import Path
 from taurank.spaces import NASBench201
+from tests.orchestrator.processes import finished
 
 CODES = Path(__file__).with_name("codes.txt").read_text().split()
 ILL = ("crashes", "hangs", "needs-too-much", "diverges", "misfits", "cannot-be-built")
@@ -91,15 +90,7 @@ def test_every_failure_has_its_reason_and_the_rest_goes_on(tmp_path: Path) -> No
     (tmp_path / "ward.py").write_text(SPACE)
     (tmp_path / "codes.txt").write_text("\n".join(codes))
     (tmp_path / "ward.yaml").write_text(EXPERIMENT.format(codes=codes))
-    done = subprocess.run(
-        [sys.executable, "-m", "taurank", "run", "ward.yaml"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = finished(tmp_path, "run", "ward.yaml", seconds=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     (run,) = (tmp_path / "runs").glob("ward-*")

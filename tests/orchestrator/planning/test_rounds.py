@@ -118,14 +118,6 @@ class TestRounds:
         lab.run(SHORT, LONG)
         assert lab.launched[1] == ("training-2", before)
 
-    def test_resume_makes_the_same_choices(self):
-        whole, parts = Lab(), Lab()
-        whole.run(SHORT, LONG)
-        parts.run(SHORT)
-        parts.run(SHORT, LONG)
-        parts.run(SHORT, LONG)
-        assert parts.launched[-2:] == parts.launched[-4:-2] == whole.launched
-
     def test_who_was_chosen_and_why_is_said_once(self):
         lab = Lab()
         lab.run(SHORT, LONG)

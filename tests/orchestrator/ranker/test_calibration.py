@@ -7,8 +7,6 @@ from scipy import stats
 from taurank.orchestrator.ranker.calibration import (
     DOUBTFUL,
     JOINT,
-    LARGEST_SQUARE,
-    PSEUDO_RESIDUALS,
     _joint,
     _kappa,
     draw_scores,
@@ -141,13 +139,6 @@ class TestKappa:
         columns = np.random.default_rng(0).standard_normal((count, 2))
         process = GaussianProcess([Block(columns, "matern", 0.3)], noise=0.2)
         return process.condition(np.arange(count), scale * np.random.default_rng(1).standard_normal(count))
-
-    @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
-    def test_closed_form(self, scale):
-        process = self.process(40, scale)
-        mean, variance = process.left_out()
-        squares = np.minimum((process.target - mean) ** 2 / variance, LARGEST_SQUARE)
-        assert _kappa(process) == pytest.approx(np.sqrt((squares.sum() + PSEUDO_RESIDUALS) / (40 + PSEUDO_RESIDUALS)))
 
     def test_few_labels_do_not_make_it_surer(self):
         assert _kappa(self.process(DOUBTFUL - 1, 0.01)) == 1.0

@@ -43,8 +43,7 @@ def target() -> np.ndarray:
 
 class TestKernels:
     @pytest.mark.parametrize(
-        ("distance", "value"),
-        [(0.0, 1.0), (0.5, 0.82864914241812), (1.0, 0.52399410883182), (2.0, 0.1386602191385)],
+        ("distance", "value"), [(0.0, 1.0), (0.5, 0.82864914241812), (1.0, 0.52399410883182), (2.0, 0.1386602191385)]
     )
     def test_matern(self, distance, value):
         assert matern(np.array([distance**2])) == pytest.approx(value, rel=1e-6)

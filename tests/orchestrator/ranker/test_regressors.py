@@ -9,7 +9,6 @@ from taurank.orchestrator.ranker.regressors import (
     REGRESSORS,
     FinalInputs,
     GaussianProcessRegressor,
-    PairwiseTrees,
     stack_weights,
 )
 
@@ -87,23 +86,6 @@ class TestGaussianProcess:
         doubting = GaussianProcessRegressor(inputs(), np.random.default_rng(0)).fit(ROWS, labels, factors)
         errors = [abs(regressor.predict()[0] - truth).mean() for regressor in (trusting, doubting)]
         assert errors[1] < 0.7 * errors[0]
-
-
-class TestPairwise:
-    def test_antisymmetric(self, truth):
-        regressor = fitted("pairwise", truth)
-        assert isinstance(regressor, PairwiseTrees)
-        first, second = np.random.default_rng(1).integers(0, N, (2, 200))
-        forth, back = regressor.probability(first, second), regressor.probability(second, first)
-        assert forth + back == pytest.approx(np.ones(200), abs=1e-12)
-        assert regressor.probability(first, first) == pytest.approx(np.full(200, 0.5), abs=1e-12)
-
-    def test_mostly_right(self, truth):
-        regressor = fitted("pairwise", truth)
-        assert isinstance(regressor, PairwiseTrees)
-        first, second = np.random.default_rng(2).integers(0, N // 2, (2, 200)) * 2 + 1
-        right = (regressor.probability(first, second) > 0.5) == (truth[first] > truth[second])
-        assert right[first != second].mean() > 0.75
 
 
 class TestStack:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from taurank.orchestrator.replay import (
     ReplayError,
     ReplayPlan,
     Row,
+    campaigns_document,
     choose_cheap,
     draw_candidates,
     make_bench,
@@ -27,12 +27,12 @@ from taurank.orchestrator.replay import (
     replay_draw,
     replay_draws,
     summarise,
-    to_json,
 )
 from taurank.orchestrator.replay.cheap import PROXY_EPOCHS
 from taurank.orchestrator.replay.launching import ClockLaunch
 from taurank.orchestrator.replay.reference import make_reference
 from taurank.orchestrator.tau import tau_b
+from taurank.orchestrator.text import as_json
 from taurank.trainables.table import RecordedTable
 
 MakePlan = Callable[..., ReplayPlan]
@@ -111,12 +111,7 @@ def test_a_failed_proxy_is_paid_and_one_never_computed_is_not(table: RecordedTab
     dropped |= (rows["source"] == "proxy:nwot") & (rows["architecture"] == codes[1])
     sparse = make_bench(RecordedTable(table.info, rows[~dropped]), truth="seeds 1,2")
     plan = plan_replay(
-        sparse,
-        candidates=30,
-        budget="4x",
-        seed=0,
-        workers=1,
-        cheap=choose_cheap(table, proxies="all", supernets=""),
+        sparse, candidates=30, budget="4x", seed=0, workers=1, cheap=choose_cheap(table, proxies="all", supernets="")
     )
     assert replay_draw(sparse, plan, 0)["epochs_proxies"] == pytest.approx(29 * 2 * PROXY_EPOCHS, abs=1e-9)
 
@@ -131,11 +126,7 @@ def test_the_truth_is_never_among_the_evidence(bench: Bench, make_plan: MakePlan
     problem = Problem(tuple(candidates), bench.encoding(candidates), bench.full_epochs, plan.seed)
     launch = ClockLaunch(bench, log, plan.workers)
     run_rounds(
-        LogRanker(problem, log),
-        plan.trainings,
-        launch=launch,
-        budget_epochs=plan.budget_epochs,
-        adaptive=plan.adaptive,
+        LogRanker(problem, log), plan.trainings, launch=launch, budget_epochs=plan.budget_epochs, adaptive=plan.adaptive
     )
     rows = log.evidence()
     trained = rows[rows["source"] == "training"]
@@ -241,7 +232,7 @@ def test_summary_is_mean_and_deviation_of_the_draws() -> None:
 
 
 def test_json_has_null_for_what_is_missing(bench: Bench, row: Row, make_plan: MakePlan) -> None:
-    content = json.loads(to_json(bench, make_plan(), [row | {"ceiling": math.nan}]))
+    content = as_json(campaigns_document(bench, make_plan(), [row | {"ceiling": math.nan}]))
     assert content["draws"][0]["ceiling"] is None
     assert content["mean"]["tau"] == row["tau"]
     assert content["evidence_seed"] == 0
@@ -258,7 +249,7 @@ def test_json_has_null_for_what_is_missing(bench: Bench, row: Row, make_plan: Ma
         ({"budget": "0.5x"}, "--budget: '0.5x'"),
         ({"trainings": [TrainingSpec(epochs=7)]}, "no schedule of 7 epochs is recorded, but 10"),
         ({"trainings": [TrainingSpec(epochs=10)]}, "they cost up to 200.0 epochs"),
-        ({"trainings": [TrainingSpec(epochs=10, candidates=2, seed=1)]}, "seed 1 cannot be bought, but seed 0"),
+        ({"trainings": [TrainingSpec(epochs=10, candidates=2, seed=1)]}, "seed 1 is not the evidence, but seed 0 is"),
         ({"trainings": [TrainingSpec(epochs=10, until=1, candidates=21)]}, "asks for 21 candidates; there are 20"),
     ],
 )
@@ -335,12 +326,7 @@ def test_recorded_nasbench201(recorded: Path) -> None:
     bench = make_bench(table, truth="seeds 1,2")
     assert len(bench.pool) == 2541
     plan = plan_replay(
-        bench,
-        candidates=60,
-        budget="10x",
-        seed=0,
-        workers=8,
-        cheap=choose_cheap(table, proxies="jacov", supernets=""),
+        bench, candidates=60, budget="10x", seed=0, workers=8, cheap=choose_cheap(table, proxies="jacov", supernets="")
     )
     row = replay_draw(bench, plan, 0)
     assert 0.88 < row["ceiling"] < 0.94

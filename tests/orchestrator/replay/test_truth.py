@@ -137,8 +137,7 @@ def cells(*codes: str) -> RecordedTable:
 
 
 @pytest.mark.parametrize(
-    ("among", "pool"),
-    [("all", {LIVE, DEAD, *TWINS}), ("live", {LIVE, *TWINS}), ("distinct", {LIVE, TWINS[1]})],
+    ("among", "pool"), [("all", {LIVE, DEAD, *TWINS}), ("live", {LIVE, *TWINS}), ("distinct", {LIVE, TWINS[1]})]
 )
 def test_who_can_be_a_candidate(among: str, pool: set[str]) -> None:
     space = get_space("nasbench201")

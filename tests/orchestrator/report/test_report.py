@@ -198,7 +198,7 @@ class TestTables:
 
     def test_narrow_ones_explain_their_letters(self, printed):
         lines = printed(80)
-        assert "evidence: a size, b training-2, c training-40" in lines
+        assert "from: a size, b training-2, c training-40" in lines
         assert sum(line.rstrip().endswith("a b c") for line in lines) == 3
 
     def test_score(self, printed):

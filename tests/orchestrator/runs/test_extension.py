@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +26,7 @@ from taurank.spaces import RestrictedSpace, get_space
 from taurank.trainables.data import ImageData
 from taurank.trainables.latency.candidates import CandidateLatency
 from taurank.trainables.latency.table import Conditions, LatencyTable
+from tests.orchestrator.processes import finished
 
 ROOT = Path(__file__).parents[3]
 SPACE = "space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}"
@@ -41,7 +39,7 @@ candidates: 8
 recipe: {{epochs: 12, batch_size: 64, learning_rate: 0.05}}
 budget: 3x
 proxies: null
-baseline: {}
+baseline: {{}}
 """
 SPLIT = "trainings: [{epochs: 2, candidates: 5}, {epochs: 12, candidates: 1}]\nsupernets: [{epochs: 2}]\n"
 
@@ -79,7 +77,7 @@ class NoisyMeter:
                 self.measured.append(code)
         return {code: self.found[code] for code in codes}
 
-    def go_on(self, by: str, table: LatencyTable | None) -> None:
+    def resume(self, by: str, table: LatencyTable | None) -> None:
         assert (by, table) == (WHOLE, None)
 
 
@@ -283,14 +281,7 @@ def test_only_what_is_lacking_is_trained(tmp_path: Path) -> None:
     )
 
     def taurank(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "taurank", *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = finished(tmp_path, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

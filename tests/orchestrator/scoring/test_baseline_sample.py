@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +21,7 @@ from taurank.orchestrator.report import print_score, write_page
 from taurank.orchestrator.scoring import Score, ScoringError, baseline_truth, read_truth, score_ranking
 from taurank.orchestrator.scoring.baseline_sample import draw_baseline, sampled_baseline
 from taurank.orchestrator.tau import agreement, estimate_tau, partial_of, tau_b
+from tests.orchestrator.processes import finished
 
 ROOT = Path(__file__).parents[3]
 EXPERIMENT = """
@@ -226,20 +224,9 @@ class TestExperiment:
 
 @pytest.mark.ray
 class TestRun:
-    def command(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "taurank", *arguments],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "130"},
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-
     def test_trains_the_drawn_ones_and_says_so(self, tmp_path):
         (tmp_path / "sampled.yaml").write_text(EXPERIMENT)
-        done = self.command(tmp_path, "run", "sampled.yaml")
+        done = finished(tmp_path, "run", "sampled.yaml")
         assert done.returncode == 0, done.stdout + done.stderr
         (folder,) = (tmp_path / "runs").glob("[!.]*")
         log = EvidenceLog(folder / "evidence.sqlite")
@@ -249,13 +236,13 @@ class TestRun:
         assert len(trained) == 4
         assert sample.candidates == 10
         assert "estimated from a stratified random sample of 4 of 10" in done.stdout
-        again = self.command(tmp_path, "resume", str(folder))
+        again = finished(tmp_path, "resume", str(folder))
         assert "nothing left to run" in again.stdout
         assert again.stdout.split("against")[1] == done.stdout.split("against")[1]
 
     def test_more_than_there_are(self, tmp_path):
         (tmp_path / "sampled.yaml").write_text(EXPERIMENT.replace("candidates: 4", "candidates: 11"))
-        done = self.command(tmp_path, "run", "sampled.yaml")
+        done = finished(tmp_path, "run", "sampled.yaml")
         assert done.returncode == 2
         assert done.stderr == "taurank: baseline: candidates: asks for 11; there are 10\n"
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -38,6 +37,7 @@ from taurank.orchestrator.search.searcher import SearchError
 from taurank.spaces import get_space
 from taurank.trainables.data import ImageData
 from taurank.trainables.trials.supernets import SearchSupernetTrial, option_table
+from tests.orchestrator.processes import log_with
 
 ROOT = Path(__file__).parents[3]
 TEXT = """
@@ -218,7 +218,7 @@ class TestLog:
         assert stage is not None
         assert not is_trained(run.log, stage)
         with pytest.raises(
-            SearchError, match=r"^supernet:gumbel: the supernet of the search has failed: it never ended;"
+            SearchError, match=r"^supernet:gumbel: the supernet of the search has failed: it did not end;"
         ):
             learned_scores(run.log, stage, SPACE)
         trained(run, SCORES)
@@ -289,7 +289,7 @@ def test_a_killed_search_goes_on_without_training_its_supernet_again(tmp_path: P
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
-    log = _log_with_a_proposal(tmp_path, begun)
+    log = log_with(tmp_path, proposals=1, process=begun)
     os.killpg(begun.pid, signal.SIGKILL)
     begun.wait()
     assert 1 <= len(proposed_codes(log)) < 6
@@ -314,15 +314,3 @@ def test_a_killed_search_goes_on_without_training_its_supernet_again(tmp_path: P
     assert not Path(stage.specs[0].checkpoint).exists()
     lines = search_lines(run.rank(), run.names, spent_epochs=24, full_epochs=4, supernet_epochs=stage.spent(log))
     assert lines[0].startswith("its supernet took 2 epochs, as much as 0.")
-
-
-def _log_with_a_proposal(parent: Path, process: subprocess.Popen[bytes]) -> EvidenceLog:
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and process.poll() is None:
-        for file in parent.glob("inside-*/evidence.sqlite"):
-            log = EvidenceLog(file)
-            if proposed_codes(log):
-                return log
-            log.close()
-        time.sleep(0.1)
-    raise AssertionError("the search ended before it could be killed")

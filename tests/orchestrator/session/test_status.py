@@ -271,7 +271,8 @@ class TestTheCommand:
         assert code == 0
         lines = out.splitlines()
         assert lines[0] == f"{folder.name}: interrupted, stage 1 of 2: training-4"
-        assert lines[2].split() == ["training-4", "4", "-", "-", "2", "1", "1", "-", "7.0", "16.0", "3.0", "14.0"]
+        assert lines[1].split()[:5] == ["stage", "trials", "waiting", "done", "stopped"]  # no trial has another state
+        assert lines[2].split() == ["training-4", "4", "2", "1", "1", "7.0", "16.0", "3.0", "14.0"]
         assert "evidence: 7.0 epochs of 16.0 (44% of the budget), 14.0 device seconds" in out
         assert f"taurank resume {folder}" in "".join(lines)
         assert lines[-1] == "last line of run.log: last"

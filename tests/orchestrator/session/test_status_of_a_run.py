@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 import pytest
 
 from taurank.orchestrator.evidence.log import EvidenceLog
+from tests.orchestrator.processes import start
 
 ROOT = Path(__file__).parents[3]
 EXPERIMENT = """
@@ -33,19 +31,8 @@ PATIENCE = 240.0
 pytestmark = pytest.mark.ray
 
 
-def taurank(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "taurank", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def status(folder: Path, run: Path) -> dict[str, Any]:
-    output, _ = taurank(folder, "status", str(run), "--json").communicate(timeout=PATIENCE)
+    output, _ = start(folder, "status", str(run), "--json").communicate(timeout=PATIENCE)
     return dict(json.loads(output))
 
 
@@ -61,7 +48,7 @@ def wait_for(ready: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
 
 def test_from_its_start_to_its_end(tmp_path: Path) -> None:
     (tmp_path / "watched.yaml").write_text(EXPERIMENT)
-    process = taurank(tmp_path, "run", "watched.yaml")
+    process = start(tmp_path, "run", "watched.yaml")
 
     def training() -> dict[str, Any] | None:
         made = [file.parent for file in (tmp_path / "runs").glob("watched-*/status.json")]
@@ -86,7 +73,7 @@ def test_from_its_start_to_its_end(tmp_path: Path) -> None:
     assert found["standstill"] == f"no process works on it; continue with: taurank resume {run}"
     assert found["last_line"].endswith("all finished results are kept; taurank resume continues")
 
-    output, _ = taurank(tmp_path, "resume", str(run)).communicate(timeout=PATIENCE)
+    output, _ = start(tmp_path, "resume", str(run)).communicate(timeout=PATIENCE)
     found = status(tmp_path, run)
     assert found["state"] == "finished", output
     assert (found["stages"][0]["counts"]["done"], found["spent_epochs"], found["left"]) == (3, 36.0, None)

@@ -10,7 +10,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +31,7 @@ from taurank.orchestrator.session.storage import (
     storage_failures,
 )
 from taurank.trainables.data import load_dataset, make_splits
+from tests.orchestrator.processes import start
 
 ROOT = Path(__file__).parents[3]
 EXPERIMENT = """
@@ -182,17 +182,6 @@ def test_a_relative_folder_is_made_where_it_was_typed(tmp_path, monkeypatch):
 
 
 # --- whole runs
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "taurank", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:

@@ -28,7 +28,7 @@ def test_a_pause_says_what_it_saves_for_the_time_being() -> None:
         (Curve("a", (1, 2), (0.1, math.nan), state="failed"), ("failed", "settled")),
         (Curve("a", (1, 2), (0.1, 0.2), state="stopped"), ("stopped", "settled; after epoch 2, 7 epochs saved")),
         (Curve("a", (1, 2), (0.1, 0.2), state="paused"), ("frozen", "all is said; after epoch 2, 7 epochs saved")),
-        (Curve("a"), ("frozen", "all is said; not begun, 7 epochs saved")),
+        (Curve("a"), ("frozen", "all is said; not started, 7 epochs saved")),
     ],
 )
 def test_ends(curve: Curve, expected: tuple[str, str]) -> None:
@@ -36,7 +36,7 @@ def test_ends(curve: Curve, expected: tuple[str, str]) -> None:
 
 
 def test_a_trial_on_which_nothing_was_decided() -> None:
-    assert ended_event(Curve("a"), None, "all is said") == ("frozen", "all is said; not begun")
+    assert ended_event(Curve("a"), None, "all is said") == ("frozen", "all is said; not started")
     assert predicted_values(WAITING, None) == {}
 
 

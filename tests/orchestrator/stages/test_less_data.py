@@ -223,6 +223,6 @@ class TestImages:
             raise less_data.RayError("worker\nlost its node")
 
         monkeypatch.setattr(less_data.ray, "get", fail)
-        with pytest.raises(ClusterError, match=r"of 3,3 .*failed: lost its node; choose images by") as found:
+        with pytest.raises(ClusterError, match=r"of 3,3 .*failed: lost its node; select images by") as found:
             self.images("{epochs: 3, subset: {share: 0.25, by: difficulty}}", tmp_path, log)
         assert "\n" not in str(found.value)

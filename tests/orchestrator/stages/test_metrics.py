@@ -16,7 +16,7 @@ import ray  # isort: skip
 
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.session.state import Counts, RunState
-from taurank.orchestrator.stages.metrics import RunMetrics, broadcast, run_metrics
+from taurank.orchestrator.stages.metrics import RunMetrics, run_metrics
 
 PATIENCE = 60.0
 
@@ -84,13 +84,6 @@ def test_tau_as_far_as_the_baseline_is_trained(metrics: RunMetrics) -> None:
     assert metrics._tau.values["mine",] == pytest.approx(-1 / 3)
     metrics.rows([on_test("c", 2, 0.25)])  # not with two seeds: 0.6
     assert metrics._tau.values["mine",] == 1.0
-
-
-def test_several_listeners() -> None:
-    heard: list[RunState] = []
-    state = RunState(doing="something")
-    broadcast(heard.append, heard.append)(state)
-    assert heard == [state, state]
 
 
 def scraped() -> str:

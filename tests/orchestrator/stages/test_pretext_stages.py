@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +37,7 @@ from taurank.orchestrator.stages.scheduling import training_limits
 from taurank.orchestrator.stages.stage import training_stage
 from taurank.spaces import get_space, measure_size
 from taurank.trainables.data import ImageData, ImageSet, load_dataset, make_splits
+from tests.orchestrator.processes import finished
 
 ROOT = Path(__file__).parents[3]
 FILE = """
@@ -365,22 +363,10 @@ baseline: null
 """
 
 
-def taurank_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "taurank", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "150"},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-
-
 @pytest.mark.ray
 def test_a_run(tmp_path: Path) -> None:
     (tmp_path / "pretext.yaml").write_text(RUN)
-    done = taurank_in(tmp_path, "run", "pretext.yaml")
+    done = finished(tmp_path, "run", "pretext.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (tmp_path / "runs").glob("[!.]*")
     stage = "pretext-rotation-2-on-0.5:full"
@@ -399,7 +385,7 @@ def test_a_run(tmp_path: Path) -> None:
         assert parameters == size.parameters
     ranking = pd.read_csv(run / "ranking.csv")
     assert ranking["evidence"].str.contains(stage).all()
-    why = taurank_in(tmp_path, "why", str(ranking["architecture"][0]), "--run", str(run))
+    why = finished(tmp_path, "why", str(ranking["architecture"][0]), "--run", str(run))
     assert f"{stage} validation_accuracy: 0." in why.stdout, why.stdout + why.stderr
 
 

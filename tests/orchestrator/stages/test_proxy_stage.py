@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,6 +21,7 @@ from taurank.orchestrator.planning.stages import (
 )
 from taurank.orchestrator.stages.stage import CHUNK, MOST_CHUNKS, Stage, proxy_stage
 from taurank.trainables.proxies.chunk import ProxyConfig
+from tests.orchestrator.processes import start
 
 ROOT = Path(__file__).parents[3]
 
@@ -166,17 +164,6 @@ resources: {cpus_per_trial: 1}
 """
 
 
-def taurank(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "taurank", *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def scores(log: EvidenceLog) -> pd.DataFrame:
     rows = log.evidence()
     return rows[rows["metric"] == "score"]
@@ -185,7 +172,7 @@ def scores(log: EvidenceLog) -> pd.DataFrame:
 @pytest.mark.ray
 def test_an_interrupted_run_scores_the_rest_and_ranks(tmp_path: Path) -> None:
     (tmp_path / "proxied.yaml").write_text(RUN)
-    first = taurank("run", "proxied.yaml", cwd=tmp_path)
+    first = start(tmp_path, "run", "proxied.yaml")
     end = time.monotonic() + 240
     while time.monotonic() < end and first.poll() is None:
         files = list((tmp_path / "runs").glob("*/evidence.sqlite"))
@@ -201,7 +188,7 @@ def test_an_interrupted_run_scores_the_rest_and_ranks(tmp_path: Path) -> None:
     before = scores(log)
     assert 8 <= len(before) < 80
 
-    again = taurank("resume", folder, cwd=tmp_path)
+    again = start(tmp_path, "resume", folder)
     said, _ = again.communicate(timeout=400)
     assert again.returncode == 0, said
     found = scores(log)

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from taurank.orchestrator.evidence.log import EvidenceLog
+from tests.orchestrator.processes import finished
 
 ROOT = Path(__file__).parents[3]
 EXPERIMENT = """
@@ -58,15 +59,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def resume(run: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "taurank", "resume", str(run)],
-        cwd=run.parent,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
+    done = finished(run.parent, "resume", run)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -37,6 +36,7 @@ from taurank.trainables.latency.candidates import CandidateLatency
 from taurank.trainables.latency.table import Conditions
 from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.trials.spec import TrialSpec
+from tests.orchestrator.processes import log_with
 
 ROOT = Path(__file__).parents[3]
 TEXT = """
@@ -130,14 +130,6 @@ class TestProposals:
             assert math.isnan(told[1].values["accuracy"])
             assert [(one.fidelity, one.cost) for one in told] == [(0.5, 0.5), (0.5, 0.5)]
             assert [one.code for one in state.searcher.open] == [asked[1].label]
-
-    def test_more_evaluations_go_on_where_the_search_ended(self, tmp_path: Path) -> None:
-        whole, parts = EvidenceLog(tmp_path / "whole.sqlite"), EvidenceLog(tmp_path / "parts.sqlite")
-        to_the_end(proposals(whole, evaluations=9), whole)
-        to_the_end(proposals(parts, evaluations=5), parts)
-        assert len(proposed_codes(parts)) == 5
-        to_the_end(proposals(parts, evaluations=9), parts)
-        assert proposed_codes(parts) == proposed_codes(whole)
 
 
 def asks(found: Proposals, *, places: int = 2, over: Callable[[], bool] = lambda: False) -> ProposalSearch:
@@ -288,9 +280,9 @@ class TestRun:
         assert trained.startswith("the search trained 8 for 16 epochs, as much as 4.0 full trainings; best of them: ")
         assert others.startswith("not trained, best predicted: ")
 
-    def test_before_two_were_looked_at_there_is_no_ranking(self, tmp_path: Path, data: ImageData) -> None:
+    def test_fewer_than_two_trained_architectures_have_no_ranking(self, tmp_path: Path, data: ImageData) -> None:
         run = create_search(read("search: random"), tmp_path, data)
-        with pytest.raises(RunError, match="has looked at 0, and an order needs 2; resume it first"):
+        with pytest.raises(RunError, match="has 0 candidates; a ranking needs 2, so resume it first"):
             Run.open(run.folder).rank()
 
     def test_where_all_failed_there_is_no_ranking_either(self, tmp_path: Path) -> None:
@@ -438,7 +430,7 @@ def test_a_killed_search_goes_on_to_the_same_proposals(tmp_path: Path) -> None:
     whole = start(tmp_path / "whole")
     assert whole.wait(timeout=300) == 0
     cut = start(tmp_path / "cut")
-    log = _log_with(tmp_path / "cut", proposals=5, process=cut)
+    log = log_with(tmp_path / "cut", proposals=5, process=cut)
     os.killpg(cut.pid, signal.SIGKILL)
     cut.wait()
     assert len(proposed_codes(log)) < 8
@@ -449,16 +441,3 @@ def test_a_killed_search_goes_on_to_the_same_proposals(tmp_path: Path) -> None:
     assert unseen_codes(log) == unseen_codes(undisturbed.log)
     assert len(set(Run.open(log.path.parent).candidates)) == 12
     assert "looked_at" in (log.path.parent / "ranking.csv").read_text(encoding="utf-8").splitlines()[0]
-
-
-def _log_with(parent: Path, *, proposals: int, process: subprocess.Popen[bytes]) -> EvidenceLog:
-    """The log of the run below a folder once it has so many proposals."""
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and process.poll() is None:
-        for file in parent.glob("found-*/evidence.sqlite"):
-            log = EvidenceLog(file)
-            if len(proposed_codes(log)) >= proposals:
-                return log
-            log.close()
-        time.sleep(0.1)
-    raise AssertionError("the search ended before it could be killed")

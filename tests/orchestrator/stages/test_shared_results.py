@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -38,6 +37,7 @@ from taurank.trainables.data.digest import digest_images
 from taurank.trainables.data.mapped import MappedImages
 from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.trials.spec import TrialSpec
+from tests.orchestrator.processes import finished
 
 ROOT = Path(__file__).parents[3]
 SPEC = TrialSpec(
@@ -298,10 +298,8 @@ baseline: null
 @pytest.mark.ray
 def test_a_second_run_takes_over_what_the_first_has_completed(tmp_path: Path) -> None:
     (tmp_path / "sharing.yaml").write_text(EXPERIMENT)
-    command = [sys.executable, "-m", "taurank", "run", "sharing.yaml"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for _ in range(2):
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = finished(tmp_path, "run", "sharing.yaml")
         assert done.returncode == 0, done.stderr
     assert "taken over from earlier runs here" in done.stdout
     first, second = sorted((tmp_path / "runs").glob("sharing-*"))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.runs.run import Run
 from taurank.orchestrator.stages.supernet_runs import SupernetRun
 from taurank.trainables.data import ImageData, load_dataset, make_splits
+from tests.orchestrator.processes import start
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 240
@@ -37,17 +36,6 @@ resources: {cpus_per_trial: 1, cpus: 1}
 """
 
 pytestmark = pytest.mark.ray
-
-
-def taurank(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "taurank", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -86,7 +74,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, str]:
     """A finished run and what it printed."""
     folder = tmp_path_factory.mktemp("shared")
     (folder / "shared.yaml").write_text(EXPERIMENT)
-    output = finish(taurank(folder, "run", "shared.yaml"))
+    output = finish(start(folder, "run", "shared.yaml"))
     (found,) = (folder / "runs").glob("[!.]*")
     return Run.open(found), output
 
@@ -106,12 +94,12 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> tuple[EvidenceLog, list
     folder = tmp_path_factory.mktemp("killed")
     (folder / "shared.yaml").write_text(EXPERIMENT)
     rows = []
-    log = kill_when(folder, taurank(folder, "run", "shared.yaml"), lambda log: bool(ended(log, f"{HEALTHY}/")))
+    log = kill_when(folder, start(folder, "run", "shared.yaml"), lambda log: bool(ended(log, f"{HEALTHY}/")))
     rows.append(log.evidence())
     run = str(log.path.parent)
-    log = kill_when(folder, taurank(folder, "resume", run), lambda log: bool(ended(log, f"{HEALTHY} scores/1/")))
+    log = kill_when(folder, start(folder, "resume", run), lambda log: bool(ended(log, f"{HEALTHY} scores/1/")))
     rows.append(log.evidence())
-    finish(taurank(folder, "resume", run))
+    finish(start(folder, "resume", run))
     return log, rows
 
 

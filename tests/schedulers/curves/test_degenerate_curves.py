@@ -22,13 +22,7 @@ from taurank.schedulers.curves import CurveEnsemble, CurveMatrix, Extrapolator, 
 @settings(max_examples=25, deadline=None)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_no_scale_and_no_degenerate_input_ends_in_an_error(
-    model: Extrapolator,
-    metric: Metric,
-    exponent: int,
-    feature_exponent: int,
-    constant: bool,
-    same: bool,
-    trials: int,
+    model: Extrapolator, metric: Metric, exponent: int, feature_exponent: int, constant: bool, same: bool, trials: int
 ) -> None:
     generator = np.random.default_rng(0)
     values = np.tile(generator.random(12), (trials, 1)) if same else generator.random((trials, 12))

@@ -102,8 +102,6 @@ def test_a_thousand_trials_take_less_than_a_second():
 def test_bad_settings_are_named():
     with pytest.raises(ValueError, match=r"families must be some of .*, got pow5"):
         CurveEnsemble(families=("pow3", "pow5"))
-    with pytest.raises(ValueError, match="got loglog_linear"):
-        CurveEnsemble(families=("loglog_linear",))
     with pytest.raises(ValueError, match="got none"):
         CurveEnsemble(families=())
     with pytest.raises(ValueError, match="recency must be"):

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import pytest
 
-from taurank.schedulers.curves.baker import BakerSVR
 from taurank.schedulers.curves.ensemble import CurveEnsemble
 from taurank.schedulers.curves.freeze_thaw import FreezeThaw
 from taurank.schedulers.curves.matrix import CurveMatrix
@@ -18,7 +17,6 @@ MODELS = {
     "ensemble": CurveEnsemble(),
     "ensemble, each alone": CurveEnsemble(pooled=False, recency=0.0),
     "freeze-thaw": FreezeThaw(evaluations=30),
-    "Baker": BakerSVR(finished=6, searches=3),
 }
 pytestmark = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
@@ -57,8 +55,6 @@ def test_the_order_of_trials_does_not_matter(model):
     order = np.random.default_rng(2).permutation(24)
     found = model.forecast(CurveMatrix(values, EPOCHS, features=features))
     moved = model.forecast(CurveMatrix(values[order], EPOCHS, features=features[order]))
-    if isinstance(model, BakerSVR):
-        pytest.skip("its folds follow the order of trials")
     np.testing.assert_allclose(moved.scores, found.scores[order], atol=1e-5)
 
 
@@ -78,8 +74,7 @@ def test_lower_is_better_where_it_is(model, metric):
     unfinished = np.isnan(loss[:, -1])
     last = np.array([row[np.isfinite(row)][-1] for row in loss])
     last = np.exp(last) if metric == "perplexity" else last
-    if not isinstance(model, BakerSVR):  # which knows the finished trials only
-        assert (found.means[unfinished] < last[unfinished] * 1.05).all()
+    assert (found.means[unfinished] < last[unfinished] * 1.05).all()
     assert (found.means > 0).all()
 
 
@@ -116,20 +111,13 @@ def test_constant_curves_stay_where_they_are(model, points, level):
     found = model.forecast(CurveMatrix(values, EPOCHS))
     assert np.isfinite(found.scores).all()
     assert np.ptp(found.scores) < 1e-9
-    if not isinstance(model, BakerSVR):  # which has no finished trials to learn from
-        assert (found.sds > 0).all()
-        np.testing.assert_allclose(found.means, level, atol=0.35 if points < 4 else 0.05)
+    assert (found.sds > 0).all()
+    np.testing.assert_allclose(found.means, level, atol=0.35 if points < 4 else 0.05)
 
 
 @pytest.mark.parametrize("points", [1, 2, 3, 10, 30])
 def test_one_trial(model, points):
     found = model.forecast(CurveMatrix(cut(some()[:1], points), EPOCHS))
-    assert np.isfinite(found.scores).all()
-
-
-def test_two_points(model):
-    values = cut(some(), 2)
-    found = model.forecast(CurveMatrix(values, EPOCHS))
     assert np.isfinite(found.scores).all()
 
 
@@ -163,8 +151,6 @@ def test_curves_that_start_late(model):
 
 
 def test_a_diverged_loss_is_the_worst(model):
-    if isinstance(model, BakerSVR):
-        pytest.skip("far from what it was trained on it predicts the mean")
     loss = 2.3 * (1 - some())
     loss[5] = np.where(np.isfinite(loss[5]), 1e6, NAN)
     found = model.forecast(CurveMatrix(loss, EPOCHS, "loss"))

@@ -80,25 +80,22 @@ class TestLoop:
         found = walk([math.nan, 60.0, 60.5, 61.0, 90.0])
         assert (found.stop_index, found.prediction) == (3, 61.0)
 
-    def test_half_a_point_is_the_limit(self):
-        assert not walk([60.0, 60.5, 61.01]).converged
-
-    def test_the_oldest_prediction_leaves_the_window(self):
-        assert walk([10.0, 60.0, 60.0, 60.0]).stop_index == 3
-
-    def test_a_failed_fit_keeps_the_window(self):
-        assert walk([60.0, 60.0, math.nan, math.nan, 60.0]).stop_index == 4
-
-    def test_a_fit_at_its_bound_empties_the_window(self):
-        at_bound = [False, False, True, False, False, False]
-        assert walk([60.0, 60.0, math.nan, 60.0, 60.0, 60.0], at_bound).stop_index == 5
+    @pytest.mark.parametrize(
+        ("predictions", "at_bound", "stop"),
+        [
+            ([60.0, 60.5, 61.01], None, None),  # half a point is the limit
+            ([10.0, 60.0, 60.0, 60.0], None, 3),  # the oldest prediction leaves the window
+            ([60.0, 60.0, math.nan, math.nan, 60.0], None, 4),  # a failed fit keeps the window
+            ([60.0, 60.0, math.nan, 60.0, 60.0, 60.0], [False, False, True, False, False, False], 5),  # a bound empties
+            ([100.3, 100.2, 99.9], None, 2),  # an earlier prediction may lie outside of 0 to 100
+        ],
+    )
+    def test_where_the_window_settles(self, predictions, at_bound, stop):
+        assert walk(predictions, at_bound).stop_index == stop
 
     @pytest.mark.parametrize(("newest", "settled"), [(100.0, True), (100.2, False), (0.2, True), (0.0, False)])
     def test_the_newest_prediction_must_lie_in_0_to_100(self, newest, settled):
         assert walk([newest, newest, newest]).converged is settled
-
-    def test_an_earlier_prediction_may_lie_outside(self):
-        assert walk([100.3, 100.2, 99.9]).converged
 
     def test_window_and_tolerance_are_settings(self):
         assert walk([60.0, 62.0], window=2, tolerance=1.0).stop_index == 1
@@ -169,8 +166,9 @@ class TestFit:
 
 
 class TestOddCurves:
-    def test_empty(self):
-        found = converge([], [], PenguinConfig(target=10))
+    @pytest.mark.parametrize("length", [0, 5])
+    def test_empty_or_all_nan(self, length):
+        found = converge(range(length), [math.nan] * length, PenguinConfig(target=10))
         assert not found.converged
         assert math.isnan(found.prediction)
 
@@ -186,11 +184,6 @@ class TestOddCurves:
     def test_a_perfect_score_may_never_settle(self):
         # Its predictions exceed 100 by a rounding error, which the published rule refuses. The result is right anyway.
         assert converge(range(1, 11), [100.0] * 10, PenguinConfig(target=10)).prediction == pytest.approx(100, abs=1e-3)
-
-    def test_all_nan(self):
-        found = converge(range(1, 6), [math.nan] * 5, PenguinConfig(target=10))
-        assert not found.converged
-        assert math.isnan(found.prediction)
 
     def test_a_hole_has_no_prediction_and_the_last_finite_point_counts(self):
         found = converge(range(1, 5), [10.0, 20.0, 26.0, math.nan], PenguinConfig(target=30))

@@ -9,28 +9,21 @@ from taurank.schedulers.policies.orders import by_best_so_far, by_epochs_and_val
 
 NAN = np.nan
 VALUES = np.array(
-    [
-        [0.1, 0.6, 0.5],
-        [0.9, NAN, NAN],
-        [0.2, 0.4, NAN],
-        [NAN, NAN, NAN],
-        [0.3, 0.7, NAN],
-        [0.2, 0.4, NAN],
-    ]
+    [[0.1, 0.6, 0.5], [0.9, NAN, NAN], [0.2, 0.4, NAN], [NAN, NAN, NAN], [0.3, 0.7, NAN], [0.2, 0.4, NAN]]
 )
 CURVES = CurveMatrix(VALUES, np.array([1, 3, 9]))
 
 
-def test_last_value():
-    np.testing.assert_array_equal(by_last_value(CURVES), [0.5, 0.9, 0.4, -np.inf, 0.7, 0.4])
-
-
-def test_best_so_far():
-    np.testing.assert_array_equal(by_best_so_far(CURVES), [0.6, 0.9, 0.4, -np.inf, 0.7, 0.4])
-
-
-def test_epochs_before_value():
-    np.testing.assert_array_equal(by_epochs_and_value(CURVES), [6, 2, 3.5, 1, 5, 3.5])
+@pytest.mark.parametrize(
+    ("order", "scores"),
+    [
+        (by_last_value, [0.5, 0.9, 0.4, -np.inf, 0.7, 0.4]),
+        (by_best_so_far, [0.6, 0.9, 0.4, -np.inf, 0.7, 0.4]),
+        (by_epochs_and_value, [6, 2, 3.5, 1, 5, 3.5]),
+    ],
+)
+def test_scores(order, scores):
+    np.testing.assert_array_equal(order(CURVES), scores)
 
 
 def test_a_loss_is_lower_when_better():

@@ -24,7 +24,7 @@ def test_what_is_left_of_a_training_costs_less():
     driver.load([Curve("2", (1, 2), (0.1, 0.2), state="paused")])
     steps = train(driver, rising(4, 6))
     assert [step.trial for step in steps] == ["0", "1", "2"]
-    assert steps[2].reason == "goes on from epoch 2, to the end of the schedule"
+    assert steps[2].reason == "continues from epoch 2, to the end of the schedule"
     assert driver.decisions["3"].reason == "the budget has no room for the rest of its training"
 
 

@@ -65,16 +65,16 @@ def test_worse_than_the_median_of_the_running_means():
     assert judged((0.1, 0.76), others).action == "continue"
 
 
-def test_the_best_value_counts_and_not_the_last():
-    assert judged((0.9, 0.1), [(0.8, 0.8)] * 3).action == "continue"
-
-
-def test_equal_is_not_worse():
-    assert judged((0.5, 0.5), [(0.5, 0.5)] * 3).action == "continue"
-
-
-def test_only_those_who_came_as_far_count():
-    assert judged((0.1, 0.1), [(0.5, 0.5), (0.5, 0.5), (0.5,)]).action == "continue"
+@pytest.mark.parametrize(
+    ("own", "others"),
+    [
+        ((0.9, 0.1), [(0.8, 0.8)] * 3),  # the best value counts and not the last
+        ((0.5, 0.5), [(0.5, 0.5)] * 3),  # equal is not worse
+        ((0.1, 0.1), [(0.5, 0.5), (0.5, 0.5), (0.5,)]),  # only trials of as many epochs count
+    ],
+)
+def test_what_is_not_worse_continues(own, others):
+    assert judged(own, others).action == "continue"
 
 
 def test_means_begin_with_the_first_epoch_of_judgement():

@@ -48,31 +48,6 @@ def test_the_reserve_takes_fewer_and_fewer_of_the_best_to_the_end() -> None:
     assert (np.diff(epochs) >= 0).all()
 
 
-def test_pure_whatever_the_order_of_the_trials() -> None:
-    recorded = rising(TRIALS, EPOCHS)
-    policy, limits = OrderSettlingPolicy(), Limits(EPOCHS, budget_epochs=500)
-    driver = new_driver(policy, limits, TRIALS)
-    train(driver, recorded, reports=485)
-    curves = dict(driver.curves)
-    first = policy.decide(curves, limits)
-    assert first.next
-    shuffled = dict(sorted(curves.items(), key=lambda item: hash(item[0]) % 7))
-    again = policy.decide(shuffled, limits)
-    assert again.next == first.next
-    assert repr(sorted(again.trials.items())) == repr(sorted(first.trials.items()))
-
-
-def test_a_loss_and_its_negative_give_the_same_steps() -> None:
-    scores = rising(TRIALS, EPOCHS)
-    score = CurveMatrix(scores.values, scores.epochs, "score")
-    loss = CurveMatrix(-scores.values, scores.epochs, "loss")
-    steps = [
-        simulate(OrderSettlingPolicy(), Limits(EPOCHS, budget_epochs=500, metric=each.metric), each).steps
-        for each in (score, loss)
-    ]
-    assert steps[0] == steps[1]
-
-
 def test_interrupted_anywhere_it_goes_on_with_the_same_steps() -> None:
     recorded, limits, policy = (
         rising(TRIALS, EPOCHS),

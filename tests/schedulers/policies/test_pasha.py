@@ -8,7 +8,7 @@ from taurank.schedulers.policies import Curve, Limits
 from taurank.schedulers.policies.asha import AshaPolicy
 from taurank.schedulers.policies.pasha import PashaPolicy, same_order, swap_noise
 from taurank.schedulers.policies.simulation import simulate
-from tests.schedulers.synthetic_curves import apart, new_driver, rising, seen, train
+from tests.schedulers.synthetic_curves import apart, rising, seen
 
 NAN = float("nan")
 
@@ -101,8 +101,3 @@ def test_noise_of_those_that_swapped_back(values, noise):
     measured = swap_noise(np.array(values, dtype=float))
     assert measured == pytest.approx(noise)
     assert swap_noise(-np.array(values[::-1], dtype=float)) == pytest.approx(noise)
-
-
-def test_a_budget_below_the_first_rung_is_refused():
-    with pytest.raises(ValueError, match=r"^budget_epochs 2 is below the first rung at epoch 3"):
-        train(new_driver(PashaPolicy(first_rung=3), Limits(81, 2), 3), apart(3, 81))

@@ -44,13 +44,6 @@ def test_every_name_makes_its_policy(name):
     assert policy.judges_running == (name in ("median", "penguin", "beating"))
 
 
-def test_options_reach_the_policy():
-    assert make_policy("asha", reduction_factor=4, first_rung=2) == make_policy(
-        "asha", first_rung=2, reduction_factor=4
-    )
-    assert make_policy("asha", reduction_factor=4) != make_policy("asha")
-
-
 def test_an_unknown_name():
     with pytest.raises(ValueError) as caught:
         make_policy("ahsa")

@@ -68,7 +68,7 @@ def test_losers_wait_until_the_rung_is_full_and_are_then_stopped():
     assert [(step.trial, step.until) for step in full.next] == [("b", 3)]
     assert full.next[0].reason == "among the 1 best of 3 at epoch 1"
     assert (full.trials["a"].action, full.trials["a"].saved_epochs) == ("stop", 8)
-    assert full.trials["a"].reason == "place 2 of 3 at epoch 1, of which 1 go on"
+    assert full.trials["a"].reason == "place 2 of 3 at epoch 1, of which 1 continue"
 
 
 def test_a_running_trial_keeps_its_rung_open():

@@ -60,9 +60,9 @@ def warned(caplog):
 def test_class_folders(photos, cache):
     found = load(photos, cache)
     assert found.classes == ("ant", "bee")
-    assert found.train_images.shape == (8, 8, 8, 3)
-    assert found.train_images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 100, 101, 102, 103]
-    assert found.train_labels.tolist() == [0] * 4 + [1] * 4
+    assert found.train.images.shape == (8, 8, 8, 3)
+    assert found.train.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 100, 101, 102, 103]
+    assert found.train.labels.tolist() == [0] * 4 + [1] * 4
     assert found.test is None
 
 
@@ -74,8 +74,8 @@ def test_folders_of_parts_give_an_official_test_set(photos, cache, held_out, tmp
     write(root / held_out / "bee" / "z.png", 200)
     found = load(root, cache)
     assert len(found.train) == 8
-    assert found.test_images[:, 0, 0, 0].tolist() == [200]
-    assert found.test_labels.tolist() == [1]
+    assert found.test.images[:, 0, 0, 0].tolist() == [200]
+    assert found.test.labels.tolist() == [1]
 
 
 def test_a_class_may_be_called_train(photos, cache):
@@ -88,7 +88,7 @@ def test_files_deeper_down_belong_to_their_class_and_hidden_ones_to_none(photos,
     write(photos / "ant" / ".thumbs" / "x.png", 0)
     write(photos / "ant" / "._0.png", 0)
     write(photos / ".git" / "x.png", 0)
-    assert np.bincount(load(photos, cache).train_labels).tolist() == [5, 4]
+    assert np.bincount(load(photos, cache).train.labels).tolist() == [5, 4]
 
 
 def test_imagenet_has_its_val_folder_as_test_set(tmp_path, cache):
@@ -122,9 +122,9 @@ def test_a_csv_names_files_relative_to_itself(photos, cache, tmp_path):
     )
     found = load(tmp_path / "list.csv", cache)
     assert found.classes == ("big", "small")
-    assert found.train_images[:, 0, 0, 0].tolist() == [103, 0]
-    assert found.train_labels.tolist() == [0, 1]
-    assert found.test_labels.tolist() == [1]
+    assert found.train.images[:, 0, 0, 0].tolist() == [103, 0]
+    assert found.train.labels.tolist() == [0, 1]
+    assert found.test.labels.tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ def test_other_files_are_counted_and_broken_ones_named(photos, cache, caplog):
     (photos / "bee" / "2.png").write_bytes(whole[:-20])
     with caplog.at_level(logging.WARNING):
         found = load(photos, cache)
-    assert found.train_images[:, 0, 0, 0].tolist() == [0, 2, 3, 100, 101, 103]
-    assert found.train_labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert found.train.images[:, 0, 0, 0].tolist() == [0, 2, 3, 100, 101, 103]
+    assert found.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
     ignored, left_out = warned(caplog)
     assert ignored == f"folder:{photos}: skipped 2 files that are not images"
     assert left_out.startswith(f"folder:{photos}: 2 of 8 images are left out: ant/1.png: ")
@@ -293,7 +293,7 @@ def test_every_kind_of_picture_becomes_eight_bit_colours(photos, cache, name, im
     assert cv2.imwrite(str(photos / "ant" / name), image)
     found = load(photos, cache)
     place = sorted([*(f"{number}.png" for number in range(4)), name]).index(name)
-    assert np.abs(found.train_images[place].astype(int) - 70).max() <= 1
+    assert np.abs(found.train.images[place].astype(int) - 70).max() <= 1
 
 
 def test_the_short_side_is_fitted_and_the_middle_kept(photos, cache):
@@ -301,7 +301,7 @@ def test_the_short_side_is_fitted_and_the_middle_kept(photos, cache):
     wide[:, 16:32] = (10, 20, 30)  # blue, green, red, as OpenCV has them
     for name, image in (("wide.png", wide), ("tall.png", wide.transpose(1, 0, 2))):
         cv2.imwrite(str(photos / "ant" / name), image)
-    images = load(photos, cache).train_images
+    images = load(photos, cache).train.images
     for place in (4, 5):
         assert (images[place] == (30, 20, 10)).all()
 
@@ -340,10 +340,10 @@ def test_images_are_decoded_once(photos, cache, monkeypatch):
     first = load(photos, cache, progress=lambda done, count: told.append((done, count)))
     assert told == [(8, 8)]
     assert entries(cache) == [".json", ".npy"]
-    monkeypatch.setattr(caching, "decode_deep_image", None)  # would raise if it were called
+    monkeypatch.setattr(caching, "decode_image", None)  # would raise if it were called
     again = load(photos, cache, progress=lambda done, count: told.append((done, count)))
     assert told == [(8, 8)]
-    np.testing.assert_array_equal(first.train_images, again.train_images)
+    np.testing.assert_array_equal(first.train.images, again.train.images)
 
 
 def test_progress_reaches_the_end_in_steps(tmp_path, cache):
@@ -354,12 +354,12 @@ def test_progress_reaches_the_end_in_steps(tmp_path, cache):
     found = load(root, cache, progress=lambda done, count: told.append(done))
     assert told == [64, 128, 150]
     order = [*range(0, 150, 2), *range(1, 150, 2)]
-    assert found.train_images[:, 0, 0, 0].tolist() == order
+    assert found.train.images[:, 0, 0, 0].tolist() == order
 
 
 @pytest.mark.parametrize("change", ["content", "more", "less", "size"])
 def test_what_changes_is_decoded_again(photos, cache, change):
-    before = load(photos, cache).train_images
+    before = load(photos, cache).train.images
     size = 8
     if change == "content":
         write(photos / "ant" / "0.png", 33)
@@ -370,14 +370,14 @@ def test_what_changes_is_decoded_again(photos, cache, change):
         (photos / "ant" / "0.png").unlink()
     else:
         size = 6
-    after = load_dataset(f"folder:{photos}", size=size, cache=cache).train_images
+    after = load_dataset(f"folder:{photos}", size=size, cache=cache).train.images
     assert after.shape != before.shape or (after != before).any()
     assert len(entries(cache)) == 4
 
 
 @pytest.mark.parametrize("harm", ["no index", "no array", "cut array", "other array", "junk index", "odd index"])
 def test_a_damaged_cache_is_made_anew(photos, cache, harm):
-    before = load(photos, cache).train_images
+    before = load(photos, cache).train.images
     array, index = (next(cache.glob(f"*{suffix}")) for suffix in (".npy", ".json"))
     if harm == "no index":
         index.unlink()
@@ -389,7 +389,7 @@ def test_a_damaged_cache_is_made_anew(photos, cache, harm):
         np.save(array, np.zeros((3, 8, 8, 3), np.uint8))
     else:
         index.write_text("{" if harm == "junk index" else json.dumps({"left_out": [1]}))
-    np.testing.assert_array_equal(load(photos, cache).train_images, before)
+    np.testing.assert_array_equal(load(photos, cache).train.images, before)
     assert entries(cache) == [".json", ".npy"]
 
 
@@ -417,7 +417,7 @@ def test_the_cache_is_where_the_system_says(photos, tmp_path, monkeypatch):
 def test_the_size_that_is_chosen_is_said(photos, cache, caplog):
     with caplog.at_level(logging.WARNING):
         found = load_dataset(f"folder:{photos}", cache=cache)
-    assert found.train_images.shape == (8, 64, 64, 3)
+    assert found.train.images.shape == (8, 64, 64, 3)
     assert warned(caplog) == [f"folder:{photos}: no size is given: images are brought to 64 x 64"]
 
 
@@ -447,21 +447,21 @@ GREY = np.arange(4 * 6 * 5, dtype=np.uint8).reshape(4, 6, 5)
 
 def test_an_archive_with_and_without_a_test_part(tmp_path):
     whole = load_dataset(save(tmp_path / "a.npz", x=GREY, y=[0, 1, 1, 0]))
-    np.testing.assert_array_equal(whole.train_images[..., 0], GREY)
+    np.testing.assert_array_equal(whole.train.images[..., 0], GREY)
     assert whole.test is None
     assert whole.classes == ("0", "1")
     parts = load_dataset(
         save(tmp_path / "b.npz", x_train=GREY, y_train=[[3], [7], [7], [3]], x_test=GREY[:1], y_test=[[7]])
     )
     assert parts.classes == ("3", "7")
-    assert parts.train_labels.tolist() == [0, 1, 1, 0]
-    assert parts.test_labels.tolist() == [1]
+    assert parts.train.labels.tolist() == [0, 1, 1, 0]
+    assert parts.test.labels.tolist() == [1]
 
 
 def test_labels_of_an_archive_may_be_names(tmp_path):
     found = load_dataset(save(tmp_path / "a.npz", x=GREY, y=["dog", "cat", "dog", "cow"]))
     assert found.classes == ("cat", "cow", "dog")
-    assert found.train_labels.tolist() == [2, 0, 2, 1]
+    assert found.train.labels.tolist() == [2, 0, 2, 1]
 
 
 @pytest.mark.parametrize(

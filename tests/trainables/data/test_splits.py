@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from taurank.trainables.data import DataError, Dataset, make_splits
+from taurank.trainables.data.image_set import ImageSet
 from taurank.trainables.data.splits import stratified_indices
 
 COUNTS = (50, 31, 7, 112)
@@ -29,13 +30,13 @@ def uneven(seed=0):
 @pytest.fixture
 def without_test():
     images, labels = numbered(200, labels=uneven())
-    return Dataset("small", images, labels, None, None, tuple("abcd"))
+    return Dataset("small", ImageSet(images, labels), None, tuple("abcd"))
 
 
 @pytest.fixture
 def with_test():
     images, labels = numbered(200)
-    return Dataset("official", images, labels, *numbered(80, first=1000), tuple("abcd"))
+    return Dataset("official", ImageSet(images, labels), ImageSet(*numbered(80, first=1000)), tuple("abcd"))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -82,7 +83,7 @@ def test_labels_stay_with_their_images(without_test):
     data = make_splits(without_test, seed=3, validation=0.2, test=30, train=90)
     assert (len(data.train), len(data.validation), len(data.test)) == (90, 40, 30)
     for part in (data.train, data.validation, data.test):
-        assert part.labels.tolist() == without_test.train_labels[numbers(part)].tolist()
+        assert part.labels.tolist() == without_test.train.labels[numbers(part)].tolist()
     everything = numbers(data.train) + numbers(data.validation) + numbers(data.test)
     assert len(set(everything)) == 160
 
@@ -144,7 +145,7 @@ def test_mean_and_deviation_are_those_of_the_training_images_alone():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (60, 5, 7, 3), dtype=np.uint8)
     images[..., 1] //= 4
-    dataset = Dataset("colour", images, np.arange(60) % 3, None, None, tuple("abc"))
+    dataset = Dataset("colour", ImageSet(images, np.arange(60) % 3), None, tuple("abc"))
     data = make_splits(dataset, seed=1, validation=15, test=15)
     pixels = data.train.images.astype(np.float64)
     assert data.mean == pytest.approx(pixels.mean((0, 1, 2)))
@@ -155,7 +156,7 @@ def test_mean_and_deviation_are_those_of_the_training_images_alone():
 
 
 def test_a_channel_that_never_changes_has_deviation_one():
-    dataset = Dataset("black", np.full((30, 4, 4, 1), 9, np.uint8), np.arange(30) % 2, None, None, ("a", "b"))
+    dataset = Dataset("black", ImageSet(np.full((30, 4, 4, 1), 9, np.uint8), np.arange(30) % 2), None, ("a", "b"))
     data = make_splits(dataset, seed=0, validation=10, test=10)
     assert data.mean == (9.0,)
     assert data.std == (1.0,)
@@ -163,7 +164,7 @@ def test_a_channel_that_never_changes_has_deviation_one():
 
 def test_shrinking_averages_areas():
     images = np.random.default_rng(0).integers(0, 256, (12, 12, 12, 3), dtype=np.uint8)
-    dataset = Dataset("colour", images, np.arange(12) % 2, None, None, ("a", "b"))
+    dataset = Dataset("colour", ImageSet(images, np.arange(12) % 2), None, ("a", "b"))
     data = make_splits(dataset, seed=0, validation=4, test=4, size=4)
     whole = make_splits(dataset, seed=0, validation=4, test=4)
     averages = whole.test.images.reshape(4, 4, 3, 4, 3, 3).mean((2, 4))

@@ -12,10 +12,10 @@ from taurank.spaces import Architecture, get_space
 from taurank.trainables.latency.candidates import (
     PRECISIONS,
     Setting,
+    has_fewer_parts,
     measure_whole,
     parts_by_code,
     table_of_parts,
-    worth_a_table,
 )
 from taurank.trainables.latency.parts import LatencyError, threads_set
 
@@ -47,7 +47,7 @@ class TestWhole:
     def test_a_network_that_cannot_be_built_has_a_reason(self):
         found = measure_whole(MACRO, Architecture("nasbench_macro", "nothing"), SETTING)
         assert math.isnan(found.milliseconds)
-        assert found.reason == "ValueError: invalid literal for int() with base 10: 'n'"
+        assert found.reason == "code: 'nothing' has 7 characters, not 8; the form is '01212210'"
 
     def test_no_device(self):
         with pytest.raises(LatencyError, match="device: 'cuda:99' is not there"):
@@ -61,8 +61,8 @@ class TestParts:
         assert many is not None
         # At most 3 blocks in each of 8 places, some of them alike, and the parts that all have.
         assert len({key for keys in many.values() for key in keys}) < 60
-        assert not worth_a_table(few)
-        assert worth_a_table(many)
+        assert not has_fewer_parts(few)
+        assert has_fewer_parts(many)
 
     def test_none_where_networks_have_no_parts(self):
         darts = get_space("darts")

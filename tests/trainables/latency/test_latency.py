@@ -46,41 +46,6 @@ def test_a_part_that_is_not_in_the_table(table: LatencyTable) -> None:
         table.total("stem")
 
 
-OPTIONS = [[["narrow"], ["wide"]], [[], ["narrow"], ["narrow", "wide"]]]
-
-
-@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 1), (0, 2)])
-def test_the_mean_of_a_certain_draw_is_its_total(table: LatencyTable, first: int, second: int) -> None:
-    certain = [torch.eye(2, dtype=torch.float64)[first], torch.eye(3, dtype=torch.float64)[second]]
-    assert table.expected(OPTIONS, certain).item() == table.total(OPTIONS[0][first] + OPTIONS[1][second])
-
-
-def test_the_mean_and_its_gradient(table: LatencyTable) -> None:
-    shares = [torch.tensor([0.5, 0.5]), torch.tensor([0.5, 0.25, 0.25])]
-    for share in shares:
-        share.requires_grad_()
-    mean = table.expected(OPTIONS, shares)
-    assert mean.item() == 0.5 * 0.25 + 0.5 * 2.0 + 0.25 * 0.25 + 0.25 * 2.25
-    mean.backward()
-    assert [share.grad.tolist() for share in shares] == [[0.25, 2.0], [0.0, 0.25, 2.25]]
-
-
-def test_the_gradient_in_the_logits_is_the_finite_difference(table: LatencyTable) -> None:
-    logits = [torch.tensor([0.3, -1.0], dtype=torch.float64), torch.tensor([0.0, 2.0, 0.7], dtype=torch.float64)]
-
-    def mean(*logits: Tensor) -> Tensor:
-        return table.expected(OPTIONS, [values.softmax(0) for values in logits])
-
-    assert torch.autograd.gradcheck(mean, [values.requires_grad_() for values in logits])
-
-
-def test_probabilities_that_do_not_fit(table: LatencyTable) -> None:
-    with pytest.raises(LatencyError, match="of 1 decisions, but options are of 2"):
-        table.expected(OPTIONS, [torch.ones(2)])
-    with pytest.raises(LatencyError, match=r"decision 1 has shape \(2,\), not \(3,\)"):
-        table.expected(OPTIONS, [torch.ones(2), torch.ones(2)])
-
-
 def test_a_table_comes_back_from_its_file(table: LatencyTable, tmp_path: Path) -> None:
     table.save(tmp_path / "table.json")
     read = LatencyTable.load(tmp_path / "table.json")

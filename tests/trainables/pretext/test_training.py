@@ -31,6 +31,7 @@ from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.training.training import Row, Training
 from taurank.trainables.trials.architecture import ArchitectureTrial
 from taurank.trainables.trials.spec import TrialSpec
+from tests.trainables.direct_trials import make_trial, results, spec_of
 
 RECIPE = Recipe(epochs=3, batch_size=32, learning_rate=0.05, augmentation=Augmentation(crop=1, flip=True))
 VIEWS = {"rotation": 4, "jigsaw": 4, "colorization": 1}
@@ -200,11 +201,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, patches: ImageData) ->
     monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "ray"))
 
     def make(spec: TrialSpec) -> ArchitectureTrial:
-        class Direct(ArchitectureTrial):
-            def setup(self, config: dict[str, Any]) -> None:
-                super().setup(config, specs={spec.trial: spec}, data=patches, stage="run pretext")
-
-        made: ArchitectureTrial = Direct({"trial": spec.trial})
+        made: ArchitectureTrial = make_trial(ArchitectureTrial, spec, patches, stage="run pretext")
         return made
 
     return make
@@ -212,24 +209,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, patches: ImageData) ->
 
 @pytest.fixture
 def spec(tmp_path: Path) -> TrialSpec:
-    return TrialSpec(
-        trial="pretext-rotation-3/2,1/seed 5",
-        label="2,1",
-        space="mnist_blocks",
-        space_options={},
-        recipe=RECIPE,
-        seed=5,
-        checkpoint=str(tmp_path / "trial.pt"),
-        architectures=("2,1",),
-        task="rotation",
-    )
-
-
-def reported(trial: ArchitectureTrial, most: int = 100) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    while len(rows) < most and not (rows and rows[-1]["done"]):
-        rows.append(trial.train())
-    return rows
+    return spec_of(tmp_path, trial="pretext-rotation-3/2,1/seed 5", recipe=RECIPE, task="rotation")
 
 
 def numbers(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -238,9 +218,9 @@ def numbers(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def test_a_trial_that_starts_over_goes_on_where_it_was(make: Any, spec: TrialSpec, tmp_path: Path) -> None:
-    whole = reported(make(replace(spec, checkpoint=str(tmp_path / "other.pt"))))
-    reported(make(spec), 2)  # its worker is lost after two epochs
-    again = reported(make(spec))
+    whole = results(make(replace(spec, checkpoint=str(tmp_path / "other.pt"))))
+    results(make(spec), 2)  # its worker is lost after two epochs
+    again = results(make(spec))
     assert numbers(again) == numbers(whole)
     assert [row["outcome"] for row in again] == ["", "", "completed"]
     booked = [(item[2], item[4]) for item in numbers(again) if item[4]]
@@ -263,7 +243,7 @@ def test_a_network_without_a_place_for_the_head_is_an_outcome(make: Any, spec: T
     asked = replace(
         spec, task="jigsaw", space="zoo", space_options={"models": [name]}, architectures=(name,), label="squeezenet"
     )
-    (row,) = reported(make(asked))
+    (row,) = results(make(asked))
     assert (row["outcome"], row["done"]) == ("failed", True)
     assert "jigsaw: " in row["reason"]
 

@@ -10,7 +10,8 @@ import taurank.trainables.proxies.chunk
 from taurank.spaces import Architecture, SpaceError, get_space
 from taurank.trainables.data import ImageData
 from taurank.trainables.proxies import ProxyBatch, ProxyError, ProxyScore, draw_batch, score_initialisations
-from taurank.trainables.proxies.chunk import ProxyConfig, ProxyScoring, score_architecture, score_cost, score_rows
+from taurank.trainables.proxies.chunk import ProxyScoring, score_architecture, score_rows
+from taurank.trainables.proxies.config import ProxyConfig, score_cost
 
 SPACE = get_space("nasbench201", width=4, cells_per_stage=1)
 CELLS = [
@@ -112,7 +113,7 @@ class _NeedsThin(taurank.trainables.proxies.Proxy):
 
 @pytest.fixture
 def thin_proxy(monkeypatch):
-    monkeypatch.setitem(taurank.trainables.proxies.proxy._PROXIES._classes, "needs_thin", _NeedsThin)
+    monkeypatch.setitem(taurank.trainables.proxies.proxy.PROXIES._classes, "needs_thin", _NeedsThin)
     return ProxyConfig(("needs_thin",))
 
 

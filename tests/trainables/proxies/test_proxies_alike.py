@@ -8,7 +8,9 @@ from torch import nn
 
 from taurank.spaces import get_space
 from taurank.spaces.zoo.torchvision_import import import_torchvision
-from taurank.trainables.proxies import ProxyBatch, get_proxy, list_proxies, score_network, summary_of
+from taurank.trainables.proxies import ProxyBatch, describe_proxy, get_proxy, list_proxies, score_network
+from taurank.trainables.proxies.description import _read
+from taurank.trainables.proxies.proxy import PROXIES
 
 SPACE = get_space("nasbench201", width=4, cells_per_stage=1)
 NEEDING_MORE = {name for name in list_proxies() if "thin network" in get_proxy(name).needs}
@@ -38,9 +40,15 @@ def score(name, network, batch, **options):
 def test_says_what_it_is(name):
     proxy = get_proxy(name)
     assert proxy.direction in (1, -1)
-    assert summary_of(proxy)
+    assert describe_proxy(name).summary
     assert proxy.source
     assert "etter" in (type(proxy).score.__doc__ or "")
+
+
+@pytest.mark.parametrize("name", list_proxies())
+def test_is_described_without_its_code_as_it_describes_itself(name):
+    place = PROXIES._places[name]
+    assert _read(name, place) == describe_proxy(get_proxy(name).name)
 
 
 @pytest.mark.parametrize("name", list_proxies())

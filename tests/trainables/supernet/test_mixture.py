@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from taurank.spaces import get_space
+from taurank.spaces.nasbench201 import OPERATIONS
 from taurank.spaces.nasbench201.code import EDGES
-from taurank.spaces.nasbench201.space import OPERATIONS
 from taurank.trainables.data import Augmentation, ImageData
 from taurank.trainables.supernet import Paths, SupernetConfig, SupernetTraining, list_supernets, make_supernet
 from taurank.trainables.supernet.layerwise import MixedLayer

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from taurank.spaces import SearchSpace, SpaceError, get_space, measure_size
+from taurank.spaces.nasbench201 import format_code, parse_code
 from taurank.spaces.nasbench201.graph import is_connected
-from taurank.spaces.nasbench201.space import format_code, parse_code
 from taurank.trainables.supernet import Supernet, extract, list_supernets, make_supernet
 
 SHAPE = (1, 12, 12)

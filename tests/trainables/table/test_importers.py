@@ -212,7 +212,7 @@ class TestNAAP440:
 
     def test_one_without_the_other(self, naap):
         for path in naap:
-            with pytest.raises(TableError, match=r"naap440: give the CSV of the architectures and the npz .* together"):
+            with pytest.raises(TableError, match=r"naap440: give the CSV of the networks and the npz .* together"):
                 import_table([path])
 
 

@@ -18,9 +18,9 @@ from taurank.spaces import get_space
 from taurank.trainables.data import ImageData
 from taurank.trainables.proxies import draw_batch
 from taurank.trainables.proxies.chunk import ProxyConfig, ProxyScoring
-from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.trials.proxies import ProxyTrial
 from taurank.trainables.trials.spec import TrialSpec
+from tests.trainables.direct_trials import make_trial, results, spec_of
 
 SPACE = get_space("nasbench201", width=4, cells_per_stage=1)
 CELLS = tuple(SPACE.parse(name).code for name in ("3-s3-ns3", "s-s3-1s3", "1-31-13s"))
@@ -29,14 +29,11 @@ MakeTrial = Callable[..., ProxyTrial]
 
 @pytest.fixture
 def spec(tmp_path: Path) -> TrialSpec:
-    return TrialSpec(
+    return spec_of(
+        tmp_path,
         trial="proxies/1",
-        label="chunk 1 of 1",
         space="nasbench201",
         space_options={"width": 4, "cells_per_stage": 1},
-        recipe=Recipe(epochs=1),
-        seed=0,
-        checkpoint=str(tmp_path / "chunk.pt"),
         architectures=CELLS,
         proxies=ProxyConfig(("jacob_cov", "nwot")),
     )
@@ -50,20 +47,10 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, digits: ImageData) -> 
     batch = draw_batch(digits, images=12, seed=0)
 
     def make(spec: TrialSpec) -> ProxyTrial:
-        class Direct(ProxyTrial):
-            def setup(self, config: dict[str, Any]) -> None:
-                super().setup(config, specs={spec.trial: spec}, data=batch, stage="run proxies")
-
-        return Direct({"trial": spec.trial})
+        made: ProxyTrial = make_trial(ProxyTrial, spec, batch, stage="run proxies")
+        return made
 
     return make
-
-
-def results(trial: ProxyTrial, most: int = 20) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    while len(rows) < most and not (rows and rows[-1]["done"]):
-        rows.append(trial.train())
-    return rows
 
 
 def without_seconds(rows: list[dict[str, Any]]) -> str:

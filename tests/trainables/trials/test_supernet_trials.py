@@ -23,6 +23,7 @@ from taurank.trainables.training.training import Training
 from taurank.trainables.trials.checkpointed import CheckpointedTrial
 from taurank.trainables.trials.spec import TrialSpec
 from taurank.trainables.trials.supernets import ContenderTrial, PathScoresTrial, SupernetTrial, share_weights
+from tests.trainables.direct_trials import make_trial, results, spec_of
 
 Rows = list[dict[str, Any]]
 MakeTrial = Callable[..., CheckpointedTrial]
@@ -37,17 +38,7 @@ CONFIG = SupernetConfig(
 
 @pytest.fixture
 def spec(tmp_path: Path) -> TrialSpec:
-    return TrialSpec(
-        trial="supernet",
-        label="9 candidates",
-        space="mnist_blocks",
-        space_options={},
-        recipe=RECIPE,
-        seed=5,
-        checkpoint=str(tmp_path / "supernet.pt"),
-        architectures=NINE,
-        supernet=CONFIG,
-    )
+    return spec_of(tmp_path, trial="supernet", recipe=RECIPE, architectures=NINE, supernet=CONFIG)
 
 
 @pytest.fixture
@@ -70,11 +61,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, digits: ImageData) -> 
     monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "ray"))
 
     def make(kind: type[CheckpointedTrial], spec: TrialSpec, weights: Any = None) -> CheckpointedTrial:
-        class Direct(kind):  # type: ignore[misc, valid-type]
-            def setup(self, config: dict[str, Any]) -> None:
-                super().setup(config, specs={spec.trial: spec}, data=digits, stage="run supernet", weights=weights)
-
-        made: CheckpointedTrial = Direct({"trial": spec.trial})
+        made: CheckpointedTrial = make_trial(kind, spec, digits, stage="run supernet", weights=weights)
         return made
 
     return make
@@ -88,14 +75,6 @@ def weights(make: MakeTrial, spec: TrialSpec) -> dict[str, Any]:
     for array in shared["model"].values():
         array.flags.writeable = False
     return shared
-
-
-def results(trial: CheckpointedTrial, most: int = 100) -> Rows:
-    """What the trial reports until it is done."""
-    rows: Rows = []
-    while len(rows) < most and not (rows and rows[-1]["done"]):
-        rows.append(trial.train())
-    return rows
 
 
 def evidence(rows: Rows) -> list[tuple[Any, ...]]:

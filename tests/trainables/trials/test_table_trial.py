@@ -17,24 +17,15 @@ from taurank.trainables.data import ImageData
 from taurank.trainables.table import RecordedTable, TableInfo
 from taurank.trainables.table.format import COLUMNS
 from taurank.trainables.table.metrics import describe_all
-from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.trials.architecture import ArchitectureTrial
 from taurank.trainables.trials.spec import TrialSpec
 from taurank.trainables.trials.table import TableTrial
+from tests.trainables.direct_trials import make_trial, results, spec_of
 
 
 @pytest.fixture
 def spec(tmp_path: Path) -> TrialSpec:
-    return TrialSpec(
-        trial="training-3/2,1/seed 5",
-        label="2,1",
-        space="mnist_blocks",
-        space_options={},
-        recipe=Recipe(epochs=3),
-        seed=5,
-        checkpoint=str(tmp_path / "trial.pt"),
-        architectures=("2,1",),
-    )
+    return spec_of(tmp_path)
 
 
 @pytest.fixture
@@ -61,22 +52,9 @@ def make(
     monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "ray"))
 
     def make(spec: TrialSpec, kind: type = TableTrial) -> Any:
-        data = table if kind is TableTrial else digits
-
-        class Direct(kind):  # type: ignore[misc]
-            def setup(self, config: dict[str, Any]) -> None:
-                super().setup(config, specs={spec.trial: spec}, data=data, stage="replay")
-
-        return Direct({"trial": spec.trial})
+        return make_trial(kind, spec, table if kind is TableTrial else digits, stage="replay")
 
     return make
-
-
-def results(trial: Any, most: int = 10) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    while len(rows) < most and not (rows and rows[-1]["done"]):
-        rows.append(trial.train())
-    return rows
 
 
 def test_rows_are_those_of_the_table(make: Callable[..., Any], spec: TrialSpec) -> None:

@@ -29,6 +29,7 @@ from taurank.trainables.training.training import Training
 from taurank.trainables.trials.architecture import ArchitectureTrial
 from taurank.trainables.trials.checkpointed import POINTER
 from taurank.trainables.trials.spec import TrialSpec
+from tests.trainables.direct_trials import spec_of
 
 Rows = list[dict[str, Any]]
 MakeTrial = Callable[..., ArchitectureTrial]
@@ -38,16 +39,7 @@ RECIPE = Recipe(epochs=3, learning_rate=0.05, augmentation=Augmentation(crop=1))
 
 @pytest.fixture
 def spec(tmp_path: Path) -> TrialSpec:
-    return TrialSpec(
-        trial="training-3/2,1/seed 5",
-        label="2,1",
-        space="mnist_blocks",
-        space_options={},
-        recipe=RECIPE,
-        seed=5,
-        checkpoint=str(tmp_path / "trial.pt"),
-        architectures=("2,1",),
-    )
+    return spec_of(tmp_path, recipe=RECIPE)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What each option adds to a reward that drifts: estimates behind samplers that learn from single rounds."""
+"""Additive models of a drifting reward, for samplers that learn from single rounds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AdditiveModel:
         return self._solved()[self._starts[decision] : self._starts[decision + 1]]
 
     def predict(self, choices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What paths differ by from the average, (paths,), of their choices (paths, decisions)."""
+        """Differences of paths from the average, (paths,), by their choices (paths, decisions)."""
         differences: NDArray[np.float64] = self._solved()[self._starts[:-1] + choices].sum(1)
         return differences
 
@@ -62,7 +62,7 @@ class AdditiveModel:
 
 
 class CandidateMeans:
-    """The same where a space has no decisions: one effect for each candidate, which is its single choice.
+    """Additive model of a space without decisions: one effect for each candidate.
 
     Args:
         candidates: their number.
@@ -77,7 +77,7 @@ class CandidateMeans:
         self._sums[choices[0]] += reward
 
     def predict(self, choices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What candidates differ by from the average, (candidates,); 0 of one that had no round."""
+        """Differences of candidates from the average, (candidates,); 0 without a round."""
         average = self._sums.sum() / max(self._counts.sum(), 1)
         effects: NDArray[np.float64] = (self._sums - average * self._counts) / (self._counts + _RIDGE)
         return effects[choices[:, 0]]
@@ -124,6 +124,6 @@ class DetrendedModel:
         return {"model": self.model.state_dict(), "level": self._level}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""
         self.model.load_state_dict(state["model"])
         self._level = state["level"]

@@ -1,4 +1,4 @@
-"""Agents that each decide one option and are all told the same reward."""
+"""Agents that each choose one option and share one reward."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ class Agents(ABC):
 
     @abstractmethod
     def update(self, choices: Choices, reward: float) -> None:
-        """Tells the agents what the action last sampled was worth, higher is better."""
+        """Updates the agents with the reward of the last action; higher is better."""
 
     @abstractmethod
     def score(self, choices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What they think of actions (paths, decisions), (paths,), higher is better."""
+        """Scores of actions (paths, decisions), (paths,), higher is better."""
 
     @abstractmethod
     def option_scores(self) -> NDArray[np.float64]:
-        """What they think of each option, (decisions, options of the widest), NaN for those that no agent has.
+        """Scores of each option, (decisions, options of the widest), NaN for those that no agent has.
 
         Their sum over an action's options puts actions in the order of `score`.
         """
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """What they have learned."""
+        """Learned state."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""
 
     def _choose(self, decision: int, generator: np.random.Generator, uniform: bool) -> tuple[int, float]:
         """An option of one agent, and its probability."""
@@ -110,12 +110,12 @@ class LeastSquaresAgents(Agents):
         return self._rewards.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""
         self._rewards.load_state_dict(state)
 
 
 class CreditAgents(Agents):
-    """In each round one agent draws anew, and the change of the reward is its own.
+    """In each round one agent redraws its option and is credited with the change of the reward.
 
     The change, divided by the probability of the option, is added to the option's gain G; such estimates are unbiased,
     and a slow drift of the reward cancels out. Exponential weights: softmax(eta G) with eta = sqrt(ln K / V), V the sum
@@ -128,7 +128,7 @@ class CreditAgents(Agents):
         self._squares = np.zeros(len(paths.options))
         self._choices: Choices | None = None
         self._reward = 0.0
-        self._turn: tuple[int, float] | None = None  # who drew a new option, and how probable that was
+        self._turn: tuple[int, float] | None = None  # agent that drew a new option, and the probability of the option
 
     def preferences(self, decision: int) -> NDArray[np.float64]:
         """Exponential weights of the gains."""
@@ -184,7 +184,7 @@ class CreditAgents(Agents):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""
         self._gains, self._squares = np.array(state["gains"]), np.array(state["squares"])
         self._choices = None if state["choices"] is None else tuple(state["choices"])
         self._reward, self._turn = state["reward"], None

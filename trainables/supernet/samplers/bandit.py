@@ -1,4 +1,4 @@
-"""What bandits over the candidates share: how often each was right lately, and that each has its first turn."""
+"""Base class of bandits over candidates, with discounted counts of correct predictions."""
 
 from __future__ import annotations
 
@@ -31,9 +31,6 @@ class BanditSampler(PathSampler):
         paths: the candidates.
         discount: factor of all counts in each round, in (0, 1]; 1 forgets nothing. By default counts halve every
             4 (candidates) rounds.
-
-    Raises:
-        ValueError: ``discount`` is outside its range.
     """
 
     def __init__(self, paths: Paths, *, discount: float | None = None) -> None:
@@ -49,7 +46,7 @@ class BanditSampler(PathSampler):
 
     @abstractmethod
     def index(self, generator: np.random.Generator) -> NDArray[np.float64]:
-        """What the candidates are chosen by, (candidates,), the highest first; all have been drawn before."""
+        """Index of the candidates, (candidates,); the highest is drawn. All have been drawn before."""
 
     def draw(self, generator: np.random.Generator, judge: Judge, progress: float) -> Group:
         """A candidate without a turn so far, or else the one with the highest index."""

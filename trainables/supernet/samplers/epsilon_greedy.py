@@ -25,9 +25,6 @@ class EpsilonGreedySampler(PathSampler):
         paths: the candidates.
         epsilon: share of random rounds after the first ones, in [0, 1].
         random_rounds: number of first rounds that are all random.
-
-    Raises:
-        ValueError: a value outside its range.
     """
 
     def __init__(self, paths: Paths, *, epsilon: float = 0.2, random_rounds: int = 100) -> None:

@@ -10,9 +10,9 @@ from taurank.trainables.supernet.samplers.sampler import Group, Judge, PathSampl
 class FairSampler(PathSampler):
     """Strict fairness: m paths a step that together take every option of a decision once.
 
-    For each decision a random permutation of its m options is drawn, anew in every step and independently of the
+    For each decision a random permutation of its m options is drawn, in every step and independently of the
     others; path j takes the j-th of each, and the gradients of all m are summed into one step. Where decisions differ
-    in their number of options, m is the largest, and a decision with fewer goes on with further permutations, so that
+    in their number of options, m is the largest, and a decision with fewer uses further permutations, so that
     in no step two of its options are taken more than one time apart. A step costs m paths.
 
     Fair is the use of options, not of candidates: the paths are whatever the permutations make of them.

@@ -13,7 +13,7 @@ from taurank.trainables.supernet.samplers.options import check_count
 from taurank.trainables.supernet.samplers.sampler import Group, Judge, PathSampler
 
 _POOL_SHARE = 5
-"""By default one candidate in so many is in the pool."""
+"""By default one candidate in this many is in the pool."""
 
 _EXPLOITATION = 0.8
 """Probability, at the end of the training, that a path comes from the pool."""
@@ -40,9 +40,6 @@ class GreedySampler(PathSampler):
         sampled: paths that a step tries, at least 1.
         keep: those of them that it trains, at least 1 and at most ``sampled``.
         pool: candidates in the pool, at least 1; by default a fifth of all.
-
-    Raises:
-        ValueError: a value outside its range.
     """
 
     # A step takes one judged batch for `keep` trainings of one other: a tenth is used again some ten times over, which

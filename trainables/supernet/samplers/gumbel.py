@@ -21,8 +21,8 @@ class GumbelSampler(LogitSampler):
 
     A path is drawn so for the weights, and another for the logits: the loss of the latter on held-back images is
     differentiated through w. Each option gets a gradient though only one is computed (`Supernet.gated`). The options
-    taken are distributed as softmax(A), whatever the temperature. `LogitSampler` says how the logits are learned, what
-    its arguments are, and what the scores can tell.
+    taken are distributed as softmax(A), whatever the temperature. `LogitSampler` documents how the logits are learned,
+    what its arguments are, and what the scores can tell.
 
     Source: Dong & Yang 2019, GDAS, arXiv 1910.04465, section 3; github.com/D-X-Y/AutoDL-Projects.
     """

@@ -17,11 +17,11 @@ from taurank.trainables.supernet.samplers.sampler import Judge, PathSampler
 
 
 class LogitSampler(PathSampler):
-    """What samplers share that learn logits A: Adam, betas (.5, .999), weight decay 1e-3, as in DARTS and GDAS.
+    """Base class of samplers that learn logits A: Adam, betas (.5, .999), weight decay 1e-3, as in DARTS and GDAS.
 
     Scores are separable, sum over decisions of log softmax(A)[option]: they cost nothing, but see no interplay between
     decisions. Each step of Adam moves a logit by about the learning rate: after 1,000 steps at the sources', softmax(A)
-    is still near uniform, and the order of the scores tells little more than the signs of the gradients.
+    is still near uniform, and the order of the scores contains little more than the signs of the gradients.
 
     Args:
         paths: the candidates; the options that occur among them have logits.

@@ -17,8 +17,8 @@ class MixtureSampler(LogitSampler):
     What a decision puts out is the sum over its options k of softmax(A)_k times what k puts out. The logits take a step
     by the gradient on held-back images, then the weights one by that on training images. Both compute all options, so
     a step costs several of a single path (`supernet.mixing`) and holds as much more memory, and an epoch has
-    as many fewer of them. `LogitSampler` says how the logits are learned, what its arguments are, and what the scores
-    can tell.
+    as many fewer of them. `LogitSampler` documents how the logits are learned, what its arguments are, and what the
+    scores can tell.
 
     Known to end in skip connections: they pass gradients on from the first step, while convolutions have to learn, so
     their weight grows, the more the longer it goes on (Zela et al. 2020, arXiv 1909.09656; on NAS-Bench-201 the source

@@ -1,4 +1,4 @@
-"""A team of agents, one for each decision, that share what held-back images say of their path."""
+"""Cooperative agents, one for each decision, rewarded by the accuracy on held-back images."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _AGENTS: dict[str, type[Agents]] = {"least-squares": LeastSquaresAgents, "credit
 class MultiAgentSampler(PathSampler):
     """Cooperative multi-agent bandit in the manner of MANAS: each agent draws one option, all get the same reward.
 
-    The reward is the accuracy of the path on a batch of held-back images after the step on it. How agents tell their
-    share of it: ``least-squares`` fits what each option adds (`LeastSquaresAgents`); ``credit`` lets one agent change
+    The reward is the accuracy of the path on a batch of held-back images after the step on it. How agents attribute
+    it: ``least-squares`` fits what each option adds (`LeastSquaresAgents`); ``credit`` lets one agent change
     its option at a time (`CreditAgents`). In the first part of the training all draw uniformly, as an option that was
     seldom drawn cannot be placed in an order.
 
@@ -67,20 +67,20 @@ class MultiAgentSampler(PathSampler):
         return Group((self.paths.code(choices),))
 
     def learn(self, outcomes: Sequence[Outcome], judge: Judge) -> None:
-        """Tries the path on held-back images and tells all agents its accuracy there."""
+        """Evaluates the path on held-back images and updates all agents with its accuracy."""
         (trained,) = outcomes
         (judged,) = judge.look([trained.path])
         self._rounds += 1
         self.agents.update(self.paths.choices(trained.path), float(judged.correct) / judged.images)
 
     def scores(self, codes: Sequence[str]) -> NDArray[np.float64] | None:
-        """What the agents think of paths, higher is better; None before the first round."""
+        """Scores of the agents for paths, higher is better; None before the first round."""
         if not self._rounds:
             return None
         return self.agents.score(np.array([self.paths.choices(code) for code in codes]))
 
     def option_scores(self) -> NDArray[np.float64] | None:
-        """What the agents think of options; None before the first round."""
+        """Scores of the agents for options; None before the first round."""
         return self.agents.option_scores() if self._rounds else None
 
     def state_dict(self) -> dict[str, Any]:
@@ -88,6 +88,6 @@ class MultiAgentSampler(PathSampler):
         return {"rounds": self._rounds, "agents": self.agents.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""
         self._rounds = int(state["rounds"])
         self.agents.load_state_dict(state["agents"])

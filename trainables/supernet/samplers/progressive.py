@@ -109,7 +109,7 @@ class ProgressiveSampler(PathSampler):
             yield Phase(name, in_use_by_kind, paths, float(end / ends[-1]))
 
     def enter(self, supernet: Supernet, progress: float) -> bool:
-        """Goes to the phase of the epoch: freezes the teacher after the first, sorts channels before new expansions."""
+        """Enters the phase of the epoch: freezes the teacher after the first, sorts channels before new expansions."""
         assert isinstance(supernet, OnceForAllSupernet)
         last = len(self.phases) - 1
         present = next((place for place, phase in enumerate(self.phases) if progress < phase.end), last)
@@ -123,7 +123,7 @@ class ProgressiveSampler(PathSampler):
         return sorts
 
     def _level(self, in_use: int) -> int:
-        """How many expansions below the space's largest are trained already, or lie above one that is."""
+        """Number of expansions below the largest that are trained already, or lie above one that is."""
         decisions = zip(self._kinds, self.paths.options, self.paths.allowed, strict=True)
         return max(options - 1 - allowed[-in_use:][0] for kind, options, allowed in decisions if kind == "expansion")
 

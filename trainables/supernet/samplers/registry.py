@@ -38,7 +38,7 @@ def list_samplers() -> list[str]:
 
 
 def make_sampler(name: str, paths: Paths, **options: Any) -> PathSampler:
-    """A sampler by name; its class says what its options do.
+    """Makes a sampler by name; its class documents its options.
 
     Raises:
         ValueError: unknown name or option, or a value outside its range.

@@ -1,18 +1,21 @@
-"""What a path sampler is: it says which paths the next step of a supernet trains, and may learn from how they do."""
+"""Interface of path samplers, which choose the paths of each training step."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from taurank.trainables.supernet.network import Supernet
 from taurank.trainables.supernet.paths import Paths
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from taurank.trainables.supernet.network import Supernet
 
 Teacher = Literal["none", "first", "frozen"]
 
@@ -37,7 +40,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a path did on one batch, before the step that the batch was drawn for.
+    """Result of a path on one batch, before the step that the batch was drawn for.
 
     Attributes:
         path: its code.
@@ -56,11 +59,11 @@ class Judge(Protocol):
     """Tries paths on images that no weight is trained on: a share of the training images that is held back.
 
     Every call draws the next batch, of the recipe's size; batch norm uses the statistics of the batch. What it costs is
-    booked: a third of a training step for each path looked at, a whole one for a gradient.
+    counted: a third of a training step for each evaluated path, a whole one for a gradient.
     """
 
     def look(self, paths: Sequence[str]) -> list[Outcome]:
-        """How the paths do, all on the same images."""
+        """Evaluates the paths, all on the same images."""
 
     def backpropagate(self, path: str, gates: Sequence[Tensor]) -> Outcome:
         """Adds the gradient of the loss to whatever the ``gates`` were computed from.
@@ -114,22 +117,22 @@ class PathSampler(ABC):
         """The paths of the next step."""
 
     def learn(self, outcomes: Sequence[Outcome], judge: Judge) -> None:  # noqa: B027 - by default nothing
-        """Told after each step how its paths did before it."""
+        """Called after each step with the outcomes of its paths before the step."""
 
     def scores(self, codes: Sequence[str]) -> NDArray[np.float64] | None:
-        """What the sampler itself has come to think of paths, (paths,), higher is better; None where it has no view."""
+        """Scores of the sampler for paths, (paths,), higher is better; None where it has none."""
         return None
 
     def option_scores(self) -> NDArray[np.float64] | None:
-        """What `scores` adds up: (decisions, options of the widest), NaN for an option that no candidate has.
+        """Terms of `scores`: (decisions, options of the widest), NaN for an option that no candidate has.
 
         None where it has no view, or where its scores are no such sums.
         """
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been learned so far, in lists, numbers, text and tensors; empty where nothing is learned."""
+        """Learned state as lists, numbers, text and tensors; empty by default."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - by default nothing
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""

@@ -29,9 +29,6 @@ class SandwichSampler(PathSampler):
     Args:
         paths: the candidates.
         random: candidates beside the largest and the smallest, at least 0.
-
-    Raises:
-        ValueError: ``random`` is outside its range.
     """
 
     def __init__(self, paths: Paths, *, random: int = 2) -> None:
@@ -62,7 +59,7 @@ class SandwichSampler(PathSampler):
         return Group(tuple(self.paths.codes[place] for place in (*self._ends, *picks)), teacher="first")
 
     def state_dict(self) -> dict[str, Any]:
-        """Which candidates are the largest and the smallest."""
+        """Positions of the largest and the smallest candidate."""
         return {"ends": list(self._ends)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

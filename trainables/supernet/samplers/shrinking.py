@@ -1,4 +1,4 @@
-"""Fewer and fewer candidates: those that did worse are no longer trained."""
+"""Uniform sampling from a shrinking set of candidates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from taurank.trainables.supernet.samplers.sampler import Group, Judge, Outcome, 
 class ShrinkingSampler(PathSampler):
     """Uniform over candidates that become fewer: at each share ``at`` of the training the better ones are kept.
 
-    Which are better is told by the losses before each step, at no further cost: a ridge regression of the loss, with
+    Candidates are compared by the losses before each step, at no further cost: a ridge regression of the loss, with
     its trend taken out, on the options taken (`AdditiveModel`), or where the space has no decisions the mean of each
     candidate. Candidates that are dropped are still scored later, with the weights that the others leave them, so they
     rank lower than they would have: this sharpens the upper end of the order at the expense of the rest.
@@ -33,9 +33,6 @@ class ShrinkingSampler(PathSampler):
         paths: the candidates.
         at: shares of the training, in (0, 1) and ascending, after which candidates are dropped.
         keep: share of the candidates left that stays each time, in (0, 1); at least one does.
-
-    Raises:
-        ValueError: a value outside its range.
     """
 
     def __init__(self, paths: Paths, *, at: Sequence[float] = (0.5, 0.75), keep: float = 0.5) -> None:
@@ -86,19 +83,19 @@ class ShrinkingSampler(PathSampler):
         self._unread.clear()
 
     def scores(self, codes: Sequence[str]) -> NDArray[np.float64] | None:
-        """By how many nats the loss of paths is expected to be below the average; None before the first step."""
+        """Expected loss of paths below the average, in nats; None before the first step."""
         self._read()
         if self._rewards.empty:
             return None
         return self._rewards.model.predict(np.array([self._choices_of(code) for code in codes]))
 
     def state_dict(self) -> dict[str, Any]:
-        """Candidates that are left, and what the losses have told."""
+        """Candidates that are left, and the regression of the losses."""
         self._read()
         return {"active": self.active.tolist(), "shrunk": self._shrunk, "rewards": self._rewards.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to a state of ``state_dict``."""
+        """Restores a state of ``state_dict``."""
         self._unread.clear()
         self.active, self._shrunk = np.array(state["active"], dtype=np.intp), int(state["shrunk"])
         self._rewards.load_state_dict(state["rewards"])

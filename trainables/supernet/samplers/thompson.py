@@ -23,9 +23,6 @@ class ThompsonSampler(BanditSampler):
     Args:
         paths: the candidates.
         discount: factor of all counts in each round, in (0, 1]; by default they halve every 4 (candidates) rounds.
-
-    Raises:
-        ValueError: ``discount`` is outside its range.
     """
 
     def index(self, generator: np.random.Generator) -> NDArray[np.float64]:

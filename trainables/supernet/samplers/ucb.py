@@ -27,9 +27,6 @@ class UcbSampler(BanditSampler):
         paths: the candidates.
         discount: factor of all counts in each round, in (0, 1]; by default they halve every 4 (candidates) rounds.
         exploration: factor of the bonus, at least 0; 0 takes the highest mean.
-
-    Raises:
-        ValueError: a value outside its range.
     """
 
     def __init__(self, paths: Paths, *, discount: float | None = None, exploration: float = 1.0) -> None:

@@ -1,4 +1,4 @@
-"""How many weights of a supernet each candidate uses."""
+"""Number of weights of a supernet that each candidate uses."""
 
 from __future__ import annotations
 

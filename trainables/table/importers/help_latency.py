@@ -15,7 +15,7 @@ import numpy as np
 
 from taurank.trainables.table.format import Metric, TableError, TableInfo
 from taurank.trainables.table.importers.importer import Importer
-from taurank.trainables.table.importers.recording import Recording
+from taurank.trainables.table.importers.recording import Recording, only
 from taurank.trainables.table.metrics import describe_all
 from taurank.trainables.table.recorded import RecordedTable
 from taurank.trainables.table.rows import Rows
@@ -29,9 +29,8 @@ def _recognises(recording: Recording) -> bool:
 
 
 def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
-    if len(recordings) > 1:
-        raise TableError("help_latency: a table is made of one file; import them one by one")
-    frame = recordings[0].frame()
+    recording = only(recordings, "help_latency")
+    frame = recording.frame()
     categories = "op_idx" in frame.columns
     if categories:
         texts = [str(text).replace(" ", "") for text in frame["op_idx"]]
@@ -47,7 +46,7 @@ def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
             for index in range(np.size(value))
         ]
     if len({len(row) for row in encoded}) > 1:
-        raise TableError(f"{recordings[0].path}: the networks are described by different numbers of entries")
+        raise TableError(f"{recording.path}: the networks are described by different numbers of entries")
     rows = Rows(texts)
     for name in frame.columns:
         if str(name).endswith(_LATENCY):

@@ -1,4 +1,4 @@
-"""What an importer is: it knows files of its kind by what is in them, and makes one table of them."""
+"""Interface of importers."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from taurank.trainables.table.format import TableError, TableInfo
 from taurank.trainables.table.importers.importer import Importer
-from taurank.trainables.table.importers.recording import Recording
+from taurank.trainables.table.importers.recording import Recording, list_and_curves
 from taurank.trainables.table.importers.values import shares
 from taurank.trainables.table.metrics import describe_all
 from taurank.trainables.table.recorded import RecordedTable
@@ -36,14 +36,12 @@ def _is_curves(recording: Recording) -> bool:
 
 
 def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
-    lists, curves = [*filter(_is_list, recordings)], [*filter(_is_curves, recordings)]
-    if len(lists) != 1 or len(curves) != 1:
-        raise TableError("mit_curves: give the CSV of the configurations and the npz of their curves together")
-    listed, arrays = lists[0].frame(), curves[0].arrays("curve", "epoch")
+    listing, curves = list_and_curves(recordings, _is_list, _is_curves, "mit_curves")
+    listed, arrays = listing.frame(), curves.arrays("curve", "epoch")
     curve, epochs = arrays["curve"], arrays["epoch"].astype(int)
     if len(listed) != len(curve):
         raise TableError(
-            f"mit_curves: {lists[0].path} has {len(listed)} rows, {curves[0].path} {len(curve)}; give a matching pair"
+            f"mit_curves: {listing.path} has {len(listed)} rows, {curves.path} {len(curve)}; give a matching pair"
         )
     # Some count the first epoch as 0; its accuracy is far above chance, so it is that after the epoch.
     from_zero = int(epochs.min()) == 0
@@ -63,7 +61,7 @@ def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
         notes.append("networks differ in their learning rate (encoding lr): it is part of what is compared")
     if from_zero:
         notes.append("the file counts epochs from 0, here they count from 1")
-    named = str(listed[_DATA].iloc[0]) if _DATA in listed.columns else curves[0].data
+    named = str(listed[_DATA].iloc[0]) if _DATA in listed.columns else curves.data
     return RecordedTable(
         TableInfo(
             space="metaqnn" if "net" in listed.columns else "deep_resnets",

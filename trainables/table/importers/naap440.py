@@ -16,7 +16,7 @@ import pandas as pd
 
 from taurank.trainables.table.format import Metric, TableError, TableInfo
 from taurank.trainables.table.importers.importer import Importer
-from taurank.trainables.table.importers.recording import Recording
+from taurank.trainables.table.importers.recording import Recording, list_and_curves
 from taurank.trainables.table.importers.values import losses, shares
 from taurank.trainables.table.metrics import describe_all
 from taurank.trainables.table.recorded import RecordedTable
@@ -35,16 +35,14 @@ def _is_curves(recording: Recording) -> bool:
 
 
 def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
-    lists, curves = [*filter(_is_list, recordings)], [*filter(_is_curves, recordings)]
-    if len(lists) != 1 or len(curves) != 1:
-        raise TableError("naap440: give the CSV of the architectures and the npz of their curves together")
-    listed = lists[0].frame().set_index("ModelId")
+    listing, curves = list_and_curves(recordings, _is_list, _is_curves, "naap440")
+    listed = listing.frame().set_index("ModelId")
     layers = [json.loads(text) for text in listed["scheme_json"]]
-    optional = curves[0].names & {"train_loss_mean", "elapsed_s"}
-    arrays = curves[0].arrays("model_id", "test_acc", *optional)
+    optional = curves.names & {"train_loss_mean", "elapsed_s"}
+    arrays = curves.arrays("model_id", "test_acc", *optional)
     of = listed.index.get_indexer(pd.Index(arrays["model_id"]))
     if (of < 0).any():
-        raise TableError(f"naap440: {curves[0].path} has models that {lists[0].path} does not; give a matching pair")
+        raise TableError(f"naap440: {curves.path} has models that {listing.path} does not; give a matching pair")
 
     rows = Rows(["-".join(_layer_text(layer) for layer in scheme) for scheme in layers])
     # The curves may stand in another order than the list; the list is the order of the table.
@@ -61,8 +59,8 @@ def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
         rows.add("training", best, epoch=count, schedule_epochs=count, seconds=0.0)
     sizes = {metric: listed[name] for name, metric in _SIZES.items() if name in listed.columns}
     rows.add("size", sizes, seconds=0.0)
-    listing = {str(name): listed[name].tolist() for name in listed.columns if name not in _NO_FEATURE}
-    rows.add("encoding", listing | _encoded(layers), seconds=0.0)
+    features = {str(name): listed[name].tolist() for name in listed.columns if name not in _NO_FEATURE}
+    rows.add("encoding", features | _encoded(layers), seconds=0.0)
     return RecordedTable(
         TableInfo(
             space="naap440",

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from taurank.trainables.table.format import Metric, TableError, TableInfo
 from taurank.trainables.table.importers.importer import Importer
-from taurank.trainables.table.importers.recording import Recording
+from taurank.trainables.table.importers.recording import Recording, one_line, only
 from taurank.trainables.table.metrics import describe_all
 from taurank.trainables.table.recorded import RecordedTable
 from taurank.trainables.table.rows import Rows
@@ -36,9 +36,7 @@ _SETS = {"x-valid": "validation", "x-test": "test"}
 
 
 def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
-    if len(recordings) > 1:
-        raise TableError("nats_bench: a table is made of one file or folder; import them one by one")
-    path, data = recordings[0].path, data or "cifar10"
+    path, data = only(recordings, "nats_bench").path, data or "cifar10"
     if data.lower() not in DATA:
         raise TableError(f"nats_bench: no data set {data!r}; name one of {', '.join(DATA)} with --data")
     size_space = "sss" in path.name
@@ -53,7 +51,7 @@ def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
             api._prepare_info(index)
         except Exception as error:  # a pickle of anything else fails in any way
             raise TableError(
-                f"{path}: architecture {index} cannot be read: {_one_line(error)}; fetch it again"
+                f"{path}: architecture {index} cannot be read: {one_line(error)}; fetch it again"
             ) from None
         # Taken out of the benchmark's own memory: all curves of all architectures do not fit twice.
         _add_architecture(rows, position, api.arch2infos_dict.pop(index), DATA[data.lower()], sizes)
@@ -85,7 +83,7 @@ def _open(path: Path, *, size_space: bool) -> Any:
     try:
         return nats_bench.create(str(path), "sss" if size_space else "tss", fast_mode=path.is_dir(), verbose=False)
     except Exception as error:  # a pickle of anything else fails in any way
-        raise TableError(f"{path} cannot be read as NATS-Bench: {_one_line(error)}") from None
+        raise TableError(f"{path} cannot be read as NATS-Bench: {one_line(error)}") from None
 
 
 def _present(api: Any, path: Path) -> Iterator[int]:
@@ -143,10 +141,6 @@ def _by_epoch(numbers: dict[Any, float] | None, prefix: str, epochs: int) -> NDA
     """Numbers of epochs 0, 1, ... under the keys of the benchmark, (epochs,); NaN = none."""
     keys = ((f"{prefix}{epoch}" if prefix else epoch) for epoch in range(epochs))
     return np.array([np.nan if (value := (numbers or {}).get(key)) is None else float(value) for key in keys])
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 NATS_BENCH = Importer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ class Recording:
         except pd.errors.ParserWarning:
             raise TableError(f"{self.path}: rows have more cells than the header; each column needs a name") from None
         except (OSError, ValueError) as error:
-            raise TableError(f"{self.path} is damaged: {_one_line(error)}; fetch it again") from None
+            raise TableError(f"{self.path} is damaged: {one_line(error)}; fetch it again") from None
 
     def arrays(self, *names: str) -> dict[str, NDArray[Any]]:
         """Arrays of an npz file; only plain numbers and texts, nothing pickled."""
@@ -106,7 +106,7 @@ class Recording:
             with np.load(self.path, allow_pickle=False) as file:
                 return {name: file[name] for name in names}
         except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise TableError(f"{self.path} is damaged: {_one_line(error)}; fetch it again") from None
+            raise TableError(f"{self.path} is damaged: {one_line(error)}; fetch it again") from None
 
 
 def _as_text(table: pa.Table, names: Collection[str], path: Path) -> pa.Table:
@@ -134,7 +134,7 @@ def open_recording(path: Path) -> Recording:
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, TableError):
             raise
-        raise TableError(f"{path} cannot be read: {_one_line(error)}") from None
+        raise TableError(f"{path} cannot be read: {one_line(error)}") from None
 
 
 def _names(path: Path) -> list[str]:
@@ -152,5 +152,34 @@ def _names(path: Path) -> list[str]:
     return []
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split())
+def only(recordings: Sequence[Recording], importer: str) -> Recording:
+    """Returns the single file of an importer that reads one file.
+
+    Raises:
+        TableError: There are several.
+    """
+    if len(recordings) > 1:
+        raise TableError(f"{importer}: a table is made of one file; import them one by one")
+    return recordings[0]
+
+
+def list_and_curves(
+    recordings: Sequence[Recording],
+    is_list: Callable[[Recording], bool],
+    is_curves: Callable[[Recording], bool],
+    importer: str,
+) -> tuple[Recording, Recording]:
+    """Returns the CSV of the networks and the npz of their curves.
+
+    Raises:
+        TableError: One is missing, or there are several.
+    """
+    lists, curves = [*filter(is_list, recordings)], [*filter(is_curves, recordings)]
+    if len(lists) != 1 or len(curves) != 1:
+        raise TableError(f"{importer}: give the CSV of the networks and the npz of their curves together")
+    return lists[0], curves[0]
+
+
+def one_line(error: Exception) -> str:
+    """Returns the message of an error on one line."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The importers by name, and the one that recognises what it is given."""
+"""Importers by name, and their selection by the contents of files."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from taurank.trainables.table.format import Metric, TableError, TableInfo
+from taurank.trainables.table.format import Metric, TableInfo
 from taurank.trainables.table.importers.importer import Importer
-from taurank.trainables.table.importers.recording import Recording
+from taurank.trainables.table.importers.recording import Recording, only
 from taurank.trainables.table.importers.values import losses, shares
 from taurank.trainables.table.metrics import describe_all
 from taurank.trainables.table.recorded import RecordedTable
@@ -43,9 +43,7 @@ def _recognises(recording: Recording) -> bool:
 
 
 def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
-    if len(recordings) > 1:
-        raise TableError("spikenas: a table is made of one file; import them one by one")
-    recording = recordings[0]
+    recording = only(recordings, "spikenas")
     optional = recording.names & {*_CURVES, "params", "test_acc", "elapsed_s", "n_epochs"}
     arrays = recording.arrays("edge_ops", *optional)
     operations = arrays["edge_ops"].astype(int)

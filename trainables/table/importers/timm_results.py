@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from taurank.trainables.table.format import Metric, TableError, TableInfo
+from taurank.trainables.table.format import Metric, TableInfo
 from taurank.trainables.table.importers.importer import Importer
-from taurank.trainables.table.importers.recording import Recording
+from taurank.trainables.table.importers.recording import Recording, only
 from taurank.trainables.table.importers.values import shares
 from taurank.trainables.table.metrics import describe_all
 from taurank.trainables.table.recorded import RecordedTable
@@ -30,9 +30,8 @@ def _lacks(recording: Recording) -> list[str]:
 
 
 def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
-    if len(recordings) > 1:
-        raise TableError("timm: a table is made of one list of results; import them one by one")
-    listed = recordings[0].frame(["model"])
+    recording = only(recordings, "timm")
+    listed = recording.frame(["model"])
     rows = Rows([f"{model}@{size}" for model, size in zip(listed["model"], listed["img_size"], strict=True)])
     numbers = {"validation_accuracy": shares(listed["top1"])}
     if "top5" in listed.columns:
@@ -45,7 +44,7 @@ def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
     return RecordedTable(
         TableInfo(
             space="timm_published",
-            data=data or recordings[0].data,
+            data=data or recording.data,
             metrics=describe_all(rows.metrics) | {"img_size": Metric("none", "pixels")},
             notes=(
                 "training:published: one accuracy per model, epochs and cost unknown (both epochs are 0)",

@@ -1,4 +1,4 @@
-"""Random changes to training images, and the step from pixels to what a network takes."""
+"""Random changes to training images, and normalisation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from taurank.trainables.data.mapped import Images
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is changed at random in a training image, in this order. The default changes nothing.
+    """Random changes to a training image, in this order. The default changes nothing.
 
     Attributes:
         crop: Pixels of black added on every side before a window of the original size is cut out anywhere.
@@ -51,9 +51,6 @@ def augment(images: Images, augmentation: Augmentation, generator: np.random.Gen
 
     The same images, augmentation and generator state give the same result. Only what is switched on draws from the
     generator.
-
-    Raises:
-        DataError: A crop or a cutout that could leave nothing of an image of this size.
     """
     n, height, width = images.shape[:3]
     drawn = draw_changes((n, height, width), augmentation, generator)
@@ -67,7 +64,7 @@ def augment(images: Images, augmentation: Augmentation, generator: np.random.Gen
 
 @dataclass(frozen=True)
 class Changes:
-    """What was drawn for a batch of n images; None for what is not switched on.
+    """Changes drawn for a batch of n images; None for those that are switched off.
 
     Attributes:
         window: top and left of the window in the image with its margin, (2, n).
@@ -81,11 +78,7 @@ class Changes:
 
 
 def draw_changes(shape: tuple[int, int, int], augmentation: Augmentation, generator: np.random.Generator) -> Changes:
-    """Draws for a batch of `(n, H, W)`; the same for whoever applies them.
-
-    Raises:
-        DataError: A crop or a cutout that could leave nothing of an image of this size.
-    """
+    """Draws the changes for a batch of shape `(n, H, W)`."""
     n, height, width = shape
     for name, pixels in (("crop", augmentation.crop), ("cutout", augmentation.cutout)):
         if pixels >= min(height, width):
@@ -123,7 +116,7 @@ def normalise(images: Images, mean: Sequence[float], std: Sequence[float]) -> np
 
 
 def scaling_tables(mean: Sequence[float], std: Sequence[float]) -> npt.NDArray[np.float32]:
-    """What each of the 256 pixel values becomes, (channels, 256)."""
+    """Normalised value of each of the 256 pixel values, (channels, 256)."""
     pixels = np.arange(256, dtype=np.float64)
     tables: npt.NDArray[np.float32] = ((pixels - np.c_[list(mean)]) / np.c_[list(std)]).astype(np.float32)
     return tables

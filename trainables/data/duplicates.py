@@ -1,4 +1,4 @@
-"""What is odd about a set of images and would spoil what is measured on it."""
+"""Warnings about duplicate images."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from taurank.trainables.data.decoded_cache import Digests
 
 
-def odd_lines(source: str, digests: Mapping[str, Digests]) -> Iterator[str]:
-    """Lines on images that are equal, pixel by pixel, as networks see them.
+def duplicate_warnings(source: str, digests: Mapping[str, Digests]) -> Iterator[str]:
+    """Yields warnings about images that are equal pixel by pixel.
 
     Args:
         source: where the images are from.
@@ -19,7 +19,7 @@ def odd_lines(source: str, digests: Mapping[str, Digests]) -> Iterator[str]:
     train = digests["train"]
     everything = np.concatenate(list(digests.values()))
     if len(everything) > 1 and len(np.unique(everything)) == 1:
-        yield f"{source}: all {len(everything)} images are alike, pixel by pixel: nothing can be told apart"
+        yield f"{source}: all {len(everything)} images are alike, pixel by pixel: classes cannot be distinguished"
         return
     repeated = len(train) - len(np.unique(train))
     if repeated:

@@ -37,11 +37,7 @@ class FinalList:
 
 
 def final_list(
-    searcher: Searcher,
-    *,
-    full_epochs: int,
-    unseen: int = 20,
-    candidates: Sequence[Architecture] | None = None,
+    searcher: Searcher, *, full_epochs: int, unseen: int = 20, candidates: Sequence[Architecture] | None = None
 ) -> FinalList:
     """Ranks by the ranker's posterior the architectures that a search trained, and the best predicted others.
 
