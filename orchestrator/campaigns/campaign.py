@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from taurank.orchestrator.candidates import measure_sizes
 from taurank.orchestrator.evidence import BASELINE, RANKING
-from taurank.orchestrator.experiment import ExperimentError, ProxySpec
+from taurank.orchestrator.experiment import Experiment, ProxySpec
 from taurank.orchestrator.planning import chosen_before, run_rounds
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report import RunReport, print_plan, report_run
-from taurank.orchestrator.runs import Run, run_session
+from taurank.orchestrator.runs import Run, plan_run, run_session
 from taurank.orchestrator.scoring import draw_baseline
 from taurank.orchestrator.session import StagePlan
 from taurank.orchestrator.stages import (
     Stage,
     StageRunner,
-    SupernetRun,
     baseline_stage,
     can_continue,
     check_budget,
-    check_policy,
-    check_task,
-    proxy_stage,
     trained_for,
     training_stage,
 )
 from taurank.orchestrator.text import Console, print_line
-from taurank.trainables.data import ImageData, smaller_side
+from taurank.trainables.data import ImageData
 from taurank.trainables.proxies import ProxyBatch, draw_batch
 
 
@@ -46,12 +42,16 @@ def run_campaign(
     """
     experiment, log = run.experiment, run.log
     with run_session(run) as session:
-        seeds = experiment.baseline.seeds if experiment.baseline and with_baseline else ()
-        proxies, supernets = _proxies(run, data), _supernets(run, data)
-        cheap = [*(stage for stage, _ in proxies), *(stage for one in supernets for stage in one.planned)]
-        stages = [*cheap, *_planned_trainings(run, data)]
+        planned = plan_run(
+            experiment,
+            run.candidates,
+            data,
+            run.folder,
+            trained_for=lambda spec: trained_for(log, spec),
+            with_baseline=with_baseline,
+        )
+        stages, baseline = planned.evidence, planned.baseline
         cost, budget = check_budget(experiment, stages, run.candidates)
-        baseline = _planned_baseline(run) if seeds else None
         print_plan(console, experiment, data, stages, baseline, cost, budget, run)
         plan = [StagePlan(stage.title, len(stage.specs), stage.cost) for stage in (*stages, baseline) if stage]
         session.planned(plan, budget_epochs=budget, doing="measuring sizes, starting Ray")
@@ -66,17 +66,17 @@ def run_campaign(
             data, console=console, address=address, dashboard=dashboard, total_epochs=total, names=run.names
         ) as on_ray:
             display = on_ray.display
-            runner = StageRunner(run, on_ray, data, needed=[stage for one in supernets for stage in one.planned])
-            for stage, batch in proxies:
-                runner.run(stage, data=batch)
-            for supernet in supernets:
+            runner = StageRunner(run, on_ray, data, needed=planned.cheap)
+            if planned.proxies is not None:
+                runner.run(planned.proxies, data=_proxy_batch(experiment, data))
+            for supernet in planned.supernets:
                 supernet.run_with(log, lambda stage, weights: runner.run(stage, weights=weights))
             display.doing("selecting candidates")
             run_rounds(
                 run.ranker,
                 experiment.trainings or [],
                 launch=runner.train,
-                budget_epochs=budget - sum(stage.cost for stage in cheap),
+                budget_epochs=budget - sum(stage.cost for stage in planned.cheap),
                 adaptive=run.has_default_plan,
             )
             display.doing("ranking")
@@ -88,51 +88,10 @@ def run_campaign(
         return report_run(run, console, ranking=ranking)
 
 
-def _proxies(run: Run, data: ImageData) -> list[tuple[Stage, ProxyBatch]]:
-    """The stage of the proxies and its batch, if the run has one."""
-    spec = run.experiment.proxies
-    if not isinstance(spec, ProxySpec):
-        return []
-    stage = proxy_stage(run.experiment, spec, run.candidates, run.folder, train_images=len(data.train))
-    return [(stage, draw_batch(data, images=spec.batch_images, seed=spec.seed))]
-
-
-def _supernets(run: Run, data: ImageData) -> list[SupernetRun]:
-    return [
-        SupernetRun(
-            run.experiment, spec, run.candidates, run.candidates[: trained_for(run.log, spec)], run.folder, data
-        )
-        for spec in run.experiment.supernets or []
-    ]
-
-
-def _planned_trainings(run: Run, data: ImageData) -> list[Stage]:
-    """The trainings, with placeholder candidates: the cost depends on their number only."""
-    planned = []
-    for spec in run.experiment.trainings or []:
-        if spec.candidates != "all" and spec.candidates > len(run.candidates):
-            raise ExperimentError(
-                f"trainings: {spec.stage} asks for {spec.candidates} candidates; there are {len(run.candidates)}"
-            )
-        count = len(run.candidates) if spec.candidates == "all" else spec.candidates
-        try:
-            check_policy(spec, count)
-            smaller_side(data, spec.resolution)
-            check_task(run.experiment, spec, run.candidates[0], data)
-        except ValueError as error:
-            raise ExperimentError(f"trainings: {spec.stage}: {error}") from None
-        planned.append(training_stage(run.experiment, spec, run.candidates[:count], run.folder))
-    return planned
-
-
-def _planned_baseline(run: Run) -> Stage:
-    """The baseline, with placeholder candidates: the cost depends on their number only."""
-    spec = run.experiment.baseline
-    assert spec is not None
-    if spec.candidates != "all" and spec.candidates > len(run.candidates):
-        raise ExperimentError(f"baseline: candidates: asks for {spec.candidates}; there are {len(run.candidates)}")
-    count = len(run.candidates) if spec.candidates == "all" else spec.candidates
-    return baseline_stage(run.experiment, spec, run.candidates[:count], run.folder)
+def _proxy_batch(experiment: Experiment, data: ImageData) -> ProxyBatch:
+    spec = experiment.proxies
+    assert isinstance(spec, ProxySpec)
+    return draw_batch(data, images=spec.batch_images, seed=spec.seed)
 
 
 def _drawn_baseline(run: Run, ranking: Ranking) -> Stage:

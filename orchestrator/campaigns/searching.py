@@ -13,11 +13,20 @@ from taurank.orchestrator.campaigns.search_supernet import (
     learned_scores,
     search_supernet,
 )
-from taurank.orchestrator.candidates import Screen, add_size, keep_latencies
+from taurank.orchestrator.candidates import Say, Screen, add_size, keep_latencies
+from taurank.orchestrator.cluster import check_room_for_trials
 from taurank.orchestrator.evidence import IMAGES, RANKING
 from taurank.orchestrator.experiment import Experiment, ImageCounts, SearchSpec
 from taurank.orchestrator.report import RunReport, report_run
-from taurank.orchestrator.runs import TABLE_FILE, Run, first_log, make_folder, run_session, write_experiment
+from taurank.orchestrator.runs import (
+    TABLE_FILE,
+    Run,
+    first_log,
+    make_folder,
+    note_large_batch,
+    run_session,
+    write_experiment,
+)
 from taurank.orchestrator.search import STAGE, Searcher, SearchError, final_list, note_unseen, proposed_codes
 from taurank.orchestrator.session import StagePlan
 from taurank.orchestrator.stages import Stage, StageRunner
@@ -25,12 +34,28 @@ from taurank.orchestrator.text import Console, print_line
 from taurank.trainables.data import ImageData
 
 
-def create_search(experiment: Experiment, parent: Path) -> Run:
+def create_search(
+    experiment: Experiment, parent: Path, data: ImageData, *, address: str | None = None, say: Say = print
+) -> Run:
     """Makes the folder of a search and writes the experiment into it; nothing is proposed yet.
+
+    Args:
+        experiment: what is run.
+        parent: where the folder is made.
+        data: its images.
+        address: of the cluster; None for a local one.
+        say: told about progress.
 
     Raises:
         RunError: the folder cannot be written.
+        SearchError: no architecture keeps the constraints on size, as far as was tried.
+        ClusterError: the cluster cannot be joined, or no node has room for a trial.
     """
+    note_large_batch(experiment, data, say)
+    check_room_for_trials(address, experiment.resources)
+    space = experiment.space.make()
+    bounds = [bound for bound in experiment.bounds if bound.measure != "latency"]
+    check_constraints(space, Screen(space, bounds, data, say=say) if bounds else None, experiment.seed)
     resolved = experiment.model_copy(
         update={
             # A path on the command line is relative to the current directory.

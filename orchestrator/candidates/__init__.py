@@ -1,6 +1,12 @@
 """Candidates: selection, screening by constraints, latencies, narrowed spaces."""
 
-from taurank.orchestrator.candidates.candidates import add_size, book_candidates, choose_candidates, measure_sizes
+from taurank.orchestrator.candidates.candidates import (
+    add_size,
+    book_candidates,
+    book_sizes,
+    choose_candidates,
+    measure_sizes,
+)
 from taurank.orchestrator.candidates.latencies import (
     Meter,
     Say,
@@ -16,11 +22,12 @@ from taurank.orchestrator.candidates.narrowing import (
     narrowed_space,
     narrowing_line,
 )
-from taurank.orchestrator.candidates.screening import Screen
+from taurank.orchestrator.candidates.screening import Measured, Screen
 from taurank.orchestrator.candidates.search_latencies import KeptLatencies, keep_latencies
 
 __all__ = [
     "KeptLatencies",
+    "Measured",
     "Meter",
     "Say",
     "Screen",
@@ -28,6 +35,7 @@ __all__ = [
     "book_candidates",
     "book_latencies",
     "book_narrowing",
+    "book_sizes",
     "check_size",
     "choose_candidates",
     "keep_latencies",

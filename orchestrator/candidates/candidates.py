@@ -20,6 +20,7 @@ from taurank.orchestrator.evidence import (
     SET_ASIDE,
     SIZE,
     STARTED,
+    VOID,
     Evidence,
     EvidenceLog,
 )
@@ -40,7 +41,7 @@ class Candidates:
     Attributes:
         codes: of the candidates, in order.
         sizes: by code; empty if no candidate had to be built.
-        left_out: reason by code, for models that match a pattern but do not accept the images.
+        left_out: reason by code, for models that do not accept the images.
         set_aside: reason by code, for listed candidates that violate a constraint.
         drawn_again: number of drawn candidates that violate a constraint.
     """
@@ -63,9 +64,9 @@ def choose_candidates(
 ) -> Candidates:
     """Selects the candidates of an experiment.
 
-    Models of external libraries are tried on an image of this size, without weights. A named model that does not accept
-    it is an error; a matched or drawn one is left out. A listed candidate that violates a constraint is set aside; a
-    drawn one is replaced by another draw.
+    Models of external libraries are tried on an image of this size, without weights. One that does not accept it is
+    left out, so that the others are ranked. A listed candidate that violates a constraint is set aside; a drawn one is
+    replaced by another draw.
 
     Args:
         experiment: its ``candidates`` and constraints.
@@ -77,8 +78,8 @@ def choose_candidates(
         say: receives progress messages.
 
     Raises:
-        ExperimentError: a named model does not accept the images (with the sizes that it accepts), or too few
-            candidates are left.
+        ExperimentError: too few candidates are left; names a model that does not accept the images, with the sizes that
+            it accepts.
         SpaceError: the space has too few architectures.
     """
     space, known = within or experiment.space.make(), set(there)
@@ -96,10 +97,8 @@ def choose_candidates(
         if isinstance(experiment.candidates, list):
             named, _ = experiment.listed()
         fitting = screen.fitting([code for code in _asked(experiment, space) if code not in known])
-    problems = screen.problems
-    wrong = [code for code in named if code in problems]
-    if wrong:
-        raise ExperimentError("\n".join(_way_out(space, wrong, problems, data)))
+    problems = dict(screen.problems)
+    problems |= _ways_out(space, [code for code in named if code in problems], problems, data)
     enough = len(known) + len(fitting) >= 2
     if not enough:
         check_enough(screen, len(fitting), 2, drawn=False)
@@ -139,16 +138,17 @@ def _asked(experiment: Experiment, space: SearchSpace) -> tuple[str, ...]:
     return tuple(architecture.code for architecture in drawn)
 
 
-def _way_out(space: SearchSpace, wrong: list[str], problems: Mapping[str, str], data: ImageData) -> Iterator[str]:
-    """One line per model that does not accept the images."""
-    channels = data.input_shape[0]
+def _ways_out(space: SearchSpace, wrong: list[str], problems: Mapping[str, str], data: ImageData) -> dict[str, str]:
+    """Why each named model does not accept the images, with the sizes that it accepts."""
+    channels, found = data.input_shape[0], {}
     for number, code in enumerate(wrong):
-        line = f"candidates: {problems[code].removeprefix('input_shape: ').removeprefix('code: ')}"
+        line = problems[code].removeprefix("input_shape: ").removeprefix("code: ")
         if number < MOST_TRIED and problems[code].startswith("input_shape"):
             sides = sides_taken(space, Architecture(space.name, code), channels=channels, classes=len(data.classes))
             listed = ", ".join(map(str, sides or SIDES))
             line += f"; data.size may be {listed}" if sides else f"; it takes no data.size of {listed}"
-        yield f"{line}; or leave it out"
+        found[code] = line
+    return found
 
 
 def sides_taken(space: SearchSpace, architecture: Architecture, *, channels: int, classes: int) -> list[int]:
@@ -177,16 +177,39 @@ def book_candidates(log: EvidenceLog, experiment: Experiment, candidates: Candid
         log.append_event(CONSTRAINTS, code, SET_ASIDE, reason)
     if candidates.drawn_again:
         log.append_event(CONSTRAINTS, "", DRAWN_AGAIN, str(candidates.drawn_again))
-    if candidates.sizes:
-        _book_sizes(log, experiment, candidates.sizes.items())
+    book_sizes(log, experiment, candidates.sizes)
 
 
-def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Iterable[str], data: ImageData) -> None:
-    """Logs parameters and FLOPs of the candidates for which the log has none."""
-    if not log.has_ended(SIZE):
-        space, known = experiment.space.make(), log.architectures(SIZE)
-        left = [code for code in codes if code not in known]
-        _book_sizes(log, experiment, ((code, _measure(space, code, data)) for code in left))
+def book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Mapping[str, Measured]) -> None:
+    """Notes sizes that were measured when candidates were chosen; nothing where none had to be."""
+    if sizes:
+        _book_sizes(log, experiment, sizes.items())
+
+
+def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Collection[str], data: ImageData) -> None:
+    """Parameters and FLOPs of the candidates that the log has none of: what every other source has to beat.
+
+    One that cannot be sized is noted with its reason and stays a candidate: its training will say more.
+
+    Raises:
+        SpaceError: none can be sized.
+    """
+    if log.has_ended(SIZE):
+        return
+    space, known, problems = experiment.space.make(), log.architectures(SIZE), dict[str, SpaceError]()
+
+    def sized(left: Iterable[str]) -> Iterator[tuple[str, Measured]]:
+        for code in left:
+            try:
+                yield code, _measure(space, code, data)
+            except SpaceError as error:
+                problems[code] = error
+        if problems and len(problems) == len(codes):
+            raise next(iter(problems.values()))
+
+    _book_sizes(log, experiment, sized([code for code in codes if code not in known]))
+    for code, error in problems.items():
+        log.append_event(SIZE, f"size/{code}", VOID, str(error))
 
 
 def add_size(

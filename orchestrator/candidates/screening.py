@@ -12,13 +12,16 @@ import numpy as np
 
 from taurank.orchestrator.experiment import ExperimentError
 from taurank.orchestrator.hardware import Constraint
-from taurank.orchestrator.text import PLAIN_LINE_SECONDS
 from taurank.spaces import Architecture, SearchSpace, Size, SpaceError, measure_size
 from taurank.trainables.data import ImageData
 from taurank.trainables.latency import CandidateLatency
 
 DRAWS = 1_000
 """Consecutive draws without a suitable candidate after which drawing stops."""
+SECONDS = 15.0
+"""Seconds of sizing and measuring without a suitable candidate after which drawing stops."""
+SAY_SECONDS = 3.0
+"""Interval of the progress messages."""
 
 
 @dataclass(frozen=True)
@@ -71,46 +74,49 @@ class Screen:
         self._least = np.inf
 
     def fitting(self, codes: Sequence[str]) -> list[str]:
-        """The candidates that accept the images and satisfy all constraints, in their order.
+        """The candidates that accept the images and satisfy all constraints, in their order."""
+        return self.of_fitting_latency([code for code in codes if self.has_fitting_size(code)])
 
-        Raises:
-            SpaceError: a network of a built-in space cannot be built for the images.
-        """
-        self._said = time.monotonic()
-        left = [code for code in codes if self._has_size(code)]
+    def has_fitting_size(self, code: str) -> bool:
+        """Whether a candidate accepts the images and satisfies the constraints on its size."""
         by_size = [bound for bound in self._constraints if bound.measure != "latency"]
-        left = [code for code in left if self._keeps(code, by_size, self._size_values(code))]
+        fits = self._has_size(code) and self._keeps(code, by_size, self._size_values(code))
+        self._report()
+        return fits
+
+    def of_fitting_latency(self, codes: Sequence[str]) -> list[str]:
+        """Those of the candidates that keep the constraints on latency, in their order."""
         by_latency = [bound for bound in self._constraints if bound.measure == "latency"]
-        if not by_latency or not left:
-            return left
+        if not by_latency or not codes:
+            return list(codes)
         assert self._latencies is not None
-        found = self._latencies.measure(left)
+        found = self._latencies.measure(codes)
         self.violations |= {
-            code: f"its latency cannot be measured: {found[code].reason}" for code in left if found[code].reason
+            code: f"its latency cannot be measured: {found[code].reason}" for code in codes if found[code].reason
         }
-        left = [code for code in left if not found[code].reason]
+        left = [code for code in codes if not found[code].reason]
         return [code for code in left if self._keeps(code, by_latency, {"latency": found[code].milliseconds})]
 
     def _has_size(self, code: str) -> bool:
-        started = time.perf_counter()
+        started, architecture = time.perf_counter(), Architecture(self._space.name, code)
         try:
             size = measure_size(
-                self._space,
-                Architecture(self._space.name, code),
-                input_shape=self._data.input_shape,
-                classes=len(self._data.classes),
+                self._space, architecture, input_shape=self._data.input_shape, classes=len(self._data.classes)
             )
+            if self._space.foreign:
+                self._space.features(architecture)  # the ranker needs them: better a model less than no ranking
         except SpaceError as error:
-            if not self._space.foreign:
-                raise
             self.problems[code] = str(error)
             return False
         self.sizes[code] = Measured(size, time.perf_counter() - started)
-        if time.monotonic() - self._said >= PLAIN_LINE_SECONDS:
+        return True
+
+    def _report(self) -> None:
+        """A line about progress, now and then."""
+        if time.monotonic() - self._said >= SAY_SECONDS:
             self._said = time.monotonic()
             against = f", {len(self.violations):,} of them violate the constraints" if self._constraints else ""
             self._say(f"  {len(self.sizes):,} candidates sized{against}")
-        return True
 
     def _size_values(self, code: str) -> dict[str, float]:
         size = self.sizes[code].size
@@ -130,17 +136,31 @@ class Screen:
 
 
 def screened(screen: Screen, codes: Iterator[str], wanted: int) -> list[str]:
-    """The first ``wanted`` candidates that fit, or as many as there are among ``DRAWS`` in a row that do not."""
+    """The first ``wanted`` candidates that fit, or as many as are found before ``DRAWS`` or ``SECONDS`` in vain."""
     fitting: list[str] = []
-    in_vain = 0
-    while len(fitting) < wanted and in_vain < DRAWS:
-        batch = list(islice(codes, wanted - len(fitting)))
+    in_vain, last = 0, time.monotonic()
+    while len(fitting) < wanted and in_vain < DRAWS and time.monotonic() - last < SECONDS:
+        batch = list(islice(_of_fitting_size(screen, codes), wanted - len(fitting)))
         if not batch:
             break
-        found = screen.fitting(batch)
-        in_vain = 0 if found else in_vain + len(batch)
+        found = screen.of_fitting_latency(batch)
         fitting += found
+        in_vain = 0 if found else in_vain + len(batch)
+        last = time.monotonic() if found else last
     return fitting
+
+
+def _of_fitting_size(screen: Screen, codes: Iterator[str]) -> Iterator[str]:
+    """Candidates of a fitting size, until ``DRAWS`` or ``SECONDS`` in a row had none."""
+    in_vain, last = 0, time.monotonic()
+    for code in codes:
+        if screen.has_fitting_size(code):
+            yield code
+            in_vain, last = 0, time.monotonic()
+            continue
+        in_vain += 1
+        if in_vain >= DRAWS or time.monotonic() - last >= SECONDS:
+            return
 
 
 def endless_draws(space: SearchSpace, count: int, seed: int) -> Iterator[str]:

@@ -31,7 +31,7 @@ def extend(
     ] = None,
     add: Annotated[
         list[str] | None,
-        typer.Option("--add", help="A candidate by name; may be repeated.", show_default=False),
+        typer.Option("--add", help="Candidates by name, separated by commas; may be repeated.", show_default=False),
     ] = None,
     budget: Annotated[
         str, typer.Option("--budget", help="How many times cheaper than full training, such as 5x.", show_default=False)
@@ -61,12 +61,13 @@ def extend(
 
     The evidence of the run is kept; only what is missing is trained.
     """
+    from taurank.orchestrator.experiment import split_names
     from taurank.orchestrator.runs import Changes, Run, load_images, read_stages
     from taurank.orchestrator.runs import extend as extended
 
     changes = Changes(
         candidates=candidates,
-        add=tuple(add or ()),
+        add=tuple(split_names(add or ())),
         budget=budget or None,
         seeds=tuple(baseline_seed or ()),
         stages={} if stages is None else read_stages(stages),

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console
+from taurank.orchestrator.cli.terminal import Document, EndWithDocument, make_console, make_progress_console
 from taurank.orchestrator.text import progress_bar
 
 
@@ -32,23 +32,40 @@ def models(
     channels: Annotated[int, typer.Option("--channels", min=1, help="Number of channels of the images.")] = 3,
     classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 1000,
 ) -> Document:
-    """List models by name with family, parameters and FLOPs; nothing is downloaded, no weights are created."""
-    from taurank.orchestrator.report import Row, print_models
-    from taurank.spaces import KeptSizes, SpaceError, Zoo
+    """List models by name with family, parameters and FLOPs; nothing is downloaded, no weights are created.
 
-    space = Zoo(models=patterns)
+    The exit status is 2 if a model that is named in full cannot be used; the others are listed all the same.
+    """
+    from taurank.orchestrator.experiment import split_names
+    from taurank.orchestrator.report import Row, print_models
+    from taurank.spaces import Architecture, KeptSizes, SpaceError, Zoo
+
+    space, named = Zoo(), set[str]()
+    wanted: dict[str, Architecture | str] = {}  # a model, or why a name stands for none
+    for name in split_names(patterns):
+        try:
+            matched = space.match(name)
+            named |= {name} if matched is None else set()
+            wanted |= {one.code: one for one in ([space.parse(name)] if matched is None else matched)}
+        except SpaceError as error:
+            named.add(name)
+            wanted[name] = str(error).removeprefix("code: ")
     rows = []
-    architectures = list(space.enumerate())
     with progress_bar("sizing models", console=make_progress_console()) as progress, KeptSizes() as sizes:
-        for done, architecture in enumerate(architectures):
-            progress(done, len(architectures))
-            shape = space.usual_shape(architecture) if size is None else (channels, size, size)
-            try:
-                found, family = sizes.measure(space, architecture, input_shape=(channels, *shape[1:]), classes=classes)
-            except SpaceError as error:
-                rows.append(Row(architecture.code, problem=str(error)))
+        for done, (code, model) in enumerate(wanted.items()):
+            progress(done, len(wanted))
+            if isinstance(model, str):
+                rows.append(Row(code, problem=model))
                 continue
-            images = f"{shape[1]}x{shape[2]}"
-            rows.append(Row(architecture.code, family, images, found.parameters, found.flops))
+            try:
+                shape = space.usual_shape(model) if size is None else (channels, size, size)
+                found, family = sizes.measure(space, model, input_shape=(channels, *shape[1:]), classes=classes)
+            except SpaceError as error:
+                rows.append(Row(code, problem=str(error)))
+                continue
+            rows.append(Row(code, family, f"{shape[1]}x{shape[2]}", found.parameters, found.flops))
     print_models(make_console(), rows)
-    return {"models": [asdict(row) for row in rows]}
+    document = {"models": [asdict(row) for row in rows]}
+    if any(row.problem and row.code in named for row in rows):
+        raise EndWithDocument(2, document)
+    return document

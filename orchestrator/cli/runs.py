@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.experiment import DataSpec
     from taurank.orchestrator.report import RunReport
     from taurank.orchestrator.runs import Run
-    from taurank.trainables.data import ImageData
+    from taurank.trainables.data import Dataset, ImageData
 
 DATA_DIR = "data_dir"
 """Key of --data-dir in the log of a run, so that resuming finds the images."""
@@ -115,7 +115,7 @@ def run(
         typer.Option(
             "--baseline/--no-baseline",
             help="Whether to train all candidates to the end, to score the ranking. Default: as in the file; "
-            "no with --models.",
+            "no where it says nothing, and with --models.",
             show_default=False,
         ),
     ] = None,
@@ -128,11 +128,12 @@ def run(
         experiment_of_models,
         load_experiment,
         load_with_test,
+        with_baseline,
         write_models,
     )
 
     root = data_dir.resolve() if data_dir else None
-    load = partial(load_experiment_images, root=root, download=download, cache=cache)
+    read = partial(read_experiment_images, root=root, download=download, cache=cache)
     given: dict[str, object] = {"--data": data, "--size": size, "--epochs": epochs, "--budget": budget}
     given |= {"--constraint": constraint, "--save-yaml": save_yaml}
     if models:
@@ -150,7 +151,7 @@ def run(
             baseline=bool(baseline),
             constraints=constraint or (),
         )
-        loaded, text, images = load_with_test(lambda test: make(test=test), load)
+        loaded, text, images = load_with_test(lambda test: make(test=test), read, split_experiment_images)
         if save_yaml:
             write_models(text, save_yaml)
             print_line(make_console(), f"written: {save_yaml}; run it with taurank run {save_yaml}")
@@ -160,16 +161,21 @@ def run(
         print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
     else:
         if not experiment:
+            options = [name for name, value in given.items() if value]
+            if options:
+                raise ModelsError(
+                    f"--models is missing: {options[0]} is about models by name; give --models 'timm:...'"
+                )
             context.fail("Missing argument 'EXPERIMENT', or --models and --data.")
         for name, value in given.items():
             if value:
                 raise ModelsError(f"{name}: {experiment} defines it already; change it there")
         loaded = load_experiment(experiment)
-        if baseline and loaded.baseline is None:
-            raise ModelsError(f"--baseline: {experiment} has baseline: null; write baseline: {{seeds: [1]}} there")
+        if baseline:
+            loaded = with_baseline(loaded, where=experiment)
         if loaded.search is not None:
             raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
-        images = load(loaded.data)
+        images = split_experiment_images(loaded.data, read(loaded.data))
     from taurank.orchestrator.runs import create_run
 
     say = partial(print_line, make_progress_console())
@@ -267,11 +273,18 @@ def score(
     return _finish(report)
 
 
-def load_experiment_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None) -> ImageData:
+def read_experiment_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None) -> Dataset:
     """Imported once the experiment has been checked: mistakes in it are reported without waiting for torch."""
-    from taurank.orchestrator.runs import load_images
+    from taurank.orchestrator.runs import read_images
 
-    return load_images(spec, root=root, download=download, cache=cache)
+    return read_images(spec, root=root, download=download, cache=cache)
+
+
+def split_experiment_images(spec: DataSpec, dataset: Dataset) -> ImageData:
+    """The same for the cut into parts."""
+    from taurank.orchestrator.runs import split_images
+
+    return split_images(spec, dataset)
 
 
 def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> Document:

@@ -19,8 +19,9 @@ from taurank.orchestrator.cli.runs import (
     Dashboard,
     DataDir,
     Download,
-    load_experiment_images,
+    read_experiment_images,
     run_to_its_end,
+    split_experiment_images,
 )
 from taurank.orchestrator.cli.terminal import Document, make_progress_console
 from taurank.orchestrator.text import print_line
@@ -94,8 +95,8 @@ def search(
         load_with_test,
     )
 
-    load = partial(
-        load_experiment_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache
+    read = partial(
+        read_experiment_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache
     )
     given = {
         "--space": space,
@@ -115,9 +116,14 @@ def search(
             raise SearchCommandError(
                 f"{experiment} has no section search; write search: posterior instead of candidates, or use taurank run"
             )
-        images = load(loaded.data)
+        images = split_experiment_images(loaded.data, read(loaded.data))
     else:
         if not space:
+            options = [name for name, value in given.items() if value]
+            if options:
+                raise SearchCommandError(
+                    f"--space is missing: {options[0]} is about a space by name; give --space NAME"
+                )
             context.fail("Missing argument 'EXPERIMENT', or --space and --data.")
         if not data:
             raise SearchCommandError(
@@ -132,12 +138,12 @@ def search(
             epochs=epochs,
             constraints=constraint or (),
         )
-        loaded, text, images = load_with_test(lambda test: make(test=test), load)
+        loaded, text, images = load_with_test(lambda test: make(test=test), read, split_experiment_images)
         print_line(console, "as a file:")
         print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
     from taurank.orchestrator.campaigns import create_search
 
-    created = create_search(loaded, out)
+    created = create_search(loaded, out, images, address=address, say=partial(print_line, console))
     if data_dir:
         created.log.note(DATA_DIR, str(data_dir.resolve()))
     return run_to_its_end(created, images, address=address, dashboard=dashboard, with_baseline=False)

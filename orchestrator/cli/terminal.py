@@ -69,6 +69,14 @@ def make_progress_console() -> Console:
     return text.make_console(stderr=output().json, quiet=output().level == "quiet")
 
 
+class EndWithDocument(typer.Exit):
+    """Ends a command with an exit status, and with what it returns where JSON is asked for."""
+
+    def __init__(self, code: int, document: Document) -> None:
+        super().__init__(code)
+        self.document = document
+
+
 def reporting(command: Callable[..., Document | None]) -> Callable[..., None]:
     """Gives a command the common options, and prints what it returns where JSON is asked for.
 
@@ -82,10 +90,15 @@ def reporting(command: Callable[..., Document | None]) -> Callable[..., None]:
             if not asked.json:
                 command(*arguments, **options)
                 return
-            stdout = sys.stdout
+            stdout, code = sys.stdout, 0
             with redirect_stdout(sys.stderr):
-                document = command(*arguments, **options)
+                try:
+                    document = command(*arguments, **options)
+                except EndWithDocument as end:
+                    document, code = end.document, end.exit_code
             print(json.dumps(as_json(document), indent=2, allow_nan=False), file=stdout)
+            if code:
+                raise typer.Exit(code)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None

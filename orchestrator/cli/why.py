@@ -32,7 +32,7 @@ def why(
     name: Annotated[
         str,
         typer.Argument(
-            help="A candidate: its code, its short name, one of its trials, or a unique prefix of one.",
+            help="A candidate: its code, its short name, one of its trials, or a part of one that is unique.",
             show_default=False,
         ),
     ],

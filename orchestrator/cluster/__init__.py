@@ -2,9 +2,10 @@
 
 from taurank.orchestrator.cluster.cluster import Cluster, ClusterError, Slot, connect
 from taurank.orchestrator.cluster.peak_memory import measure_peak_memory
+from taurank.orchestrator.cluster.room import check_room_for_trials
 from taurank.orchestrator.cluster.shared_folder import check_shared
 from taurank.orchestrator.cluster.slots import plan_slot
-from taurank.orchestrator.cluster.tune import TrialNames, WorkerKeepingGenerator, tolerate_memory_kills, trial_folder
+from taurank.orchestrator.cluster.tune import TrialNames, WorkerKeepingGenerator, trial_folder, use_trial_actors
 from taurank.orchestrator.cluster.worker_watch import WorkerWatch
 
 __all__ = [
@@ -14,10 +15,11 @@ __all__ = [
     "TrialNames",
     "WorkerKeepingGenerator",
     "WorkerWatch",
+    "check_room_for_trials",
     "check_shared",
     "connect",
     "measure_peak_memory",
     "plan_slot",
-    "tolerate_memory_kills",
     "trial_folder",
+    "use_trial_actors",
 ]

@@ -93,6 +93,11 @@ def _places(node: Slot, slot: Slot) -> int:
     return min((math.floor(there / share + 1e-6) for there, share in shares if share), default=0)
 
 
+def is_local(address: str | None) -> bool:
+    """Whether a run with this address starts a Ray of its own."""
+    return address == "local" or (not address and JOB_VARIABLE not in os.environ)
+
+
 @contextmanager
 def connect(
     address: str | None, *, resources: ResourceSpec, dashboard: bool = False, log_file: Path | None = None
@@ -104,9 +109,7 @@ def connect(
     Raises:
         ClusterError: no cluster at the address, or resources asked of a cluster that has a size already.
     """
-    address = address or ("auto" if JOB_VARIABLE in os.environ else "local")
-    if address == "local":
-        address = None
+    address = None if is_local(address) else address or "auto"
     verbose = logging.getLogger("taurank").isEnabledFor(logging.INFO)
     level = logging.INFO if verbose else logging.WARNING
     common: dict[str, Any] = {"log_to_driver": verbose, "logging_level": level, "configure_logging": True}

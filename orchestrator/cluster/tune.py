@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from ray.actor import ActorHandle
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import tune_controller
@@ -71,12 +73,48 @@ class WorkerKeepingGenerator(BasicVariantGenerator):  # type: ignore[misc]
         return bool(super().is_finished()) and (self._over() or not self._open)
 
 
-class OomTolerantActorManager(RayActorManager):  # type: ignore[misc]
-    """Tune's actor manager, which treats a worker killed for lack of memory as a lost actor.
+class _NamedCalls:
+    """An actor, each call of which has the name of what it works on."""
 
-    Ray's memory monitor kills workers of a node that runs out of memory. Tune (2.60) does not expect the resulting
-    error from an actor and would end the whole experiment.
+    def __init__(self, actor: ActorHandle, name: str) -> None:
+        self._actor, self._name = actor, name
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._actor, method).options(name=f"{self._name} {method}")
+
+
+class TrialActorManager(RayActorManager):  # type: ignore[misc]
+    """Tune's manager of actors, with two changes.
+
+    A worker that was killed for its memory is a lost actor: Ray's memory monitor kills a worker where a node runs out
+    of memory, and the error that says so is none of those that Tune (2.60) expects of an actor. It would end the whole
+    experiment.
+
+    Each call of a worker has the name of its trial. Workers are reused, and Ray reads the name of an actor once, when
+    it starts. So the calls are what says on the dashboard, and in ``ray list tasks``, which architecture a worker
+    trains now.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._trials: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+    def add_actor(self, cls: Any, kwargs: dict[str, Any], *args: Any, **options: Any) -> Any:
+        """Notes the trial that the actor begins with."""
+        actor = super().add_actor(cls, kwargs, *args, **options)
+        self._trials[actor] = str(kwargs.get("config", {}).get("trial", ""))
+        return actor
+
+    def _schedule_tracked_actor_task(self, tracked_actor_task: Any, method_name: str, **call: Any) -> Any:
+        tracked = tracked_actor_task._tracked_actor
+        if method_name == "reset":
+            self._trials[tracked] = str(call["args"][0].get("trial", ""))
+        actor, resources = self._live_actors_to_ray_actors_resources[tracked]
+        self._live_actors_to_ray_actors_resources[tracked] = _NamedCalls(actor, self._trials[tracked]), resources
+        try:
+            return super()._schedule_tracked_actor_task(tracked_actor_task, method_name, **call)
+        finally:
+            self._live_actors_to_ray_actors_resources[tracked] = actor, resources
 
     def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, OutOfMemoryError):
@@ -84,6 +122,6 @@ class OomTolerantActorManager(RayActorManager):  # type: ignore[misc]
         super()._actor_task_failed(tracked_actor_task, exception)
 
 
-def tolerate_memory_kills() -> None:
-    """Makes Tune use `OomTolerantActorManager`."""
-    tune_controller.RayActorManager = OomTolerantActorManager
+def use_trial_actors() -> None:
+    """Makes Tune use `TrialActorManager`."""
+    tune_controller.RayActorManager = TrialActorManager

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from taurank.orchestrator.experiment.budget import BudgetError, budget_factor, read_budget
     from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
-    from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
+    from taurank.orchestrator.experiment.file import load_experiment, parse_experiment, with_baseline
     from taurank.orchestrator.experiment.from_options import (
         BUDGET,
         EPOCHS,
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
         experiment_of_models,
         experiment_of_search,
         load_with_test,
+        split_names,
         write_models,
     )
     from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
@@ -44,6 +46,7 @@ __all__ = [
     "MEASURED_BY_IMAGES",
     "SAMPLERS",
     "BaselineSpec",
+    "BudgetError",
     "DataSpec",
     "Experiment",
     "ExperimentError",
@@ -59,6 +62,7 @@ __all__ = [
     "SupernetSearchOptions",
     "SupernetSpec",
     "TrainingSpec",
+    "budget_factor",
     "experiment_description",
     "experiment_of_models",
     "experiment_of_search",
@@ -66,7 +70,10 @@ __all__ = [
     "load_experiment",
     "load_with_test",
     "parse_experiment",
+    "read_budget",
     "searcher_options",
+    "split_names",
+    "with_baseline",
     "write_models",
 ]
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
+from taurank.orchestrator.experiment.budget import budget_factor, read_budget
 from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
 from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, NarrowSpec, ProxySpec, ResourceSpec, SpaceSpec
 from taurank.orchestrator.experiment.search import SearchSpec
@@ -76,6 +77,10 @@ class Experiment(Spec):
     objective needs it, or if ``latency`` is given. ``narrow: {}`` draws candidates from the options of each decision
     that suit the device; the options are selected by latency when the run starts, and recorded in its log.
 
+    ``budget`` is how many times cheaper than full training the evidence is: ``10x``, or the number alone.
+
+    ``baseline: {}`` also trains all candidates to the end, to score the ranking.
+
     ``search`` replaces ``candidates`` and all stages: architectures are proposed as results arrive.
 
     ``share_results: false`` trains everything again, even if another run in the same folder has the same training.
@@ -97,7 +102,7 @@ class Experiment(Spec):
     proxies: Annotated[Literal["auto"] | ProxySpec | None, BeforeValidator(_proxies_from_names)] = "auto"
     trainings: list[TrainingSpec] | None = None
     supernets: list[Annotated[SupernetSpec, BeforeValidator(_supernet_from_sampler)]] | None = None
-    baseline: BaselineSpec | None = BaselineSpec()
+    baseline: BaselineSpec | None = None
     ranker: RankerOptions = RankerOptions()
     resources: Annotated[ResourceSpec, BeforeValidator(_no_resources)] = ResourceSpec()
     share_results: bool = True
@@ -113,9 +118,7 @@ class Experiment(Spec):
     @field_validator("budget", mode="before")
     @classmethod
     def _cheaper(cls, budget: Any) -> str:
-        if not isinstance(budget, str) or not re.fullmatch(r"[0-9]+(\.[0-9]+)?x", budget) or float(budget[:-1]) < 1:
-            raise ValueError(f"{budget} is not how many times cheaper than full training: write 10x, or 1x and above")
-        return budget
+        return read_budget(budget)
 
     @field_validator("constraints")
     @classmethod
@@ -173,7 +176,7 @@ class Experiment(Spec):
     @property
     def speed_up(self) -> float:
         """The budget as a factor: how many times cheaper than one full training of all candidates."""
-        return float(self.budget[:-1])
+        return budget_factor(self.budget)
 
     def to_yaml(self) -> str:
         """The experiment as a file that can be run again."""

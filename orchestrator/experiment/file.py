@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.listing import experiment_text, list_experiments
-from taurank.orchestrator.text import YamlError, hint, problem_lines, read_yaml
+from taurank.orchestrator.text import YamlError, hint, problem_lines, read_yaml, write_yaml
 from taurank.spaces import Zoo
 from taurank.trainables.training import GOVERNED
 
@@ -82,3 +82,15 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
     except ValidationError as error:
         lines = problem_lines(error, Experiment, json.loads(as_json))
         raise ExperimentError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def with_baseline(experiment: Experiment, *, where: str) -> Experiment:
+    """The experiment with a baseline of all candidates, or its own where it has one.
+
+    Raises:
+        ExperimentError: it is a search, or a training has the seed of the baseline.
+    """
+    if experiment.baseline is not None:
+        return experiment
+    content = read_yaml(experiment.to_yaml()) | {"baseline": {}}
+    return parse_experiment(write_yaml(content), where=f"{where} with --baseline")

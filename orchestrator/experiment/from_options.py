@@ -12,7 +12,7 @@ from taurank.orchestrator.experiment.parts import DataSpec
 from taurank.orchestrator.hardware import ConstraintError, read_constraint
 from taurank.orchestrator.text import write_yaml
 from taurank.spaces import Zoo
-from taurank.trainables.data import ImageData, NoTestSetError
+from taurank.trainables.data import Dataset, ImageData, NoTestSetError
 
 
 class ModelsError(ValueError):
@@ -24,6 +24,11 @@ EPOCHS = 20
 BUDGET = "10x"
 TEST = 0.2
 """Share of the images used as test images if the data set has no test set."""
+
+
+def split_names(texts: Sequence[str]) -> list[str]:
+    """The names and patterns in some texts, of which each may have several, separated by commas."""
+    return [name for text in texts for part in text.split(",") if (name := part.strip())]
 
 
 def experiment_of_models(
@@ -58,13 +63,12 @@ def experiment_of_models(
             read_constraint(text)
         except ConstraintError as error:
             raise ModelsError(f"--constraint: {error}") from None
-    codes = [code for text in models for part in text.split(",") if (code := part.strip())]
     given = {"name": data, "size": size, "test": test}
     images: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     content = {
         "name": "models",
         "space": Zoo.name,
-        "candidates": codes,
+        "candidates": split_names(models),
         **({"constraints": list(constraints)} if constraints else {}),
         "data": images,
         "recipe": {"epochs": epochs},
@@ -74,25 +78,29 @@ def experiment_of_models(
     }
     read = parse_experiment(write_yaml(content), where="--models")
     found = read.data.relative_to(Path.cwd())
-    images["name"] = found.name
+    images["name"], content["budget"] = found.name, read.budget
     return read.model_copy(update={"data": found}), write_yaml(content)
 
 
 def load_with_test(
-    make: Callable[[float | None], tuple[Experiment, str]], load: Callable[[DataSpec], ImageData]
+    make: Callable[[float | None], tuple[Experiment, str]],
+    read: Callable[[DataSpec], Dataset],
+    split: Callable[[DataSpec, Dataset], ImageData],
 ) -> tuple[Experiment, str, ImageData]:
     """An experiment, its file and its images, with the data set's test images or a share ``TEST`` of all images.
 
     Args:
         make: the experiment for a share of test images, as ``experiment_of_models`` makes it.
-        load: reads images.
+        read: reads all images; called once.
+        split: cuts them into parts.
     """
     experiment, text = make(None)
+    dataset = read(experiment.data)
     try:
-        return experiment, text, load(experiment.data)
+        return experiment, text, split(experiment.data, dataset)
     except NoTestSetError:
         experiment, text = make(TEST)
-        return experiment, text, load(experiment.data)
+        return experiment, text, split(experiment.data, dataset)
 
 
 def write_models(text: str, file: Path) -> None:

@@ -54,9 +54,7 @@ class BaselineSpec(Spec):
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) != len(seeds) or not seeds:
-            raise ValueError(
-                f"seeds are {list(seeds)}; give at least one, without repeats (baseline: null for no baseline)"
-            )
+            raise ValueError(f"seeds are {list(seeds)}; give at least one, without repeats (omit baseline for none)")
         return seeds
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from taurank.orchestrator.experiment import TrainingSpec, load_experiment
+from taurank.orchestrator.experiment import BudgetError, TrainingSpec, budget_factor, load_experiment, read_budget
 from taurank.orchestrator.planning import ROUNDING, plan_trainings
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.cheap import Cheap
@@ -102,9 +101,10 @@ def parse_budget(text: str) -> float:
     Raises:
         ReplayError: it is not of that form, or below 1x.
     """
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?x", text) or float(text[:-1]) < 1:
-        raise ReplayError(f"--budget: {text!r} is not how many times cheaper: write 10x, or 1x and above")
-    return float(text[:-1])
+    try:
+        return budget_factor(read_budget(text))
+    except BudgetError as error:
+        raise ReplayError(f"--budget: {error}") from None
 
 
 def read_trainings(text: str) -> tuple[TrainingSpec, ...] | None:

@@ -5,9 +5,16 @@ from typing import TYPE_CHECKING
 from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from taurank.orchestrator.runs.creation import create_run, first_log, make_folder, write_experiment
+    from taurank.orchestrator.runs.creation import (
+        create_run,
+        first_log,
+        make_folder,
+        note_large_batch,
+        write_experiment,
+    )
     from taurank.orchestrator.runs.extension import Changes, extend, read_stages
-    from taurank.orchestrator.runs.image_loading import load_images
+    from taurank.orchestrator.runs.image_loading import load_images, read_images, split_images
+    from taurank.orchestrator.runs.planned import plan_run
     from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run
     from taurank.orchestrator.runs.session import run_session
     from taurank.orchestrator.runs.table import import_run
@@ -23,8 +30,12 @@ __all__ = [
     "import_run",
     "load_images",
     "make_folder",
+    "note_large_batch",
+    "plan_run",
+    "read_images",
     "read_stages",
     "run_session",
+    "split_images",
     "write_experiment",
 ]
 

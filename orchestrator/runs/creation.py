@@ -17,9 +17,11 @@ from taurank.orchestrator.candidates import (
     narrowed_space,
     open_meter,
 )
+from taurank.orchestrator.cluster import check_room_for_trials
 from taurank.orchestrator.evidence import DEFAULT_PLAN, IMAGES, MADE, PLAN, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ImageCounts
 from taurank.orchestrator.planning import default_proxies, default_stages
+from taurank.orchestrator.runs.planned import plan_run
 from taurank.orchestrator.runs.run import EXPERIMENT_FILE, LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
 from taurank.orchestrator.text import replaced
@@ -40,15 +42,12 @@ def create_run(
 
     Raises:
         RunError: the folder cannot be written.
-        ExperimentError: more candidates asked for than the space has or than keep the constraints, or models that
-            cannot take the images.
-        ClusterError: latencies cannot be measured.
+        ExperimentError: more candidates asked for than the space has or than keep the constraints, models that cannot
+            take the images, or stages that cannot be run.
+        ClusterError: no node has room for a trial, or latencies cannot be measured.
     """
-    if experiment.recipe.batch_size > len(data.train):
-        say(
-            f"recipe.batch_size is {experiment.recipe.batch_size}, but {experiment.data.name} has {len(data.train)} "
-            "training images: an epoch is one step"
-        )
+    note_large_batch(experiment, data, say)
+    check_room_for_trials(address, experiment.resources)
     with open_meter(experiment, data, address=address, say=say) as meter:
         narrowed = None
         if experiment.narrow is not None and meter is not None:
@@ -72,6 +71,7 @@ def create_run(
     resolved = resolved.model_copy(
         update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
     )
+    plan_run(resolved, candidates, data, parent)
     folder = make_folder(parent, experiment.name)
     log = first_log(folder)
     if experiment.trainings is None and experiment.supernets is None:
@@ -86,6 +86,15 @@ def create_run(
             meter.table.save(folder / TABLE_FILE)
     write_experiment(resolved, folder)
     return Run(folder, resolved, candidates, log)
+
+
+def note_large_batch(experiment: Experiment, data: ImageData, say: Say) -> None:
+    """A line where a batch has more images than there are to train on."""
+    if experiment.recipe.batch_size > len(data.train):
+        say(
+            f"recipe.batch_size is {experiment.recipe.batch_size}, but {experiment.data.name} has {len(data.train)} "
+            "training images: an epoch is one step"
+        )
 
 
 def make_folder(parent: Path, name: str) -> Path:

@@ -17,15 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from taurank.orchestrator.candidates import (
+    Measured,
     Meter,
     Say,
     book_latencies,
+    book_sizes,
     check_size,
     choose_candidates,
     logged_narrowing,
     open_meter,
     resume_meter,
 )
+from taurank.orchestrator.cluster import check_room_for_trials
 from taurank.orchestrator.evidence import DIFFICULTY, EXTENDED, PLAN_CHANGED, EvidenceLog
 from taurank.orchestrator.experiment import (
     Experiment,
@@ -38,10 +41,12 @@ from taurank.orchestrator.experiment import (
 )
 from taurank.orchestrator.planning import ROUNDING, plan_trainings, planned_epochs
 from taurank.orchestrator.runs.creation import make_folder, write_experiment
+from taurank.orchestrator.runs.planned import plan_run
 from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
 from taurank.orchestrator.stages import note_trained_for
 from taurank.orchestrator.text import YamlError, read_yaml, write_yaml
+from taurank.spaces import SpaceError
 from taurank.trainables.data import ImageData
 
 STAGES = ("trainings", "supernets")
@@ -96,19 +101,19 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
         run: stays as it is.
         changes: at least one.
         data: its images.
-        address: of the cluster where latencies are measured, if any are; None for a local one.
+        address: of the cluster; None for a local one.
         say: receives progress messages.
 
     Raises:
         RunError: the run is being worked on, or the folder cannot be written.
         ExperimentError: nothing changes, or a change cannot be made; one line.
-        ClusterError: latencies cannot be measured.
+        ClusterError: no node has room for a trial, or latencies cannot be measured.
     """
     if changes == Changes():
         raise ExperimentError("nothing to extend: give more candidates, another budget, more seeds or more stages")
     old = run.experiment
     if old.search is not None:
-        return _longer_search(run, old.search, changes)
+        return _longer_search(run, old.search, changes, address)
     if changes.evaluations is not None:
         raise ExperimentError("--evaluations: the run is no search; give --candidates or --budget")
     if old.baseline is not None and old.baseline.candidates != "all" and (changes.candidates or changes.add):
@@ -116,20 +121,19 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
             f"its baseline is a sample of the {len(run.candidates)} candidates that it has; take a run of all of them, "
             "which takes over what this one has trained"
         )
+    check_room_for_trials(address, old.resources)
     with run.locked():
         with open_meter(old, data, address=address, say=say) as meter:
             if meter is not None:
                 resume_meter(meter, run.log, run.folder / TABLE_FILE)
-            new = _new_candidates(run, changes, data, meter, say)
+            new, sizes = _new_candidates(run, changes, data, meter, say)
         candidates = (*run.candidates, *new)
         changed = _changed(run, changes, list(candidates))
         if run.has_default_plan and not changes.stages:
             changed = changed.model_copy(update={"trainings": _more_trainings(changed, len(candidates), data)})
-        folder = make_folder(run.folder.parent, old.name)
-        try:
-            log = _copy(run, folder)
-        except (OSError, sqlite3.Error) as error:
-            raise RunError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None
+        plan_run(changed, candidates, data, run.folder)
+        folder, log = _copy(run)
+        book_sizes(log, changed, sizes)
         write_experiment(changed, folder)
     log.append_event("", "", EXTENDED, f"from {run.folder.name}, {len(run.candidates)} to {len(candidates)} candidates")
     if changes.stages:
@@ -143,7 +147,7 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
     return Run(folder, changed, candidates, log)
 
 
-def _longer_search(run: Run, search: SearchSpec, changes: Changes) -> Run:
+def _longer_search(run: Run, search: SearchSpec, changes: Changes, address: str | None) -> Run:
     """The run of a search that continues from the proposals of another one."""
     wanted = changes.evaluations
     if wanted is None or changes != Changes(evaluations=wanted):
@@ -151,12 +155,9 @@ def _longer_search(run: Run, search: SearchSpec, changes: Changes) -> Run:
     if wanted <= search.evaluations:
         raise ExperimentError(f"--evaluations: {wanted} in all; it has {search.evaluations}, so give more")
     more = search.model_copy(update={"evaluations": wanted})
+    check_room_for_trials(address, run.experiment.resources)
     with run.locked():
-        folder = make_folder(run.folder.parent, run.experiment.name)
-        try:
-            log = _copy(run, folder)
-        except (OSError, sqlite3.Error) as error:
-            raise RunError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None
+        folder, log = _copy(run)
         changed = run.experiment.model_copy(update={"search": more})
         write_experiment(changed, folder)
     log.append_event("", "", EXTENDED, f"from {run.folder.name}, {search.evaluations} to {wanted} evaluations")
@@ -178,15 +179,26 @@ def _changed(run: Run, changes: Changes, candidates: int | list[str]) -> Experim
     return parse_experiment(write_yaml(content), where="the extended experiment")
 
 
-def _new_candidates(run: Run, changes: Changes, data: ImageData, meter: Meter | None, say: Say) -> list[str]:
-    """Those that are named, then as many as are drawn; none that is there already, nor is any of these judged again."""
-    there = list(run.candidates)
+def _new_candidates(
+    run: Run, changes: Changes, data: ImageData, meter: Meter | None, say: Say
+) -> tuple[list[str], dict[str, Measured]]:
+    """Those that are named, then as many as are drawn, with their sizes where these had to be measured.
+
+    None of them is in the run already, and none that is in it is judged again.
+    """
+    there, sizes = list(run.candidates), dict[str, Measured]()
     if changes.add:
-        asked = _changed(run, changes, [*there, *changes.add])
-        chosen = choose_candidates(asked, data, meter, there=there, say=say)
+        chosen = choose_candidates(_with_added(run, changes), data, meter, there=there, say=say)
         for code, reason in chosen.set_aside.items():
             raise ExperimentError(f"--add: {code} violates a constraint of the run: {reason}; leave it out")
+        for name in changes.add:
+            if name in chosen.left_out:
+                raise ExperimentError(f"--add: {chosen.left_out[name]}; or leave it out")
+        if not chosen.codes:
+            reason = next(iter(chosen.left_out.values()), "the run has all of them already")
+            raise ExperimentError(f"--add: {', '.join(changes.add)}: no new candidate; {reason}")
         there += chosen.codes
+        sizes |= chosen.sizes
     if changes.candidates is not None:
         if changes.candidates <= len(there):
             raise ExperimentError(f"--candidates: {changes.candidates} in all; there are {len(there)}, so give more")
@@ -194,13 +206,32 @@ def _new_candidates(run: Run, changes: Changes, data: ImageData, meter: Meter | 
         narrowed = logged_narrowing(run.log, run.experiment)
         if narrowed is not None:
             check_size(narrowed, changes.candidates, way_out="name others with --add")
-        there += choose_candidates(asked, data, meter, within=narrowed, there=there, say=say).codes
+        chosen = choose_candidates(asked, data, meter, within=narrowed, there=there, say=say)
+        there += chosen.codes
+        sizes |= chosen.sizes
     new = there[len(run.candidates) :]
     if meter is not None and new:
         say(f"latencies of {len(new):,} candidates ...")
         meter.measure(new)
         check_objective(run.experiment.objective, [meter.found[code].milliseconds for code in new])
-    return new
+    return new, sizes
+
+
+def _with_added(run: Run, changes: Changes) -> Experiment:
+    """The experiment with the candidates that are named.
+
+    Raises:
+        ExperimentError: one of them cannot be read, or is a candidate of the run already.
+    """
+    space = run.experiment.space.make()
+    for name in changes.add:
+        try:
+            known = space.match(name) is None and space.parse(name).code in run.candidates
+        except SpaceError as error:
+            raise ExperimentError(f"--add: {str(error).removeprefix('code: ')}") from None
+        if known:
+            raise ExperimentError(f"--add: {name} is a candidate of the run already; leave it out")
+    return _changed(run, changes, [*run.candidates, *changes.add])
 
 
 def _more_trainings(experiment: Experiment, count: int, data: ImageData) -> list[TrainingSpec]:
@@ -236,15 +267,26 @@ def _grown(spec: TrainingSpec, wanted: int, count: int) -> TrainingSpec:
     return spec.model_copy(update={"candidates": "all" if more >= count else more})
 
 
-def _copy(run: Run, folder: Path) -> EvidenceLog:
-    """The log and what its stages resume from; states of trainings as links, since they are never changed in place."""
-    with closing(sqlite3.connect(folder / LOG_FILE)) as copy:
-        run.log.connection.backup(copy)
-    for pattern in COPIED:
-        for file in run.folder.glob(pattern):
-            target = folder / file.relative_to(run.folder)
-            try:
-                os.link(file, target)
-            except OSError:  # another file system, or one without links
-                shutil.copyfile(file, target)
-    return EvidenceLog(folder / LOG_FILE)
+def _copy(run: Run) -> tuple[Path, EvidenceLog]:
+    """A new folder with the log and what its stages resume from.
+
+    States of trainings are links, since these files are never changed in place.
+
+    Raises:
+        RunError: it cannot be written; then it is removed.
+    """
+    folder = make_folder(run.folder.parent, run.experiment.name)
+    try:
+        with closing(sqlite3.connect(folder / LOG_FILE)) as copy:
+            run.log.connection.backup(copy)
+        for pattern in COPIED:
+            for file in run.folder.glob(pattern):
+                target = folder / file.relative_to(run.folder)
+                try:
+                    os.link(file, target)
+                except OSError:  # another file system, or one without links
+                    shutil.copyfile(file, target)
+        return folder, EvidenceLog(folder / LOG_FILE)
+    except (OSError, sqlite3.Error) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise RunError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None

@@ -9,13 +9,18 @@ from pathlib import Path
 from taurank.orchestrator.experiment import DataSpec
 from taurank.orchestrator.text import progress_bar
 from taurank.spaces import cache_folder
-from taurank.trainables.data import ImageData, load_dataset, make_splits
+from taurank.trainables.data import Dataset, ImageData, load_dataset, make_splits
 
 _log = logging.getLogger(__name__)
 
 
 def load_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None = None) -> ImageData:
-    """The images of an experiment, split.
+    """The images of an experiment, split; see ``read_images`` and ``split_images``."""
+    return split_images(spec, read_images(spec, root=root, download=download, cache=cache))
+
+
+def read_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None = None) -> Dataset:
+    """All images of the data set of an experiment.
 
     Args:
         spec: what the experiment says of them.
@@ -24,13 +29,21 @@ def load_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Pat
         cache: folder that decoded files are kept in; None for the user's own.
 
     Raises:
-        DataError: they are not there, or cannot be split so; one line with the way out.
+        DataError: they are not there; one line with the way out.
     """
     where = root or os.environ.get("TAURANK_DATA") or "data"
     _log.info("images of %s; published data sets are read from %s", spec.name, Path(where).absolute())
     _log.info("decoded images are kept in %s", cache_folder(cache))
     with progress_bar("decoding images") as progress:
-        dataset = load_dataset(spec.name, root=root, download=download, size=spec.size, cache=cache, progress=progress)
+        return load_dataset(spec.name, root=root, download=download, size=spec.size, cache=cache, progress=progress)
+
+
+def split_images(spec: DataSpec, dataset: Dataset) -> ImageData:
+    """Cuts a data set into the parts that an experiment asks for.
+
+    Raises:
+        DataError: it cannot be cut so; one line with the way out.
+    """
     return make_splits(
         dataset,
         seed=spec.seed,

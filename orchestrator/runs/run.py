@@ -145,12 +145,12 @@ class Run:
             RunError: a search has trained fewer than two architectures, or the log has no rows.
         """
         baseline, spec = self.experiment.baseline, self.experiment.objective
-        if not self.log.all_architectures():
-            raise RunError(f"{self.log.path} has no evidence yet, so there is nothing to rank by; resume the run first")
         if len(self.candidates) < 2:
             raise RunError(
                 f"{self.folder} has {len(self.candidates)} candidates; a ranking needs 2, so resume it first"
             )
+        if not self.log.all_architectures():
+            raise RunError(f"{self.log.path} has no evidence yet, so there is nothing to rank by; resume the run first")
         ranking = self.ranker.ranking(truth_seeds=len(baseline.seeds) if baseline else 1)
         if self.experiment.search is not None:
             trained = ranking.table["architecture"].isin(proposed_codes(self.log))

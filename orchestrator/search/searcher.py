@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from taurank.spaces import Architecture, SearchSpace
 
 TRIES = 1_000
 """Candidates checked in a row without an admissible one, after which the search assumes there is none."""
+SECONDS = 15.0
+"""Seconds of checking after which the same is assumed of a search that has found none yet."""
 MUTANTS = 100
 """Mutants of one parent that are tried before a random architecture takes their place."""
 
@@ -206,13 +209,14 @@ class Searcher(ABC):
 
     def _first_new(self, candidates: Iterable[Architecture], *, tries: int = TRIES) -> Architecture | None:
         """The first that may be proposed, in canonical form; None after so many new ones that are not allowed."""
-        refused = 0
+        refused, began = 0, time.monotonic()
         for candidate in candidates:
             canonical = self.space.canonical(candidate)
             if self._is_new(canonical):
                 return canonical
             refused += canonical not in self._known
-            if refused >= tries:
+            # Later proposals follow from the log alone, so time must not decide about them.
+            if refused >= tries or (not self._known and time.monotonic() - began >= SECONDS):
                 return None
         return None
 

@@ -9,6 +9,7 @@ from taurank.orchestrator.session.log import RAY_LOG, RunLog
 from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting
 from taurank.orchestrator.session.status import RunStatus, StageStatus, StatusError, run_status
 from taurank.orchestrator.session.storage import check_after_loss, check_room, storage_failures
+from taurank.orchestrator.session.time_left import time_left
 
 __all__ = [
     "EXIT_CODE",
@@ -30,4 +31,5 @@ __all__ = [
     "hold_run",
     "run_status",
     "storage_failures",
+    "time_left",
 ]

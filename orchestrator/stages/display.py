@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
@@ -12,8 +13,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from taurank.orchestrator.evidence import BASELINE, PROXIES, SKIPPED, Evidence
-from taurank.orchestrator.session import Counts, RunLog, RunState, StagePlan, Waiting
+from taurank.orchestrator.session import Counts, RunLog, RunState, StagePlan, Waiting, time_left
 from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration, print_line
+
+BOOKINGS = 512
+"""Latest results that the pace is measured on."""
 
 
 def _ignore(state: RunState) -> None:
@@ -52,13 +56,15 @@ class Display:
         self._saved: dict[str, float] = {}
         self.total_epochs, self.budget_epochs = total_epochs, budget_epochs
         self._stage, self._trials, self._counts = "", 0, Counts()
-        self._stage_epochs, self._spent_now = 0.0, 0.0
+        self._stage_epochs = 0.0
+        # Seconds of work, starts of workers left out, and epoch-equivalents: the basis of the remaining time.
+        self._booked: deque[tuple[float, float]] = deque(maxlen=BOOKINGS)
+        self._last_booked: float | None = None
         # By stage, since a stage can be resumed: epochs used so far, and planned epochs of completed stages.
         self._spent: dict[str, float] = {}
         self._behind: dict[str, float] = {}
         self._best, self._best_value = "", -1.0
-        self._started = self._stage_started = time.monotonic()
-        self._said = self._started
+        self._said = self._stage_started = time.monotonic()
         self._live: Live | None = None
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -69,7 +75,6 @@ class Display:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Display:
-        self._started = time.monotonic()
         if self._console.is_terminal:
             self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._render)
             self._live.start()
@@ -134,7 +139,8 @@ class Display:
     def advance(self, epochs: float, accuracies: Sequence[Evidence]) -> None:
         """Adds the epoch-equivalents and accuracies of new rows."""
         self._spent[self._stage] += epochs
-        self._spent_now += epochs
+        if epochs > 0:
+            self._book(epochs)
         for row in accuracies:
             if row.value > self._best_value:
                 self._best_value, self._best = row.value, self._names.get(row.architecture, row.architecture)
@@ -151,7 +157,7 @@ class Display:
         now = time.monotonic()
         if self._live is None and now - self._said >= PLAIN_LINE_SECONDS:
             self._said = now
-            self._print(f"  {self._stage}: {counts}; {self._details()}")
+            self._print(f"  {self._stage}: " + "; ".join(part for part in (str(counts), self._details()) if part))
 
     def say(self, line: str) -> None:
         """Prints a line above the display and writes it to the log of the run."""
@@ -175,9 +181,18 @@ class Display:
             self._bar.remove_task(self._task)
         self._behind[self._stage] = self._stage_epochs
         if self._stage == PROXIES:  # seconds per epoch differ from those of trainings: no basis for the remaining time
-            self._started, self._spent_now = time.monotonic(), 0.0
+            self._booked.clear()
+        self._last_booked = None
         self._stage, self._task, self._waiting = "", None, None
         self._doing = "between stages"
+
+    def _book(self, epochs: float) -> None:
+        """Takes up new epochs; the first ones of a stage only start its clock, since its workers were starting."""
+        now = time.monotonic()
+        if self._last_booked is not None:
+            worked = self._booked[-1][0] if self._booked else 0.0
+            self._booked.append((worked + now - self._last_booked, epochs))
+        self._last_booked = now
 
     def _details(self) -> str:
         parts = []
@@ -187,9 +202,11 @@ class Display:
         if self._best:
             parts.append(f"best so far {self._best_value:.1%} {self._best}")
         left = self.total_epochs - sum(self._behind.values()) - self._spent.get(self._stage, 0.0)
-        elapsed = time.monotonic() - self._started
-        if self._spent_now > 0 and left > 0 and self._stage != PROXIES:
-            parts.append(f"about {duration(left * elapsed / self._spent_now)} left")
+        if not self._counts.running and self._counts.waiting:
+            parts.append("workers are starting")
+        pace = None if self._stage == PROXIES else time_left(self._booked, left, of_stage=False)
+        if pace is not None and left > 0:
+            parts.append(f"about {duration(pace.seconds)} left")
         return ", ".join(parts)
 
     def _render(self) -> Group:

@@ -12,7 +12,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from taurank.orchestrator.cluster import ClusterError, Slot, WorkerWatch, tolerate_memory_kills, trial_folder
+from taurank.orchestrator.cluster import ClusterError, Slot, WorkerWatch, trial_folder, use_trial_actors
 from taurank.orchestrator.evidence import EvidenceLog
 from taurank.orchestrator.session import Interruption, RunInterruptedError
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
@@ -141,7 +141,7 @@ def launch(
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
-    tolerate_memory_kills()
+    use_trial_actors()
     setting.interruption.graceful = True
     try:
         if not setting.interruption.requested:

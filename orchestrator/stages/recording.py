@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._void = set(events.loc[events["event"] == VOID, "trial"])
         self._taken = set(events.loc[events["event"] == TAKEN, "trial"])
         self._refreshed = 0.0
+        # A worker that has just ended a trial is given the next one before the next step: between the two it is idle.
+        self._running: set[str] = set()
+        self._most_running = 0
         self.spent_epochs = float(log.spent_in(stage)[1])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -118,6 +122,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         """Logs the start of a trial, with the reason under a policy; a restart after a loss is already logged."""
         key = trial.config["trial"]
         self._watch.started(key)
+        self._running.add(key)
+        self._most_running = max(self._most_running, len(self._running))
         if self._policy is None:
             if key not in self._outcomes:
                 self._log.append_event(self._stage, key, STARTED)
@@ -163,12 +169,14 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Logs the end of a paused trial; other trials report it with their last result."""
+        self._running.discard(trial.config["trial"])
         if self._policy is not None:
             self._note_end(trial.config["trial"])
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Logs the loss of a worker; the trial has failed after too many, else it starts again."""
         key = trial.config["trial"]
+        self._running.discard(key)
         reason, too_many = self._watch.lost(key, _error(trial))
         check_after_loss(self._log.path.parent, reason)
         if too_many and not self._watch.problem:
@@ -192,6 +200,10 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             return
         self._refreshed = now
         counts = self._tally.counts(trials, self._outcomes)
+        idle = min(max(0, self._most_running - counts.running), counts.waiting)
+        counts = replace(counts, running=counts.running + idle, waiting=counts.waiting - idle)
+        self._running = {trial.config["trial"] for trial in trials if trial.status == Trial.RUNNING}
+        self._most_running = len(self._running)
         waiting = None
         if self._wait is not None:
             ready = sum(trial.status == Trial.PENDING for trial in trials)
@@ -235,6 +247,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         assert self._policy is not None
         curve = self._policy.curves[key]
         if curve.state == "paused":
+            self._running.discard(key)
             self._log.append_event(self._stage, key, *paused_event(curve, self._policy.decisions[key]))
         elif curve.state in ("stopped", "failed"):
             self._note_end(key)

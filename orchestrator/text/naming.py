@@ -1,4 +1,4 @@
-"""Finds a candidate by its code, its short name, the name of one of its trials, or a unique prefix of one."""
+"""Finds a candidate by its code, its short name, the name of one of its trials, or a part of one that is unique."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ class UnknownCandidateError(ValueError):
 def find_candidate(text: str, names: Mapping[str, str], trials: Mapping[str, str]) -> str:
     """The code of the candidate that ``text`` names.
 
-    A complete name takes precedence over a prefix. White space is ignored.
+    A complete name takes precedence over a beginning, that over an end, and that over any other part. White space is
+    ignored, and so is case where nothing else fits.
 
     Args:
-        text: a code, a short name, a trial, or a prefix of one that no other candidate has.
+        text: a code, a short name, a trial, or a part of one that no other candidate has.
         names: short names by code.
         trials: codes by trial.
 
@@ -34,7 +35,7 @@ def find_candidate(text: str, names: Mapping[str, str], trials: Mapping[str, str
     for trial, code in trials.items():
         known.setdefault("".join(trial.split()), set()).add(code)
     whole = known.get(wanted, set())
-    found = whole or {code for name, codes in known.items() if wanted and name.startswith(wanted) for code in codes}
+    found = whole or (_by_part(wanted, known) if wanted else set())
     if len(found) == 1:
         return found.pop()
     if not found:
@@ -46,3 +47,14 @@ def find_candidate(text: str, names: Mapping[str, str], trials: Mapping[str, str
     matches = sorted(code if whole else names[code] for code in found)
     more = f" and {len(matches) - SHOWN} more" if len(matches) > SHOWN else ""
     raise UnknownCandidateError(f"{text!r} may be {', '.join(matches[:SHOWN])}{more}; give the whole name")
+
+
+def _by_part(wanted: str, known: Mapping[str, set[str]]) -> set[str]:
+    """Codes of the names that begin with a text, else of those that end with it, else of those that have it."""
+    for fold in (str, str.casefold):
+        sought = fold(wanted)
+        for has in (str.startswith, str.endswith, str.__contains__):
+            found = {code for name, codes in known.items() if has(fold(name), sought) for code in codes}
+            if found:
+                return found
+    return set()

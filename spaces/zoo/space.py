@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -46,6 +46,8 @@ FORMS = "timm:NAME, torchvision:NAME or package.module:factory"
 _OWN = OwnModels()
 _WILDCARDS = "*?["
 _REFERENCE_CLASSES = 1000
+_OTHER_SIDES = (32, 64, 28)
+"""Images that own code may be made for, where it cannot be made for the usual ones."""
 
 
 class Zoo(SearchSpace):
@@ -242,5 +244,11 @@ def _structure(code: str) -> Structure:
     from taurank.spaces.weightless import build_weightless
 
     source, name = _find(code)
-    shape = source.usual_shape(name)
-    return describe_structure(build_weightless(lambda: _make(code, shape, _REFERENCE_CLASSES)))
+    usual = source.usual_shape(name)
+    shapes = [usual, *((usual[0], side, side) for side in _OTHER_SIDES if source is _OWN)]
+    for shape in shapes:
+        try:
+            return describe_structure(build_weightless(partial(_make, code, shape, _REFERENCE_CLASSES)))
+        except SpaceError as error:
+            problem = error
+    raise problem

@@ -80,7 +80,6 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         self._specs, self._stage = specs, stage
         self._data: Any = data
         self._weights = weights
-        self._first_label = specs[config["trial"]].label
         self._warm_up()
         self._start(config)
 
@@ -278,5 +277,5 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
             torch.cuda.empty_cache()
 
     def __repr__(self) -> str:
-        # Ray reads it once per worker, and workers are reused: what stays true is the stage and where it began.
-        return f"{self._stage} worker, first: {self._first_label}"
+        # Ray reads it once per worker, and workers are reused: the names of its tasks say what it trains now.
+        return f"{self._stage} worker: see its tasks"

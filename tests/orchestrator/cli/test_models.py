@@ -246,3 +246,36 @@ def test_features_are_finite_for_the_ranker():
     rows = np.array([space.features(one) for one in list(space.enumerate())[:6]])
     assert np.isfinite(rows).all()
     assert len(np.unique(rows, axis=0)) == 6
+
+
+class TestNamesOnTheCommandLine:
+    def test_commas_and_a_name_that_cannot_be_used(self, taurank):
+        names = "torchvision:squeezenet1_1,torchvision:no_such, torchvision:mnasnet0_5"
+        code, out, _ = taurank("models", names, "--size", "64")
+        assert code == 2
+        assert out.index("torchvision:squeezenet1_1") < out.index("torchvision:mnasnet0_5") < out.index("skipped: ")
+        assert "skipped: torchvision has no model 'no_such'" in out
+
+    def test_one_that_cannot_take_the_images(self, taurank):
+        code, out, _ = taurank("models", "torchvision:inception_v3,torchvision:mnasnet0_5", "--size", "32")
+        assert code == 2
+        assert "skipped: input_shape: torchvision:inception_v3 cannot take 3x32x32 images" in out
+
+    def test_one_that_only_a_pattern_stands_for_is_no_mistake(self, taurank):
+        code, out, _ = taurank("models", "torchvision:inception*", "torchvision:mnasnet0_5", "--size", "32")
+        assert code == 0
+        assert "skipped: " in out
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("run", "--data", "digits"), "--models is missing: --data is for models by name"),
+            (("run", "--epochs", "3"), "--models is missing: --epochs is for models by name"),
+            (("search", "--evaluations", "3"), "--space is missing: --evaluations is for a space by name"),
+        ],
+    )
+    def test_options_without_what_they_are_about(self, taurank, arguments, message):
+        code, _, err = taurank(*arguments)
+        assert code == 2
+        assert err.startswith(f"taurank: {message}")
+        assert err.count("\n") == 1

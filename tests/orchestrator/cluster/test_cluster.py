@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -17,11 +19,13 @@ import taurank.orchestrator  # noqa: F401  (settings that Ray reads when it is i
 
 import ray  # isort: skip
 from ray import tune
+from ray.air.execution._internal import RayActorManager
 
 from taurank.orchestrator.cluster.cluster import JOB_VARIABLE, Cluster, ClusterError, Slot, _runtime_env, connect
 from taurank.orchestrator.cluster.peak_memory import measure_peak_memory
 from taurank.orchestrator.cluster.shared_folder import check_shared
 from taurank.orchestrator.cluster.slots import plan_slot
+from taurank.orchestrator.cluster.tune import TrialActorManager
 from taurank.orchestrator.experiment.parts import ResourceSpec
 from taurank.spaces import Architecture, get_space
 from taurank.trainables.data import load_dataset, make_splits
@@ -130,6 +134,41 @@ class TestPlanSlot:
     def test_what_ray_is_told(self) -> None:
         assert Slot(2).resources == {"cpu": 2}
         assert Slot(2, 0.5).resources == {"cpu": 2, "gpu": 0.5}
+
+
+class TestNamesOfCalls:
+    """Workers are reused; the name of a call says what it works on."""
+
+    def test_each_call_has_the_name_of_the_trial_that_the_worker_has_then(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Method:
+            def options(self, *, name: str) -> str:
+                return name
+
+        class Actor:
+            train = reset = Method()
+
+        class Tracked:
+            """Stands for an actor."""
+
+        monkeypatch.setattr(RayActorManager, "add_actor", lambda *_, **__: Tracked())
+        monkeypatch.setattr(
+            RayActorManager,
+            "_schedule_tracked_actor_task",
+            lambda self, task, method, **_: getattr(self.live[task._tracked_actor][0], method),
+        )
+        manager = TrialActorManager.__new__(TrialActorManager)
+        manager._trials = WeakKeyDictionary()
+        worker = manager.add_actor(Actor, {"config": {"trial": "training-3/a/seed 0"}}, resource_request=None)
+        actor = Actor()
+        manager.live = manager._live_actors_to_ray_actors_resources = {worker: (actor, "resources")}
+        task = SimpleNamespace(_tracked_actor=worker)
+        assert manager._schedule_tracked_actor_task(task, "train", args=()) == "training-3/a/seed 0 train"
+        renamed = manager._schedule_tracked_actor_task(task, "reset", args=({"trial": "training-3/b/seed 0"},))
+        assert renamed == "training-3/b/seed 0 reset"
+        assert manager._schedule_tracked_actor_task(task, "train", args=()) == "training-3/b/seed 0 train"
+        assert manager.live == {worker: (actor, "resources")}
 
 
 class TestWhatIsShipped:

@@ -14,7 +14,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial
 
-from taurank.orchestrator.cluster.tune import tolerate_memory_kills
+from taurank.orchestrator.cluster.tune import use_trial_actors
 from taurank.orchestrator.cluster.worker_watch import FIRST_PATIENCE, LEAST_PATIENCE, LOSSES, WorkerWatch, describe_loss
 
 CRASH = """Failure # 1 (occurred at 2026-11-23_03-32-51)
@@ -190,7 +190,7 @@ def test_a_worker_that_ray_ends_for_its_memory_is_a_lost_worker(monkeypatch: pyt
     seen: list[Exception] = []
     monkeypatch.setattr(RayActorManager, "_actor_task_failed", lambda self, task, exception: seen.append(exception))
     monkeypatch.setattr(tune_controller, "RayActorManager", RayActorManager)
-    tolerate_memory_kills()
+    use_trial_actors()
     manager = object.__new__(tune_controller.RayActorManager)
     other = ray.exceptions.RayTaskError("step", "traceback", ValueError("x"))
     for exception in (OutOfMemoryError("low on memory"), other):

@@ -262,6 +262,37 @@ class TestNames:
         assert find_candidate("n", names, {}) == "1"
 
     @pytest.mark.parametrize(
+        ("text", "code"),
+        [
+            ("resnet10t", "timm:resnet10t"),  # an end
+            ("small", "my_nets:small"),
+            ("ViT", "timm:test_vit"),  # in another case
+            ("mobilenet", "timm:mobilenetv4_conv_small_050"),  # a part
+            ("conv_small", "timm:mobilenetv4_conv_small_050"),
+            ("18", "torchvision:resnet18"),
+            ("torch", "torchvision:resnet18"),
+            ("my_nets", "my_nets:small"),
+            ("net", "own:net"),  # an end goes before other parts
+        ],
+    )
+    def test_any_part_that_only_one_has(self, text: str, code: str) -> None:
+        codes = (
+            "timm:resnet10t",
+            "torchvision:resnet18",
+            "my_nets:small",
+            "timm:test_vit",
+            "timm:mobilenetv4_conv_small_050",
+            "own:net",
+        )
+        trials = {f"training-2/{code}/seed 0": code for code in codes}
+        assert find_candidate(text, {code: code for code in codes}, trials) == code
+
+    def test_a_part_of_two_lists_them(self) -> None:
+        names = {code: code for code in ("timm:resnet18", "torchvision:resnet18", "timm:test_vit")}
+        with pytest.raises(UnknownCandidateError, match="'resnet18' may be timm:resnet18, torchvision:resnet18; give"):
+            find_candidate("resnet18", names, {})
+
+    @pytest.mark.parametrize(
         ("text", "message"),
         [
             ("x", "'x' may be x-y, x-z; give the whole name"),

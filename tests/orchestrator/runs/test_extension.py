@@ -39,6 +39,7 @@ candidates: 8
 recipe: {{epochs: 12, batch_size: 64, learning_rate: 0.05}}
 budget: 3x
 proxies: null
+baseline: {{}}
 """
 SPLIT = "trainings: [{epochs: 2, candidates: 5}, {epochs: 12, candidates: 1}]\nsupernets: [{epochs: 2}]\n"
 

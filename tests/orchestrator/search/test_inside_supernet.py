@@ -212,8 +212,8 @@ def trained(run: Run, table: Sequence[Sequence[float]]) -> None:
 
 
 class TestLog:
-    def test_the_scores_come_back_as_they_were(self, tmp_path: Path) -> None:
-        run = create_search(read("search: gdas"), tmp_path)
+    def test_the_scores_come_back_as_they_were(self, tmp_path: Path, data: ImageData) -> None:
+        run = create_search(read("search: gdas"), tmp_path, data)
         stage = search_supernet(run)
         assert stage is not None
         assert not is_trained(run.log, stage)
@@ -231,8 +231,8 @@ class TestLog:
         assert np.array_equal(table, [[math.nan, 0.5, math.nan], [-2.0, math.nan, math.nan]], equal_nan=True)
         assert option_table([("train_loss", 1.0)], [3, 2]) is None
 
-    def test_a_failed_supernet_is_one_line_with_its_reason(self, tmp_path: Path) -> None:
-        run = create_search(read("search: gdas"), tmp_path)
+    def test_a_failed_supernet_is_one_line_with_its_reason(self, tmp_path: Path, data: ImageData) -> None:
+        run = create_search(read("search: gdas"), tmp_path, data)
         stage = search_supernet(run)
         assert stage is not None
         run.log.append_event(stage.name, stage.specs[0].trial, "failed", "train_loss is nan in epoch 2")
@@ -245,7 +245,7 @@ class TestLog:
     def test_a_search_that_is_extended_proposes_the_next_best_without_the_supernet(
         self, tmp_path: Path, data: ImageData
     ) -> None:
-        run = create_search(read("search: {method: darts, evaluations: 3, options: {epochs: 30}}"), tmp_path)
+        run = create_search(read("search: {method: darts, evaluations: 3, options: {epochs: 30}}"), tmp_path, data)
         trained(run, SCORES)
 
         def proposals(one: Run) -> list[str]:

@@ -251,10 +251,10 @@ def data() -> ImageData:
     return load_images(read("").data, root=None, download=False)
 
 
-def searched(folder: Path, *, evaluations: int = 8) -> Run:
+def searched(folder: Path, data: ImageData, *, evaluations: int = 8) -> Run:
     """A run whose search has ended, without images."""
     experiment = read(f"search: {{method: random, evaluations: {evaluations}, epochs: 2, unseen: 3}}")
-    run = create_search(experiment, folder)
+    run = create_search(experiment, folder, data)
     found = proposals(run.log, evaluations=evaluations, method="random")
     to_the_end(found, run.log)
     found.tell()
@@ -263,24 +263,26 @@ def searched(folder: Path, *, evaluations: int = 8) -> Run:
 
 
 class TestRun:
-    def test_it_is_opened_with_whom_it_looked_at_and_the_best_of_the_others(self, tmp_path: Path) -> None:
-        run = searched(tmp_path)
+    def test_it_is_opened_with_whom_it_looked_at_and_the_best_of_the_others(
+        self, tmp_path: Path, data: ImageData
+    ) -> None:
+        run = searched(tmp_path, data)
         assert run.candidates == (*proposed_codes(run.log), *unseen_codes(run.log))
         assert len(set(run.candidates)) == 11
         table = run.rank().table
         assert set(table.loc[table["looked_at"], "architecture"]) == set(proposed_codes(run.log))
         assert (table["rank_low"] <= table["rank"]).all()
 
-    def test_its_end_says_what_was_trained_and_what_that_cost(self, tmp_path: Path) -> None:
-        run = searched(tmp_path)
+    def test_its_end_says_what_was_trained_and_what_that_cost(self, tmp_path: Path, data: ImageData) -> None:
+        run = searched(tmp_path, data)
         spent = run.log.spent_in(STAGE)[1]
         trained, others = search_lines(run.rank(), run.names, spent_epochs=spent, full_epochs=4)
         assert trained.startswith("the search trained 8 for 16 epochs, as much as 4.0 full trainings; best of them: ")
         assert others.startswith("not trained, best predicted: ")
 
-    def test_fewer_than_two_trained_architectures_have_no_ranking(self, tmp_path: Path) -> None:
-        run = create_search(read("search: random"), tmp_path)
-        with pytest.raises(RunError, match="has no evidence yet, so there is nothing to rank by; resume the run first"):
+    def test_fewer_than_two_trained_architectures_have_no_ranking(self, tmp_path: Path, data: ImageData) -> None:
+        run = create_search(read("search: random"), tmp_path, data)
+        with pytest.raises(RunError, match="has 0 candidates; a ranking needs 2, so resume it first"):
             Run.open(run.folder).rank()
 
     def test_where_all_failed_there_is_no_ranking_either(self, tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ class TestRun:
             best_unseen(found.searcher, read("search: random"))
 
     def test_it_is_extended_by_evaluations(self, tmp_path: Path, data: ImageData) -> None:
-        run = searched(tmp_path)
+        run = searched(tmp_path, data)
         run.log.append_event(STAGE, "", "ended")
         assert run.log.has_ended(STAGE)
         longer = extend(run, Changes(evaluations=12), data)
@@ -312,7 +314,7 @@ class TestSetUp:
     """The searcher of a run as it is made for real, with trainings that nobody runs."""
 
     def make(self, folder: Path, data: ImageData, more: str) -> tuple[Run, Proposals]:
-        run = create_search(read(more), folder)
+        run = create_search(read(more), folder, data)
         screen = Screen(SPACE, run.experiment.bounds, data, None, print)
         return run, make_proposals(
             run,

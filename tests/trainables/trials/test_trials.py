@@ -587,9 +587,9 @@ def test_a_worker_trains_one_trial_after_the_other(make: MakeTrial, spec: TrialS
 def test_the_repr_tells_the_stage_and_stays(make: MakeTrial, spec: TrialSpec, tmp_path: Path) -> None:
     other = replace(spec, trial="other", label="1,2", checkpoint=str(tmp_path / "other.pt"))
     trial = make(spec, other)
-    assert repr(trial) == "run training-3 worker, first: 2,1"
+    assert repr(trial) == "run training-3 worker: see its tasks"
     trial.reset({"trial": "other"})
-    assert repr(trial) == "run training-3 worker, first: 2,1"
+    assert repr(trial) == "run training-3 worker: see its tasks"
 
 
 def test_the_end_lets_go_of_the_training(make: MakeTrial, spec: TrialSpec) -> None:
