@@ -20,6 +20,7 @@ from taurank.spaces import NASBench201
 from taurank.trainables.data import ImageData, load_dataset, make_splits
 from taurank.trainables.data.image_set import ImageSet
 from taurank.trainables.data.mapped import MappedImages
+from tests.orchestrator.processes import finished
 
 ROOT = Path(__file__).parents[3]
 ILL = ("crashes", "hangs", "needs-too-much", "diverges", "misfits", "cannot-be-built")
@@ -29,7 +30,6 @@ import math, os, signal, time
 import torch
 from pathlib import Path
 from taurank.spaces import NASBench201
-from tests.orchestrator.processes import finished
 
 CODES = Path(__file__).with_name("codes.txt").read_text().split()
 ILL = ("crashes", "hangs", "needs-too-much", "diverges", "misfits", "cannot-be-built")
