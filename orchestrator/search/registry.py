@@ -13,7 +13,7 @@ from taurank.spaces import SearchSpace
 
 # Module and class; imported only when asked for, as some need Optuna.
 _SEARCHERS = {
-    "random": ("random_search", "RandomSearcher"),
+    "random": ("regularised_evolution", "RandomSearcher"),
     "evolution": ("regularised_evolution", "EvolutionSearcher"),
     "tpe": ("optuna_searcher", "TpeSearcher"),
     "nsga2": ("optuna_searcher", "Nsga2Searcher"),

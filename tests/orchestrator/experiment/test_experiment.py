@@ -8,7 +8,6 @@ import pytest
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
 from taurank.orchestrator.experiment.listing import list_experiments
-from taurank.orchestrator.experiment.parts import BaselineSpec
 from taurank.spaces import list_spaces
 from taurank.trainables.training.recipe import Recipe
 
@@ -53,7 +52,7 @@ class TestAccepted:
         assert found.candidates == "all"
         assert found.recipe == Recipe()
         assert found.speed_up == 10.0
-        assert found.baseline == BaselineSpec(seeds=(1,))
+        assert found.baseline is None
         assert found.trainings is None
 
     def test_everything_spelled_out_comes_back(self):
@@ -186,7 +185,7 @@ MISTAKES = {
     ),
     "a share above one": ("resources: {cpus_per_trial: 1.5}", ["resources.cpus_per_trial: 1.5 is not a share .*"]),
     "no CPU at all": ("resources: {cpus_per_trial: 0}", ["resources.cpus_per_trial: 0 CPUs would start all .*"]),
-    "a budget without x": ("budget: 10", ["budget: 10 is not how many times cheaper .*: write 10x.*"]),
+    "a budget in words": ("budget: ten", ["budget: ten is not how many times cheaper .*: write 10x.*"]),
     "a budget below one": ("budget: 0.5x", ["budget: 0.5x is not how many times cheaper .*"]),
     # Words that are not known.
     "a word out of two": (
@@ -239,11 +238,11 @@ MISTAKES = {
         [r"trainings.0.epochs: 30 is longer than full training \(recipe.epochs: 20\)"],
     ),
     "the truth as evidence": (
-        "trainings: [{epochs: 3, seed: 1}]",
+        "trainings: [{epochs: 3, seed: 1}]\nbaseline: {}",
         ["trainings.0.seed: seed 1 is reserved for the baseline (baseline.seeds); use another seed for evidence"],
     ),
     "all at once": (
-        "trainings: [{epochs: 30}, {epochs: 3, seed: 1}]\ncandidates: ['1,1']",
+        "trainings: [{epochs: 30}, {epochs: 3, seed: 1}]\ncandidates: ['1,1']\nbaseline: {}",
         ["trainings.0.epochs: .*", "trainings.1.seed: .*", "candidates: .*"],
     ),
     # YAML.
@@ -320,7 +319,7 @@ class TestWhere:
 
     def test_everything_that_is_wrong_at_once(self):
         text = (
-            "nam: t\nspace: nasbench21\ndata: {name: digits, size: big}\nbudget: 10\n"
+            "nam: t\nspace: nasbench21\ndata: {name: digits, size: big}\nbudget: ten\n"
             "recipe: {epochs: few, augmentaton: {}}\ntrainings: [{epochs: 3, scheduler: ashaa}, {epoch: 4}]\n"
         )
         found = problems(text)

@@ -39,9 +39,8 @@ candidates: 8
 recipe: {{epochs: 12, batch_size: 64, learning_rate: 0.05}}
 budget: 3x
 proxies: null
-baseline: {{}}
 """
-SPLIT = "trainings: [{epochs: 2, candidates: 5}, {epochs: 12, candidates: 1}]\nsupernets: [{epochs: 2}]\n"
+SPLIT = "trainings: [{epochs: 2, candidates: 5}, {epochs: 12, candidates: 1}]\nsupernets: [{epochs: 2}]\nbaseline: {}\n"
 
 
 LARGE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
@@ -133,7 +132,7 @@ class TestCandidates:
 
     def test_one_that_is_there_already_is_refused(self, data: ImageData, tmp_path: Path) -> None:
         run = make(data, tmp_path)
-        with pytest.raises(ExperimentError, match="is listed twice"):
+        with pytest.raises(ExperimentError, match="is a candidate of the run already"):
             extend(run, Changes(add=(run.candidates[3],)), data)
 
     def test_a_sampled_baseline_is_of_those_it_was_drawn_from(self, data: ImageData, tmp_path: Path) -> None:
