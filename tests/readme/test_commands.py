@@ -127,14 +127,15 @@ def check(step: Typed, desk: Desk) -> None:
         assert re.search(text, output), output
 
 
-@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.smoke
 def test_the_short_session(desk: Desk) -> None:
     for step in SESSION:
         if step.small:
             check(step, desk)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.parametrize("step", SESSION, ids=[step.typed[:60] for step in SESSION])
 def test_the_whole_session(step: Typed, whole_desk: Desk) -> None:
     check(step, whole_desk)

@@ -35,12 +35,12 @@ SMALL = "--size 32 --epochs 2 --budget 2x"
 
 SESSION = (
     Typed("taurank --version", r"taurank \S+ \(Python .*, torch .*, torchvision .*, ray .*\)", small=True),
-    Typed("taurank experiments", r"quickstart .*|.*"),
-    Typed("taurank spaces", r".*", prints=("nasbench201", "zoo")),
-    Typed("taurank proxies", r".*", prints=("jacob_cov",)),
+    Typed("taurank experiments", r"quickstart .*"),
+    Typed("taurank spaces", r"options of zoo: models=.*", prints=("nasbench201", "zoo")),
+    Typed("taurank proxies", r"set vkdnw: vkdnw, .*", prints=("jacob_cov",)),
     Typed(
         "taurank models 'timm:test_res*' torchvision:squeezenet1_1",
-        r".*",
+        r"torchvision:squeezenet1_1 .*",
         ("taurank models 'timm:convnext*'", "taurank models 'timm:convnext*' torchvision:resnet18"),
         prints=("timm:test_resnet", "torchvision:squeezenet1_1"),
     ),
@@ -55,22 +55,30 @@ SESSION = (
         small=True,
     ),
     Typed("taurank status RUN", r"last line of run\.log: .*", ("taurank status runs/...",), small=True),
-    Typed("taurank why timm:test_vit --run RUN", r".*", ("taurank why NAME --run runs/...",), small=True),
+    Typed("taurank why timm:test_vit --run RUN", r"cost of all its evidence: .*", ("taurank why NAME --run runs/...",)),
     Typed(
         "taurank why test_vit --run RUN",
-        r".*",
+        r"cost of all its evidence: .*",
         ("taurank why s-n3-spp --run runs/cells-20260101-120000",),
         small=True,
     ),
-    Typed("taurank front RUN", r".*", ("taurank front runs/...", "taurank front runs/cells-...")),
-    Typed("taurank front RUN --against parameters", r".*", ("taurank front runs/cells-... --against parameters",)),
-    Typed("taurank rank RUN", WRITTEN, ("taurank rank runs/...",), small=True),
-    Typed("taurank score RUN", r".*", ("taurank score runs/cells-...",)),
     Typed(
-        "taurank score RUN --baseline truth.csv", r".*", ("taurank score runs/... --baseline truth.csv",), small=True
+        "taurank front RUN", r"written: front\.csv in .*", ("taurank front runs/...", "taurank front runs/cells-...")
     ),
-    Typed("taurank plan RUN", r".*", ("taurank plan runs/cells-20260101-120000",)),
-    Typed("taurank resume RUN", WRITTEN, ("taurank resume runs/...",), small=True),
+    Typed(
+        "taurank front RUN --against parameters",
+        r"written: front\.csv in .*",
+        ("taurank front runs/cells-... --against parameters",),
+    ),
+    Typed("taurank rank RUN", WRITTEN, ("taurank rank runs/...",), small=True),
+    Typed("taurank score RUN", WRITTEN, ("taurank score runs/cells-...",)),
+    Typed(
+        "taurank score RUN --baseline truth.csv",
+        WRITTEN,
+        ("taurank score runs/... --baseline truth.csv",),
+    ),
+    Typed("taurank plan RUN", r"based on: replays of .*", ("taurank plan runs/cells-20260101-120000",)),
+    Typed("taurank resume RUN", WRITTEN, ("taurank resume runs/...",)),
     Typed(
         "taurank extend RUN --add timm:test_efficientnet",
         WRITTEN,
@@ -82,10 +90,16 @@ SESSION = (
         WRITTEN,
         ("taurank extend runs/mine-TIME --budget 5x --baseline-seed 2",),
     ),
-    Typed("taurank plan cells.yaml", r".*", ("taurank plan cells.yaml",)),
-    Typed("taurank plan cells.yaml --budget 2x", r".*", ("taurank plan cells.yaml --budget 20x",)),
-    Typed("taurank plan --space nasbench201 --candidates 1000 --epochs 200 --budget 10x", r".*"),
-    Typed("taurank plan --space nasbench201 --candidates 1000 --epochs 200 --tau 0.85", r".*"),
+    Typed("taurank plan cells.yaml", r"based on: replays of .*", ("taurank plan cells.yaml",)),
+    Typed("taurank plan cells.yaml --budget 2x", r"based on: replays of .*", ("taurank plan cells.yaml --budget 20x",)),
+    Typed(
+        "taurank plan --space nasbench201 --candidates 1000 --epochs 200 --budget 10x",
+        r"based on: replays of nasbench201 .*",
+    ),
+    Typed(
+        "taurank plan --space nasbench201 --candidates 1000 --epochs 200 --tau 0.85",
+        r"based on: replays of nasbench201 .*",
+    ),
     Typed(
         "taurank run cells.yaml",
         WRITTEN,
@@ -96,7 +110,7 @@ SESSION = (
             "taurank run nine-subnets-reference --data-dir PATH",
         ),
     ),
-    Typed("taurank plan nine-subnets", r".*"),
+    Typed("taurank plan nine-subnets", r"note: the experiment defines its stages itself; .*"),
     Typed(
         "taurank extend RUN --candidates 5 --budget 1x",
         WRITTEN,
@@ -116,7 +130,7 @@ SESSION = (
     ),
     Typed(
         "taurank search mine.yaml",
-        r".*",
+        WRITTEN,
         (
             "taurank search --space nasbench201 --data cifar10",
             "taurank search --space nasbench201 --data fashion-mnist --evaluations 60 --constraint 'latency <= 5ms'",
@@ -124,10 +138,10 @@ SESSION = (
             " --constraint 'latency <= 5ms'",
         ),
     ),
-    Typed("taurank resume RUN", r".*", ("taurank resume runs/NAME-TIME",)),
+    Typed("taurank resume RUN", WRITTEN, ("taurank resume runs/NAME-TIME",)),
     Typed(
         "taurank extend RUN --evaluations 5",
-        r".*",
+        WRITTEN,
         (
             "taurank extend runs/found-TIME --evaluations 100",
             "taurank extend runs/NAME-TIME --evaluations 100",
@@ -148,11 +162,11 @@ SESSION = (
             "taurank table import nb201_cifar10.parquet nb201_cifar10_proxies.parquet --out nb201.parquet",
         ),
     ),
-    Typed("taurank table show t.parquet", r".*", ("taurank table show FILE",)),
+    Typed("taurank table show t.parquet", r"truth +validation_accuracy .*", ("taurank table show FILE",)),
     Typed(
         "taurank replay --table t.parquet --policy 'order-settling: {goal: top}, asha' --metric validation_accuracy"
         " --candidates 20 --budget 2x --draws 1",
-        r".*",
+        r"regret: .*",
         (
             "taurank replay --table spikenas.parquet --policy order-settling,asha,uniform --candidates 100"
             " --budget 10x --draws 20",
@@ -163,7 +177,7 @@ SESSION = (
     ),
     Typed(
         "taurank replay --table t.parquet --candidates 30 --budget 4x --draws 2 --truth last",
-        r".*",
+        r"reference: .*",
         (
             "taurank replay --table t.parquet --candidates 300 --budget 10x",
             "taurank replay --table nb201.parquet --candidates 1000 --budget 10x --draws 20 --truth 'seeds 1,2'"
@@ -172,7 +186,7 @@ SESSION = (
     ),
     Typed(
         "taurank replay --table t.parquet --candidates 20 --policy all --budget 2x --draws 1",
-        r".*",
+        r"regret: .*",
         (
             "taurank replay --table t.parquet --candidates 100 --policy all",
             "taurank replay --table t.parquet --policy all --candidates 100 --budget 10x",
@@ -180,13 +194,13 @@ SESSION = (
     ),
     Typed(
         "taurank plan --table t.parquet --candidates 30 --budget 4x --truth last",
-        r".*",
+        r"based on: .*",
         ("taurank plan --table nb201.parquet --candidates 300 --budget 10x --truth 'seeds 1,2'",),
     ),
     Typed(
         "taurank proxies --space nasbench201 --option width=4 --candidates 3-s3-ns3,s-s3-1s3 --data digits"
         " --proxies jacob_cov,snip",
-        r".*",
+        r"all scores: scores\.csv",
         (
             "taurank proxies --space nasbench201 --candidates 1000 --data cifar10 --proxies all",
             "taurank proxies --space nasbench201 --option width=8 --candidates 3-s3-ns3,s-s3-1s3 --data digits"
