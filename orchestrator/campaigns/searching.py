@@ -44,7 +44,7 @@ def create_search(
         parent: where the folder is made.
         data: its images.
         address: of the cluster; None for a local one.
-        say: told about progress.
+        say: receives progress messages.
 
     Raises:
         RunError: the folder cannot be written.

@@ -79,7 +79,7 @@ class TestMistakes:
 
     def test_a_line_for_each_problem_of_a_file(self, taurank, tmp_path):
         file = tmp_path / "mine.yaml"
-        file.write_text("name: t\nspace: nasbench21\ndata: {name: digits, size: big}\nbudget: 10\n")
+        file.write_text("name: t\nspace: nasbench21\ndata: {name: digits, size: big}\nbudget: ten\n")
         code, _, err = taurank("run", str(file), "--out", str(tmp_path / "runs"))
         assert code == 2
         assert [line.removeprefix(f"taurank: {file}: ").split(":")[0] for line in err.splitlines()] == [

@@ -136,7 +136,7 @@ class TestCandidates:
             extend(run, Changes(add=(run.candidates[3],)), data)
 
     def test_a_sampled_baseline_is_of_those_it_was_drawn_from(self, data: ImageData, tmp_path: Path) -> None:
-        run = make(data, tmp_path, SPLIT + "baseline: {seeds: [1], candidates: 4}\n")
+        run = make(data, tmp_path, SPLIT.replace("baseline: {}", "baseline: {seeds: [1], candidates: 4}"))
         with pytest.raises(ExperimentError, match="its baseline is a sample of the 8"):
             extend(run, Changes(candidates=12), data)
 
