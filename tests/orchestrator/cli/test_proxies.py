@@ -177,7 +177,7 @@ MISTAKES = [
         ("--space", "nasbench201", *SCORE[2:], "--option", "depth=4"),
         "option 'depth' is unknown (did you mean 'width'?)",
     ),
-    ((*SCORE[:2], "--candidates", 10, *SCORE[4:]), "--candidates: count: 10 asked"),
+    ((*SCORE[:2], "--candidates", 10, *SCORE[4:]), "--candidates: count: 10 requested"),
     ((*SCORE[:2], "--candidates", "7x", *SCORE[4:]), "--candidates: "),
     ((*SCORE[:2], "--candidates", ",", *SCORE[4:]), "--candidates: ',' names none"),
     ((*SCORE[:4], "--data", "digit"), "did you mean 'digits'?"),

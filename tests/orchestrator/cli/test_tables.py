@@ -155,7 +155,7 @@ class TestRuns:
         assert curve.loc[1].to_dict() == {"validation_accuracy": 0.5, "seconds": 5.0}
         assert table.final("test_accuracy", schedule_epochs=40, seed=1)[codes[0]] != 0.1
         assert table.rows["seconds"].sum() == pytest.approx(before + 30 + 3 + 5)
-        assert any("1 numbers that two stages had bought" in note for note in table.info.notes)
+        assert any("1 numbers measured by two stages" in note for note in table.info.notes)
 
     def test_all_numbers_of_a_supernet_with_what_they_mean(self, run_folder, codes):
         source, log = "supernet:uniform", EvidenceLog(run_folder / "evidence.sqlite")
