@@ -100,8 +100,8 @@ def test_every_failure_has_its_reason_and_the_rest_goes_on(tmp_path: Path) -> No
     reasons = {how: ended[code] for how, code in zip(ILL, codes, strict=False)}
     assert {event for event, _ in reasons.values()} == {"failed"}
     for how, beginning in {
-        "crashes": "lost its worker again and again: its worker was killed or crashed",
-        "hangs": "lost its worker again and again: hung: no result for ",
+        "crashes": "lost its worker too often: its worker was killed or crashed",
+        "hangs": "lost its worker too often: hung: no result for ",
         "needs-too-much": "out of memory: RuntimeError",
         "diverges": "non-finite loss: train_loss is nan in epoch 2",
         "misfits": "could not be trained: RuntimeError: mat1 and mat2 shapes cannot be multiplied",
