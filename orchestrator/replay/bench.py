@@ -20,6 +20,10 @@ Among = Literal["distinct", "live", "all"]
 """Possible candidates: live architectures that differ as functions, live ones, or all."""
 
 
+CANDIDATES = 1000
+"""Number of candidates of a draw where none is asked for and the table has as many."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """What a replay draws its candidates and trainings from.
@@ -168,6 +172,11 @@ def _shown(
                 "none is stopped early"
             )
     return shown, [code for code, kept in zip(trained, left, strict=True) if kept], notes
+
+
+def drawn_count(asked: int | None, pool: Sequence[str]) -> int:
+    """How many candidates are drawn: as many as asked for, by default ``CANDIDATES`` or the whole pool if smaller."""
+    return min(CANDIDATES, len(pool)) if asked is None else asked
 
 
 def described_pool(space: SearchSpace | None, among: str) -> str:

@@ -50,6 +50,13 @@ def test_json_is_all_there_is_on_the_output(taurank: Taurank, file: Path) -> Non
     assert "draw 0: tau" in err
 
 
+@pytest.mark.parametrize("options", [(), ("--policy", "uniform")])
+def test_by_default_a_small_table_is_drawn_whole(options: tuple[str, ...], taurank: Taurank, file: Path) -> None:
+    code, written, err = taurank("replay", "--table", file, "--budget", "3x", "--draws", 1, *options)
+    assert (code, err) == (0, "")
+    assert written.startswith("made-up on nothing: 1 draw of 30 from 30 architectures\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
