@@ -13,7 +13,6 @@ from scipy.stats import rankdata
 
 from taurank.orchestrator.replay.bench import chosen_among, described_pool, drawn_count, full_schedule, space_of
 from taurank.orchestrator.replay.curves import (
-    ENOUGH,
     RecordedCurves,
     architecture_features,
     metric_kind,
@@ -22,7 +21,7 @@ from taurank.orchestrator.replay.curves import (
 )
 from taurank.orchestrator.replay.draw import each_draw
 from taurank.orchestrator.replay.plan import parse_budget
-from taurank.orchestrator.replay.truth import MEAN, ReplayError, Truth, make_truth
+from taurank.orchestrator.replay.truth import ENOUGH, MEAN, ReplayError, Truth, make_truth
 from taurank.orchestrator.tau import tau_b, tau_of_true_top, top_regret
 from taurank.orchestrator.text import YamlError, read_yaml
 from taurank.schedulers.curves import CurveMatrix, Floats, Ladder
