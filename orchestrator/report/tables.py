@@ -154,7 +154,7 @@ def print_ranking(
             _line(console, note)
     if not known_final:
         if not ranking.full_trainings:
-            _line(console, "no candidate was trained to the end, so there is an order but no predicted final accuracy")
+            _line(console, "the evidence has no full training, so there is an order but no predicted final accuracy")
         if "objective" in ranking.table:
             _line(console, "without a predicted accuracy there is no objective")
     seconds, epochs = evidence["seconds"].sum(), evidence["epochs"].sum()

@@ -45,6 +45,8 @@ from taurank.trainables.proxies import ScoreRow
 from taurank.trainables.trials import TrialSpec
 
 REFRESH_SECONDS = 0.5
+SHOWN_FAILURES = 5
+"""Failed trials of a stage that get a line each."""
 
 
 class Recorder(tune.Callback):  # type: ignore[misc]
@@ -93,6 +95,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._specs = {spec.trial: spec for spec in specs}
         self._files = {spec.trial: Path(spec.checkpoint) for spec in specs}
         self._said_unsaved = False
+        self._failed = 0
         self._schedule_epochs, self._scheduler, self._display = schedule_epochs, scheduler, display
         self._policy = scheduler if isinstance(scheduler, PolicyScheduler) else None
         self._outcomes = log.outcomes()
@@ -269,6 +272,16 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if known[0] == FROZEN and known != (event, reason):
             self._outcomes[key] = (event, reason)
             self._log.append_event(self._stage, key, event, reason)
+            if event == FAILED:
+                self._say_failed(self._specs[key].label, reason)
+
+    def _say_failed(self, label: str, reason: str) -> None:
+        """Prints the first failures of the stage; the log has all."""
+        self._failed += 1
+        if self._failed <= SHOWN_FAILURES:
+            self._display.say(f"  failed: {label}: {reason}")
+        elif self._failed == SHOWN_FAILURES + 1:
+            self._display.say("  more trials failed; taurank why NAME gives the reason of each")
 
     def _row(
         self, key: str, architecture: str, epoch: int, metric: str, value: float, seconds: float, epochs: float

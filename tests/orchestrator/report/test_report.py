@@ -218,7 +218,7 @@ class TestTables:
 
     def test_without_full_trainings_no_accuracy_is_predicted(self, printed):
         text = "\n".join(printed(130, trainings=False, seeds=()))
-        assert "no candidate was trained to the end" in text
+        assert "the evidence has no full training" in text
         assert not any(line.startswith("rank") and "predicted" in line for line in text.splitlines())
 
     def test_one_candidate(self, printed):

@@ -112,7 +112,9 @@ def report(folder: Path, tmp_path_factory: pytest.TempPathFactory):
     said: list[str] = []
     display: Any = SimpleNamespace(advance=lambda *_: None, update=lambda *_: None, say=said.append)
     usual = {"seed": 0, "epoch_share": 1.0, "until": None}
-    specs: Any = [SimpleNamespace(trial=name, checkpoint=str(folder / f"{name}.pt"), **usual) for name in STAGE]
+    specs: Any = [
+        SimpleNamespace(trial=name, label=name, checkpoint=str(folder / f"{name}.pt"), **usual) for name in STAGE
+    ]
     log = EvidenceLog(tmp_path_factory.mktemp("log") / "evidence.sqlite")
     size = (folder / "a.pt").stat().st_size
     store = CheckpointStore(folder, 5.5 * size, [folder / "supernet.pt"])
@@ -155,6 +157,12 @@ def test_those_that_have_ended_lose_their_states_and_it_is_noted(report, folder)
         ("a", "checkpoint-dropped"),
         ("b", "checkpoint-dropped"),
     ]
+
+
+def test_a_failed_trial_gets_a_line(report):
+    for _ in range(2):
+        report("a", outcome="failed", reason="non-finite loss", done=True)
+    assert report.said == ["  failed: a: non-finite loss"]
 
 
 def test_a_state_that_could_not_be_written_is_noted_once(report):
