@@ -217,7 +217,7 @@ def _several(source: Path, rows: pd.DataFrame) -> list[str]:
     if found.empty:
         return []
     have = "1 architecture has" if len(found) == 1 else f"{len(found):,} architectures have"
-    return [f"{source}: {have} several rows: read as seeds: {_listed(present, found)}"]
+    return [f"{source}: {have} several rows: read as seeds: {_listed(present, found.tolist())}"]
 
 
 def _unknown(source: Path, rows: pd.DataFrame, codes: Collection[str]) -> list[str]:
@@ -226,7 +226,7 @@ def _unknown(source: Path, rows: pd.DataFrame, codes: Collection[str]) -> list[s
     if other.empty:
         return []
     are = "1 row is of an architecture" if len(other) == 1 else f"{len(other):,} rows are of architectures"
-    return [f"{source}: {are} that the run does not have: {_listed(other, other['architecture'].unique())}"]
+    return [f"{source}: {are} that the run does not have: {_listed(other, other['architecture'].unique().tolist())}"]
 
 
 def _listed(rows: pd.DataFrame, codes: Sequence[str]) -> str:
