@@ -28,8 +28,14 @@ def replay(
         Path, typer.Option("--table", help="A table of recorded trainings (taurank table import).", show_default=False)
     ],
     candidates: Annotated[
-        int, typer.Option("--candidates", min=2, help="Number of candidates drawn and ranked.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            "--candidates",
+            min=2,
+            help="Number of candidates drawn and ranked. Default: 1000, or all that the table has if it has fewer.",
+            show_default=False,
+        ),
+    ] = None,
     budget: Annotated[str, typer.Option("--budget", help="How many times cheaper than training all of them.")] = "10x",
     draws: Annotated[int, typer.Option("--draws", min=1, help="How often.")] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws and of the ranking.")] = 0,

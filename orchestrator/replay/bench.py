@@ -11,13 +11,17 @@ import numpy as np
 import pandas as pd
 
 from taurank.orchestrator.experiment import TrainingSpec
-from taurank.orchestrator.replay.curves import ENOUGH, encode, whole_trainings
-from taurank.orchestrator.replay.truth import EVIDENCE_METRIC, MEAN, ReplayError, Truth, make_truth
+from taurank.orchestrator.replay.curves import encode, whole_trainings
+from taurank.orchestrator.replay.truth import ENOUGH, EVIDENCE_METRIC, MEAN, ReplayError, Truth, make_truth
 from taurank.spaces import Architecture, SearchSpace, get_space, list_spaces
 from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
 Among = Literal["distinct", "live", "all"]
 """Possible candidates: live architectures that differ as functions, live ones, or all."""
+
+
+CANDIDATES = 1000
+"""Number of candidates of a draw where none is asked for and the table has as many."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,9 @@ def make_bench(table: RecordedTable, *, truth: str = "", buy_seed: int | None = 
     trained = [str(code) for code in final.index[known]]
     seeds, trained = _shorter_schedules(table, full, trained, prefer=found.evidence_seed)
     seeds |= {full: found.evidence_seed}
+    left_out = _left_out(table, trained, found)
     epochs, trained, notes = _shown(table, seeds, trained)
+    notes = [*left_out, *notes]
     pool = chosen_among(trained, space, among)
     if len(pool) < 2:
         raise ReplayError(
@@ -134,6 +140,17 @@ def make_bench(table: RecordedTable, *, truth: str = "", buy_seed: int | None = 
             f"truth ({found}); name another truth with --truth{''.join(f'; {note}' for note in notes)}"
         )
     return Bench(table, space, full, seeds, found, final, pool, among, epochs, tuple(notes))  # type: ignore[arg-type]
+
+
+def _left_out(table: RecordedTable, trained: Sequence[str], truth: Truth) -> list[str]:
+    """A line on architectures with trainings that are not enough to be a candidate."""
+    begun = table.rows.loc[table.rows["source"] == TRAINING_SOURCE, "architecture"].nunique()
+    if begun == len(trained):
+        return []
+    return [
+        f"left out: {begun - len(trained):,} of {begun:,} trained architectures, which lack a full training of seed "
+        f"{truth.evidence_seed}, the truth, or a shorter schedule that most have completed"
+    ]
 
 
 def _shown(
@@ -170,6 +187,11 @@ def _shown(
     return shown, [code for code, kept in zip(trained, left, strict=True) if kept], notes
 
 
+def drawn_count(asked: int | None, pool: Sequence[str]) -> int:
+    """How many candidates are drawn: as many as asked for, by default ``CANDIDATES`` or the whole pool if smaller."""
+    return min(CANDIDATES, len(pool)) if asked is None else asked
+
+
 def described_pool(space: SearchSpace | None, among: str) -> str:
     """The possible candidates, in words."""
     if space is None or among == "all":
@@ -188,7 +210,9 @@ def space_of(table: RecordedTable) -> SearchSpace | None:
 
 
 def full_schedule(table: RecordedTable, metric: str = EVIDENCE_METRIC) -> int:
-    """The schedule that most architectures have completed, the longest of several: a few may have run longer.
+    """The longest schedule that at least half as many architectures have completed as any other.
+
+    A few may have run longer, and a few of the full trainings may have failed.
 
     Raises:
         ReplayError: no training has the metric at the end of a schedule.
@@ -203,7 +227,8 @@ def full_schedule(table: RecordedTable, metric: str = EVIDENCE_METRIC) -> int:
             f"the table has no complete training with a {metric}, so there is nothing to replay; "
             "`taurank table show` lists what there is"
         )
-    return max(completed, key=lambda length: (completed[length], length))
+    enough = ENOUGH * max(completed.values())
+    return max(length for length, count in completed.items() if count >= enough)
 
 
 def _shorter_schedules(

@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from taurank.orchestrator.replay.truth import UNDIRECTED, ReplayError
+from taurank.orchestrator.replay.truth import ENOUGH, UNDIRECTED, ReplayError
 from taurank.orchestrator.text import hint
 from taurank.schedulers.curves import CurveMatrix, Floats, Metric
 from taurank.spaces import Architecture, SearchSpace
 from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
-ENOUGH = 0.5
-"""What this share of the trainings have, an epoch or a schedule, can be used; those without it are left out."""
 LEAST_ACCURACY = 1e-3
 """Training accuracies below it count as this, whose loss is 6.9 nats."""
 

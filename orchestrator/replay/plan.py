@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from taurank.orchestrator.experiment import BudgetError, TrainingSpec, budget_factor, load_experiment, read_budget
 from taurank.orchestrator.planning import ROUNDING, plan_trainings
-from taurank.orchestrator.replay.bench import Bench
+from taurank.orchestrator.replay.bench import Bench, drawn_count
 from taurank.orchestrator.replay.cheap import Cheap
 from taurank.orchestrator.replay.truth import ReplayError
 from taurank.orchestrator.stages import check_policy
@@ -51,7 +51,7 @@ class _Trainings(BaseModel):
 def plan_replay(
     bench: Bench,
     *,
-    candidates: int,
+    candidates: int | None = None,
     budget: str,
     seed: int,
     workers: int,
@@ -60,10 +60,20 @@ def plan_replay(
 ) -> ReplayPlan:
     """Splits the budget, or checks that the trainings asked for keep to it.
 
+    Args:
+        bench: what is recorded.
+        candidates: how many are drawn; None for ``CANDIDATES``, or all that can be candidates if these are fewer.
+        budget: how many times cheaper, as ``10x``.
+        seed: of the draws and of the ranking.
+        workers: trainings at once.
+        cheap: what is measured of every candidate before any training.
+        trainings: stages of trainings; None to split the budget.
+
     Raises:
         ReplayError: too many candidates, a budget that the proxies use up, or trainings that the table does not have.
     """
     there = len(bench.pool)
+    candidates = drawn_count(candidates, bench.pool)
     if not 2 <= candidates <= there:
         ask = "" if bench.among == "all" or bench.space is None else "; --among all allows the most"
         ask += "".join(f"; {note}" for note in bench.notes)

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from taurank.orchestrator.replay.bench import chosen_among, described_pool, full_schedule, space_of
+from taurank.orchestrator.replay.bench import chosen_among, described_pool, drawn_count, full_schedule, space_of
 from taurank.orchestrator.replay.curves import (
-    ENOUGH,
     RecordedCurves,
     architecture_features,
     metric_kind,
@@ -22,7 +21,7 @@ from taurank.orchestrator.replay.curves import (
 )
 from taurank.orchestrator.replay.draw import each_draw
 from taurank.orchestrator.replay.plan import parse_budget
-from taurank.orchestrator.replay.truth import MEAN, ReplayError, Truth, make_truth
+from taurank.orchestrator.replay.truth import ENOUGH, MEAN, ReplayError, Truth, make_truth
 from taurank.orchestrator.tau import tau_b, tau_of_true_top, top_regret
 from taurank.orchestrator.text import YamlError, read_yaml
 from taurank.schedulers.curves import CurveMatrix, Floats, Ladder
@@ -142,7 +141,7 @@ def compare_policies(
     table: RecordedTable,
     policies: Sequence[PolicySpec],
     *,
-    candidates: int,
+    candidates: int | None = None,
     budget: str,
     seed: int = 0,
     metric: str = "validation_accuracy",
@@ -157,7 +156,7 @@ def compare_policies(
     Args:
         table: recorded trainings.
         policies: what is compared.
-        candidates: how many are drawn.
+        candidates: how many are drawn; None for ``CANDIDATES``, or all that can be candidates if these are fewer.
         budget: how many times cheaper, as ``10x``.
         seed: of the draws.
         metric: what the curves show.
@@ -182,6 +181,7 @@ def compare_policies(
     trained = {code: row for row, code in enumerate(curves.architectures) if curves.seeds[row] == found.evidence_seed}
     space = space_of(table)
     pool = chosen_among([str(code) for code in trained if code in known], space, among)
+    candidates = drawn_count(candidates, pool)
     if not 2 <= candidates <= len(pool):
         raise ReplayError(
             f"--candidates: {candidates:,} asked, but the table has {len(pool):,} among {described_pool(space, among)} "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from taurank.orchestrator.replay.policies import BASELINES, MEASURES, Comparison, PolicyRow
+from taurank.orchestrator.replay.summary import decimal
 from taurank.orchestrator.text import MiddleElided, print_line
 
 ROUNDING = 1e-9
@@ -45,7 +45,7 @@ def print_policy_draw(console: Console, rows: Sequence[PolicyRow]) -> None:
     for row in rows:
         if not row["problem"]:
             first.setdefault(str(row["policy"]), float(row["tau"]))
-    taus = ", ".join(f"{name} {tau:.3f}" for name, tau in first.items())
+    taus = ", ".join(f"{name} {decimal(tau)}" for name, tau in first.items())
     print_line(console, f"draw {rows[0]['draw']:.0f}: tau of {taus or 'no policy'}")
 
 
@@ -71,8 +71,8 @@ def print_policy_summary(console: Console, comparison: Comparison, rows: Sequenc
     for part in (found[~baseline], found[baseline]):
         for row in part[part["problem"] == ""].to_dict("records"):
             over = " *" if row["epochs"] > share else "  "
-            cells = [f"{row['epochs']:.1%}{over}", _decimal(row["tau"]), _decimal(row["tau_sd"])]
-            cells += [_decimal(row["expected_tau"]), _decimal(row["tau_top20"]), f"{row['top1_regret']:.4f}"]
+            cells = [f"{row['epochs']:.1%}{over}", decimal(row["tau"]), decimal(row["tau_sd"])]
+            cells += [decimal(row["expected_tau"]), decimal(row["tau_top20"]), decimal(row["top1_regret"], ".4f")]
             table.add_row(MiddleElided(str(row["policy"])), str(row["ranked_by"]), *cells)
         table.add_section()
     console.print()
@@ -111,7 +111,3 @@ def policies_document(comparison: Comparison, rows: Sequence[PolicyRow]) -> dict
         "draws": [dict(row) for row in rows],
         "mean": summarise_policies(rows).to_dict("records"),
     }
-
-
-def _decimal(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else "-"

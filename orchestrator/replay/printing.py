@@ -10,7 +10,7 @@ from rich.table import Table
 
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.plan import ReplayPlan
-from taurank.orchestrator.replay.summary import Row, beaten_references, summarise
+from taurank.orchestrator.replay.summary import Row, beaten_references, decimal, summarise
 from taurank.orchestrator.replay.truth import EVIDENCE_METRIC
 from taurank.orchestrator.text import print_line
 
@@ -70,22 +70,28 @@ def print_draw(console: Console, row: Row) -> None:
     """One line about one draw."""
     print_line(
         console,
-        f"draw {row['draw']:.0f}: tau {row['tau']:.3f} ({row['tau_low']:.3f} to {row['tau_high']:.3f}), retained "
-        f"{row['retained']:.3f}, expected {row['expected_tau']:.3f}, top fifth {row['tau_top20']:.3f}, "
+        f"draw {row['draw']:.0f}: tau {decimal(row['tau'])} ({decimal(row['tau_low'])} to {decimal(row['tau_high'])}), "
+        f"retained {decimal(row['retained'])}, expected {decimal(row['expected_tau'])}, "
+        f"top fifth {decimal(row['tau_top20'])}, "
         f"cost {row['cost']:.4f}, ranker {row['ranker_seconds']:.1f} s",
     )
 
 
 def print_summary(console: Console, plan: ReplayPlan, rows: Sequence[Row]) -> None:
-    """Means and standard deviations over the draws, the measured stages, and the comparison with the reference."""
+    """Means and deviations over the draws that have a value, the measured stages, the comparison with the reference."""
     found = summarise(rows)
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "mean", "sd", "what it is"):
-        table.add_column(heading, justify="right" if heading in ("mean", "sd") else "left")
+    for heading in ("", "mean", "sd", "draws", "what it is"):
+        table.add_column(heading, justify="right" if heading in ("mean", "sd", "draws") else "left")
     meanings = _MEANINGS | {f"tau_{spec.stage}": f"ordered by {spec.stage} only" for spec in plan.trainings}
     for name in (name for name in found.index if name in meanings and found.loc[name, "draws"]):
         digits = ".1f" if name.endswith("seconds") else ".4f" if name in ("cost", "top1_regret") else ".3f"
-        table.add_row(name, *(f"{found.loc[name, column]:{digits}}" for column in ("mean", "sd")), meanings[name])
+        table.add_row(
+            name,
+            *(decimal(found.loc[name, column], digits) for column in ("mean", "sd")),
+            f"{found.loc[name, 'draws']:,}",
+            meanings[name],
+        )
     console.print()
     console.print(table, highlight=False)
     mean = found["mean"]

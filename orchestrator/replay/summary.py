@@ -31,6 +31,11 @@ def summarise(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame({"mean": table.mean(), "sd": table.std(ddof=0), "draws": table.notna().sum()})
 
 
+def decimal(value: float, digits: str = ".3f") -> str:
+    """A number for a line or a cell; ``-`` where it is not defined."""
+    return f"{value:{digits}}" if math.isfinite(value) else "-"
+
+
 def beaten_references(rows: Sequence[Row]) -> tuple[int, int]:
     """In how many draws the order was better than the reference, and how many have one."""
     compared = [row for row in rows if row["tau_reference"] == row["tau_reference"]]

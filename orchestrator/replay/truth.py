@@ -30,6 +30,8 @@ EVIDENCE_METRIC = "validation_accuracy"
 MEAN = -1
 """Seed of a recorded mean over seeds."""
 
+ENOUGH = 0.5
+"""What this share of the trainings have, an epoch, a schedule or a seed, can be used; those without it are left out."""
 UNDIRECTED = (
     "the table does not say whether a higher or a lower {metric} is better; import it again with --lower-is-better or "
     "--higher-is-better"
@@ -85,6 +87,8 @@ def make_truth(
 ) -> Truth:
     """The truth that ``text`` asks for, and the seed of the evidence: by default the first that the truth leaves.
 
+    Seeds of which only a few trainings are full are used by default only if no other is left.
+
     Args:
         table: recorded trainings.
         text: see above.
@@ -111,11 +115,12 @@ def make_truth(
             f"--buy-seed: {buy_seed} has no full training in the table; there are {', '.join(map(str, trained))}"
         )
     shown = metric
+    usual = _usual(table, shown, full_epochs, trained)
     if own:
-        buy_seed = trained[0] if buy_seed is None else buy_seed
+        buy_seed = usual[0] if buy_seed is None else buy_seed
         text = f"seeds {buy_seed}"
     source, metric, asked = _parsed(text, shown)
-    if not text.strip() and len(trained) < 2:
+    if not text.strip() and len(usual) < 2:
         metric = "test_accuracy"
     _check_recorded(table, source, metric, text)
     recorded = table.seeds(full_epochs, source)
@@ -125,7 +130,7 @@ def make_truth(
         raise ReplayError(
             f"--truth: it takes all seeds of the table ({', '.join(map(str, trained))}), none is left as evidence"
         )
-    evidence_seed = left[0] if buy_seed is None else buy_seed
+    evidence_seed = next((seed for seed in left if seed in usual), left[0]) if buy_seed is None else buy_seed
     seeds = asked or _all_seeds(recorded, but=evidence_seed if is_evidence else None)
     for seed in seeds:
         if seed not in recorded:
@@ -147,6 +152,15 @@ def make_truth(
     sign = -1.0 if table.info.metrics[metric].direction == "lower" else 1.0
     partial = bool(by_seed[values.notna()].isna().any(axis=None))
     return Truth(source, metric, tuple(seeds), sign * values, evidence_seed, partial)
+
+
+def _usual(table: RecordedTable, metric: str, full_epochs: int, seeds: Sequence[int]) -> list[int]:
+    """Seeds with at least half as many full trainings as the most frequent one.
+
+    In the table of a run, the seed of its evidence has only a few full trainings, that of its baseline nearly all.
+    """
+    counts = {seed: int(table.final(metric, schedule_epochs=full_epochs, seed=seed).notna().sum()) for seed in seeds}
+    return [seed for seed in seeds if counts[seed] >= ENOUGH * max(counts.values())]
 
 
 def _check_recorded(table: RecordedTable, source: str, metric: str, text: str) -> None:

@@ -22,6 +22,8 @@ UNKNOWN_SEED = -1
 MISSING = ("", "-", "na", "n/a", "nan", "null", "none")
 """How a CSV writes a value that is missing, in lower case."""
 SEED, VALUE = "seed", "value"
+LISTED = 5
+"""Number of architectures, and of rows of each, that a line names."""
 
 
 class ScoringError(ValueError):
@@ -111,10 +113,12 @@ def read_truth(
         if asked == "lower":
             raise ScoringError(f"--lower-is-better: the baseline of {source} is an accuracy; leave the option out")
         return baseline_truth(log, candidates)
-    read = _recorded if source.suffix == ".parquet" else _from_csv
-    rows, metric, direction, notes = read(source, asked)
+    is_table = source.suffix == ".parquet"
+    rows, metric, direction, notes = (_recorded if is_table else _from_csv)(source, asked)
     codes = set(candidates)
     rows["architecture"] = [_code(text, codes, parse) for text in rows["architecture"]]
+    if not is_table:
+        notes += [*_repeated(source, rows, metric), *_unknown(source, rows, codes)]
     if SEED not in rows:
         rows[SEED] = rows.groupby("architecture").cumcount()
     if direction == "lower":
@@ -148,7 +152,7 @@ def _from_csv(source: Path, asked: Direction | None) -> _Read:
         rows[SEED] = _numbers(source, table[SEED])
     rows = rows[table["architecture"] != ""]
     direction, note = _direction(f"{source}: {metric}", metric, asked)
-    return rows, metric, direction, [note, *_repeated(source, rows, metric)]
+    return rows, metric, direction, [note]
 
 
 def _value_column(source: Path, columns: Sequence[str]) -> str:
@@ -182,7 +186,7 @@ def _direction(what: str, name: str, asked: Direction | None) -> tuple[Direction
 
 
 def _repeated(source: Path, rows: pd.DataFrame, metric: str) -> list[str]:
-    """A line on rows that stand there twice.
+    """Lines on architectures that have several rows, with the same value and with different ones.
 
     Raises:
         ScoringError: a seed of an architecture has two rows.
@@ -190,7 +194,7 @@ def _repeated(source: Path, rows: pd.DataFrame, metric: str) -> list[str]:
     keys = ["architecture", SEED] if SEED in rows else ["architecture", "value"]
     twice = rows.duplicated(keys) & rows["value"].notna()
     if not twice.any():
-        return []
+        return _several(source, rows)
     row = int(np.argmax(twice.to_numpy()))
     last = rows.iloc[row]
     first = int(rows.index[(rows[keys] == last[keys]).all(axis=1)][0])
@@ -199,7 +203,40 @@ def _repeated(source: Path, rows: pd.DataFrame, metric: str) -> list[str]:
         raise ScoringError(f"{place} has seed {last[SEED]:g} in row {first + 1}, too; leave one of the rows")
     count = int(twice.sum())
     more = f" ({count} such rows)" if count > 1 else ""
-    return [f"{place} has the {metric} of row {first + 1}{more}: read as another seed; remove it if it is the same row"]
+    same = f"{place} has the {metric} of row {first + 1}{more}: read as another seed; remove it if it is the same row"
+    return [same, *_several(source, rows)]
+
+
+def _several(source: Path, rows: pd.DataFrame) -> list[str]:
+    """A line on architectures with rows of different values, which are taken for seeds since no column says so."""
+    if SEED in rows:
+        return []
+    present = rows.dropna(subset="value")
+    values = present.groupby("architecture", sort=False)["value"].nunique()
+    found = values.index[values > 1]
+    if found.empty:
+        return []
+    have = "1 architecture has" if len(found) == 1 else f"{len(found):,} architectures have"
+    return [f"{source}: {have} several rows: read as seeds: {_listed(present, found.tolist())}"]
+
+
+def _unknown(source: Path, rows: pd.DataFrame, codes: Collection[str]) -> list[str]:
+    """A line on rows of architectures that are not ranked."""
+    other = rows[~rows["architecture"].isin(codes)]
+    if other.empty:
+        return []
+    are = "1 row is of an architecture" if len(other) == 1 else f"{len(other):,} rows are of architectures"
+    return [f"{source}: {are} that the run does not have: {_listed(other, other['architecture'].unique().tolist())}"]
+
+
+def _listed(rows: pd.DataFrame, codes: Sequence[str]) -> str:
+    """The first architectures with their rows, counted from 1."""
+    parts = []
+    for code in codes[:LISTED]:
+        places = [f"{index + 1}" for index in rows.index[rows["architecture"] == code]]
+        more = ", ..." if len(places) > LISTED else ""
+        parts.append(f"{code} (row{'s' if len(places) > 1 else ''} {', '.join(places[:LISTED])}{more})")
+    return ", ".join(parts) + (f" and {len(codes) - LISTED:,} more" if len(codes) > LISTED else "")
 
 
 def _recorded(source: Path, asked: Direction | None) -> _Read:

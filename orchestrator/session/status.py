@@ -128,11 +128,11 @@ def run_status(folder: Path) -> RunStatus:
     with opened_to_read(folder / LOG_FILE, elsewhere=holder is not None and not holder.is_here) as connection:
         found = summarize(connection)
         stages = _stages(found, saved, is_held=holder is not None)
-        current = _current(found, saved, stages, is_held=holder is not None)
+        state = _state(folder, found, saved, holder)
+        current = _current(found, saved, stages, state)
         booked = []
         if current:
             booked = bookings(connection, current, found.began.get(current.split(" ")[0], 0.0))
-    state = _state(folder, found, saved, holder)
     evidence = [stage for title, stage in found.stages.items() if title != BASELINE]
     baseline = found.stages.get(BASELINE, StageRows())
     why = standstill(folder, state, holder, saved, last_row=found.last_row, free=_free(folder), now=time.time())
@@ -215,10 +215,14 @@ def _stage(plan: StagePlan, rows: StageRows, *, now: Counts | None, was_ended: b
     )
 
 
-def _current(found: LogSummary, saved: SavedState | None, stages: tuple[StageStatus, ...], *, is_held: bool) -> str:
-    """The current stage, or else the one with the last rows."""
-    if saved is not None and is_held and saved.state.stage:
+def _current(found: LogSummary, saved: SavedState | None, stages: tuple[StageStatus, ...], state: State) -> str:
+    """The stage under way, or else the next, or else, if nothing is left to do, the one with the last rows."""
+    if saved is not None and state == "running" and saved.state.stage:
         return saved.state.stage
+    left = [stage.title for stage in stages if not stage.is_over and stage.title.split(" ")[0] not in found.ended]
+    if left and state != "finished":
+        # One that has not begun has no time; the titles of one name share theirs, and the first of them is next.
+        return max(left, key=lambda title: found.began.get(title.split(" ")[0], 0.0))
     titles = {stage.title for stage in stages}
     begun = [(rows.last, title) for title, rows in found.stages.items() if title in titles and rows.last]
     return max(begun, default=(0.0, ""))[1]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from taurank.orchestrator.replay import ReplayPlan, print_draw, print_summary
+from taurank.orchestrator.replay.cheap import Cheap
+from taurank.orchestrator.text import make_console
 from taurank.trainables.table import RecordedTable, write_table
 
 Taurank = Callable[..., tuple[int, str, str]]
@@ -48,6 +52,29 @@ def test_json_is_all_there_is_on_the_output(taurank: Taurank, file: Path) -> Non
     assert content["draws"][0]["tau"] == content["mean"]["tau"]
     assert content["seed"] == 0
     assert "draw 0: tau" in err
+
+
+def test_what_is_not_defined_is_a_dash_and_means_state_their_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = ("tau_low", "tau_high", "retained", "expected_tau", "tau_top20", "cost", "ranker_seconds")
+    counted = ("shorts", "fulls", "epochs_trainings", "epochs_proxies", "epochs_supernets")
+    row = dict.fromkeys(("draw", "n", "budget", "tau", *shown, *counted), 0.5)
+    rows = [row | {"tau_reference": math.nan}, row | {"retained": math.nan, "tau_reference": math.nan}]
+    cheap = Cheap(proxies=(), supernets={})
+    plan = ReplayPlan(5, 3.0, 0, 1, cheap, trainings=(), budget_epochs=5.0, adaptive=True)
+    print_draw(make_console(), rows[1])
+    print_summary(make_console(), plan, rows)
+    written = capsys.readouterr().out
+    assert "nan" not in written
+    assert "retained -, expected 0.500" in written
+    lines = {line.split()[0]: line.split()[1:4] for line in written.splitlines() if line}
+    assert (lines["tau"], lines["retained"]) == (["0.500", "0.000", "2"], ["0.500", "0.000", "1"])
+
+
+@pytest.mark.parametrize("options", [(), ("--policy", "uniform")])
+def test_by_default_a_small_table_is_drawn_whole(options: tuple[str, ...], taurank: Taurank, file: Path) -> None:
+    code, written, err = taurank("replay", "--table", file, "--budget", "3x", "--draws", 1, *options)
+    assert (code, err) == (0, "")
+    assert written.startswith("made-up on nothing: 1 draw of 30 from 30 architectures\n")
 
 
 @pytest.mark.parametrize(

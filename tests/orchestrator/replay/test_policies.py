@@ -343,7 +343,10 @@ class TestCommand:
             (("--metric", "validation_loss"), "use them with --policy"),
             (("--period", 2), "use them with --policy"),
             (("--policy", "ahsa"), "did you mean 'asha'?"),
-            (("--policy", "asha"), "--candidates: 1,000 asked, but the table has 12 among architectures"),
+            (
+                ("--policy", "asha", "--candidates", 1000),
+                "--candidates: 1,000 asked, but the table has 12 among architectures",
+            ),
             (("--policy", "asha", "--metric", "validation_los"), "there is validation_accuracy"),
             (("--policy", "asha", "--metric", "test_accuracy"), "is no evidence, it may be the truth"),
             (("--policy", "asha", "--candidates", 10, "--truth", "test"), "--truth: the table has no test_accuracy"),

@@ -116,6 +116,37 @@ def test_full_training_is_the_schedule_that_most_have_completed(table: RecordedT
     assert make_bench(longer).full_epochs == 10
 
 
+def run_with_a_baseline(*, failed: int, full_evidence: int) -> RecordedTable:
+    """Eight trainings of 1 epoch and some of 3 with seed 0, and a baseline of seed 1, the first of which failed."""
+    codes = [f"net-{place}" for place in range(8)]
+    rows = Rows(codes)
+    for seed, length in ((0, 1), (0, 3), (1, 3)):
+        for epoch in range(1, length + 1):
+            values = np.linspace(0.5, 0.6, 8) + 0.01 * epoch
+            metrics = {"validation_accuracy": values} | ({"test_accuracy": values} if epoch == length else {})
+            rows.add("training", metrics, epoch=epoch, schedule_epochs=length, seed=seed)
+    table = rows.frame()
+    place = table["architecture"].astype(str).str[-1].astype(int)
+    full = table["schedule_epochs"] == 3
+    gone = full & (table["seed"] == 1) & (place < failed) & (table["epoch"] > 1)
+    gone |= full & (table["seed"] == 0) & (place < 8 - full_evidence)
+    return RecordedTable(TableInfo("mine", "nothing", describe_all(rows.metrics)), table[~gone])
+
+
+@pytest.mark.parametrize(("failed", "full_evidence"), [(0, 0), (1, 0), (4, 0), (0, 2), (1, 2), (3, 2)])
+def test_a_failed_baseline_training_is_left_out_with_a_count(failed: int, full_evidence: int) -> None:
+    bench = make_bench(run_with_a_baseline(failed=failed, full_evidence=full_evidence))
+    assert (bench.full_epochs, len(bench.pool), list(bench.seeds)) == (3, 8 - failed, [1, 3])
+    assert (bench.truth.metric, bench.truth.evidence_seed) == ("test_accuracy", 1)
+    start = f"left out: {failed} of 8 trained architectures, which lack a full training of seed 1"
+    assert [note.startswith(start) for note in bench.notes] == [True] * (failed > 0)
+
+
+def test_the_baseline_can_be_named_as_the_truth() -> None:
+    bench = make_bench(run_with_a_baseline(failed=1, full_evidence=5), truth="seeds 1")
+    assert (bench.full_epochs, bench.truth.seeds, bench.truth.evidence_seed, len(bench.pool)) == (3, (1,), 0, 5)
+
+
 # --- registered spaces
 
 LIVE = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|none~0|nor_conv_3x3~1|nor_conv_1x1~2|"

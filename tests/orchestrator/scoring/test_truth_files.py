@@ -63,6 +63,35 @@ def test_a_row_that_stands_there_twice_is_named(csv):
     )
 
 
+def test_rows_of_different_values_are_named_as_seeds(csv):
+    file = csv("architecture,value\nbest,.9\nGood,.8\nfair,.5\ngood,.7\nfair,\nworst,.2\n")
+    truth = read_truth(file, CODES, parse=str.lower)
+    assert truth.values.tolist() == [0.9, 0.75, 0.5, 0.2]
+    assert truth.notes[1:] == (f"{file}: 1 architecture has several rows: read as seeds: good (rows 2, 4)",)
+    many = "".join(f"a{place},.{place}\na{place},.{place + 1}\n" for place in range(1, 8))
+    (_, note) = read_truth(csv("architecture,value\n" + many), [f"a{place}" for place in range(1, 8)]).notes
+    assert "7 architectures have several rows: read as seeds: a1 (rows 1, 2), " in note
+    assert note.endswith("a5 (rows 9, 10) and 2 more")
+
+
+def test_two_spellings_of_one_architecture_are_one_seed(csv):
+    with pytest.raises(ScoringError, match=r"row 2: 'best' has seed 7 in row 1, too"):
+        read_truth(csv("architecture,seed,value\nbest,7,.9\nBEST,7,.1\ngood,7,.7\n"), CODES, parse=str.lower)
+
+
+def test_rows_of_other_architectures_are_counted(csv):
+    file = csv(f"architecture,value\n{LOSSES}other,.7\nbset,.9\nother,.7\n")
+    truth = read_truth(file, CODES)
+    assert (
+        truth.notes[-1]
+        == f"{file}: 3 rows are of architectures that the run does not have: other (rows 5, 7), bset (row 6)"
+    )
+    file = csv(f"architecture,value\n{LOSSES}bset,.9\n")
+    assert read_truth(file, CODES).notes[1:] == (
+        f"{file}: 1 row is of an architecture that the run does not have: bset (row 5)",
+    )
+
+
 def test_seeds_may_have_a_column_and_then_stand_there_once(csv):
     rows = "architecture,seed,value\nbest,7,.9\nbest,3,.8\ngood,3,.7\n"
     truth = read_truth(csv(rows), CODES)

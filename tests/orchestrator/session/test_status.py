@@ -95,6 +95,23 @@ class TestStates:
         assert found.rows == 8
         assert found.standstill == f"no process works on it; continue with: taurank resume {folder}"
 
+    @pytest.mark.parametrize("begun", ["", "training-12"])
+    def test_interrupted_before_the_first_row_of_a_stage(self, begun: str, tmp_path: Path) -> None:
+        (tmp_path / "experiment.yaml").write_text("baseline: null\n")
+        log = EvidenceLog(tmp_path / "evidence.sqlite")
+        log.append_event("proxies", "", "started")
+        book(log, "proxies", "a/seed 0", 1)
+        log.append_event("proxies", "proxies/a/seed 0", "completed")
+        end(log, "proxies")
+        if begun:
+            log.append_event(begun, "", "started")
+            log.append_event(begun, f"{begun}/a/seed 0", "started")
+        log.close()
+        plan = tuple(StagePlan(title, 1, 1.0) for title in ("proxies", "training-12", BASELINE))
+        StatusFile(tmp_path).tell(RunState(stages=plan))
+        found = run_status(tmp_path)
+        assert (found.state, found.stage, found.number) == ("interrupted", "training-12", 2)
+
     def test_finished(self, run: tuple[Path, EvidenceLog]) -> None:
         folder, log = run
         for trial in ("c/seed 0", "d/seed 0"):
@@ -107,6 +124,7 @@ class TestStates:
             log.append_event(BASELINE, f"{BASELINE}/{code}/seed 1", "completed")
         end(log, BASELINE)
         found = run_status(folder)
+        assert (found.stage, found.number) == (BASELINE, 2)
         assert (found.state, found.standstill, found.left) == ("finished", "the run is complete", None)
         assert all(stage.is_over for stage in found.stages)
         assert (found.spent_epochs, found.baseline_epochs) == (7.0, 32.0)
