@@ -101,9 +101,9 @@ def assert_same(run: Path, other: Path) -> None:
 
 
 def is_trial(process: psutil.Process) -> bool:
-    """Whether it is a worker of Ray's that holds a trial; Ray names its workers by class and method."""
+    """Whether it is a worker of Ray's that holds a trial: its title is its class, or the trial of its current call."""
     title = " ".join(process.cmdline()[:1])
-    return title.startswith("ray::") and ("Trainable" in title or "Trial" in title)
+    return title.startswith("ray::") and ("Trial" in title or "/seed " in title)
 
 
 @pytest.fixture(scope="module")

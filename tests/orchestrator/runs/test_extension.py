@@ -274,7 +274,7 @@ class TestLog:
 
 @pytest.mark.ray
 def test_only_what_is_lacking_is_trained(tmp_path: Path) -> None:
-    text = TEXT + SPLIT + "baseline: {seeds: [1]}\n"
+    text = TEXT + SPLIT.replace("baseline: {}", "baseline: {seeds: [1]}")
     (tmp_path / "more.yaml").write_text(
         text.replace("epochs: 12", "epochs: 6").replace("candidates: 8", "candidates: 6").replace("3x", "1x")
     )
