@@ -19,12 +19,12 @@ NAMESPACES, LINKS, ADDRESSES = ("taurank-a", "taurank-b"), ("taurank-va", "taura
 
 
 def workers_below(pid: int) -> list[psutil.Process]:
-    """Processes that hold a trial: Ray names them by class and method."""
+    """Processes that hold a trial: Ray names them by class, or by the trial of their current call."""
     found = []
     for child in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             title = " ".join(child.cmdline()[:1])
-            if title.startswith("ray::") and "Trial" in title:
+            if title.startswith("ray::") and ("Trial" in title or "/seed " in title):
                 found.append(child)
     return found
 
@@ -55,7 +55,7 @@ class Node:
     @property
     def trains(self) -> bool:
         """Whether a trial is in the middle of an epoch there."""
-        return any(".train" in title for title in self._titles())
+        return any(title.endswith(" train") for title in self._titles())
 
     def _titles(self) -> list[str]:
         """Ray's process titles of the workers that hold a trial."""
