@@ -42,7 +42,7 @@ data: {name: digits, train: 128, validation: 64, test: 64}
 recipe: {epochs: 1, batch_size: 64}
 resources: {cpus_per_trial: 1}
 """
-MORE = "trainings:\n  - {epochs: 2, candidates: 2, seed: 5}\n"
+MORE = "trainings:\n  - {epochs: 2, until: 1, seed: 5}\n"
 TRUTH = """architecture,value
 timm:test_resnet,0.7
 timm:test_vit,0.5

@@ -35,7 +35,7 @@ SMALL = "--size 32 --epochs 2 --budget 2x"
 
 SESSION = (
     Typed("taurank --version", r"taurank \S+ \(Python .*, torch .*, torchvision .*, ray .*\)", small=True),
-    Typed("taurank experiments", r"quickstart .*"),
+    Typed("taurank experiments", r".*against it\.", prints=("quickstart",)),
     Typed("taurank spaces", r"options of zoo: models=.*", prints=("nasbench201", "zoo")),
     Typed("taurank proxies", r"set vkdnw: vkdnw, .*", prints=("jacob_cov",)),
     Typed(
