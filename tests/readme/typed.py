@@ -112,15 +112,15 @@ SESSION = (
     ),
     Typed("taurank plan nine-subnets", r"note: the experiment defines its stages itself; .*"),
     Typed(
+        "taurank extend RUN --stages more.yaml --budget 1x",
+        WRITTEN,
+        ("taurank extend runs/mine-TIME --stages more.yaml",),
+    ),
+    Typed(
         "taurank extend RUN --candidates 5 --budget 1x",
         WRITTEN,
         ("taurank extend runs/... --candidates 60 --budget 5x", "taurank extend runs/mine-TIME --candidates 60"),
         prints=("1 more candidate",),
-    ),
-    Typed(
-        "taurank extend RUN --stages more.yaml",
-        WRITTEN,
-        ("taurank extend runs/mine-TIME --stages more.yaml",),
     ),
     Typed(
         "taurank run --models torchvision:mnasnet0_5,torchvision:mnasnet0_75,torchvision:mnasnet1_3"
