@@ -57,7 +57,18 @@ MOST_DRAWS = {300: 8, 1000: 4}
 BARS = {12: 0.0, 24: 0.0, 50: 0.0, 100: 0.005, 300: 0.025, 1000: 0.05}
 """What the order has to be above the log-rank sum by, on both data sets of NAS-Bench-201 at 10x."""
 KEY = ["table", "budget", "n"]
-KEPT = ["draw", "tau", "tau_top20", "expected_tau", "coverage90", "width90", "cost", "shorts", "fulls", "ranker_seconds"]
+KEPT = [
+    "draw",
+    "tau",
+    "tau_top20",
+    "expected_tau",
+    "coverage90",
+    "width90",
+    "cost",
+    "shorts",
+    "fulls",
+    "ranker_seconds",
+]
 
 
 @cache
@@ -69,7 +80,10 @@ def read_table(name: str, folder: Path | None) -> RecordedTable:
     other = read_recorded(NASBENCH201, folder)
     cheap = other.rows["source"].astype(str).str.startswith("proxy:") | (other.rows["metric"] == "flops")
     info = dataclasses.replace(table.info, metrics=other.info.metrics | table.info.metrics)
-    both = [part.astype({name: str for name in ("architecture", "source", "metric")}) for part in (table.rows, other.rows[cheap])]
+    both = [
+        part.astype(dict.fromkeys(("architecture", "source", "metric"), str))
+        for part in (table.rows, other.rows[cheap])
+    ]
     return RecordedTable(info, pd.concat(both, ignore_index=True))
 
 

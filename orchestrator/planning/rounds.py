@@ -37,6 +37,7 @@ class Problem:
         seed: of the ranker.
         options: of the ranker.
         images: of validation; None if that is unknown.
+        classes: of images; None if that is unknown.
         names: short names of the candidates, by code; those without one are named by their code.
     """
 
@@ -46,6 +47,7 @@ class Problem:
     seed: int
     options: RankerOptions = DEFAULTS
     images: int | None = None
+    classes: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,6 +77,7 @@ class LogRanker:
             seed=problem.seed,
             options=problem.options,
             images=problem.images,
+            classes=problem.classes,
             reasons=reasons,
             earlier=self._last,
         )
@@ -89,10 +92,18 @@ class LogRanker:
 
 
 def plan_trainings(
-    count: int, *, full_epochs: int, budget_epochs: float, seed: int, schedules: Sequence[int] | None = None
+    count: int,
+    *,
+    full_epochs: int,
+    budget_epochs: float,
+    seed: int,
+    schedules: Sequence[int] | None = None,
+    anchors: int = 0,
 ) -> list[TrainingSpec]:
     """The trainings that a budget is best spent on: short ones, then full ones; see ``split.split_budget``."""
-    split = split_budget(count, full_epochs=full_epochs, budget_epochs=budget_epochs, schedules=schedules)
+    split = split_budget(
+        count, full_epochs=full_epochs, budget_epochs=budget_epochs, schedules=schedules, anchors=anchors
+    )
     trainings = []
     if split.shorts:
         epochs, until = (full_epochs, split.short_epochs) if split.cut else (split.short_epochs, None)

@@ -22,6 +22,7 @@ from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_s
 from taurank.orchestrator.ranker.design import choose
 from taurank.orchestrator.ranker.failures import Failures, find_failures
 from taurank.orchestrator.ranker.final import (
+    FEW_LABELS,
     FinalScores,
     Labels,
     final_inputs,
@@ -36,6 +37,7 @@ from taurank.orchestrator.ranker.prior import PriorOrder, prior_order
 from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
 from taurank.orchestrator.ranker.regressors import FinalInputs, final_process
 from taurank.orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, short_run_process
+from taurank.orchestrator.ranker.signal import Validation
 from taurank.orchestrator.ranker.views import Scores, make_views
 
 DRAWS = 200
@@ -72,6 +74,7 @@ class RankingModel:
             come.
         images: of validation, on which accuracies are measured; None where it is not known, and their sampling noise is
             then left out of the uncertainty.
+        classes: of images, which chance level depends on; None where it is not known.
         reasons: why trainings failed, by trial.
         earlier: a model of earlier evidence. What it has computed of the stages before full trainings is taken over
             where they see the same now; the ranking is no other for it.
@@ -86,10 +89,11 @@ class RankingModel:
         seed: int,
         options: RankerOptions | None = None,
         images: int | None = None,
+        classes: int | None = None,
         reasons: Mapping[str, str] | None = None,
         earlier: RankingModel | None = None,
     ) -> None:
-        self._images, self._reasons = images, reasons or {}
+        self._validation, self._reasons = Validation(images, classes), reasons or {}
         self._evidence, self._seed, self._options = evidence, seed, options or RankerOptions()
         self._encoding = encoding.sort_index()
         self.codes = [str(code) for code in self._encoding.index]
@@ -103,6 +107,7 @@ class RankingModel:
         return (
             self._seed == other._seed
             and self._options == other._options
+            and self._validation == other._validation
             and self._encoding.equals(other._encoding)
             and len(own) == len(others)
             and all(view.equals(same) for view, same in zip(own, others, strict=True))
@@ -124,7 +129,13 @@ class RankingModel:
     @cached_property
     def prior(self) -> PriorOrder:
         """The order before full trainings."""
-        return prior_order(self.inputs, self.shorts, self._generator(1), aggregation=self._options.aggregation)
+        return prior_order(
+            self.inputs,
+            self.shorts,
+            self._generator(1),
+            aggregation=self._options.aggregation,
+            validation=self._validation,
+        )
 
     @cached_property
     def labels(self) -> Labels:
@@ -174,11 +185,21 @@ class RankingModel:
     def choose_full_trainings(self, count: int) -> list[str]:
         """Codes of the next ``count`` candidates for a full training, by design; trained ones are left out.
 
-        So are those that failed in every training, since they would fail again.
+        So are those that failed in every training, since they would fail again. Up to ``FEW_LABELS`` never change a
+        prior order; they give it accuracies, so they are spread evenly over it, a single one in its middle.
         """
         process = final_process(self.final_inputs)
         had = np.union1d(self.labels.rows, np.flatnonzero(self._are(self.failures.entirely)))
+        if len(self.labels.rows) + count <= FEW_LABELS and np.ptp(self.prior.scores) > 0:
+            return self._spread_over_the_order(count, had)
         return self._choose(process, LABEL_NOISE, count, had, most_of_pool=0.6, step=5)
+
+    def _spread_over_the_order(self, count: int, had: Rows) -> list[str]:
+        """Codes in the middle of each of ``count`` equal parts of the prior order."""
+        others = np.setdiff1d(np.arange(len(self.codes)), had)
+        order = others[np.argsort(-self.prior.scores[others], kind="stable")]
+        count = min(count, len(order))
+        return [self.codes[order[int((part + 0.5) * len(order) / count)]] for part in range(count)]
 
     @property
     def can_design(self) -> bool:
@@ -214,7 +235,7 @@ class RankingModel:
             reliability=self.prior.reliability,
             truth_seeds=truth_seeds,
             without_evidence=self._without_evidence | self._are(failures.undecided),
-            sampling=sampling_noise(self.views, self._images),
+            sampling=sampling_noise(self.views, self._validation.images),
         )
         count = len(self.codes)
         # Stable, and codes are sorted: of equal scores the first code comes first.
@@ -252,7 +273,9 @@ class RankingModel:
         )
 
     def _final_accuracies(self, draws: Scores) -> FinalAccuracies:
-        found = final_accuracies(self.final.scores, draws.std(axis=0), self.views, level=LEVEL, images=self._images)
+        found = final_accuracies(
+            self.final.scores, draws.std(axis=0), self.views, level=LEVEL, images=self._validation.images
+        )
         return found.without(self._are(self.failures.undecided))
 
     def _are(self, codes: frozenset[str]) -> NDArray[np.bool_]:
@@ -302,11 +325,19 @@ def rank_evidence(
     truth_seeds: int = 1,
     options: RankerOptions | None = None,
     images: int | None = None,
+    classes: int | None = None,
     reasons: Mapping[str, str] | None = None,
 ) -> Ranking:
     """Ranks the candidates of ``encoding`` from the rows of an evidence log; see ``RankingModel``."""
     model = RankingModel(
-        evidence, encoding, full_epochs=full_epochs, seed=seed, options=options, images=images, reasons=reasons
+        evidence,
+        encoding,
+        full_epochs=full_epochs,
+        seed=seed,
+        options=options,
+        images=images,
+        classes=classes,
+        reasons=reasons,
     )
     return model.ranking(truth_seeds=truth_seeds)
 
