@@ -42,8 +42,8 @@ def draw_scores(
 
     Args:
         final: the scores and their process.
-        prior_process: stands in while there are fewer than ``CALIBRATED`` labels: the scores times the square root of
-            the reliability, and beside them its draws with the variance that is left.
+        prior_process: stands in while the order is the prior's alone, and with fewer than ``CALIBRATED`` labels: the
+            scores times the square root of the reliability, and beside them its draws with the variance that is left.
         draws: how many.
         generator: the only randomness.
         reliability: share of the variance of the final scores that the prior order is taken to explain.
@@ -54,7 +54,7 @@ def draw_scores(
     count = len(final.scores)
     order = np.argsort(final.scores, kind="stable")
     regressor = final.regressor
-    if regressor is None or len(regressor.process.rows) < CALIBRATED:
+    if regressor is None or not is_calibrated(final):
         deviations = _joint(prior_process.covariance, prior_process.prior_variance, count, draws, generator)
         deviations = np.sqrt(1 - reliability) * _beside(deviations, final.scores, generator)
         centre, noise = np.sqrt(reliability) * final.scores, prior_process.noise
@@ -73,6 +73,15 @@ def draw_scores(
     drawn: Scores = centre + deviations + own
     drawn[:, without_evidence] = generator.standard_normal((draws, int(without_evidence.sum())))
     return drawn
+
+
+def is_calibrated(final: FinalScores) -> bool:
+    """Whether full trainings say how good the order is, and not the agreement of the sources alone.
+
+    Those that do not enter the order are too few to tell more about it than its sources do.
+    """
+    labels = 0 if final.regressor is None else len(final.regressor.process.rows)
+    return labels >= CALIBRATED and final.prior_share < 1
 
 
 def _beside(drawn: Scores, scores: Scores, generator: np.random.Generator) -> Scores:

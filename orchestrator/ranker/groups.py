@@ -9,7 +9,7 @@ from taurank.orchestrator.ranker.inputs import Inputs, filled
 from taurank.orchestrator.ranker.views import Kind, Scores, normal_scores
 
 CURVATURE = ("jacov", "jacob_cov", "nwot", "epe_nas", "zico", "zen", "synflow")
-"""Proxies that complement size, best first; one of them takes part, since they are correlated with each other."""
+"""Proxies that complement size, best first; the first takes part, since they are correlated with each other."""
 JACOBIAN, ACTIVATIONS, SECOND_WEIGHT = ("proxy:jacov", "proxy:jacob_cov"), "proxy:nwot", 0.5
 """Beside the correlation of Jacobians that of activations takes part too, with this weight."""
 SUPERNETS, PRETEXT_TASKS = "supernets", "pretext tasks"

@@ -18,7 +18,7 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from taurank.orchestrator.ranker.accuracy import FinalAccuracies, final_accuracies, sampling_noise
-from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_scores
+from taurank.orchestrator.ranker.calibration import DOUBTFUL, draw_scores, is_calibrated
 from taurank.orchestrator.ranker.design import choose
 from taurank.orchestrator.ranker.failures import Failures, find_failures
 from taurank.orchestrator.ranker.final import (
@@ -298,10 +298,9 @@ class RankingModel:
 
     def _certainty(self) -> Certainty:
         regressor = self.final.regressor
-        labels = 0 if regressor is None else len(regressor.process.rows)
-        if labels < CALIBRATED:
+        if regressor is None or not is_calibrated(self.final):
             return "uncalibrated"
-        return "doubtful" if labels < DOUBTFUL else "calibrated"
+        return "doubtful" if len(regressor.process.rows) < DOUBTFUL else "calibrated"
 
     def _weights(self) -> dict[str, float]:
         """Share of each source in the order: full trainings have the part that the prior order does not explain."""

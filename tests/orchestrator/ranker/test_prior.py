@@ -61,7 +61,7 @@ class TestGroups:
             view("short", "training", noisy(quality, 1, 2), fidelity=0.1),
             view("longer", "training", noisy(quality, 0.5, 3), fidelity=0.4),
         )
-        assert found.weights == {"size": 1.0, "longer": pytest.approx(weight(0.4))}
+        assert found.weights == {"size": 1.0, "longer": pytest.approx(weight(share(0.4)))}
 
     def test_opposite_sizes_say_nothing(self):
         found = prior(view("parameters", "size", [1.0, 2.0]), view("flops", "size", [2.0, 1.0]))
@@ -121,7 +121,7 @@ class TestSupernets:
         good = view("supernet:a", "supernet", noisy(quality, 0.3, 2))
         useless = view("supernet:b", "supernet", np.argsort(np.argsort(trained)) % 2)
         found = prior(good, useless, short)
-        assert found.weights == {"supernet:a": 1.0, "short": pytest.approx(weight(0.1))}
+        assert found.weights == {"supernet:a": 1.0, "short": pytest.approx(weight(share(0.1)))}
         assert stats.kendalltau(found.scores, prior(good, short).scores).statistic > 0.99
 
 
