@@ -101,7 +101,7 @@ class Trainings:
 def lead_trainings(shorts: Sequence[ShortRuns], validation: Validation = UNKNOWN) -> Trainings | None:
     """The trainings of highest fidelity that have a model or cover all candidates; accuracy and training loss summed.
 
-    None where there are none, or all came out the same.
+    None where there are none, all came out the same, or their differences are no more than noise.
     """
     if not shorts:
         return None
