@@ -94,10 +94,7 @@ def _smoothed(inputs: Inputs, scores: Scores, generator: np.random.Generator) ->
         return scores, np.ones(columns)
     points = np.sort(generator.choice(inputs.count, min(SMOOTHING_POINTS, inputs.count), replace=False))
     search = np.sort(generator.choice(len(points), min(SMOOTHING_SEARCH, len(points)), replace=False))
-    sizes = inputs.scores[:, [kind == "size" for kind in inputs.kinds]]
-    # Size is a block of its own: what two encodings have in common says little about it where they are coarse.
-    blocks = [Block(inputs.encoding, "matern", 0.3, relevance=True), Block(sizes, "matern", 0.3, relevance=True)]
-    process = GaussianProcess(blocks, noise=0.2)
+    process = GaussianProcess([Block(inputs.encoding, "matern", 0.3, relevance=True)], noise=0.2)
     process.fit(points, scores[points], iterations=SMOOTHING_ITERATIONS, search=search)
     fitted = filled(normal_scores(process.mean(np.arange(inputs.count))))
     scales = process.length_scales(0)
