@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 PILOT = 8
 """Candidates that are trained first: as many as the least that teach a model of short trainings."""
@@ -17,7 +16,7 @@ LEAST = 3
 """Accuracies that are needed to see anything."""
 
 
-def signal(accuracies: Sequence[float], *, images: int, classes: int) -> float:
+def signal(accuracies: ArrayLike, *, images: int, classes: int) -> float:
     """Share of the differences between trainings that is information on the candidates, in [0, 1].
 
     It is the product of two factors: 1 - noise / variance of the accuracies, with the noise ``p (1 - p) / images`` of

@@ -236,7 +236,7 @@ def _is_too_short(
                 f"trainings reach {min(accuracies):.1%} to {max(accuracies):.1%}, chance is {1 / problem.classes:.1%}"
             )
             log.note(f"selected:{longer.stage}", json.dumps(pilot))
-            log.append_event(longer.stage, "", CHOSEN, f"fewer for {longer.epochs} epochs, since {text}: the same")
+            log.append_event(longer.stage, "", CHOSEN, f"{PILOT} first, since {text}: {_named(problem, pilot)}")
             say(f"{text}; fewer candidates are trained for {longer.epochs} epochs")
         log.note(key, _TOO_SHORT if found < TELLING else _LONG_ENOUGH)
     return log.noted(key) == _TOO_SHORT

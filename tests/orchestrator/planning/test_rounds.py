@@ -333,7 +333,7 @@ class TestPilot:
             assert sorted(chosen_before(lab.problem.candidates, spec, lab.log)) == sorted(trained)
         assert choice_of(lab.log, stages[0]) == "8 first, to see whether 2 epochs tell candidates apart"
         said = choice_of(lab.log, stages[1])
-        assert said.startswith("fewer for 4 epochs, since 2 epochs tell too little: 8 trainings reach ")
+        assert said.startswith("8 first, since 2 epochs tell too little: 8 trainings reach ")
         assert "; then 18 more of 40 by design: " in said
         assert "56 epochs saved on the 14 others" in said
 
