@@ -143,7 +143,7 @@ def _known_column(
     values = pd.Series(_finite(source.values), dtype=float)
     candidates = encoding.index.astype(str)
     own = values.reindex(candidates)
-    scores = normal_scores(own.to_numpy(dtype=np.float64))
+    scores = normal_scores(np.asarray(own, dtype=np.float64))
     known = int(own.notna().sum())
     if known == len(candidates) or not len(values):
         return KnownColumn(source, scores, known, 1.0)
