@@ -37,6 +37,7 @@ class Problem:
         seed: of the ranker.
         options: of the ranker.
         images: of validation; None if that is unknown.
+        classes: of images; None if that is unknown.
         names: short names of the candidates, by code; those without one are named by their code.
         knowledge: results of the same architectures on other data sets or tasks.
         knowledge_encoding: numeric description of known architectures; None without any outside the candidates.
@@ -48,6 +49,7 @@ class Problem:
     seed: int
     options: RankerOptions = DEFAULTS
     images: int | None = None
+    classes: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     knowledge: tuple[KnowledgeSource, ...] = ()
     knowledge_encoding: pd.DataFrame | None = None
@@ -79,6 +81,7 @@ class LogRanker:
             seed=problem.seed,
             options=problem.options,
             images=problem.images,
+            classes=problem.classes,
             reasons=reasons,
             knowledge=problem.knowledge,
             knowledge_encoding=problem.knowledge_encoding,
@@ -95,10 +98,18 @@ class LogRanker:
 
 
 def plan_trainings(
-    count: int, *, full_epochs: int, budget_epochs: float, seed: int, schedules: Sequence[int] | None = None
+    count: int,
+    *,
+    full_epochs: int,
+    budget_epochs: float,
+    seed: int,
+    schedules: Sequence[int] | None = None,
+    anchors: int = 0,
 ) -> list[TrainingSpec]:
     """The trainings that a budget is best spent on: short ones, then full ones; see ``split.split_budget``."""
-    split = split_budget(count, full_epochs=full_epochs, budget_epochs=budget_epochs, schedules=schedules)
+    split = split_budget(
+        count, full_epochs=full_epochs, budget_epochs=budget_epochs, schedules=schedules, anchors=anchors
+    )
     trainings = []
     if split.shorts:
         epochs, until = (full_epochs, split.short_epochs) if split.cut else (split.short_epochs, None)

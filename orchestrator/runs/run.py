@@ -128,6 +128,7 @@ class Run:
             experiment.seed,
             options,
             images=None if self.noted_images is None else self.noted_images.validation,
+            classes=None if self.noted_images is None else self.noted_images.classes,
             names=self.names,
         )
 
