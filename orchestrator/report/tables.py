@@ -15,6 +15,7 @@ from rich.table import Table
 
 from taurank.orchestrator.evidence import SUPERNET, TRAINING
 from taurank.orchestrator.experiment import Experiment
+from taurank.orchestrator.knowledge import knowledge_line
 from taurank.orchestrator.planning import forecast
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report.candidates import print_candidates, print_recipes
@@ -94,6 +95,9 @@ def print_plan(
         proxies = any(stage.booking for stage in stages)
         expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up, proxies=proxies)
         _line(console, f"predicted tau: {predicted(expected)}, from {expected.basis}")
+    known = knowledge_line(run.knowledge, run.candidates)
+    if known:
+        _line(console, known)
     _line(console, f"folder: {run.folder}")
 
 

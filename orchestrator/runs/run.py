@@ -14,6 +14,7 @@ import pandas as pd
 
 from taurank.orchestrator.evidence import BASELINE, DEFAULT_PLAN, IMAGES, PLAN, PLAN_CHANGED, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
+from taurank.orchestrator.knowledge import Known, read_known
 from taurank.orchestrator.planning import LogRanker, Problem
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
@@ -111,6 +112,16 @@ class Run:
                 yield
         except RunHeldError as error:
             raise RunError(str(error)) from None
+
+    @cached_property
+    def knowledge(self) -> tuple[Known, ...]:
+        """What was known when the run was made, from the run's own copy.
+
+        Raises:
+            KnowledgeError: the copy is missing or damaged.
+        """
+        # Runs that are older than knowledge have no such section, and so the default of new ones.
+        return read_known(self.folder) if isinstance(self.experiment.knowledge, list) else ()
 
     @cached_property
     def problem(self) -> Problem:
