@@ -176,8 +176,8 @@ def _print_plan(
         lines.append(f"a supernet of the whole space {state}: {supernet.title}, {supernet.cost:,.0f} epochs")
     if experiment.constraints:
         lines.append("proposals satisfy " + ", ".join(experiment.constraints))
-    known = knowledge_line(run.knowledge, run.candidates)
-    lines += [known] if known else []
+    before = knowledge_line(run.knowledge, run.candidates)
+    lines += [before] if before else []
     lines.append(f"folder: {run.folder}")
     for line in lines:
         print_line(console, line)

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
         read_known,
         write_known,
     )
-    from taurank.orchestrator.knowledge.reading import known_of
+    from taurank.orchestrator.knowledge.reading import is_predictable, known_of
 
 __all__ = [
     "KNOWLEDGE_FILE",
     "KnowledgeError",
     "Known",
     "gather_knowledge",
+    "is_predictable",
     "knowledge_line",
     "known_of",
     "read_known",

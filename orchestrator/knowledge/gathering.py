@@ -30,7 +30,7 @@ def gather_knowledge(
 
     Args:
         experiment: of the run.
-        candidates: codes; none for a search.
+        candidates: codes; none where they are not chosen yet, as in a search.
         folder: of the run folders.
         natural: whether the images have three channels, as those of ImageNet.
 
@@ -64,7 +64,7 @@ def _tried(
 
 def _finished_runs(experiment: Experiment, folder: Path) -> Iterator[PastRun]:
     """Runs of the same space on other data that have come to their ranking, the newest first."""
-    files = sorted(folder.glob(f"*/{FILE}"), key=lambda file: (file.stat().st_mtime, file), reverse=True)
+    files = sorted(folder.resolve().glob(f"*/{FILE}"), key=lambda file: (file.stat().st_mtime, file), reverse=True)
     for file in files[:LOOKED_AT]:
         try:
             run = PastRun.open(file.parent)

@@ -34,16 +34,18 @@ class Known:
         source: for the ranker.
         origin: the folder or file that it was read from, or ``published``.
         what: the values, in words: "test accuracy on svhn".
+        lower_is_better: whether they were measured the other way round; the source's values then have the other sign.
     """
 
     source: KnowledgeSource
     origin: str
     what: str
+    lower_is_better: bool = False
 
     def is_of_use(self, candidates: Collection[str], *, predictable: bool) -> bool:
-        """Whether enough is known of these candidates, or to predict them; no candidates for a search."""
+        """Whether enough is known of these candidates, or to predict them; no candidates for those not chosen yet."""
         if not candidates:
-            return len(self.source.values) >= FEWEST_TO_PREDICT
+            return len(self.source.values) >= FEWEST
         common = len(self.source.values.keys() & set(candidates))
         return common >= FEWEST or (predictable and len(self.source.values) >= FEWEST_TO_PREDICT)
 
@@ -56,12 +58,13 @@ class Known:
         return f"{source.name} ({self.what} of {of}; {source.relation}{fidelity})"
 
 
-def knowledge_line(known: Sequence[Known], candidates: Collection[str]) -> str:
+def knowledge_line(known: Sequence[Known], candidates: Collection[str] = ()) -> str:
     """One line on what is known beforehand; empty where nothing is."""
     if not known:
         return ""
-    sources = ", ".join(one.line(candidates) for one in known)
-    return f"knowledge: {sources}; it costs nothing, --knowledge none omits it"
+    return (
+        f"knowledge: {', '.join(one.line(candidates) for one in known)}; it costs nothing (--knowledge none omits it)"
+    )
 
 
 def write_known(known: Sequence[Known], folder: Path) -> None:
@@ -77,6 +80,7 @@ def write_known(known: Sequence[Known], folder: Path) -> None:
             "what": one.what,
             "relation": one.source.relation,
             "fidelity": one.source.fidelity,
+            "lower_is_better": one.lower_is_better,
             "values": dict(one.source.values),
         }
         for one in known
@@ -106,4 +110,4 @@ def _read(entry: Mapping[str, Any]) -> Known:
     if not all(map(math.isfinite, values.values())):
         raise ValueError("a value is not finite")
     source = KnowledgeSource(str(entry["name"]), values, entry["relation"], float(entry["fidelity"]))
-    return Known(source, str(entry["origin"]), str(entry["what"]))
+    return Known(source, str(entry["origin"]), str(entry["what"]), lower_is_better=entry["lower_is_better"] is True)

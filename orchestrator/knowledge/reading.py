@@ -23,6 +23,8 @@ from taurank.trainables.table import (
 )
 from taurank.trainables.table.importers import import_results
 
+UNKNOWN_SEED = -1
+"""In a table: the mean over seeds, or an unrecorded one."""
 TOP1 = "published ImageNet accuracy"
 
 
@@ -34,7 +36,7 @@ def known_of(
     Args:
         spec: what to read.
         experiment: of the run that is to use it; its space defines the codes.
-        candidates: codes; none for a search, which proposes its own.
+        candidates: codes; none where they are not chosen yet, as in a search.
         natural: whether the images have three channels, as those of ImageNet.
 
     Raises:
@@ -113,7 +115,7 @@ def _of_file(spec: KnowledgeSpec, experiment: Experiment, candidates: Collection
     on = f" on {table.info.data}" if table.info.data else ""
     on += ", the data set of this run" if table.info.data == experiment.data.name else ""
     source = KnowledgeSource(path.stem, values, spec.relation or "other", fidelity)
-    return Known(source, str(path), f"{metric.replace('_', ' ')}{on}")
+    return Known(source, str(path), f"{metric.replace('_', ' ')}{on}", lower_is_better=direction == "lower")
 
 
 def _metric(spec: KnowledgeSpec, table: RecordedTable, path: Path) -> str:
@@ -161,10 +163,10 @@ def _finals(spec: KnowledgeSpec, table: RecordedTable, metric: str, path: Path) 
     length = lengths[0] if spec.relation == "short" else lengths[-1]
     rows = rows[rows["schedule_epochs"] == length]
     by_seed = rows.groupby(["architecture", "seed"], observed=True)["value"].first().unstack("seed")
-    known = [seed for seed in by_seed.columns if seed >= 0]
+    known = [seed for seed in sorted(rows["seed"].unique().tolist()) if seed != UNKNOWN_SEED]
     means = by_seed[known].mean(axis=1) if known else by_seed.mean(axis=1)
-    if known and -1 in by_seed:
-        means = means.fillna(by_seed[-1])
+    if known and UNKNOWN_SEED in by_seed:
+        means = means.fillna(by_seed[UNKNOWN_SEED])
     if spec.relation != "short":
         return means, 1.0
     share = spec.fidelity or (length / lengths[-1] if len(lengths) > 1 else None)
@@ -223,9 +225,7 @@ def _check_enough(known: Known, candidates: Collection[str], *, predictable: boo
         return
     count, common = len(known.source.values), len(known.source.values.keys() & set(candidates))
     if not candidates:
-        raise KnowledgeError(
-            f"knowledge: {known.origin} knows {count} architectures; a search needs {FEWEST_TO_PREDICT} to predict from"
-        )
+        raise KnowledgeError(f"knowledge: {known.origin} knows {count} architectures; {FEWEST} are needed")
     has = f"knowledge: {known.origin} knows {common} of the {len(candidates)} candidates and {count - common} others"
     way_out = f"{FEWEST} candidates are needed"
     if predictable:

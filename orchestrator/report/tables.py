@@ -27,6 +27,7 @@ from taurank.orchestrator.report.figures import (
     failed_note,
     finals_note,
     interval,
+    knowledge_lines,
     left_out,
     measures,
     percent,
@@ -165,6 +166,8 @@ def print_ranking(
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in ranking.weights.items())
     _line(console, f"evidence cost {epochs:.1f} epochs, {seconds:.1f} s of trials")
     _line(console, f"weights of the sources: {weights or 'none, no evidence'}")
+    for line in knowledge_lines(ranking):
+        _line(console, line)
     tiers = int(ranking.with_tiers["tier"].max())
     if tiers > 1:
         _line(console, f"{tiers} tiers: the first of each beats the first of the next with 90 % probability")

@@ -50,7 +50,7 @@ class TimmModels(ModelSource):
     def published(self) -> dict[str, float]:
         """Published top-1 accuracies by name without a tag; timm need not be installed."""
         file = resources.files("taurank.spaces.zoo") / PUBLISHED
-        with file.open(encoding="utf-8", newline="") as lines:
+        with file.open(encoding="utf-8") as lines:
             return {row["name"]: round(float(row["top1"]) / 100, 5) for row in csv.DictReader(lines)}
 
     def check(self, name: str) -> None:
