@@ -11,13 +11,14 @@ from taurank.orchestrator.experiment import PUBLISHED, Experiment, KnowledgeSpec
 from taurank.orchestrator.knowledge.known import FEWEST, FEWEST_TO_PREDICT, KnowledgeError, Known
 from taurank.orchestrator.knowledge.past_run import PastRun
 from taurank.orchestrator.ranker import KnowledgeSource
-from taurank.orchestrator.text import hint
+from taurank.orchestrator.text import counted, hint
 from taurank.spaces import SpaceError, Zoo
 from taurank.trainables.table import (
     TRAINING_SOURCE,
     Direction,
     RecordedTable,
     TableError,
+    is_accuracy,
     read_table,
     truth_metrics,
 )
@@ -109,11 +110,12 @@ def _of_file(spec: KnowledgeSpec, experiment: Experiment, candidates: Collection
     metric = _metric(spec, table, path)
     direction = _direction(table, metric, asked, path)
     finals, fidelity = _finals(spec, table, metric, path)
-    values = _by_code(finals, experiment, candidates, path)
+    values, left_out = _by_code(finals, experiment, candidates, path)
     if direction == "lower":
         values = {code: -value for code, value in values.items()}
     on = f" on {table.info.data}" if table.info.data else ""
     on += ", the data set of this run" if table.info.data == experiment.data.name else ""
+    on += f", {counted(left_out, 'other row')} left out" if left_out else ""
     source = KnowledgeSource(path.stem, values, spec.relation or "other", fidelity)
     return Known(source, str(path), f"{metric.replace('_', ' ')}{on}", lower_is_better=direction == "lower")
 
@@ -128,7 +130,7 @@ def _metric(spec: KnowledgeSpec, table: RecordedTable, path: Path) -> str:
                 f"{path} has no result {spec.metric!r} of trainings{hint(spec.metric, usable)}; it has {known}"
             )
         return spec.metric
-    if len(usable) == 1 or (usable and usable[0].endswith("_accuracy")):
+    if len(usable) == 1 or (usable and is_accuracy(usable[0])):
         return usable[0]
     if not usable:
         raise KnowledgeError(f"{path} has no result of a training")
@@ -157,9 +159,8 @@ def _finals(spec: KnowledgeSpec, table: RecordedTable, metric: str, path: Path) 
     counts = rows.groupby("schedule_epochs")["architecture"].nunique()
     lengths = sorted(int(length) for length in counts.index[counts >= FEWEST])
     if not lengths:
-        raise KnowledgeError(
-            f"{path} has {metric} of {int(counts.max()) if len(counts) else 0} finished trainings; {FEWEST} are needed"
-        )
+        most = counted(int(counts.max()) if len(counts) else 0, "fully trained architecture")
+        raise KnowledgeError(f"{path} has {metric} of {most}; {FEWEST} are needed")
     length = lengths[0] if spec.relation == "short" else lengths[-1]
     rows = rows[rows["schedule_epochs"] == length]
     by_seed = rows.groupby(["architecture", "seed"], observed=True)["value"].first().unstack("seed")
@@ -175,8 +176,10 @@ def _finals(spec: KnowledgeSpec, table: RecordedTable, metric: str, path: Path) 
     return means, share
 
 
-def _by_code(values: pd.Series, experiment: Experiment, candidates: Collection[str], path: Path) -> dict[str, float]:
-    """The values by code of the space; rows of other architectures are left out.
+def _by_code(
+    values: pd.Series, experiment: Experiment, candidates: Collection[str], path: Path
+) -> tuple[dict[str, float], int]:
+    """The values by code of the space, and how many rows are of other architectures.
 
     Raises:
         KnowledgeError: none is of the space, or two rows are the same architecture.
@@ -193,7 +196,7 @@ def _by_code(values: pd.Series, experiment: Experiment, candidates: Collection[s
         found[code], spelt[code] = float(value), str(text)
     if not found:
         raise KnowledgeError(f"{path} has no architecture of {experiment.space.name}: {problem}")
-    return found
+    return found, len(values) - len(found)
 
 
 def _reader(experiment: Experiment, candidates: Collection[str]) -> Callable[[str], str]:

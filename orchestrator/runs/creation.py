@@ -59,6 +59,7 @@ def create_run(
             narrowed = narrowed_space(experiment, data, meter, say=say)
         chosen = choose_candidates(experiment, data, meter, within=narrowed, say=say)
         candidates = chosen.codes
+        known = gather_knowledge(experiment, candidates, parent, natural=data.input_shape[0] == RGB)
         if meter is not None:
             say(f"latencies of {len(candidates):,} candidates ...")
             meter.measure(candidates)
@@ -76,7 +77,6 @@ def create_run(
     resolved = resolved.model_copy(
         update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
     )
-    known = gather_knowledge(experiment, candidates, parent, natural=data.input_shape[0] == RGB)
     resolved = resolved.model_copy(update={"knowledge": resolved_knowledge(experiment, known)})
     plan_run(resolved, candidates, data, parent)
     folder = make_folder(parent, experiment.name)
