@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from taurank.trainables.table.format import Direction, Metric, TableError, TableInfo
+from taurank.trainables.table.format import Direction, TableError, TableInfo
+from taurank.trainables.table.importers.csv_map import directed
 from taurank.trainables.table.importers.recording import MISSING, Recording, open_recording
 from taurank.trainables.table.importers.values import shares
-from taurank.trainables.table.metrics import describe, is_accuracy, is_fixed
+from taurank.trainables.table.metrics import is_accuracy
 from taurank.trainables.table.recorded import RecordedTable
 
 ARCHITECTURE = ("architecture", "arch", "code", "model", "name", "network")
@@ -21,13 +22,14 @@ FINAL_RESULTS = "training:recorded"
 
 
 def is_results(path: Path) -> bool:
-    """Whether a file is a CSV with a column that is called like one of architectures.
+    """Whether a file is a CSV with a column that is called like one of architectures, and none of epochs.
 
     Raises:
         TableError: there is no such file, or it cannot be read.
     """
     recording = open_recording(path)
-    return path.suffix != ".parquet" and not recording.is_arrays and _architecture(recording) is not None
+    is_csv = path.suffix != ".parquet" and not recording.is_arrays
+    return is_csv and _architecture(recording) is not None and not _has_epochs(recording)
 
 
 def import_results(
@@ -54,8 +56,13 @@ def import_results(
     column = _architecture(recording) if not recording.is_arrays else None
     if column is None:
         raise TableError(f"{path} has no column of architectures: call it {ARCHITECTURE[0]}")
-    frame = recording.frame([column])
+    if _has_epochs(recording):
+        raise TableError(f"{path} has a column of epochs; make a table of it: taurank table import --map epoch=...")
+    frame = recording.frame([column]).rename(columns=str.strip)
+    column = column.strip()
     frame = frame[frame[column] != ""]
+    if frame.empty:
+        raise TableError(f"{path} has no rows beside its header")
     known = [str(name) for name in frame.columns if name not in (column, SEED)]
     if metric and metric not in known:
         raise TableError(f"{path} has no column {metric!r}; it has {', '.join(known) or 'no other than ' + column}")
@@ -68,7 +75,7 @@ def import_results(
     seeds = _seeds(path, frame)
     _check_once(path, frame[column], seeds)
     rows = pd.concat([_rows(frame[column], seeds, name, values) for name, values in columns.items()])
-    metrics = {name: _described(name, direction) for name in columns}
+    metrics = directed(columns, direction)
     info = TableInfo(
         space,
         data or recording.data,
@@ -82,6 +89,10 @@ def import_results(
 def _architecture(recording: Recording) -> str | None:
     by_name = {name.strip().lower(): name for name in sorted(recording.names, reverse=True)}
     return next((by_name[name] for name in ARCHITECTURE if name in by_name), None)
+
+
+def _has_epochs(recording: Recording) -> bool:
+    return any(name.strip().lower() == "epoch" for name in recording.names)
 
 
 def _numbers(path: Path, column: pd.Series, *, sole: bool) -> pd.Series | None:
@@ -139,7 +150,3 @@ def _rows(architectures: pd.Series, seeds: pd.Series, metric: str, values: pd.Se
             "seconds": np.nan,
         }
     )
-
-
-def _described(metric: str, direction: Direction | None) -> Metric:
-    return describe(metric) if direction is None or is_fixed(metric) else Metric(direction)
