@@ -4,7 +4,8 @@
   `same-kind` knowledge. Candidates differ as functions, seed 0 is the evidence, the mean of seeds 1 and 2 the truth.
   Proxies were recorded on CIFAR-10 only: the scores and FLOPs of the same cells stand in for those on CIFAR-100.
 - TransNAS-Bench-101 micro: `class_object` knowing `autoencoder`, as `other`. One seed is both label and truth, and no
-  short training is recorded.
+  short training is recorded. `class_object, simulated` adds made-up ones: correlation .85 with the end, errors half
+  smooth over the operations and half independent.
 
 `shuffled` permutes the known values, `inverted` negates them, `half` keeps those of a random half of all cells and
 `200` of 200 of them, so that the candidates are predicted from the encoding. Keeps one row per draw in
@@ -25,10 +26,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from benchmarks.common.paired import SEED, positive
 from benchmarks.common.recorded import NASBENCH201, NASBENCH201_C100, data_folder, read_recorded
-from taurank.orchestrator.ranker import KnowledgeSource
+from taurank.orchestrator.ranker import KnowledgeSource, normal_scores
 from taurank.orchestrator.replay import Bench, choose_cheap, knowledge_of, make_bench, plan_replay, replay_draw
 from taurank.trainables.table import Metric, RecordedTable, TableInfo
 from taurank.trainables.table.rows import Rows
@@ -39,10 +41,13 @@ KEPT = ["tau", "tau_top20", "expected_tau", "coverage90", "width90", "weight_kno
 NONE, KNOWN, SHUFFLED, INVERTED, HALF, FEW = "none", "known", "shuffled", "inverted", "half", "200"
 VARIANTS = (NONE, KNOWN, SHUFFLED, INVERTED, HALF, FEW)
 CELLS = {"c10": NASBENCH201, "c100": NASBENCH201_C100}
-OTHER = {"c10": "c100", "c100": "c10", "class_object": "autoencoder"}
+SIMULATED = "class_object, simulated"
+OTHER = {"c10": "c100", "c100": "c10", "class_object": "autoencoder", SIMULATED: "autoencoder"}
 """What each target knows."""
-TRAINED = 25
-"""Epochs of a training of TransNAS-Bench-101."""
+TRAINED, SHORT = 25, 2
+"""Epochs of a training of TransNAS-Bench-101, and of a simulated short one."""
+AGREES = 0.85
+"""Correlation of simulated short trainings with the end."""
 BARS = {
     ("10x", 12): 0.84, ("10x", 24): 0.86, ("10x", 50): 0.855, ("10x", 100): 0.86, ("10x", 300): 0.87,
     ("10x", 1000): 0.89, ("50x", 12): 0.85, ("50x", 24): 0.855, ("50x", 50): 0.84, ("50x", 100): 0.85,
@@ -71,8 +76,9 @@ def read_table(name: str, folder: Path | None) -> RecordedTable:
 def read_transnas(task: str, folder: Path | None) -> RecordedTable:
     """One task; the operations of the edges describe a cell."""
     frame = pd.read_parquet(data_folder(folder) / "transnas" / "transnas_micro_3tasks.parquet")
-    frame = frame[frame["dataset"] == task].reset_index(drop=True)
+    frame = frame[frame["dataset"] == task.partition(",")[0]].reset_index(drop=True)
     rows = Rows(frame["arch"].tolist())
+    operations = np.array([[int(part) for part in cell.strip("()").split(",")] for cell in frame["arch"]])
     rows.add(
         "training",
         {"validation_accuracy": frame["val_accuracy"] / 100},
@@ -80,16 +86,27 @@ def read_transnas(task: str, folder: Path | None) -> RecordedTable:
         schedule_epochs=TRAINED,
         seconds=0.0,
     )
+    if task == SIMULATED:
+        short = {"validation_accuracy": simulated(frame["val_accuracy"].to_numpy(), operations)}
+        rows.add("training", short, epoch=SHORT, schedule_epochs=SHORT, seconds=0.0)
     rows.add("size", {"parameters": frame["params"] * 1e6, "flops": frame["flops"] * 1e6}, seconds=0.0)
     for proxy in ("epe_nas", "jacov", "nwot", "synflow"):
         rows.add(f"proxy:{proxy}", {"score": frame[proxy]})
-    operations = np.array([[int(part) for part in cell.strip("()").split(",")] for cell in frame["arch"]])
     edges = {f"edge_{edge}": operations[:, edge] for edge in range(operations.shape[1])}
     rows.add("encoding", edges, seconds=0.0)
     metrics = {"validation_accuracy": Metric("higher", "share"), "score": Metric("higher")}
     metrics |= {"parameters": Metric("none", "count"), "flops": Metric("none", "multiply-adds")}
     metrics |= {edge: Metric(category=True) for edge in edges}
     return RecordedTable(TableInfo("transnas_micro", task, metrics), rows.frame())
+
+
+def simulated(finals: np.ndarray, operations: np.ndarray) -> np.ndarray:
+    """Accuracies of short trainings, (cells,), from the final ones and the operations, (cells, edges)."""
+    generator = np.random.default_rng([SEED, 12])
+    effects = generator.standard_normal((operations.shape[1], operations.max() + 1))
+    smooth = normal_scores(effects[np.arange(operations.shape[1]), operations].sum(axis=1))
+    errors = (smooth + generator.standard_normal(len(finals))) / np.sqrt(2)
+    return special.expit(AGREES * normal_scores(finals) + np.sqrt(1 - AGREES**2) * errors)
 
 
 @cache

@@ -143,7 +143,7 @@ def _known_column(
     values = pd.Series(_finite(source.values), dtype=float)
     candidates = encoding.index.astype(str)
     own = values.reindex(candidates)
-    scores = normal_scores(own.to_numpy())
+    scores = normal_scores(np.asarray(own, dtype=np.float64))
     known = int(own.notna().sum())
     if known == len(candidates) or not len(values):
         return KnownColumn(source, scores, known, 1.0)
@@ -291,19 +291,25 @@ def pooled_reliability(credits: Sequence[float], fidelity: float, reliability: f
     """Share of the variance that sources with independent errors explain together: ``S / (1 + S)``.
 
     ``S`` is the sum of ``s / (1 - s)``, with s the share of each: ``CHEAP_SHARE`` times its credit for a source
-    without training, ``share(fidelity)`` for short trainings, ``r^2`` for knowledge.
+    without training, ``share(fidelity)`` for short trainings, ``r^2`` for knowledge. Without trainings the other
+    sources count as the best of them alone, since no evidence shows which errors they have in common, and the result
+    is at most ``WITHOUT_TRAININGS``.
 
     Args:
         credits: of the sources without training, in [0, 1].
-        fidelity: of the short trainings; 0 without any. The result is then at most ``WITHOUT_TRAININGS``.
+        fidelity: of the short trainings; 0 without any.
         reliability: r of the knowledge.
     """
-    shares = [CHEAP_SHARE * credit for credit in credits] + [reliability**2]
+
+    def odds(explained: float) -> float:
+        return explained / (1 - explained)
+
+    cheap = [odds(CHEAP_SHARE * credit) for credit in credits]
     if fidelity > 0:
-        shares.append(share(fidelity))
-    total = sum(one / (1 - one) for one in shares)
-    explained = total / (1 + total)
-    return explained if fidelity > 0 else min(explained, WITHOUT_TRAININGS)
+        total = sum(cheap) + odds(share(fidelity)) + odds(reliability**2)
+        return total / (1 + total)
+    total = max(cheap, default=0.0) + odds(reliability**2)
+    return min(total / (1 + total), WITHOUT_TRAININGS)
 
 
 def is_vetoed(with_knowledge: Scores, without: Scores, labels: Scores) -> bool:

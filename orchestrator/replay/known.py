@@ -54,7 +54,10 @@ def knowledge_of(table: RecordedTable, bench: Bench, *, name: str, relation: str
             "knowledge from other data; take a table of other data"
         )
     metric = EVIDENCE_METRIC if EVIDENCE_METRIC in _metrics(table) else TEST_METRIC
-    full = full_schedule(table, metric)
+    try:
+        full = full_schedule(table, metric)
+    except ReplayError:
+        raise ReplayError(f"--knowledge: {name} has no complete training with an accuracy") from None
     epochs = full
     if relation == "short":
         shorter = [length for length in table.schedules() if length < full]
