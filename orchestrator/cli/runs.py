@@ -55,8 +55,8 @@ Knowledge = Annotated[
     typer.Option(
         "--knowledge",
         help="Results of the same architectures on other data: folder of a run, table (.parquet), CSV, or published, "
-        "such as 'old.csv:metric=top1' (separated by commas; may be repeated); none omits all. Default: auto, finished "
-        "runs of other data in --out, and published accuracies of models by name.",
+        "as FROM[=RELATION][:metric=NAME], separated by commas (may be repeated); none omits all. Default: auto, "
+        "finished runs of other data in --out, and published accuracies of models by name.",
         show_default=False,
     ),
 ]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from taurank.orchestrator.experiment.spec import Spec
+from taurank.orchestrator.ranker import Relation
 
 PUBLISHED = "published"
 """The published ImageNet accuracies of models by name, as a source."""
+
+
+RELATIONS = get_args(Relation)
 
 
 class KnowledgeSpec(Spec):
@@ -28,7 +32,7 @@ class KnowledgeSpec(Spec):
 
     source: str = Field(alias="from", min_length=1)
     metric: str | None = None
-    relation: Literal["same-kind", "other", "short"] | None = None
+    relation: Relation | None = None
     fidelity: float | None = Field(default=None, gt=0, le=1)
     lower_is_better: bool | None = None
 
@@ -80,11 +84,11 @@ def absolute_knowledge(specs: KnowledgeSpecs, folder: Path) -> KnowledgeSpecs:
 
 
 def knowledge_of_options(texts: Sequence[str]) -> Any:
-    """The section as ``--knowledge`` gives it: sources separated by commas, with keys as in ``FROM:metric=top1``.
+    """The section as ``--knowledge`` gives it: sources separated by commas, ``FROM[=RELATION][:KEY=VALUE]...`` each.
 
     Example:
-        >>> knowledge_of_options(["runs/a,old.csv:metric=top1:relation=same-kind"])
-        [{'from': 'runs/a'}, {'from': 'old.csv', 'metric': 'top1', 'relation': 'same-kind'}]
+        >>> knowledge_of_options(["runs/a=other,old.csv:metric=top1:relation=same-kind"])
+        [{'from': 'runs/a', 'relation': 'other'}, {'from': 'old.csv', 'metric': 'top1', 'relation': 'same-kind'}]
     """
     parts = [part for text in texts for one in text.split(",") if (part := one.strip())]
     if parts in (["none"], ["auto"]):
@@ -94,7 +98,8 @@ def knowledge_of_options(texts: Sequence[str]) -> Any:
 
 def _of_option(text: str) -> dict[str, Any]:
     source, *settings = re.split(r":(?=[a-z_]+=)", text)
-    found: dict[str, Any] = {"from": source}
+    short = re.fullmatch(rf"(.+)=({'|'.join(RELATIONS)})", source)
+    found: dict[str, Any] = {"from": source} if short is None else {"from": short[1], "relation": short[2]}
     for setting in settings:
         key, _, value = setting.partition("=")
         found[key] = _typed(key, value)

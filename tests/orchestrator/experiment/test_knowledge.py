@@ -40,6 +40,13 @@ def test_settings_of_a_source(here: Path):
     assert read(text) == [{"from": f"{here}/odd:name.csv"} | expected]
 
 
+def test_a_relation_as_in_a_replay(here: Path):
+    assert read("a.parquet=same-kind:metric=loss, b=c.csv") == [
+        {"from": f"{here}/a.parquet", "metric": "loss", "relation": "same-kind"},
+        {"from": f"{here}/b=c.csv"},
+    ]
+
+
 def test_none_and_auto_stand_alone():
     assert read_knowledge(["none"]) is None
     assert read_knowledge(["auto"]) == "auto"
