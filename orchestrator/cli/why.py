@@ -51,7 +51,15 @@ def why(
     code = find_candidate(name, names, trials)
     # Its samples are not in the files: it is computed again from the log.
     ranking = opened.rank() if (opened.folder / "ranking.csv").is_file() else None
-    found = explain(opened.log, code, names=names, stages=stages, encoding=opened.problem.encoding, ranking=ranking)
+    found = explain(
+        opened.log,
+        code,
+        names=names,
+        stages=stages,
+        encoding=opened.problem.encoding,
+        ranking=ranking,
+        knowledge=opened.knowledge,
+    )
     print_explanation(make_console(), found)
     return asdict(found)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
+    from taurank.orchestrator.evidence.log import Evidence, EvidenceError, EvidenceLog
     from taurank.orchestrator.evidence.names import (
         BASELINE,
         CHECKPOINT_DROPPED,
@@ -126,6 +126,7 @@ __all__ = [
     "VALIDATION_ACCURACY_SD",
     "VOID",
     "Evidence",
+    "EvidenceError",
     "EvidenceLog",
     "LogSummary",
     "StageRows",

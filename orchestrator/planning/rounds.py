@@ -18,12 +18,21 @@ import pandas as pd
 from taurank.orchestrator.evidence import BASELINE, CHOSEN, VALIDATION_ACCURACY, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
 from taurank.orchestrator.planning.failed_trainings import failure_reasons, with_failures
-from taurank.orchestrator.planning.pilot import PILOT, TELLING, signal
 from taurank.orchestrator.planning.split import ROUNDING, Split, more_short_trainings, split_budget
-from taurank.orchestrator.ranker import RankerOptions, Ranking, RankingModel
+from taurank.orchestrator.ranker import (
+    JUDGING,
+    KnowledgeSource,
+    RankerOptions,
+    Ranking,
+    RankingModel,
+    Validation,
+    signal_of,
+)
 
 Launch = Callable[[TrainingSpec, list[str]], None]
 DEFAULTS = RankerOptions()
+PILOT = 8
+"""Candidates that are trained first: the least that teach a model of short trainings."""
 NAMED = 5
 """Candidates that an event names; the notes of the log have all."""
 
@@ -41,6 +50,8 @@ class Problem:
         images: of validation; None if that is unknown.
         classes: of images; None if that is unknown.
         names: short names of the candidates, by code; those without one are named by their code.
+        knowledge: results of the same architectures on other data sets or tasks.
+        knowledge_encoding: numeric description of known architectures; None without any outside the candidates.
     """
 
     candidates: tuple[str, ...]
@@ -51,6 +62,8 @@ class Problem:
     images: int | None = None
     classes: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    knowledge: tuple[KnowledgeSource, ...] = ()
+    knowledge_encoding: pd.DataFrame | None = None
 
 
 class LogRanker:
@@ -79,7 +92,10 @@ class LogRanker:
             seed=problem.seed,
             options=problem.options,
             images=problem.images,
+            classes=problem.classes,
             reasons=reasons,
+            knowledge=problem.knowledge,
+            knowledge_encoding=problem.knowledge_encoding,
             earlier=self._last,
         )
         return self._last
@@ -93,10 +109,18 @@ class LogRanker:
 
 
 def plan_trainings(
-    count: int, *, full_epochs: int, budget_epochs: float, seed: int, schedules: Sequence[int] | None = None
+    count: int,
+    *,
+    full_epochs: int,
+    budget_epochs: float,
+    seed: int,
+    schedules: Sequence[int] | None = None,
+    anchors: int = 0,
 ) -> list[TrainingSpec]:
     """The trainings that a budget is best spent on: short ones, then full ones; see ``split.split_budget``."""
-    split = split_budget(count, full_epochs=full_epochs, budget_epochs=budget_epochs, schedules=schedules)
+    split = split_budget(
+        count, full_epochs=full_epochs, budget_epochs=budget_epochs, schedules=schedules, anchors=anchors
+    )
     trainings = []
     if split.shorts:
         epochs, until = (full_epochs, split.short_epochs) if split.cut else (split.short_epochs, None)
@@ -227,9 +251,11 @@ def _is_too_short(
         rows = log.evidence()
         last = (rows["stage"] == spec.stage) & (rows["epoch"] == spec.last_epoch)
         last &= (rows["metric"] == VALIDATION_ACCURACY) & rows["architecture"].isin(pilot)
-        accuracies = rows.loc[last, "value"].to_numpy(dtype=float)
-        found = signal(accuracies, images=problem.images, classes=problem.classes)
-        if found < TELLING:
+        accuracies = rows.loc[last, "value"].dropna().to_numpy(dtype=float)
+        # As for judging other sources; what has failed shows nothing.
+        seen = len(accuracies) > PILOT // 2
+        too_short = seen and signal_of(accuracies, Validation(problem.images, problem.classes)) < JUDGING
+        if too_short:
             longer = _twice_as_long(spec, PILOT)
             text = (
                 f"{spec.epochs} {'epochs' if spec.epochs > 1 else 'epoch'} tell too little: {len(accuracies)} "
@@ -238,7 +264,7 @@ def _is_too_short(
             log.note(f"selected:{longer.stage}", json.dumps(pilot))
             log.append_event(longer.stage, "", CHOSEN, f"{PILOT} first, since {text}: {_named(problem, pilot)}")
             say(f"{text}; fewer candidates are trained for {longer.epochs} epochs")
-        log.note(key, _TOO_SHORT if found < TELLING else _LONG_ENOUGH)
+        log.note(key, _TOO_SHORT if too_short else _LONG_ENOUGH)
     return log.noted(key) == _TOO_SHORT
 
 

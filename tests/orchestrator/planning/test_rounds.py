@@ -12,8 +12,8 @@ import pytest
 from taurank.orchestrator.evidence import BASELINE, CHOSEN
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.trainings import TrainingSpec
-from taurank.orchestrator.planning.pilot import PILOT, signal
 from taurank.orchestrator.planning.rounds import (
+    PILOT,
     LogRanker,
     Problem,
     choice_of,
@@ -336,20 +336,3 @@ class TestPilot:
         assert said.startswith("8 first, since 2 epochs tell too little: 8 trainings reach ")
         assert "; then 18 more of 40 by design: " in said
         assert "56 epochs saved on the 14 others" in said
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "images", "classes", "least", "most"),
-    [
-        ([0.10, 0.11, 0.14, 0.16, 0.21, 0.10, 0.12, 0.15], 400, 10, 0.0, 0.2),  # hardly begun
-        ([0.50, 0.51, 0.49, 0.50, 0.52, 0.48, 0.51, 0.50], 400, 10, 0.0, 0.0),  # differences of the images drawn
-        ([0.50, 0.51, 0.49, 0.50, 0.52, 0.48, 0.51, 0.50], 400_000, 10, 0.99, 1.0),  # they are real
-        ([0.15, 0.19, 0.22, 0.10, 0.17, 0.13, 0.20, 0.18], 6000, 120, 0.95, 1.0),  # far beyond chance for 120 classes
-        ([0.5] * 8, 400, 10, 0.0, 0.0),
-        ([0.1, np.nan, np.nan, 0.1], 400, 10, 1.0, 1.0),  # too few to see
-    ],
-)
-def test_signal_of_a_pilot(accuracies, images, classes, least, most):
-    found = signal(accuracies, images=images, classes=classes)
-    assert least <= found <= most
-    assert signal(accuracies[::-1], images=images, classes=classes) == pytest.approx(found)
