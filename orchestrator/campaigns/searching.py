@@ -69,7 +69,7 @@ def create_search(
             "baseline": None,
         }
     )
-    known = gather_knowledge(experiment, (), parent, natural=data.input_shape[0] == RGB)
+    known = gather_knowledge(resolved, (), parent, natural=data.input_shape[0] == RGB)
     resolved = resolved.model_copy(update={"knowledge": resolved_knowledge(experiment, known)})
     folder = make_folder(parent, experiment.name)
     write_known(known, folder)

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taurank.orchestrator.ranker import KnowledgeSource
+from taurank.orchestrator.ranker import FEWEST_COMPARED, FEWEST_KNOWN, KnowledgeSource
 from taurank.orchestrator.text import replaced
 
 KNOWLEDGE_FILE = "knowledge.json"
-FEWEST = 4
-"""Fewer candidates than this show nothing of how far a source can be trusted."""
-FEWEST_TO_PREDICT = 30
-"""Known architectures from which others are predicted, where the space describes them by numbers."""
 
 
 class KnowledgeError(ValueError):
@@ -45,9 +41,9 @@ class Known:
     def is_of_use(self, candidates: Collection[str], *, predictable: bool) -> bool:
         """Whether enough is known of these candidates, or to predict them; no candidates for those not chosen yet."""
         if not candidates:
-            return len(self.source.values) >= FEWEST
+            return len(self.source.values) >= FEWEST_COMPARED
         common = len(self.source.values.keys() & set(candidates))
-        return common >= FEWEST or (predictable and len(self.source.values) >= FEWEST_TO_PREDICT)
+        return common >= FEWEST_COMPARED or (predictable and len(self.source.values) >= FEWEST_KNOWN)
 
     def line(self, candidates: Collection[str]) -> str:
         """The source in a few words, with how many of the candidates it knows."""

@@ -24,9 +24,14 @@ from taurank.orchestrator.evidence import (
     EvidenceLog,
 )
 from taurank.orchestrator.experiment import Experiment
-from taurank.orchestrator.knowledge.known import FEWEST_TO_PREDICT, KnowledgeError
+from taurank.orchestrator.knowledge.known import KnowledgeError
+from taurank.orchestrator.ranker import FEWEST_KNOWN
 from taurank.orchestrator.text import YamlError, read_yaml
+from taurank.spaces import Zoo
 
+SHORT = "validation accuracy of short trainings"
+UNEQUAL = 0.1
+"""Share of the trainings of a stage that may be shorter than the epoch at which it is read."""
 FILE, LOG = "experiment.yaml", "evidence.sqlite"
 
 
@@ -81,8 +86,8 @@ class PastRun:
     def is_of_space(self, experiment: Experiment) -> bool:
         """Whether it has the same space with the same options; models by name always have."""
         mine, own = experiment.space, self.content["space"]
-        by_name = experiment.space.make().foreign
-        return bool(own["name"] == mine.name and (by_name or (own.get("options") or {}) == mine.options))
+        same_options = mine.name == Zoo.name or (own.get("options") or {}) == mine.options
+        return bool(own["name"] == mine.name and same_options)
 
     def is_of_data(self, experiment: Experiment) -> bool:
         """Whether it has the same images."""
@@ -121,7 +126,7 @@ class PastRun:
         trained = _short(rows, full)
         if finals is None or trained is None:
             return trained if short or finals is None else finals
-        enough = min(FEWEST_TO_PREDICT, len(trained.values) / 2)
+        enough = min(FEWEST_KNOWN, len(trained.values) / 2)
         return finals if not short and len(finals.values) >= enough else trained
 
 
@@ -135,15 +140,18 @@ def _finals(rows: pd.DataFrame, full: int) -> list[Results]:
 
 
 def _short(rows: pd.DataFrame, full: int) -> Results | None:
-    """Validation accuracies at the end of the trainings of the stage that trained most candidates."""
-    trained = rows[_is_evidence(rows) & (rows["epoch"] * rows["epoch_share"] < full)].dropna(subset="value")
-    if trained.empty:
-        return None
-    last = trained.loc[trained.groupby("trial")["epoch"].idxmax()]
-    stages = last.groupby("stage", sort=False)["architecture"].nunique()
-    own = last[last["stage"] == stages.idxmax()]
-    reached = own["epoch"] * own["epoch_share"] / full
-    return Results(_means(own), "validation accuracy of short trainings", float(np.median(reached)))
+    """Validation accuracies of short trainings, of the stage that trained most candidates.
+
+    A policy trains them unequally far: they are compared at the last epoch that all but a tenth have come to.
+    """
+    found = []
+    for _, own in rows[_is_evidence(rows)].dropna(subset="value").groupby("stage", sort=False):
+        last = own.groupby("trial")["epoch"].max()
+        epoch = int(np.quantile(last, UNEQUAL, method="lower"))
+        fidelity = epoch * float(own["epoch_share"].iloc[0]) / full
+        if fidelity < 1:
+            found.append(Results(_means(own[own["epoch"] == epoch]), SHORT, fidelity))
+    return max(found, key=lambda results: (len(results.values), results.fidelity), default=None)
 
 
 def _is_evidence(rows: pd.DataFrame) -> pd.Series:

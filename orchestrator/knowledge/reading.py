@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from taurank.orchestrator.experiment import PUBLISHED, Experiment, KnowledgeSpec
-from taurank.orchestrator.knowledge.known import FEWEST, FEWEST_TO_PREDICT, KnowledgeError, Known
+from taurank.orchestrator.knowledge.known import KnowledgeError, Known
 from taurank.orchestrator.knowledge.past_run import PastRun
-from taurank.orchestrator.ranker import KnowledgeSource
+from taurank.orchestrator.ranker import FEWEST_COMPARED, FEWEST_KNOWN, KnowledgeSource
 from taurank.orchestrator.text import counted, hint
 from taurank.spaces import SpaceError, Zoo
 from taurank.trainables.table import (
@@ -157,10 +157,10 @@ def _finals(spec: KnowledgeSpec, table: RecordedTable, metric: str, path: Path) 
     ended = (table.rows["source"] == source) & (table.rows["metric"] == metric)
     rows = table.rows[ended & (table.rows["epoch"] == table.rows["schedule_epochs"])]
     counts = rows.groupby("schedule_epochs")["architecture"].nunique()
-    lengths = sorted(int(length) for length in counts.index[counts >= FEWEST])
+    lengths = sorted(int(length) for length in counts.index[counts >= FEWEST_COMPARED])
     if not lengths:
         most = counted(int(counts.max()) if len(counts) else 0, "fully trained architecture")
-        raise KnowledgeError(f"{path} has {metric} of {most}; {FEWEST} are needed")
+        raise KnowledgeError(f"{path} has {metric} of {most}; {FEWEST_COMPARED} are needed")
     length = lengths[0] if spec.relation == "short" else lengths[-1]
     rows = rows[rows["schedule_epochs"] == length]
     by_seed = rows.groupby(["architecture", "seed"], observed=True)["value"].first().unstack("seed")
@@ -228,9 +228,9 @@ def _check_enough(known: Known, candidates: Collection[str], *, predictable: boo
         return
     count, common = len(known.source.values), len(known.source.values.keys() & set(candidates))
     if not candidates:
-        raise KnowledgeError(f"knowledge: {known.origin} knows {count} architectures; {FEWEST} are needed")
+        raise KnowledgeError(f"knowledge: {known.origin} knows {count} architectures; {FEWEST_COMPARED} are needed")
     has = f"knowledge: {known.origin} knows {common} of the {len(candidates)} candidates and {count - common} others"
-    way_out = f"{FEWEST} candidates are needed"
+    way_out = f"{FEWEST_COMPARED} candidates are needed"
     if predictable:
-        way_out += f", or {FEWEST_TO_PREDICT} architectures to predict them from"
+        way_out += f", or {FEWEST_KNOWN} architectures to predict them from"
     raise KnowledgeError(f"{has}; {way_out}")

@@ -78,6 +78,24 @@ def test_full_trainings_of_half_are_what_is_known(tmp_path: Path, experiment: Ex
     assert read(tmp_path, codes, relation="short").source.fidelity == 2 / 40
 
 
+def test_trainings_that_a_policy_stopped_are_read_at_the_same_epoch(
+    tmp_path: Path, experiment: Experiment, codes: Sequence[str]
+):
+    """Those that were stopped early are worse here at every epoch, but the last values would say more than that."""
+    log, stage = EvidenceLog(tmp_path / "evidence.sqlite"), "training-40:asha"
+    for index, code in enumerate(codes[:20]):
+        reached = 40 if index < 5 else 2 if index < 19 else 1
+        log.append(
+            Evidence(stage, code, code, "training", epoch, 40, 0, "validation_accuracy", epoch / 100 - index / 1000)
+            for epoch in range(1, reached + 1)
+        )
+    log.close()
+    (tmp_path / "experiment.yaml").write_text(experiment.to_yaml(), encoding="utf-8")
+    known = read(tmp_path, codes, relation="short")
+    assert known.source.values == pytest.approx({code: 0.02 - index / 1000 for index, code in enumerate(codes[:19])})
+    assert known.source.fidelity == 2 / 40
+
+
 def test_the_same_data_and_recipe_are_evidence(run_folder: Path, experiment: Experiment, codes: tuple[str, ...]):
     with pytest.raises(KnowledgeError, match=r"same data and recipe: its trainings are evidence.*share_results"):
         read(run_folder, codes, experiment)
