@@ -50,6 +50,7 @@ class Subject:
         stages: the stages, if they are fixed.
         notes: printed at the end.
         progress: of an existing run.
+        anchors: full trainings to keep of a small budget.
     """
 
     space: str
@@ -61,6 +62,7 @@ class Subject:
     stages: PlannedStages | None = None
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
+    anchors: int = 0
 
     @property
     def with_default_split(self) -> Subject:
@@ -218,7 +220,16 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
         CONSTRAINED: bool(experiment.constraints) and not isinstance(experiment.candidates, int),
     }
     notes = tuple(note for note, holds in said.items() if holds)
-    subject = Subject(experiment.space.name, count, full, experiment.speed_up, experiment.proxies, images, notes=notes)
+    subject = Subject(
+        experiment.space.name,
+        count,
+        full,
+        experiment.speed_up,
+        experiment.proxies,
+        images,
+        notes=notes,
+        anchors=experiment.anchors,
+    )
     if experiment.trainings is None and experiment.supernets is None:
         return subject
     proxies = default_proxies(experiment, train_images=images.train)
@@ -275,6 +286,7 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
             images=images,
             schedules=lengths,
             proxy_epochs=cost,
+            anchors=subject.anchors,
         )
         return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None
 

@@ -80,6 +80,9 @@ class Experiment(Spec):
 
     ``budget`` is how many times cheaper than full training the evidence is: ``10x``, or the number alone.
 
+    ``anchors: 3`` keeps three full trainings of a budget that is too small for them to improve the order: final
+    accuracies of the other candidates are predicted from those. It has no effect beside ``trainings``.
+
     ``baseline: {}`` also trains all candidates to the end, to score the ranking.
 
     ``search`` replaces ``candidates`` and all stages: architectures are proposed as results arrive.
@@ -104,6 +107,7 @@ class Experiment(Spec):
     recipe: Recipe = Recipe()
     families: Annotated[FamilyRecipes | None, BeforeValidator(_families_from_auto)] = None
     budget: str = "10x"
+    anchors: Annotated[int, Field(ge=0)] = 0
     proxies: Annotated[Literal["auto"] | ProxySpec | None, BeforeValidator(_proxies_from_names)] = "auto"
     trainings: list[TrainingSpec] | None = None
     supernets: list[Annotated[SupernetSpec, BeforeValidator(_supernet_from_sampler)]] | None = None

@@ -257,7 +257,14 @@ def _more_trainings(experiment: Experiment, count: int, data: ImageData) -> list
     shorts = [spec for spec in trainings if not spec.is_full(full)]
     fulls = [spec for spec in trainings if spec.is_full(full)]
     schedules = [spec.epochs for spec in shorts if spec.until is None]
-    planned = plan_trainings(count, full_epochs=full, budget_epochs=budget, seed=experiment.seed, schedules=schedules)
+    planned = plan_trainings(
+        count,
+        full_epochs=full,
+        budget_epochs=budget,
+        seed=experiment.seed,
+        schedules=schedules,
+        anchors=experiment.anchors,
+    )
     wanted = next((spec.candidates for spec in planned if not spec.is_full(full)), 0)
     grown = [_grown(spec, count if wanted == "all" else wanted, count) for spec in shorts]
     left = budget - sum(planned_epochs(spec, count) for spec in grown)

@@ -137,6 +137,7 @@ class Run:
             experiment.seed,
             options,
             images=None if self.noted_images is None else self.noted_images.validation,
+            classes=None if self.noted_images is None else self.noted_images.classes,
             names=self.names,
             knowledge=tuple(known.source for known in self.knowledge),
             knowledge_encoding=self._known_encoding(),
