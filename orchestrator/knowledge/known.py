@@ -31,12 +31,14 @@ class Known:
         origin: the folder or file that it was read from, or ``published``.
         what: the values, in words: "test accuracy on svhn".
         lower_is_better: whether they were measured the other way round; the source's values then have the other sign.
+        note: what else is to be said of it.
     """
 
     source: KnowledgeSource
     origin: str
     what: str
     lower_is_better: bool = False
+    note: str = ""
 
     def is_of_use(self, candidates: Collection[str], *, predictable: bool) -> bool:
         """Whether enough is known of these candidates, or to predict them; no candidates for those not chosen yet."""
@@ -51,7 +53,8 @@ class Known:
         of = f"{len(values.keys() & set(candidates))} of {len(candidates)} candidates" if candidates else ""
         of = of or f"{len(values):,} architectures"
         fidelity = f" at {source.fidelity:.0%} of full training" if source.relation == "short" else ""
-        return f"{source.name} ({self.what} of {of}; {source.relation}{fidelity})"
+        note = f"; {self.note}" if self.note else ""
+        return f"{source.name} ({self.what} of {of}; {source.relation}{fidelity}{note})"
 
 
 def knowledge_line(known: Sequence[Known], candidates: Collection[str] = ()) -> str:
@@ -77,6 +80,7 @@ def write_known(known: Sequence[Known], folder: Path) -> None:
             "relation": one.source.relation,
             "fidelity": one.source.fidelity,
             "lower_is_better": one.lower_is_better,
+            "note": one.note,
             "values": dict(one.source.values),
         }
         for one in known
@@ -106,4 +110,5 @@ def _read(entry: Mapping[str, Any]) -> Known:
     if not all(map(math.isfinite, values.values())):
         raise ValueError("a value is not finite")
     source = KnowledgeSource(str(entry["name"]), values, entry["relation"], float(entry["fidelity"]))
-    return Known(source, str(entry["origin"]), str(entry["what"]), lower_is_better=entry["lower_is_better"] is True)
+    lower = entry["lower_is_better"] is True
+    return Known(source, str(entry["origin"]), str(entry["what"]), lower_is_better=lower, note=str(entry["note"]))

@@ -114,10 +114,11 @@ def _of_file(spec: KnowledgeSpec, experiment: Experiment, candidates: Collection
     if direction == "lower":
         values = {code: -value for code, value in values.items()}
     on = f" on {table.info.data}" if table.info.data else ""
-    on += ", the data set of this run" if table.info.data == experiment.data.name else ""
-    on += f", {counted(left_out, 'other row')} left out" if left_out else ""
+    notes = ["the data set of this run"] if table.info.data == experiment.data.name else []
+    notes += [f"{counted(left_out, 'other row')} left out"] if left_out else []
     source = KnowledgeSource(path.stem, values, spec.relation or "other", fidelity)
-    return Known(source, str(path), f"{metric.replace('_', ' ')}{on}", lower_is_better=direction == "lower")
+    what = f"{metric.replace('_', ' ')}{on}"
+    return Known(source, str(path), what, lower_is_better=direction == "lower", note="; ".join(notes))
 
 
 def _metric(spec: KnowledgeSpec, table: RecordedTable, path: Path) -> str:

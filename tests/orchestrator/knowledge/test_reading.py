@@ -140,6 +140,14 @@ def test_a_lower_loss_is_better(tmp_path: Path):
     assert known.lower_is_better
 
 
+def test_a_table_of_the_same_data_is_named_as_such(tmp_path: Path):
+    """Its recipe is not known, so it may be knowledge; the user has asked for it."""
+    table = recorded(data="cifar10")
+    write_table(table, tmp_path / "t.parquet")
+    assert "the data set of this run" in read(tmp_path / "t.parquet", table.architectures, target("cifar10")).line([])
+    assert "the data set" not in read(tmp_path / "t.parquet", table.architectures).line([])
+
+
 def test_a_table_of_another_space_is_refused(tmp_path: Path, codes: tuple[str, ...]):
     write_table(recorded(space="darts"), tmp_path / "t.parquet")
     with pytest.raises(KnowledgeError, match="is of space darts, not of nasbench201"):
@@ -152,8 +160,7 @@ def test_a_csv_is_read_in_any_spelling_of_the_space(tmp_path: Path, codes: tuple
     file = write_csv(tmp_path, "Model,err", *(f"{name},{place}" for place, name in enumerate(shorts[:5])), "foreign,7")
     known = read(file, codes)
     assert known.source.values == {code: -place for place, code in enumerate(codes[:5])}
-    assert known.what == "err, 1 other row left out"
-    assert "5 of 24 candidates" in known.line(codes)
+    assert known.line(codes) == "old (err of 5 of 24 candidates; other; 1 other row left out)"
 
 
 @pytest.mark.parametrize(
