@@ -98,7 +98,7 @@ def read_known(folder: Path) -> tuple[Known, ...]:
     file = folder / KNOWLEDGE_FILE
     try:
         return tuple(_read(entry) for entry in json.loads(file.read_text(encoding="utf-8"))["sources"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise KnowledgeError(
             f"{file} cannot be read ({reason}); put it back, or write knowledge: null in {file.parent}/experiment.yaml"

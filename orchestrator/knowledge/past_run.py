@@ -73,7 +73,9 @@ class PastRun:
             raise KnowledgeError(f"{folder} is not the folder of a run: it needs {FILE} and {LOG}")
         try:
             content = read_yaml((folder / FILE).read_text(encoding="utf-8"))
-            _ = content["space"]["name"], content["data"]["name"], int(content["recipe"]["epochs"])
+            named = [content[part]["name"] for part in ("space", "data")]
+            if not all(isinstance(name, str) for name in named) or int(content["recipe"]["epochs"]) < 1:
+                raise ValueError("it names no space, no data or no epochs")
         except (OSError, YamlError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
             raise KnowledgeError(f"{folder / FILE} cannot be read: {' '.join(str(error).split())}") from None
         return PastRun(folder, content)

@@ -19,6 +19,7 @@ from taurank.trainables.table import (
     RecordedTable,
     TableError,
     is_accuracy,
+    is_fixed,
     read_table,
     truth_metrics,
 )
@@ -140,8 +141,9 @@ def _metric(spec: KnowledgeSpec, table: RecordedTable, path: Path) -> str:
 
 def _direction(table: RecordedTable, metric: str, asked: Direction | None, path: Path) -> Direction:
     recorded = table.info.metrics[metric].direction
-    if recorded != "none" and "accuracy" in metric and asked not in (None, recorded):
-        raise KnowledgeError(f"{path}: of {metric} the higher is better; omit lower_is_better")
+    if is_fixed(metric) and recorded != "none" and asked not in (None, recorded):
+        text = f"{recorded} is better of {metric}, whose name has a fixed meaning; omit lower_is_better"
+        raise KnowledgeError(f"{path}: {text}")
     direction = asked or recorded
     if direction == "none":
         raise KnowledgeError(f"{path}: the name {metric!r} does not say which end is better; add lower_is_better")

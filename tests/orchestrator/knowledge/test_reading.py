@@ -138,6 +138,9 @@ def test_a_lower_loss_is_better(tmp_path: Path):
     values = list(known.source.values.values())
     assert values == sorted(values)
     assert known.lower_is_better
+    for metric, lower in (("validation_loss", False), ("validation_accuracy", True)):
+        with pytest.raises(KnowledgeError, match=f"is better of {metric}, whose name has a fixed meaning"):
+            read(tmp_path / "c10.parquet", table.architectures, metric=metric, lower_is_better=lower)
 
 
 def test_a_table_of_the_same_data_is_named_as_such(tmp_path: Path):
