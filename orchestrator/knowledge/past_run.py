@@ -16,6 +16,7 @@ import pandas as pd
 
 from taurank.orchestrator.evidence import (
     BASELINE,
+    CLASSES,
     RANKING,
     TEST_ACCURACY,
     TRAINING,
@@ -30,6 +31,8 @@ from taurank.orchestrator.text import YamlError, read_yaml
 from taurank.spaces import Zoo
 
 SHORT = "validation accuracy of short trainings"
+ABOVE_CHANCE = 1.05
+"""Multiple of the accuracy of chance up to which a full training has learned nothing."""
 UNEQUAL = 0.1
 """Share of the trainings of a stage that may be shorter than the epoch at which it is read."""
 FILE, LOG = "experiment.yaml", "evidence.sqlite"
@@ -112,6 +115,7 @@ class PastRun:
 
         Final accuracies are those of the baseline or of the full trainings, whichever are of more candidates. They are
         taken where at least as many have one as others can be predicted from, or half of those that were trained.
+        A training that ended at chance is left out: it says something of that training, not of the architecture.
 
         Args:
             short: take the short trainings in any case.
@@ -120,10 +124,11 @@ class PastRun:
         full = int(self.content["recipe"]["epochs"])
         try:
             with closing(EvidenceLog(self.folder / LOG)) as log:
-                rows = log.evidence()
+                rows, classes = log.evidence(), log.noted(CLASSES) or ""
         except EvidenceError as error:
             raise KnowledgeError(str(error)) from None
-        found = [*_finals(rows, full)] if tested else [*_finals(rows[rows["stage"] != BASELINE], full)]
+        chance = ABOVE_CHANCE / max(int(classes), 1) if classes.isdecimal() else 0.0
+        found = _finals(rows if tested else rows[rows["stage"] != BASELINE], full, chance)
         finals = max(found, key=lambda results: len(results.values), default=None)
         trained = _short(rows, full)
         if finals is None or trained is None:
@@ -132,8 +137,9 @@ class PastRun:
         return finals if not short and len(finals.values) >= enough else trained
 
 
-def _finals(rows: pd.DataFrame, full: int) -> list[Results]:
-    """Test accuracies of the baseline, then validation accuracies of full trainings."""
+def _finals(rows: pd.DataFrame, full: int, chance: float) -> list[Results]:
+    """Test accuracies of the baseline, then validation accuracies of full trainings, above that of chance."""
+    rows = rows[rows["value"] > chance]
     tested = rows[(rows["stage"] == BASELINE) & (rows["metric"] == TEST_ACCURACY)]
     ended = (rows["epoch"] == rows["schedule_epochs"]) & (rows["schedule_epochs"] >= full) & (rows["epoch_share"] == 1)
     trained = rows[_is_evidence(rows) & ended]

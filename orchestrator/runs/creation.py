@@ -18,7 +18,7 @@ from taurank.orchestrator.candidates import (
     open_meter,
 )
 from taurank.orchestrator.cluster import check_room_for_trials
-from taurank.orchestrator.evidence import DEFAULT_PLAN, IMAGES, MADE, PLAN, EvidenceLog
+from taurank.orchestrator.evidence import CLASSES, DEFAULT_PLAN, IMAGES, MADE, PLAN, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ImageCounts
 from taurank.orchestrator.knowledge import gather_knowledge, resolved_knowledge, write_known
 from taurank.orchestrator.planning import default_proxies, default_stages
@@ -86,6 +86,7 @@ def create_run(
     if experiment.trainings is None and experiment.supernets is None:
         log.note(PLAN, DEFAULT_PLAN)
     log.note(IMAGES, json.dumps(asdict(counts)))
+    log.note(CLASSES, str(len(data.classes)))
     book_candidates(log, resolved, chosen)
     if narrowed is not None:
         book_narrowing(log, experiment, narrowed)

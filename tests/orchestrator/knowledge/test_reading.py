@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from taurank.orchestrator.evidence import BASELINE, TEST_ACCURACY
+from taurank.orchestrator.evidence import BASELINE, CLASSES, TEST_ACCURACY
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment
 from taurank.orchestrator.experiment.file import parse_experiment
@@ -51,6 +51,18 @@ def test_a_run_with_a_baseline_is_known_by_its_test_accuracies(run_folder: Path,
     tested = rows[(rows["stage"] == BASELINE) & (rows["metric"] == TEST_ACCURACY)]
     assert known.source.values == pytest.approx(dict(tested.groupby("architecture")["value"].mean()))
     assert (known.source.relation, known.source.fidelity, known.what) == ("same-kind", 1.0, "test accuracy on digits")
+
+
+def test_a_training_at_chance_is_not_known(run_folder: Path, codes: tuple[str, ...]):
+    log = EvidenceLog(run_folder / "evidence.sqlite")
+    log.connection.execute(
+        "UPDATE evidence SET value = 0.104 WHERE stage = ? AND architecture = ?", (BASELINE, codes[3])
+    )
+    log.connection.commit()
+    assert len(read(run_folder, codes).source.values) == 24, "of older runs the number of classes is not known"
+    log.note(CLASSES, "10")
+    log.close()
+    assert read(run_folder, codes).source.values.keys() == set(codes) - {codes[3]}
 
 
 def test_a_run_without_one_is_known_by_its_short_trainings(run_folder: Path, codes: tuple[str, ...]):

@@ -271,6 +271,7 @@ class TestKnowledge:
         first.log.append_event("ranking", "", "ended")
         assert create_run(experiment, tmp_path, data).knowledge == ()
         other = parse_experiment(text.replace("own.npz", "other.npz"), where="test")
+        assert first.log.noted("classes") == "10"
         assert [one.source.name for one in create_run(other, tmp_path, data).knowledge] == [first.folder.name]
 
     def test_it_may_be_omitted(self, known: Run, data: ImageData) -> None:
