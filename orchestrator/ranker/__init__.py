@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
     from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor
     from taurank.orchestrator.ranker.short_runs import complete_short_runs
+    from taurank.orchestrator.ranker.signal import beyond_chance
     from taurank.orchestrator.ranker.trust import FEWEST_ALONE, SupernetTrust, ranking_lines, supernet_trust
     from taurank.orchestrator.ranker.views import (
         LOWER_IS_BETTER,
@@ -55,6 +56,7 @@ __all__ = [
     "SupernetTrust",
     "View",
     "align_to_prior",
+    "beyond_chance",
     "cholesky",
     "complete_short_runs",
     "final_inputs",

@@ -98,11 +98,11 @@ def lead_trainings(shorts: Sequence[ShortRuns], validation: Validation = UNKNOWN
     total = np.sum([part * short.measured for part, short in zip(shares, chosen, strict=True)], axis=0)
     if np.ptp(total) == 0:
         return None
-    signal = max(signals) * progress(lead.values, validation.classes)
+    signal = max(signals) * beyond_chance(lead.values, validation.classes)
     return Trainings(lead.name, filled(normal_scores(total)), longest, lead.rows, signal, _settled(chosen, lead.rows))
 
 
-def progress(accuracies: Scores, classes: int | None) -> float:
+def beyond_chance(accuracies: Scores, classes: int | None) -> float:
     """How far trainings are beyond chance, from 0 to 1.
 
     With ``w = log(C p) / log C``, the share of the bits of the label that the median accuracy p is beyond chance for C

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from taurank.orchestrator.evidence import CONTENDERS, PRETEXT
+from taurank.orchestrator.evidence import CONTENDERS, DEPTH, PRETEXT
 from taurank.orchestrator.ranker.contenders import rank_again
 
 Scores = NDArray[np.float64]
@@ -110,6 +110,7 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
     for source in found["source"].unique():
         rows = found[found["source"] == source]
         if source == "size":
+            rows = rows[rows["metric"] != DEPTH]  # logged, but no source of the order yet
             views.extend(_cheap(str(metric), "size", own, index, "size") for metric, own in rows.groupby("metric"))
         elif source.startswith("proxy:"):
             rows = rows[rows["metric"] == "score"]

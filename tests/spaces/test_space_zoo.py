@@ -203,9 +203,9 @@ class TestTorchvision:
 class TestOwn:
     def test_a_factory_is_told_what_it_asks_for(self, zoo: Zoo, own: str) -> None:
         plain = size_of(zoo, f"{own}:plain", shape=(2, 8, 8), classes=5)
-        assert plain == Size(parameters=(2 * 9 * 4 + 4) + (4 * 5 + 5), flops=2 * 9 * 4 * 36 + 4 * 5)
+        assert plain == Size(parameters=(2 * 9 * 4 + 4) + (4 * 5 + 5), flops=2 * 9 * 4 * 36 + 4 * 5, depth=2)
         sized = size_of(zoo, f"{own}:Sized", shape=(2, 8, 6), classes=5)
-        assert sized == Size(parameters=2 * 8 * 6 * 5 + 5, flops=2 * 8 * 6 * 5)
+        assert sized == Size(parameters=2 * 8 * 6 * 5 + 5, flops=2 * 8 * 6 * 5, depth=1)
 
     @pytest.mark.parametrize(
         ("name", "message"),
