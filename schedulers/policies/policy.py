@@ -14,6 +14,8 @@ Action = Literal["continue", "pause", "stop"]
 State = Literal["new", "running", "paused", "finished", "stopped", "failed"]
 Phase = Literal["running", "done"]
 _ACTIONS: tuple[Action, ...] = get_args(Action)
+NOT_SUBMITTED = "not submitted: "
+"""Begins the names of trials that are still to come. They stand behind all others in every drawn order."""
 
 
 @dataclass(frozen=True)

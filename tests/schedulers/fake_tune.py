@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from ray.tune import Trainable
+
 PENDING, RUNNING, PAUSED, TERMINATED, ERROR = "PENDING", "RUNNING", "PAUSED", "TERMINATED", "ERROR"
+
+
+class Saved(Trainable):
+    """A trainable that can be paused."""
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None: ...
 
 
 class FakeTrial:
     is_saving = False
+    trainable: type[Trainable] = Saved
 
     def __init__(self, trial_id: str, key: str | None = None) -> None:
         self.trial_id = trial_id
@@ -22,6 +31,9 @@ class FakeTrial:
 
     def set_status(self, status: str) -> None:
         self.status = status
+
+    def get_trainable_cls(self) -> type[Trainable]:
+        return self.trainable
 
     def is_finished(self) -> bool:
         return self.status in (TERMINATED, ERROR)
