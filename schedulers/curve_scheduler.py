@@ -17,6 +17,7 @@ from ray.tune.result import DEFAULT_METRIC, SHOULD_CHECKPOINT
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import SearchGenerator
 from ray.tune.trainable import FunctionTrainable, Trainable
+from ray.tune.utils import flatten_dict
 
 from taurank.schedulers.curves import Ladder
 from taurank.schedulers.measure import Measure, Ticks, number
@@ -289,7 +290,7 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
             return
         self._driver.add(key)
         self._set_kind()
-        if not self._all_known and not self.curves[key].epochs and (trial.last_result or trial.is_finished()):
+        if not self._all_known and not self.curves[key].epochs:
             self._restore(key, trial)
         in_turn = not isinstance(getattr(tune_controller, "search_alg", None), SearchGenerator)
         if trial.status == Trial.PENDING and (in_turn or self.curves[key].epochs):
@@ -312,12 +313,14 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
                 f"result of trial {key!r} must hold {self._time_attr} and {self._metric}, lacks {', '.join(missing)}; "
                 f"it has {', '.join(sorted(result)) or 'nothing'}"
             )
+        begins = not self.curves[key].epochs
         wanted = self.curves[key].state != "new" or self._admit(key)
+        until = self.curves[key].until
         action = self._report(key, result)
         if not wanted and not self.curves[key].is_over:
             self._driver.stop(key, "the policy starts no further trial")
             action = "stop"
-        elif self.curves[key].state == "running" and len(self.curves[key].epochs) == 1:
+        elif begins and not self.curves[key].is_over and until < self._ticks.count:
             self._check_checkpoints(key, trial, result)
         if action == "pause" and not _keeps_checkpoints(trial, result):
             action = "continue" if self._admit(key) else "stop"
@@ -359,10 +362,12 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         chosen = self._choose()
         if chosen is None and not busy:
             self._make_room(tune_controller)
-        if fresh is not None and self._is_unwanted(self._key(fresh)):
-            self._end_search(tune_controller)
-            tune_controller.stop_trial(fresh)
-            fresh = None
+        if fresh is not None:
+            decision = self.decisions.get(self._key(fresh))
+            if decision is not None and decision.action != "continue":
+                self._end_search(tune_controller, decision.reason)
+                tune_controller.stop_trial(fresh)
+                fresh = None
         self._stop_waiting(tune_controller)
         return chosen or fresh
 
@@ -410,6 +415,9 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         loss = result.get(self._train_loss) if self._train_loss else None
         training = math.nan if loss is None else number(str(self._train_loss), loss)
         step = self._ticks.of_time(number(self._time_attr, result[self._time_attr]))
+        until = self.curves[key].until
+        if self.curves[key].last_epoch < until < step:
+            step = until  # policies compare trials where they were sent, and this is the first result from there on
         return self._driver.report(key, step, value, training)
 
     def _set_kind(self) -> None:
@@ -418,8 +426,12 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
             self._driver.limits = replace(limits, metric=self._measure.kind)
 
     def _restore(self, key: str, trial: Any) -> None:
+        """Finds the curve of a trial of an earlier part of the run; a new trial stays as it is."""
         points: dict[int, float] = {}
-        for result in reported_results(trial):
+        last = flatten_dict(trial.last_result or {})
+        if self._time_attr not in last and not trial.is_finished():
+            return
+        for result in reported_results(trial, last) if self._time_attr in last else ():
             if self._time_attr in result and self._metric in result:
                 metric = str(self._metric)
                 step = self._ticks.of_time(number(self._time_attr, result[self._time_attr]))
@@ -463,33 +475,31 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         worst = self._driver.worst(waiting)
         why = "the next trial cannot start while paused ones fill max_concurrent_trials"
         self._say(
+            "room",
             f"{why}: the worst of them end. Leave max_concurrent_trials out to keep them; the resources of the "
-            "cluster bound what runs"
+            "cluster bound what runs",
         )
         self._driver.stop(worst, why)
         tune_controller.stop_trial(self._trials[worst])
 
-    def _is_unwanted(self, key: str) -> bool:
-        decision = self.decisions.get(key)
-        return decision is not None and decision.action != "continue"
-
-    def _end_search(self, tune_controller: Any) -> None:
+    def _end_search(self, tune_controller: Any, reason: str) -> None:
         search = getattr(tune_controller, "search_alg", None)
         if search is not None and not search.is_finished():
-            self._say(f"no further trial is started: {self.latest.reason}")
+            if self._trials_to_come(search):
+                self._say("end", f"no further trial is started: {reason}")
             search.set_finished()
 
     def _stop_waiting(self, tune_controller: Any) -> None:
         done = self.done
         if done and not self._all_known:
-            self._end_search(tune_controller)
+            self._end_search(tune_controller, self.latest.reason)
         for key, trial in self._trials.items():
             if trial.status == Trial.PAUSED and (done or self.curves[key].is_over):
                 tune_controller.stop_trial(trial)
 
     def _check_checkpoints(self, key: str, trial: Any, result: Mapping[str, Any]) -> None:
-        """At the first result of a trial that the policy means to pause: whether it can be."""
-        if self.curves[key].until >= self._ticks.count or _keeps_checkpoints(trial, result):
+        """Says or refuses at the first result that a trial cannot be paused as the policy means to."""
+        if _keeps_checkpoints(trial, result):
             return
         problem = (
             f"trial {key} keeps no checkpoint with its first result, and {type(self._driver.policy).__name__} pauses "
@@ -498,11 +508,12 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         way_out = "report a checkpoint with every result, or take a policy that never pauses, such as penguin"
         if self._refuses:
             raise ValueError(f"{problem}; {way_out}")
-        self._say(f"{problem}: those without a checkpoint are stopped instead; {way_out}")
+        self._say("checkpoints", f"{problem}: those without a checkpoint are stopped instead; {way_out}")
 
-    def _say(self, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
+    def _say(self, subject: str, message: str) -> None:
+        """Logs a message, the first on its subject."""
+        if subject not in self._said:
+            self._said.add(subject)
             _log.warning("%s: %s", type(self).__name__, message)
 
     def _forecast_all(self) -> dict[str, FinalForecast]:

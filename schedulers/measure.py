@@ -141,4 +141,4 @@ class Ticks:
 
     def time(self, step: float) -> float:
         """The end of a step in the unit of the time."""
-        return step * self.length
+        return round(step * self.length, 9)

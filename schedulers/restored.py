@@ -26,13 +26,12 @@ from ray.tune.utils import flatten_dict
 _log = logging.getLogger(__name__)
 
 
-def reported_results(trial: Trial) -> list[dict[str, Any]]:
-    """The results of a restored trial, flat, in the order of their report; the last one alone if there is no file."""
-    last = flatten_dict(trial.last_result or {})
+def reported_results(trial: Trial, last: dict[str, Any]) -> list[dict[str, Any]]:
+    """The results of a restored trial, flat, in the order of their report, up to the last one, which Tune has kept."""
     results = list(_results_on_file(trial))
-    if not results and last:
+    if not results:
         _log.warning("%s of trial %s cannot be read: only its last result is known", EXPR_RESULT_FILE, trial.trial_id)
-    return [*results, last] if last else results
+    return [*results, last]
 
 
 def _results_on_file(trial: Trial) -> Iterator[dict[str, Any]]:

@@ -143,7 +143,7 @@ class Driver:
         """
         curve = self._known(trial)
         everywhere = replace(self.limits, slots=max(self.limits.slots, len(self._curves)))
-        latest = self._decide(everywhere)
+        self._latest = latest = self._decide(everywhere)
         step = next((step for step in latest.next if step.trial == trial), None)
         until = self._affordable(curve, step.until) if step is not None else 0
         if step is None or until <= curve.last_epoch:
