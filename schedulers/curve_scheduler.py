@@ -459,7 +459,7 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
     def _trials_to_come(self, search: Any) -> int:
         if search is None or search.is_finished():
             return 0
-        total = self._num_trials or getattr(search, "total_samples", math.inf)
+        total: float = self._num_trials or search.total_samples
         return max(0, total - len(self.curves)) if total < _MOST_EXPECTED else 1
 
     def _make_room(self, tune_controller: Any) -> None:

@@ -1,8 +1,8 @@
 """Time that a scheduler takes for one result of a trial, ours against Ray's ASHA, without Ray's processes.
 
-A loop calls the hooks of the scheduler in the order in which Tune's controller does: all trials are added, the scheduler
-is asked for a trial in every step, and eight running trials report in turn. Only the calls of the scheduler are timed.
-Tune itself takes about one millisecond for a result. Synthetic curves of 27 epochs, one training each.
+A loop calls the hooks of the scheduler in the order in which Tune's controller does: all trials are added, the
+scheduler is asked for a trial in every step, and eight running trials report in turn. Only the calls of the scheduler
+are timed. Tune itself takes about one millisecond for a result. Synthetic curves of 27 epochs, one training each.
 
     python -m benchmarks.system.scheduler_overhead [--trials 8 200 1000] [--output FILE.csv]
 """

@@ -69,7 +69,7 @@ class Curve:
         losses = np.array(self.training or np.full(len(values), np.nan), dtype=np.float64)
         return np.array(self.epochs, dtype=np.int64)[:kept], values[:kept], losses[:kept]
 
-    @property
+    @cached_property  # every decision asks every curve for it, several times
     def last_epoch(self) -> int:
         """Epochs trained so far."""
         return self.epochs[-1] if self.epochs else 0
