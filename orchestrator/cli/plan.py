@@ -40,6 +40,7 @@ class Subject:
 
     Attributes:
         space: name of the search space; empty for one without recorded data.
+        data: name of the data set; empty if unknown.
         candidates: number of candidates.
         epochs: length of full training; None if a table defines it.
         budget: how many times cheaper.
@@ -51,6 +52,7 @@ class Subject:
     """
 
     space: str
+    data: str
     candidates: int
     epochs: int | None
     budget: float | None = None
@@ -206,7 +208,16 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
         CONSTRAINED: bool(experiment.constraints) and not isinstance(experiment.candidates, int),
     }
     notes = tuple(note for note, holds in said.items() if holds)
-    subject = Subject(experiment.space.name, count, full, experiment.speed_up, experiment.proxies, images, notes=notes)
+    subject = Subject(
+        experiment.space.name,
+        experiment.data.name,
+        count,
+        full,
+        experiment.speed_up,
+        experiment.proxies,
+        images,
+        notes=notes,
+    )
     if experiment.trainings is None and experiment.supernets is None:
         return subject
     proxies = default_proxies(experiment, train_images=images.train)
@@ -231,7 +242,7 @@ def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_
         raise PlanError(
             f"--space: {space!r} is none of {known}{hint(space, list_spaces())}; omit it for your own space"
         )
-    return Subject(space, candidates, epochs)
+    return Subject(space, "", candidates, epochs)
 
 
 def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> PlanRequest:
@@ -240,6 +251,7 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
         DEFAULT_PROXIES,
         PlannedStages,
         PlanRequest,
+        Setting,
         are_cheap,
         split_stages,
     )
@@ -267,7 +279,8 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
         return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None
 
     with_proxies = proxy_epochs(subject.budget or 10.0) > 0
-    return PlanRequest(subject.space, subject.candidates, full, stages_of, epoch_seconds, with_proxies, images=images)
+    setting = Setting(subject.space, subject.data, full)
+    return PlanRequest(setting, subject.candidates, stages_of, epoch_seconds, with_proxies, images=images)
 
 
 def _by_own_replays(
