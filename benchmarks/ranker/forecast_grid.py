@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -42,7 +41,7 @@ MANY = 500
 """With more candidates a budget of 2.5x is omitted: it is close to full training, and slow."""
 CELL = ["space", "data", "full_epochs", "proxies", "n", "budget"]
 MEASURED = ["tau", "tau_low", "tau_high", "retained", "ceiling", "expected_tau", "expected_low", "expected_high"]
-MEASURED += ["certainty", "coverage90", "shorts", "fulls", "cost"]
+MEASURED += ["coverage90", "shorts", "fulls", "cost"]
 
 
 @dataclass(frozen=True)
@@ -82,3 +81,70 @@ def make_table_bench(name: str, folder: Path | None) -> Bench:
     truths = {NASBENCH201: "seeds 1,2", NASBENCH201_C100: "seeds 1,2", SPIKENAS: "test", NAAP440: "test"}
     among = "distinct" if name in WITH_PROXIES else "all"
     return make_bench(read_recorded(name, folder), truth=truths.get(name, "last"), among=among)
+
+
+def measure(bench: Bench, cell: Cell, draws: int, jobs: int) -> pd.DataFrame:
+    cheap = choose_cheap(bench.table, proxies="all" if cell.proxies else "none", supernets="")
+    plan = plan_replay(bench, candidates=cell.candidates, budget=f"{cell.budget:g}x", seed=SEED, workers=8, cheap=cheap)
+    own = asdict(bench.setting) | {"proxies": len(cheap.proxies), "n": cell.candidates, "budget": cell.budget}
+    rows = [own | {"draw": draw} | row for draw, row in enumerate(replay_draws(bench, plan, draws, jobs=jobs))]
+    return pd.DataFrame(rows)[[*CELL, "draw", *MEASURED]]
+
+
+def keep(found: pd.DataFrame) -> None:
+    """Another process may have written in the meantime: the file is read again, and replaced atomically."""
+    rows = pd.concat([read(), found]).drop_duplicates([*CELL, "draw"], keep="last").sort_values([*CELL, "draw"])
+    _replace(rows.round(5), DRAWS)
+    cells = [
+        asdict(summarise_cell(own.to_dict("records"), Setting(*key[:3]), proxies=key[3]))
+        for key, own in rows.groupby(CELL)
+        if len(own) >= FEWEST_DRAWS
+    ]
+    _replace(pd.DataFrame(cells).round(5), Path(str(FORECASTS)))
+
+
+def _replace(rows: pd.DataFrame, file: Path) -> None:
+    draft = file.with_suffix(".part")
+    rows.to_csv(draft, index=False)
+    draft.replace(file)
+
+
+def read() -> pd.DataFrame:
+    return pd.read_csv(DRAWS) if DRAWS.is_file() else pd.DataFrame(columns=[*CELL, "draw"])
+
+
+def has(bench: Bench, cell: Cell, draws: int) -> bool:
+    rows = read()
+    of_table = (rows["space"] == bench.setting.space) & (rows["data"] == bench.setting.data)
+    of_cell = (rows["n"] == cell.candidates) & (rows["budget"] == cell.budget) & ((rows["proxies"] > 0) == cell.proxies)
+    return int((of_table & of_cell).sum()) >= draws
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, default=None, help="default: $TAURANK_DATA")
+    parser.add_argument("--tables", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--budgets", nargs="+", type=float, choices=BUDGETS, help="only these")
+    parser.add_argument("--most", type=int, default=2000, help="leave out cells with more candidates")
+    parser.add_argument("--draws", type=int, help="default: 20 up to 100 candidates, 6 up to 500, 3 above")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--fresh", action="store_true", help="measure all cells again")
+    options = parser.parse_args()
+    if options.draws is not None and options.draws < FEWEST_DRAWS:
+        parser.error(f"--draws: {options.draws}; how much draws differ takes {FEWEST_DRAWS}")
+    for cell in CELLS:
+        if cell.table not in options.tables or cell.candidates > options.most:
+            continue
+        if options.budgets and cell.budget not in options.budgets:
+            continue
+        draws = options.draws or cell.draws
+        bench = make_table_bench(cell.table, options.data_dir)
+        if not options.fresh and has(bench, cell, draws):
+            continue
+        found = measure(bench, cell, draws, options.jobs)
+        keep(found)
+        print(f"{cell}: tau {found['tau'].mean():.3f}, {draws} draws", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

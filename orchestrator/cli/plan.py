@@ -87,6 +87,9 @@ def plan(
             show_default=False,
         ),
     ] = "",
+    data: Annotated[
+        str, typer.Option("--data", help="Name of the data set, as cifar10. Default: unknown.", show_default=False)
+    ] = "",
     candidates: Annotated[
         int | None, typer.Option("--candidates", min=2, help="Number of candidates.", show_default=False)
     ] = None,
@@ -146,9 +149,9 @@ def plan(
         raise PlanError("--truth, --among and --draws configure the replay of a table: use them with --table")
     lengths = _lengths(schedules)
     subject = (
-        _of_what(what, experiment, space=space, candidates=candidates, epochs=epochs)
+        _of_what(what, experiment, space=space, data=data, candidates=candidates, epochs=epochs)
         if what
-        else _of_options(space, candidates, epochs, from_table=table is not None)
+        else _of_options(space, data, candidates, epochs, from_table=table is not None)
     )
     if budget is not None or tau is not None:
         factor = None if budget is None else parse_budget(budget)
@@ -175,13 +178,13 @@ def plan(
 
 
 def _of_what(
-    what: str, experiment: Experiment | None, *, space: str, candidates: int | None, epochs: int | None
+    what: str, experiment: Experiment | None, *, space: str, data: str, candidates: int | None, epochs: int | None
 ) -> Subject:
     """An experiment, or the run in the folder ``what``."""
     from taurank.orchestrator.planning import PlanError, progress_of
     from taurank.orchestrator.runs import Run
 
-    for name, value in (("--space", space), ("--candidates", candidates), ("--epochs", epochs)):
+    for name, value in (("--space", space), ("--data", data), ("--candidates", candidates), ("--epochs", epochs)):
         if value:
             raise PlanError(f"{name}: {what} defines it already; omit the option, or change it there")
     if experiment is not None:
@@ -226,15 +229,16 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
     return replace(subject, proxies=proxies, stages=stages, notes=(OWN_STAGES, *notes))
 
 
-def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
+def _of_options(space: str, data: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
     from taurank.orchestrator.planning import PlanError
     from taurank.orchestrator.text import hint
     from taurank.spaces import list_spaces
 
     if candidates is None:
         raise PlanError("--candidates is missing: give the number of candidates, or an experiment, or a run")
-    if from_table and space:
-        raise PlanError(f"--space: the table defines its space; omit {space}")
+    for name, value, what in (("--space", space, "space"), ("--data", data, "data set")):
+        if from_table and value:
+            raise PlanError(f"{name}: the table defines its {what}; omit {value}")
     if epochs is None and not from_table:
         raise PlanError("--epochs is missing: give the length of full training")
     if space and space not in list_spaces():
@@ -242,7 +246,7 @@ def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_
         raise PlanError(
             f"--space: {space!r} is none of {known}{hint(space, list_spaces())}; omit it for your own space"
         )
-    return Subject(space, "", candidates, epochs)
+    return Subject(space, data, candidates, epochs)
 
 
 def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> PlanRequest:

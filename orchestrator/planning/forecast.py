@@ -122,50 +122,6 @@ def forecast(
     )
 
 
-_Replayed = tuple[Setting, Estimate]
-
-
-def _relevant(replayed: Sequence[Setting], setting: Setting) -> list[Setting]:
-    """The setting itself, else those that resemble it, else all."""
-    same = [known for known in replayed if known == setting]
-    return same or [known for known in replayed if known.resembles(setting)] or list(replayed)
-
-
-def _by_space(estimates: Sequence[_Replayed]) -> list[list[_Replayed]]:
-    return [list(group) for _, group in groupby(estimates, key=lambda pair: pair[0].space)]
-
-
-def _between_tables(estimates: Sequence[_Replayed]) -> tuple[float, int] | None:
-    """Variance of tau between tables of a space, and its degrees of freedom; None where no space has several."""
-    groups = [[estimate.tau for _, estimate in pairs] for pairs in _by_space(estimates)]
-    freedom = sum(len(taus) - 1 for taus in groups)
-    squares = sum(float(np.var(taus)) * len(taus) for taus in groups)
-    return (squares / freedom, freedom) if freedom else None
-
-
-def _between_spaces(estimates: Sequence[_Replayed]) -> tuple[float, int] | None:
-    """The same between the means of the spaces; None where there is a single one."""
-    means = [_mean(pairs) for pairs in _by_space(estimates)]
-    return (float(np.var(means, ddof=1)), len(means) - 1) if len(means) > 1 else None
-
-
-def _mean(pairs: Sequence[_Replayed]) -> float:
-    return float(np.mean([estimate.tau for _, estimate in pairs]))
-
-
-def _within(pairs: Sequence[_Replayed]) -> float:
-    """Square of the half-width that draws alone give."""
-    return float(np.mean([(_quantile(estimate.draws - 1) * estimate.sd) ** 2 for _, estimate in pairs]))
-
-
-def _widened(pairs: Sequence[_Replayed], between: tuple[float, int] | None, count: int) -> float:
-    """Half of the interval for a table that is not among ``count`` ones with this variance between them."""
-    if between is None:
-        return 2.0
-    variance, freedom = between
-    return math.sqrt(_within(pairs) + _quantile(freedom) ** 2 * variance * (1 + 1 / count))
-
-
 def budget_for(
     setting: Setting,
     candidates: int,
@@ -280,72 +236,6 @@ def _widened(pairs: Sequence[_Replayed], between: tuple[float, int] | None, coun
         return 2.0
     variance, freedom = between
     return math.sqrt(_within(pairs) + _quantile(freedom) ** 2 * variance * (1 + 1 / count))
-
-
-def budget_for(
-    setting: Setting,
-    candidates: int,
-    tau: float,
-    *,
-    proxies: bool = False,
-    replays: Sequence[ReplayedTau] | None = None,
-    correct: Callable[[Forecast], Forecast] = lambda found: found,
-) -> Forecast | None:
-    """The cheapest budget, to a tenth, whose predicted tau reaches ``tau``; none cheaper than was ever replayed.
-
-    None where even full training does not: a second full training of all candidates agrees with the truth no better
-    than the ceiling. ``correct`` is applied to every forecast (see ``update``); the other arguments are those of
-    ``forecast``.
-    """
-
-    def at(budget: float) -> Forecast:
-        return correct(forecast(setting, candidates, budget, proxies=proxies, replays=replays))
-
-    # Predicted tau never rises with the budget's factor: bisection over its tenths.
-    tables = {table.setting: table for table in _tables(replays, proxies)}
-    cheapest = min(tables[known].largest_budget for known in _relevant(list(tables), setting))
-    reached, missed = STEP, math.floor(cheapest * STEP) + 1
-    if at(1.0).tau < tau:
-        return None
-    while missed - reached > 1:
-        middle = (reached + missed) // 2
-        if at(middle / STEP).tau >= tau:
-            reached = middle
-        else:
-            missed = middle
-    return at(reached / STEP)
-
-
-def update(
-    now: Forecast, end: Forecast, *, expected_tau: float, interval: tuple[float, float], certainty: Certainty
-) -> Forecast:
-    """The forecast of a run's end, corrected by what the ranking expects of itself today.
-
-    On the scale z = artanh(tau), with w = ``TRUST[certainty]``: ``z_end + w (z_expected - z_now)``, and half-widths
-    ``sqrt(((1 - w) h_end)^2 + (w h_expected)^2)``. So an uncalibrated ranking changes nothing, and a calibrated one
-    mostly replaces the forecast, to which only what the rest of the budget adds is left.
-
-    Args:
-        now: forecast for what has been spent so far.
-        end: forecast for all that is going to be spent.
-        expected_tau: tau that the ranking expects of itself; NaN changes nothing.
-        interval: its 90 % interval.
-        certainty: of the ranking.
-    """
-    weight = TRUST[certainty]
-    if weight == 0 or not math.isfinite(expected_tau):
-        return end
-    centre = _z(end.tau) + weight * (_z(expected_tau) - _z(now.tau))
-    below, above = (
-        math.hypot((1 - weight) * (_z(ours) - _z(end.tau)), weight * (_z(its) - _z(expected_tau)))
-        for ours, its in ((end.low, interval[0]), (end.high, interval[1]))
-    )
-    tau = math.tanh(centre)
-    retained = end.retained * tau / end.tau if end.tau > 0 else math.nan
-    basis = f"{end.basis}; corrected by what this run's {certainty} ranking expects of itself"
-    return replace(
-        end, tau=tau, low=math.tanh(centre - below), high=math.tanh(centre + above), retained=retained, basis=basis
-    )
 
 
 def _tables(replays: Sequence[ReplayedTau] | None, proxies: bool) -> list[ReplayedTable]:
