@@ -29,7 +29,7 @@ FLOORS = {
         "search",
         "experiment",
         "planning cluster",
-        "candidates proxy_scores stages",
+        "candidates knowledge proxy_scores stages",
         "scoring replay",
         "runs",
         "report",

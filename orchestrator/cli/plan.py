@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from taurank.orchestrator.experiment import Experiment, ImageCounts, ProxySpec
     from taurank.orchestrator.planning import PlannedStages, PlanRequest, Progress
 
+RUNS = Path("runs")
+"""Where runs are made if nothing else is said; earlier ones there are knowledge."""
 OWN_STAGES = (
     "note: the experiment defines its stages itself; the forecast is for taurank's own split of the same budget"
 )
@@ -49,6 +51,7 @@ class Subject:
         stages: the stages, if they are fixed.
         notes: printed at the end.
         progress: of an existing run.
+        anchors: full trainings to keep of a small budget.
     """
 
     space: str
@@ -61,6 +64,7 @@ class Subject:
     stages: PlannedStages | None = None
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
+    anchors: int = 0
 
     @property
     def with_default_split(self) -> Subject:
@@ -181,6 +185,7 @@ def _of_what(
     what: str, experiment: Experiment | None, *, space: str, data: str, candidates: int | None, epochs: int | None
 ) -> Subject:
     """An experiment, or the run in the folder ``what``."""
+    from taurank.orchestrator.knowledge import gather_knowledge, knowledge_line
     from taurank.orchestrator.planning import PlanError, progress_of
     from taurank.orchestrator.runs import Run
 
@@ -188,11 +193,20 @@ def _of_what(
         if value:
             raise PlanError(f"{name}: {what} defines it already; omit the option, or change it there")
     if experiment is not None:
-        return _of_experiment(experiment)
+        planned = _of_experiment(experiment)
+        codes = (
+            [code for part in experiment.listed() for code in part] if isinstance(experiment.candidates, list) else []
+        )
+        known = gather_knowledge(experiment, codes, RUNS)
+        line = knowledge_line(known, codes)
+        uncounted = [f"note: {line}; the predicted tau does not count it"] if line else []
+        return replace(planned, notes=(*planned.notes, *uncounted))
     run = Run.open(Path(what))
     subject = replace(_of_experiment(run.experiment, run.images), progress=progress_of(run.log.evidence(), run.rank))
     # A run has applied its constraints already.
-    return replace(subject, notes=() if run.has_default_plan else (OWN_STAGES,))
+    line = knowledge_line(run.knowledge, run.candidates)
+    own = [] if run.has_default_plan else [OWN_STAGES]
+    return replace(subject, notes=(*own, *([f"note: {line}"] if line else [])))
 
 
 def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) -> Subject:
@@ -220,6 +234,7 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
         experiment.proxies,
         images,
         notes=notes,
+        anchors=experiment.anchors,
     )
     if experiment.trainings is None and experiment.supernets is None:
         return subject
@@ -279,6 +294,7 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
             images=images,
             schedules=lengths,
             proxy_epochs=cost,
+            anchors=subject.anchors,
         )
         return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None
 

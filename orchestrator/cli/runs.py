@@ -50,6 +50,16 @@ Address = Annotated[
 Dashboard = Annotated[
     bool, typer.Option("--dashboard", help="Start the Ray dashboard on loopback and print its address.")
 ]
+Knowledge = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--knowledge",
+        help="Results of the same architectures on other data: folder of a run, table (.parquet), CSV, or published, "
+        "as FROM[=RELATION][:metric=NAME], separated by commas (may be repeated); none omits all. Default: auto, "
+        "finished runs of other data in --out, and published accuracies of models by name.",
+        show_default=False,
+    ),
+]
 NoBaseline = Annotated[bool, typer.Option("--no-baseline", help="Skip the full trainings that score the ranking.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of a run.", autocompletion=complete_run, show_default=False)]
 
@@ -119,6 +129,7 @@ def run(
             show_default=False,
         ),
     ] = None,
+    knowledge: Knowledge = None,
 ) -> Document | None:
     """Rank the candidates of an experiment, or models by name; with a baseline, also score the ranking."""
     from taurank.orchestrator.experiment import (
@@ -129,6 +140,7 @@ def run(
         load_experiment,
         load_with_test,
         with_baseline,
+        with_knowledge,
         write_models,
     )
 
@@ -150,6 +162,7 @@ def run(
             budget=budget or BUDGET,
             baseline=bool(baseline),
             constraints=constraint or (),
+            knowledge=knowledge or (),
         )
         loaded, text, images = load_with_test(lambda test: make(test=test), read, split_experiment_images)
         if save_yaml:
@@ -173,6 +186,8 @@ def run(
         loaded = load_experiment(experiment)
         if baseline:
             loaded = with_baseline(loaded, where=experiment)
+        if knowledge:
+            loaded = with_knowledge(loaded, knowledge)
         if loaded.search is not None:
             raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
         images = split_experiment_images(loaded.data, read(loaded.data))

@@ -19,6 +19,7 @@ from taurank.orchestrator.cli.runs import (
     Dashboard,
     DataDir,
     Download,
+    Knowledge,
     read_experiment_images,
     run_to_its_end,
     split_experiment_images,
@@ -86,6 +87,7 @@ def search(
     cache: Cache = None,
     address: Address = None,
     dashboard: Dashboard = False,
+    knowledge: Knowledge = None,
 ) -> Document:
     """Search a space too large to list: train the proposals, and rank them with the best predicted others."""
     from taurank.orchestrator.experiment import (
@@ -93,6 +95,7 @@ def search(
         experiment_of_search,
         load_experiment,
         load_with_test,
+        with_knowledge,
     )
 
     read = partial(
@@ -116,6 +119,8 @@ def search(
             raise SearchCommandError(
                 f"{experiment} has no section search; write search: posterior instead of candidates, or use taurank run"
             )
+        if knowledge:
+            loaded = with_knowledge(loaded, knowledge)
         images = split_experiment_images(loaded.data, read(loaded.data))
     else:
         if not space:
@@ -137,6 +142,7 @@ def search(
             evaluations=evaluations,
             epochs=epochs,
             constraints=constraint or (),
+            knowledge=knowledge or (),
         )
         loaded, text, images = load_with_test(lambda test: make(test=test), read, split_experiment_images)
         print_line(console, "as a file:")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
+    from taurank.orchestrator.evidence.log import Evidence, EvidenceError, EvidenceLog
     from taurank.orchestrator.evidence.names import (
         BASELINE,
         CHECKPOINT_DROPPED,
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         CONTENDERS,
         COVERAGE,
         DEFAULT_PLAN,
+        DEPTH,
         DIFFICULTY,
         DRAWN_AGAIN,
         ENDED,
@@ -76,6 +77,7 @@ __all__ = [
     "CONTENDERS",
     "COVERAGE",
     "DEFAULT_PLAN",
+    "DEPTH",
     "DIFFICULTY",
     "DRAWN_AGAIN",
     "ENDED",
@@ -124,6 +126,7 @@ __all__ = [
     "VALIDATION_ACCURACY_SD",
     "VOID",
     "Evidence",
+    "EvidenceError",
     "EvidenceLog",
     "LogSummary",
     "StageRows",

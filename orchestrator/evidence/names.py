@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # Stages, and sources of the same name.
 SIZE = "size"
-"""Parameters and FLOPs of the candidates."""
+"""Parameters, FLOPs and depth of the candidates."""
 LATENCY = "latency"
 """Latencies of the candidates."""
 CONSTRAINTS = "constraints"
@@ -78,6 +78,8 @@ PROPOSED = "proposed"
 # Metrics.
 PARAMETERS = "parameters"
 FLOPS = "flops"
+DEPTH = "depth"
+"""Layers with weights on the longest path of a network."""
 LATENCY_MS = "latency_ms"
 """Milliseconds of a pass, lower is better."""
 SHARED_SECONDS = "shared_seconds"

@@ -22,6 +22,7 @@ from taurank.orchestrator.planning.rounds import (
     chosen_before,
     plan_trainings,
     planned_epochs,
+    revised,
     run_rounds,
 )
 from taurank.orchestrator.planning.split import ROUNDING
@@ -63,6 +64,7 @@ __all__ = [
     "plan_trainings",
     "planned_epochs",
     "progress_of",
+    "revised",
     "run_rounds",
     "shipped_replays",
     "split_stages",

@@ -115,3 +115,13 @@ def measures(score: Score) -> dict[str, str]:
     if score.beyond_size is not None:
         found["partial tau, given parameters"] = decimal(score.beyond_size.value)
     return found
+
+
+def knowledge_lines(ranking: Ranking) -> list[str]:
+    """One line for each source of knowledge: what it knew, its weight in the order, and why."""
+    lines = []
+    for use in ranking.knowledge:
+        known = f"{use.known} of {len(ranking.table)} candidates known"
+        known += f", {use.predicted} predicted" if use.predicted else ""
+        lines.append(f"knowledge {use.name} ({use.relation}, {known}): weight {use.weight:.2f}; {use.reason}")
+    return lines

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from taurank.orchestrator.evidence import SUPERNET, TRAINING
 from taurank.orchestrator.experiment import Experiment
+from taurank.orchestrator.knowledge import knowledge_line
 from taurank.orchestrator.planning import Setting, forecast
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report.candidates import print_candidates, print_recipes
@@ -26,6 +27,7 @@ from taurank.orchestrator.report.figures import (
     failed_note,
     finals_note,
     interval,
+    knowledge_lines,
     left_out,
     measures,
     percent,
@@ -95,6 +97,9 @@ def print_plan(
         setting = Setting(experiment.space.name, experiment.data.name, experiment.recipe.epochs)
         expected = forecast(setting, len(run.candidates), experiment.speed_up, proxies=proxies)
         _line(console, f"predicted tau: {predicted(expected)}")
+    known = knowledge_line(run.knowledge, run.candidates)
+    if known:
+        _line(console, known)
     _line(console, f"folder: {run.folder}")
 
 
@@ -162,6 +167,8 @@ def print_ranking(
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in ranking.weights.items())
     _line(console, f"evidence cost {epochs:.1f} epochs, {seconds:.1f} s of trials")
     _line(console, f"weights of the sources: {weights or 'none, no evidence'}")
+    for line in knowledge_lines(ranking):
+        _line(console, line)
     tiers = int(ranking.with_tiers["tier"].max())
     if tiers > 1:
         _line(console, f"{tiers} tiers: the first of each beats the first of the next with 90 % probability")

@@ -197,7 +197,7 @@ class TestRun:
         run = create_run(parse(drawn, f"[params <= {middle}]"), tmp_path, images)
         rows = run.log.evidence()
         assert set(rows["architecture"]) == set(run.candidates)
-        assert set(rows["metric"]) == {"parameters", "flops"}
+        assert set(rows["metric"]) == {"parameters", "flops", "depth"}
 
     def test_how_many_were_drawn_again(self, middle, images, tmp_path):
         run = create_run(parse(6, f"[params <= {middle}]"), tmp_path, images)

@@ -270,9 +270,7 @@ class TestFile:
             log.evidence()
 
     def test_no_such_folder(self, tmp_path):
-        with pytest.raises(
-            EvidenceError, match="cannot be used as an evidence log: .*nowhere: No such file or directory"
-        ):
+        with pytest.raises(EvidenceError, match=r"an evidence log: .*nowhere: No such file or directory"):
             EvidenceLog(tmp_path / "nowhere" / "evidence.sqlite").evidence()
 
 
