@@ -460,7 +460,7 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         if search is None or search.is_finished():
             return 0
         total: float = self._num_trials or search.total_samples
-        return max(0, total - len(self.curves)) if total < _MOST_EXPECTED else 1
+        return max(0, int(total) - len(self.curves)) if total < _MOST_EXPECTED else 1
 
     def _make_room(self, tune_controller: Any) -> None:
         """No trial runs or is about to. Ends what keeps it so."""

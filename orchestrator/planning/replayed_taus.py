@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
 from itertools import groupby, pairwise
@@ -156,10 +156,26 @@ def summarise_cell(draws: Sequence[Mapping[str, float]], setting: Setting, *, pr
     def mean(name: str) -> float:
         return float(np.mean([draw[name] for draw in draws]))
 
-    means = {name: mean(name) for name in (*MEASURES, "ceiling", "shorts", "fulls", "cost")}
-    spread = {f"{name}_sd": float(np.std([draw[name] for draw in draws], ddof=1)) for name in MEASURES}
-    n, budget = int(draws[0]["n"]), float(draws[0]["budget"])
-    return ReplayedTau(**asdict(setting), proxies=proxies, n=n, budget=budget, draws=len(draws), **means, **spread)
+    def spread(name: str) -> float:
+        return float(np.std([draw[name] for draw in draws], ddof=1))
+
+    return ReplayedTau(
+        space=setting.space,
+        data=setting.data,
+        full_epochs=setting.full_epochs,
+        proxies=proxies,
+        n=int(draws[0]["n"]),
+        budget=float(draws[0]["budget"]),
+        draws=len(draws),
+        tau=mean("tau"),
+        tau_sd=spread("tau"),
+        retained=mean("retained"),
+        retained_sd=spread("retained"),
+        ceiling=mean("ceiling"),
+        shorts=mean("shorts"),
+        fulls=mean("fulls"),
+        cost=mean("cost"),
+    )
 
 
 class ReplayedTable:
