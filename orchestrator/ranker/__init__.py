@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess, cholesky
     from taurank.orchestrator.ranker.groups import PRETEXT_TASKS, SUPERNETS
     from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
-    from taurank.orchestrator.ranker.knowledge import KNOWLEDGE
+    from taurank.orchestrator.ranker.knowledge import FEWEST_COMPARED, FEWEST_KNOWN, KNOWLEDGE
     from taurank.orchestrator.ranker.knowledge_sources import KnowledgeSource, KnowledgeUse, Relation
     from taurank.orchestrator.ranker.model import RankingModel, rank_evidence
     from taurank.orchestrator.ranker.options import RankerOptions
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = [
     "FEWEST_ALONE",
     "FEWEST_ANCHORS",
+    "FEWEST_COMPARED",
+    "FEWEST_KNOWN",
     "JITTER",
     "JUDGING",
     "KNOWLEDGE",

@@ -65,8 +65,8 @@ def prior_order(
     generator: np.random.Generator,
     *,
     aggregation: str = "normal-scores",
-    validation: Validation = UNKNOWN,
     knowledge: Sequence[KnownColumn] = (),
+    validation: Validation = UNKNOWN,
 ) -> PriorOrder:
     """The order that the sources agree on; all 0 without any."""
     trained = lead_trainings(shorts, validation)
@@ -74,7 +74,6 @@ def prior_order(
     if trained is not None:
         groups[trained.name], weights[trained.name] = trained.scores, trained.weight
     kept = [name for name in groups if weights[name] > 0 and np.ptp(groups[name]) > 0]
-    fidelity = 0.0 if trained is None else trained.fidelity
 
     def summed(names: Sequence[str]) -> Scores:
         return AGGREGATIONS[aggregation]([groups[name] for name in names], [weights[name] for name in names])
@@ -83,14 +82,19 @@ def prior_order(
     if knowledge:
         others = summed(kept) if kept else None
         judge = None if trained is None else trained.judge
-        own, count = (None, 0) if judge is None else (judge.scores, len(judge.rows))
-        joint = join_knowledge(knowledge, reference_of(own, count, others), others, short_runs=count)
+        joint = join_knowledge(
+            knowledge,
+            reference_of(judge, others),
+            others,
+            short_runs=0 if trained is None else len(trained.rows),
+        )
     if joint is not None and joint.reliability > 0:
         credits = [weights[name] for name in kept if trained is None or name != trained.name]
-        reliability = pooled_reliability(credits, fidelity, joint.reliability)
+        explained = 0.0 if trained is None else trained.signal * share(trained.fidelity)
+        reliability = pooled_reliability(credits, explained, joint.reliability)
         kept, groups[KNOWLEDGE], weights[KNOWLEDGE] = [*kept, KNOWLEDGE], joint.scores, joint.weight
     elif kept:
-        reliability = _reliability([groups[name] for name in kept], fidelity)
+        reliability = _reliability([groups[name] for name in kept], 0.0 if trained is None else trained.fidelity)
     else:
         return PriorOrder(np.zeros(inputs.count), {}, np.ones(inputs.encoding.shape[1]), 0.0, joint)
     scores = filled(normal_scores(summed(kept)))

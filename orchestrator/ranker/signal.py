@@ -99,11 +99,11 @@ def lead_trainings(shorts: Sequence[ShortRuns], validation: Validation = UNKNOWN
     total = np.sum([part * short.measured for part, short in zip(shares, chosen, strict=True)], axis=0)
     if np.ptp(total) == 0:
         return None
-    signal = max(signals) * progress(lead.values, validation.classes)
+    signal = max(signals) * beyond_chance(lead.values, validation.classes)
     return Trainings(lead.name, filled(normal_scores(total)), longest, lead.rows, signal, _settled(chosen, lead.rows))
 
 
-def progress(accuracies: Scores, classes: int | None) -> float:
+def beyond_chance(accuracies: Scores, classes: int | None) -> float:
     """How far trainings are beyond chance, from 0 to 1.
 
     With ``w = log(C p) / log C``, the share of the bits of the label that the median accuracy p is beyond chance for C
@@ -119,7 +119,7 @@ def progress(accuracies: Scores, classes: int | None) -> float:
 def signal_of(accuracies: Scores, validation: Validation) -> float:
     """Share of the differences between short trainings that is information on the candidates, in [0, 1].
 
-    The share that is not the noise of drawing the validation images, times `progress`.
+    The share that is not the noise of drawing the validation images, times `beyond_chance`.
 
     Example:
         >>> digits = Validation(images=400, classes=10)
@@ -128,7 +128,7 @@ def signal_of(accuracies: Scores, validation: Validation) -> float:
         >>> round(signal_of(np.array([0.14, 0.31, 0.45, 0.49, 0.53, 0.60, 0.69]), digits), 2)
         0.98
     """
-    return _sampled(accuracies, validation) * progress(accuracies, validation.classes)
+    return _sampled(accuracies, validation) * beyond_chance(accuracies, validation.classes)
 
 
 def _sampled(accuracies: Scores, validation: Validation) -> float:

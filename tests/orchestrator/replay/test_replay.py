@@ -234,7 +234,14 @@ def test_coverage_of_a_known_posterior() -> None:
     samples = np.tile([4.0, 3.0, 2.0, 1.0], (10, 1))
     ranking = Ranking(pd.DataFrame({"architecture": codes}), samples, {})
     columns = calibration_columns(ranking, pd.Series([3.0, 4.0, 2.0, 1.0], index=codes))
-    assert columns == {"expected_tau": 1.0, "coverage50": 0.5, "coverage90": 0.5, "width90": 0.0}
+    assert columns == {
+        "expected_tau": 1.0,
+        "expected_low": 1.0,
+        "expected_high": 1.0,
+        "coverage50": 0.5,
+        "coverage90": 0.5,
+        "width90": 0.0,
+    }
 
 
 def test_reference_is_the_sum_of_log_ranks(bench: Bench) -> None:
