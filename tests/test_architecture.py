@@ -41,7 +41,8 @@ FLOORS = {
 RAY = (
     "trainables/trials/",
     "schedulers/tune.py",
-    "schedulers/policy_scheduler.py",
+    "schedulers/curve_scheduler.py",
+    "schedulers/restored.py",
     "schedulers/ray_schedulers.py",
     "orchestrator/cluster/",
     "orchestrator/candidates/latencies.py",

@@ -15,7 +15,7 @@ from taurank.orchestrator.campaigns.search_supernet import (
 )
 from taurank.orchestrator.candidates import Say, Screen, add_size, keep_latencies
 from taurank.orchestrator.cluster import check_room_for_trials
-from taurank.orchestrator.evidence import IMAGES, RANKING
+from taurank.orchestrator.evidence import CLASSES, IMAGES, RANKING
 from taurank.orchestrator.experiment import Experiment, ImageCounts, SearchSpec
 from taurank.orchestrator.knowledge import gather_knowledge, knowledge_line, resolved_knowledge, write_known
 from taurank.orchestrator.report import RunReport, report_run
@@ -69,7 +69,7 @@ def create_search(
             "baseline": None,
         }
     )
-    known = gather_knowledge(experiment, (), parent, natural=data.input_shape[0] == RGB)
+    known = gather_knowledge(resolved, (), parent, natural=data.input_shape[0] == RGB)
     resolved = resolved.model_copy(update={"knowledge": resolved_knowledge(experiment, known)})
     folder = make_folder(parent, experiment.name)
     write_known(known, folder)
@@ -90,6 +90,7 @@ def run_search(
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
     with run_session(run) as session:
         log.note(IMAGES, json.dumps(asdict(ImageCounts.of(data))))
+        log.note(CLASSES, str(len(data.classes)))
         epochs = spec.epochs or experiment.recipe.epochs
         space, supernet = experiment.space.make(), search_supernet(run)
         _print_plan(console, run, data, spec, epochs, supernet)

@@ -42,6 +42,7 @@ class Subject:
 
     Attributes:
         space: name of the search space; empty for one without recorded data.
+        data: name of the data set; empty if unknown.
         candidates: number of candidates.
         epochs: length of full training; None if a table defines it.
         budget: how many times cheaper.
@@ -54,6 +55,7 @@ class Subject:
     """
 
     space: str
+    data: str
     candidates: int
     epochs: int | None
     budget: float | None = None
@@ -88,6 +90,9 @@ def plan(
             autocompletion=complete_space,
             show_default=False,
         ),
+    ] = "",
+    data: Annotated[
+        str, typer.Option("--data", help="Name of the data set, as cifar10. Default: unknown.", show_default=False)
     ] = "",
     candidates: Annotated[
         int | None, typer.Option("--candidates", min=2, help="Number of candidates.", show_default=False)
@@ -148,9 +153,9 @@ def plan(
         raise PlanError("--truth, --among and --draws configure the replay of a table: use them with --table")
     lengths = _lengths(schedules)
     subject = (
-        _of_what(what, experiment, space=space, candidates=candidates, epochs=epochs)
+        _of_what(what, experiment, space=space, data=data, candidates=candidates, epochs=epochs)
         if what
-        else _of_options(space, candidates, epochs, from_table=table is not None)
+        else _of_options(space, data, candidates, epochs, from_table=table is not None)
     )
     if budget is not None or tau is not None:
         factor = None if budget is None else parse_budget(budget)
@@ -177,14 +182,14 @@ def plan(
 
 
 def _of_what(
-    what: str, experiment: Experiment | None, *, space: str, candidates: int | None, epochs: int | None
+    what: str, experiment: Experiment | None, *, space: str, data: str, candidates: int | None, epochs: int | None
 ) -> Subject:
     """An experiment, or the run in the folder ``what``."""
     from taurank.orchestrator.knowledge import gather_knowledge, knowledge_line
     from taurank.orchestrator.planning import PlanError, progress_of
     from taurank.orchestrator.runs import Run
 
-    for name, value in (("--space", space), ("--candidates", candidates), ("--epochs", epochs)):
+    for name, value in (("--space", space), ("--data", data), ("--candidates", candidates), ("--epochs", epochs)):
         if value:
             raise PlanError(f"{name}: {what} defines it already; omit the option, or change it there")
     if experiment is not None:
@@ -222,6 +227,7 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
     notes = tuple(note for note, holds in said.items() if holds)
     subject = Subject(
         experiment.space.name,
+        experiment.data.name,
         count,
         full,
         experiment.speed_up,
@@ -238,15 +244,16 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
     return replace(subject, proxies=proxies, stages=stages, notes=(OWN_STAGES, *notes))
 
 
-def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
+def _of_options(space: str, data: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
     from taurank.orchestrator.planning import PlanError
     from taurank.orchestrator.text import hint
     from taurank.spaces import list_spaces
 
     if candidates is None:
         raise PlanError("--candidates is missing: give the number of candidates, or an experiment, or a run")
-    if from_table and space:
-        raise PlanError(f"--space: the table defines its space; omit {space}")
+    for name, value, what in (("--space", space, "space"), ("--data", data, "data set")):
+        if from_table and value:
+            raise PlanError(f"{name}: the table defines its {what}; omit {value}")
     if epochs is None and not from_table:
         raise PlanError("--epochs is missing: give the length of full training")
     if space and space not in list_spaces():
@@ -254,7 +261,7 @@ def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_
         raise PlanError(
             f"--space: {space!r} is none of {known}{hint(space, list_spaces())}; omit it for your own space"
         )
-    return Subject(space, candidates, epochs)
+    return Subject(space, data, candidates, epochs)
 
 
 def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> PlanRequest:
@@ -263,6 +270,7 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
         DEFAULT_PROXIES,
         PlannedStages,
         PlanRequest,
+        Setting,
         are_cheap,
         split_stages,
     )
@@ -291,7 +299,8 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
         return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None
 
     with_proxies = proxy_epochs(subject.budget or 10.0) > 0
-    return PlanRequest(subject.space, subject.candidates, full, stages_of, epoch_seconds, with_proxies, images=images)
+    setting = Setting(subject.space, subject.data, full)
+    return PlanRequest(setting, subject.candidates, stages_of, epoch_seconds, with_proxies, images=images)
 
 
 def _by_own_replays(

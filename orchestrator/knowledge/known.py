@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taurank.orchestrator.ranker import KnowledgeSource
+from taurank.orchestrator.ranker import FEWEST_COMPARED, FEWEST_KNOWN, KnowledgeSource
 from taurank.orchestrator.text import replaced
 
 KNOWLEDGE_FILE = "knowledge.json"
-FEWEST = 4
-"""Fewer candidates than this show nothing of how far a source can be trusted."""
-FEWEST_TO_PREDICT = 30
-"""Known architectures from which others are predicted, where the space describes them by numbers."""
 
 
 class KnowledgeError(ValueError):
@@ -35,19 +31,21 @@ class Known:
         origin: the folder or file that it was read from, or ``published``.
         what: the values, in words: "test accuracy on svhn".
         lower_is_better: whether they were measured the other way round; the source's values then have the other sign.
+        note: what else is to be said of it.
     """
 
     source: KnowledgeSource
     origin: str
     what: str
     lower_is_better: bool = False
+    note: str = ""
 
     def is_of_use(self, candidates: Collection[str], *, predictable: bool) -> bool:
         """Whether enough is known of these candidates, or to predict them; no candidates for those not chosen yet."""
         if not candidates:
-            return len(self.source.values) >= FEWEST
+            return len(self.source.values) >= FEWEST_COMPARED
         common = len(self.source.values.keys() & set(candidates))
-        return common >= FEWEST or (predictable and len(self.source.values) >= FEWEST_TO_PREDICT)
+        return common >= FEWEST_COMPARED or (predictable and len(self.source.values) >= FEWEST_KNOWN)
 
     def line(self, candidates: Collection[str]) -> str:
         """The source in a few words, with how many of the candidates it knows."""
@@ -55,7 +53,8 @@ class Known:
         of = f"{len(values.keys() & set(candidates))} of {len(candidates)} candidates" if candidates else ""
         of = of or f"{len(values):,} architectures"
         fidelity = f" at {source.fidelity:.0%} of full training" if source.relation == "short" else ""
-        return f"{source.name} ({self.what} of {of}; {source.relation}{fidelity})"
+        note = f"; {self.note}" if self.note else ""
+        return f"{source.name} ({self.what} of {of}; {source.relation}{fidelity}{note})"
 
 
 def knowledge_line(known: Sequence[Known], candidates: Collection[str] = ()) -> str:
@@ -81,6 +80,7 @@ def write_known(known: Sequence[Known], folder: Path) -> None:
             "relation": one.source.relation,
             "fidelity": one.source.fidelity,
             "lower_is_better": one.lower_is_better,
+            "note": one.note,
             "values": dict(one.source.values),
         }
         for one in known
@@ -98,7 +98,7 @@ def read_known(folder: Path) -> tuple[Known, ...]:
     file = folder / KNOWLEDGE_FILE
     try:
         return tuple(_read(entry) for entry in json.loads(file.read_text(encoding="utf-8"))["sources"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise KnowledgeError(
             f"{file} cannot be read ({reason}); put it back, or write knowledge: null in {file.parent}/experiment.yaml"
@@ -110,4 +110,5 @@ def _read(entry: Mapping[str, Any]) -> Known:
     if not all(map(math.isfinite, values.values())):
         raise ValueError("a value is not finite")
     source = KnowledgeSource(str(entry["name"]), values, entry["relation"], float(entry["fidelity"]))
-    return Known(source, str(entry["origin"]), str(entry["what"]), lower_is_better=entry["lower_is_better"] is True)
+    lower = entry["lower_is_better"] is True
+    return Known(source, str(entry["origin"]), str(entry["what"]), lower_is_better=lower, note=str(entry["note"]))

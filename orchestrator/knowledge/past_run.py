@@ -16,6 +16,7 @@ import pandas as pd
 
 from taurank.orchestrator.evidence import (
     BASELINE,
+    CLASSES,
     RANKING,
     TEST_ACCURACY,
     TRAINING,
@@ -24,9 +25,16 @@ from taurank.orchestrator.evidence import (
     EvidenceLog,
 )
 from taurank.orchestrator.experiment import Experiment
-from taurank.orchestrator.knowledge.known import FEWEST_TO_PREDICT, KnowledgeError
+from taurank.orchestrator.knowledge.known import KnowledgeError
+from taurank.orchestrator.ranker import FEWEST_KNOWN
 from taurank.orchestrator.text import YamlError, read_yaml
+from taurank.spaces import Zoo
 
+SHORT = "validation accuracy of short trainings"
+ABOVE_CHANCE = 1.05
+"""Multiple of the accuracy of chance up to which a full training has learned nothing."""
+UNEQUAL = 0.1
+"""Share of the trainings of a stage that may be shorter than the epoch at which it is read."""
 FILE, LOG = "experiment.yaml", "evidence.sqlite"
 
 
@@ -68,7 +76,9 @@ class PastRun:
             raise KnowledgeError(f"{folder} is not the folder of a run: it needs {FILE} and {LOG}")
         try:
             content = read_yaml((folder / FILE).read_text(encoding="utf-8"))
-            _ = content["space"]["name"], content["data"]["name"], int(content["recipe"]["epochs"])
+            named = [content[part]["name"] for part in ("space", "data")]
+            if not all(isinstance(name, str) for name in named) or int(content["recipe"]["epochs"]) < 1:
+                raise ValueError("it names no space, no data or no epochs")
         except (OSError, YamlError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
             raise KnowledgeError(f"{folder / FILE} cannot be read: {' '.join(str(error).split())}") from None
         return PastRun(folder, content)
@@ -81,8 +91,8 @@ class PastRun:
     def is_of_space(self, experiment: Experiment) -> bool:
         """Whether it has the same space with the same options; models by name always have."""
         mine, own = experiment.space, self.content["space"]
-        by_name = experiment.space.make().foreign
-        return bool(own["name"] == mine.name and (by_name or (own.get("options") or {}) == mine.options))
+        same_options = mine.name == Zoo.name or (own.get("options") or {}) == mine.options
+        return bool(own["name"] == mine.name and same_options)
 
     def is_of_data(self, experiment: Experiment) -> bool:
         """Whether it has the same images."""
@@ -105,6 +115,7 @@ class PastRun:
 
         Final accuracies are those of the baseline or of the full trainings, whichever are of more candidates. They are
         taken where at least as many have one as others can be predicted from, or half of those that were trained.
+        A training that ended at chance is left out: it says something of that training, not of the architecture.
 
         Args:
             short: take the short trainings in any case.
@@ -113,20 +124,22 @@ class PastRun:
         full = int(self.content["recipe"]["epochs"])
         try:
             with closing(EvidenceLog(self.folder / LOG)) as log:
-                rows = log.evidence()
+                rows, classes = log.evidence(), log.noted(CLASSES) or ""
         except EvidenceError as error:
             raise KnowledgeError(str(error)) from None
-        found = [*_finals(rows, full)] if tested else [*_finals(rows[rows["stage"] != BASELINE], full)]
+        chance = ABOVE_CHANCE / max(int(classes), 1) if classes.isdecimal() else 0.0
+        found = _finals(rows if tested else rows[rows["stage"] != BASELINE], full, chance)
         finals = max(found, key=lambda results: len(results.values), default=None)
         trained = _short(rows, full)
         if finals is None or trained is None:
             return trained if short or finals is None else finals
-        enough = min(FEWEST_TO_PREDICT, len(trained.values) / 2)
+        enough = min(FEWEST_KNOWN, len(trained.values) / 2)
         return finals if not short and len(finals.values) >= enough else trained
 
 
-def _finals(rows: pd.DataFrame, full: int) -> list[Results]:
-    """Test accuracies of the baseline, then validation accuracies of full trainings."""
+def _finals(rows: pd.DataFrame, full: int, chance: float) -> list[Results]:
+    """Test accuracies of the baseline, then validation accuracies of full trainings, above that of chance."""
+    rows = rows[rows["value"] > chance]
     tested = rows[(rows["stage"] == BASELINE) & (rows["metric"] == TEST_ACCURACY)]
     ended = (rows["epoch"] == rows["schedule_epochs"]) & (rows["schedule_epochs"] >= full) & (rows["epoch_share"] == 1)
     trained = rows[_is_evidence(rows) & ended]
@@ -135,15 +148,18 @@ def _finals(rows: pd.DataFrame, full: int) -> list[Results]:
 
 
 def _short(rows: pd.DataFrame, full: int) -> Results | None:
-    """Validation accuracies at the end of the trainings of the stage that trained most candidates."""
-    trained = rows[_is_evidence(rows) & (rows["epoch"] * rows["epoch_share"] < full)].dropna(subset="value")
-    if trained.empty:
-        return None
-    last = trained.loc[trained.groupby("trial")["epoch"].idxmax()]
-    stages = last.groupby("stage", sort=False)["architecture"].nunique()
-    own = last[last["stage"] == stages.idxmax()]
-    reached = own["epoch"] * own["epoch_share"] / full
-    return Results(_means(own), "validation accuracy of short trainings", float(np.median(reached)))
+    """Validation accuracies of short trainings, of the stage that trained most candidates.
+
+    A policy trains them unequally far: they are compared at the last epoch that all but a tenth have come to.
+    """
+    found = []
+    for _, own in rows[_is_evidence(rows)].dropna(subset="value").groupby("stage", sort=False):
+        last = own.groupby("trial")["epoch"].max()
+        epoch = int(np.quantile(last, UNEQUAL, method="lower"))
+        fidelity = epoch * float(own["epoch_share"].iloc[0]) / full
+        if fidelity < 1:
+            found.append(Results(_means(own[own["epoch"] == epoch]), SHORT, fidelity))
+    return max(found, key=lambda results: (len(results.values), results.fidelity), default=None)
 
 
 def _is_evidence(rows: pd.DataFrame) -> pd.Series:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from taurank.orchestrator.experiment import PUBLISHED, Experiment, KnowledgeSpec
-from taurank.orchestrator.knowledge.known import FEWEST, FEWEST_TO_PREDICT, KnowledgeError, Known
+from taurank.orchestrator.knowledge.known import KnowledgeError, Known
 from taurank.orchestrator.knowledge.past_run import PastRun
-from taurank.orchestrator.ranker import KnowledgeSource
+from taurank.orchestrator.ranker import FEWEST_COMPARED, FEWEST_KNOWN, KnowledgeSource
 from taurank.orchestrator.text import counted, hint
 from taurank.spaces import SpaceError, Zoo
 from taurank.trainables.table import (
@@ -19,6 +19,7 @@ from taurank.trainables.table import (
     RecordedTable,
     TableError,
     is_accuracy,
+    is_fixed,
     read_table,
     truth_metrics,
 )
@@ -114,10 +115,11 @@ def _of_file(spec: KnowledgeSpec, experiment: Experiment, candidates: Collection
     if direction == "lower":
         values = {code: -value for code, value in values.items()}
     on = f" on {table.info.data}" if table.info.data else ""
-    on += ", the data set of this run" if table.info.data == experiment.data.name else ""
-    on += f", {counted(left_out, 'other row')} left out" if left_out else ""
+    notes = ["the data set of this run"] if table.info.data == experiment.data.name else []
+    notes += [f"{counted(left_out, 'other row')} left out"] if left_out else []
     source = KnowledgeSource(path.stem, values, spec.relation or "other", fidelity)
-    return Known(source, str(path), f"{metric.replace('_', ' ')}{on}", lower_is_better=direction == "lower")
+    what = f"{metric.replace('_', ' ')}{on}"
+    return Known(source, str(path), what, lower_is_better=direction == "lower", note="; ".join(notes))
 
 
 def _metric(spec: KnowledgeSpec, table: RecordedTable, path: Path) -> str:
@@ -139,8 +141,9 @@ def _metric(spec: KnowledgeSpec, table: RecordedTable, path: Path) -> str:
 
 def _direction(table: RecordedTable, metric: str, asked: Direction | None, path: Path) -> Direction:
     recorded = table.info.metrics[metric].direction
-    if recorded != "none" and "accuracy" in metric and asked not in (None, recorded):
-        raise KnowledgeError(f"{path}: of {metric} the higher is better; omit lower_is_better")
+    if is_fixed(metric) and recorded != "none" and asked not in (None, recorded):
+        text = f"{recorded} is better of {metric}, whose name has a fixed meaning; omit lower_is_better"
+        raise KnowledgeError(f"{path}: {text}")
     direction = asked or recorded
     if direction == "none":
         raise KnowledgeError(f"{path}: the name {metric!r} does not say which end is better; add lower_is_better")
@@ -157,10 +160,10 @@ def _finals(spec: KnowledgeSpec, table: RecordedTable, metric: str, path: Path) 
     ended = (table.rows["source"] == source) & (table.rows["metric"] == metric)
     rows = table.rows[ended & (table.rows["epoch"] == table.rows["schedule_epochs"])]
     counts = rows.groupby("schedule_epochs")["architecture"].nunique()
-    lengths = sorted(int(length) for length in counts.index[counts >= FEWEST])
+    lengths = sorted(int(length) for length in counts.index[counts >= FEWEST_COMPARED])
     if not lengths:
         most = counted(int(counts.max()) if len(counts) else 0, "fully trained architecture")
-        raise KnowledgeError(f"{path} has {metric} of {most}; {FEWEST} are needed")
+        raise KnowledgeError(f"{path} has {metric} of {most}; {FEWEST_COMPARED} are needed")
     length = lengths[0] if spec.relation == "short" else lengths[-1]
     rows = rows[rows["schedule_epochs"] == length]
     by_seed = rows.groupby(["architecture", "seed"], observed=True)["value"].first().unstack("seed")
@@ -228,9 +231,9 @@ def _check_enough(known: Known, candidates: Collection[str], *, predictable: boo
         return
     count, common = len(known.source.values), len(known.source.values.keys() & set(candidates))
     if not candidates:
-        raise KnowledgeError(f"knowledge: {known.origin} knows {count} architectures; {FEWEST} are needed")
+        raise KnowledgeError(f"knowledge: {known.origin} knows {count} architectures; {FEWEST_COMPARED} are needed")
     has = f"knowledge: {known.origin} knows {common} of the {len(candidates)} candidates and {count - common} others"
-    way_out = f"{FEWEST} candidates are needed"
+    way_out = f"{FEWEST_COMPARED} candidates are needed"
     if predictable:
-        way_out += f", or {FEWEST_TO_PREDICT} architectures to predict them from"
+        way_out += f", or {FEWEST_KNOWN} architectures to predict them from"
     raise KnowledgeError(f"{has}; {way_out}")

@@ -61,8 +61,10 @@ def failed_note(ranking: Ranking) -> str:
 
 
 def predicted(forecast: Forecast) -> str:
-    """A predicted tau with its 90 % interval."""
-    return f"{forecast.tau:.2f} ({forecast.low:.2f} to {forecast.high:.2f})"
+    """A predicted tau with its 90 % interval and what it rests on, or that nothing is known."""
+    if not forecast.is_informative:
+        return f"not known for lists like this ({forecast.basis})"
+    return f"{forecast.tau:.2f} ({forecast.low:.2f} to {forecast.high:.2f}; {forecast.basis})"
 
 
 def times(value: float) -> str:

@@ -16,7 +16,7 @@ from rich.table import Table
 from taurank.orchestrator.evidence import SUPERNET, TRAINING
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.knowledge import knowledge_line
-from taurank.orchestrator.planning import forecast
+from taurank.orchestrator.planning import Setting, forecast
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report.candidates import print_candidates, print_recipes
 from taurank.orchestrator.report.figures import (
@@ -94,8 +94,9 @@ def print_plan(
     console.print(table)
     if run.has_default_plan and any(stage.source == TRAINING for stage in stages):
         proxies = any(stage.booking for stage in stages)
-        expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up, proxies=proxies)
-        _line(console, f"predicted tau: {predicted(expected)}, from {expected.basis}")
+        setting = Setting(experiment.space.name, experiment.data.name, experiment.recipe.epochs)
+        expected = forecast(setting, len(run.candidates), experiment.speed_up, proxies=proxies)
+        _line(console, f"predicted tau: {predicted(expected)}")
     known = knowledge_line(run.knowledge, run.candidates)
     if known:
         _line(console, known)

@@ -18,7 +18,7 @@ from taurank.orchestrator.candidates import (
     open_meter,
 )
 from taurank.orchestrator.cluster import check_room_for_trials
-from taurank.orchestrator.evidence import DEFAULT_PLAN, IMAGES, MADE, PLAN, EvidenceLog
+from taurank.orchestrator.evidence import CLASSES, DEFAULT_PLAN, IMAGES, MADE, PLAN, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ImageCounts
 from taurank.orchestrator.knowledge import gather_knowledge, resolved_knowledge, write_known
 from taurank.orchestrator.planning import default_proxies, default_stages
@@ -53,19 +53,20 @@ def create_run(
     """
     note_large_batch(experiment, data, say)
     check_room_for_trials(address, experiment.resources)
+    # A path that came from the command line is relative to where that was typed.
+    images = experiment.data.relative_to(Path.cwd())
     with open_meter(experiment, data, address=address, say=say) as meter:
         narrowed = None
         if experiment.narrow is not None and meter is not None:
             narrowed = narrowed_space(experiment, data, meter, say=say)
         chosen = choose_candidates(experiment, data, meter, within=narrowed, say=say)
         candidates = chosen.codes
-        known = gather_knowledge(experiment, candidates, parent, natural=data.input_shape[0] == RGB)
+        named = experiment.model_copy(update={"data": images})
+        known = gather_knowledge(named, candidates, parent, natural=data.input_shape[0] == RGB)
         if meter is not None:
             say(f"latencies of {len(candidates):,} candidates ...")
             meter.measure(candidates)
             check_objective(experiment.objective, [meter.found[code].milliseconds for code in candidates])
-    # A path that came from the command line is relative to where that was typed.
-    images = experiment.data.relative_to(Path.cwd())
     resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images, "narrow": None})
     trainings, supernets = experiment.trainings, experiment.supernets
     counts = ImageCounts.of(data)
@@ -85,6 +86,7 @@ def create_run(
     if experiment.trainings is None and experiment.supernets is None:
         log.note(PLAN, DEFAULT_PLAN)
     log.note(IMAGES, json.dumps(asdict(counts)))
+    log.note(CLASSES, str(len(data.classes)))
     book_candidates(log, resolved, chosen)
     if narrowed is not None:
         book_narrowing(log, experiment, narrowed)

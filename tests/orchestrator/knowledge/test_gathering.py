@@ -17,6 +17,8 @@ from taurank.orchestrator.knowledge.known import KNOWLEDGE_FILE, KnowledgeError,
 from taurank.orchestrator.runs.run import Run
 from taurank.orchestrator.text import read_yaml, write_yaml
 
+NO_EPOCHS = "{space: {name: nasbench201}, data: {name: x}, recipe: {epochs: 0}}"
+
 
 @pytest.fixture
 def past(run_folder: Path) -> Path:
@@ -75,7 +77,7 @@ def test_auto_takes_the_best_run_of_each_data_set(past: Path, experiment: Experi
 
 
 def test_auto_passes_over_what_cannot_be_read(past: Path, experiment: Experiment, codes: tuple[str, ...]):
-    for name, text in (("broken", ":"), ("list", "[1, 2]"), ("no-space", "data: {name: x}")):
+    for name, text in (("broken", ":"), ("list", "[1, 2]"), ("no-space", "data: {name: x}"), ("no-epochs", NO_EPOCHS)):
         (past.parent / name).mkdir()
         (past.parent / name / "experiment.yaml").write_text(text)
         (past.parent / name / "evidence.sqlite").write_text("no log")

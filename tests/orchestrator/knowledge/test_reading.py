@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from taurank.orchestrator.evidence import BASELINE, TEST_ACCURACY
+from taurank.orchestrator.evidence import BASELINE, CLASSES, TEST_ACCURACY
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment
 from taurank.orchestrator.experiment.file import parse_experiment
@@ -53,6 +53,18 @@ def test_a_run_with_a_baseline_is_known_by_its_test_accuracies(run_folder: Path,
     assert (known.source.relation, known.source.fidelity, known.what) == ("same-kind", 1.0, "test accuracy on digits")
 
 
+def test_a_training_at_chance_is_not_known(run_folder: Path, codes: tuple[str, ...]):
+    log = EvidenceLog(run_folder / "evidence.sqlite")
+    log.connection.execute(
+        "UPDATE evidence SET value = 0.104 WHERE stage = ? AND architecture = ?", (BASELINE, codes[3])
+    )
+    log.connection.commit()
+    assert len(read(run_folder, codes).source.values) == 24, "of older runs the number of classes is not known"
+    log.note(CLASSES, "10")
+    log.close()
+    assert read(run_folder, codes).source.values.keys() == set(codes) - {codes[3]}
+
+
 def test_a_run_without_one_is_known_by_its_short_trainings(run_folder: Path, codes: tuple[str, ...]):
     """Three full trainings of 24 candidates say too little; all have two of forty epochs."""
     log = EvidenceLog(run_folder / "evidence.sqlite")
@@ -76,6 +88,24 @@ def test_full_trainings_of_half_are_what_is_known(tmp_path: Path, experiment: Ex
     finals = read(tmp_path, codes)
     assert finals.source.values == {code: 0.5 + index / 100 for index, code in enumerate(codes[:4])}
     assert read(tmp_path, codes, relation="short").source.fidelity == 2 / 40
+
+
+def test_trainings_that_a_policy_stopped_are_read_at_the_same_epoch(
+    tmp_path: Path, experiment: Experiment, codes: Sequence[str]
+):
+    """Those that were stopped early are worse here at every epoch, but the last values would say more than that."""
+    log, stage = EvidenceLog(tmp_path / "evidence.sqlite"), "training-40:asha"
+    for index, code in enumerate(codes[:20]):
+        reached = 40 if index < 5 else 2 if index < 19 else 1
+        log.append(
+            Evidence(stage, code, code, "training", epoch, 40, 0, "validation_accuracy", epoch / 100 - index / 1000)
+            for epoch in range(1, reached + 1)
+        )
+    log.close()
+    (tmp_path / "experiment.yaml").write_text(experiment.to_yaml(), encoding="utf-8")
+    known = read(tmp_path, codes, relation="short")
+    assert known.source.values == pytest.approx({code: 0.02 - index / 1000 for index, code in enumerate(codes[:19])})
+    assert known.source.fidelity == 2 / 40
 
 
 def test_the_same_data_and_recipe_are_evidence(run_folder: Path, experiment: Experiment, codes: tuple[str, ...]):
@@ -120,6 +150,17 @@ def test_a_lower_loss_is_better(tmp_path: Path):
     values = list(known.source.values.values())
     assert values == sorted(values)
     assert known.lower_is_better
+    for metric, lower in (("validation_loss", False), ("validation_accuracy", True)):
+        with pytest.raises(KnowledgeError, match=f"is better of {metric}, whose name has a fixed meaning"):
+            read(tmp_path / "c10.parquet", table.architectures, metric=metric, lower_is_better=lower)
+
+
+def test_a_table_of_the_same_data_is_named_as_such(tmp_path: Path):
+    """Its recipe is not known, so it may be knowledge; the user has asked for it."""
+    table = recorded(data="cifar10")
+    write_table(table, tmp_path / "t.parquet")
+    assert "the data set of this run" in read(tmp_path / "t.parquet", table.architectures, target("cifar10")).line([])
+    assert "the data set" not in read(tmp_path / "t.parquet", table.architectures).line([])
 
 
 def test_a_table_of_another_space_is_refused(tmp_path: Path, codes: tuple[str, ...]):
@@ -134,8 +175,7 @@ def test_a_csv_is_read_in_any_spelling_of_the_space(tmp_path: Path, codes: tuple
     file = write_csv(tmp_path, "Model,err", *(f"{name},{place}" for place, name in enumerate(shorts[:5])), "foreign,7")
     known = read(file, codes)
     assert known.source.values == {code: -place for place, code in enumerate(codes[:5])}
-    assert known.what == "err, 1 other row left out"
-    assert "5 of 24 candidates" in known.line(codes)
+    assert known.line(codes) == "old (err of 5 of 24 candidates; other; 1 other row left out)"
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,23 @@ class TestKnowledge:
         assert longer.knowledge == known.knowledge
         assert [source.name for source in longer.problem.knowledge] == ["old"]
 
+    def test_own_images_by_a_relative_path_are_the_same_data(
+        self, data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else an earlier run on the same images would pass for one on others."""
+        monkeypatch.chdir(tmp_path)
+        text = (TEXT + SPLIT).replace("name: digits", "name: 'npz:own.npz'").replace("name: more", "name: own")
+        experiment = parse_experiment(text, where="test")
+        first = create_run(experiment, tmp_path, data)
+        for index, code in enumerate(first.candidates):
+            row = Evidence("training-12", code, code, "training", 12, 12, 0, "validation_accuracy", index / 10)
+            first.log.append([row])
+        first.log.append_event("ranking", "", "ended")
+        assert create_run(experiment, tmp_path, data).knowledge == ()
+        other = parse_experiment(text.replace("own.npz", "other.npz"), where="test")
+        assert first.log.noted("classes") == "10"
+        assert [one.source.name for one in create_run(other, tmp_path, data).knowledge] == [first.folder.name]
+
     def test_it_may_be_omitted(self, known: Run, data: ImageData) -> None:
         without = extend(known, Changes(knowledge=("none",)), data)
         assert without.experiment.knowledge is None

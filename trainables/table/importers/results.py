@@ -60,7 +60,7 @@ def import_results(
         raise TableError(f"{path} has a column of epochs; make a table of it: taurank table import --map epoch=...")
     frame = recording.frame([column]).rename(columns=str.strip)
     column = column.strip()
-    frame = frame[frame[column] != ""]
+    frame = frame[frame[column].fillna("") != ""]
     if frame.empty:
         raise TableError(f"{path} has no rows beside its header")
     known = [str(name) for name in frame.columns if name not in (column, SEED)]
