@@ -34,6 +34,7 @@ FLOORS = {
         "runs",
         "report",
         "campaigns",
+        "api",
         "cli",
     ],
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     )
     from taurank.orchestrator.report.outlook import outlook_document, print_outlook
     from taurank.orchestrator.report.page import write_page
+    from taurank.orchestrator.report.plots import ShownFigure, interval_figure
     from taurank.orchestrator.report.run import RunReport, report_run
     from taurank.orchestrator.report.searched import search_lines
     from taurank.orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
@@ -26,11 +27,13 @@ __all__ = [
     "Explanation",
     "Row",
     "RunReport",
+    "ShownFigure",
     "Training",
     "TrainingStage",
     "explain",
     "front_line",
     "hardware_lines",
+    "interval_figure",
     "objective_line",
     "outlook_document",
     "print_candidates",
