@@ -29,7 +29,7 @@ FLOORS = {
         "search",
         "experiment",
         "planning cluster",
-        "candidates proxy_scores stages",
+        "candidates proxy_scores stages own_results",
         "scoring replay",
         "runs",
         "report",

@@ -74,7 +74,8 @@ class Plan:
         return outlook_document(self.outlook, notes=self.notes)
 
     def __repr__(self) -> str:
-        return f"<Plan of {self.epochs:,.1f} epochs, {self.budget:g}x: tau {self.tau:.2f} ({self.low:.2f} to {self.high:.2f})>"
+        tau = f"{self.tau:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return f"<Plan of {self.epochs:,.1f} epochs, {self.budget:g}x: tau {tau}>"
 
 
 @in_python
@@ -96,7 +97,8 @@ def plan(
     """The stages of a budget and the tau they are expected to reach; nothing is trained.
 
     Args:
-        experiment_or_run: an experiment, its file or name, or the folder of a run; None for ``candidates`` of ``space``.
+        experiment_or_run: an experiment, its file or name, or the folder of a run; None for ``candidates`` of a
+            ``space``.
         space: name of the search space; empty for one without recorded data.
         candidates: number of candidates.
         epochs: length of full training.
@@ -128,9 +130,10 @@ def plan(
         if count is not None and count < least:
             raise PlanError(f"{name}: {count} is too few; give {least} or more")
     what: Experiment | Path | None = None
-    if experiment_or_run is not None:
-        is_file = not isinstance(experiment_or_run, Experiment)
-        what = Path(experiment_or_run) if is_file and Path(experiment_or_run).is_dir() else load_experiment(experiment_or_run)
+    if isinstance(experiment_or_run, str | os.PathLike) and Path(experiment_or_run).is_dir():
+        what = Path(experiment_or_run)
+    elif experiment_or_run is not None:
+        what = load_experiment(experiment_or_run)
     outlook, notes = plan_ahead(
         what,
         space=space,

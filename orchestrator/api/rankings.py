@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -131,10 +130,6 @@ class Ranking:
             raise RankingError("a plot needs matplotlib: pip install matplotlib") from None
         return interval_figure(self.posterior, {}, self.names)
 
-    def write(self, folder: str | Path) -> None:
-        """Writes ``ranking.csv`` and ``ranking.parquet`` to an existing folder, in the unit of the metric."""
-        replace(self.posterior, table=self.finals(self.posterior.table)).write(Path(folder))
-
     @property
     def _labels(self) -> pd.Index:
         return pd.Index([self.names[code] for code in self.posterior.table["architecture"]], name="candidate")
@@ -156,15 +151,18 @@ class Ranking:
                 f"{row['rank_low']} to {row['rank_high']}",
                 str(row["tier"]),
                 self.names[row["candidate"]],
-                f"{row['predicted']:.4g} ({row['low']:.4g} to {row['high']:.4g})" if row["predicted"] == row["predicted"]
-                else "-",
+                _interval(row["predicted"], row["low"], row["high"]),
                 row["problem"],
             )
             for _, row in shown.iterrows()
-        ]  # fmt: skip
+        ]
         heads = ("rank", "90 % interval", "tier", "candidate", f"final {self.metric} (90 % interval)", "problem")
         kept = [place for place in range(len(heads)) if place != 5 or any(row[5] for row in cells)]
         head = "".join(f"<th>{escape(heads[place])}</th>" for place in kept)
         body = "".join(f"<tr>{''.join(f'<td>{escape(row[place])}</td>' for place in kept)}</tr>" for row in cells)
         more = f"<p>... and {len(rows) - SHOWN} more</p>" if len(rows) > SHOWN else ""
         return f"<p>{escape(self._summary())}</p><table><tr>{head}</tr>{body}</table>{more}"
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.4g} ({low:.4g} to {high:.4g})" if math.isfinite(value) else "-"

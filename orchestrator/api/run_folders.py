@@ -91,9 +91,7 @@ class Run:
         from taurank.orchestrator.campaigns import score_again
 
         source = None if baseline is None else Path(baseline)
-        report = score_again(
-            self._opened, make_console(quiet=quiet), baseline=source, lower_is_better=lower_is_better
-        )
+        report = score_again(self._opened, make_console(quiet=quiet), baseline=source, lower_is_better=lower_is_better)
         assert report.score is not None
         return report.score
 
@@ -132,9 +130,7 @@ class Run:
         place = Place(
             data_dir=_path(data_dir), download=download, cache=_path(cache), address=address, dashboard=dashboard
         )
-        report = resume_run(
-            self._opened, place, make_console(quiet=quiet), with_baseline=baseline, quiet=quiet
-        )
+        report = resume_run(self._opened, place, make_console(quiet=quiet), with_baseline=baseline, quiet=quiet)
         return Run._reported(report)
 
     def __repr__(self) -> str:

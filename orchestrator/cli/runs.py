@@ -13,6 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taurank.orchestrator.cli.completion import complete_experiment, complete_run
+from taurank.orchestrator.cli.results import (
+    ColumnNames,
+    Features,
+    FullEpochs,
+    MetricName,
+    Mode,
+    is_run,
+    rank_results,
+    required,
+)
 from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console, output
 from taurank.orchestrator.text import print_line
 
@@ -192,11 +202,43 @@ def resume(
         return finish(resume_run(Run.open(folder), place, console, with_baseline=not no_baseline, quiet=quiet))
 
 
-def rank(folder: Folder) -> Document:
-    """Rank again from the log of a run, without training; writes the ranking and the report."""
-    from taurank.orchestrator.campaigns import rank_again
-    from taurank.orchestrator.runs import Run
+def rank(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|RESULTS",
+            help="Folder of a run; or results of your own trainings: a table (.csv, .parquet) with a row per candidate "
+            "and epoch, or a folder of Ray Tune, Lightning's CSVLogger, MLflow or TensorBoard.",
+            autocompletion=complete_run,
+            show_default=False,
+        ),
+    ],
+    full_epochs: FullEpochs = None,
+    metric: MetricName = "",
+    mode: Mode = None,
+    features: Features = None,
+    columns: ColumnNames = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="With results: write the ranking as CSV or parquet.", show_default=False),
+    ] = None,
+) -> Document:
+    """Rank again from the log of a run, or rank results of your own trainings; nothing is trained."""
+    given = {"--full-epochs": full_epochs, "--metric": metric, "--mode": mode, "--features": features}
+    given |= {"--columns": columns, "--out": out}
+    if is_run(source) or not any(given.values()):
+        return _rank_run(source, [name for name, value in given.items() if value])
+    return rank_results(source, required(full_epochs, metric), mode=mode, features=features, columns=columns, out=out)
 
+
+def _rank_run(folder: Path, given: list[str]) -> Document:
+    from taurank.orchestrator.campaigns import rank_again
+    from taurank.orchestrator.runs import Run, RunError
+
+    if given:
+        raise RunError(f"{given[0]}: {folder} is a run, which has its own; omit the option")
+    if folder.is_file():
+        raise RunError(f"{folder} is not the folder of a run; for results add --full-epochs and --metric")
     return finish(rank_again(Run.open(folder), make_progress_console()))
 
 

@@ -112,7 +112,7 @@ def connect(
     """
     if ray.is_initialized():
         if address:
-            raise ClusterError(f"this process is connected to Ray already: omit the address {address}, or shut Ray down")
+            raise ClusterError(f"this process is connected to Ray already: omit {address}, or shut Ray down")
         _check_has_size(resources)
         with _logged_to(log_file):
             nodes = _nodes()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.ranker.model import RankingModel, rank_evidence
     from taurank.orchestrator.ranker.options import RankerOptions
     from taurank.orchestrator.ranker.prior import PRETEXT_TASKS, SUPERNETS, prior_order
+    from taurank.orchestrator.ranker.prospects import Prospect, TrainingOption
     from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
     from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor
     from taurank.orchestrator.ranker.short_runs import complete_short_runs
@@ -42,10 +43,12 @@ __all__ = [
     "Inputs",
     "Kind",
     "Labels",
+    "Prospect",
     "RankerOptions",
     "Ranking",
     "RankingModel",
     "SupernetTrust",
+    "TrainingOption",
     "View",
     "align_to_prior",
     "cholesky",

@@ -51,6 +51,27 @@ def draw_scores(
         without_evidence: candidates without any evidence, (candidates,): they may be at any rank.
         sampling: variance of an accuracy over draws of the images, in units of that between the candidates.
     """
+    centre, deviations, noise = draw_latent(final, prior_process, draws, generator, reliability=reliability)
+    count = len(final.scores)
+    latent = float((centre + deviations).var(axis=1).mean()) if sampling else 0.0
+    own = np.sqrt(noise / truth_seeds + sampling * latent) * generator.standard_normal((draws, count))
+    drawn: Scores = centre + deviations + own
+    drawn[:, without_evidence] = generator.standard_normal((draws, int(without_evidence.sum())))
+    return drawn
+
+
+def draw_latent(
+    final: FinalScores,
+    prior_process: GaussianProcess,
+    draws: int,
+    generator: np.random.Generator,
+    *,
+    reliability: float,
+) -> tuple[Scores, Scores, float]:
+    """Centre of the draws, (candidates,), deviations from it, (draws, candidates), and the variance of a label's noise.
+
+    The arguments are those of ``draw_scores``.
+    """
     count = len(final.scores)
     order = np.argsort(final.scores, kind="stable")
     regressor = final.regressor
@@ -68,11 +89,7 @@ def draw_scores(
         if np.ptp(centre) == 0:
             # Nothing is known of a candidate but its own label, which the scores hold.
             centre = final.scores
-    latent = float((centre + deviations).var(axis=1).mean()) if sampling else 0.0
-    own = np.sqrt(noise / truth_seeds + sampling * latent) * generator.standard_normal((draws, count))
-    drawn: Scores = centre + deviations + own
-    drawn[:, without_evidence] = generator.standard_normal((draws, int(without_evidence.sum())))
-    return drawn
+    return centre, deviations, noise
 
 
 def _beside(drawn: Scores, scores: Scores, generator: np.random.Generator) -> Scores:

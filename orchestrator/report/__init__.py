@@ -15,6 +15,13 @@ if TYPE_CHECKING:
         print_hardware,
     )
     from taurank.orchestrator.report.outlook import outlook_document, print_outlook
+    from taurank.orchestrator.report.own_results import (
+        next_document,
+        own_ranking_document,
+        print_next,
+        print_own_ranking,
+        write_own_ranking,
+    )
     from taurank.orchestrator.report.page import write_page
     from taurank.orchestrator.report.plots import ShownFigure, interval_figure
     from taurank.orchestrator.report.run import RunReport, report_run
@@ -34,14 +41,18 @@ __all__ = [
     "front_line",
     "hardware_lines",
     "interval_figure",
+    "next_document",
     "objective_line",
     "outlook_document",
+    "own_ranking_document",
     "print_candidates",
     "print_columns",
     "print_front",
     "print_hardware",
     "print_models",
+    "print_next",
     "print_outlook",
+    "print_own_ranking",
     "print_plan",
     "print_ranking",
     "print_recipes",
@@ -50,6 +61,7 @@ __all__ = [
     "print_void",
     "report_run",
     "search_lines",
+    "write_own_ranking",
     "write_page",
 ]
 

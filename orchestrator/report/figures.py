@@ -20,6 +20,11 @@ def percent(value: float) -> str:
     return f"{value:.1%}" if 0 <= value <= 1 else f"{value:.4g}"
 
 
+def number(value: float, *, digits: int) -> str:
+    """A number of any size, a dash if missing."""
+    return f"{value:.{digits}g}" if math.isfinite(value) else "-"
+
+
 def decimal(value: float) -> str:
     """A coefficient to three digits, a dash if missing."""
     return f"{value:.3f}" if math.isfinite(value) else "-"
@@ -40,14 +45,14 @@ def evidenced(sources: str, problem: str) -> str:
     return "; ".join(text for text in (sources, problem) if text)
 
 
-def finals_note(ranking: Ranking) -> str:
-    """What the predicted final accuracies rest on; empty where there are none."""
+def finals_note(ranking: Ranking, finals: str = "accuracies") -> str:
+    """What the predicted final values rest on; empty where there are none."""
     trained = counted(ranking.full_trainings, "full training")
     if not ranking.full_trainings:
         return ""
     if ranking.predicts_others:
-        return f"final accuracies: measured where trained to the end, else predicted from {trained}"
-    return f"final accuracies: {trained}, too few to predict those of other candidates ({FEWEST_ANCHORS} are needed)"
+        return f"final {finals}: measured where trained to the end, else predicted from {trained}"
+    return f"final {finals}: {trained}, too few to predict those of other candidates ({FEWEST_ANCHORS} are needed)"
 
 
 def failed_note(ranking: Ranking) -> str:

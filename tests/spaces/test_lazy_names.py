@@ -30,6 +30,7 @@ FACES = (
     "taurank.orchestrator.campaigns",
     "taurank.orchestrator.evidence",
     "taurank.orchestrator.experiment",
+    "taurank.orchestrator.own_results",
     "taurank.orchestrator.proxy_scores",
     "taurank.orchestrator.ranker",
     "taurank.orchestrator.report",
