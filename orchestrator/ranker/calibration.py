@@ -10,6 +10,7 @@ from scipy import linalg
 
 from taurank.orchestrator.ranker.final import FinalScores
 from taurank.orchestrator.ranker.gaussian_process import CHUNK, Array, GaussianProcess, Rows, cholesky
+from taurank.orchestrator.ranker.regressors import LABEL_NOISE
 from taurank.orchestrator.ranker.views import Scores
 
 JOINT = 1000
@@ -87,8 +88,10 @@ def draw_latent(
         centre, noise = np.empty(count), process.noise
         centre[order] = np.sort(regressor.predict()[0])
         if np.ptp(centre) == 0:
-            # Nothing is known of a candidate but its own label, which the scores hold.
-            centre = final.scores
+            # Nothing is known of a candidate but its own label, which the scores hold: it is as uncertain as that.
+            centre, noise = final.scores, LABEL_NOISE
+            label_sds = np.sqrt(noise * process.noise_factors)
+            deviations[:, process.rows] = label_sds * generator.standard_normal((draws, len(process.rows)))
     return centre, deviations, noise
 
 

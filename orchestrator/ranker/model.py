@@ -290,10 +290,12 @@ class RankingModel:
             ]
         )
         regressor = self.final.regressor
-        known = regressor is not None and len(regressor.process.rows) >= CALIBRATED
-        covariance = (regressor.process.posterior_covariance if known and regressor else beginning.covariance)(
-            pool, pool
-        )
+        learned = regressor is not None and len(regressor.process.rows) >= CALIBRATED
+        covariance_of = regressor.process.posterior_covariance if regressor and learned else beginning.covariance
+        covariance = covariance_of(pool, pool)
+        # What a candidate has of its own, where nothing but its label is known.
+        diagonal = np.diag_indices(len(pool))
+        covariance[diagonal] = np.maximum(covariance[diagonal], spread[pool])
         covariance[:, unknown[pool]] = covariance[unknown[pool]] = 0.0
         covariance[unknown[pool], unknown[pool]] = 1.0
         at = np.array([in_pool[int(row)] for row in rows], dtype=np.intp)
