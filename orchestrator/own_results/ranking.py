@@ -63,7 +63,7 @@ class ResultsModel:
         )
         if self.results.mode == "min":
             low, high = high, low
-        own = table["architecture"].map(self._measured).to_numpy(dtype=float)
+        own = table["architecture"].map(self.measured).to_numpy(dtype=float)
         measured = np.isfinite(own) & np.isfinite(value)
         value = np.where(measured, own, value)
         # The mean of seeds may lie beyond an interval that was made on another scale.
@@ -72,7 +72,7 @@ class ResultsModel:
         )
 
     @cached_property
-    def _measured(self) -> pd.Series:
+    def measured(self) -> pd.Series:
         """Mean over seeds of the values at the end of full training."""
         ends = self.results.last
         full = ends[(ends["epoch"] >= self.results.full_epochs) & ends["value"].notna()]

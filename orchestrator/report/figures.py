@@ -45,14 +45,24 @@ def evidenced(sources: str, problem: str) -> str:
     return "; ".join(text for text in (sources, problem) if text)
 
 
-def finals_note(ranking: Ranking, finals: str = "accuracies") -> str:
-    """What the predicted final values rest on; empty where there are none."""
+def finals_note(ranking: Ranking) -> str:
+    """What the predicted final accuracies rest on; empty where there are none."""
     trained = counted(ranking.full_trainings, "full training")
     if not ranking.full_trainings:
         return ""
     if ranking.predicts_others:
-        return f"final {finals}: measured where trained to the end, else predicted from {trained}"
-    return f"final {finals}: {trained}, too few to predict those of other candidates ({FEWEST_ANCHORS} are needed)"
+        return f"final accuracies: measured where trained to the end, else predicted from {trained}"
+    return f"final accuracies: {trained}, too few to predict those of other candidates ({FEWEST_ANCHORS} are needed)"
+
+
+def own_finals_note(ranking: Ranking, metric: str, measured: int) -> str:
+    """The same for results of trainings that taurank has not run; empty where no final value is known."""
+    if not ranking.full_trainings:
+        return ""
+    known = f"final {metric}: measured for {counted(measured, 'candidate')} trained to the end"
+    if ranking.predicts_others:
+        return f"{known}, else predicted"
+    return f"{known}, too few to predict those of other candidates ({FEWEST_ANCHORS} are needed)"
 
 
 def failed_note(ranking: Ranking) -> str:

@@ -25,6 +25,7 @@ def print_own_ranking(console: Console, model: ResultsModel) -> None:
         model.evidence,
         {code: code for code in results.candidates},
         metric=results.metric,
+        measured=model.measured.size,
     )
 
 

@@ -29,6 +29,7 @@ from taurank.orchestrator.report.figures import (
     left_out,
     measures,
     number,
+    own_finals_note,
     percent,
     predicted,
     times,
@@ -106,6 +107,7 @@ def print_ranking(
     names: Mapping[str, str],
     *,
     metric: str | None = None,
+    measured: int = 0,
 ) -> None:
     """Prints the order with its uncertainty, and the reference if there is one.
 
@@ -116,6 +118,7 @@ def print_ranking(
         evidence: that it was made of, for the cost.
         names: of the candidates, by code.
         metric: what the final values of the table are; None for accuracies, which are shown in percent.
+        measured: with a metric, how many of them were measured.
     """
     shown = percent if metric is None else partial(number, digits=5)
     truth = {} if score is None else dict(zip(score.candidates, score.truth.measured, strict=True))
@@ -172,7 +175,8 @@ def print_ranking(
         _line(console, "from: " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if len(ranking.table) > SHOWN:
         _line(console, f"... and {len(ranking.table) - SHOWN} more in ranking.csv")
-    for note in (finals_note(ranking, metric or "accuracies"), failed_note(ranking)):
+    finals = finals_note(ranking) if metric is None else own_finals_note(ranking, metric, measured)
+    for note in (finals, failed_note(ranking)):
         if note:
             _line(console, note)
     if not known_final:

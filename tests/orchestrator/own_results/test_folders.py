@@ -27,7 +27,12 @@ def tune(folder: Path) -> None:
             config = {"net": {"width": width}, "seed": seed, "lr": 0.1}
             (trial / "params.json").write_text(json.dumps(config))
             reports = [
-                {"training_iteration": e, "eval": {"acc": accuracy(width, e)}, "config": config, "time_this_iter_s": 2.0}
+                {
+                    "training_iteration": e,
+                    "eval": {"acc": accuracy(width, e)},
+                    "config": config,
+                    "time_this_iter_s": 2.0,
+                }
                 for e in range(1, EPOCHS + 1)
             ]
             # A killed process leaves half a line.
@@ -121,7 +126,9 @@ def test_each_logger_is_read(tmp_path: Path, write: Callable[[Path], None], pref
 def test_a_hyper_parameter_can_name_the_candidates(tmp_path: Path) -> None:
     tune(tmp_path)
     assert read(tmp_path, columns={"candidate": "seed"}).candidates == ("0", "1")
-    with pytest.raises(ResultsError, match="no hyper-parameter 'depth' for the candidate; there are lr, net/width, seed"):
+    with pytest.raises(
+        ResultsError, match="no hyper-parameter 'depth' for the candidate; there are lr, net/width, seed"
+    ):
         read(tmp_path, columns={"candidate": "depth"})
 
 

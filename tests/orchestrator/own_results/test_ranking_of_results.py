@@ -123,7 +123,9 @@ def test_less_known_candidates_make_less_certain_orders() -> None:
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
-@pytest.mark.parametrize("values", [[0.2, 0.5, 0.9], [1.0, 2.0, 1e6], [-3.0, 0.0, 7.0], [4.0, 4.0, 4.0], [1e-9, 2e-9, 3e-9]])
+@pytest.mark.parametrize(
+    "values", [[0.2, 0.5, 0.9], [1.0, 2.0, 1e6], [-3.0, 0.0, 7.0], [4.0, 4.0, 4.0], [1e-9, 2e-9, 3e-9]]
+)
 def test_a_scale_rises_with_quality_and_can_be_undone(mode: str, values: list[float]) -> None:
     array = np.array(values)
     scale = MetricScale.of(array, array, mode)  # type: ignore[arg-type]
