@@ -12,6 +12,7 @@ from taurank.trainables.table.importers import import_table
 
 NASBENCH201, SPIKENAS, NAAP440 = "nasbench201", "spikenas", "naap440"
 METAQNN, DEEP_RESNETS, A4NN = "metaqnn", "deep_resnets", "a4nn"
+NASBENCH201_C100, TRANSNAS = "nasbench201_cifar100", "transnas"
 
 _FILES = {
     NASBENCH201: ("nb201/nb201_cifar10.parquet", "nb201/nb201_cifar10_proxies.parquet"),
@@ -20,6 +21,8 @@ _FILES = {
     METAQNN: ("mit_curves/metaqnn_cifar10_configs.csv.gz", "mit_curves/metaqnn_cifar10_curves.npz"),
     DEEP_RESNETS: ("mit_curves/deep_resnets_cifar10_configs.csv.gz", "mit_curves/deep_resnets_cifar10_curves.npz"),
     A4NN: ("a4nn/a4nn_epochs.parquet",),
+    NASBENCH201_C100: ("nb201/nb201_cifar100.parquet",),
+    TRANSNAS: ("transnas/transnas_micro_3tasks.parquet",),
 }
 
 

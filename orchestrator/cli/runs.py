@@ -224,7 +224,12 @@ def rank(
     ] = None,
 ) -> Document:
     """Rank again from the log of a run, or rank results of your own trainings; nothing is trained."""
-    given = {"--full-epochs": full_epochs, "--metric": metric, "--mode": mode, "--features": features}
+    given: dict[str, object] = {
+        "--full-epochs": full_epochs,
+        "--metric": metric,
+        "--mode": mode,
+        "--features": features,
+    }
     given |= {"--columns": columns, "--out": out}
     if is_run(source) or not any(given.values()):
         return _rank_run(source, [name for name, value in given.items() if value])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -127,7 +128,8 @@ def short_training(results: Results, total: float) -> tuple[int, int]:
     ends = results.last
     ends = ends[ends["epoch"] < results.full_epochs]
     if len(ends):
-        return max(ends.groupby(["schedule_epochs", "epoch"]).size().items(), key=lambda item: item[1])[0]
+        pairs = Counter(zip(ends["schedule_epochs"].tolist(), ends["epoch"].tolist(), strict=True))
+        return pairs.most_common(1)[0][0]
     planned = plan_trainings(len(results.candidates), full_epochs=results.full_epochs, budget_epochs=total, seed=0)
     first = planned[0] if planned else None
     return (results.full_epochs,) * 2 if first is None else (first.epochs, first.last_epoch)

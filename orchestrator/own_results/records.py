@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 SEEDS = ("seed", "random_seed", "random_state", "manual_seed")
@@ -90,6 +91,11 @@ def find_column(columns: Sequence[str], role: str, asked: str | None, *, where: 
         return asked
     lower = {column.lower(): column for column in reversed(columns)}
     return next((lower[name] for name in USUAL[role] if name in lower), None)
+
+
+def first_row(wrong: pd.Series) -> int:
+    """Index of the first row of which something holds."""
+    return int(np.asarray(wrong.index)[np.flatnonzero(wrong.to_numpy(dtype=bool))[0]])
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from taurank.orchestrator.own_results.folders import table_of_folder
-from taurank.orchestrator.own_results.records import Columns, ResultsError, Table, find_column, listed
+from taurank.orchestrator.own_results.records import Columns, ResultsError, Table, find_column, first_row, listed
 from taurank.orchestrator.own_results.scale import Mode
 from taurank.orchestrator.own_results.tables import as_frame, read_frame, table_of
 from taurank.trainables.table import direction_of
@@ -155,7 +155,7 @@ def _counted_from_one(where: str, rows: pd.DataFrame, full_epochs: int) -> tuple
     epochs = rows["epoch"]
     wrong = ~np.isfinite(epochs) | (epochs % 1 != 0) | (epochs < 0)
     if wrong.any():
-        row = wrong.idxmax()
+        row = first_row(wrong)
         raise ResultsError(
             f"{where}: {rows.loc[row, 'candidate']!r} has epoch {epochs[row]:g}; epochs are whole numbers from 1 in "
             "all trainings"
@@ -163,7 +163,7 @@ def _counted_from_one(where: str, rows: pd.DataFrame, full_epochs: int) -> tuple
     beyond = epochs > full_epochs
     if beyond.any():
         lengths = epochs.groupby(rows["training"]).max()
-        most = epochs.idxmax()
+        most = first_row(epochs == epochs.max())
         some = (
             ""
             if (lengths > full_epochs).all()
@@ -204,7 +204,7 @@ def _with_schedules(where: str, rows: pd.DataFrame, full_epochs: int) -> pd.Data
     schedule = rows["schedule_epochs"].fillna(full_epochs)
     wrong = (schedule % 1 != 0) | (schedule < rows["epoch"]) | (schedule > full_epochs)
     if wrong.any():
-        row = wrong.idxmax()
+        row = first_row(wrong)
         raise ResultsError(
             f"{where}: {rows.loc[row, 'candidate']!r} has epoch {rows.loc[row, 'epoch']} of a schedule of "
             f"{schedule[row]:g} epochs; it has to lie between the epoch and --full-epochs {full_epochs}"
@@ -241,7 +241,7 @@ def _features(given: Source | None, columns: Columns, trained: list[str]) -> pd.
         raise ResultsError(f"{where} has no column for the candidate: it has {listed(list(frame.columns))}")
     frame[name] = frame[name].astype(str).str.strip()
     if frame[name].duplicated().any():
-        raise ResultsError(f"{where} has {frame.loc[frame[name].duplicated().idxmax(), name]!r} twice; leave one row")
+        raise ResultsError(f"{where} has {frame.loc[first_row(frame[name].duplicated()), name]!r} twice; leave one row")
     numbers = {}
     for column in frame.columns.drop(name):
         numbers[column] = pd.to_numeric(frame[column], errors="coerce").astype(float).to_numpy()

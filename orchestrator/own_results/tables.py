@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from taurank.orchestrator.own_results.records import Columns, ResultsError, Table, find_column, listed
+from taurank.orchestrator.own_results.records import Columns, ResultsError, Table, find_column, first_row, listed
 
 MISSING = ("", "-", "na", "n/a", "null", "none")
 """How a table writes a value that was not measured, in lower case."""
@@ -44,7 +44,7 @@ def as_frame(given: pd.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any
         ResultsError: it takes something else.
     """
     try:
-        frame = pd.DataFrame(given)
+        frame = pd.DataFrame(cast("Any", given))
     except (TypeError, ValueError) as error:
         raise ResultsError(f"the results are no table: {' '.join(str(error).split())}") from None
     # An index with a name is a column.
@@ -89,10 +89,10 @@ def table_of(frame: pd.DataFrame, metric: str, columns: Columns, *, where: str) 
     rows["value"] = _numbers(frame[column], where)
     nameless = rows["candidate"] == ""
     if nameless.any():
-        raise ResultsError(f"{where}, row {nameless.idxmax()}: no candidate is named")
+        raise ResultsError(f"{where}, row {first_row(nameless)}: no candidate is named")
     without = rows["epoch"].isna() & rows["value"].notna()
     if without.any():
-        raise ResultsError(f"{where}, row {without.idxmax()}: {metric} has a value, but there is no epoch")
+        raise ResultsError(f"{where}, row {first_row(without)}: {metric} has a value, but there is no epoch")
     rows = rows[rows["epoch"].notna()]
     schedule = rows["schedule_epochs"].fillna(-1).map("{:g}".format)
     rows["training"] = rows["candidate"] + "\0" + rows["seed"].fillna(-1).map("{:g}".format) + "\0" + schedule
@@ -101,7 +101,7 @@ def table_of(frame: pd.DataFrame, metric: str, columns: Columns, *, where: str) 
     rows = rows[~empty]
     twice = rows.duplicated(["training", "epoch"])
     if twice.any():
-        row = int(twice.idxmax())
+        row = first_row(twice)
         last = rows.loc[row]
         same = rows[(rows["training"] == last["training"]) & (rows["epoch"] == last["epoch"])]
         seeded = found["seed"] is not None
@@ -142,6 +142,6 @@ def _numbers(column: pd.Series, where: str) -> pd.Series:
     diverged = text.str.lower().isin(["nan", "+nan", "-nan"])
     broken = values.isna() & ~text.str.lower().isin(MISSING) & ~diverged
     if broken.any():
-        row = broken.idxmax()
+        row = first_row(broken)
         raise ResultsError(f"{where}, row {row}: {column.name} {text[row]!r} is not a number")
     return values.where(~diverged, np.inf)

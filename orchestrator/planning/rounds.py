@@ -18,7 +18,7 @@ from taurank.orchestrator.evidence import BASELINE, CHOSEN, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
 from taurank.orchestrator.planning.failed_trainings import failure_reasons, with_failures
 from taurank.orchestrator.planning.split import Split, more_short_trainings, split_budget
-from taurank.orchestrator.ranker import RankerOptions, Ranking, RankingModel
+from taurank.orchestrator.ranker import KnowledgeSource, RankerOptions, Ranking, RankingModel
 
 Launch = Callable[[TrainingSpec, list[str]], None]
 DEFAULTS = RankerOptions()
@@ -38,6 +38,8 @@ class Problem:
         options: of the ranker.
         images: of validation; None if that is unknown.
         names: short names of the candidates, by code; those without one are named by their code.
+        knowledge: results of the same architectures on other data sets or tasks.
+        knowledge_encoding: numeric description of known architectures; None without any outside the candidates.
     """
 
     candidates: tuple[str, ...]
@@ -47,6 +49,8 @@ class Problem:
     options: RankerOptions = DEFAULTS
     images: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    knowledge: tuple[KnowledgeSource, ...] = ()
+    knowledge_encoding: pd.DataFrame | None = None
 
 
 class LogRanker:
@@ -76,6 +80,8 @@ class LogRanker:
             options=problem.options,
             images=problem.images,
             reasons=reasons,
+            knowledge=problem.knowledge,
+            knowledge_encoding=problem.knowledge_encoding,
             earlier=self._last,
         )
         return self._last

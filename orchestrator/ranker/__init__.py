@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from taurank.orchestrator.ranker.final import Labels, align_to_prior, final_inputs, score_targets
     from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess, cholesky
     from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
+    from taurank.orchestrator.ranker.knowledge import KNOWLEDGE
+    from taurank.orchestrator.ranker.knowledge_sources import KnowledgeSource, KnowledgeUse, Relation
     from taurank.orchestrator.ranker.model import RankingModel, rank_evidence
     from taurank.orchestrator.ranker.options import RankerOptions
     from taurank.orchestrator.ranker.prior import PRETEXT_TASKS, SUPERNETS, prior_order
@@ -31,6 +33,7 @@ __all__ = [
     "FEWEST_ALONE",
     "FEWEST_ANCHORS",
     "JITTER",
+    "KNOWLEDGE",
     "LEVEL",
     "LOWER_IS_BETTER",
     "PRETEXT_TASKS",
@@ -42,11 +45,14 @@ __all__ = [
     "GaussianProcessRegressor",
     "Inputs",
     "Kind",
+    "KnowledgeSource",
+    "KnowledgeUse",
     "Labels",
     "Prospect",
     "RankerOptions",
     "Ranking",
     "RankingModel",
+    "Relation",
     "SupernetTrust",
     "TrainingOption",
     "View",

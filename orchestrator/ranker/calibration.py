@@ -33,6 +33,7 @@ def draw_scores(
     truth_seeds: int,
     without_evidence: NDArray[np.bool_],
     sampling: float = 0.0,
+    calibrated: int = CALIBRATED,
 ) -> Scores:
     """Draws of the results of full training, (draws, candidates), centred on the scores' order.
 
@@ -43,7 +44,7 @@ def draw_scores(
 
     Args:
         final: the scores and their process.
-        prior_process: stands in while there are fewer than ``CALIBRATED`` labels: the scores times the square root of
+        prior_process: stands in while there are fewer than ``calibrated`` labels: the scores times the square root of
             the reliability, and beside them its draws with the variance that is left.
         draws: how many.
         generator: the only randomness.
@@ -51,8 +52,11 @@ def draw_scores(
         truth_seeds: full trainings per candidate whose mean the truth is; their noise is part of a draw.
         without_evidence: candidates without any evidence, (candidates,): they may be at any rank.
         sampling: variance of an accuracy over draws of the images, in units of that between the candidates.
+        calibrated: labels from which the posterior is believed.
     """
-    centre, deviations, noise = draw_latent(final, prior_process, draws, generator, reliability=reliability)
+    centre, deviations, noise = draw_latent(
+        final, prior_process, draws, generator, reliability=reliability, calibrated=calibrated
+    )
     count = len(final.scores)
     latent = float((centre + deviations).var(axis=1).mean()) if sampling else 0.0
     own = np.sqrt(noise / truth_seeds + sampling * latent) * generator.standard_normal((draws, count))
@@ -68,6 +72,7 @@ def draw_latent(
     generator: np.random.Generator,
     *,
     reliability: float,
+    calibrated: int = CALIBRATED,
 ) -> tuple[Scores, Scores, float]:
     """Centre of the draws, (candidates,), deviations from it, (draws, candidates), and the variance of a label's noise.
 
@@ -76,7 +81,7 @@ def draw_latent(
     count = len(final.scores)
     order = np.argsort(final.scores, kind="stable")
     regressor = final.regressor
-    if regressor is None or len(regressor.process.rows) < CALIBRATED:
+    if regressor is None or len(regressor.process.rows) < calibrated:
         deviations = _joint(prior_process.covariance, prior_process.prior_variance, count, draws, generator)
         deviations = np.sqrt(1 - reliability) * _beside(deviations, final.scores, generator)
         centre, noise = np.sqrt(reliability) * final.scores, prior_process.noise

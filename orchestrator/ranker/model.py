@@ -8,6 +8,7 @@ all (``short_runs``, ``prior``); full trainings of a few correct it (``final``) 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, wraps
 from typing import ParamSpec, TypeVar
 
@@ -31,6 +32,15 @@ from taurank.orchestrator.ranker.final import (
 )
 from taurank.orchestrator.ranker.gaussian_process import GaussianProcess, Rows
 from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
+from taurank.orchestrator.ranker.knowledge import (
+    CALIBRATED_LABELS,
+    KNOWLEDGE,
+    VETO_LABELS,
+    KnownColumn,
+    is_vetoed,
+    known_columns,
+)
+from taurank.orchestrator.ranker.knowledge_sources import KnowledgeSource, KnowledgeUse
 from taurank.orchestrator.ranker.options import RankerOptions
 from taurank.orchestrator.ranker.prior import PriorOrder, prior_order
 from taurank.orchestrator.ranker.prospects import (
@@ -50,7 +60,7 @@ from taurank.orchestrator.ranker.views import Scores, make_views
 DRAWS = 200
 SHORT_RUN_NOISE, LABEL_NOISE = 0.1, 0.05
 """Noise variance of a label that the designs assume."""
-BEFORE_FULL_TRAININGS = ("inputs", "shorts", "prior", "final_inputs")
+BEFORE_FULL_TRAININGS = ("inputs", "shorts", "known_columns", "_prior_with_knowledge", "_prior_without_knowledge")
 """Parts of a model that full trainings do not enter."""
 
 
@@ -82,6 +92,9 @@ class RankingModel:
         images: of validation, on which accuracies are measured; None where it is not known, and their sampling noise is
             then left out of the uncertainty.
         reasons: why trainings failed, by trial.
+        knowledge: results of the same architectures on other data sets or tasks.
+        knowledge_encoding: of known architectures outside the candidates, so that they teach to predict the candidates
+            that knowledge lacks; see ``knowledge.known_columns``.
         earlier: a model of earlier evidence. What it has computed of the stages before full trainings is taken over
             where they see the same now; the ranking is no other for it.
     """
@@ -96,8 +109,11 @@ class RankingModel:
         options: RankerOptions | None = None,
         images: int | None = None,
         reasons: Mapping[str, str] | None = None,
+        knowledge: Sequence[KnowledgeSource] = (),
+        knowledge_encoding: pd.DataFrame | None = None,
         earlier: RankingModel | None = None,
     ) -> None:
+        self._knowledge, self._knowledge_encoding = tuple(knowledge), knowledge_encoding
         self._images, self._reasons = images, reasons or {}
         self._evidence, self._seed, self._options = evidence, seed, options or RankerOptions()
         self._encoding = encoding.sort_index()
@@ -112,6 +128,8 @@ class RankingModel:
         return (
             self._seed == other._seed
             and self._options == other._options
+            and self._knowledge == other._knowledge
+            and _same_frame(self._knowledge_encoding, other._knowledge_encoding)
             and self._encoding.equals(other._encoding)
             and len(own) == len(others)
             and all(view.equals(same) for view, same in zip(own, others, strict=True))
@@ -131,9 +149,38 @@ class RankingModel:
         return complete_short_runs(self.inputs, self.views, self._generator(0))
 
     @cached_property
+    def known_columns(self) -> list[KnownColumn]:
+        """Earlier knowledge of the candidates."""
+        return known_columns(self._knowledge, self._encoding, self._knowledge_encoding, self._generator(7))
+
+    @property
     def prior(self) -> PriorOrder:
-        """The order before full trainings."""
-        return prior_order(self.inputs, self.shorts, self._generator(1), aggregation=self._options.aggregation)
+        """The order before full trainings; these only decide whether knowledge takes part."""
+        return self._prior_without_knowledge if self._is_vetoed else self._prior_with_knowledge
+
+    @cached_property
+    def _prior_with_knowledge(self) -> PriorOrder:
+        return self._prior(self.known_columns) if self._knowledge else self._prior_without_knowledge
+
+    @cached_property
+    def _prior_without_knowledge(self) -> PriorOrder:
+        return self._prior(())
+
+    def _prior(self, knowledge: Sequence[KnownColumn]) -> PriorOrder:
+        aggregation = self._options.aggregation
+        return prior_order(self.inputs, self.shorts, self._generator(1), aggregation=aggregation, knowledge=knowledge)
+
+    @cached_property
+    def _is_vetoed(self) -> bool:
+        """Whether full trainings agree no better with the prior order for its knowledge."""
+        joint = self._prior_with_knowledge.knowledge
+        if joint is None or joint.reliability == 0 or len(self.labels.rows) < VETO_LABELS:
+            return False
+        return is_vetoed(
+            self._prior_with_knowledge.scores[self.labels.rows],
+            self._prior_without_knowledge.scores[self.labels.rows],
+            self.labels.values,
+        )
 
     @cached_property
     def labels(self) -> Labels:
@@ -224,6 +271,7 @@ class RankingModel:
             truth_seeds=truth_seeds,
             without_evidence=self._without_evidence | self._are(failures.undecided),
             sampling=sampling_noise(self.views, self._images),
+            calibrated=self._calibrated,
         )
         count = len(self.codes)
         # Stable, and codes are sorted: of equal scores the first code comes first.
@@ -251,13 +299,15 @@ class RankingModel:
             }
         )
         table = table.iloc[order].reset_index(drop=True)
+        weights = self._weights()
         return Ranking(
             table,
             draws[:, order],
-            self._weights(),
+            weights,
             self._certainty(),
             failed=failures.entirely,
             full_trainings=finals.full_trainings,
+            knowledge=self._knowledge_uses(weights.get(KNOWLEDGE, 0.0)),
         )
 
     @_one_thread
@@ -271,7 +321,12 @@ class RankingModel:
         generator = self._generator(20)
         beginning = final_process(self.final_inputs)
         centre, deviations, noise = draw_latent(
-            self.final, beginning, LEARNED + DRAWS, generator, reliability=self.prior.reliability
+            self.final,
+            beginning,
+            LEARNED + DRAWS,
+            generator,
+            reliability=self.prior.reliability,
+            calibrated=self._calibrated,
         )
         unknown = self._without_evidence | self._are(self.failures.undecided)
         deviations[:, unknown] = generator.standard_normal((len(deviations), int(unknown.sum())))
@@ -290,7 +345,7 @@ class RankingModel:
             ]
         )
         regressor = self.final.regressor
-        learned = regressor is not None and len(regressor.process.rows) >= CALIBRATED
+        learned = regressor is not None and len(regressor.process.rows) >= self._calibrated
         covariance_of = regressor.process.posterior_covariance if regressor and learned else beginning.covariance
         covariance = covariance_of(pool, pool)
         # What a candidate has of its own, where nothing but its label is known.
@@ -306,6 +361,20 @@ class RankingModel:
         before, after = taus_before_and_after(centre, deviations, truths, rows[chosen], noises[chosen], generator)
         return prospect_of([options[one] for one in chosen], self.ranking().expected_tau, before, after)
 
+    def _knowledge_uses(self, weight: float) -> tuple[KnowledgeUse, ...]:
+        """What was made of each source; ``weight`` is that of all of them in the order."""
+        joint = self._prior_with_knowledge.knowledge
+        if joint is None:
+            return ()
+        if self._is_vetoed:
+            return joint.dropped(f"{len(self.labels.rows)} full trainings agree better without it")
+        return tuple(replace(use, weight=weight * use.weight) for use in joint.uses)
+
+    @property
+    def _calibrated(self) -> int:
+        """Full trainings from which the posterior is believed."""
+        return CALIBRATED_LABELS if KNOWLEDGE in self.prior.weights else CALIBRATED
+
     def _final_accuracies(self, draws: Scores) -> FinalAccuracies:
         found = final_accuracies(self.final.scores, draws.std(axis=0), self.views, level=LEVEL, images=self._images)
         return found.without(self._are(self.failures.undecided))
@@ -319,6 +388,8 @@ class RankingModel:
         described = np.full(len(self.codes), self.inputs.encoding.shape[1] > 0)
         for view in self.views:
             described |= np.isfinite(view.order)
+        if self.prior.knowledge is not None and self.prior.knowledge.reliability > 0:
+            described |= np.isfinite(self.prior.knowledge.scores)
         return ~described
 
     def _seen_by(self) -> list[str]:
@@ -331,7 +402,7 @@ class RankingModel:
     def _certainty(self) -> Certainty:
         regressor = self.final.regressor
         labels = 0 if regressor is None else len(regressor.process.rows)
-        if labels < CALIBRATED:
+        if labels < self._calibrated:
             return "uncalibrated"
         return "doubtful" if labels < DOUBTFUL else "calibrated"
 
@@ -358,12 +429,26 @@ def rank_evidence(
     options: RankerOptions | None = None,
     images: int | None = None,
     reasons: Mapping[str, str] | None = None,
+    knowledge: Sequence[KnowledgeSource] = (),
+    knowledge_encoding: pd.DataFrame | None = None,
 ) -> Ranking:
     """Ranks the candidates of ``encoding`` from the rows of an evidence log; see ``RankingModel``."""
     model = RankingModel(
-        evidence, encoding, full_epochs=full_epochs, seed=seed, options=options, images=images, reasons=reasons
+        evidence,
+        encoding,
+        full_epochs=full_epochs,
+        seed=seed,
+        options=options,
+        images=images,
+        reasons=reasons,
+        knowledge=knowledge,
+        knowledge_encoding=knowledge_encoding,
     )
     return model.ranking(truth_seeds=truth_seeds)
+
+
+def _same_frame(first: pd.DataFrame | None, second: pd.DataFrame | None) -> bool:
+    return first is second or (first is not None and second is not None and first.equals(second))
 
 
 def _costs(evidence: pd.DataFrame, codes: Sequence[str]) -> pd.DataFrame:

@@ -3,8 +3,9 @@
 Each group of sources (size, a curvature proxy, pretext tasks, supernets, the longest short trainings) is one normal
 score; the sum weighs a group by its fidelity (``inputs.weight``), by how far it is no noise, and by whether it agrees
 with the trainings at all. Supernets are one group: they err alike, since all of them prefer what learns fast with
-shared weights. So are pretext tasks, whose trainings differ only in the task. The sum is then averaged with a
-Gaussian process of it over the encoding: scores of similar architectures reduce the noise of one.
+shared weights. So are pretext tasks, whose trainings differ only in the task, and earlier knowledge (``knowledge``).
+The sum is then averaged with a Gaussian process of it over the encoding: scores of similar architectures reduce the
+noise of one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,15 @@ import numpy as np
 from taurank.orchestrator.ranker.aggregation import AGGREGATIONS
 from taurank.orchestrator.ranker.gaussian_process import Block, GaussianProcess
 from taurank.orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled, share, weight
+from taurank.orchestrator.ranker.knowledge import (
+    KNOWLEDGE,
+    UNSMOOTHED,
+    JointKnowledge,
+    KnownColumn,
+    join_knowledge,
+    pooled_reliability,
+    reference_of,
+)
 from taurank.orchestrator.ranker.short_runs import LOSS_FADES, ShortRuns
 from taurank.orchestrator.ranker.views import Kind, Scores, normal_scores
 
@@ -45,16 +55,23 @@ class PriorOrder:
         scales: length-scales of the encoding's columns in the smoothing process, geometric mean 1.
         reliability: share of the variance of the final scores that the order is taken to explain before any full
             training: from how far its groups agree with each other, and without trainings no more than ``CHEAP_SHARE``.
+        knowledge: what was made of earlier knowledge; None without any.
     """
 
     scores: Scores
     weights: dict[str, float]
     scales: Scores
     reliability: float
+    knowledge: JointKnowledge | None = None
 
 
 def prior_order(
-    inputs: Inputs, shorts: Sequence[ShortRuns], generator: np.random.Generator, *, aggregation: str = "normal-scores"
+    inputs: Inputs,
+    shorts: Sequence[ShortRuns],
+    generator: np.random.Generator,
+    *,
+    aggregation: str = "normal-scores",
+    knowledge: Sequence[KnownColumn] = (),
 ) -> PriorOrder:
     """The order that the sources agree on; all 0 without any."""
     groups, weights = _groups(inputs)
@@ -69,12 +86,29 @@ def prior_order(
     if trained is not None:
         groups[name], weights[name] = scores, weight(fidelity)
     kept = [name for name in groups if weights[name] > 0 and np.ptp(groups[name]) > 0]
-    if not kept:
-        return PriorOrder(np.zeros(inputs.count), {}, np.ones(inputs.encoding.shape[1]), 0.0)
-    together = AGGREGATIONS[aggregation]([groups[name] for name in kept], [weights[name] for name in kept])
-    smoothed, scales = _smoothed(inputs, filled(normal_scores(together)), generator)
-    reliability = _reliability([groups[name] for name in kept], 0.0 if trained is None else trained[2])
-    return PriorOrder(smoothed, {name: weights[name] for name in kept}, scales, reliability)
+    fidelity = 0.0 if trained is None else trained[2]
+
+    def summed(names: Sequence[str]) -> Scores:
+        return AGGREGATIONS[aggregation]([groups[name] for name in names], [weights[name] for name in names])
+
+    joint = None
+    if knowledge:
+        others = summed(kept) if kept else None
+        own, count = (None, 0) if trained is None else (trained[1], len(trained[3]))
+        joint = join_knowledge(knowledge, reference_of(own, count, others), others, short_runs=count)
+    if joint is not None and joint.reliability > 0:
+        credits = [weights[name] for name in kept if trained is None or name != trained[0]]
+        reliability = pooled_reliability(credits, fidelity, joint.reliability)
+        kept, groups[KNOWLEDGE], weights[KNOWLEDGE] = [*kept, KNOWLEDGE], joint.scores, joint.weight
+    elif kept:
+        reliability = _reliability([groups[name] for name in kept], fidelity)
+    else:
+        return PriorOrder(np.zeros(inputs.count), {}, np.ones(inputs.encoding.shape[1]), 0.0, joint)
+    scores = filled(normal_scores(summed(kept)))
+    smoothed, scales = _smoothed(inputs, scores, generator)
+    if joint is not None and joint.reliability >= UNSMOOTHED:
+        smoothed = scores
+    return PriorOrder(smoothed, {name: weights[name] for name in kept}, scales, reliability, joint)
 
 
 def _reliability(groups: Sequence[Scores], fidelity: float) -> float:

@@ -19,7 +19,7 @@ import pandas as pd
 from taurank.orchestrator.evidence import PROXIES, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
 from taurank.orchestrator.planning import LogRanker, Problem, forecast, run_rounds, shipped_replays
-from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.ranker import KNOWLEDGE, Ranking
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.cheap import book_cheap
 from taurank.orchestrator.replay.launching import ClockLaunch, Launch, Launcher, check_simulated, ray_launcher
@@ -74,6 +74,8 @@ def replay_draw(
     row["tau_reference"] = tau_b(reference.scores, truth) if reference else math.nan
     row["reference_cost"] = reference.cost if reference else math.nan
     row |= calibration_columns(order, truth) | {"predicted_tau": _predicted_tau(bench, plan)}
+    if plan.knowledge:
+        row["weight_knowledge"] = order.weights.get(KNOWLEDGE, 0.0)
     row |= _costs(bench, plan, evidence, launch)
     row["ranker_seconds"] = seconds
     return row
@@ -83,7 +85,14 @@ def _rank(
     bench: Bench, plan: ReplayPlan, candidates: Sequence[str], log: EvidenceLog, launch: Launch
 ) -> tuple[Ranking, float]:
     """The order that the evidence gives, and the seconds that choosing and ranking took."""
-    problem = Problem(tuple(candidates), bench.encoding(candidates), bench.full_epochs, plan.seed)
+    problem = Problem(
+        tuple(candidates),
+        bench.encoding(candidates),
+        bench.full_epochs,
+        plan.seed,
+        knowledge=plan.knowledge,
+        knowledge_encoding=plan.knowledge_encoding,
+    )
     book_cheap(bench, plan.cheap, log, candidates)
     launching = 0.0
 

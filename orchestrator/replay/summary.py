@@ -69,6 +69,7 @@ def campaigns_document(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> d
         "workers": plan.workers,
         "proxies": list(plan.cheap.proxies),
         "supernets": plan.cheap.supernets,
+        "knowledge": [{"name": one.name, "relation": one.relation} for one in plan.knowledge],
         "trainings": [spec.model_dump(mode="json") for spec in plan.trainings],
         "draws": [dict(row) for row in rows],
         "mean": found["mean"].to_dict(),

@@ -139,7 +139,7 @@ class TestARunThatIsThere:
         assert capfd.readouterr() == ("", "")
 
     def test_messages_name_arguments_as_python_does(self, run_folder: Path) -> None:
-        with pytest.raises(ScoringError, match="^lower_is_better and higher_is_better are for baseline;"):
+        with pytest.raises(ScoringError, match=r"^lower_is_better and higher_is_better are for baseline;"):
             taurank.score(run_folder, lower_is_better=True)
 
     def test_it_can_be_planned(self, run_folder: Path) -> None:
