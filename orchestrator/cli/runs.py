@@ -230,7 +230,7 @@ def rank(
         "--mode": mode,
         "--features": features,
     }
-    given |= {"--columns": columns, "--out": out}
+    given |= {"--features": features, "--columns": columns, "--out": out}
     if is_run(source) or not any(given.values()):
         return _rank_run(source, [name for name, value in given.items() if value])
     return rank_results(source, required(full_epochs, metric), mode=mode, features=features, columns=columns, out=out)

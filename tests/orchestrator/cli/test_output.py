@@ -46,6 +46,7 @@ def arguments(
         "models": ["torchvision:squeezenet1_1", "--size", 64],
         "plan": ["quickstart"],
         "rank": [run_folder],
+        "next": [curves, "--metric", "acc", "--full-epochs", 4, "--epochs", 4, "--columns", "epoch=ep"],
         "score": [run_folder],
         "front": [run_folder],
         "status": [run_folder],
