@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,9 @@ def read_results(
     Raises:
         ResultsError: they cannot be ranked; one line with the way out.
     """
-    if isinstance(full_epochs, bool) or not isinstance(full_epochs, int) or full_epochs < 1:
+    if isinstance(full_epochs, bool) or not isinstance(full_epochs, Integral) or full_epochs < 1:
         raise ResultsError(f"--full-epochs: {full_epochs} is not a number of epochs; give 1 or more")
-    roles = Columns.of(columns or {})
+    full_epochs, roles = int(full_epochs), Columns.of(columns or {})
     table = _table(source, metric, roles)
     better = _mode(metric, mode)
     rows, notes = _checked(table, metric, full_epochs)
