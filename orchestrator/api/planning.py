@@ -83,6 +83,7 @@ def plan(
     experiment_or_run: Experiment | str | os.PathLike[str] | None = None,
     *,
     space: str = "",
+    data: str = "",
     candidates: int | None = None,
     epochs: int | None = None,
     budget: str | float | None = None,
@@ -100,6 +101,7 @@ def plan(
         experiment_or_run: an experiment, its file or name, or the folder of a run; None for ``candidates`` of a
             ``space``.
         space: name of the search space; empty for one without recorded data.
+        data: name of the data set; empty if unknown.
         candidates: number of candidates.
         epochs: length of full training.
         budget: how many times cheaper than full training of all, such as ``"10x"``.
@@ -137,6 +139,7 @@ def plan(
     outlook, notes = plan_ahead(
         what,
         space=space,
+        data=data,
         candidates=candidates,
         epochs=epochs,
         budget=None if budget is None else str(budget),

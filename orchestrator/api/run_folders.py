@@ -12,7 +12,7 @@ import pandas as pd
 
 from taurank.orchestrator.api.rankings import Ranking
 from taurank.orchestrator.api.words import in_python
-from taurank.orchestrator.experiment import BUDGET, EPOCHS, Experiment, load_experiment, with_baseline
+from taurank.orchestrator.experiment import BUDGET, EPOCHS, Experiment, load_experiment, with_baseline, with_knowledge
 from taurank.orchestrator.text import make_console
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def run(
     address: str | None = None,
     dashboard: bool = False,
     baseline: bool | None = None,
+    knowledge: Sequence[str] = (),
 ) -> Run:
     """Ranks the candidates of an experiment, or searches, as `taurank run` does; returns when it has ended.
 
@@ -165,6 +166,8 @@ def run(
         address: of a Ray cluster to join, ``host:port``; None for a local Ray.
         dashboard: whether a local Ray starts its dashboard.
         baseline: whether all candidates are trained to the end, to score the ranking; None: as the experiment says.
+        knowledge: results of the same architectures on other data, each as ``taurank run --knowledge`` takes it;
+            empty: as the experiment says.
 
     Raises:
         ExperimentError: an experiment that cannot be run; all problems at once, before anything is spent.
@@ -182,6 +185,8 @@ def run(
     experiment = load_experiment(experiment_or_path)
     if baseline and experiment.search is None:
         experiment = with_baseline(experiment, where=experiment.name)
+    if knowledge:
+        experiment = with_knowledge(experiment, list(knowledge))
     place = Place(Path(out), _path(data_dir), download, _path(cache), address, dashboard)
     images = experiment_images(experiment.data, place, quiet=quiet)
     report = start_run(experiment, images, place, make_console(quiet=quiet), with_baseline=baseline is not False)
@@ -198,6 +203,7 @@ def rank_models(
     baseline: bool = False,
     size: int | None = None,
     constraints: Sequence[str] = (),
+    knowledge: Sequence[str] = (),
     quiet: bool = False,
     out: PathLike = "runs",
     data_dir: PathLike | None = None,
@@ -217,6 +223,7 @@ def rank_models(
         baseline: whether all are trained to the end as well, to score the ranking.
         size: side to which images are resized, in pixels; None for that of the data set.
         constraints: bounds that models have to satisfy, such as ``params <= 5e6``, ``latency <= 20ms``.
+        knowledge: see `run`; empty: finished runs in ``out`` and published accuracies.
         quiet: see `run`, as for the arguments below.
         out: see `run`.
         data_dir: see `run`.
@@ -246,6 +253,7 @@ def rank_models(
         budget=str(budget),
         baseline=baseline,
         constraints=constraints,
+        knowledge=knowledge,
         quiet=quiet,
     )
     report = start_run(experiment, images, place, make_console(quiet=quiet))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from taurank.orchestrator.experiment import Experiment, ImageCounts, ProxySpec
+from taurank.orchestrator.knowledge import gather_knowledge, knowledge_line
 from taurank.orchestrator.planning import (
     ASSUMED_IMAGES,
     DEFAULT_PROXIES,
@@ -17,6 +18,7 @@ from taurank.orchestrator.planning import (
     PlannedStages,
     PlanRequest,
     Progress,
+    Setting,
     are_cheap,
     candidate_count,
     default_proxies,
@@ -30,6 +32,8 @@ from taurank.orchestrator.text import hint
 from taurank.spaces import list_spaces
 from taurank.trainables.table import read_table
 
+RUNS = Path("runs")
+"""Where runs are made if nothing else is said; earlier ones there are knowledge."""
 OWN_STAGES = (
     "note: the experiment defines its stages itself; the forecast is for taurank's own split of the same budget"
 )
@@ -50,6 +54,7 @@ class Subject:
 
     Attributes:
         space: name of the search space; empty for one without recorded data.
+        data: name of the data set; empty if unknown.
         candidates: number of candidates.
         epochs: length of full training; None if a table defines it.
         budget: how many times cheaper.
@@ -58,9 +63,11 @@ class Subject:
         stages: the stages, if they are fixed.
         notes: printed at the end.
         progress: of an existing run.
+        anchors: full trainings to keep of a small budget.
     """
 
     space: str
+    data: str
     candidates: int
     epochs: int | None
     budget: float | None = None
@@ -69,6 +76,7 @@ class Subject:
     stages: PlannedStages | None = None
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
+    anchors: int = 0
 
     @property
     def with_default_split(self) -> Subject:
@@ -80,6 +88,7 @@ def plan_ahead(
     what: Experiment | Path | None = None,
     *,
     space: str = "",
+    data: str = "",
     candidates: int | None = None,
     epochs: int | None = None,
     budget: str | None = None,
@@ -97,6 +106,7 @@ def plan_ahead(
     Args:
         what: an experiment, or the folder of a run; None for what the next three arguments say.
         space: name of the search space; empty for one without recorded data.
+        data: name of the data set; empty if unknown.
         candidates: number of candidates.
         epochs: length of full training.
         budget: how many times cheaper than training all of them, such as ``10x``.
@@ -123,9 +133,9 @@ def plan_ahead(
         raise PlanError("--truth, --among and --draws configure the replay of a table: use them with --table")
     lengths = _lengths(schedules)
     subject = (
-        _of_what(what, space=space, candidates=candidates, epochs=epochs)
+        _of_what(what, space=space, data=data, candidates=candidates, epochs=epochs)
         if what is not None
-        else _of_options(space, candidates, epochs, from_table=table is not None)
+        else _of_options(space, data, candidates, epochs, from_table=table is not None)
     )
     if budget is not None or tau is not None:
         factor = None if budget is None else parse_budget(budget)
@@ -150,18 +160,24 @@ def plan_ahead(
     return outlook, subject.notes
 
 
-def _of_what(what: Experiment | Path, *, space: str, candidates: int | None, epochs: int | None) -> Subject:
+def _of_what(what: Experiment | Path, *, space: str, data: str, candidates: int | None, epochs: int | None) -> Subject:
     """An experiment, or the run in the folder ``what``."""
     where = what.name if isinstance(what, Experiment) else what
-    for name, value in (("--space", space), ("--candidates", candidates), ("--epochs", epochs)):
+    for name, value in (("--space", space), ("--data", data), ("--candidates", candidates), ("--epochs", epochs)):
         if value:
             raise PlanError(f"{name}: {where} defines it already; omit the option, or change it there")
     if isinstance(what, Experiment):
-        return _of_experiment(what)
+        planned = _of_experiment(what)
+        codes = [code for part in what.listed() for code in part] if isinstance(what.candidates, list) else []
+        line = knowledge_line(gather_knowledge(what, codes, RUNS), codes)
+        uncounted = [f"note: {line}; the predicted tau does not count it"] if line else []
+        return replace(planned, notes=(*planned.notes, *uncounted))
     run = Run.open(what)
     subject = replace(_of_experiment(run.experiment, run.images), progress=progress_of(run.log.evidence(), run.rank))
     # A run has applied its constraints already.
-    return replace(subject, notes=() if run.has_default_plan else (OWN_STAGES,))
+    line = knowledge_line(run.knowledge, run.candidates)
+    own = [] if run.has_default_plan else [OWN_STAGES]
+    return replace(subject, notes=(*own, *([f"note: {line}"] if line else [])))
 
 
 def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) -> Subject:
@@ -178,7 +194,17 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
         CONSTRAINED: bool(experiment.constraints) and not isinstance(experiment.candidates, int),
     }
     notes = tuple(note for note, holds in said.items() if holds)
-    subject = Subject(experiment.space.name, count, full, experiment.speed_up, experiment.proxies, images, notes=notes)
+    subject = Subject(
+        experiment.space.name,
+        experiment.data.name,
+        count,
+        full,
+        experiment.speed_up,
+        experiment.proxies,
+        images,
+        notes=notes,
+        anchors=experiment.anchors,
+    )
     if experiment.trainings is None and experiment.supernets is None:
         return subject
     proxies = default_proxies(experiment, train_images=images.train)
@@ -187,12 +213,13 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
     return replace(subject, proxies=proxies, stages=stages, notes=(OWN_STAGES, *notes))
 
 
-def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
+def _of_options(space: str, data: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
 
     if candidates is None:
         raise PlanError("--candidates is missing: give the number of candidates, or an experiment, or a run")
-    if from_table and space:
-        raise PlanError(f"--space: the table defines its space; omit {space}")
+    for name, value, what in (("--space", space, "space"), ("--data", data, "data set")):
+        if from_table and value:
+            raise PlanError(f"{name}: the table defines its {what}; omit {value}")
     if epochs is None and not from_table:
         raise PlanError("--epochs is missing: give the length of full training")
     if space and space not in list_spaces():
@@ -200,7 +227,7 @@ def _of_options(space: str, candidates: int | None, epochs: int | None, *, from_
         raise PlanError(
             f"--space: {space!r} is none of {known}{hint(space, list_spaces())}; omit it for your own space"
         )
-    return Subject(space, candidates, epochs)
+    return Subject(space, data, candidates, epochs)
 
 
 def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> PlanRequest:
@@ -223,11 +250,13 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
             images=images,
             schedules=lengths,
             proxy_epochs=cost,
+            anchors=subject.anchors,
         )
         return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None
 
     with_proxies = proxy_epochs(subject.budget or 10.0) > 0
-    return PlanRequest(subject.space, subject.candidates, full, stages_of, epoch_seconds, with_proxies, images=images)
+    setting = Setting(subject.space, subject.data, full)
+    return PlanRequest(setting, subject.candidates, stages_of, epoch_seconds, with_proxies, images=images)
 
 
 def _by_own_replays(

@@ -96,6 +96,7 @@ def load_models(
     budget: str,
     baseline: bool,
     constraints: Sequence[str],
+    knowledge: Sequence[str] = (),
     quiet: bool = False,
 ) -> tuple[Experiment, str, ImageData]:
     """An experiment over models by name, the same as a file, and its images; see ``experiment_of_models``."""
@@ -108,6 +109,7 @@ def load_models(
         budget=budget,
         baseline=baseline,
         constraints=constraints,
+        knowledge=knowledge,
     )
     return _with_images(lambda test: make(test=test), place, quiet)
 
@@ -121,6 +123,7 @@ def load_search(
     evaluations: int | None,
     epochs: int | None,
     constraints: Sequence[str],
+    knowledge: Sequence[str] = (),
     quiet: bool = False,
 ) -> tuple[Experiment, str, ImageData]:
     """A search of a whole space, the same as a file, and its images; see ``experiment_of_search``."""
@@ -132,6 +135,7 @@ def load_search(
         evaluations=evaluations,
         epochs=epochs,
         constraints=constraints,
+        knowledge=knowledge,
     )
     return _with_images(lambda test: make(test=test), place, quiet)
 

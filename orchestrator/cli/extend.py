@@ -15,6 +15,7 @@ from taurank.orchestrator.cli.runs import (
     DataDir,
     Download,
     Folder,
+    Knowledge,
     NoBaseline,
     ending_on_interruption,
     finish,
@@ -56,8 +57,9 @@ def extend(
     address: Address = None,
     dashboard: Dashboard = False,
     no_baseline: NoBaseline = False,
+    knowledge: Knowledge = None,
 ) -> Document:
-    """Extend a run with more candidates, budget, seeds or stages, in a new folder.
+    """Extend a run with more candidates, budget, seeds or stages, or with other knowledge, in a new folder.
 
     The evidence of the run is kept; only what is missing is trained.
     """
@@ -73,6 +75,7 @@ def extend(
         seeds=tuple(baseline_seed or ()),
         stages={} if stages is None else read_stages(stages),
         evaluations=evaluations,
+        knowledge=tuple(knowledge or ()),
     )
     opened = Run.open(folder)
     place = Place(data_dir=data_dir, download=download, cache=cache, address=address, dashboard=dashboard).of_run(

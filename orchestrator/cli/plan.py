@@ -35,6 +35,9 @@ def plan(
             show_default=False,
         ),
     ] = "",
+    data: Annotated[
+        str, typer.Option("--data", help="Name of the data set, as cifar10. Default: unknown.", show_default=False)
+    ] = "",
     candidates: Annotated[
         int | None, typer.Option("--candidates", min=2, help="Number of candidates.", show_default=False)
     ] = None,
@@ -86,6 +89,7 @@ def plan(
     outlook, notes = plan_ahead(
         experiment or (Path(what) if what else None),
         space=space,
+        data=data,
         candidates=candidates,
         epochs=epochs,
         budget=budget,

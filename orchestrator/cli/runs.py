@@ -55,6 +55,16 @@ Address = Annotated[
 Dashboard = Annotated[
     bool, typer.Option("--dashboard", help="Start the Ray dashboard on loopback and print its address.")
 ]
+Knowledge = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--knowledge",
+        help="Results of the same architectures on other data: folder of a run, table (.parquet), CSV, or published, "
+        "as FROM[=RELATION][:metric=NAME], separated by commas (may be repeated); none omits all. Default: auto, "
+        "finished runs of other data in --out, and published accuracies of models by name.",
+        show_default=False,
+    ),
+]
 NoBaseline = Annotated[bool, typer.Option("--no-baseline", help="Skip the full trainings that score the ranking.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of a run.", autocompletion=complete_run, show_default=False)]
 
@@ -124,6 +134,7 @@ def run(
             show_default=False,
         ),
     ] = None,
+    knowledge: Knowledge = None,
 ) -> Document | None:
     """Rank the candidates of an experiment, or models by name; with a baseline, also score the ranking."""
     from taurank.orchestrator.campaigns import Place, experiment_images, load_models, start_run
@@ -133,6 +144,7 @@ def run(
         ModelsError,
         load_experiment,
         with_baseline,
+        with_knowledge,
         write_models,
     )
 
@@ -154,6 +166,7 @@ def run(
             budget=budget or BUDGET,
             baseline=bool(baseline),
             constraints=constraint or (),
+            knowledge=knowledge or (),
             quiet=quiet,
         )
         if save_yaml:
@@ -176,6 +189,8 @@ def run(
         loaded = load_experiment(experiment)
         if baseline:
             loaded = with_baseline(loaded, where=experiment)
+        if knowledge:
+            loaded = with_knowledge(loaded, knowledge)
         if loaded.search is not None:
             raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
         images = experiment_images(loaded.data, place, quiet=quiet)

@@ -17,6 +17,7 @@ from taurank.orchestrator.cli.runs import (
     Dashboard,
     DataDir,
     Download,
+    Knowledge,
     ending_on_interruption,
     finish,
 )
@@ -83,12 +84,14 @@ def search(
     cache: Cache = None,
     address: Address = None,
     dashboard: Dashboard = False,
+    knowledge: Knowledge = None,
 ) -> Document:
     """Search a space too large to list: train the proposals, and rank them with the best predicted others."""
     from taurank.orchestrator.campaigns import Place, experiment_images, load_search, start_run
     from taurank.orchestrator.experiment import (
         SearchCommandError,
         load_experiment,
+        with_knowledge,
     )
 
     place = Place(out, data_dir, download, cache, address, dashboard)
@@ -111,6 +114,8 @@ def search(
             raise SearchCommandError(
                 f"{experiment} has no section search; write search: posterior instead of candidates, or use taurank run"
             )
+        if knowledge:
+            loaded = with_knowledge(loaded, knowledge)
         images = experiment_images(loaded.data, place, quiet=quiet)
     else:
         if not space:
@@ -132,6 +137,7 @@ def search(
             evaluations=evaluations,
             epochs=epochs,
             constraints=constraint or (),
+            knowledge=knowledge or (),
             quiet=quiet,
         )
         print_line(console, "as a file:")

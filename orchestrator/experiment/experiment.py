@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_v
 
 from taurank.orchestrator.experiment.budget import budget_factor, read_budget
 from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
+from taurank.orchestrator.experiment.knowledge import KnowledgeSpecs
 from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, NarrowSpec, ProxySpec, ResourceSpec, SpaceSpec
 from taurank.orchestrator.experiment.search import SearchSpec
 from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
@@ -79,9 +80,16 @@ class Experiment(Spec):
 
     ``budget`` is how many times cheaper than full training the evidence is: ``10x``, or the number alone.
 
+    ``anchors: 3`` keeps three full trainings of a budget that is too small for them to improve the order: final
+    accuracies of the other candidates are predicted from those. It has no effect beside ``trainings``.
+
     ``baseline: {}`` also trains all candidates to the end, to score the ranking.
 
     ``search`` replaces ``candidates`` and all stages: architectures are proposed as results arrive.
+
+    ``knowledge``: results of the same architectures on other data, which cost nothing. ``auto`` takes finished runs of
+    the same space on other data from the folder of the runs, and the published accuracies of models by name; ``null``
+    takes none.
 
     ``share_results: false`` trains everything again, even if another run in the same folder has the same training.
     """
@@ -99,12 +107,14 @@ class Experiment(Spec):
     recipe: Recipe = Recipe()
     families: Annotated[FamilyRecipes | None, BeforeValidator(_families_from_auto)] = None
     budget: str = "10x"
+    anchors: Annotated[int, Field(ge=0)] = 0
     proxies: Annotated[Literal["auto"] | ProxySpec | None, BeforeValidator(_proxies_from_names)] = "auto"
     trainings: list[TrainingSpec] | None = None
     supernets: list[Annotated[SupernetSpec, BeforeValidator(_supernet_from_sampler)]] | None = None
     baseline: BaselineSpec | None = None
     ranker: RankerOptions = RankerOptions()
     resources: Annotated[ResourceSpec, BeforeValidator(_no_resources)] = ResourceSpec()
+    knowledge: KnowledgeSpecs = "auto"
     share_results: bool = True
     seed: Seed = 0
 
@@ -191,7 +201,7 @@ class Experiment(Spec):
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+        return {field.alias or name: _plain(getattr(value, name)) for name, field in type(value).model_fields.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):

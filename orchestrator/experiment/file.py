@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
+from taurank.orchestrator.experiment.knowledge import (
+    KnowledgeSection,
+    KnowledgeSpecs,
+    absolute_knowledge,
+    knowledge_of_options,
+)
 from taurank.orchestrator.experiment.listing import experiment_text, list_experiments
 from taurank.orchestrator.text import YamlError, hint, problem_lines, read_yaml, write_yaml
 from taurank.spaces import Zoo
@@ -75,7 +81,13 @@ def load_experiment(source: str | os.PathLike[str] | Mapping[str, Any] | Experim
     experiment = parse_experiment(text, where=name_or_file)
     folder = path.parent.absolute()
     latency = None if experiment.latency is None else experiment.latency.relative_to(folder)
-    return experiment.model_copy(update={"data": experiment.data.relative_to(folder), "latency": latency})
+    return experiment.model_copy(
+        update={
+            "data": experiment.data.relative_to(folder),
+            "latency": latency,
+            "knowledge": absolute_knowledge(experiment.knowledge, folder),
+        }
+    )
 
 
 def parse_experiment(text: str, *, where: str) -> Experiment:
@@ -117,3 +129,26 @@ def with_baseline(experiment: Experiment, *, where: str) -> Experiment:
         return experiment
     content = read_yaml(experiment.to_yaml()) | {"baseline": {}}
     return parse_experiment(write_yaml(content), where=f"{where} with --baseline")
+
+
+def with_knowledge(experiment: Experiment, texts: Sequence[str]) -> Experiment:
+    """The experiment with the knowledge that ``--knowledge`` names; see ``read_knowledge``."""
+    return experiment.model_copy(update={"knowledge": read_knowledge(texts)})
+
+
+def read_knowledge(texts: Sequence[str]) -> KnowledgeSpecs:
+    """The knowledge that ``--knowledge`` names, with paths relative to the working directory made absolute.
+
+    Raises:
+        ExperimentError: a source has unknown keys or values; one line each.
+    """
+    content = {"knowledge": knowledge_of_options(texts)}
+    alone = {"none", "auto"} & {source["from"] for source in content["knowledge"] or [] if isinstance(source, dict)}
+    if alone:
+        raise ExperimentError(f"--knowledge: {min(alone)} stands alone; omit it, or the other sources")
+    try:
+        found = KnowledgeSection.model_validate(content, strict=True).knowledge
+    except ValidationError as error:
+        lines = problem_lines(error, KnowledgeSection, content)
+        raise ExperimentError("\n".join(line.replace("knowledge", "--knowledge", 1) for line in lines)) from None
+    return absolute_knowledge(found, Path.cwd())

@@ -64,15 +64,19 @@ ASSUMED_TRAIN = 50_000
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """How many images there are: what an epoch, a score and a proxy cost beside each other depends on that."""
+    """How many images there are: what an epoch, a score and a proxy cost beside each other depends on that.
+
+    ``classes`` is None where it is unknown.
+    """
 
     train: int
     validation: int
+    classes: int | None = None
 
     @classmethod
     def of(cls, data: ImageData) -> ImageCounts:
         """How many there are of these."""
-        return cls(len(data.train), len(data.validation))
+        return cls(len(data.train), len(data.validation), len(data.classes))
 
 
 class DataSpec(Spec):

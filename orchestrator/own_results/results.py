@@ -207,7 +207,7 @@ def _with_schedules(where: str, rows: pd.DataFrame, full_epochs: int) -> pd.Data
     if wrong.any():
         row = first_row(wrong)
         raise ResultsError(
-            f"{where}: {rows.loc[row, 'candidate']!r} has epoch {rows.loc[row, 'epoch']} of a schedule of "
+            f"{where}: {rows.loc[row, 'candidate']!r} has epoch {rows['epoch'][row]:d} of a schedule of "
             f"{schedule[row]:g} epochs; it has to lie between the epoch and --full-epochs {full_epochs}"
         )
     return rows.assign(schedule_epochs=schedule.astype(np.int64))

@@ -13,13 +13,11 @@ CUT_SHARE = 0.1
 LONGEST_SHARE = 0.2
 """A short training is not made longer than that to use up a small budget."""
 FEW, MANY = 25.0, 60.0
-"""Budgets in full trainings: below the first, full trainings only calibrate; above the second, they pay most."""
+"""Budgets in full trainings: below the first, no full training improves the order; above the second, they pay most."""
 SHARE_OF_SOME, SHARE_OF_MANY = 0.35, 0.25
 """Share of the budget for short trainings between FEW and MANY, and above."""
 ANCHORS = 3
-"""Full trainings that put the order on the scale of final accuracies, where the budget is too small for more."""
-ANCHORS_FROM = 9.0
-"""Full trainings that the budget has to be worth before any is kept for anchors."""
+"""Full trainings that are kept for the scale of final accuracies when more candidates get a short training."""
 IMPUTABLE = 0.9
 """Below this correlation of short trainings with their predictions every candidate gets a short training."""
 ROUNDING = 1e-6
@@ -48,9 +46,18 @@ class Split:
 
 
 def split_budget(
-    candidates: int, *, full_epochs: int, budget_epochs: float, schedules: Sequence[int] | None = None
+    candidates: int,
+    *,
+    full_epochs: int,
+    budget_epochs: float,
+    schedules: Sequence[int] | None = None,
+    anchors: int = 0,
 ) -> Split:
     """Splits a budget; never spends more than it.
+
+    A budget below ``FEW`` goes to short trainings of all candidates, as long as it allows and up to ``LONGEST_SHARE``.
+    The few full trainings that it pays for would not improve the order, and longer short trainings do. What short
+    trainings cannot take up, because only certain lengths are possible, goes to full ones.
 
     Args:
         candidates: how many there are.
@@ -58,12 +65,12 @@ def split_budget(
         budget_epochs: what all trainings together may cost.
         schedules: lengths that a training can have with a schedule of its own; None for any. Where none is shorter than
             full training, a short training is the beginning of one.
+        anchors: full trainings to keep of a budget below ``FEW``, for accuracies; as many as it pays for.
     """
     units = (budget_epochs + ROUNDING) / full_epochs
     own = None if schedules is None else [length for length in schedules if 0 < length < full_epochs]
     cut = own == []
-    # The first epochs of a long schedule carry little information, so all of a small budget goes to making them more.
-    anchors = min(ANCHORS, candidates) if ANCHORS_FROM <= units < FEW and not cut else 0
+    anchors = min(anchors, candidates, math.floor(units)) if units < FEW else 0
     wanted = (CUT_SHARE if cut else SHORT_SHARE) * full_epochs
     if units < FEW:
         wanted = min(max(wanted, (units - anchors) / candidates * full_epochs), LONGEST_SHARE * full_epochs)

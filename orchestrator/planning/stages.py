@@ -79,6 +79,7 @@ def default_stages(
         seed=next(seed for seed in itertools.count() if seed not in taken),
         images=images,
         proxy_epochs=proxy_epochs,
+        anchors=experiment.anchors,
     )
 
 
@@ -92,10 +93,13 @@ def split_stages(
     seed: int = 0,
     schedules: Sequence[int] | None = None,
     proxy_epochs: float = 0.0,
+    anchors: int = 0,
 ) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
     """The same for a space by its name; ``schedules`` are the lengths that can be trained, None for any."""
     budget = max(count * full_epochs / speed_up - proxy_epochs, 0.0)
-    trainings = plan_trainings(count, full_epochs=full_epochs, budget_epochs=budget, seed=seed, schedules=schedules)
+    trainings = plan_trainings(
+        count, full_epochs=full_epochs, budget_epochs=budget, seed=seed, schedules=schedules, anchors=anchors
+    )
     left = budget - sum(planned_epochs(spec, count) for spec in trainings)
     epochs = math.floor(left - count * SupernetSpec().score_cost(images))
     supernets = []

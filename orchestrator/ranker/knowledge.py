@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from taurank.orchestrator.ranker.credit import Judge
 from taurank.orchestrator.ranker.inputs import CHEAP_SHARE, MIN_SHORT_RUNS, Inputs, filled, share, standardised
 from taurank.orchestrator.ranker.knowledge_sources import KnowledgeSource, KnowledgeUse
 from taurank.orchestrator.ranker.short_runs import SOLVE, complete_short_runs
@@ -25,7 +27,7 @@ EXPECTED = {"same-kind": 0.85, "other": 0.70, "short": 0.70}
 PRIOR_CANDIDATES = 3.0
 """Candidates that the a priori correlation is worth."""
 CAUTION = 0.5
-"""Standard errors by which a learned correlation is lowered."""
+"""Standard errors by which a learned correlation is lowered, and by which full trainings have to be against it."""
 MOST_RELIABLE, LARGEST_CORRELATION = 0.95, 0.985
 FEWEST_COMPARED = 4
 """Fewer candidates than this say nothing about a correlation."""
@@ -186,13 +188,14 @@ def _completed(columns: Scores, values: Scores, generator: np.random.Generator) 
     return short.measured, float(short.imputability)
 
 
-def reference_of(trained: Scores | None, short_runs: int, others: Scores | None) -> Reference | None:
+def reference_of(judge: Judge | None, others: Scores | None) -> Reference | None:
     """Completed short trainings where enough candidates had one, else the sum of all other sources; None without any.
 
-    Short trainings are the safer judge: cheap sources agree with each other for reasons of their own.
+    Short trainings are the safer judge, where they are one at all: cheap sources agree with each other for reasons of
+    their own.
     """
-    if trained is not None and short_runs >= MIN_SHORT_RUNS:
-        return Reference(trained, short_runs, agreement=0.85, most=30)
+    if judge is not None and len(judge.rows) >= MIN_SHORT_RUNS:
+        return Reference(judge.scores, len(judge.rows), agreement=0.85, most=30)
     return None if others is None else Reference(others, 0, agreement=0.75, most=10)
 
 
@@ -281,23 +284,23 @@ def _reason(trusted: str, reliability: float, compared: int, reference: Referenc
     if reference.short_runs:
         judge = f"the short trainings of {reference.short_runs} candidates"
         return f"agrees with {judge}: {trusted}" if reliability else f"dropped: does not agree with {judge}"
-    few = f"fewer than {MIN_SHORT_RUNS} short trainings"
+    few = f"fewer than {MIN_SHORT_RUNS} short trainings that can judge it"
     if not reliability:
         return f"dropped: {few}, and it does not agree with the other sources"
     return f"unchecked: {few}; agrees with the other sources: {trusted}"
 
 
-def pooled_reliability(credits: Sequence[float], fidelity: float, reliability: float) -> float:
+def pooled_reliability(credits: Sequence[float], trained: float, reliability: float) -> float:
     """Share of the variance that sources with independent errors explain together: ``S / (1 + S)``.
 
     ``S`` is the sum of ``s / (1 - s)``, with s the share of each: ``CHEAP_SHARE`` times its credit for a source
-    without training, ``share(fidelity)`` for short trainings, ``r^2`` for knowledge. Without trainings the other
-    sources count as the best of them alone, since no evidence shows which errors they have in common, and the result
-    is at most ``WITHOUT_TRAININGS``.
+    without training, ``trained`` for short trainings, ``r^2`` for knowledge. Without trainings the other sources count
+    as the best of them alone, since no evidence shows which errors they have in common, and the result is at most
+    ``WITHOUT_TRAININGS``.
 
     Args:
         credits: of the sources without training, in [0, 1].
-        fidelity: of the short trainings; 0 without any.
+        trained: share of the short trainings; 0 without any.
         reliability: r of the knowledge.
     """
 
@@ -305,19 +308,31 @@ def pooled_reliability(credits: Sequence[float], fidelity: float, reliability: f
         return explained / (1 - explained)
 
     cheap = [odds(CHEAP_SHARE * credit) for credit in credits]
-    if fidelity > 0:
-        total = sum(cheap) + odds(share(fidelity)) + odds(reliability**2)
+    if trained > 0:
+        total = sum(cheap) + odds(trained) + odds(reliability**2)
         return total / (1 + total)
     total = max(cheap, default=0.0) + odds(reliability**2)
     return min(total / (1 + total), WITHOUT_TRAININGS)
 
 
 def is_vetoed(with_knowledge: Scores, without: Scores, labels: Scores) -> bool:
-    """Whether full trainings agree no better with the prior order for its knowledge; all (labelled candidates,)."""
+    """Whether full trainings agree less with the prior order for its knowledge; all (labelled candidates,).
+
+    Less by ``CAUTION`` jackknife standard errors of the difference of the two correlations: designed labels agree with
+    any good order by .95 and more, where the sign of a difference alone would drop good knowledge in one of four draws
+    (NAS-Bench-201, 19 labels). Equal orders gain nothing from knowledge, so it is dropped there too.
+    """
     if len(labels) < VETO_LABELS:
         return False
     target = normal_scores(labels)
-    return _correlation(with_knowledge, target) <= _correlation(without, target)
+
+    def gain(kept: NDArray[np.bool_]) -> float:
+        own = target[kept]
+        return _correlation(with_knowledge[kept], own) - _correlation(without[kept], own)
+
+    left_out = np.array([gain(kept) for kept in ~np.eye(len(labels), dtype=np.bool_)])
+    error = float(np.sqrt((len(labels) - 1) * left_out.var()))
+    return gain(np.ones(len(labels), dtype=np.bool_)) <= -CAUTION * error
 
 
 def _correlation(scores: Scores, target: Scores) -> float:

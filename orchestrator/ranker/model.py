@@ -23,6 +23,7 @@ from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_l
 from taurank.orchestrator.ranker.design import POOL, choose
 from taurank.orchestrator.ranker.failures import Failures, find_failures
 from taurank.orchestrator.ranker.final import (
+    FEW_LABELS,
     FinalScores,
     Labels,
     final_inputs,
@@ -55,6 +56,7 @@ from taurank.orchestrator.ranker.prospects import (
 from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
 from taurank.orchestrator.ranker.regressors import FinalInputs, final_process
 from taurank.orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, short_run_process
+from taurank.orchestrator.ranker.signal import Validation
 from taurank.orchestrator.ranker.views import Scores, make_views
 
 DRAWS = 200
@@ -91,6 +93,7 @@ class RankingModel:
             come.
         images: of validation, on which accuracies are measured; None where it is not known, and their sampling noise is
             then left out of the uncertainty.
+        classes: of images, which chance level depends on; None where it is not known.
         reasons: why trainings failed, by trial.
         knowledge: results of the same architectures on other data sets or tasks.
         knowledge_encoding: of known architectures outside the candidates, so that they teach to predict the candidates
@@ -108,13 +111,14 @@ class RankingModel:
         seed: int,
         options: RankerOptions | None = None,
         images: int | None = None,
+        classes: int | None = None,
         reasons: Mapping[str, str] | None = None,
         knowledge: Sequence[KnowledgeSource] = (),
         knowledge_encoding: pd.DataFrame | None = None,
         earlier: RankingModel | None = None,
     ) -> None:
         self._knowledge, self._knowledge_encoding = tuple(knowledge), knowledge_encoding
-        self._images, self._reasons = images, reasons or {}
+        self._validation, self._reasons = Validation(images, classes), reasons or {}
         self._evidence, self._seed, self._options = evidence, seed, options or RankerOptions()
         self._encoding = encoding.sort_index()
         self.codes = [str(code) for code in self._encoding.index]
@@ -130,6 +134,7 @@ class RankingModel:
             and self._options == other._options
             and self._knowledge == other._knowledge
             and _same_frame(self._knowledge_encoding, other._knowledge_encoding)
+            and self._validation == other._validation
             and self._encoding.equals(other._encoding)
             and len(own) == len(others)
             and all(view.equals(same) for view, same in zip(own, others, strict=True))
@@ -167,8 +172,14 @@ class RankingModel:
         return self._prior(())
 
     def _prior(self, knowledge: Sequence[KnownColumn]) -> PriorOrder:
-        aggregation = self._options.aggregation
-        return prior_order(self.inputs, self.shorts, self._generator(1), aggregation=aggregation, knowledge=knowledge)
+        return prior_order(
+            self.inputs,
+            self.shorts,
+            self._generator(1),
+            aggregation=self._options.aggregation,
+            validation=self._validation,
+            knowledge=knowledge,
+        )
 
     @cached_property
     def _is_vetoed(self) -> bool:
@@ -230,11 +241,21 @@ class RankingModel:
     def choose_full_trainings(self, count: int) -> list[str]:
         """Codes of the next ``count`` candidates for a full training, by design; trained ones are left out.
 
-        So are those that failed in every training, since they would fail again.
+        So are those that failed in every training, since they would fail again. Up to ``FEW_LABELS`` never change a
+        prior order; they give it accuracies, so they are spread evenly over it, a single one in its middle.
         """
         process = final_process(self.final_inputs)
         had = np.union1d(self.labels.rows, np.flatnonzero(self._are(self.failures.entirely)))
+        if len(self.labels.rows) + count <= FEW_LABELS and np.ptp(self.prior.scores) > 0:
+            return self._spread_over_the_order(count, had)
         return self._choose(process, LABEL_NOISE, count, had, most_of_pool=0.6, step=5)
+
+    def _spread_over_the_order(self, count: int, had: Rows) -> list[str]:
+        """Codes in the middle of each of ``count`` equal parts of the prior order."""
+        others = np.setdiff1d(np.arange(len(self.codes)), had)
+        order = others[np.argsort(-self.prior.scores[others], kind="stable")]
+        count = min(count, len(order))
+        return [self.codes[order[int((part + 0.5) * len(order) / count)]] for part in range(count)]
 
     @property
     def can_design(self) -> bool:
@@ -270,7 +291,7 @@ class RankingModel:
             reliability=self.prior.reliability,
             truth_seeds=truth_seeds,
             without_evidence=self._without_evidence | self._are(failures.undecided),
-            sampling=sampling_noise(self.views, self._images),
+            sampling=sampling_noise(self.views, self._validation.images),
             calibrated=self._calibrated,
         )
         count = len(self.codes)
@@ -376,7 +397,9 @@ class RankingModel:
         return CALIBRATED_LABELS if KNOWLEDGE in self.prior.weights else CALIBRATED
 
     def _final_accuracies(self, draws: Scores) -> FinalAccuracies:
-        found = final_accuracies(self.final.scores, draws.std(axis=0), self.views, level=LEVEL, images=self._images)
+        found = final_accuracies(
+            self.final.scores, draws.std(axis=0), self.views, level=LEVEL, images=self._validation.images
+        )
         return found.without(self._are(self.failures.undecided))
 
     def _are(self, codes: frozenset[str]) -> NDArray[np.bool_]:
@@ -428,6 +451,7 @@ def rank_evidence(
     truth_seeds: int = 1,
     options: RankerOptions | None = None,
     images: int | None = None,
+    classes: int | None = None,
     reasons: Mapping[str, str] | None = None,
     knowledge: Sequence[KnowledgeSource] = (),
     knowledge_encoding: pd.DataFrame | None = None,
@@ -440,6 +464,7 @@ def rank_evidence(
         seed=seed,
         options=options,
         images=images,
+        classes=classes,
         reasons=reasons,
         knowledge=knowledge,
         knowledge_encoding=knowledge_encoding,

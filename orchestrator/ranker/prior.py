@@ -17,7 +17,8 @@ import numpy as np
 
 from taurank.orchestrator.ranker.aggregation import AGGREGATIONS
 from taurank.orchestrator.ranker.gaussian_process import Block, GaussianProcess
-from taurank.orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled, share, weight
+from taurank.orchestrator.ranker.groups import cheap_groups
+from taurank.orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled, share
 from taurank.orchestrator.ranker.knowledge import (
     KNOWLEDGE,
     UNSMOOTHED,
@@ -27,19 +28,12 @@ from taurank.orchestrator.ranker.knowledge import (
     pooled_reliability,
     reference_of,
 )
-from taurank.orchestrator.ranker.short_runs import LOSS_FADES, ShortRuns
-from taurank.orchestrator.ranker.views import Kind, Scores, normal_scores
+from taurank.orchestrator.ranker.short_runs import ShortRuns
+from taurank.orchestrator.ranker.signal import UNKNOWN, Validation, lead_trainings
+from taurank.orchestrator.ranker.views import Scores, normal_scores
 
-CURVATURE = ("jacov", "jacob_cov", "nwot", "epe_nas", "zico", "zen", "synflow")
-"""Proxies that complement size, best first; one of them takes part, since they are correlated with each other."""
-INCREDIBLE, CREDIBLE = 0.1, 0.3
-"""Correlation with the trainings from which a cheap source counts, and from which it counts in full."""
-SUPERNETS, PRETEXT_TASKS = "supernets", "pretext tasks"
-"""Names of these groups where there are several of a kind; a single one goes by its own."""
-MIN_SHARED = 8
-"""Candidates that two sources share before their correlation is believed."""
-SMOOTHED = 20
-"""Candidates from which smoothing over the encoding is worth it."""
+SMOOTHED = 100
+"""Candidates from which smoothing over the encoding is worth it: a coarse encoding costs .04 to .1 of tau below."""
 RELIABILITY = 0.1, 0.9
 """Bounds of an untested reliability."""
 SMOOTHING_POINTS, SMOOTHING_SEARCH, SMOOTHING_ITERATIONS = 1000, 300, 20
@@ -72,21 +66,14 @@ def prior_order(
     *,
     aggregation: str = "normal-scores",
     knowledge: Sequence[KnownColumn] = (),
+    validation: Validation = UNKNOWN,
 ) -> PriorOrder:
     """The order that the sources agree on; all 0 without any."""
-    groups, weights = _groups(inputs)
-    trained = _training_group(shorts)
+    trained = lead_trainings(shorts, validation)
+    groups, weights = cheap_groups(inputs, None if trained is None else trained.judge)
     if trained is not None:
-        name, scores, fidelity, rows = trained
-        for other in groups:
-            groups[other], credit = _credible(groups[other], scores, rows)
-            weights[other] *= credit
-    _join(groups, weights, inputs, "supernet", SUPERNETS)
-    _join(groups, weights, inputs, "pretext", PRETEXT_TASKS)
-    if trained is not None:
-        groups[name], weights[name] = scores, weight(fidelity)
+        groups[trained.name], weights[trained.name] = trained.scores, trained.weight
     kept = [name for name in groups if weights[name] > 0 and np.ptp(groups[name]) > 0]
-    fidelity = 0.0 if trained is None else trained[2]
 
     def summed(names: Sequence[str]) -> Scores:
         return AGGREGATIONS[aggregation]([groups[name] for name in names], [weights[name] for name in names])
@@ -94,14 +81,20 @@ def prior_order(
     joint = None
     if knowledge:
         others = summed(kept) if kept else None
-        own, count = (None, 0) if trained is None else (trained[1], len(trained[3]))
-        joint = join_knowledge(knowledge, reference_of(own, count, others), others, short_runs=count)
+        judge = None if trained is None else trained.judge
+        joint = join_knowledge(
+            knowledge,
+            reference_of(judge, others),
+            others,
+            short_runs=0 if trained is None else len(trained.rows),
+        )
     if joint is not None and joint.reliability > 0:
-        credits = [weights[name] for name in kept if trained is None or name != trained[0]]
-        reliability = pooled_reliability(credits, fidelity, joint.reliability)
+        credits = [weights[name] for name in kept if trained is None or name != trained.name]
+        explained = 0.0 if trained is None else trained.signal * share(trained.fidelity)
+        reliability = pooled_reliability(credits, explained, joint.reliability)
         kept, groups[KNOWLEDGE], weights[KNOWLEDGE] = [*kept, KNOWLEDGE], joint.scores, joint.weight
     elif kept:
-        reliability = _reliability([groups[name] for name in kept], fidelity)
+        reliability = _reliability([groups[name] for name in kept], 0.0 if trained is None else trained.fidelity)
     else:
         return PriorOrder(np.zeros(inputs.count), {}, np.ones(inputs.encoding.shape[1]), 0.0, joint)
     scores = filled(normal_scores(summed(kept)))
@@ -125,73 +118,16 @@ def _reliability(groups: Sequence[Scores], fidelity: float) -> float:
     return float(np.clip(len(groups) * mean / (1 + (len(groups) - 1) * mean), least, most))
 
 
-def _groups(inputs: Inputs) -> tuple[dict[str, Scores], dict[str, float]]:
-    """Groups of sources without training of the candidates, and their weights: the share that is not noise."""
-    columns = {name: inputs.scores[:, place] for place, name in enumerate(inputs.names)}
-    kinds = dict(zip(inputs.names, inputs.kinds, strict=True))
-    groups = {}
-    sizes = [columns[name] for name in columns if kinds[name] == "size"]
-    if sizes:
-        groups["size"] = normal_scores(np.mean(sizes, axis=0))
-    proxies = [name for name in columns if kinds[name] == "proxy"]
-    preferred = [f"proxy:{name}" for name in CURVATURE if f"proxy:{name}" in proxies]
-    if not sizes:
-        preferred += proxies  # any is better than none
-    groups |= {name: normal_scores(columns[name]) for name in preferred[:1]}
-    groups |= {name: normal_scores(columns[name]) for name in columns if kinds[name] in ("pretext", "supernet")}
-    reliable = dict(zip(inputs.names, inputs.reliabilities, strict=True))
-    return groups, {name: reliable.get(name, 1.0) for name in groups}
-
-
-def _join(groups: dict[str, Scores], weights: dict[str, float], inputs: Inputs, kind: Kind, name_of_group: str) -> None:
-    """Puts one group in the place of several of a kind: their mean by weight, which has the mean weight."""
-    kinds = dict(zip(inputs.names, inputs.kinds, strict=True))
-    joined = [name for name in groups if kinds.get(name) == kind and weights[name] > 0]
-    if len(joined) < 2:
-        return
-    scores, shares = [groups.pop(name) for name in joined], [weights.pop(name) for name in joined]
-    groups[name_of_group] = normal_scores(np.average(scores, axis=0, weights=shares))
-    weights[name_of_group] = float(np.average(shares, weights=shares))
-
-
-def _training_group(shorts: Sequence[ShortRuns]) -> tuple[str, Scores, float, np.ndarray] | None:
-    """The trainings of highest fidelity that have a model or cover all candidates; accuracy and training loss averaged.
-
-    None where there are none, or all came out the same.
-    """
-    if not shorts:
-        return None
-    known = [short for short in shorts if np.isfinite(short.imputability)] or list(shorts)
-    longest = max(short.fidelity for short in known)
-    chosen = [short for short in known if short.fidelity == longest]
-    total = np.sum([_loss_weight(short) * short.measured for short in chosen], axis=0)
-    if np.ptp(total) == 0:
-        return None
-    lead = next((short for short in chosen if not short.is_loss), chosen[0])
-    return lead.name, filled(normal_scores(total)), longest, lead.rows
-
-
-def _loss_weight(short: ShortRuns) -> float:
-    return (1 - short.fidelity) ** LOSS_FADES if short.is_loss else 1.0
-
-
-def _credible(scores: Scores, trained: Scores, rows: np.ndarray) -> tuple[Scores, float]:
-    """A cheap source with the sign that the trainings imply, and its weight: below 1 where they hardly agree."""
-    if len(rows) < MIN_SHARED or scores[rows].std() == 0 or trained[rows].std() == 0:
-        return scores, 1.0
-    correlation = float(np.corrcoef(scores[rows], trained[rows])[0, 1])
-    if correlation < -max(CREDIBLE, 2 / np.sqrt(len(rows))):
-        return -scores, 1.0
-    return scores, float(np.clip((correlation - INCREDIBLE) / (CREDIBLE - INCREDIBLE), 0.0, 1.0))
-
-
 def _smoothed(inputs: Inputs, scores: Scores, generator: np.random.Generator) -> tuple[Scores, Scores]:
     columns = inputs.encoding.shape[1]
     if inputs.count < SMOOTHED or not columns or scores.std() == 0:
         return scores, np.ones(columns)
     points = np.sort(generator.choice(inputs.count, min(SMOOTHING_POINTS, inputs.count), replace=False))
     search = np.sort(generator.choice(len(points), min(SMOOTHING_SEARCH, len(points)), replace=False))
-    process = GaussianProcess([Block(inputs.encoding, "matern", 0.3, relevance=True)], noise=0.2)
+    sizes = inputs.scores[:, [kind == "size" for kind in inputs.kinds]]
+    # Size is a block of its own: what two encodings have in common says little about it where they are coarse.
+    blocks = [Block(inputs.encoding, "matern", 0.3, relevance=True), Block(sizes, "matern", 0.3, relevance=True)]
+    process = GaussianProcess(blocks, noise=0.2)
     process.fit(points, scores[points], iterations=SMOOTHING_ITERATIONS, search=search)
     fitted = filled(normal_scores(process.mean(np.arange(inputs.count))))
     scales = process.length_scales(0)

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import special
 from sklearn.ensemble import ExtraTreesRegressor
 
 from taurank.orchestrator.ranker.gaussian_process import Array, Block, GaussianProcess, Rows
+from taurank.orchestrator.ranker.groups import cheap_score
 from taurank.orchestrator.ranker.inputs import MIN_SHORT_RUNS, Inputs, filled
 from taurank.orchestrator.ranker.views import Scores, View, normal_scores
 
@@ -26,8 +29,13 @@ DIVERGED, OUTLYING = 1.0, 4.0
 """A training has diverged when its score is below its prediction by 1 and by 4 times the typical error."""
 NORMAL_MEDIAN = 0.6745
 """Median of the absolute value of a standard normal variable."""
+SMALLEST_ACCURACY = 1e-3
+"""Accuracies are kept that far from 0 and 1 on the logit scale."""
 MOST_DIVERGED = 0.1
 """When more trainings than this share seem to have diverged, it is the prediction that is wrong."""
+FEW, FAR, COMMON = 100, 5.0, 0.5
+"""Among fewer candidates than the first, a training has diverged when its logit accuracy lies below the median by the
+second times the typical deviation; its score is the third times that of the sources without training."""
 LOSS_FADES = 2.0
 """The training loss of a run of fidelity f counts ``(1 - f)`` to this power: late in training it measures fit alone."""
 
@@ -47,6 +55,8 @@ class ShortRuns:
         scales: length-scales of the encoding's columns, geometric mean 1.
         score_scales: the same of the scores' columns.
         is_loss: whether it is a training loss beside an accuracy of the same trainings.
+        values: accuracies or negated losses as they were measured, (candidates,).
+        halfway: normal scores at half of the length, (candidates,), or one NaN; see ``View``.
     """
 
     name: str
@@ -58,6 +68,8 @@ class ShortRuns:
     scales: Scores
     score_scales: Scores
     is_loss: bool
+    values: Scores
+    halfway: Scores
 
 
 def short_run_process(inputs: Inputs, *, relevance: bool = True) -> GaussianProcess:
@@ -77,8 +89,16 @@ def complete_short_runs(inputs: Inputs, views: Sequence[View], generator: np.ran
     A later view is predicted from the earlier ones too.
     """
     completed: list[ShortRuns] = []
+    cheap = cheap_score(inputs)
+    broken = _diverged_stages(views, cheap) if inputs.count < FEW else {}
     for view in sorted((view for view in views if view.is_short), key=lambda view: (view.fidelity, not view.is_loss)):
-        completed.append(_complete(inputs, view, generator))
+        if inputs.count < FEW:
+            values, diverged = view.order, broken.get(view.stage, np.zeros(inputs.count, dtype=np.bool_))
+        else:
+            values, diverged = _converged(inputs, view.order, generator), np.zeros(inputs.count, dtype=np.bool_)
+        short = _complete(inputs, view, np.where(diverged, np.nan, values), generator)
+        short.measured[diverged] = COMMON * cheap[diverged]
+        completed.append(short)
         extra = np.column_stack([completed[-1].measured, completed[-1].predicted])
         inputs = Inputs(
             inputs.encoding,
@@ -90,14 +110,46 @@ def complete_short_runs(inputs: Inputs, views: Sequence[View], generator: np.ran
     return completed
 
 
-def _complete(inputs: Inputs, view: View, generator: np.random.Generator) -> ShortRuns:
-    scores = normal_scores(_converged(inputs, view.order, generator))
+def _diverged_stages(views: Sequence[View], cheap: Scores) -> dict[str, NDArray[np.bool_]]:
+    """Candidates of each stage whose short training has diverged, (candidates,)."""
+    stages: dict[str, NDArray[np.bool_]] = {}
+    for view in views:
+        if view.is_short and view.is_accuracy:
+            stages[view.stage] = stages.get(view.stage, False) | diverged_ones(view.values, cheap)
+    return stages
+
+
+def diverged_ones(accuracies: Scores, cheap: Scores) -> NDArray[np.bool_]:
+    """Which of a few trainings have diverged, (candidates,): far below the others although they need not have been.
+
+    Those in the lower half by the sources without training may be as bad as they look. Where more than a tenth, and
+    more than one, seem to have diverged, the accuracies are spread like that.
+
+    Args:
+        accuracies: of the trainings, in [0, 1], (candidates,); NaN for none.
+        cheap: score of the sources without training, (candidates,).
+    """
+    rows = np.flatnonzero(np.isfinite(accuracies))
+    none = np.zeros(len(accuracies), dtype=np.bool_)
+    if len(rows) < MIN_SHORT_RUNS:
+        return none
+    logits = special.logit(np.clip(accuracies[rows], SMALLEST_ACCURACY, 1 - SMALLEST_ACCURACY))
+    below = np.median(logits) - logits
+    typical = float(np.median(np.abs(below))) / NORMAL_MEDIAN
+    found = none.copy()
+    found[rows] = (below > FAR * typical) & (cheap[rows] > np.median(cheap[rows]))
+    return found if found.sum() <= max(1, MOST_DIVERGED * len(rows)) else none
+
+
+def _complete(inputs: Inputs, view: View, values: Scores, generator: np.random.Generator) -> ShortRuns:
+    scores = normal_scores(values)
+    shown = view.values, normal_scores(view.halfway) if view.halfway.ndim else view.halfway
     rows = np.flatnonzero(np.isfinite(scores))
     target = scores[rows]
     unknown = np.ones(inputs.encoding.shape[1]), np.ones(inputs.scores.shape[1])
     if len(rows) < MIN_SHORT_RUNS or np.ptp(target) == 0:
         guess = filled(scores)
-        return ShortRuns(view.name, view.fidelity, guess, guess, rows, np.nan, *unknown, view.is_loss)
+        return ShortRuns(view.name, view.fidelity, guess.copy(), guess, rows, np.nan, *unknown, view.is_loss, *shown)
     predicted, process = _gaussian(inputs, rows, target, generator)
     columns = np.column_stack([inputs.encoding, inputs.scores])
     if columns.shape[1]:
@@ -109,7 +161,9 @@ def _complete(inputs: Inputs, view: View, generator: np.random.Generator) -> Sho
     scales, score_scales = unknown
     if process is not None:
         scales, score_scales = _scales(process, inputs)
-    return ShortRuns(view.name, view.fidelity, measured, predicted, rows, agreement, scales, score_scales, view.is_loss)
+    return ShortRuns(
+        view.name, view.fidelity, measured, predicted, rows, agreement, scales, score_scales, view.is_loss, *shown
+    )
 
 
 def _converged(inputs: Inputs, values: Scores, generator: np.random.Generator) -> Scores:

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from taurank.orchestrator.evidence import CONTENDERS
-from taurank.orchestrator.ranker.prior import SUPERNETS
+from taurank.orchestrator.ranker.groups import SUPERNETS
 from taurank.orchestrator.ranker.ranking import Ranking
 from taurank.orchestrator.ranker.views import Scores, View, make_views
 from taurank.orchestrator.tau import Agreement, agreement

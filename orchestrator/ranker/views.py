@@ -37,6 +37,8 @@ class View:
         sds: standard deviation of values that are predictions, or that a supernet has measured on few images, in their
             unit, (candidates,); NaN where it is unknown or the candidate was trained so far. One NaN for all where no
             value has one.
+        halfway: what ``order`` was at about half of the length, of trainings that were all cut at the same epoch,
+            (candidates,). One NaN for all where no such epoch is known, and for trainings to the end of a schedule.
     """
 
     name: str
@@ -47,6 +49,7 @@ class View:
     reached: Scores
     stage: str
     sds: Scores = field(default_factory=lambda: np.array(np.nan))
+    halfway: Scores = field(default_factory=lambda: np.array(np.nan))
 
     @property
     def is_training(self) -> bool:
@@ -82,7 +85,7 @@ class View:
         """Whether the other view has the same name, kind, fidelity and values."""
         return (self.name, self.kind, self.fidelity) == (other.name, other.kind, other.fidelity) and all(
             np.array_equal(getattr(self, column), getattr(other, column), equal_nan=True)
-            for column in ("values", "order", "reached", "sds")
+            for column in ("values", "order", "reached", "sds", "halfway")
         )
 
 
@@ -214,9 +217,23 @@ def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs
         fidelity = min(float(np.median(reached[value.notna()])), length) if value.notna().any() else 0.0
         fidelity = min(fidelity, 0.999)
         values = shown.to_numpy(dtype=float)
-        yield View(name, "training", values, order if mixed else values, fidelity, reached, stage)
+        unknown = np.array(np.nan)
+        halfway = _halfway(rows, "validation_accuracy", index) if early.any() and not mixed else unknown
+        yield View(name, "training", values, order if mixed else values, fidelity, reached, stage, halfway=halfway)
         if not mixed:
-            yield from _loss_view(stage, rows, index, fidelity, reached)
+            yield from _loss_view(stage, rows, index, fidelity, reached, early=bool(early.any()))
+
+
+def _halfway(rows: pd.DataFrame, metric: str, index: pd.Index) -> Scores:
+    """The metric at the epoch nearest to half of the last one, of those that all trainings show; one NaN for none."""
+    table = rows[rows["metric"] == metric].pivot_table(index="architecture", columns="epoch", values="value")
+    whole = list(table.columns[table[table.iloc[:, -1].notna()].notna().all()]) if len(table) else []
+    last = int(table.columns[-1]) if len(table) else 0
+    before = [epoch for epoch in map(int, whole) if 1 <= epoch < last]
+    if not before:
+        return np.array(np.nan)
+    nearest = min(before, key=lambda epoch: (abs(2 * epoch - last), epoch))
+    return table[nearest].reindex(index).to_numpy(dtype=float)
 
 
 def _predictions(rows: pd.DataFrame, index: pd.Index) -> tuple[pd.Series, pd.Series]:
@@ -232,13 +249,16 @@ def _predictions(rows: pd.DataFrame, index: pd.Index) -> tuple[pd.Series, pd.Ser
     return latest["predicted_accuracy"], latest["predicted_accuracy_sd"]
 
 
-def _loss_view(stage: str, rows: pd.DataFrame, index: pd.Index, fidelity: float, reached: Scores) -> Iterator[View]:
+def _loss_view(
+    stage: str, rows: pd.DataFrame, index: pd.Index, fidelity: float, reached: Scores, *, early: bool
+) -> Iterator[View]:
     """The training loss of the last epoch, negated; trainings that failed have none."""
     losses = rows[(rows["metric"] == "train_loss") & ~rows["architecture"].isin(_failed(rows))]
-    losses = losses.sort_values("epoch").groupby("architecture").tail(1)
-    if losses["epoch"].nunique() == 1:
-        values = -losses.set_index("architecture")["value"].reindex(index).to_numpy(dtype=float)
-        yield View(f"{stage}:train_loss", "loss", values, values, fidelity, reached, stage)
+    last = losses.sort_values("epoch").groupby("architecture").tail(1)
+    if last["epoch"].nunique() == 1:
+        values = -last.set_index("architecture")["value"].reindex(index).to_numpy(dtype=float)
+        halfway = -_halfway(losses, "train_loss", index) if early else np.array(np.nan)
+        yield View(f"{stage}:train_loss", "loss", values, values, fidelity, reached, stage, halfway=halfway)
 
 
 def reliability(values: Scores, sds: Scores) -> float:

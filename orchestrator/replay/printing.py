@@ -23,6 +23,7 @@ _MEANINGS = {
     "spearman": "rank correlation",
     "tau_parameters": "ordered by parameters only",
     "tau_flops": "ordered by FLOPs only",
+    "tau_depth": "ordered by depth only",
     "tau_reference": "log-rank sum of short training, size, jacov",
     "expected_tau": "what the ranking expects of itself",
     "coverage50": "true ranks within their 50 % interval",

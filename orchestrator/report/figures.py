@@ -76,8 +76,10 @@ def failed_note(ranking: Ranking) -> str:
 
 
 def predicted(forecast: Forecast) -> str:
-    """A predicted tau with its 90 % interval."""
-    return f"{forecast.tau:.2f} ({forecast.low:.2f} to {forecast.high:.2f})"
+    """A predicted tau with its 90 % interval and what it rests on, or that nothing is known."""
+    if not forecast.is_informative:
+        return f"not known for lists like this ({forecast.basis})"
+    return f"{forecast.tau:.2f} ({forecast.low:.2f} to {forecast.high:.2f}; {forecast.basis})"
 
 
 def times(value: float) -> str:
@@ -128,3 +130,13 @@ def measures(score: Score) -> dict[str, str]:
     if score.beyond_size is not None:
         found["partial tau, given parameters"] = decimal(score.beyond_size.value)
     return found
+
+
+def knowledge_lines(ranking: Ranking) -> list[str]:
+    """One line for each source of knowledge: what it knew, its weight in the order, and why."""
+    lines = []
+    for use in ranking.knowledge:
+        known = f"{use.known} of {len(ranking.table)} candidates known"
+        known += f", {use.predicted} predicted" if use.predicted else ""
+        lines.append(f"knowledge {use.name} ({use.relation}, {known}): weight {use.weight:.2f}; {use.reason}")
+    return lines

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from taurank.orchestrator.evidence import SUPERNET, TRAINING
 from taurank.orchestrator.experiment import Experiment
-from taurank.orchestrator.planning import forecast
+from taurank.orchestrator.knowledge import knowledge_line
+from taurank.orchestrator.planning import Setting, forecast
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report.candidates import print_candidates, print_recipes
 from taurank.orchestrator.report.figures import (
@@ -26,6 +27,7 @@ from taurank.orchestrator.report.figures import (
     failed_note,
     finals_note,
     interval,
+    knowledge_lines,
     left_out,
     measures,
     number,
@@ -94,8 +96,12 @@ def print_plan(
     console.print(table)
     if run.has_default_plan and any(stage.source == TRAINING for stage in stages):
         proxies = any(stage.booking for stage in stages)
-        expected = forecast(experiment.space.name, len(run.candidates), experiment.speed_up, proxies=proxies)
-        _line(console, f"predicted tau: {predicted(expected)}, from {expected.basis}")
+        setting = Setting(experiment.space.name, experiment.data.name, experiment.recipe.epochs)
+        expected = forecast(setting, len(run.candidates), experiment.speed_up, proxies=proxies)
+        _line(console, f"predicted tau: {predicted(expected)}")
+    known = knowledge_line(run.knowledge, run.candidates)
+    if known:
+        _line(console, known)
     _line(console, f"folder: {run.folder}")
 
 
@@ -192,6 +198,8 @@ def print_ranking(
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in ranking.weights.items())
     _line(console, f"evidence cost {epochs:.1f} epochs, {seconds:.1f} s of trials")
     _line(console, f"weights of the sources: {weights or 'none, no evidence'}")
+    for line in knowledge_lines(ranking):
+        _line(console, line)
     tiers = int(ranking.with_tiers["tier"].max())
     if tiers > 1:
         _line(console, f"{tiers} tiers: the first of each beats the first of the next with 90 % probability")

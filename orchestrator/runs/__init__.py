@@ -6,6 +6,7 @@ from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from taurank.orchestrator.runs.creation import (
+        RGB,
         create_run,
         first_log,
         make_folder,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOG_FILE",
+    "RGB",
     "TABLE_FILE",
     "Changes",
     "Run",

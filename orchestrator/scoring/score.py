@@ -213,7 +213,7 @@ def _source_scores(
     full_seconds: float,
 ) -> tuple[SourceScore, ...]:
     sources = []
-    for metric, name in (("parameters", PARAMETERS), ("flops", "flops only")):
+    for metric, name in (("parameters", PARAMETERS), ("flops", "flops only"), ("depth", "depth only")):
         size = evidence[(evidence["source"] == SIZE) & (evidence["metric"] == metric)]
         if len(size):
             values = size.groupby("architecture")["value"].mean().reindex(list(candidates)).to_numpy(dtype=float)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from taurank.spaces import get_space
 from tests.readme.documented import PAGES, ROOT, commands
 from tests.readme.typed import NOT_TYPED, SESSION, Typed
 
@@ -71,6 +72,8 @@ class Desk:
             (folder / name).write_text(text)
         (folder / "more.yaml").write_text(MORE)
         (folder / "truth.csv").write_text(TRUTH)
+        cells = get_space("nasbench201").enumerate()
+        (folder / "old.csv").write_text("arch,top1\n" + "".join(f"{c.code},{n % 97}\n" for n, c in enumerate(cells)))
         generator = np.random.default_rng(0)
         rows = ["net,epoch,acc,time"]
         for net in range(40):

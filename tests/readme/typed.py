@@ -118,6 +118,24 @@ SESSION = (
         r"based on: replays of nasbench201 .*",
     ),
     Typed(
+        "taurank run cells.yaml --knowledge old.csv:metric=top1",
+        WRITTEN,
+        ("taurank run cells.yaml --knowledge runs/earlier-TIME,old.csv:metric=top1",),
+        prints=("knowledge: old .*4 of 4 candidates", "knowledge old .*weight 0"),
+    ),
+    Typed(
+        "taurank extend RUN --knowledge none",
+        WRITTEN,
+        (
+            "taurank run cells.yaml --knowledge none",
+            "taurank extend runs/mine-TIME --knowledge old.csv:metric=top1",
+        ),
+    ),
+    Typed(
+        "taurank table import old.csv --space nasbench201 --data svhn --out old.parquet",
+        r"written to old\.parquet; .*",
+    ),
+    Typed(
         "taurank run cells.yaml",
         WRITTEN,
         (

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from taurank.orchestrator.ranker import KnowledgeSource, Ranking, RankingModel, rank_evidence, ranking_lines
+from taurank.orchestrator.ranker.credit import Judge
 from taurank.orchestrator.ranker.knowledge import (
     MOST_RELIABLE,
     WITHOUT_TRAININGS,
@@ -128,20 +129,20 @@ class TestReliability:
 
     def test_short_trainings_judge_from_eight_on(self):
         trained, others = np.arange(10.0), -np.arange(10.0)
-        judge = reference_of(trained, 8, others)
+        judge = reference_of(Judge(trained, np.arange(8)), others)
         assert judge is not None
         assert judge.scores is trained
         assert (judge.agreement, judge.most) == (0.85, 30)
-        judge = reference_of(trained, 7, others)
+        judge = reference_of(Judge(trained, np.arange(7)), others)
         assert judge is not None
         assert judge.scores is others
         assert (judge.agreement, judge.most) == (0.75, 10)
-        assert reference_of(None, 0, None) is None
+        assert reference_of(None, None) is None
 
     def test_pooled_shares(self):
         # Size and a proxy at .5 each, short trainings of 6 %: .61, knowledge: .9^2 = .81.
         odds = 1 + 1 + 0.6102 / 0.3898 + 0.81 / 0.19
-        assert pooled_reliability([1, 1], 0.06, 0.9) == pytest.approx(odds / (1 + odds), abs=1e-4)
+        assert pooled_reliability([1, 1], 0.6102, 0.9) == pytest.approx(odds / (1 + odds), abs=1e-4)
         assert pooled_reliability([1, 1], 0.0, 0.95) == WITHOUT_TRAININGS
         assert pooled_reliability([1, 1], 0.0, 0.0) == 0.5
 
@@ -254,7 +255,9 @@ class TestOrder:
     def test_unchecked_knowledge_says_so(self):
         case = Case(shorts=3)
         reason = case.rank(source(case.noisy())).knowledge[0].reason
-        assert reason.startswith("unchecked: fewer than 8 short trainings; agrees with the other sources: r = 0.")
+        assert reason.startswith(
+            "unchecked: fewer than 8 short trainings that can judge it; agrees with the other sources: r = 0."
+        )
 
     def test_candidates_of_which_only_knowledge_says_something_are_not_at_any_rank(self):
         case = Case(24, shorts=0)
@@ -295,6 +298,15 @@ class TestFullTrainings:
         assert not is_vetoed(-scores[:14], scores[:14], scores[:14])
         assert not is_vetoed(scores, -scores, scores)
         assert is_vetoed(scores, scores, scores)
+
+    def test_a_difference_within_its_error_is_no_veto(self):
+        generator = np.random.default_rng(0)
+        quality = generator.standard_normal((300, 20))
+        first, second = (quality + generator.normal(0, 0.3, quality.shape) for _ in range(2))
+        worse = quality + generator.normal(0, 1, quality.shape)
+        assert np.mean([is_vetoed(*three) for three in zip(first, second, quality, strict=True)]) < 0.4
+        assert np.mean([is_vetoed(*three) for three in zip(first, worse, quality, strict=True)]) == 0
+        assert np.mean([is_vetoed(*three) for three in zip(worse, second, quality, strict=True)]) > 0.95
 
     @pytest.mark.parametrize(("fulls", "certainty"), [(7, "uncalibrated"), (8, "doubtful"), (15, "calibrated")])
     def test_eight_calibrate_an_order_with_knowledge(self, fulls, certainty):

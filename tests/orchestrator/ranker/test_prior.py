@@ -175,7 +175,7 @@ class TestSmoothing:
         generator = np.random.default_rng(3)
         encoding = generator.standard_normal((N, 5))
         truth = np.sin(encoding[:, 0]) + encoding[:, 1]
-        views = [view("flops", "size", noisy(truth, 1.0, 4))]
+        views = [view("supernet:a", "supernet", noisy(truth, 1.0, 4))]
         rough, smooth = prior(*views), prior(*views, encoding=encoding)
         taus = [stats.kendalltau(one.scores, truth).statistic for one in (rough, smooth)]
         assert taus[1] > taus[0] + 0.08

@@ -11,7 +11,7 @@ import pytest
 
 from taurank.orchestrator.evidence import PROXIES, VOID
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
-from taurank.orchestrator.ranker.prior import CURVATURE
+from taurank.orchestrator.ranker.groups import CURVATURE
 from taurank.orchestrator.ranker.views import LOWER_IS_BETTER, make_views
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
 from taurank.orchestrator.stages.proxy_rows import (
