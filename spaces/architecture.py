@@ -180,6 +180,14 @@ class SearchSpace(ABC):
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Numeric description, shape (len(feature_names),), always finite; needs no network."""
 
+    def depth(self, architecture: Architecture) -> int | None:
+        """Layers with weights on the longest path of its network, found without one; None where that takes a network.
+
+        The same number as `taurank.spaces.Size.depth`, which is measured on the network.
+        """
+        self.code_of(architecture)
+        return None
+
     def family(self, architecture: Architecture) -> Family:
         """Kind of network, which selects the training recipe; `cnn` by default."""
         self.code_of(architecture)

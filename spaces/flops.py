@@ -53,7 +53,7 @@ def _added_matrix(bias: _Shape, one: _Shape, two: _Shape, *_: Any, **__: Any) ->
     return int(mm_flop(one, two))
 
 
-_MISSING = {
+MISSING = {
     _aten.mv: _product_with_vector,
     _aten.dot: _product_with_vector,
     _aten.vdot: _product_with_vector,
@@ -77,7 +77,7 @@ class FlopCounter:
     """
 
     def __init__(self) -> None:
-        self._mode = FlopCounterMode(display=False, custom_mapping=_MISSING)
+        self._mode = FlopCounterMode(display=False, custom_mapping=MISSING)
 
     @property
     def flops(self) -> int:

@@ -167,6 +167,10 @@ class RestrictedSpace(SearchSpace):
         """As in `base`."""
         return self.base.features(architecture)
 
+    def depth(self, architecture: Architecture) -> int | None:
+        """That of the whole space."""
+        return self.base.depth(architecture)
+
     def family(self, architecture: Architecture) -> Family:
         """As in `base`."""
         return self.base.family(architecture)

@@ -1,4 +1,4 @@
-"""Parameters and FLOPs of an architecture, counted without allocating weights wherever possible."""
+"""Parameters, FLOPs and depth of an architecture, counted without allocating weights wherever possible."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from taurank.spaces.architecture import Architecture, SearchSpace, SpaceError, one_line
+from taurank.spaces.depth import following
 from taurank.spaces.flops import run_counted
 from taurank.spaces.weightless import build_weightless, is_refusal, lacks_data
 
@@ -27,16 +28,21 @@ class Size:
             since that takes a multiplication and an addition as two. What works on each element alone does not count
             (biases, normalisation, activations, products of two maps), nor do pooling and sums; so counted, the best
             cell of NAS-Bench-201 has its published 153.27 MFLOPs (153,272,960).
+        depth: Layers with weights (convolutions, linear, bilinear and recurrent layers, frozen ones included) on the
+            longest path from the image to the logits. Shortcuts and branches count as far as they are longest, branches
+            multiplied by the number 0 not at all. A layer that is used twice counts twice; the steps of a recurrent
+            layer count once, those of a cell each. 0 where the logits do not depend on the image; None if unknown.
     """
 
     parameters: int
     flops: int
+    depth: int | None = None
 
 
 def measure_size(
     space: SearchSpace, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int
 ) -> Size:
-    """Counts parameters and FLOPs of an architecture; leaves torch's random numbers as they are.
+    """Counts parameters, FLOPs and depth of an architecture; leaves torch's random numbers as they are.
 
     It allocates no weights, unless the network fails without them, as one does that reads numbers from its features.
     Such a network is made on the CPU and sized with a random image.
@@ -67,7 +73,8 @@ def measure_size(
 def _size_of(space: SearchSpace, architecture: Architecture, network: nn.Module, image: Tensor, classes: int) -> Size:
     parameters = _count_parameters(network)
     try:
-        logits, flops = run_counted(network, image)
+        with following(network, image) as path:
+            logits, flops = run_counted(network, image)
     except Exception as error:
         shape = "x".join(map(str, image.shape[1:]))
         raise SpaceError(f"input_shape: {architecture} cannot take {shape} images: {one_line(error)}") from error
@@ -79,7 +86,7 @@ def _size_of(space: SearchSpace, architecture: Architecture, network: nn.Module,
                 " or take nn.LazyLinear and its like"
             )
         _check_training(architecture, network, image, classes)
-    return Size(parameters, flops)
+    return Size(parameters, flops, path.of(logits))
 
 
 def _count_parameters(network: nn.Module) -> int:

@@ -78,6 +78,7 @@ def run_campaign(
                 launch=runner.train,
                 budget_epochs=budget - sum(stage.cost for stage in planned.cheap),
                 adaptive=run.has_default_plan,
+                say=display.say,
             )
             display.doing("ranking")
             # Written before the first baseline training: the order cannot depend on the reference.

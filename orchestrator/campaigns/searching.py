@@ -15,10 +15,12 @@ from taurank.orchestrator.campaigns.search_supernet import (
 )
 from taurank.orchestrator.candidates import Say, Screen, add_size, keep_latencies
 from taurank.orchestrator.cluster import check_room_for_trials
-from taurank.orchestrator.evidence import IMAGES, RANKING
+from taurank.orchestrator.evidence import CLASSES, IMAGES, RANKING
 from taurank.orchestrator.experiment import Experiment, ImageCounts, SearchSpec
+from taurank.orchestrator.knowledge import gather_knowledge, knowledge_line, resolved_knowledge, write_known
 from taurank.orchestrator.report import RunReport, report_run
 from taurank.orchestrator.runs import (
+    RGB,
     TABLE_FILE,
     Run,
     first_log,
@@ -48,6 +50,7 @@ def create_search(
 
     Raises:
         RunError: the folder cannot be written.
+        KnowledgeError: knowledge that the experiment names cannot be used.
         SearchError: no architecture keeps the constraints on size, as far as was tried.
         ClusterError: the cluster cannot be joined, or no node has room for a trial.
     """
@@ -66,7 +69,10 @@ def create_search(
             "baseline": None,
         }
     )
+    known = gather_knowledge(resolved, (), parent, natural=data.input_shape[0] == RGB)
+    resolved = resolved.model_copy(update={"knowledge": resolved_knowledge(experiment, known)})
     folder = make_folder(parent, experiment.name)
+    write_known(known, folder)
     log = first_log(folder)
     write_experiment(resolved, folder)
     return Run(folder, resolved, (), log)
@@ -84,6 +90,7 @@ def run_search(
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
     with run_session(run) as session:
         log.note(IMAGES, json.dumps(asdict(ImageCounts.of(data))))
+        log.note(CLASSES, str(len(data.classes)))
         epochs = spec.epochs or experiment.recipe.epochs
         space, supernet = experiment.space.make(), search_supernet(run)
         _print_plan(console, run, data, spec, epochs, supernet)
@@ -170,6 +177,8 @@ def _print_plan(
         lines.append(f"a supernet of the whole space {state}: {supernet.title}, {supernet.cost:,.0f} epochs")
     if experiment.constraints:
         lines.append("proposals satisfy " + ", ".join(experiment.constraints))
+    before = knowledge_line(run.knowledge, run.candidates)
+    lines += [before] if before else []
     lines.append(f"folder: {run.folder}")
     for line in lines:
         print_line(console, line)

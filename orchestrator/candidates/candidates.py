@@ -11,6 +11,7 @@ import numpy as np
 from taurank.orchestrator.candidates.screening import Latencies, Measured, Screen, check_enough, endless_draws, screened
 from taurank.orchestrator.evidence import (
     CONSTRAINTS,
+    DEPTH,
     DRAWN_AGAIN,
     ENDED,
     FAMILY,
@@ -187,7 +188,7 @@ def book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Mapping[str, Mea
 
 
 def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Collection[str], data: ImageData) -> None:
-    """Parameters and FLOPs of the candidates that the log has none of: what every other source has to beat.
+    """Parameters, FLOPs and depth of the candidates that the log has none of: what every other source has to beat.
 
     One that cannot be sized is noted with its reason and stays a candidate: its training will say more.
 
@@ -215,7 +216,7 @@ def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Collection[st
 def add_size(
     log: EvidenceLog, experiment: Experiment, code: str, data: ImageData, known: Mapping[str, Measured]
 ) -> None:
-    """Logs parameters and FLOPs of one more candidate, measured unless known."""
+    """Logs parameters, FLOPs and depth of one more candidate, measured unless known."""
     if code not in log.architectures(SIZE):
         space = experiment.space.make()
         _book_size(log, experiment, space, code, known[code] if code in known else _measure(space, code, data))
@@ -230,10 +231,12 @@ def _book_sizes(log: EvidenceLog, experiment: Experiment, sizes: Iterable[tuple[
 
 
 def _book_size(log: EvidenceLog, experiment: Experiment, space: SearchSpace, code: str, measured: Measured) -> None:
-    values = ((PARAMETERS, measured.size.parameters, measured.seconds), (FLOPS, measured.size.flops, 0.0))
+    size = measured.size
+    values = ((PARAMETERS, size.parameters, measured.seconds), (FLOPS, size.flops, 0.0), (DEPTH, size.depth, 0.0))
     log.append(
         Evidence(SIZE, f"size/{code}", code, SIZE, 0, 0, 0, metric, float(value), cost)
         for metric, value, cost in values
+        if value is not None
     )
     if experiment.families is not None:
         log.append_event(SIZE, f"size/{code}", FAMILY, space.family(Architecture(space.name, code)))

@@ -32,7 +32,7 @@ def models(
     channels: Annotated[int, typer.Option("--channels", min=1, help="Number of channels of the images.")] = 3,
     classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 1000,
 ) -> Document:
-    """List models by name with family, parameters and FLOPs; nothing is downloaded, no weights are created.
+    """List models by name with family, parameters, FLOPs and depth; nothing is downloaded, no weights are created.
 
     The exit status is 2 if a model that is named in full cannot be used; the others are listed all the same.
     """
@@ -63,7 +63,7 @@ def models(
             except SpaceError as error:
                 rows.append(Row(code, problem=str(error)))
                 continue
-            rows.append(Row(code, family, f"{shape[1]}x{shape[2]}", found.parameters, found.flops))
+            rows.append(Row(code, family, f"{shape[1]}x{shape[2]}", found.parameters, found.flops, found.depth))
     print_models(make_console(), rows)
     document = {"models": [asdict(row) for row in rows]}
     if any(row.problem and row.code in named for row in rows):

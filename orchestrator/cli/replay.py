@@ -71,6 +71,15 @@ def replay(
             show_default=False,
         ),
     ] = "",
+    knowledge: Annotated[
+        str,
+        typer.Option(
+            "--knowledge",
+            help="Tables of the same space on other data, whose final accuracies are known at no cost: "
+            "TABLE[=RELATION], separated by commas. RELATION is same-kind, other (default) or short.",
+            show_default=False,
+        ),
+    ] = "",
     trainings: Annotated[
         str,
         typer.Option(
@@ -118,13 +127,20 @@ def replay(
         compare_policies,
         make_bench,
         plan_replay,
+        read_knowledge,
         read_policies,
         read_trainings,
     )
     from taurank.trainables.table import read_table
 
     if policy:
-        unused = {"--trainings": trainings, "--proxies": proxies != "all", "--supernets": supernets, "--ray": ray}
+        unused = {
+            "--knowledge": knowledge,
+            "--trainings": trainings,
+            "--proxies": proxies != "all",
+            "--supernets": supernets,
+            "--ray": ray,
+        }
         for option in (option for option, given in unused.items() if given):
             raise ReplayError(f"{option}: --policy replays learning curves only; omit one of the two")
         policies = read_policies(policy)
@@ -156,6 +172,7 @@ def replay(
         workers=workers,
         cheap=cheap,
         trainings=stages,
+        knowledge=read_knowledge(knowledge, bench),
     )
     return _campaigns(bench, plan, draws, jobs=jobs, through_ray=ray, out=out)
 

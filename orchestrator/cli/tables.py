@@ -79,15 +79,19 @@ def import_(
         bool | None,
         typer.Option(
             "--lower-is-better/--higher-is-better",
-            help="With --map: which end is better of metrics without a fixed meaning, such as validation_error or iou. "
+            help="Of a CSV: which end is better of metrics without a fixed meaning, such as validation_error or iou. "
             "Default: what their names say.",
             show_default=False,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing --out.")] = False,
 ) -> Document:
-    """Import recorded trainings from a benchmark's files, a CSV, or a run of taurank into a table."""
+    """Import recorded trainings from a benchmark's files, a CSV, or a run of taurank into a table.
+
+    A CSV of final results needs a column called architecture, code or model, and one or more of numbers.
+    """
     from taurank.trainables.table import TableError, write_table
+    from taurank.trainables.table.importers import FINAL_RESULTS
 
     if out.exists() and not force:
         raise TableError(f"{out} exists; add --force to overwrite it, or choose another --out")
@@ -97,7 +101,7 @@ def import_(
     console = make_progress_console()
     _print_head(console, table)
     _print_truths(console, table)
-    if map_:
+    if map_ or FINAL_RESULTS in table.sources:
         _print_directions(console, table, chosen=direction is not None)
     print_line(console, f"written to {out}; `taurank table show {out}` lists its contents")
     return {"file": out, **_document(table)}
@@ -164,7 +168,14 @@ def _import(
     direction: Direction | None,
 ) -> RecordedTable:
     from taurank.trainables.table import TableError
-    from taurank.trainables.table.importers import import_csv, import_table, in_space
+    from taurank.trainables.table.importers import (
+        import_csv,
+        import_results,
+        import_table,
+        in_space,
+        is_recognised,
+        is_results,
+    )
 
     if map_:
         if format_:
@@ -172,6 +183,11 @@ def _import(
         columns, constants = _pairs("--map", map_), _pairs("--set", set_)
         table = import_csv(sources, columns, constants, percent=percent, space=space, data=data, direction=direction)
         return in_space(table, space)
+    if format_ == "" and is_results(sources[0]) and not is_recognised(sources[0]):
+        if len(sources) > 1 or set_ or percent:
+            option = "--set" if set_ else "--percent" if percent else "several files"
+            raise TableError(f"{sources[0]}: {option} cannot be used without --map, which assigns the columns of a CSV")
+        return in_space(import_results(sources[0], data=data, direction=direction), space)
     for option, given in (("--set", set_), ("--percent", percent), (f"--{direction}-is-better", direction)):
         if given:
             raise TableError(f"{option} is for a CSV; add --map to assign its columns")

@@ -51,7 +51,15 @@ def why(
     code = find_candidate(name, names, trials)
     # Its samples are not in the files: it is computed again from the log.
     ranking = opened.rank() if (opened.folder / "ranking.csv").is_file() else None
-    found = explain(opened.log, code, names=names, stages=stages, encoding=opened.problem.encoding, ranking=ranking)
+    found = explain(
+        opened.log,
+        code,
+        names=names,
+        stages=stages,
+        encoding=opened.problem.encoding,
+        ranking=ranking,
+        knowledge=opened.knowledge,
+    )
     print_explanation(make_console(), found)
     return asdict(found)
 
@@ -59,7 +67,7 @@ def why(
 def _begun_stages(run: Run) -> list[TrainingStage]:
     """The training stages that have started: trials in the log, and trials that are still to start."""
     from taurank.orchestrator.evidence import BASELINE, PRETEXT
-    from taurank.orchestrator.planning import choice_of, chosen_before
+    from taurank.orchestrator.planning import choice_of, chosen_before, revised
     from taurank.orchestrator.report import TrainingStage
     from taurank.orchestrator.search import STAGE as SEARCH
     from taurank.orchestrator.stages import training_stage
@@ -68,7 +76,7 @@ def _begun_stages(run: Run) -> list[TrainingStage]:
     trained = (rows["source"] == "training") | rows["source"].str.startswith(PRETEXT)
     logged = rows[trained].drop_duplicates("trial").set_index("trial")
     stages = []
-    for spec in run.experiment.trainings or []:
+    for spec in revised(run.experiment.trainings or [], run.log):
         if spec.stage not in begun:
             continue
         trials = {str(t): str(code) for t, code in logged.loc[logged["stage"] == spec.stage, "architecture"].items()}

@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING
 from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
+    from taurank.orchestrator.evidence.log import Evidence, EvidenceError, EvidenceLog
     from taurank.orchestrator.evidence.names import (
         BASELINE,
         CHECKPOINT_DROPPED,
         CHECKPOINT_NOT_WRITTEN,
         CHOSEN,
+        CLASSES,
         COMPLETED,
         CONSTRAINTS,
         CONTENDERS,
         COVERAGE,
         DEFAULT_PLAN,
+        DEPTH,
         DIFFICULTY,
         DRAWN_AGAIN,
         ENDED,
@@ -71,11 +73,13 @@ __all__ = [
     "CHECKPOINT_DROPPED",
     "CHECKPOINT_NOT_WRITTEN",
     "CHOSEN",
+    "CLASSES",
     "COMPLETED",
     "CONSTRAINTS",
     "CONTENDERS",
     "COVERAGE",
     "DEFAULT_PLAN",
+    "DEPTH",
     "DIFFICULTY",
     "DRAWN_AGAIN",
     "ENDED",
@@ -124,6 +128,7 @@ __all__ = [
     "VALIDATION_ACCURACY_SD",
     "VOID",
     "Evidence",
+    "EvidenceError",
     "EvidenceLog",
     "LogSummary",
     "StageRows",

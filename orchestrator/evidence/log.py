@@ -10,9 +10,10 @@ import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import pandas as pd
@@ -21,7 +22,8 @@ from taurank.orchestrator.evidence.names import ENDED, EXTENDED, FINAL_EVENTS, S
 
 FORMAT = "1"
 
-_SCHEMA = """
+_SCHEMA = f"""
+BEGIN;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE evidence (
     id INTEGER PRIMARY KEY,
@@ -49,7 +51,9 @@ CREATE TABLE events (
     reason TEXT NOT NULL
 );
 CREATE INDEX evidence_by_trial ON evidence (trial);
-CREATE INDEX events_by_trial ON events (trial)
+CREATE INDEX events_by_trial ON events (trial);
+INSERT INTO meta VALUES ('format', '{FORMAT}');
+COMMIT
 """
 
 
@@ -137,29 +141,43 @@ def _stored(row: Evidence) -> tuple[str | int | float | None, ...]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    is_new = not path.exists()
     with _failures_named(path):
-        if not is_new and path.stat().st_size == 0:
+        in_memory = str(path) == ":memory:"
+        if not in_memory and not path.exists():
+            _create(path)
+        elif not in_memory and path.stat().st_size == 0:
             raise EvidenceError(f"{path} is empty, so it is not an evidence log: restore a copy, or start another run")
         connection = sqlite3.connect(path, timeout=30, isolation_level=None)
         try:
-            _prepare(connection, path, is_new=is_new)
+            if in_memory:
+                connection.executescript(_SCHEMA)
+            _prepare(connection, path)
         except (sqlite3.Error, EvidenceError):
             connection.close()
             raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, *, is_new: bool) -> None:
-    """Creates the tables of a new log; a file of another kind or format is not changed."""
-    if is_new:
-        # One transaction, so that a log is never incomplete.
-        connection.execute("BEGIN IMMEDIATE")
-        if not _tables(connection):
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
-        connection.execute("COMMIT")
+def _create(path: Path) -> None:
+    """Makes a log without rows. It appears at once and whole, for readers and when the process is killed meanwhile."""
+    try:
+        folder = TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise sqlite3.OperationalError(f"{path.parent}: {error.strerror}") from None
+    with folder:
+        partial = Path(folder.name) / path.name
+        with closing(sqlite3.connect(partial, isolation_level=None)) as connection:
+            connection.executescript(_SCHEMA)
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            pass  # made by another process meanwhile
+        except OSError:
+            os.rename(partial, path)  # a file system without links
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Checks the tables; a file of another kind or format is not changed."""
     if not _tables(connection) >= TABLES:
         raise EvidenceError(f"{path} is a database, but not an evidence log")
     found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()

@@ -7,7 +7,13 @@ from taurank.spaces.lazy_names import lazy_names
 if TYPE_CHECKING:
     from taurank.orchestrator.experiment.budget import BudgetError, budget_factor, read_budget
     from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
-    from taurank.orchestrator.experiment.file import load_experiment, parse_experiment, with_baseline
+    from taurank.orchestrator.experiment.file import (
+        load_experiment,
+        parse_experiment,
+        read_knowledge,
+        with_baseline,
+        with_knowledge,
+    )
     from taurank.orchestrator.experiment.from_options import (
         BUDGET,
         EPOCHS,
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
         write_models,
     )
     from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
+    from taurank.orchestrator.experiment.knowledge import PUBLISHED, KnowledgeSpec, KnowledgeSpecs
     from taurank.orchestrator.experiment.listing import experiment_description, list_experiments
     from taurank.orchestrator.experiment.parts import (
         ASSUMED_TRAIN,
@@ -44,6 +51,7 @@ __all__ = [
     "BUDGET",
     "EPOCHS",
     "MEASURED_BY_IMAGES",
+    "PUBLISHED",
     "SAMPLERS",
     "BaselineSpec",
     "BudgetError",
@@ -51,6 +59,8 @@ __all__ = [
     "Experiment",
     "ExperimentError",
     "ImageCounts",
+    "KnowledgeSpec",
+    "KnowledgeSpecs",
     "LatencySpec",
     "ModelsError",
     "ObjectiveSpec",
@@ -71,9 +81,11 @@ __all__ = [
     "load_with_test",
     "parse_experiment",
     "read_budget",
+    "read_knowledge",
     "searcher_options",
     "split_names",
     "with_baseline",
+    "with_knowledge",
     "write_models",
 ]
 

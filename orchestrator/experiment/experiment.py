@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_v
 
 from taurank.orchestrator.experiment.budget import budget_factor, read_budget
 from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
+from taurank.orchestrator.experiment.knowledge import KnowledgeSpecs
 from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, NarrowSpec, ProxySpec, ResourceSpec, SpaceSpec
 from taurank.orchestrator.experiment.search import SearchSpec
 from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
@@ -86,6 +87,10 @@ class Experiment(Spec):
 
     ``search`` replaces ``candidates`` and all stages: architectures are proposed as results arrive.
 
+    ``knowledge``: results of the same architectures on other data, which cost nothing. ``auto`` takes finished runs of
+    the same space on other data from the folder of the runs, and the published accuracies of models by name; ``null``
+    takes none.
+
     ``share_results: false`` trains everything again, even if another run in the same folder has the same training.
     """
 
@@ -109,6 +114,7 @@ class Experiment(Spec):
     baseline: BaselineSpec | None = None
     ranker: RankerOptions = RankerOptions()
     resources: Annotated[ResourceSpec, BeforeValidator(_no_resources)] = ResourceSpec()
+    knowledge: KnowledgeSpecs = "auto"
     share_results: bool = True
     seed: Seed = 0
 
@@ -195,7 +201,7 @@ class Experiment(Spec):
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+        return {field.alias or name: _plain(getattr(value, name)) for name, field in type(value).model_fields.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):

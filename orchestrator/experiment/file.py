@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
+from taurank.orchestrator.experiment.knowledge import (
+    KnowledgeSection,
+    KnowledgeSpecs,
+    absolute_knowledge,
+    knowledge_of_options,
+)
 from taurank.orchestrator.experiment.listing import experiment_text, list_experiments
 from taurank.orchestrator.text import YamlError, hint, problem_lines, read_yaml, write_yaml
 from taurank.spaces import Zoo
@@ -30,12 +38,29 @@ def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
     return content
 
 
-def load_experiment(name_or_file: str) -> Experiment:
-    """Reads an experiment by its file or by the name of one that comes with taurank.
+def load_experiment(source: str | os.PathLike[str] | Mapping[str, Any] | Experiment) -> Experiment:
+    """Reads an experiment; nothing is spent.
+
+    Args:
+        source: a YAML file, the name of an experiment that comes with taurank, the content of a file as a mapping, or
+            an experiment, which is returned as it is. Paths in a file are relative to its folder, those in a mapping
+            to the working directory.
 
     Raises:
         ExperimentError: no such file or name, broken YAML, unknown keys, bad values; all problems at once.
+
+    Example:
+        >>> from taurank import load_experiment
+        >>> load_experiment("quickstart").candidates
+        24
+        >>> load_experiment({"name": "cells", "space": "nasbench201", "data": "digits", "budget": "5x"}).budget
+        '5x'
     """
+    if isinstance(source, Experiment):
+        return source
+    if isinstance(source, Mapping):
+        return _from_content(dict(source), where="the experiment")
+    name_or_file = os.fspath(source)
     path, known = Path(name_or_file), list_experiments()
     try:
         if path.suffix in (".yaml", ".yml") or path.is_file():
@@ -56,7 +81,13 @@ def load_experiment(name_or_file: str) -> Experiment:
     experiment = parse_experiment(text, where=name_or_file)
     folder = path.parent.absolute()
     latency = None if experiment.latency is None else experiment.latency.relative_to(folder)
-    return experiment.model_copy(update={"data": experiment.data.relative_to(folder), "latency": latency})
+    return experiment.model_copy(
+        update={
+            "data": experiment.data.relative_to(folder),
+            "latency": latency,
+            "knowledge": absolute_knowledge(experiment.knowledge, folder),
+        }
+    )
 
 
 def parse_experiment(text: str, *, where: str) -> Experiment:
@@ -72,6 +103,10 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
     if not isinstance(content, dict):
         found = {type(None): "nothing", list: "a list"}.get(type(content), "a single value")
         raise ExperimentError(f"{where}: expected keys and values (name, space, data ...), found {found}")
+    return _from_content(content, where=where)
+
+
+def _from_content(content: dict[Any, Any], *, where: str) -> Experiment:
     # By way of JSON, where keys are text and types can be taken strictly: `epochs: yes` is not an epoch.
     try:
         as_json = json.dumps(_with_families(content), default=str)
@@ -94,3 +129,26 @@ def with_baseline(experiment: Experiment, *, where: str) -> Experiment:
         return experiment
     content = read_yaml(experiment.to_yaml()) | {"baseline": {}}
     return parse_experiment(write_yaml(content), where=f"{where} with --baseline")
+
+
+def with_knowledge(experiment: Experiment, texts: Sequence[str]) -> Experiment:
+    """The experiment with the knowledge that ``--knowledge`` names; see ``read_knowledge``."""
+    return experiment.model_copy(update={"knowledge": read_knowledge(texts)})
+
+
+def read_knowledge(texts: Sequence[str]) -> KnowledgeSpecs:
+    """The knowledge that ``--knowledge`` names, with paths relative to the working directory made absolute.
+
+    Raises:
+        ExperimentError: a source has unknown keys or values; one line each.
+    """
+    content = {"knowledge": knowledge_of_options(texts)}
+    alone = {"none", "auto"} & {source["from"] for source in content["knowledge"] or [] if isinstance(source, dict)}
+    if alone:
+        raise ExperimentError(f"--knowledge: {min(alone)} stands alone; omit it, or the other sources")
+    try:
+        found = KnowledgeSection.model_validate(content, strict=True).knowledge
+    except ValidationError as error:
+        lines = problem_lines(error, KnowledgeSection, content)
+        raise ExperimentError("\n".join(line.replace("knowledge", "--knowledge", 1) for line in lines)) from None
+    return absolute_knowledge(found, Path.cwd())

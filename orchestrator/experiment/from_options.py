@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from taurank.orchestrator.experiment.experiment import Experiment
-from taurank.orchestrator.experiment.file import parse_experiment
+from taurank.orchestrator.experiment.file import parse_experiment, read_knowledge
+from taurank.orchestrator.experiment.knowledge import knowledge_content
 from taurank.orchestrator.experiment.parts import DataSpec
 from taurank.orchestrator.hardware import ConstraintError, read_constraint
 from taurank.orchestrator.text import write_yaml
@@ -41,6 +42,7 @@ def experiment_of_models(
     baseline: bool = False,
     test: float | None = None,
     constraints: Sequence[str] = (),
+    knowledge: Sequence[str] = (),
 ) -> tuple[Experiment, str]:
     """An experiment over models by name, and an equivalent YAML file that works in any folder.
 
@@ -53,6 +55,7 @@ def experiment_of_models(
         baseline: whether all are also trained to the end, to score the ranking.
         test: share of the images used as test images; None for the data set's own test set.
         constraints: that models have to satisfy to be ranked.
+        knowledge: sources of knowledge as ``--knowledge`` names them; the default for none.
 
     Raises:
         ExperimentError: a model, the data set or the budget is invalid; one line each.
@@ -75,11 +78,16 @@ def experiment_of_models(
         "families": "auto",
         "budget": budget,
         "baseline": {"seeds": [1]} if baseline else None,
+        **_knowledge(knowledge),
     }
     read = parse_experiment(write_yaml(content), where="--models")
     found = read.data.relative_to(Path.cwd())
     images["name"], content["budget"] = found.name, read.budget
     return read.model_copy(update={"data": found}), write_yaml(content)
+
+
+def _knowledge(texts: Sequence[str]) -> dict[str, Any]:
+    return {"knowledge": knowledge_content(read_knowledge(texts))} if texts else {}
 
 
 def load_with_test(
@@ -134,6 +142,7 @@ def experiment_of_search(
     evaluations: int | None = None,
     epochs: int | None = None,
     constraints: Sequence[str] = (),
+    knowledge: Sequence[str] = (),
     test: float | None = None,
 ) -> tuple[Experiment, str]:
     """A search of a whole space, and an equivalent YAML file that works in any folder.
@@ -145,6 +154,7 @@ def experiment_of_search(
         evaluations: number of trainings; None for the default.
         epochs: of each training, which is a full one; None for ``EPOCHS``.
         constraints: that architectures have to satisfy to be proposed.
+        knowledge: sources of knowledge as ``--knowledge`` names them; the default for none.
         test: share of the images used as test images; None for the data set's own test set.
 
     Raises:
@@ -159,6 +169,7 @@ def experiment_of_search(
         **({"constraints": list(constraints)} if constraints else {}),
         "data": images,
         "recipe": {"epochs": epochs or EPOCHS},
+        **_knowledge(knowledge),
     }
     read = parse_experiment(write_yaml(content), where="taurank search")
     found = read.data.relative_to(Path.cwd())

@@ -14,7 +14,7 @@ from taurank.orchestrator.planning.outlook import (
     progress_of,
     training_epochs,
 )
-from taurank.orchestrator.planning.replayed_taus import ReplayedTau, shipped_replays, summarise_cell
+from taurank.orchestrator.planning.replayed_taus import ReplayedTau, Setting, shipped_replays, summarise_cell
 from taurank.orchestrator.planning.rounds import (
     LogRanker,
     Problem,
@@ -22,6 +22,7 @@ from taurank.orchestrator.planning.rounds import (
     chosen_before,
     plan_trainings,
     planned_epochs,
+    revised,
     run_rounds,
 )
 from taurank.orchestrator.planning.split import ROUNDING
@@ -50,6 +51,7 @@ __all__ = [
     "Problem",
     "Progress",
     "ReplayedTau",
+    "Setting",
     "are_cheap",
     "candidate_count",
     "choice_of",
@@ -62,6 +64,7 @@ __all__ = [
     "plan_trainings",
     "planned_epochs",
     "progress_of",
+    "revised",
     "run_rounds",
     "shipped_replays",
     "split_stages",

@@ -8,20 +8,33 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from taurank.orchestrator.evidence import BASELINE, CHOSEN, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, CHOSEN, VALIDATION_ACCURACY, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
 from taurank.orchestrator.planning.failed_trainings import failure_reasons, with_failures
-from taurank.orchestrator.planning.split import Split, more_short_trainings, split_budget
-from taurank.orchestrator.ranker import RankerOptions, Ranking, RankingModel
+from taurank.orchestrator.planning.split import ROUNDING, Split, more_short_trainings, split_budget
+from taurank.orchestrator.ranker import (
+    JUDGING,
+    KnowledgeSource,
+    RankerOptions,
+    Ranking,
+    RankingModel,
+    Validation,
+    signal_of,
+)
 
 Launch = Callable[[TrainingSpec, list[str]], None]
 DEFAULTS = RankerOptions()
+PILOT = 8
+"""Candidates that are trained first: the least that teach a model of short trainings."""
 NAMED = 5
 """Candidates that an event names; the notes of the log have all."""
 
@@ -39,6 +52,8 @@ class Problem:
         images: of validation; None if that is unknown.
         classes: of images; None if that is unknown.
         names: short names of the candidates, by code; those without one are named by their code.
+        knowledge: results of the same architectures on other data sets or tasks.
+        knowledge_encoding: numeric description of known architectures; None without any outside the candidates.
     """
 
     candidates: tuple[str, ...]
@@ -49,6 +64,8 @@ class Problem:
     images: int | None = None
     classes: int | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    knowledge: tuple[KnowledgeSource, ...] = ()
+    knowledge_encoding: pd.DataFrame | None = None
 
 
 class LogRanker:
@@ -79,6 +96,8 @@ class LogRanker:
             images=problem.images,
             classes=problem.classes,
             reasons=reasons,
+            knowledge=problem.knowledge,
+            knowledge_encoding=problem.knowledge_encoding,
             earlier=self._last,
         )
         return self._last
@@ -120,18 +139,34 @@ def _count_or_all(some: int, count: int) -> int | Literal["all"]:
 
 
 def run_rounds(
-    ranker: LogRanker, trainings: Sequence[TrainingSpec], *, launch: Launch, budget_epochs: float, adaptive: bool
+    ranker: LogRanker,
+    trainings: Sequence[TrainingSpec],
+    *,
+    launch: Launch,
+    budget_epochs: float,
+    adaptive: bool,
+    say: Callable[[str], object] = lambda line: None,
 ) -> None:
     """Launches the trainings one after another, each for candidates chosen by then.
+
+    Where the plan is adaptive, a pilot of ``PILOT`` candidates shows first whether short trainings of the planned
+    length tell candidates apart. If they do not, fewer candidates are trained twice as long, and so on, while the
+    epochs planned for short trainings suffice for as many as a pilot. The pilots that are left behind are paid from
+    these epochs too.
 
     Args:
         ranker: chooses the candidates; ``launch`` adds its rows to the ranker's log, which also notes the choices.
         trainings: in the order in which they run.
         launch: trains the candidates and returns when all have ended.
         budget_epochs: what the trainings may cost together.
-        adaptive: whether full trainings may be given up for more short ones where those turn out to be hard to predict.
+        adaptive: whether short trainings may be made longer and fewer, and full trainings given up for more short ones
+            where those turn out to be hard to predict.
+        say: receives a line when the plan changes.
     """
-    problem, given_up = ranker.problem, 0
+    problem = ranker.problem
+    trainings, left_behind = _lengthened(ranker, trainings, launch, budget_epochs, adaptive=adaptive, say=say)
+    budget_epochs -= left_behind
+    given_up = _given_up(problem, trainings, budget_epochs)
     for place, spec in enumerate(trainings):
         full = spec.is_full(problem.full_epochs)
         codes = _chosen(ranker, spec, given_up=given_up if full else 0)
@@ -142,9 +177,13 @@ def run_rounds(
             if more:
                 # The same stage, gone on with: together they are one view.
                 launch(spec, codes + more)
-                freed = spec.cost(len(more))
-                spare = budget_epochs - sum(planned_epochs(other, len(problem.candidates)) for other in trainings)
-                given_up = max(0, -int((spare - freed) // problem.full_epochs))
+                given_up = _given_up(problem, trainings, budget_epochs - spec.cost(len(more)))
+
+
+def _given_up(problem: Problem, trainings: Sequence[TrainingSpec], budget_epochs: float) -> int:
+    """Full trainings that a budget does not suffice for, with all the others."""
+    spare = budget_epochs - sum(planned_epochs(spec, len(problem.candidates)) for spec in trainings)
+    return max(0, -math.floor((spare + ROUNDING) / problem.full_epochs))
 
 
 def planned_epochs(spec: TrainingSpec, count: int) -> float:
@@ -157,11 +196,118 @@ def chosen_before(candidates: Sequence[str], spec: TrainingSpec, log: EvidenceLo
     return list(candidates) if spec.candidates == "all" else _noted(log, f"selected:{spec.stage}")
 
 
+def revised(trainings: Sequence[TrainingSpec], log: EvidenceLog) -> Iterator[TrainingSpec]:
+    """The trainings of a plan as far as logged: with pilots that were too short, and the longer ones after these."""
+    for spec in trainings:
+        while log.noted(_pilot_key(spec)) == _TOO_SHORT:
+            yield spec.model_copy(update={"candidates": PILOT})
+            spec = _twice_as_long(spec, PILOT)
+        yield spec
+
+
 def choice_of(log: EvidenceLog, spec: TrainingSpec) -> str:
     """How the candidates of a round were chosen, in words; empty where nothing is noted."""
     events = log.events()
     found = events.loc[(events["stage"] == spec.stage) & (events["event"] == CHOSEN), "reason"]
     return "; then ".join(str(reason).rsplit(": ", 1)[0] for reason in found)
+
+
+def _lengthened(
+    ranker: LogRanker,
+    trainings: Sequence[TrainingSpec],
+    launch: Launch,
+    budget_epochs: float,
+    *,
+    adaptive: bool,
+    say: Callable[[str], object],
+) -> tuple[list[TrainingSpec], float]:
+    """The trainings with short ones as long as the pilots demand, and the epochs of pilots that were too short."""
+    problem, left_behind = ranker.problem, 0.0
+    count = len(problem.candidates)
+    if not trainings or not _is_plain(trainings[0]) or trainings[0].is_full(problem.full_epochs):
+        return list(trainings), 0.0
+    spec, *others = trainings
+    most = count if spec.candidates == "all" else spec.candidates
+    left = budget_epochs - sum(planned_epochs(other, count) for other in others)
+    while True:
+        longer = math.floor((left - left_behind - spec.cost(PILOT) + ROUNDING) / _twice_as_long(spec, 1).cost(1))
+        worth_it = min(longer, most - 1) >= PILOT and 2 * spec.epochs < problem.full_epochs
+        noted = ranker.log.noted(_pilot_key(spec))
+        too_short = noted == _TOO_SHORT
+        if noted is None and adaptive and problem.images and problem.classes:
+            too_short = _is_too_short(ranker, spec, launch, worth_it=worth_it, say=say)
+        if not too_short:
+            return [spec, *others], left_behind
+        left_behind += spec.cost(PILOT)
+        spec = _twice_as_long(spec, 1)
+        chosen = len(_noted(ranker.log, f"selected:{spec.stage}"))
+        spec = spec.model_copy(update={"candidates": max(min(longer, most), chosen)})
+
+
+def _is_plain(spec: TrainingSpec) -> bool:
+    """Whether trainings are whole schedules on all images with labels, which end by themselves."""
+    return spec.task is None and spec.until is None and spec.epoch_share == 1 and spec.scheduler.name == "none"
+
+
+def _twice_as_long(spec: TrainingSpec, candidates: int) -> TrainingSpec:
+    return spec.model_copy(update={"epochs": 2 * spec.epochs, "candidates": candidates})
+
+
+def _is_too_short(
+    ranker: LogRanker, spec: TrainingSpec, launch: Launch, *, worth_it: bool, say: Callable[[str], object]
+) -> bool:
+    """Whether the pilot of a round does not tell candidates apart; decided once, and noted.
+
+    It is not asked where an answer would change nothing, nor of a round that has gone beyond its pilot.
+    """
+    problem, log, key = ranker.problem, ranker.log, _pilot_key(spec)
+    assert problem.images is not None
+    assert problem.classes is not None
+    there = _noted(log, f"selected:{spec.stage}")
+    begun = bool((log.evidence()["stage"] == spec.stage).any())
+    too_short = False
+    if worth_it and (not begun or len(there) == PILOT):
+        pilot = there if len(there) == PILOT else _pilot(ranker, spec)
+        launch(spec, pilot)
+        accuracies = _last_accuracies(log, spec, pilot)
+        # As for judging other sources; what has failed shows nothing.
+        seen = len(accuracies) > PILOT // 2
+        too_short = seen and signal_of(accuracies, Validation(problem.images, problem.classes)) < JUDGING
+        if too_short:
+            longer = _twice_as_long(spec, PILOT)
+            text = (
+                f"{spec.epochs} {'epochs' if spec.epochs > 1 else 'epoch'} tell too little: {len(accuracies)} "
+                f"trainings reach {min(accuracies):.1%} to {max(accuracies):.1%}, chance is {1 / problem.classes:.1%}"
+            )
+            log.note(f"selected:{longer.stage}", json.dumps(pilot))
+            log.append_event(longer.stage, "", CHOSEN, f"{PILOT} first, since {text}: {_named(problem, pilot)}")
+            say(f"{text}; fewer candidates are trained for {longer.epochs} epochs")
+    log.note(key, _TOO_SHORT if too_short else _LONG_ENOUGH)
+    return too_short
+
+
+def _last_accuracies(log: EvidenceLog, spec: TrainingSpec, codes: Sequence[str]) -> NDArray[np.float64]:
+    """Accuracies at the end of the trainings of these candidates, without those that failed."""
+    rows = log.evidence()
+    last = (rows["stage"] == spec.stage) & (rows["epoch"] == spec.last_epoch) & rows["architecture"].isin(codes)
+    return rows.loc[last & (rows["metric"] == VALIDATION_ACCURACY), "value"].dropna().to_numpy(dtype=np.float64)
+
+
+def _pilot(ranker: LogRanker, spec: TrainingSpec) -> list[str]:
+    """The first candidates of a round, by design."""
+    problem, log = ranker.problem, ranker.log
+    codes = ranker.model().choose_short_runs(PILOT)
+    log.note(f"selected:{spec.stage}", json.dumps(codes))
+    why = f"{PILOT} first, to see whether so short trainings tell candidates apart"
+    log.append_event(spec.stage, "", CHOSEN, f"{why}: {_named(problem, codes)}")
+    return codes
+
+
+_TOO_SHORT, _LONG_ENOUGH = "too short", "long enough"
+
+
+def _pilot_key(spec: TrainingSpec) -> str:
+    return f"pilot:{spec.stage}"
 
 
 def _chosen(ranker: LogRanker, spec: TrainingSpec, *, given_up: int) -> list[str]:
@@ -185,11 +331,13 @@ def _chosen(ranker: LogRanker, spec: TrainingSpec, *, given_up: int) -> list[str
     more = [code for code in chosen if code not in set(there)][: count - len(there)]
     if more:
         log.note(_next_key(log, key), json.dumps(more))
-        log.append_event(spec.stage, "", CHOSEN, _grounds(problem, spec, model, more, given_up=given_up))
+        log.append_event(spec.stage, "", CHOSEN, _grounds(problem, spec, model, more, len(there), given_up))
     return there + more
 
 
-def _grounds(problem: Problem, spec: TrainingSpec, model: RankingModel, chosen: Sequence[str], *, given_up: int) -> str:
+def _grounds(
+    problem: Problem, spec: TrainingSpec, model: RankingModel, chosen: Sequence[str], before: int, given_up: int
+) -> str:
     """Why these were chosen, and what the others save."""
     if not model.can_design:
         why = "drawn at random: nothing describes the candidates"
@@ -197,10 +345,11 @@ def _grounds(problem: Problem, spec: TrainingSpec, model: RankingModel, chosen: 
         why = "by design: their final scores are most informative about those of the others"
     else:
         why = "by design: their curves are most informative about those of the others"
-    left = len(problem.candidates) - len(chosen)
+    left = len(problem.candidates) - before - len(chosen)
     saved = f"; {spec.cost(left):g} epochs saved on the {left} others" if left else ""
     fewer = f"; {given_up} fewer than planned, for more short trainings" if given_up else ""
-    return f"{len(chosen)} of {len(problem.candidates)} {why}{saved}{fewer}: {_named(problem, chosen)}"
+    more = "more " if before else ""
+    return f"{len(chosen)} {more}of {len(problem.candidates)} {why}{saved}{fewer}: {_named(problem, chosen)}"
 
 
 def _named(problem: Problem, codes: Sequence[str]) -> str:

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess, cholesky
     from taurank.orchestrator.ranker.groups import PRETEXT_TASKS, SUPERNETS
     from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
+    from taurank.orchestrator.ranker.knowledge import FEWEST_COMPARED, FEWEST_KNOWN, KNOWLEDGE
+    from taurank.orchestrator.ranker.knowledge_sources import KnowledgeSource, KnowledgeUse, Relation
     from taurank.orchestrator.ranker.model import RankingModel, rank_evidence
     from taurank.orchestrator.ranker.options import RankerOptions
     from taurank.orchestrator.ranker.prior import prior_order
+    from taurank.orchestrator.ranker.prospects import Prospect, TrainingOption
     from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
     from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor
     from taurank.orchestrator.ranker.short_runs import complete_short_runs
+    from taurank.orchestrator.ranker.signal import JUDGING, Validation, signal_of
     from taurank.orchestrator.ranker.trust import FEWEST_ALONE, SupernetTrust, ranking_lines, supernet_trust
     from taurank.orchestrator.ranker.views import (
         LOWER_IS_BETTER,
@@ -30,7 +34,11 @@ if TYPE_CHECKING:
 __all__ = [
     "FEWEST_ALONE",
     "FEWEST_ANCHORS",
+    "FEWEST_COMPARED",
+    "FEWEST_KNOWN",
     "JITTER",
+    "JUDGING",
+    "KNOWLEDGE",
     "LEVEL",
     "LOWER_IS_BETTER",
     "PRETEXT_TASKS",
@@ -42,11 +50,17 @@ __all__ = [
     "GaussianProcessRegressor",
     "Inputs",
     "Kind",
+    "KnowledgeSource",
+    "KnowledgeUse",
     "Labels",
+    "Prospect",
     "RankerOptions",
     "Ranking",
     "RankingModel",
+    "Relation",
     "SupernetTrust",
+    "TrainingOption",
+    "Validation",
     "View",
     "align_to_prior",
     "cholesky",
@@ -61,6 +75,7 @@ __all__ = [
     "rank_evidence",
     "ranking_lines",
     "score_targets",
+    "signal_of",
     "supernet_trust",
 ]
 

@@ -10,6 +10,7 @@ from scipy import linalg
 
 from taurank.orchestrator.ranker.final import FinalScores
 from taurank.orchestrator.ranker.gaussian_process import CHUNK, Array, GaussianProcess, Rows, cholesky
+from taurank.orchestrator.ranker.regressors import LABEL_NOISE
 from taurank.orchestrator.ranker.views import Scores
 
 JOINT = 1000
@@ -32,6 +33,7 @@ def draw_scores(
     truth_seeds: int,
     without_evidence: NDArray[np.bool_],
     sampling: float = 0.0,
+    calibrated: int = CALIBRATED,
 ) -> Scores:
     """Draws of the results of full training, (draws, candidates), centred on the scores' order.
 
@@ -42,19 +44,44 @@ def draw_scores(
 
     Args:
         final: the scores and their process.
-        prior_process: stands in while the order is the prior's alone, and with fewer than ``CALIBRATED`` labels: the
-            scores times the square root of the reliability, and beside them its draws with the variance that is left.
+        prior_process: stands in while there are fewer than ``calibrated`` labels: the scores times the square root of
+            the reliability, and beside them its draws with the variance that is left.
         draws: how many.
         generator: the only randomness.
         reliability: share of the variance of the final scores that the prior order is taken to explain.
         truth_seeds: full trainings per candidate whose mean the truth is; their noise is part of a draw.
         without_evidence: candidates without any evidence, (candidates,): they may be at any rank.
         sampling: variance of an accuracy over draws of the images, in units of that between the candidates.
+        calibrated: labels from which the posterior is believed.
+    """
+    centre, deviations, noise = draw_latent(
+        final, prior_process, draws, generator, reliability=reliability, calibrated=calibrated
+    )
+    count = len(final.scores)
+    latent = float((centre + deviations).var(axis=1).mean()) if sampling else 0.0
+    own = np.sqrt(noise / truth_seeds + sampling * latent) * generator.standard_normal((draws, count))
+    drawn: Scores = centre + deviations + own
+    drawn[:, without_evidence] = generator.standard_normal((draws, int(without_evidence.sum())))
+    return drawn
+
+
+def draw_latent(
+    final: FinalScores,
+    prior_process: GaussianProcess,
+    draws: int,
+    generator: np.random.Generator,
+    *,
+    reliability: float,
+    calibrated: int = CALIBRATED,
+) -> tuple[Scores, Scores, float]:
+    """Centre of the draws, (candidates,), deviations from it, (draws, candidates), and the variance of a label's noise.
+
+    The arguments are those of ``draw_scores``.
     """
     count = len(final.scores)
     order = np.argsort(final.scores, kind="stable")
     regressor = final.regressor
-    if regressor is None or not is_calibrated(final):
+    if regressor is None or len(regressor.process.rows) < calibrated:
         deviations = _joint(prior_process.covariance, prior_process.prior_variance, count, draws, generator)
         deviations = np.sqrt(1 - reliability) * _beside(deviations, final.scores, generator)
         centre, noise = np.sqrt(reliability) * final.scores, prior_process.noise
@@ -66,22 +93,11 @@ def draw_scores(
         centre, noise = np.empty(count), process.noise
         centre[order] = np.sort(regressor.predict()[0])
         if np.ptp(centre) == 0:
-            # Nothing is known of a candidate but its own label, which the scores hold.
-            centre = final.scores
-    latent = float((centre + deviations).var(axis=1).mean()) if sampling else 0.0
-    own = np.sqrt(noise / truth_seeds + sampling * latent) * generator.standard_normal((draws, count))
-    drawn: Scores = centre + deviations + own
-    drawn[:, without_evidence] = generator.standard_normal((draws, int(without_evidence.sum())))
-    return drawn
-
-
-def is_calibrated(final: FinalScores) -> bool:
-    """Whether full trainings say how good the order is, and not the agreement of the sources alone.
-
-    Those that do not enter the order are too few to tell more about it than its sources do.
-    """
-    labels = 0 if final.regressor is None else len(final.regressor.process.rows)
-    return labels >= CALIBRATED and final.prior_share < 1
+            # Nothing is known of a candidate but its own label, which the scores hold: it is as uncertain as that.
+            centre, noise = final.scores, LABEL_NOISE
+            label_sds = np.sqrt(noise * process.noise_factors)
+            deviations[:, process.rows] = label_sds * generator.standard_normal((draws, len(process.rows)))
+    return centre, deviations, noise
 
 
 def _beside(drawn: Scores, scores: Scores, generator: np.random.Generator) -> Scores:

@@ -151,6 +151,8 @@ def _ties_broken(values: Scores, by: Scores) -> Scores:
 def final_inputs(inputs: Inputs, shorts: Sequence[ShortRuns], prior: PriorOrder) -> FinalInputs:
     """Inputs of the regressors: length-scales that the cheap views have taught are built in."""
     completed = [column for short in shorts for column in (short.measured, short.predicted)]
+    if prior.knowledge is not None and prior.knowledge.reliability > 0:
+        completed.append(prior.knowledge.completed)
     learned = np.column_stack(completed) if completed else np.zeros((inputs.count, 0))
     lead = next((short for short in reversed(shorts) if np.isfinite(short.imputability)), None)
     scales, score_scales = prior.scales, np.ones(inputs.scores.shape[1])

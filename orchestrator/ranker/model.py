@@ -8,6 +8,7 @@ all (``short_runs``, ``prior``); full trainings of a few correct it (``final``) 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, wraps
 from typing import ParamSpec, TypeVar
 
@@ -18,8 +19,8 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from taurank.orchestrator.ranker.accuracy import FinalAccuracies, final_accuracies, sampling_noise
-from taurank.orchestrator.ranker.calibration import DOUBTFUL, draw_scores, is_calibrated
-from taurank.orchestrator.ranker.design import choose
+from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_latent, draw_scores
+from taurank.orchestrator.ranker.design import POOL, choose
 from taurank.orchestrator.ranker.failures import Failures, find_failures
 from taurank.orchestrator.ranker.final import (
     FEW_LABELS,
@@ -32,8 +33,26 @@ from taurank.orchestrator.ranker.final import (
 )
 from taurank.orchestrator.ranker.gaussian_process import GaussianProcess, Rows
 from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
+from taurank.orchestrator.ranker.knowledge import (
+    CALIBRATED_LABELS,
+    KNOWLEDGE,
+    VETO_LABELS,
+    KnownColumn,
+    is_vetoed,
+    known_columns,
+)
+from taurank.orchestrator.ranker.knowledge_sources import KnowledgeSource, KnowledgeUse
 from taurank.orchestrator.ranker.options import RankerOptions
 from taurank.orchestrator.ranker.prior import PriorOrder, prior_order
+from taurank.orchestrator.ranker.prospects import (
+    LEARNED,
+    Prospect,
+    TrainingOption,
+    most_informative,
+    prospect_of,
+    result_noise,
+    taus_before_and_after,
+)
 from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
 from taurank.orchestrator.ranker.regressors import FinalInputs, final_process
 from taurank.orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, short_run_process
@@ -43,7 +62,7 @@ from taurank.orchestrator.ranker.views import Scores, make_views
 DRAWS = 200
 SHORT_RUN_NOISE, LABEL_NOISE = 0.1, 0.05
 """Noise variance of a label that the designs assume."""
-BEFORE_FULL_TRAININGS = ("inputs", "shorts", "prior", "final_inputs")
+BEFORE_FULL_TRAININGS = ("inputs", "shorts", "known_columns", "_prior_with_knowledge", "_prior_without_knowledge")
 """Parts of a model that full trainings do not enter."""
 
 
@@ -76,6 +95,9 @@ class RankingModel:
             then left out of the uncertainty.
         classes: of images, which chance level depends on; None where it is not known.
         reasons: why trainings failed, by trial.
+        knowledge: results of the same architectures on other data sets or tasks.
+        knowledge_encoding: of known architectures outside the candidates, so that they teach to predict the candidates
+            that knowledge lacks; see ``knowledge.known_columns``.
         earlier: a model of earlier evidence. What it has computed of the stages before full trainings is taken over
             where they see the same now; the ranking is no other for it.
     """
@@ -91,8 +113,11 @@ class RankingModel:
         images: int | None = None,
         classes: int | None = None,
         reasons: Mapping[str, str] | None = None,
+        knowledge: Sequence[KnowledgeSource] = (),
+        knowledge_encoding: pd.DataFrame | None = None,
         earlier: RankingModel | None = None,
     ) -> None:
+        self._knowledge, self._knowledge_encoding = tuple(knowledge), knowledge_encoding
         self._validation, self._reasons = Validation(images, classes), reasons or {}
         self._evidence, self._seed, self._options = evidence, seed, options or RankerOptions()
         self._encoding = encoding.sort_index()
@@ -107,6 +132,8 @@ class RankingModel:
         return (
             self._seed == other._seed
             and self._options == other._options
+            and self._knowledge == other._knowledge
+            and _same_frame(self._knowledge_encoding, other._knowledge_encoding)
             and self._validation == other._validation
             and self._encoding.equals(other._encoding)
             and len(own) == len(others)
@@ -127,14 +154,43 @@ class RankingModel:
         return complete_short_runs(self.inputs, self.views, self._generator(0))
 
     @cached_property
+    def known_columns(self) -> list[KnownColumn]:
+        """Earlier knowledge of the candidates."""
+        return known_columns(self._knowledge, self._encoding, self._knowledge_encoding, self._generator(7))
+
+    @property
     def prior(self) -> PriorOrder:
-        """The order before full trainings."""
+        """The order before full trainings; these only decide whether knowledge takes part."""
+        return self._prior_without_knowledge if self._is_vetoed else self._prior_with_knowledge
+
+    @cached_property
+    def _prior_with_knowledge(self) -> PriorOrder:
+        return self._prior(self.known_columns) if self._knowledge else self._prior_without_knowledge
+
+    @cached_property
+    def _prior_without_knowledge(self) -> PriorOrder:
+        return self._prior(())
+
+    def _prior(self, knowledge: Sequence[KnownColumn]) -> PriorOrder:
         return prior_order(
             self.inputs,
             self.shorts,
             self._generator(1),
             aggregation=self._options.aggregation,
             validation=self._validation,
+            knowledge=knowledge,
+        )
+
+    @cached_property
+    def _is_vetoed(self) -> bool:
+        """Whether full trainings agree no better with the prior order for its knowledge."""
+        joint = self._prior_with_knowledge.knowledge
+        if joint is None or joint.reliability == 0 or len(self.labels.rows) < VETO_LABELS:
+            return False
+        return is_vetoed(
+            self._prior_with_knowledge.scores[self.labels.rows],
+            self._prior_without_knowledge.scores[self.labels.rows],
+            self.labels.values,
         )
 
     @cached_property
@@ -236,6 +292,7 @@ class RankingModel:
             truth_seeds=truth_seeds,
             without_evidence=self._without_evidence | self._are(failures.undecided),
             sampling=sampling_noise(self.views, self._validation.images),
+            calibrated=self._calibrated,
         )
         count = len(self.codes)
         # Stable, and codes are sorted: of equal scores the first code comes first.
@@ -263,14 +320,86 @@ class RankingModel:
             }
         )
         table = table.iloc[order].reset_index(drop=True)
+        weights = self._weights()
         return Ranking(
             table,
             draws[:, order],
-            self._weights(),
+            weights,
             self._certainty(),
             failed=failures.entirely,
             full_trainings=finals.full_trainings,
+            knowledge=self._knowledge_uses(weights.get(KNOWLEDGE, 0.0)),
         )
+
+    @_one_thread
+    def prospect(self, options: Sequence[TrainingOption], budget: float) -> Prospect:
+        """The most informative of some trainings within a budget, and the tau expected after them.
+
+        Args:
+            options: trainings to choose from, one of each candidate at most.
+            budget: epochs that the chosen ones may cost together.
+        """
+        generator = self._generator(20)
+        beginning = final_process(self.final_inputs)
+        centre, deviations, noise = draw_latent(
+            self.final,
+            beginning,
+            LEARNED + DRAWS,
+            generator,
+            reliability=self.prior.reliability,
+            calibrated=self._calibrated,
+        )
+        unknown = self._without_evidence | self._are(self.failures.undecided)
+        deviations[:, unknown] = generator.standard_normal((len(deviations), int(unknown.sum())))
+        spread = deviations.var(axis=0)
+        place = {code: row for row, code in enumerate(self.codes)}
+        pool = np.arange(len(self.codes))
+        if len(pool) > POOL:
+            pool = np.sort(generator.choice(pool, POOL, replace=False))
+        in_pool = {int(row): at for at, row in enumerate(pool)}
+        options = [option for option in options if place[option.code] in in_pool]
+        rows = np.array([place[option.code] for option in options], dtype=np.intp)
+        noises = np.array(
+            [
+                result_noise(float(spread[row]), option, label_noise=noise, known=not unknown[row])
+                for row, option in zip(rows, options, strict=True)
+            ]
+        )
+        regressor = self.final.regressor
+        learned = regressor is not None and len(regressor.process.rows) >= self._calibrated
+        covariance_of = regressor.process.posterior_covariance if regressor and learned else beginning.covariance
+        covariance = covariance_of(pool, pool)
+        # What a candidate has of its own, where nothing but its label is known.
+        diagonal = np.diag_indices(len(pool))
+        covariance[diagonal] = np.maximum(covariance[diagonal], spread[pool])
+        covariance[:, unknown[pool]] = covariance[unknown[pool]] = 0.0
+        covariance[unknown[pool], unknown[pool]] = 1.0
+        at = np.array([in_pool[int(row)] for row in rows], dtype=np.intp)
+        costs = np.array([option.cost for option in options])
+        chosen = most_informative(covariance, at, noises, costs, budget)
+        truths = (centre + deviations)[-DRAWS:]
+        truths = truths + np.sqrt(noise) * generator.standard_normal(truths.shape)
+        before, after = taus_before_and_after(centre, deviations, truths, rows[chosen], noises[chosen], generator)
+        return prospect_of([options[one] for one in chosen], self.ranking().expected_tau, before, after)
+
+    def _knowledge_uses(self, weight: float) -> tuple[KnowledgeUse, ...]:
+        """What was made of each source; ``weight`` is that of all of them in the order."""
+        joint = self._prior_with_knowledge.knowledge
+        if joint is None:
+            return ()
+        if self._is_vetoed:
+            return joint.dropped(f"{len(self.labels.rows)} full trainings agree better without it")
+        return tuple(replace(use, weight=weight * use.weight) for use in joint.uses)
+
+    @property
+    def _calibrated(self) -> int:
+        """Full trainings from which the posterior is believed.
+
+        Those that do not change a prior order are too few to tell more about it than its sources do.
+        """
+        if KNOWLEDGE in self.prior.weights:
+            return CALIBRATED_LABELS
+        return FEW_LABELS + 1 if np.ptp(self.prior.scores) > 0 else CALIBRATED
 
     def _final_accuracies(self, draws: Scores) -> FinalAccuracies:
         found = final_accuracies(
@@ -287,6 +416,8 @@ class RankingModel:
         described = np.full(len(self.codes), self.inputs.encoding.shape[1] > 0)
         for view in self.views:
             described |= np.isfinite(view.order)
+        if self.prior.knowledge is not None and self.prior.knowledge.reliability > 0:
+            described |= np.isfinite(self.prior.knowledge.scores)
         return ~described
 
     def _seen_by(self) -> list[str]:
@@ -298,7 +429,7 @@ class RankingModel:
 
     def _certainty(self) -> Certainty:
         regressor = self.final.regressor
-        if regressor is None or not is_calibrated(self.final):
+        if regressor is None or len(regressor.process.rows) < self._calibrated:
             return "uncalibrated"
         return "doubtful" if len(regressor.process.rows) < DOUBTFUL else "calibrated"
 
@@ -326,6 +457,8 @@ def rank_evidence(
     images: int | None = None,
     classes: int | None = None,
     reasons: Mapping[str, str] | None = None,
+    knowledge: Sequence[KnowledgeSource] = (),
+    knowledge_encoding: pd.DataFrame | None = None,
 ) -> Ranking:
     """Ranks the candidates of ``encoding`` from the rows of an evidence log; see ``RankingModel``."""
     model = RankingModel(
@@ -337,8 +470,14 @@ def rank_evidence(
         images=images,
         classes=classes,
         reasons=reasons,
+        knowledge=knowledge,
+        knowledge_encoding=knowledge_encoding,
     )
     return model.ranking(truth_seeds=truth_seeds)
+
+
+def _same_frame(first: pd.DataFrame | None, second: pd.DataFrame | None) -> bool:
+    return first is second or (first is not None and second is not None and first.equals(second))
 
 
 def _costs(evidence: pd.DataFrame, codes: Sequence[str]) -> pd.DataFrame:

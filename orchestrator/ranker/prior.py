@@ -3,9 +3,9 @@
 Each group of sources (size, curvature proxies, pretext tasks, supernets, the longest short trainings) is one normal
 score; the sum weighs a group by its fidelity (``inputs.weight``), by how far it is no noise (``signal``), and by
 whether it agrees with the trainings at all (``credit``). Supernets are one group: they err alike, since all of them
-prefer what learns fast with shared weights. So are pretext tasks, whose trainings differ only in the task. With enough
-candidates the sum is then averaged with a Gaussian process of it over the encoding: scores of similar architectures
-reduce the noise of one.
+prefer what learns fast with shared weights. So are pretext tasks, whose trainings differ only in the task, and earlier
+knowledge (``knowledge``). With enough candidates the sum is then averaged with a Gaussian process of it over the
+encoding: scores of similar architectures reduce the noise of one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,15 @@ from taurank.orchestrator.ranker.aggregation import AGGREGATIONS
 from taurank.orchestrator.ranker.gaussian_process import Block, GaussianProcess
 from taurank.orchestrator.ranker.groups import cheap_groups
 from taurank.orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled
+from taurank.orchestrator.ranker.knowledge import (
+    KNOWLEDGE,
+    UNSMOOTHED,
+    JointKnowledge,
+    KnownColumn,
+    join_knowledge,
+    pooled_reliability,
+    reference_of,
+)
 from taurank.orchestrator.ranker.short_runs import ShortRuns
 from taurank.orchestrator.ranker.signal import UNKNOWN, Trainings, Validation, lead_trainings
 from taurank.orchestrator.ranker.views import Scores, normal_scores
@@ -41,12 +50,14 @@ class PriorOrder:
         reliability: share of the variance of the final scores that the order is taken to explain before any full
             training: from how far its groups agree with each other, no less than its trainings alone, and without
             trainings no more than ``CHEAP_SHARE``.
+        knowledge: what was made of earlier knowledge; None without any.
     """
 
     scores: Scores
     weights: dict[str, float]
     scales: Scores
     reliability: float
+    knowledge: JointKnowledge | None = None
 
 
 def prior_order(
@@ -55,6 +66,7 @@ def prior_order(
     generator: np.random.Generator,
     *,
     aggregation: str = "normal-scores",
+    knowledge: Sequence[KnownColumn] = (),
     validation: Validation = UNKNOWN,
 ) -> PriorOrder:
     """The order that the sources agree on; all 0 without any."""
@@ -63,12 +75,34 @@ def prior_order(
     if trained is not None:
         groups[trained.name], weights[trained.name] = trained.scores, trained.weight
     kept = [name for name in groups if weights[name] > 0 and np.ptp(groups[name]) > 0]
-    if not kept:
-        return PriorOrder(np.zeros(inputs.count), {}, np.ones(inputs.encoding.shape[1]), 0.0)
-    together = AGGREGATIONS[aggregation]([groups[name] for name in kept], [weights[name] for name in kept])
-    smoothed, scales = _smoothed(inputs, filled(normal_scores(together)), generator)
-    reliability = _reliability([groups[name] for name in kept], trained)
-    return PriorOrder(smoothed, {name: weights[name] for name in kept}, scales, reliability)
+
+    def summed(names: Sequence[str]) -> Scores:
+        return AGGREGATIONS[aggregation]([groups[name] for name in names], [weights[name] for name in names])
+
+    joint = None
+    if knowledge:
+        others = summed(kept) if kept else None
+        judge = None if trained is None else trained.judge
+        joint = join_knowledge(
+            knowledge,
+            reference_of(judge, others),
+            others,
+            short_runs=0 if trained is None else len(trained.rows),
+        )
+    if joint is not None and joint.reliability > 0:
+        credits = [weights[name] for name in kept if trained is None or name != trained.name]
+        explained = 0.0 if trained is None else trained.explained
+        reliability = pooled_reliability(credits, explained, joint.reliability)
+        kept, groups[KNOWLEDGE], weights[KNOWLEDGE] = [*kept, KNOWLEDGE], joint.scores, joint.weight
+    elif kept:
+        reliability = _reliability([groups[name] for name in kept], trained)
+    else:
+        return PriorOrder(np.zeros(inputs.count), {}, np.ones(inputs.encoding.shape[1]), 0.0, joint)
+    scores = filled(normal_scores(summed(kept)))
+    smoothed, scales = _smoothed(inputs, scores, generator)
+    if joint is not None and joint.reliability >= UNSMOOTHED:
+        smoothed = scores
+    return PriorOrder(smoothed, {name: weights[name] for name in kept}, scales, reliability, joint)
 
 
 def _reliability(groups: Sequence[Scores], trained: Trainings | None) -> float:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from taurank.orchestrator.ranker.accuracy import FEWEST_ANCHORS
+from taurank.orchestrator.ranker.knowledge_sources import KnowledgeUse
 from taurank.orchestrator.tau import tau_b, top_membership
 from taurank.orchestrator.text import replaced
 
@@ -40,6 +41,7 @@ class Ranking:
         failed: candidates all of whose trainings failed. Nothing is expected of their order.
         full_trainings: candidates trained to the end, or predicted from a part of that training, that the predicted
             accuracies of the others rest on.
+        knowledge: what was made of each source of earlier knowledge.
     """
 
     table: pd.DataFrame
@@ -48,6 +50,7 @@ class Ranking:
     certainty: Certainty = "calibrated"
     failed: frozenset[str] = frozenset()
     full_trainings: int = 0
+    knowledge: tuple[KnowledgeUse, ...] = ()
 
     @property
     def expected_tau(self) -> float:

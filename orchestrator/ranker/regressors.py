@@ -38,8 +38,8 @@ class FinalInputs:
 
     Attributes:
         encoding: divided by the length-scales that were learned from the cheap views.
-        scores: size, proxies, supernets, likewise, and the completed short runs.
-        linear: what enters linearly: the prior order, the short runs, size.
+        scores: size, proxies, supernets, likewise, the completed short runs, and earlier knowledge.
+        linear: what enters linearly: the prior order, the short runs, earlier knowledge, size.
         prior: the prior order's normal scores, (candidates,).
         flat: all columns as they are, for trees.
     """

@@ -154,7 +154,7 @@ def _trained_alone(
 
 
 def ranking_lines(ranking: Ranking, trust: Sequence[SupernetTrust]) -> list[tuple[str, str]]:
-    """Decisions with their reasons: what each source weighs, and how far each supernet is trusted."""
+    """Decisions with their reasons: what each source weighs, how far supernets and earlier knowledge are trusted."""
     weights = sorted(ranking.weights.items(), key=lambda pair: -pair[1])
     sources = ", ".join(f"{name} {weight:.2f}" for name, weight in weights) or "no evidence"
     lines = [("weighed", f"{len(ranking.table)} candidates by {sources}; intervals are {ranking.certainty}")]
@@ -162,6 +162,9 @@ def ranking_lines(ranking: Ranking, trust: Sequence[SupernetTrust]) -> list[tupl
         weight = ranking.weights.get(one.stage, ranking.weights.get(SUPERNETS, 0.0))
         decision = "trusted" if weight > 0 else "dropped"
         lines.append((decision, f"{one.stage}: weight {weight:.2f}; {_grounds(one)}"))
+    for use in ranking.knowledge:
+        known = f"{use.known} known" + (f", {use.predicted} predicted" if use.predicted else "")
+        lines.append(("knowledge", f"{use.name} ({use.relation}, {known}): weight {use.weight:.2f}; {use.reason}"))
     return lines
 
 

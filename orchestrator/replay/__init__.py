@@ -3,6 +3,7 @@
 from taurank.orchestrator.replay.bench import Bench, make_bench
 from taurank.orchestrator.replay.cheap import Cheap, choose_cheap
 from taurank.orchestrator.replay.draw import draw_candidates, replay_draw, replay_draws
+from taurank.orchestrator.replay.known import knowledge_of, read_knowledge
 from taurank.orchestrator.replay.own_replays import OwnReplays
 from taurank.orchestrator.replay.plan import ReplayPlan, parse_budget, plan_replay, read_trainings
 from taurank.orchestrator.replay.policies import (
@@ -38,6 +39,7 @@ __all__ = [
     "compare_draw",
     "compare_policies",
     "draw_candidates",
+    "knowledge_of",
     "make_bench",
     "parse_budget",
     "plan_replay",
@@ -49,6 +51,7 @@ __all__ = [
     "print_policy_head",
     "print_policy_summary",
     "print_summary",
+    "read_knowledge",
     "read_policies",
     "read_trainings",
     "replay_draw",

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from taurank.orchestrator.experiment import TrainingSpec
+from taurank.orchestrator.planning import Setting
 from taurank.orchestrator.replay.curves import encode, whole_trainings
 from taurank.orchestrator.replay.truth import ENOUGH, EVIDENCE_METRIC, MEAN, ReplayError, Truth, make_truth
 from taurank.spaces import Architecture, SearchSpace, get_space, list_spaces
@@ -20,6 +21,8 @@ Among = Literal["distinct", "live", "all"]
 """Possible candidates: live architectures that differ as functions, live ones, or all."""
 
 
+SIZES = ("parameters", "flops", "depth")
+"""Metrics of size, which are known before any training."""
 CANDIDATES = 1000
 """Number of candidates of a draw where none is asked for and the table has as many."""
 
@@ -65,6 +68,11 @@ class Bench:
         return tuple(epoch for epoch in self.epochs[spec.epochs] if 1 <= epoch <= spec.last_epoch)
 
     @property
+    def setting(self) -> Setting:
+        """What was trained, for forecasts."""
+        return Setting(self.table.info.space, self.table.info.data, self.full_epochs)
+
+    @property
     def described(self) -> str:
         """The possible candidates, in words."""
         return described_pool(self.space, self.among)
@@ -80,8 +88,13 @@ class Bench:
 
     @cached_property
     def sizes(self) -> pd.DataFrame:
-        """Parameters and FLOPs by architecture, those that the table has."""
-        return self.table.wide("size") if "size" in self.table.sources else pd.DataFrame(index=self.truth.values.index)
+        """`SIZES` by architecture: those that the table has, and depth where the space knows it without a network."""
+        sizes = self.table.wide("size") if "size" in self.table.sources else pd.DataFrame(index=self.truth.values.index)
+        if "depth" in sizes or self.space is None:
+            return sizes
+        depths = {code: self.space.depth(Architecture(self.space.name, code)) for code in self.pool}
+        known = {code: float(depth) for code, depth in depths.items() if depth is not None}
+        return sizes.assign(depth=pd.Series(known, dtype=float)) if known else sizes
 
     @cached_property
     def proxies(self) -> pd.DataFrame:

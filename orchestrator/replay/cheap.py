@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from taurank.orchestrator.evidence import CONTENDERS, PROXIES, Evidence, EvidenceLog
-from taurank.orchestrator.replay.bench import Bench, names_of
+from taurank.orchestrator.replay.bench import SIZES, Bench, names_of
 from taurank.orchestrator.replay.truth import ReplayError
 from taurank.trainables.table import TRAINING_SOURCE, RecordedTable
 
@@ -89,7 +89,7 @@ def _sizes(bench: Bench, candidates: Sequence[str]) -> list[Evidence]:
     sizes = bench.sizes.reindex(list(candidates))
     return [
         Evidence("size", f"size/{code}", str(code), "size", 0, 0, 0, metric, value)
-        for metric in ("parameters", "flops")
+        for metric in SIZES
         if metric in sizes
         for code, value in sizes[metric].dropna().items()
     ]

@@ -19,8 +19,8 @@ import pandas as pd
 from taurank.orchestrator.evidence import PROXIES, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
 from taurank.orchestrator.planning import LogRanker, Problem, forecast, run_rounds, shipped_replays
-from taurank.orchestrator.ranker import Ranking
-from taurank.orchestrator.replay.bench import Bench
+from taurank.orchestrator.ranker import KNOWLEDGE, Ranking
+from taurank.orchestrator.replay.bench import SIZES, Bench
 from taurank.orchestrator.replay.cheap import book_cheap
 from taurank.orchestrator.replay.launching import ClockLaunch, Launch, Launcher, check_simulated, ray_launcher
 from taurank.orchestrator.replay.plan import ReplayPlan
@@ -65,7 +65,7 @@ def replay_draw(
     table = order.table.set_index("architecture")
     row: Row = {"draw": draw, "n": plan.candidates, "budget": plan.speed_up}
     row |= agreement_columns(-table.loc[candidates, "rank"].to_numpy(dtype=float), truth.to_numpy(), ceiling)
-    for metric in ("parameters", "flops"):
+    for metric in SIZES:
         sizes = bench.sizes[metric] if metric in bench.sizes else pd.Series(dtype=float)
         row[f"tau_{metric}"] = tau_of_all(sizes, truth)
     for spec in plan.trainings:
@@ -74,6 +74,8 @@ def replay_draw(
     row["tau_reference"] = tau_b(reference.scores, truth) if reference else math.nan
     row["reference_cost"] = reference.cost if reference else math.nan
     row |= calibration_columns(order, truth) | {"predicted_tau": _predicted_tau(bench, plan)}
+    if plan.knowledge:
+        row["weight_knowledge"] = order.weights.get(KNOWLEDGE, 0.0)
     row |= _costs(bench, plan, evidence, launch)
     row["ranker_seconds"] = seconds
     return row
@@ -83,7 +85,14 @@ def _rank(
     bench: Bench, plan: ReplayPlan, candidates: Sequence[str], log: EvidenceLog, launch: Launch
 ) -> tuple[Ranking, float]:
     """The order that the evidence gives, and the seconds that choosing and ranking took."""
-    problem = Problem(tuple(candidates), bench.encoding(candidates), bench.full_epochs, plan.seed)
+    problem = Problem(
+        tuple(candidates),
+        bench.encoding(candidates),
+        bench.full_epochs,
+        plan.seed,
+        knowledge=plan.knowledge,
+        knowledge_encoding=plan.knowledge_encoding,
+    )
     book_cheap(bench, plan.cheap, log, candidates)
     launching = 0.0
 
@@ -104,8 +113,7 @@ def _predicted_tau(bench: Bench, plan: ReplayPlan) -> float:
     """What `taurank plan` promises for our own split of this budget; NaN where the stages were asked for."""
     if not plan.adaptive or not shipped_replays():
         return math.nan
-    space = bench.table.info.space
-    return forecast(space, plan.candidates, plan.speed_up, proxies=bool(plan.cheap.proxies)).tau
+    return forecast(bench.setting, plan.candidates, plan.speed_up, proxies=bool(plan.cheap.proxies)).tau
 
 
 def _costs(bench: Bench, plan: ReplayPlan, evidence: pd.DataFrame, launch: Launch) -> Row:

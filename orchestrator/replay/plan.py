@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from taurank.orchestrator.experiment import BudgetError, TrainingSpec, budget_factor, load_experiment, read_budget
 from taurank.orchestrator.planning import ROUNDING, plan_trainings
+from taurank.orchestrator.ranker import KnowledgeSource
 from taurank.orchestrator.replay.bench import Bench, drawn_count
 from taurank.orchestrator.replay.cheap import Cheap
+from taurank.orchestrator.replay.known import known_encoding
 from taurank.orchestrator.replay.truth import ReplayError
 from taurank.orchestrator.stages import check_policy
 from taurank.orchestrator.text import YamlError, problem_lines, read_yaml
@@ -30,6 +33,8 @@ class ReplayPlan:
         trainings: stages of trainings, with the seeds that are recorded.
         budget_epochs: what the trainings may cost.
         adaptive: whether the stages were planned by default and may change with the evidence.
+        knowledge: what is known from other data; it costs nothing.
+        knowledge_encoding: see ``known.known_encoding``.
     """
 
     candidates: int
@@ -40,6 +45,8 @@ class ReplayPlan:
     trainings: tuple[TrainingSpec, ...]
     budget_epochs: float
     adaptive: bool
+    knowledge: tuple[KnowledgeSource, ...] = ()
+    knowledge_encoding: pd.DataFrame | None = field(default=None, compare=False, repr=False)
 
 
 class _Trainings(BaseModel):
@@ -57,6 +64,7 @@ def plan_replay(
     workers: int,
     cheap: Cheap,
     trainings: Sequence[TrainingSpec] | None = None,
+    knowledge: Sequence[KnowledgeSource] = (),
 ) -> ReplayPlan:
     """Splits the budget, or checks that the trainings asked for keep to it.
 
@@ -68,6 +76,7 @@ def plan_replay(
         workers: trainings at once.
         cheap: what is measured of every candidate before any training.
         trainings: stages of trainings; None to split the budget.
+        knowledge: what is known from other data.
 
     Raises:
         ReplayError: too many candidates, a budget that the proxies use up, or trainings that the table does not have.
@@ -102,7 +111,8 @@ def plan_replay(
             f"--trainings: they cost up to {cost:.1f} epochs ({parts}), but {left:.1f} are left of {budget}; "
             "take fewer candidates, shorten them, give a scheduled one budget_epochs, or lower --budget"
         )
-    return ReplayPlan(candidates, speed_up, seed, workers, cheap, recorded, left, adaptive)
+    described = known_encoding(bench, knowledge)
+    return ReplayPlan(candidates, speed_up, seed, workers, cheap, recorded, left, adaptive, tuple(knowledge), described)
 
 
 def parse_budget(text: str) -> float:

@@ -23,11 +23,13 @@ _MEANINGS = {
     "spearman": "rank correlation",
     "tau_parameters": "ordered by parameters only",
     "tau_flops": "ordered by FLOPs only",
+    "tau_depth": "ordered by depth only",
     "tau_reference": "log-rank sum of short training, size, jacov",
     "expected_tau": "what the ranking expects of itself",
     "coverage50": "true ranks within their 50 % interval",
     "coverage90": "true ranks within their 90 % interval",
     "width90": "length of that interval, share of all",
+    "weight_knowledge": "share of earlier knowledge in the order",
     "cost": "share of one full training of all candidates",
     "wall_seconds": "on the simulated clock",
     "ranker_seconds": "choosing and ranking, on this machine",
@@ -55,6 +57,11 @@ def print_head(console: Console, bench: Bench, plan: ReplayPlan, draws: int) -> 
         )
     if not math.isfinite(bench.table.seconds_per_epoch):
         print_line(console, "note: the table has no times of trainings; the simulated clock counts epochs")
+    for source in plan.knowledge:
+        known = sum(code in source.values for code in bench.pool)
+        print_line(
+            console, f"knowledge: {source.name} ({source.relation}) has {known:,} of {len(bench.pool):,}; no cost"
+        )
     planned = [f"{len(plan.cheap.proxies)} proxies for all"] if plan.cheap.proxies else []
     planned += [f"supernet {name}" for name in plan.cheap.supernets]
     planned += [_stage(spec.stage, spec.candidates) for spec in plan.trainings]

@@ -69,6 +69,7 @@ def campaigns_document(bench: Bench, plan: ReplayPlan, rows: Sequence[Row]) -> d
         "workers": plan.workers,
         "proxies": list(plan.cheap.proxies),
         "supernets": plan.cheap.supernets,
+        "knowledge": [{"name": one.name, "relation": one.relation} for one in plan.knowledge],
         "trainings": [spec.model_dump(mode="json") for spec in plan.trainings],
         "draws": [dict(row) for row in rows],
         "mean": found["mean"].to_dict(),
@@ -104,7 +105,8 @@ def calibration_columns(ranking: Ranking, truth: pd.Series) -> Row:
     values = truth.loc[ranking.table["architecture"]].to_numpy(dtype=float)
     true_rank = stats.rankdata(-values)
     ranks = stats.rankdata(-ranking.samples, axis=1)  # (draws, candidates)
-    columns = {"expected_tau": ranking.expected_tau}
+    expected = ranking.expected_tau_interval
+    columns = {"expected_tau": ranking.expected_tau, "expected_low": expected[0], "expected_high": expected[1]}
     width = math.nan
     for level in (0.5, 0.9):
         low = np.quantile(ranks, 0.5 - level / 2, axis=0, method="lower")

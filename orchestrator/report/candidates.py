@@ -21,13 +21,14 @@ SHOWN = 40
 
 @dataclass(frozen=True)
 class Row:
-    """A model: family, the image size used if models differ in it, parameters, FLOPs; or why it has no size."""
+    """A model: family, the image size used if models differ in it, its size; or why it has no size."""
 
     code: str
     family: str = ""
     images: str = ""
     parameters: float = 0.0
     flops: float = 0.0
+    depth: float | None = None
     problem: str = ""
 
 
@@ -42,9 +43,12 @@ def print_models(console: Console, rows: Sequence[Row], *, most: int | None = No
         table.add_column("images", justify="right", no_wrap=True)
     table.add_column("parameters", justify="right", no_wrap=True)
     table.add_column("MFLOPs", justify="right", no_wrap=True)
+    table.add_column("depth", justify="right", no_wrap=True)
     for row in fitting[:most]:
         images = [row.images] if sized else []
-        table.add_row(MiddleElided(row.code), row.family, *images, f"{row.parameters:,.0f}", f"{row.flops / 1e6:,.1f}")
+        depth = "" if row.depth is None else f"{row.depth:.0f}"
+        sizes = (f"{row.parameters:,.0f}", f"{row.flops / 1e6:,.1f}", depth)
+        table.add_row(MiddleElided(row.code), row.family, *images, *sizes)
     if fitting:
         console.print(table)
     if most is not None and len(fitting) > most:
@@ -68,6 +72,7 @@ def print_candidates(console: Console, experiment: Experiment, log: EvidenceLog,
             space.family(Architecture(space.name, code)),
             parameters=values[code, "parameters"],
             flops=values[code, "flops"],
+            depth=values.get((code, "depth")),
         )
         for code in codes
     ]

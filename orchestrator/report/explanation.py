@@ -181,7 +181,7 @@ class Explanation:
         rivals_by: ``ranking``, or the stage whose forecast defines the rivals; empty without any.
         passed_over: stages that did not select the candidate, with the selection as text.
         trainings: in the order of the stages.
-        other_evidence: of sources without training.
+        other_evidence: of sources without training, and of knowledge.
         cost_epochs: of all its evidence, in epochs; shared costs such as a supernet are not included.
         cost_seconds: the same in device seconds.
     """

@@ -20,6 +20,7 @@ from taurank.orchestrator.report.figures import (
     failed_note,
     finals_note,
     interval,
+    knowledge_lines,
     left_out,
     measures,
     percent,
@@ -49,6 +50,10 @@ details { margin: 2rem 0; } pre { background: #f3f6fa; padding: 1rem; overflow-x
 """
 LISTED = 1000
 """Maximal number of rows of the ranking on the page; the files have all."""
+KNOWLEDGE_NOTE = (
+    "Results of the same architectures on other data; they cost nothing. r is the correlation with the truth that a "
+    "source is trusted with, measured by the evidence of this run. Weights are shares in the order."
+)
 TOP = 5
 """The page shows the probability that a candidate is among this many best."""
 
@@ -105,6 +110,9 @@ def write_page(
     if hardware:
         entries = "".join(f"<li>{_text(line)}</li>" for line in hardware)
         parts.append(_section("Constraints and measurements", "", f"<ul>{entries}</ul>"))
+    if ranking.knowledge:
+        entries = "".join(f"<li>{_text(line)}</li>" for line in knowledge_lines(ranking))
+        parts.append(_section("What was known before", KNOWLEDGE_NOTE, f"<ul>{entries}</ul>"))
     if trust:
         parts.append(_section(TITLE, trust_note(trust, full_epochs=experiment.recipe.epochs), _trust_table(trust)))
     curves = rows[(rows["metric"] == VALIDATION_ACCURACY) & (rows["source"] == TRAINING)]

@@ -53,6 +53,7 @@ class RunReport:
             "certainty": ranking.certainty,
             "full_trainings": ranking.full_trainings,
             "weights": ranking.weights,
+            "knowledge": [asdict(use) for use in ranking.knowledge],
             "expected_tau": ranking.expected_tau,
             "expected_tau_interval": ranking.expected_tau_interval,
             "score": None if self.score is None else _score_document(self.score),

@@ -6,7 +6,7 @@ The run may be active, interrupted or complete; its log is only read.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from taurank.orchestrator.evidence import (
     BASELINE,
     COMPLETED,
     CONTENDERS,
+    DEPTH,
     FAILED,
     FLOPS,
     FROZEN,
@@ -35,6 +36,7 @@ from taurank.orchestrator.evidence import (
     VALIDATION_ACCURACY_SD,
     EvidenceLog,
 )
+from taurank.orchestrator.knowledge import Known
 from taurank.orchestrator.ranker import LOWER_IS_BETTER, PRETEXT_TASKS, SUPERNETS, Ranking
 from taurank.orchestrator.report.explanation import (
     CheapEvidence,
@@ -51,7 +53,7 @@ from taurank.schedulers.curves import Floats, Forecast, Ladder
 from taurank.schedulers.policies import Curve, Limits, curve_matrix
 
 RIVALS = 5
-SHOWN = (PARAMETERS, FLOPS, SCORE, VALIDATION_ACCURACY, LATENCY_MS)
+SHOWN = (PARAMETERS, FLOPS, DEPTH, SCORE, VALIDATION_ACCURACY, LATENCY_MS)
 """Metrics of sources without training; their other metrics are neither used for ranking nor costs."""
 WIDTH_90 = 1.6448536269514722
 """Half-width of the 90 % interval of a normal distribution, in standard deviations."""
@@ -73,6 +75,7 @@ def explain(
     stages: Sequence[TrainingStage],
     encoding: pd.DataFrame,
     ranking: Ranking | None = None,
+    knowledge: Sequence[Known] = (),
 ) -> Explanation:
     """Collects the evidence and decisions of one candidate from the log and the ranking.
 
@@ -83,6 +86,7 @@ def explain(
         stages: training stages that have started.
         encoding: features of the candidates, (candidates, features), index = code; it may have no columns.
         ranking: of the run; None before there is one.
+        knowledge: what the run knew beforehand.
     """
     rows, events = log.evidence(), log.events()
     own = rows[(rows["architecture"] == code) & (rows["stage"] != BASELINE)]
@@ -115,7 +119,10 @@ def explain(
             if stage.name != BASELINE and stage.trials and code not in stage.trials.values()
         ),
         trainings=trainings,
-        other_evidence=tuple(_cheap_evidence(rows, code, names, ranking, void_scores(log))),
+        other_evidence=(
+            *_cheap_evidence(rows, code, names, ranking, void_scores(log)),
+            *_known_before(knowledge, code, names, ranking),
+        ),
         cost_epochs=float(own["epochs"].sum()),
         cost_seconds=float(own["seconds"].sum()),
     )
@@ -246,6 +253,21 @@ def _cheap_evidence(
         sd, updates = (float(beside.get(name, math.nan)) for name in (VALIDATION_ACCURACY_SD, "updates"))
         found.append(CheapEvidence(shown, str(metric), value, place, known, weight, lower, reason, sd, updates))
     return found
+
+
+def _known_before(
+    knowledge: Sequence[Known], code: str, names: Mapping[str, str], ranking: Ranking | None
+) -> Iterator[CheapEvidence]:
+    """What each source of knowledge says of a candidate, with its place among those that it knows."""
+    weights = {} if ranking is None else {use.name: use.weight for use in ranking.knowledge}
+    for known in knowledge:
+        values = {other: value for other, value in known.source.values.items() if other in names}
+        if code in values:
+            place = 1 + sum(value > values[code] for value in values.values())
+            value = -values[code] if known.lower_is_better else values[code]
+            weight = weights.get(known.source.name, math.nan)
+            source = f"knowledge {known.source.name}:"
+            yield CheapEvidence(source, known.what, value, place, len(values), weight, known.lower_is_better)
 
 
 def _weight(source: str, shown: str, weights: Mapping[str, float]) -> float:

@@ -18,14 +18,18 @@ from taurank.orchestrator.candidates import (
     open_meter,
 )
 from taurank.orchestrator.cluster import check_room_for_trials
-from taurank.orchestrator.evidence import DEFAULT_PLAN, IMAGES, MADE, PLAN, EvidenceLog
+from taurank.orchestrator.evidence import CLASSES, DEFAULT_PLAN, IMAGES, MADE, PLAN, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ImageCounts
+from taurank.orchestrator.knowledge import gather_knowledge, resolved_knowledge, write_known
 from taurank.orchestrator.planning import default_proxies, default_stages
 from taurank.orchestrator.runs.planned import plan_run
 from taurank.orchestrator.runs.run import EXPERIMENT_FILE, LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
 from taurank.orchestrator.text import replaced
 from taurank.trainables.data import ImageData
+
+RGB = 3
+"""Channels of images like those of ImageNet, which published accuracies are of."""
 
 
 def create_run(
@@ -44,22 +48,25 @@ def create_run(
         RunError: the folder cannot be written.
         ExperimentError: more candidates asked for than the space has or than keep the constraints, models that cannot
             take the images, or stages that cannot be run.
+        KnowledgeError: knowledge that the experiment names cannot be used.
         ClusterError: no node has room for a trial, or latencies cannot be measured.
     """
     note_large_batch(experiment, data, say)
     check_room_for_trials(address, experiment.resources)
+    # A path that came from the command line is relative to where that was typed.
+    images = experiment.data.relative_to(Path.cwd())
     with open_meter(experiment, data, address=address, say=say) as meter:
         narrowed = None
         if experiment.narrow is not None and meter is not None:
             narrowed = narrowed_space(experiment, data, meter, say=say)
         chosen = choose_candidates(experiment, data, meter, within=narrowed, say=say)
         candidates = chosen.codes
+        named = experiment.model_copy(update={"data": images})
+        known = gather_knowledge(named, candidates, parent, natural=data.input_shape[0] == RGB)
         if meter is not None:
             say(f"latencies of {len(candidates):,} candidates ...")
             meter.measure(candidates)
             check_objective(experiment.objective, [meter.found[code].milliseconds for code in candidates])
-    # A path that came from the command line is relative to where that was typed.
-    images = experiment.data.relative_to(Path.cwd())
     resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images, "narrow": None})
     trainings, supernets = experiment.trainings, experiment.supernets
     counts = ImageCounts.of(data)
@@ -71,12 +78,15 @@ def create_run(
     resolved = resolved.model_copy(
         update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
     )
+    resolved = resolved.model_copy(update={"knowledge": resolved_knowledge(experiment, known)})
     plan_run(resolved, candidates, data, parent)
     folder = make_folder(parent, experiment.name)
+    write_known(known, folder)
     log = first_log(folder)
     if experiment.trainings is None and experiment.supernets is None:
         log.note(PLAN, DEFAULT_PLAN)
     log.note(IMAGES, json.dumps(asdict(counts)))
+    log.note(CLASSES, str(len(data.classes)))
     book_candidates(log, resolved, chosen)
     if narrowed is not None:
         book_narrowing(log, experiment, narrowed)

@@ -38,9 +38,11 @@ from taurank.orchestrator.experiment import (
     SearchSpec,
     TrainingSpec,
     parse_experiment,
+    with_knowledge,
 )
+from taurank.orchestrator.knowledge import gather_knowledge, resolved_knowledge, write_known
 from taurank.orchestrator.planning import ROUNDING, plan_trainings, planned_epochs
-from taurank.orchestrator.runs.creation import make_folder, write_experiment
+from taurank.orchestrator.runs.creation import RGB, make_folder, write_experiment
 from taurank.orchestrator.runs.planned import plan_run
 from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
@@ -66,6 +68,7 @@ class Changes:
         seeds: more seeds of the baseline.
         stages: lists of more ``trainings`` and ``supernets``, as an experiment has them.
         evaluations: of a search, how many in all; None for the same.
+        knowledge: as ``--knowledge`` has it, in place of what the run has; empty for the same.
     """
 
     candidates: int | None = None
@@ -74,6 +77,7 @@ class Changes:
     seeds: tuple[int, ...] = ()
     stages: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     evaluations: int | None = None
+    knowledge: tuple[str, ...] = ()
 
 
 def read_stages(file: Path) -> dict[str, list[Any]]:
@@ -107,10 +111,13 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
     Raises:
         RunError: the run is being worked on, or the folder cannot be written.
         ExperimentError: nothing changes, or a change cannot be made; one line.
+        KnowledgeError: knowledge cannot be used; one line.
         ClusterError: no node has room for a trial, or latencies cannot be measured.
     """
     if changes == Changes():
-        raise ExperimentError("nothing to extend: give more candidates, another budget, more seeds or more stages")
+        raise ExperimentError(
+            "nothing to extend: give more candidates, another budget, more seeds, more stages or other knowledge"
+        )
     old = run.experiment
     if old.search is not None:
         return _longer_search(run, old.search, changes, address)
@@ -131,8 +138,14 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
         changed = _changed(run, changes, list(candidates))
         if run.has_default_plan and not changes.stages:
             changed = changed.model_copy(update={"trainings": _more_trainings(changed, len(candidates), data)})
+        known = run.knowledge
+        if changes.knowledge:
+            asked = with_knowledge(changed, changes.knowledge)
+            known = gather_knowledge(asked, candidates, run.folder.parent, natural=data.input_shape[0] == RGB)
+            changed = changed.model_copy(update={"knowledge": resolved_knowledge(asked, known)})
         plan_run(changed, candidates, data, run.folder)
         folder, log = _copy(run)
+        write_known(known, folder)
         book_sizes(log, changed, sizes)
         write_experiment(changed, folder)
     log.append_event("", "", EXTENDED, f"from {run.folder.name}, {len(run.candidates)} to {len(candidates)} candidates")
@@ -158,6 +171,7 @@ def _longer_search(run: Run, search: SearchSpec, changes: Changes, address: str 
     check_room_for_trials(address, run.experiment.resources)
     with run.locked():
         folder, log = _copy(run)
+        write_known(run.knowledge, folder)
         changed = run.experiment.model_copy(update={"search": more})
         write_experiment(changed, folder)
     log.append_event("", "", EXTENDED, f"from {run.folder.name}, {search.evaluations} to {wanted} evaluations")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +14,7 @@ import pandas as pd
 
 from taurank.orchestrator.evidence import BASELINE, DEFAULT_PLAN, IMAGES, PLAN, PLAN_CHANGED, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
+from taurank.orchestrator.knowledge import Known, is_predictable, read_known
 from taurank.orchestrator.planning import LogRanker, Problem
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
@@ -113,11 +114,19 @@ class Run:
             raise RunError(str(error)) from None
 
     @cached_property
+    def knowledge(self) -> tuple[Known, ...]:
+        """What was known when the run was made, from the run's own copy.
+
+        Raises:
+            KnowledgeError: the copy is missing or damaged.
+        """
+        # Runs that are older than knowledge have no such section, and so the default of new ones.
+        return read_known(self.folder) if isinstance(self.experiment.knowledge, list) else ()
+
+    @cached_property
     def problem(self) -> Problem:
         """The input of the ranker besides the log."""
-        space = self.experiment.space.make()
-        features = [space.features(Architecture(space.name, code)) for code in self.candidates]
-        encoding = pd.DataFrame(features, index=list(self.candidates), columns=list(space.feature_names), dtype=float)
+        encoding = self._encoding(self.candidates)
         experiment, options = self.experiment, self.experiment.ranker
         if experiment.families is not None:
             options = replace(options, training_loss=False)
@@ -130,7 +139,23 @@ class Run:
             images=None if self.noted_images is None else self.noted_images.validation,
             classes=None if self.noted_images is None else self.noted_images.classes,
             names=self.names,
+            knowledge=tuple(known.source for known in self.knowledge),
+            knowledge_encoding=self._known_encoding(),
         )
+
+    def _encoding(self, codes: Sequence[str]) -> pd.DataFrame:
+        """Numeric description of architectures, (codes, features)."""
+        space = self.experiment.space.make()
+        features = [space.features(Architecture(space.name, code)) for code in codes]
+        return pd.DataFrame(features, index=list(codes), columns=list(space.feature_names), dtype=float)
+
+    def _known_encoding(self) -> pd.DataFrame | None:
+        """The same of known architectures that are no candidates; None where all candidates are known by themselves."""
+        candidates, sources = set(self.candidates), [known.source.values.keys() for known in self.knowledge]
+        if not is_predictable(self.experiment) or all(candidates <= values for values in sources):
+            return None
+        others = sorted({code for values in sources for code in values} - candidates)
+        return self._encoding(others) if others else None
 
     @cached_property
     def ranker(self) -> LogRanker:

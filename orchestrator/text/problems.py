@@ -169,7 +169,7 @@ def _section(annotation: Any) -> Any:
 
 def _fields(section: Any) -> dict[str, Any]:
     if issubclass(section, BaseModel):
-        return {name: field.annotation for name, field in section.model_fields.items()}
+        return {field.alias or name: field.annotation for name, field in section.model_fields.items()}
     hints = get_type_hints(section)
     return {field.name: hints[field.name] for field in dataclasses.fields(section)}
 

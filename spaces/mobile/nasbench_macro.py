@@ -117,6 +117,11 @@ class NASBenchMacro(DecisionSpace):
         one_hot = [digit == option for digit in code for option in _DIGITS]
         return np.array([sum(counts), *counts, *by_stage, *one_hot], dtype=np.float64)
 
+    def depth(self, architecture: Architecture) -> int:
+        """Stem, three convolutions a block, one where an identity changes the shape, the last two layers."""
+        layers = zip(self.choices(architecture), layer_shapes(self.width), strict=True)
+        return 1 + sum(3 if choice else int(not shape.is_kept) for choice, shape in layers) + 2
+
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> LayerwiseNetwork:
         """Makes the network; images of any size. Draws its weights from torch's global generator."""
         check_task(input_shape, classes)

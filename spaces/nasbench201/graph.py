@@ -32,6 +32,12 @@ def live_edges(operations: Sequence[str]) -> tuple[bool, ...]:
     return tuple(edge in live for edge in range(len(EDGES)))
 
 
+def cell_depth(operations: Sequence[str]) -> int | None:
+    """Convolutions on the longest live path; None for a cell without a path."""
+    depths = [sum(operations[edge] in _CONVOLUTION_WEIGHTS for edge in path) for path in live_paths(operations)]
+    return max(depths, default=None)
+
+
 def is_connected(code: str) -> bool:
     """Whether any live path connects the input to the output."""
     return bool(live_paths(parse_code(code)))

@@ -16,7 +16,13 @@ from taurank.spaces.architecture import Architecture, check_positive, check_task
 from taurank.spaces.decision_space import DecisionSpace
 from taurank.spaces.nasbench201.code import EDGES, OPERATIONS, format_code, parse_code
 from taurank.spaces.nasbench201.features import FEATURE_NAMES, feature_vector
-from taurank.spaces.nasbench201.graph import canonical_code, canonical_codes, is_connected, remove_dead_edges
+from taurank.spaces.nasbench201.graph import (
+    canonical_code,
+    canonical_codes,
+    cell_depth,
+    is_connected,
+    remove_dead_edges,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,6 +89,11 @@ class NASBench201(DecisionSpace):
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """Counts, one-hot code and path statistics of the live edges; see `taurank.spaces.nasbench201.features`."""
         return feature_vector(parse_code(self.code_of(architecture)))
+
+    def depth(self, architecture: Architecture) -> int:
+        """Stem, cells, two convolutions of each block between stages, classifier; 0 for a disconnected cell."""
+        in_cell = cell_depth(parse_code(self.code_of(architecture)))
+        return 0 if in_cell is None else 1 + 3 * self.cells_per_stage * in_cell + 2 * 2 + 1
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> MacroNetwork:
         """Makes the network; images of any size. Draws its weights from torch's global generator."""

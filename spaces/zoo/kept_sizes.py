@@ -20,7 +20,7 @@ from taurank.spaces.user_cache import cache_folder
 from taurank.spaces.zoo.space import Zoo
 
 LIBRARIES = ("timm", "torchvision")
-_COUNTED_BY = ("flops.py", "size.py", "structure.py", "weightless.py", "zoo")
+_COUNTED_BY = ("depth.py", "flops.py", "size.py", "structure.py", "weightless.py", "zoo")
 """Files and folders beside the package `zoo` whose code decides on a size or a family."""
 _log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class KeptSizes:
         if found is None:
             size = measure_size(space, architecture, input_shape=input_shape, classes=classes)
             found = size, space.family(architecture)
-            self._measured.setdefault(file, {})[key] = [size.parameters, size.flops, found[1]]
+            self._measured.setdefault(file, {})[key] = [size.parameters, size.flops, size.depth, found[1]]
         return found
 
 
@@ -88,8 +88,10 @@ def _code_version() -> str:
 
 def _entry(kept: Any) -> tuple[Size, Family] | None:
     match kept:
-        case [int(parameters), int(flops), family] if min(parameters, flops) >= 0 and family in get_args(Family):
-            return Size(parameters, flops), family
+        case [int(parameters), int(flops), int() | None as depth, family] if min(
+            parameters, flops, depth or 0
+        ) >= 0 and family in get_args(Family):
+            return Size(parameters, flops, depth), family
     return None
 
 

@@ -46,6 +46,13 @@ class ModelSource(ABC):
     def usual_shape(self, name: str) -> tuple[int, int, int]:
         """(channels, height, width) of the images that the model is designed for."""
 
+    def published(self) -> dict[str, float]:
+        """Published top-1 accuracy on ImageNet-1k of trained weights, in [0, 1], by name; models without are left out.
+
+        Only weights that saw no other images than those of ImageNet-1k count, and the best of them.
+        """
+        return {}
+
     def check(self, name: str) -> None:
         """Checks that a name exists.
 

@@ -191,6 +191,18 @@ class Zoo(SearchSpace):
         """Kind of network, by its layers."""
         return _structure(self.code_of(architecture)).family
 
+    @staticmethod
+    def published() -> dict[str, float]:
+        """Published top-1 accuracy on ImageNet-1k by code, in [0, 1]; user code and models without weights have none.
+
+        It is of weights that saw no other images: the best over their recipes and sizes of images.
+        """
+        return {
+            f"{prefix}:{name}": accuracy
+            for prefix, source in LISTED.items()
+            for name, accuracy in source.published().items()
+        }
+
     def usual_shape(self, architecture: Architecture) -> tuple[int, int, int]:
         """(channels, height, width) of the images that the model is designed for."""
         source, name = _find(self.code_of(architecture))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 from functools import cache
+from importlib import resources
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,14 @@ from taurank.spaces.zoo.torchvision_import import import_torchvision
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+PUBLISHED = "timm_top1.csv"
+"""Top-1 accuracy in percent on the 50,000 validation images of ImageNet-1k, with the side of the images, by model.
+
+These are facts from `results/results-imagenet.csv` of pytorch-image-models (Apache-2.0), which lists every trained
+weight at every size of images; `benchmarks.system.published_top1` selects one row a model.
+"""
 
 
 @cache
@@ -35,6 +45,13 @@ class TimmModels(ModelSource):
     def names(self) -> tuple[str, ...]:
         """All names, in natural order; they have no tag, since a tag names weights."""
         return tuple(sorted(_import_timm().list_models(), key=natural_order))
+
+    @cache  # noqa: B019 - there is one of it
+    def published(self) -> dict[str, float]:
+        """Published top-1 accuracies by name without a tag; timm need not be installed."""
+        file = resources.files("taurank.spaces.zoo") / PUBLISHED
+        with file.open(encoding="utf-8") as lines:
+            return {row["name"]: round(float(row["top1"]) / 100, 5) for row in csv.DictReader(lines)}
 
     def check(self, name: str) -> None:
         """Checks that a name exists and does not name weights."""

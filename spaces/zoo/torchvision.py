@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 RGB = 3
+TRAINED_ON_IMAGENET = "IMAGENET1K_V"
+"""Start of the names of weights that saw ImageNet-1k alone; `IMAGENET1K_SWAG` saw billions of other images before."""
 
 
 class TorchvisionModels(ModelSource):
@@ -25,6 +27,21 @@ class TorchvisionModels(ModelSource):
         """All names, in natural order."""
         models = import_torchvision().models
         return tuple(sorted(models.list_models(module=models), key=natural_order))
+
+    @cache  # noqa: B019 - there is one of it
+    def published(self) -> dict[str, float]:
+        """Accuracies that torchvision states with its weights; reading them loads no weights."""
+        models = import_torchvision().models
+        found = {}
+        for name in self.names():
+            stated = [
+                weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+                for weights in models.get_model_weights(name)
+                if weights.name.startswith(TRAINED_ON_IMAGENET)
+            ]
+            if stated:
+                found[name] = round(max(stated) / 100, 5)
+        return found
 
     def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Makes the network with its last layer for `classes`. Vision transformers are built for the requested size.

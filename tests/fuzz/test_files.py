@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taurank.orchestrator.evidence.log import EvidenceError, EvidenceLog
+from taurank.orchestrator.knowledge.known import KNOWLEDGE_FILE, KnowledgeError, Known, read_known, write_known
 from taurank.orchestrator.proxy_scores.score_file import COLUMNS, ScoreFile, ScoreFileError
+from taurank.orchestrator.ranker import KnowledgeSource
 from taurank.orchestrator.scoring import ScoringError, read_truth
 from taurank.spaces import SpaceError
 from taurank.spaces.own_code import import_own
@@ -159,3 +161,23 @@ def test_own_code_is_named_and_not_evaluated(parts):
     before = set(sys.path)
     answer(lambda: import_own("".join(parts)), SpaceError)
     assert len(set(sys.path) - before) <= 1
+
+
+KNOWN = Known(KnowledgeSource("old", {"a": 0.5, "b": -1.5}, "short", 0.25), "old.csv", "loss on digits")
+
+
+@given(st.data())
+def test_a_damaged_copy_of_knowledge(tmp_path, data):
+    write_known([KNOWN], tmp_path)
+    whole = (tmp_path / KNOWLEDGE_FILE).read_bytes()
+    (tmp_path / KNOWLEDGE_FILE).write_bytes(data.draw(damaged(whole)))
+    for known in answer(lambda: read_known(tmp_path), KnowledgeError) or ():
+        known.line(CODES)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"sources": [{"values": {"a": ' + "9" * 400 + "}}]}", "null", "{}", "3"]
+)
+def test_any_other_json_as_knowledge(tmp_path, text):
+    (tmp_path / KNOWLEDGE_FILE).write_text(text)
+    assert answer(lambda: read_known(tmp_path), KnowledgeError) is None

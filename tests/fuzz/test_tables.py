@@ -17,7 +17,7 @@ from taurank.trainables.latency.parts import LatencyError
 from taurank.trainables.latency.table import LatencyTable
 from taurank.trainables.table import RecordedTable, TableError, TableInfo, read_table, write_table
 from taurank.trainables.table.format import COLUMNS, KEY
-from taurank.trainables.table.importers import import_csv, import_table
+from taurank.trainables.table.importers import import_csv, import_results, import_table
 from taurank.trainables.table.metrics import describe_all
 from taurank.trainables.table.summary import possible_truths, summarise
 from taurank.trainables.trials.kept_results import KeptResult, keep_result, read_result
@@ -101,6 +101,20 @@ def test_any_csv_of_numbers(tmp_path, lines, other, percent):
     constants = {"metric": "test_accuracy", "schedule_epochs": "3"}
     constants = {key: value for key, value in constants.items() if key not in columns}
     look_at(answer(lambda: import_csv([tmp_path / "t.csv"], columns, constants, percent=percent), TableError))
+
+
+@given(LINES, st.sampled_from(["more", "seed", "loss", "test_accuracy", "acc", "arch", ""]))
+def test_any_csv_of_final_results(tmp_path, lines, other):
+    file = tmp_path / "t.csv"
+    file.write_text("\n".join([f"arch,acc,{other}", *lines]), encoding="utf-8")
+    look_at(answer(lambda: import_results(file), TableError))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_as_final_results(tmp_path, content):
+    file = tmp_path / "t.csv"
+    file.write_bytes(b"arch,acc\n" + content)
+    look_at(answer(lambda: import_results(file), TableError))
 
 
 @given(st.binary(max_size=300))

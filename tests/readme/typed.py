@@ -71,6 +71,23 @@ SESSION = (
         ("taurank front runs/cells-... --against parameters",),
     ),
     Typed("taurank rank RUN", WRITTEN, ("taurank rank runs/...",), small=True),
+    Typed(
+        "taurank rank results.csv --full-epochs 20 --metric val_loss --features sizes.csv",
+        r"tau that the ranking expects of itself: .*",
+        (
+            "taurank rank results.csv --full-epochs 200 --metric val_acc",
+            "taurank rank ray_results/my-experiment --full-epochs 200 --metric eval/iou --mode max",
+        ),
+        prints=(r"12 candidates by val_loss \(lower is better\)", "predicted final val_loss"),
+        small=True,
+    ),
+    Typed(
+        "taurank next results.csv --full-epochs 20 --metric val_loss --features sizes.csv --budget 2x",
+        r"expected tau: .* after them; .*",
+        ("taurank next results.csv --full-epochs 200 --metric val_acc --budget 5x",),
+        prints=("from epoch",),
+        small=True,
+    ),
     Typed("taurank score RUN", WRITTEN, ("taurank score runs/cells-...",)),
     Typed(
         "taurank score RUN --baseline truth.csv",
@@ -99,6 +116,24 @@ SESSION = (
     Typed(
         "taurank plan --space nasbench201 --candidates 1000 --epochs 200 --tau 0.85",
         r"based on: replays of nasbench201 .*",
+    ),
+    Typed(
+        "taurank run cells.yaml --knowledge old.csv:metric=top1",
+        WRITTEN,
+        ("taurank run cells.yaml --knowledge runs/earlier-TIME,old.csv:metric=top1",),
+        prints=("knowledge: old .*4 of 4 candidates", "knowledge old .*weight 0"),
+    ),
+    Typed(
+        "taurank extend RUN --knowledge none",
+        WRITTEN,
+        (
+            "taurank run cells.yaml --knowledge none",
+            "taurank extend runs/mine-TIME --knowledge old.csv:metric=top1",
+        ),
+    ),
+    Typed(
+        "taurank table import old.csv --space nasbench201 --data svhn --out old.parquet",
+        r"written to old\.parquet; .*",
     ),
     Typed(
         "taurank run cells.yaml",

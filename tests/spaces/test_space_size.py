@@ -34,12 +34,12 @@ def pair() -> Architecture:
 
 def test_a_convolution_counts_its_multiplications(pair: Architecture) -> None:
     size = measure_size(Convolution(), pair, input_shape=(4, 7, 8), classes=2)
-    assert size == Size(parameters=6 * 2 * 3 + 6, flops=(6 * 3 * 4) * (2 * 3))
+    assert size == Size(parameters=6 * 2 * 3 + 6, flops=(6 * 3 * 4) * (2 * 3), depth=1)
 
 
 def test_frozen_weights_are_no_parameters_but_cost_time(pair: Architecture) -> None:
     size = measure_size(Frozen(), pair, input_shape=(4, 7, 8), classes=2)
-    assert size == Size(parameters=5 * 3 + 3, flops=4 * 7 * 8 * 5 + 5 * 3)
+    assert size == Size(parameters=5 * 3 + 3, flops=4 * 7 * 8 * 5 + 5 * 3, depth=2)
 
 
 def test_dead_edges_have_parameters_but_no_flops() -> None:

@@ -203,9 +203,9 @@ class TestTorchvision:
 class TestOwn:
     def test_a_factory_is_told_what_it_asks_for(self, zoo: Zoo, own: str) -> None:
         plain = size_of(zoo, f"{own}:plain", shape=(2, 8, 8), classes=5)
-        assert plain == Size(parameters=(2 * 9 * 4 + 4) + (4 * 5 + 5), flops=2 * 9 * 4 * 36 + 4 * 5)
+        assert plain == Size(parameters=(2 * 9 * 4 + 4) + (4 * 5 + 5), flops=2 * 9 * 4 * 36 + 4 * 5, depth=2)
         sized = size_of(zoo, f"{own}:Sized", shape=(2, 8, 6), classes=5)
-        assert sized == Size(parameters=2 * 8 * 6 * 5 + 5, flops=2 * 8 * 6 * 5)
+        assert sized == Size(parameters=2 * 8 * 6 * 5 + 5, flops=2 * 8 * 6 * 5, depth=1)
 
     @pytest.mark.parametrize(
         ("name", "message"),
@@ -354,3 +354,31 @@ def test_the_own_model_of_the_docs(zoo: Zoo, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sys, "path", list(sys.path))
     parameters = (9 * 32 + 32) + 2 * 32 + (32 * 5 + 5)
     assert size_of(zoo, "zoo_doc_nets:make", shape=(1, 8, 8), classes=5).parameters == parameters
+
+
+def test_published_accuracies_are_of_imagenet_alone():
+    found = Zoo.published()
+    assert found["torchvision:resnet50"] == pytest.approx(0.80858)  # V2; V1 has 0.7613
+    assert found["torchvision:vit_b_16"] == pytest.approx(0.81072)  # SWAG weights, which saw other images, have 0.85304
+    assert found["timm:convnext_tiny"] < 0.83  # .in12k_ft_in1k has 0.842 and .fb_in22k_ft_in1k 0.829
+    assert "torchvision:vit_h_14" not in found, "it has SWAG weights alone"
+    assert "timm:beit_base_patch16_224" not in found, "all its weights saw ImageNet-22k"
+    assert all(0.4 < accuracy < 0.9 for accuracy in found.values())
+    assert not any("." in code for code in found), "tags name weights, not models"
+
+
+def test_published_accuracies_need_no_timm_and_little_room(monkeypatch: pytest.MonkeyPatch):
+    def missing() -> None:
+        raise SpaceError("code: timm is not installed")
+
+    monkeypatch.setattr(timm_source, "_import_timm", missing)
+    timm_source.TimmModels.published.cache_clear()
+    assert len(timm_source.TimmModels().published()) > 700
+    assert (Path(timm_source.__file__).parent / timm_source.PUBLISHED).stat().st_size < 100_000
+
+
+@needs_timm
+def test_most_models_of_timm_have_a_published_accuracy(zoo: Zoo):
+    published = set(Zoo.published())
+    models = {architecture.code for architecture in zoo.match("timm:*") or []}
+    assert {code for code in published if code.startswith("timm:")} <= models

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         TableError,
         TableInfo,
     )
-    from taurank.trainables.table.metrics import describe_all, direction_of, is_fixed
+    from taurank.trainables.table.metrics import describe_all, direction_of, is_accuracy, is_fixed
     from taurank.trainables.table.parquet import read_table, write_table
     from taurank.trainables.table.recorded import RecordedTable
     from taurank.trainables.table.recorded_training import METRIC, RecordedStep, RecordedTraining
@@ -36,6 +36,7 @@ __all__ = [
     "Truth",
     "describe_all",
     "direction_of",
+    "is_accuracy",
     "is_fixed",
     "possible_truths",
     "read_table",

@@ -10,6 +10,7 @@ from taurank.trainables.table.format import Direction, Metric
 _KNOWN = {
     "parameters": Metric("none", "count"),
     "flops": Metric("none", "operations"),
+    "depth": Metric("none", "layers"),
     "score": Metric("higher"),
     "latency": Metric("lower", "ms"),
     "energy": Metric("lower", "mJ"),

@@ -222,8 +222,9 @@ class TestCommands:
         code, out, err = taurank("models", "torchvision:squeezenet1*", "torchvision:vgg11", "--size", "20")
         assert (code, err) == (2, "")  # the second is named in full
         lines = [line.split() for line in out.splitlines()]
-        assert lines[0] == ["model", "family", "images", "parameters", "MFLOPs"]
+        assert lines[0] == ["model", "family", "images", "parameters", "MFLOPs", "depth"]
         assert lines[1][:4] == ["torchvision:squeezenet1_1", "bare_cnn", "20x20", "1,235,496"]
+        assert lines[1][5] == "18"
         assert out.splitlines()[2].startswith("skipped: input_shape: torchvision:squeezenet1_0 cannot take 3x20x20 ")
         assert out.splitlines()[3].startswith("skipped: input_shape: torchvision:vgg11 cannot take 3x20x20 images")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -54,6 +55,18 @@ def test_json_is_all_there_is_on_the_output(taurank: Taurank, file: Path) -> Non
     assert "draw 0: tau" in err
 
 
+def test_knowledge_is_named_before_the_draws(
+    taurank: Taurank, file: Path, table: RecordedTable, tmp_path: Path
+) -> None:
+    other = tmp_path / "elsewhere.parquet"
+    write_table(RecordedTable(replace(table.info, data="elsewhere"), table.rows), other)
+    code, written, _ = taurank("replay", "--table", file, *SMALL, "--draws", 1, "--knowledge", f"{other}=same-kind")
+    assert code == 0
+    lines = [line.strip() for line in written.splitlines()]
+    assert "knowledge: elsewhere (same-kind) has 30 of 30; no cost" in lines
+    assert any(line.startswith("weight_knowledge ") for line in lines)
+
+
 def test_what_is_not_defined_is_a_dash_and_means_state_their_draws(capsys: pytest.CaptureFixture[str]) -> None:
     shown = ("tau_low", "tau_high", "retained", "expected_tau", "tau_top20", "cost", "ranker_seconds")
     counted = ("shorts", "fulls", "epochs_trainings", "epochs_proxies", "epochs_supernets")
@@ -88,6 +101,9 @@ def test_by_default_a_small_table_is_drawn_whole(options: tuple[str, ...], taura
         (("--candidates", 12, "--trainings", "nothing.yaml"), "nothing.yaml cannot be read"),
         (("--candidates", 12, "--out", "/nowhere/at/all.csv"), "--out: /nowhere/at/all.csv cannot be written"),
         (("--candidates", 12, "--ray", "--jobs", 2), "leave out --jobs"),
+        (("--knowledge", "none.parquet"), "none.parquet"),
+        (("--knowledge", "none.parquet=close"), "relation 'close' in 'none.parquet=close' is none of same-kind, other"),
+        (("--knowledge", "none.parquet", "--policy", "uniform"), "--knowledge: --policy replays learning curves only"),
     ],
 )
 def test_a_mistake_gets_one_line(arguments: tuple[object, ...], message: str, taurank: Taurank, file: Path) -> None:

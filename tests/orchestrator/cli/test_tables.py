@@ -15,6 +15,7 @@ from taurank.trainables.table import Metric, TableError, read_table
 from taurank.trainables.table.importers import list_importers
 
 CSV = "net,ep,acc\na,1,50\na,2,60\nb,1,55\nb,2,65.5\n"
+CELL = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|none~0|skip_connect~1|nor_conv_3x3~2|"
 MAP = ("--map", "architecture=net,value=acc,epoch=ep", "--set", "metric=validation_accuracy,schedule_epochs=2")
 
 
@@ -71,6 +72,34 @@ class TestImport:
         assert (code, out) == (2, "")
         assert err.startswith("taurank: ")
         assert err.count("\n") == 1
+        assert message in err
+
+    def test_final_results(self, taurank, tmp_path):
+        """What most have: a name and an accuracy. With the space given, codes are in its own spelling."""
+        file, out = tmp_path / "old.csv", tmp_path / "old.parquet"
+        file.write_text("arch,acc\n3-s3-ns3,93.1\ns-s3-1s3,90\n")
+        code, written, err = taurank("table", "import", file, "--out", out, "--space", "nasbench201", "--data", "svhn")
+        assert code == 0, err
+        assert "acc: higher is better, by its name" in written + err
+        assert read_table(out).architectures[0].startswith("|nor_conv_3x3~0|+|")
+        code, written, err = taurank("table", "show", out)
+        assert "truth        acc of training:recorded, of unknown length: 2 of a mean" in written
+
+    @pytest.mark.parametrize(
+        ("text", "arguments", "message"),
+        [
+            ("arch,acc\nfoo,1\n", ("--space", "nasbench201"), "space nasbench201: code: 'foo'"),
+            ("arch,acc\n3-s3-ns3,1\n3-s3-ns3 ,2\n", (), "is in row 1, too; leave one"),
+            (f"arch,acc\n3-s3-ns3,1\n{CELL},2\n", ("--space", "nasbench201"), "are the same architecture; leave one"),
+            ("arch,acc\na,1\n", ("--percent",), "--percent cannot be used without --map"),
+            ("arch,accuracy\na,50\n", ("--lower-is-better",), "whose name has a fixed meaning"),
+        ],
+    )
+    def test_mistakes_in_final_results(self, taurank, tmp_path, text, arguments, message):
+        file = tmp_path / "old.csv"
+        file.write_text(text)
+        code, _, err = taurank("table", "import", file, "--out", tmp_path / "old.parquet", *arguments)
+        assert (code, err.count("\n")) == (2, 1)
         assert message in err
 
     def test_help_names_every_importer(self, taurank):

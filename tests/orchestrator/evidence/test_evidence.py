@@ -216,6 +216,40 @@ class TestFile:
             EvidenceLog(file).append([ROW])
         assert file.read_bytes() == before
 
+    def test_a_log_appears_whole(self, tmp_path, monkeypatch):
+        seen = []
+        link = os.link
+
+        def linked(source, target):
+            assert not target.exists()
+            link(source, target)
+            seen.append(EvidenceLog(target).evidence())
+
+        monkeypatch.setattr(os, "link", linked)
+        EvidenceLog(tmp_path / "evidence.sqlite").append_event("a", "", "started")
+        assert [len(rows) for rows in seen] == [0]
+        assert not list(tmp_path.glob(".evidence*"))
+
+    def test_of_two_that_make_a_log_at_once_both_write_to_one(self, tmp_path, monkeypatch):
+        path, link = tmp_path / "evidence.sqlite", os.link
+
+        def overtaken(source, target):
+            monkeypatch.setattr(os, "link", link)
+            EvidenceLog(path).append_event("a", "", "started", "first")
+            link(source, target)
+
+        monkeypatch.setattr(os, "link", overtaken)
+        EvidenceLog(path).append_event("a", "", "started", "second")
+        assert EvidenceLog(path).events()["reason"].tolist() == ["first", "second"]
+
+    def test_a_log_needs_no_links(self, tmp_path, monkeypatch):
+        def refused(source, target):
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refused)
+        EvidenceLog(tmp_path / "evidence.sqlite").append_event("a", "", "started")
+        assert EvidenceLog(tmp_path / "evidence.sqlite").events()["event"].tolist() == ["started"]
+
     def test_an_empty_file_is_left_as_it_is(self, tmp_path):
         file = tmp_path / "evidence.sqlite"
         file.touch()
@@ -236,7 +270,7 @@ class TestFile:
             log.evidence()
 
     def test_no_such_folder(self, tmp_path):
-        with pytest.raises(EvidenceError, match="cannot be used as an evidence log: unable to open"):
+        with pytest.raises(EvidenceError, match=r"an evidence log: .*nowhere: No such file or directory"):
             EvidenceLog(tmp_path / "nowhere" / "evidence.sqlite").evidence()
 
 

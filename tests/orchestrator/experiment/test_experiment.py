@@ -104,6 +104,20 @@ seed: 11
         text = "name: t\nspace: mnist_blocks\ndata: digits\ntrainings: [&a {epochs: 3}, {<<: *a, scheduler: asha}]\n"
         assert len(parse_experiment(text, where="x.yaml").trainings or []) == 2
 
+    def test_knowledge_by_its_path(self):
+        found = parse_experiment(BASE + "knowledge: [runs/a, {from: old.csv, metric: top1}]", where="x.yaml")
+        assert isinstance(found.knowledge, list)
+        assert [(spec.source, spec.metric) for spec in found.knowledge] == [("runs/a", None), ("old.csv", "top1")]
+        assert parse_experiment(found.to_yaml(), where="again.yaml") == found
+        one = parse_experiment(BASE + "knowledge: published", where="x.yaml")
+        assert isinstance(one.knowledge, list)
+        assert [spec.source for spec in one.knowledge] == ["published"]
+
+    @pytest.mark.parametrize(("text", "meant"), [("", "auto"), ("auto", "auto"), ("null", None), ("[]", None)])
+    def test_knowledge_that_is_found_or_none(self, text: str, meant: str | None):
+        section = f"knowledge: {text}" if text else ""
+        assert parse_experiment(BASE + section, where="x.yaml").knowledge == meant
+
     def test_made_in_python(self):
         assert Experiment(name="t", space="mnist_blocks", data="digits").space.make().size == 9
 
@@ -165,6 +179,24 @@ MISTAKES = {
     ),
     "a number for a list of them": ("baseline: {seeds: 1}", ["baseline.seeds: has to be a list, not 1"]),
     "text in a list of numbers": ("baseline: {seeds: [a]}", ['baseline.seeds.0: has to be a whole number, not "a"']),
+    "knowledge of a misspelt relation": (
+        "knowledge: [{from: runs/a, relation: samekind}]",
+        ["knowledge.0.relation: has to be 'same-kind', 'other' or 'short', not \"samekind\".*"],
+    ),
+    "knowledge by another key": (
+        "knowledge: [{from: runs/a, file: b.csv}]",
+        ["knowledge.0.file: unknown key; known keys: from, metric, relation, fidelity, lower_is_better"],
+    ),
+    "knowledge from nowhere": ("knowledge: [{metric: top1}]", ["knowledge.0.from: is missing.*"]),
+    "a number for knowledge": ("knowledge: 5", [r"knowledge: has to be 'auto' or keys and values \(from.*\).*, not 5"]),
+    "a share of long trainings": (
+        "knowledge: [{from: a.csv, fidelity: 0.1}]",
+        ["knowledge.0.fidelity: fidelity is the share of full training of short trainings; .*"],
+    ),
+    "a metric of published accuracies": (
+        "knowledge: [{from: published, metric: loss}]",
+        ["knowledge.0: published accuracies have no other metric .*"],
+    ),
     # Values: out of range.
     "too small": ("trainings: [{epochs: 0}]", ["trainings.0.epochs: has to be at least 1, not 0"]),
     "not above zero": ("supernets: [{learning_rate: 0}]", ["supernets.0.learning_rate: has to be above 0, not 0"]),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,14 @@ from taurank.orchestrator.evidence import BASELINE, CHOSEN
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.trainings import TrainingSpec
 from taurank.orchestrator.planning.rounds import (
+    PILOT,
     LogRanker,
     Problem,
     choice_of,
+    chosen_before,
     plan_trainings,
     planned_epochs,
+    revised,
     run_rounds,
 )
 from taurank.orchestrator.planning.split import ANCHORS
@@ -190,3 +194,167 @@ class TestAdaptive:
         lab.run(SHORT, LONG, adaptive=True)
         more = lab.launched[1][1]
         assert len(set(more)) == len(more) == N
+
+
+class DigitsLab(Lab):
+    """Trainings that leave chance (10 %) only after ``learns_after`` epochs."""
+
+    def __init__(self, *, learns_after: int, budget: float = 120.0, seed: int = 0) -> None:
+        super().__init__(seed=seed)
+        self.problem = replace(self.problem, full_epochs=100, images=400, classes=10)
+        self.ranker = LogRanker(self.problem, self.log)
+        self.learns_after, self.budget = learns_after, budget
+        self.quality = self.accuracy.copy()
+        self.noise = pd.Series(np.random.default_rng(seed).normal(0, 0.015, N), index=self.accuracy.index)
+        self.said: list[str] = []
+
+    def launch(self, spec: TrainingSpec, codes: Sequence[str]) -> None:
+        learnt = spec.epochs >= self.learns_after
+        self.accuracy = 0.4 + 0.5 * self.quality if learnt else 0.1 + self.noise
+        super().launch(spec, codes)
+
+    def go(self, *trainings: TrainingSpec, adaptive: bool = True) -> None:
+        run_rounds(
+            self.ranker,
+            trainings or (TrainingSpec(epochs=2),),
+            launch=self.launch,
+            budget_epochs=self.budget,
+            adaptive=adaptive,
+            say=self.said.append,
+        )
+
+    @property
+    def stages(self) -> dict[str, int]:
+        trained = self.log.evidence().drop_duplicates("trial")
+        return {str(stage): len(rows) for stage, rows in trained.groupby("stage", sort=False)}
+
+
+class TestPilot:
+    def test_the_plan_stays_where_the_length_tells_something(self):
+        lab = DigitsLab(learns_after=1)
+        lab.go()
+        (first, pilot), (second, everything) = lab.launched
+        assert first == second == "training-2"
+        assert len(pilot) == PILOT
+        assert everything == list(lab.problem.candidates)
+        assert lab.spent == 2 * N  # the pilot is part of it
+        assert lab.said == []
+
+    def test_fewer_and_longer_where_it_tells_nothing(self):
+        lab = DigitsLab(learns_after=4)
+        lab.go()
+        assert lab.stages == {"training-2": PILOT, "training-4": (120 - 2 * PILOT) // 4}
+        assert lab.spent <= 120
+        (line,) = lab.said
+        assert line.startswith(f"2 epochs tell too little: {PILOT} trainings reach ")
+        assert line.endswith(" chance is 10.0%; fewer candidates are trained for 4 epochs")
+        same = set(lab.launched[0][1])
+        assert same <= set(lab.launched[-1][1])
+
+    def test_doubled_until_it_does(self):
+        lab = DigitsLab(learns_after=8, budget=240.0)
+        lab.go()
+        assert lab.stages == {"training-2": PILOT, "training-4": PILOT, "training-8": (240 - 6 * PILOT) // 8}
+        assert len(lab.said) == 2
+
+    def test_doubled_only_while_the_budget_is_enough_for_a_pilot(self):
+        lab = DigitsLab(learns_after=1000)
+        lab.go()
+        assert lab.stages == {"training-2": PILOT, "training-4": PILOT, "training-8": (120 - 6 * PILOT) // 8}
+        assert lab.spent <= 120
+
+    @pytest.mark.parametrize("budget", [16.0, 50.0, 80.0, 111.0, 143.5, 160.0, 500.0])
+    @pytest.mark.parametrize("learns_after", [1, 3, 6, 20, 1000])
+    def test_never_more_than_the_budget(self, budget, learns_after):
+        lab = DigitsLab(learns_after=learns_after, budget=budget)
+        shorts = TrainingSpec(epochs=2, candidates=min(N, int(budget // 2)))
+        fulls = int((budget - shorts.cost(shorts.candidates)) // 100)
+        lab.go(shorts, *([TrainingSpec(epochs=100, candidates=fulls)] if fulls else []))
+        assert lab.spent <= budget
+        assert min(ANCHORS, fulls) <= lab.stages.get("training-100", 0) <= fulls
+
+    @pytest.mark.parametrize("learns_after", [4, 8, 1000])
+    @pytest.mark.parametrize("first", [200.0, 215.0, 229.0])
+    @pytest.mark.parametrize("second", [230.0, 239.0, 261.0, 400.0])
+    def test_an_extended_run_keeps_its_budget(self, learns_after, first, second):
+        lab = DigitsLab(learns_after=learns_after)
+        lab.ranker = LogRanker(lab_problem := replace(lab.problem, full_epochs=40), lab.log)
+        for budget in (first, second):
+            lab.budget = budget
+            fulls = int((budget - 2 * N) // lab_problem.full_epochs)
+            lab.go(TrainingSpec(epochs=2), TrainingSpec(epochs=40, candidates=fulls))
+            assert lab.spent <= budget
+        assert lab.stages["training-40"] <= fulls
+
+    def test_no_pilot_where_nothing_longer_could_be_paid(self):
+        lab = DigitsLab(learns_after=1000, budget=2 * PILOT + 4 * PILOT - 1)
+        lab.go(TrainingSpec(epochs=2, candidates=20))
+        assert [len(codes) for _, codes in lab.launched] == [20]
+
+    @pytest.mark.parametrize("unknown", ["images", "classes"])
+    def test_no_pilot_where_chance_or_noise_is_unknown(self, unknown):
+        lab = DigitsLab(learns_after=1000)
+        lab.ranker = LogRanker(replace(lab.problem, **{unknown: None}), lab.log)
+        lab.go()
+        assert lab.stages == {"training-2": N}
+
+    def test_no_pilot_where_the_trainings_were_asked_for(self):
+        lab = DigitsLab(learns_after=1000)
+        lab.go(adaptive=False)
+        assert lab.launched == [("training-2", list(lab.problem.candidates))]
+
+    @pytest.mark.parametrize("candidates", ["all", 20])
+    def test_a_round_that_began_without_a_pilot_goes_on_without(self, candidates):
+        lab = DigitsLab(learns_after=1000)
+        lab.go(TrainingSpec(epochs=2, candidates=candidates), adaptive=False)
+        before = lab.stages
+        lab.go(TrainingSpec(epochs=2, candidates=candidates))
+        assert lab.stages == before
+        assert lab.said == []
+
+    def test_failed_pilots_are_no_reason(self):
+        lab = DigitsLab(learns_after=1)
+        lab.quality[:] = np.nan
+        lab.go()
+        assert lab.stages == {"training-2": N}
+
+    def test_a_resumed_run_does_the_same_wherever_it_was_interrupted(self):
+        class StoppedError(Exception):
+            pass
+
+        whole = DigitsLab(learns_after=8, budget=240.0)
+        whole.go()
+        parts = DigitsLab(learns_after=8, budget=240.0)
+        for allowed in (0, 1, 1, 1):
+            left = [allowed]
+
+            def launch(spec, codes, left=left):
+                if not left[0]:
+                    DigitsLab.launch(parts, spec, codes[: len(codes) // 2])
+                    raise StoppedError
+                left[0] -= 1
+                DigitsLab.launch(parts, spec, codes)
+
+            with pytest.raises(StoppedError):
+                run_rounds(parts.ranker, [TrainingSpec(epochs=2)], launch=launch, budget_epochs=240.0, adaptive=True)
+        for adaptive in (True, False):  # what was decided holds, also where stages have been added since
+            parts.go(adaptive=adaptive)
+            assert parts.stages == whole.stages
+            assert parts.spent == whole.spent
+            assert parts.launched[-1] == whole.launched[-1]
+
+    def test_why_sees_the_stages_that_there_are(self):
+        lab = DigitsLab(learns_after=4)
+        plan = [TrainingSpec(epochs=2)]
+        assert list(revised(plan, lab.log)) == plan
+        lab.go()
+        stages = list(revised(plan, lab.log))
+        assert [spec.stage for spec in stages] == ["training-2", "training-4"]
+        for spec in stages:
+            trained = lab.log.evidence().query("stage == @spec.stage")["architecture"]
+            assert sorted(chosen_before(lab.problem.candidates, spec, lab.log)) == sorted(trained)
+        assert choice_of(lab.log, stages[0]) == "8 first, to see whether so short trainings tell candidates apart"
+        said = choice_of(lab.log, stages[1])
+        assert said.startswith("8 first, since 2 epochs tell too little: 8 trainings reach ")
+        assert "; then 18 more of 40 by design: " in said
+        assert "56 epochs saved on the 14 others" in said

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,6 +17,7 @@ from taurank.orchestrator.evidence import BASELINE, EXTENDED
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
+from taurank.orchestrator.knowledge.known import KnowledgeError
 from taurank.orchestrator.runs import creation, extension
 from taurank.orchestrator.runs.creation import create_run
 from taurank.orchestrator.runs.extension import Changes, extend, read_stages
@@ -239,6 +241,65 @@ class TestPlan:
         with pytest.raises(ExperimentError, match=r"stages\.yaml") as caught:
             read_stages(file)
         assert len(str(caught.value).splitlines()) == 1
+
+
+class TestKnowledge:
+    @pytest.fixture
+    def known(self, data: ImageData, tmp_path: Path) -> Run:
+        codes = make(data, tmp_path / "other").candidates
+        file = tmp_path / "old.csv"
+        file.write_text("arch,acc\n" + "".join(f"{code},{place}\n" for place, code in enumerate(codes)))
+        return make(data, tmp_path, f"{SPLIT}knowledge: [{file}]")
+
+    def test_it_is_kept_although_its_source_has_gone(self, known: Run, data: ImageData, tmp_path: Path) -> None:
+        (tmp_path / "old.csv").unlink()
+        longer = Run.open(extend(known, Changes(candidates=10), data).folder)
+        assert longer.knowledge == known.knowledge
+        assert [source.name for source in longer.problem.knowledge] == ["old"]
+
+    def test_own_images_by_a_relative_path_are_the_same_data(
+        self, data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else an earlier run on the same images would pass for one on others."""
+        monkeypatch.chdir(tmp_path)
+        text = (TEXT + SPLIT).replace("name: digits", "name: 'npz:own.npz'").replace("name: more", "name: own")
+        experiment = parse_experiment(text, where="test")
+        first = create_run(experiment, tmp_path, data)
+        for index, code in enumerate(first.candidates):
+            row = Evidence("training-12", code, code, "training", 12, 12, 0, "validation_accuracy", index / 10)
+            first.log.append([row])
+        first.log.append_event("ranking", "", "ended")
+        assert create_run(experiment, tmp_path, data).knowledge == ()
+        other = parse_experiment(text.replace("own.npz", "other.npz"), where="test")
+        assert first.log.noted("classes") == "10"
+        assert [one.source.name for one in create_run(other, tmp_path, data).knowledge] == [first.folder.name]
+
+    def test_it_may_be_omitted(self, known: Run, data: ImageData) -> None:
+        without = extend(known, Changes(knowledge=("none",)), data)
+        assert without.experiment.knowledge is None
+        assert Run.open(without.folder).problem.knowledge == ()
+        assert len(Run.open(known.folder).problem.knowledge) == 1
+
+    def test_it_may_be_replaced(self, known: Run, data: ImageData, tmp_path: Path) -> None:
+        other = tmp_path / "new.csv"
+        other.write_text((tmp_path / "old.csv").read_text())
+        replaced = extend(known, Changes(knowledge=(f"{other}:relation=same-kind",)), data)
+        assert [(one.source.name, one.source.relation) for one in replaced.knowledge] == [("new", "same-kind")]
+
+    def test_a_source_that_fails_leaves_nothing(self, known: Run, data: ImageData, tmp_path: Path) -> None:
+        with pytest.raises(KnowledgeError, match="no such file"):
+            extend(known, Changes(knowledge=("nowhere.csv",)), data)
+        assert list(tmp_path.glob("more-*")) == [known.folder]
+
+    def test_others_of_the_space_are_described_to_predict_candidates(self, data: ImageData, tmp_path: Path) -> None:
+        drawn = get_space("nasbench201").sample(60, np.random.default_rng(9))
+        file = tmp_path / "old.csv"
+        file.write_text("arch,acc\n" + "".join(f"{one.code},{place}\n" for place, one in enumerate(drawn)))
+        problem = make(data, tmp_path, f"{SPLIT}knowledge: [{file}]").problem
+        assert problem.knowledge_encoding is not None
+        others = {one.code for one in drawn} - set(problem.candidates)
+        assert set(problem.knowledge_encoding.index) == others
+        assert list(problem.knowledge_encoding.columns) == list(problem.encoding.columns)
 
 
 class TestLog:

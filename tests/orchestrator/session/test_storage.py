@@ -68,9 +68,16 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path, leave: int) -> Path:
+    """Leaves so many bytes free, or fewer, where a run writes to the disk at the same time."""
     ballast = disk / "ballast"
-    with ballast.open("wb") as file:
-        file.write(bytes(max(0, shutil.disk_usage(disk).free - leave)))
+    with ballast.open("wb", buffering=0) as file:
+        while (free := shutil.disk_usage(disk).free - leave) > 0:
+            try:
+                file.write(bytes(free))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                break
     return ballast
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from taurank.spaces import get_space
-from taurank.trainables.table import TableError, read_table, write_table
-from taurank.trainables.table.importers import import_csv, import_table, list_importers
+from taurank.trainables.table import TableError, read_table, summarise, write_table
+from taurank.trainables.table.importers import import_csv, import_results, import_table, is_results, list_importers
 from taurank.trainables.table.importers.spikenas import cell_text
 from taurank.trainables.table.importers.values import scores, shares
 
@@ -164,7 +164,7 @@ class TestSpikenas:
         assert curve["train_loss"].tolist() == [2.3, 2.1]  # single precision leaves no tail
         assert curve["test_accuracy"].dropna().to_dict() == {2: 0.26}
         assert curve["seconds"].tolist() == [6.0, 6.0]
-        assert table.wide("size")["parameters"].tolist() == [100, 200]
+        assert table.wide("size").to_dict("list") == {"parameters": [100, 200]}  # no cell of six edges
         assert table.wide("encoding").loc["1-23"].to_dict() == {"edge_0": 1, "edge_1": 2, "edge_2": 3}
         assert table.info.metrics["edge_0"].category
 
@@ -206,6 +206,7 @@ class TestNAAP440:
         assert curve["seconds"].tolist() == [5.0, 4.0]
         assert table.final("test_accuracy", schedule_epochs=2, seed=0).tolist() == [0.5, 0.7]
         assert table.info.metrics["flops"].unit == "multiply-adds"
+        assert table.wide("size")["depth"].tolist() == [2, 3]
         encoding = table.wide("encoding")
         assert encoding["layer_2_width"].tolist() == [0, 8]
         assert not {"IsTest", "MaxAccuracy", "ModelId"} & set(encoding.columns)
@@ -507,3 +508,50 @@ class TestValues:
 
     def test_scores(self):
         np.testing.assert_array_equal(scores([-1e8, -9e6, np.inf, np.nan, 3.0]), [np.nan, -9e6, np.nan, np.nan, 3.0])
+
+
+def test_a_csv_of_final_results_is_a_table(tmp_path: Path):
+    file = tmp_path / "old.csv"
+    file.write_text("Arch, top1,test_accuracy,seed,comment\n007,70,70,0,a\n007,72,72,1,\n1e5,80,,0,b\n,1,1,0,no name\n")
+    assert is_results(file)
+    table = import_results(file, data="svhn")
+    assert table.architectures == ["007", "1e5"]
+    assert table.info.data == "svhn"
+    assert [(part.source, part.metric, part.seed, part.architectures) for part in summarise(table)] == [
+        ("training:recorded", "top1", 0, 2),
+        ("training:recorded", "test_accuracy", 0, 1),
+        ("training:recorded", "top1", 1, 1),
+        ("training:recorded", "test_accuracy", 1, 1),
+    ]
+    shares = table.rows.loc[table.rows["metric"] == "test_accuracy", "value"]
+    assert shares.tolist() == [0.7, 0.72], "percentages of an accuracy are shares"
+    assert table.info.metrics["top1"].direction == "higher"
+
+
+def test_the_direction_of_final_results_may_be_chosen(tmp_path: Path):
+    file = tmp_path / "old.csv"
+    file.write_text("model,it\na,1\nb,2\n")
+    assert import_results(file).info.metrics["it"].direction == "none"
+    assert import_results(file, direction="lower").info.metrics["it"].direction == "lower"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("model,acc\n", "has no rows"),
+        ("model,acc\na,1\nb,two\n", "row 2: acc 'two' is not a number"),
+        ("model,acc,note\na,1,x\nb,two,y\n", "row 2: acc 'two' is not a number"),
+        ("model,acc\na,1\nb,2\na,1\n", "row 3: 'a' is in row 1, too"),
+        ("model,acc,seed\na,1,0\na,2,0\n", "row 2: 'a' is in row 1, too"),
+        ("model,acc,seed\na,1,0\na,2,x\n", "row 2: seed 'x' is not a whole number"),
+        ("model\na\n", "has no column of numbers beside 'model'"),
+        ("model,a,b\na,1\nb,1,2,3\n", "old.csv"),
+        ("model,epoch,acc\na,1,2\na,2,3\n", "has a column of epochs; make a table of it"),
+        ("what,acc\na,1\n", "has no column of architectures: call it architecture"),
+    ],
+)
+def test_mistakes_in_final_results(tmp_path: Path, text: str, problem: str):
+    file = tmp_path / "old.csv"
+    file.write_text(text)
+    with pytest.raises(TableError, match=problem):
+        import_results(file)

@@ -2,6 +2,17 @@
 
 from taurank.trainables.table.importers.csv_map import import_csv
 from taurank.trainables.table.importers.importer import Importer
-from taurank.trainables.table.importers.registry import import_table, in_space, list_importers
+from taurank.trainables.table.importers.registry import import_table, in_space, is_recognised, list_importers
+from taurank.trainables.table.importers.results import FINAL_RESULTS, import_results, is_results
 
-__all__ = ["Importer", "import_csv", "import_table", "in_space", "list_importers"]
+__all__ = [
+    "FINAL_RESULTS",
+    "Importer",
+    "import_csv",
+    "import_results",
+    "import_table",
+    "in_space",
+    "is_recognised",
+    "is_results",
+    "list_importers",
+]

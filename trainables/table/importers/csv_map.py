@@ -72,7 +72,7 @@ def import_csv(
         rows["value"] = np.where(rows["metric"].map(is_accuracy), np.round(rows["value"] / 100, 10), rows["value"])
     booked_before = rows.duplicated([name for name in IDENTITY if name != "metric"])
     rows["seconds"] = rows["seconds"].mask(booked_before, 0.0)
-    metrics = _directed(rows["metric"].unique(), direction)
+    metrics = directed(rows["metric"].unique(), direction)
     info = TableInfo(space, data, metrics, origin=", ".join(path.name for path in paths))
     return RecordedTable(info, rows)
 
@@ -107,7 +107,12 @@ def _mapped(recording: Recording, columns: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame({name: frame[column] for name, column in columns.items()})
 
 
-def _directed(names: Iterable[str], direction: Direction | None) -> dict[str, Metric]:
+def directed(names: Iterable[str], direction: Direction | None) -> dict[str, Metric]:
+    """What the metrics are, with the direction that was chosen for those whose meaning is not fixed.
+
+    Raises:
+        TableError: all are fixed, and one otherwise.
+    """
     metrics = describe_all(names)
     if direction is None:
         return metrics

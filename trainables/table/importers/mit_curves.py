@@ -25,6 +25,7 @@ from taurank.trainables.table.rows import Rows
 
 _LAYER = re.compile(r"([A-Z]+)\(([\d,\s]*)\)")
 _DATA = "training_dataset"
+_SIZES = {"num_params": "parameters", "depth": "depth"}
 
 
 def _is_list(recording: Recording) -> bool:
@@ -50,7 +51,8 @@ def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
     rows = Rows(_texts(listed, numbers))
     last = int(epochs.max())
     rows.add("training", {"validation_accuracy": shares(curve)}, epoch=epochs, schedule_epochs=last)
-    rows.add("size", {"parameters": numbers["num_params"]}, seconds=0.0)
+    sizes = {metric: numbers[name] for name, metric in _SIZES.items() if name in numbers.columns}
+    rows.add("size", sizes, seconds=0.0)
     encoding = {str(name): numbers[name].to_numpy() for name in numbers.columns if name != "num_params"}
     if "net" in listed.columns:
         encoding |= _layers(listed["net"])

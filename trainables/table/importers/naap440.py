@@ -58,7 +58,7 @@ def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
         best = {"test_accuracy": shares(listed["MaxAccuracy"])}
         rows.add("training", best, epoch=count, schedule_epochs=count, seconds=0.0)
     sizes = {metric: listed[name] for name, metric in _SIZES.items() if name in listed.columns}
-    rows.add("size", sizes, seconds=0.0)
+    rows.add("size", sizes | {"depth": [len(scheme) + 1 for scheme in layers]}, seconds=0.0)
     features = {str(name): listed[name].tolist() for name in listed.columns if name not in _NO_FEATURE}
     rows.add("encoding", features | _encoded(layers), seconds=0.0)
     return RecordedTable(
@@ -71,7 +71,8 @@ def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
                 "test_accuracy: the benchmark's own truth, MaxAccuracy: the best of those epochs, put at the last",
                 "so truth and evidence share their images: a late epoch is flattered by it",
                 "the learning rate is cyclic with a period of 3 epochs: compare epochs of equal phase",
-                "flops: multiply-adds (NumMACs); encoding: a layer that an architecture does not have is all 0",
+                "flops: multiply-adds (NumMACs); depth: the convolutions and the classifier",
+                "encoding: a layer that an architecture does not have is all 0",
             ),
         ),
         rows.frame(),

@@ -61,6 +61,16 @@ def import_table(paths: Sequence[Path], *, importer: str = "", space: str = "", 
     return in_space(replace(table, info=info), space or info.space)
 
 
+def is_recognised(path: Path) -> bool:
+    """Whether one of the importers reads such a file.
+
+    Raises:
+        TableError: there is no such file, or it cannot be read.
+    """
+    recording = open_recording(path)
+    return any(importer.recognises(recording) for importer in _IMPORTERS.values())
+
+
 def in_space(table: RecordedTable, space: str) -> RecordedTable:
     """The table with its architectures in the normal spelling of a space, where that is registered with taurank.
 
@@ -77,7 +87,9 @@ def in_space(table: RecordedTable, space: str) -> RecordedTable:
     except ValueError as error:
         raise TableError(f"space {space}: {error}; name another space with --space") from None
     if len(set(codes.values())) < len(codes):
-        raise TableError(f"space {space}: two texts are the same architecture; leave one")
+        seen: dict[str, str] = {}
+        first, second = next((seen[code], text) for text, code in codes.items() if seen.setdefault(code, text) != text)
+        raise TableError(f"space {space}: {first!r} and {second!r} are the same architecture; leave one")
     return replace(named, rows=table.rows.assign(architecture=table.rows["architecture"].cat.rename_categories(codes)))
 
 
@@ -99,7 +111,7 @@ def _recognised(recordings: Sequence[Recording]) -> Importer:
         if not any(importer.recognises(recording) for importer in _IMPORTERS.values()):
             raise TableError(
                 f"{recording.path}: no importer recognises it{_nearly(recording)}; `taurank table import --help` lists "
-                "them, and a CSV needs --map architecture=COLUMN,value=COLUMN"
+                "them, and a CSV needs a column architecture, or --map architecture=COLUMN,value=COLUMN"
             )
     found = [importer for importer in _IMPORTERS.values() if all(map(importer.recognises, recordings))]
     if len(found) != 1:

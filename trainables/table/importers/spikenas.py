@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from taurank.trainables.table.format import Metric, TableInfo
 from taurank.trainables.table.importers.importer import Importer
@@ -27,6 +28,11 @@ _CURVES = {
     "train_loss": "train_loss",
 }
 
+_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
+"""(source, target) of the edges in their order; node 0 is the input of a cell, node 3 its output."""
+_NONE, _FIRST_LAYER = 0, 2
+"""Operations: no edge, and the first of those with weights; 1 is a shortcut. So say accuracies and parameters."""
+
 
 def cell_text(operations: Sequence[int]) -> str:
     """The text of a cell: the operations of its edges in their order, grouped by node: one edge, then two, ..."""
@@ -36,6 +42,16 @@ def cell_text(operations: Sequence[int]) -> str:
         groups.append("".join(digits[start : start + width]))
         start, width = start + width, width + 1
     return "-".join(groups)
+
+
+def _cell_depths(operations: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Layers on the longest path of each cell, (cells,); NaN for a cell without a path."""
+    nodes = np.full((4, len(operations)), -np.inf)
+    nodes[0] = 0.0
+    for (source, target), operation in zip(_EDGES, operations.T, strict=True):
+        arriving = np.where(operation == _NONE, -np.inf, nodes[source] + (operation >= _FIRST_LAYER))
+        nodes[target] = np.maximum(nodes[target], arriving)
+    return np.where(np.isfinite(nodes[3]), nodes[3], np.nan)
 
 
 def _recognises(recording: Recording) -> bool:
@@ -77,14 +93,18 @@ def _read(recordings: Sequence[Recording], data: str) -> RecordedTable:
         test = {"test_accuracy": shares(arrays["test_acc"])}
         rows.add("training", test, of=of, epoch=length, schedule_epochs=length, seed=seed, seconds=0.0)
     first = cells.index.to_numpy()
-    if "params" in arrays:
-        rows.add("size", {"parameters": arrays["params"][first]}, seconds=0.0)
+    sizes = {"parameters": arrays["params"][first]} if "params" in arrays else {}
+    if operations.shape[1] == len(_EDGES):
+        sizes["depth"] = _cell_depths(operations[first])
+    if sizes:
+        rows.add("size", sizes, seconds=0.0)
     edges = {f"edge_{edge}": operations[first, edge] for edge in range(operations.shape[1])}
     rows.add("encoding", edges, seconds=0.0)
 
     metrics = describe_all(rows.metrics) | {edge: Metric(category=True) for edge in edges}
     notes = [
         "architecture: operations of the edges, grouped as in a NAS-Bench-201 cell (3-12-004)",
+        *(["depth: layers on the longest path of a cell"] if "depth" in sizes else []),
         "seconds of a training are spread evenly over its epochs",
         "one seed; trainings are noisy" if seed.max() == 0 else "seeds are numbered in the order of the file",
     ]
