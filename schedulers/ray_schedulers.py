@@ -11,9 +11,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, HyperBandScheduler, TrialScheduler
 
 from taurank.schedulers.policies import hyperband_brackets
-from taurank.schedulers.policy_scheduler import METRIC, TIME
 from taurank.schedulers.validation import asha_settings, hyperband_settings
 
+METRIC, TIME = "validation_accuracy", "epoch"
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +32,7 @@ class _NonFiniteStops(TrialScheduler):  # type: ignore[misc]
             super().on_trial_complete(tune_controller, trial, result)
 
 
-class AshaScheduler(_NonFiniteStops, AsyncHyperBandScheduler):  # type: ignore[misc]
+class RayAshaScheduler(_NonFiniteStops, AsyncHyperBandScheduler):  # type: ignore[misc]
     """Ray's ASHA (its stopping variant) on ``epoch`` and ``validation_accuracy``; NaN stops a trial.
 
     Caveats: the first trial to reach a rung is never stopped there, each trial is compared with those that came
@@ -41,7 +41,7 @@ class AshaScheduler(_NonFiniteStops, AsyncHyperBandScheduler):  # type: ignore[m
     """
 
 
-class HyperbandScheduler(_NonFiniteStops, HyperBandScheduler):  # type: ignore[misc]
+class RayHyperbandScheduler(_NonFiniteStops, HyperBandScheduler):  # type: ignore[misc]
     """Ray's Hyperband on ``epoch`` and ``validation_accuracy``; NaN stops a trial, survivors finish their schedule.
 
     Ray would stop the survivors of a bracket at its last milestone, which lies below the end of the schedule unless
@@ -96,7 +96,7 @@ def make_ray_asha(
         ValueError: a value outside its range.
     """
     settings = asha_settings(schedule_epochs, reduction_factor=reduction_factor, grace_period=grace_period)
-    return AshaScheduler(time_attr=TIME, metric=METRIC, mode="max", max_t=schedule_epochs, brackets=1, **settings)
+    return RayAshaScheduler(time_attr=TIME, metric=METRIC, mode="max", max_t=schedule_epochs, brackets=1, **settings)
 
 
 def make_ray_hyperband(schedule_epochs: int, candidates: int, *, reduction_factor: float = 3) -> TrialScheduler:
@@ -123,4 +123,4 @@ def make_ray_hyperband(schedule_epochs: int, candidates: int, *, reduction_facto
                 epochs,
             )
         left -= trials
-    return HyperbandScheduler(schedule_epochs, **settings)
+    return RayHyperbandScheduler(schedule_epochs, **settings)

@@ -6,13 +6,14 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from taurank.schedulers.policies import Limits, list_policies, make_policy
-from taurank.schedulers.policy_scheduler import PolicyScheduler
-from taurank.schedulers.ray_schedulers import make_ray_asha, make_ray_hyperband
+from taurank.schedulers.curve_scheduler import CurveScheduler
+from taurank.schedulers.policies import Limits, list_policies
+from taurank.schedulers.ray_schedulers import METRIC, TIME, make_ray_asha, make_ray_hyperband
 from taurank.schedulers.validation import check_scheduler, list_schedulers
 
 __all__ = ["list_schedulers", "make_scheduler"]
 
+LOSS = "train_loss"
 _OF_RAY = {"ray-asha": make_ray_asha, "ray-hyperband": make_ray_hyperband}
 
 
@@ -30,8 +31,9 @@ def make_scheduler(
 
     ``none``: every trial runs to its end, in order of submission.
 
-    The policies (``policies.list_policies``), under ``PolicyScheduler``: they pause and promote, keep to the
-    budget, and decide on all curves.
+    The policies (``policies.list_policies``), under ``CurveScheduler``: they pause and promote, keep to the
+    budget, and decide on all curves. Trials report ``epoch`` (counted from 1, the number of epochs trained),
+    ``validation_accuracy`` in [0, 1], and where they have it ``train_loss`` in nats.
 
     ``ray-asha``, ``ray-hyperband``: Ray's own, which only stop trials and know no budget; see
     ``taurank.schedulers.ray_schedulers``.
@@ -51,7 +53,21 @@ def make_scheduler(
     check_scheduler(name, schedule_epochs=schedule_epochs, **options)
     if not trials:
         raise ValueError("trials must hold at least 1, got none")
-    limits = Limits(schedule_epochs, budget_epochs, slots, points=points)
     if name in list_policies():
-        return PolicyScheduler(make_policy(name, **options), limits, trials)
+        return CurveScheduler(
+            name,
+            TIME,
+            schedule_epochs,
+            METRIC,
+            "max",
+            budget_epochs,
+            scale="accuracy",
+            resolution=1,
+            points=points,
+            train_loss=LOSS,
+            slots=slots,
+            trials=trials,
+            **options,
+        )
+    Limits(schedule_epochs, budget_epochs, slots, points=points)
     return _OF_RAY[name](schedule_epochs, len(trials), **options) if name in _OF_RAY else FIFOScheduler()

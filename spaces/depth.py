@@ -27,7 +27,7 @@ _RECURRENT = frozenset(("lstm", "gru", "rnn_tanh", "rnn_relu"))
 _log = logging.getLogger(__name__)
 
 
-class Depth(TorchDispatchMode):
+class Depth(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows all operators from an image to the logits.
 
     Each tensor that depends on the image has the depth ``max(depth of its inputs) + 1`` if its operator is a layer with
@@ -39,7 +39,7 @@ class Depth(TorchDispatchMode):
     """
 
     def __init__(self, network: nn.Module, image: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._depths: dict[int, int] = {}
         self._weights: set[int] = set()
         self._seen: list[StorageWeakRef] = []
@@ -100,8 +100,8 @@ class Depth(TorchDispatchMode):
 
     def _kept(self, tensor: Tensor) -> int:
         """The address of the tensor's storage, which no other storage takes from now on."""
-        self._seen.append(StorageWeakRef(tensor.untyped_storage()))
-        return self._seen[-1].cdata
+        self._seen.append(StorageWeakRef(tensor.untyped_storage()))  # type: ignore[no-untyped-call]
+        return _address(tensor)
 
     @contextmanager
     def _unless_it_fails(self) -> Iterator[None]:

@@ -29,11 +29,12 @@ FLOORS = {
         "search",
         "experiment",
         "planning cluster",
-        "candidates knowledge proxy_scores stages",
+        "candidates knowledge own_results proxy_scores stages",
         "scoring replay",
         "runs",
         "report",
         "campaigns",
+        "api",
         "cli",
     ],
 }
@@ -41,7 +42,8 @@ FLOORS = {
 RAY = (
     "trainables/trials/",
     "schedulers/tune.py",
-    "schedulers/policy_scheduler.py",
+    "schedulers/curve_scheduler.py",
+    "schedulers/restored.py",
     "schedulers/ray_schedulers.py",
     "orchestrator/cluster/",
     "orchestrator/candidates/latencies.py",

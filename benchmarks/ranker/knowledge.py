@@ -29,7 +29,8 @@ import pandas as pd
 from scipy import special
 
 from benchmarks.common.paired import SEED, positive
-from benchmarks.common.recorded import NASBENCH201, NASBENCH201_C100, data_folder, read_recorded
+from benchmarks.common.recorded import NASBENCH201, NASBENCH201_C100, data_folder
+from benchmarks.ranker.small_lists import read_table as read_cells
 from taurank.orchestrator.ranker import KnowledgeSource, normal_scores
 from taurank.orchestrator.replay import Bench, choose_cheap, knowledge_of, make_bench, plan_replay, replay_draw
 from taurank.trainables.table import Metric, RecordedTable, TableInfo
@@ -58,19 +59,7 @@ BARS = {
 
 @cache
 def read_table(name: str, folder: Path | None) -> RecordedTable:
-    if name not in CELLS:
-        return read_transnas(name, folder)
-    table = read_recorded(CELLS[name], folder)
-    if name == "c10":
-        return table
-    other = read_recorded(NASBENCH201, folder)
-    cheap = other.rows["source"].astype(str).str.startswith("proxy:") | (other.rows["metric"] == "flops")
-    info = dataclasses.replace(table.info, metrics=other.info.metrics | table.info.metrics)
-    parts = [
-        rows.astype(dict.fromkeys(("architecture", "source", "metric"), str))
-        for rows in (table.rows, other.rows[cheap])
-    ]
-    return RecordedTable(info, pd.concat(parts, ignore_index=True))
+    return read_cells(CELLS[name], folder) if name in CELLS else read_transnas(name, folder)
 
 
 def read_transnas(task: str, folder: Path | None) -> RecordedTable:

@@ -14,7 +14,7 @@ from taurank.orchestrator.planning.outlook import (
     progress_of,
     training_epochs,
 )
-from taurank.orchestrator.planning.replayed_taus import ReplayedTau, shipped_replays, summarise_cell
+from taurank.orchestrator.planning.replayed_taus import ReplayedTau, Setting, shipped_replays, summarise_cell
 from taurank.orchestrator.planning.rounds import (
     LogRanker,
     Problem,
@@ -51,6 +51,7 @@ __all__ = [
     "Problem",
     "Progress",
     "ReplayedTau",
+    "Setting",
     "are_cheap",
     "candidate_count",
     "choice_of",

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 from itertools import groupby
 
 import numpy as np
 from scipy import stats
 
-from taurank.orchestrator.planning.replayed_taus import Estimate, ReplayedTable, ReplayedTau, shipped_replays
+from taurank.orchestrator.planning.replayed_taus import (
+    Estimate,
+    ReplayedTable,
+    ReplayedTau,
+    Setting,
+    shipped_replays,
+)
 from taurank.orchestrator.ranker import LEVEL, Certainty
 
 STEP = 10
 """Budgets that are found are multiples of 1 / STEP."""
-TRUST: dict[Certainty, float] = {"uncalibrated": 0.0, "doubtful": 0.5, "calibrated": 0.8}
-"""Weight of the tau that a ranking expects of itself against the forecast from replays. Even a calibrated one describes
-only the present, so a fifth of its difference from the forecast is attributed to chance."""
+ERROR: dict[Certainty, float] = {"uncalibrated": 0.5, "doubtful": 0.35, "calibrated": 0.2}
+"""Half of the 90 % interval, on the scale artanh(tau), of what a ranking's expected tau is wrong by beyond its own
+interval; measured by ``benchmarks/ranker/forecast_check.py``."""
+UNINFORMATIVE = 1.0
+"""Width of an interval of tau that says hardly anything."""
 EDGE = 1 - 1e-6
 """Largest tau that has a finite artanh here."""
 
@@ -51,20 +59,32 @@ class Forecast:
     basis: str
     near: tuple[ReplayedTau, ...]
 
+    @property
+    def is_informative(self) -> bool:
+        """Whether the interval excludes enough for the expected tau to be worth stating."""
+        return self.high - self.low < UNINFORMATIVE
+
 
 def forecast(
-    space: str, candidates: int, budget: float, *, proxies: bool = False, replays: Sequence[ReplayedTau] | None = None
+    setting: Setting,
+    candidates: int,
+    budget: float,
+    *,
+    proxies: bool = False,
+    replays: Sequence[ReplayedTau] | None = None,
 ) -> Forecast:
-    """The tau that ``candidates`` of ``space`` ranked ``budget`` times cheaper than full training will have.
+    """The tau that ``candidates`` ranked ``budget`` times cheaper than full training will have.
 
-    A space with a table of its own uses that table. Any other gets the mean over all tables. Variance of the 90 %
-    interval: draws, error of their means, interpolation (see ``Estimate``), with Student's t of one degree of freedom
-    less than the cells near have draws (all budgets share their candidates, so they do not add any); between k tables,
-    for one that is not among them, their variance times (1 + 1 / k) with k - 1 degrees of freedom. One table alone
-    does not constrain another space: then the interval is [-1, 1].
+    Three cases, of which the first that applies is used. (1) The same space, images and length were replayed: that
+    table; the 90 % interval has the variance of draws, error of their means and interpolation (see ``Estimate``), with
+    Student's t of one degree of freedom less than the cells near have draws (all budgets share their candidates, so
+    they do not add any). (2) The same space with other images: the mean of its tables; the interval also has the
+    variance between tables of one space, from all spaces with several. (3) Otherwise: the mean of all spaces, and the
+    variance between spaces. A variance between k means counts (1 + 1 / k) times, with Student's t of its degrees of
+    freedom; where a single table was replayed the interval is [-1, 1].
 
     Args:
-        space: name of a search space, known or not.
+        setting: what is ranked.
         candidates: how many are ranked.
         budget: how many times cheaper than full training, 1 or above.
         proxies: whether zero-cost proxies are computed; a table that was replayed in one way only is taken as it is.
@@ -77,27 +97,33 @@ def forecast(
         raise ForecastError(f"candidates: {candidates} have no order; give 2 or more")
     if not 1 <= budget < math.inf:
         raise ForecastError(f"budget: {budget:g} is not how many times cheaper; give 1 or more")
-    tables = _tables_for(space, proxies, replays)
-    new = tables[0].space != space
-    estimates = [table.estimate(candidates, budget) for table in tables]
-    taus = [estimate.tau for estimate in estimates]
-    tau = float(np.mean(taus))
-    half = _half_width(estimates, new=new)
-    near = tuple(row for estimate in estimates for row in estimate.rows)
+    tables = _tables(replays, proxies)
+    estimates = [(table.setting, table.estimate(candidates, budget)) for table in tables]
+    kept = _relevant([table.setting for table in tables], setting)
+    used = [pair for pair in estimates if pair[0] in kept]
+    if kept == [setting]:
+        tau, half, doubt = used[0][1].tau, math.sqrt(_within(used)), ""
+    elif kept[0].resembles(setting):
+        between = _between_tables(estimates) or _between_spaces(estimates)
+        tau, half, doubt = _mean(used), _widened(used, between, len(used)), "other images than those of this list"
+    else:
+        means = [_mean(pairs) for pairs in _by_space(used)]
+        tau, half = float(np.mean(means)), _widened(used, _between_spaces(used), len(means))
+        doubt = "none of this space and length"
     return Forecast(
         candidates,
         budget,
         tau,
         max(tau - half, -1.0),
         min(tau + half, 1.0),
-        float(np.mean([estimate.retained for estimate in estimates])),
-        _basis(tables, estimates, new=new),
-        near,
+        float(np.mean([estimate.retained for _, estimate in used])),
+        _basis(used, doubt),
+        tuple(row for _, estimate in used for row in estimate.rows),
     )
 
 
 def budget_for(
-    space: str,
+    setting: Setting,
     candidates: int,
     tau: float,
     *,
@@ -113,10 +139,11 @@ def budget_for(
     """
 
     def at(budget: float) -> Forecast:
-        return correct(forecast(space, candidates, budget, proxies=proxies, replays=replays))
+        return correct(forecast(setting, candidates, budget, proxies=proxies, replays=replays))
 
     # Predicted tau never rises with the budget's factor: bisection over its tenths.
-    cheapest = min(table.largest_budget for table in _tables_for(space, proxies, replays))
+    tables = {table.setting: table for table in _tables(replays, proxies)}
+    cheapest = min(tables[known].largest_budget for known in _relevant(list(tables), setting))
     reached, missed = STEP, math.floor(cheapest * STEP) + 1
     if at(1.0).tau < tau:
         return None
@@ -134,9 +161,11 @@ def update(
 ) -> Forecast:
     """The forecast of a run's end, corrected by what the ranking expects of itself today.
 
-    On the scale z = artanh(tau), with w = ``TRUST[certainty]``: ``z_end + w (z_expected - z_now)``, and half-widths
-    ``sqrt(((1 - w) h_end)^2 + (w h_expected)^2)``. So an uncalibrated ranking changes nothing, and a calibrated one
-    mostly replaces the forecast, to which only what the rest of the budget adds is left.
+    On the scale z = artanh(tau), with h the half-widths of the 90 % intervals: what the ranking expects has
+    ``h_own^2 = h_interval^2 + ERROR[certainty]^2``, its weight is ``w = h_end^2 / (h_end^2 + h_own^2)``, and the result
+    is ``z_end + w (z_expected - z_now)`` with the half-widths ``sqrt(((1 - w) h_end)^2 + (w h_own)^2)``. So what the
+    ranking expects replaces a forecast that rests on other lists, and hardly changes one that rests on many replays of
+    the same; the forecast still determines what the rest of the budget adds.
 
     Args:
         now: forecast for what has been spent so far.
@@ -145,69 +174,100 @@ def update(
         interval: its 90 % interval.
         certainty: of the ranking.
     """
-    weight = TRUST[certainty]
-    if weight == 0 or not math.isfinite(expected_tau):
+    if not math.isfinite(expected_tau):
         return end
+    own = math.hypot(_half(*interval), ERROR[certainty])
+    before = _half(end.low, end.high)
+    weight = before**2 / (before**2 + own**2)
     centre = _z(end.tau) + weight * (_z(expected_tau) - _z(now.tau))
-    below, above = (
-        math.hypot((1 - weight) * (_z(ours) - _z(end.tau)), weight * (_z(its) - _z(expected_tau)))
-        for ours, its in ((end.low, interval[0]), (end.high, interval[1]))
-    )
+    half = math.hypot((1 - weight) * before, weight * own)
     tau = math.tanh(centre)
     retained = end.retained * tau / end.tau if end.tau > 0 else math.nan
     basis = f"{end.basis}; corrected by what this run's {certainty} ranking expects of itself"
     return replace(
-        end, tau=tau, low=math.tanh(centre - below), high=math.tanh(centre + above), retained=retained, basis=basis
+        end, tau=tau, low=math.tanh(centre - half), high=math.tanh(centre + half), retained=retained, basis=basis
     )
 
 
-def _tables_for(space: str, proxies: bool, replays: Sequence[ReplayedTau] | None) -> list[ReplayedTable]:
-    """Tables of the space; those of all where it has none."""
-    tables = _tables(tuple(shipped_replays() if replays is None else replays), proxies)
+def _half(low: float, high: float) -> float:
+    """Half of an interval of tau on the scale artanh(tau)."""
+    return (_z(high) - _z(low)) / 2
+
+
+_Replayed = tuple[Setting, Estimate]
+
+
+def _relevant(replayed: Sequence[Setting], setting: Setting) -> list[Setting]:
+    """The setting itself, else those that resemble it, else all."""
+    same = [known for known in replayed if known == setting]
+    return same or [known for known in replayed if known.resembles(setting)] or list(replayed)
+
+
+def _by_space(estimates: Sequence[_Replayed]) -> list[list[_Replayed]]:
+    return [list(group) for _, group in groupby(estimates, key=lambda pair: pair[0].space)]
+
+
+def _between_tables(estimates: Sequence[_Replayed]) -> tuple[float, int] | None:
+    """Variance of tau between tables of a space, and its degrees of freedom; None where no space has several."""
+    groups = [[estimate.tau for _, estimate in pairs] for pairs in _by_space(estimates)]
+    freedom = sum(len(taus) - 1 for taus in groups)
+    squares = sum(float(np.var(taus)) * len(taus) for taus in groups)
+    return (squares / freedom, freedom) if freedom else None
+
+
+def _between_spaces(estimates: Sequence[_Replayed]) -> tuple[float, int] | None:
+    """The same between the means of the spaces; None where there is a single one."""
+    means = [_mean(pairs) for pairs in _by_space(estimates)]
+    return (float(np.var(means, ddof=1)), len(means) - 1) if len(means) > 1 else None
+
+
+def _mean(pairs: Sequence[_Replayed]) -> float:
+    return float(np.mean([estimate.tau for _, estimate in pairs]))
+
+
+def _within(pairs: Sequence[_Replayed]) -> float:
+    """Square of the half-width that draws alone give."""
+    return float(np.mean([(_quantile(estimate.draws - 1) * estimate.sd) ** 2 for _, estimate in pairs]))
+
+
+def _widened(pairs: Sequence[_Replayed], between: tuple[float, int] | None, count: int) -> float:
+    """Half of the interval for a table that is not among ``count`` ones with this variance between them."""
+    if between is None:
+        return 2.0
+    variance, freedom = between
+    return math.sqrt(_within(pairs) + _quantile(freedom) ** 2 * variance * (1 + 1 / count))
+
+
+def _tables(replays: Sequence[ReplayedTau] | None, proxies: bool) -> list[ReplayedTable]:
+    """The tables by space; with proxies or without, where both were replayed."""
+    tables = _grouped(tuple(shipped_replays() if replays is None else replays), proxies)
     if not tables:
         raise ForecastError("nothing was replayed, so there is no forecast; replay a table of your own with --table")
-    return [table for table in tables if table.space == space] or tables
+    return tables
 
 
 @cache
-def _tables(rows: tuple[ReplayedTau, ...], proxies: bool) -> list[ReplayedTable]:
-    def table(row: ReplayedTau) -> tuple[str, str]:
-        return row.space, row.data
-
+def _grouped(rows: tuple[ReplayedTau, ...], proxies: bool) -> list[ReplayedTable]:
     tables = []
-    for _, group in groupby(sorted(rows, key=table), key=table):
+    for _, group in groupby(sorted(rows, key=_setting_of), key=_setting_of):
         own = list(group)
         tables.append(ReplayedTable([row for row in own if (row.proxies > 0) == proxies] or own))
     return tables
 
 
-def _half_width(estimates: Sequence[Estimate], *, new: bool) -> float:
-    """Half of the 90 % interval; ``new``: for a table that is not among the estimates."""
-    count = len(estimates)
-    within = float(np.mean([(_quantile(estimate.draws) * estimate.sd) ** 2 for estimate in estimates]))
-    if count == 1:
-        return 2.0 if new else math.sqrt(within)
-    spread = float(np.var([estimate.tau for estimate in estimates], ddof=1))
-    return math.sqrt(within + _quantile(count) ** 2 * spread * (1 + 1 / count))
+def _setting_of(row: ReplayedTau) -> tuple[str, str, int]:
+    return astuple(row.setting)
 
 
-def _quantile(samples: int) -> float:
-    """Half-width of a 90 % interval in standard deviations that so many samples gave (Student's t)."""
-    return float(stats.t.ppf(0.5 + LEVEL / 2, samples - 1))
+def _quantile(freedom: int) -> float:
+    """Half-width of a 90 % interval in standard deviations that have so many degrees of freedom (Student's t)."""
+    return float(stats.t.ppf(0.5 + LEVEL / 2, freedom))
 
 
-def _basis(tables: Sequence[ReplayedTable], estimates: Sequence[Estimate], *, new: bool) -> str:
-    names = ", ".join(f"{table.space} on {table.data}" for table in tables)
-    draws = sorted({row.draws for estimate in estimates for row in estimate.rows})
-    counted = f"{draws[0]} draws each" if len(draws) == 1 else f"{draws[0]} to {draws[-1]} draws each"
-    several = len(tables) > 1
-    remarks = [
-        f"{table.space} on {table.data}: {remark}" if several else remark
-        for table, estimate in zip(tables, estimates, strict=True)
-        for remark in estimate.remarks
-    ]
-    unknown = ["no recorded trainings of this space"] if new else []
-    return "; ".join([f"replays of {names}, {counted}", *unknown, *remarks])
+def _basis(used: Sequence[_Replayed], doubt: str) -> str:
+    names = ", ".join(f"{setting.space} on {setting.data}" for setting, _ in used)
+    remarks = list(dict.fromkeys(remark for _, estimate in used for remark in estimate.remarks))
+    return "; ".join(filter(None, [f"replays of {names}", doubt, *remarks]))
 
 
 def _z(tau: float) -> float:

@@ -11,7 +11,7 @@ import pandas as pd
 from taurank.orchestrator.evidence import BASELINE, TRAINING
 from taurank.orchestrator.experiment import ImageCounts, SupernetSpec, TrainingSpec
 from taurank.orchestrator.planning.forecast import Forecast, budget_for, forecast, update
-from taurank.orchestrator.planning.replayed_taus import ReplayedTau
+from taurank.orchestrator.planning.replayed_taus import ReplayedTau, Setting
 from taurank.orchestrator.planning.rounds import planned_epochs
 from taurank.orchestrator.planning.stages import ASSUMED_IMAGES
 from taurank.orchestrator.ranker import Certainty, Ranking
@@ -49,9 +49,8 @@ class PlanRequest:
     """What is to be planned.
 
     Attributes:
-        space: name of the search space; empty for one that nothing is known of.
+        setting: space, data set and length of full training.
         candidates: how many are ranked.
-        full_epochs: length of full training.
         stages: the stages of a budget, given as how many times cheaper it is; None where it pays for none.
         epoch_seconds: device seconds of an epoch of one candidate; NaN if unknown.
         proxies: whether zero-cost proxies are computed.
@@ -59,9 +58,8 @@ class PlanRequest:
         images: what the scores of a supernet cost depends on how many there are.
     """
 
-    space: str
+    setting: Setting
     candidates: int
-    full_epochs: int
     stages: Callable[[float], PlannedStages | None]
     epoch_seconds: float = math.nan
     proxies: bool = False
@@ -71,13 +69,13 @@ class PlanRequest:
     @property
     def whole(self) -> int:
         """Epochs of full training of all candidates."""
-        return self.candidates * self.full_epochs
+        return self.candidates * self.setting.full_epochs
 
     def expected(self, budget: float) -> Forecast:
         """The forecast for a budget; without proxies where it pays for none."""
         planned = self.stages(budget) if self.proxies else None
         proxies = self.proxies and (planned is None or planned.proxies > 0)
-        return forecast(self.space, self.candidates, budget, proxies=proxies, replays=self.replays)
+        return forecast(self.setting, self.candidates, budget, proxies=proxies, replays=self.replays)
 
     def cheapest(self, tau: float, correct: Callable[[Forecast], Forecast]) -> Forecast:
         """The corrected forecast for the cheapest budget that reaches a tau.
@@ -86,7 +84,7 @@ class PlanRequest:
             PlanError: none does.
         """
         found = budget_for(
-            self.space, self.candidates, tau, proxies=self.proxies, replays=self.replays, correct=correct
+            self.setting, self.candidates, tau, proxies=self.proxies, replays=self.replays, correct=correct
         )
         if found is None:
             raise PlanError(
@@ -196,7 +194,7 @@ def look_ahead(
     planned = stages or request.stages(budget)
     if planned is None:
         raise PlanError(
-            f"--budget: {budget:g}x of {request.candidates:,} x {request.full_epochs} epochs is "
+            f"--budget: {budget:g}x of {request.candidates:,} x {request.setting.full_epochs} epochs is "
             f"{request.whole / budget:.1f} epochs, which pays for no training; take a larger share (a smaller factor)"
         )
     chosen = option(budget, planned)

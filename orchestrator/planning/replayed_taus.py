@@ -20,6 +20,28 @@ FORECASTS = resources.files("taurank.orchestrator.planning") / "forecasts.csv"
 MEASURES = ("tau", "retained")
 FEWEST_DRAWS = 2
 """One draw gives no estimate of how much draws differ."""
+SAME_LENGTH = 2.0
+"""Factor within which full trainings are of about the same length."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is ranked, for how much a forecast of one list says of another.
+
+    Attributes:
+        space: name of the search space; empty for one that nothing is known of.
+        data: name of the data set; empty if unknown.
+        full_epochs: length of full training.
+    """
+
+    space: str
+    data: str
+    full_epochs: int
+
+    def resembles(self, other: Setting) -> bool:
+        """Whether the other has the same space, and trainings of about the same length; images may differ."""
+        ratio = self.full_epochs / other.full_epochs
+        return self.space == other.space and 1 / SAME_LENGTH <= ratio <= SAME_LENGTH
 
 
 @dataclass(frozen=True)
@@ -29,6 +51,7 @@ class ReplayedTau:
     Attributes:
         space: search space of the recorded trainings.
         data: their data set.
+        full_epochs: length of their full trainings.
         proxies: how many were computed for every candidate.
         n: candidates of a draw.
         budget: how many times cheaper than training all of them.
@@ -45,6 +68,7 @@ class ReplayedTau:
 
     space: str
     data: str
+    full_epochs: int
     proxies: int
     n: int
     budget: float
@@ -62,6 +86,11 @@ class ReplayedTau:
     def units(self) -> float:
         """The budget in full trainings."""
         return self.n / self.budget
+
+    @property
+    def setting(self) -> Setting:
+        """What was ranked."""
+        return Setting(self.space, self.data, self.full_epochs)
 
 
 @dataclass(frozen=True)
@@ -115,7 +144,7 @@ def read_replays(rows: Iterable[Mapping[str, str]]) -> tuple[ReplayedTau, ...]:
     )
 
 
-def summarise_cell(draws: Sequence[Mapping[str, float]], *, space: str, data: str, proxies: int) -> ReplayedTau:
+def summarise_cell(draws: Sequence[Mapping[str, float]], setting: Setting, *, proxies: int) -> ReplayedTau:
     """The draws of one number of candidates and one budget, as ``replay_draws`` gives them, in one cell.
 
     Raises:
@@ -127,10 +156,26 @@ def summarise_cell(draws: Sequence[Mapping[str, float]], *, space: str, data: st
     def mean(name: str) -> float:
         return float(np.mean([draw[name] for draw in draws]))
 
-    means = {name: mean(name) for name in (*MEASURES, "ceiling", "shorts", "fulls", "cost")}
-    spread = {f"{name}_sd": float(np.std([draw[name] for draw in draws], ddof=1)) for name in MEASURES}
-    n, budget = int(draws[0]["n"]), float(draws[0]["budget"])
-    return ReplayedTau(space=space, data=data, proxies=proxies, n=n, budget=budget, draws=len(draws), **means, **spread)
+    def spread(name: str) -> float:
+        return float(np.std([draw[name] for draw in draws], ddof=1))
+
+    return ReplayedTau(
+        space=setting.space,
+        data=setting.data,
+        full_epochs=setting.full_epochs,
+        proxies=proxies,
+        n=int(draws[0]["n"]),
+        budget=float(draws[0]["budget"]),
+        draws=len(draws),
+        tau=mean("tau"),
+        tau_sd=spread("tau"),
+        retained=mean("retained"),
+        retained_sd=spread("retained"),
+        ceiling=mean("ceiling"),
+        shorts=mean("shorts"),
+        fulls=mean("fulls"),
+        cost=mean("cost"),
+    )
 
 
 class ReplayedTable:
@@ -139,7 +184,7 @@ class ReplayedTable:
     def __init__(self, rows: Sequence[ReplayedTau]) -> None:
         by_size = groupby(sorted(rows, key=lambda row: (row.n, row.units)), key=lambda row: row.n)
         self._series = {n: _Series(list(group)) for n, group in by_size}
-        self.space, self.data = rows[0].space, rows[0].data
+        self.setting = rows[0].setting
         self.largest_budget = max(row.budget for row in rows)
 
     def estimate(self, candidates: int, budget: float) -> Estimate:

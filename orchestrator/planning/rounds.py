@@ -13,17 +13,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from taurank.orchestrator.evidence import BASELINE, CHOSEN, VALIDATION_ACCURACY, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
 from taurank.orchestrator.planning.failed_trainings import failure_reasons, with_failures
-from taurank.orchestrator.planning.pilot import PILOT, TELLING, signal
 from taurank.orchestrator.planning.split import ROUNDING, Split, more_short_trainings, split_budget
-from taurank.orchestrator.ranker import KnowledgeSource, RankerOptions, Ranking, RankingModel
+from taurank.orchestrator.ranker import (
+    JUDGING,
+    KnowledgeSource,
+    RankerOptions,
+    Ranking,
+    RankingModel,
+    Validation,
+    signal_of,
+)
 
 Launch = Callable[[TrainingSpec, list[str]], None]
 DEFAULTS = RankerOptions()
+PILOT = 8
+"""Candidates that are trained first: the least that teach a model of short trainings."""
 NAMED = 5
 """Candidates that an event names; the notes of the log have all."""
 
@@ -152,9 +163,10 @@ def run_rounds(
             where those turn out to be hard to predict.
         say: receives a line when the plan changes.
     """
-    problem, given_up = ranker.problem, 0
+    problem = ranker.problem
     trainings, left_behind = _lengthened(ranker, trainings, launch, budget_epochs, adaptive=adaptive, say=say)
     budget_epochs -= left_behind
+    given_up = _given_up(problem, trainings, budget_epochs)
     for place, spec in enumerate(trainings):
         full = spec.is_full(problem.full_epochs)
         codes = _chosen(ranker, spec, given_up=given_up if full else 0)
@@ -165,9 +177,13 @@ def run_rounds(
             if more:
                 # The same stage, gone on with: together they are one view.
                 launch(spec, codes + more)
-                freed = spec.cost(len(more))
-                spare = budget_epochs - sum(planned_epochs(other, len(problem.candidates)) for other in trainings)
-                given_up = max(0, -int((spare - freed) // problem.full_epochs))
+                given_up = _given_up(problem, trainings, budget_epochs - spec.cost(len(more)))
+
+
+def _given_up(problem: Problem, trainings: Sequence[TrainingSpec], budget_epochs: float) -> int:
+    """Full trainings that a budget does not suffice for, with all the others."""
+    spare = budget_epochs - sum(planned_epochs(spec, len(problem.candidates)) for spec in trainings)
+    return max(0, -math.floor((spare + ROUNDING) / problem.full_epochs))
 
 
 def planned_epochs(spec: TrainingSpec, count: int) -> float:
@@ -215,11 +231,17 @@ def _lengthened(
     left = budget_epochs - sum(planned_epochs(other, count) for other in others)
     while True:
         longer = math.floor((left - left_behind - spec.cost(PILOT) + ROUNDING) / _twice_as_long(spec, 1).cost(1))
-        worth_it = adaptive and longer >= PILOT and 2 * spec.epochs < problem.full_epochs
-        if not _is_too_short(ranker, spec, launch, worth_it=worth_it, say=say):
+        worth_it = min(longer, most - 1) >= PILOT and 2 * spec.epochs < problem.full_epochs
+        noted = ranker.log.noted(_pilot_key(spec))
+        too_short = noted == _TOO_SHORT
+        if noted is None and adaptive and problem.images and problem.classes:
+            too_short = _is_too_short(ranker, spec, launch, worth_it=worth_it, say=say)
+        if not too_short:
             return [spec, *others], left_behind
         left_behind += spec.cost(PILOT)
-        spec = _twice_as_long(spec, min(max(longer, 1), most))
+        spec = _twice_as_long(spec, 1)
+        chosen = len(_noted(ranker.log, f"selected:{spec.stage}"))
+        spec = spec.model_copy(update={"candidates": max(min(longer, most), chosen)})
 
 
 def _is_plain(spec: TrainingSpec) -> bool:
@@ -234,39 +256,51 @@ def _twice_as_long(spec: TrainingSpec, candidates: int) -> TrainingSpec:
 def _is_too_short(
     ranker: LogRanker, spec: TrainingSpec, launch: Launch, *, worth_it: bool, say: Callable[[str], object]
 ) -> bool:
-    """Whether the pilot of a round does not tell candidates apart; found once, and noted."""
+    """Whether the pilot of a round does not tell candidates apart; decided once, and noted.
+
+    It is not asked where an answer would change nothing, nor of a round that has gone beyond its pilot.
+    """
     problem, log, key = ranker.problem, ranker.log, _pilot_key(spec)
-    if log.noted(key) is None and worth_it and problem.images and problem.classes:
-        pilot = _pilot(ranker, spec)
+    assert problem.images is not None
+    assert problem.classes is not None
+    there = _noted(log, f"selected:{spec.stage}")
+    begun = bool((log.evidence()["stage"] == spec.stage).any())
+    too_short = False
+    if worth_it and (not begun or len(there) == PILOT):
+        pilot = there if len(there) == PILOT else _pilot(ranker, spec)
         launch(spec, pilot)
-        rows = log.evidence()
-        last = (rows["stage"] == spec.stage) & (rows["epoch"] == spec.last_epoch)
-        last &= (rows["metric"] == VALIDATION_ACCURACY) & rows["architecture"].isin(pilot)
-        accuracies = rows.loc[last, "value"].to_numpy(dtype=float)
-        found = signal(accuracies, images=problem.images, classes=problem.classes)
-        if found < TELLING:
+        accuracies = _last_accuracies(log, spec, pilot)
+        # As for judging other sources; what has failed shows nothing.
+        seen = len(accuracies) > PILOT // 2
+        too_short = seen and signal_of(accuracies, Validation(problem.images, problem.classes)) < JUDGING
+        if too_short:
             longer = _twice_as_long(spec, PILOT)
             text = (
                 f"{spec.epochs} {'epochs' if spec.epochs > 1 else 'epoch'} tell too little: {len(accuracies)} "
                 f"trainings reach {min(accuracies):.1%} to {max(accuracies):.1%}, chance is {1 / problem.classes:.1%}"
             )
             log.note(f"selected:{longer.stage}", json.dumps(pilot))
-            log.append_event(longer.stage, "", CHOSEN, f"fewer for {longer.epochs} epochs, since {text}: the same")
+            log.append_event(longer.stage, "", CHOSEN, f"{PILOT} first, since {text}: {_named(problem, pilot)}")
             say(f"{text}; fewer candidates are trained for {longer.epochs} epochs")
-        log.note(key, _TOO_SHORT if found < TELLING else _LONG_ENOUGH)
-    return log.noted(key) == _TOO_SHORT
+    log.note(key, _TOO_SHORT if too_short else _LONG_ENOUGH)
+    return too_short
+
+
+def _last_accuracies(log: EvidenceLog, spec: TrainingSpec, codes: Sequence[str]) -> NDArray[np.float64]:
+    """Accuracies at the end of the trainings of these candidates, without those that failed."""
+    rows = log.evidence()
+    last = (rows["stage"] == spec.stage) & (rows["epoch"] == spec.last_epoch) & rows["architecture"].isin(codes)
+    return rows.loc[last & (rows["metric"] == VALIDATION_ACCURACY), "value"].dropna().to_numpy(dtype=np.float64)
 
 
 def _pilot(ranker: LogRanker, spec: TrainingSpec) -> list[str]:
     """The first candidates of a round, by design."""
-    problem, log, key = ranker.problem, ranker.log, f"selected:{spec.stage}"
-    there = _noted(log, key)
-    if not there:
-        there = ranker.model().choose_short_runs(PILOT)
-        log.note(key, json.dumps(there))
-        why = f"{len(there)} first, to see whether {spec.epochs} epochs tell candidates apart"
-        log.append_event(spec.stage, "", CHOSEN, f"{why}: {_named(problem, there)}")
-    return there[:PILOT]
+    problem, log = ranker.problem, ranker.log
+    codes = ranker.model().choose_short_runs(PILOT)
+    log.note(f"selected:{spec.stage}", json.dumps(codes))
+    why = f"{PILOT} first, to see whether so short trainings tell candidates apart"
+    log.append_event(spec.stage, "", CHOSEN, f"{why}: {_named(problem, codes)}")
+    return codes
 
 
 _TOO_SHORT, _LONG_ENOUGH = "too short", "long enough"

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from taurank.orchestrator.ranker.model import RankingModel, rank_evidence
     from taurank.orchestrator.ranker.options import RankerOptions
     from taurank.orchestrator.ranker.prior import prior_order
+    from taurank.orchestrator.ranker.prospects import Prospect, TrainingOption
     from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
     from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor
     from taurank.orchestrator.ranker.short_runs import complete_short_runs
-    from taurank.orchestrator.ranker.signal import beyond_chance
+    from taurank.orchestrator.ranker.signal import JUDGING, Validation, signal_of
     from taurank.orchestrator.ranker.trust import FEWEST_ALONE, SupernetTrust, ranking_lines, supernet_trust
     from taurank.orchestrator.ranker.views import (
         LOWER_IS_BETTER,
@@ -36,6 +37,7 @@ __all__ = [
     "FEWEST_COMPARED",
     "FEWEST_KNOWN",
     "JITTER",
+    "JUDGING",
     "KNOWLEDGE",
     "LEVEL",
     "LOWER_IS_BETTER",
@@ -51,14 +53,16 @@ __all__ = [
     "KnowledgeSource",
     "KnowledgeUse",
     "Labels",
+    "Prospect",
     "RankerOptions",
     "Ranking",
     "RankingModel",
     "Relation",
     "SupernetTrust",
+    "TrainingOption",
+    "Validation",
     "View",
     "align_to_prior",
-    "beyond_chance",
     "cholesky",
     "complete_short_runs",
     "final_inputs",
@@ -71,6 +75,7 @@ __all__ = [
     "rank_evidence",
     "ranking_lines",
     "score_targets",
+    "signal_of",
     "supernet_trust",
 ]
 

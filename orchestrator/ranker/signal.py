@@ -93,7 +93,8 @@ def lead_trainings(shorts: Sequence[ShortRuns], validation: Validation = UNKNOWN
     longest = max(short.fidelity for short in known)
     chosen = [short for short in known if short.fidelity == longest]
     lead = next((short for short in chosen if not short.is_loss), chosen[0])
-    signals = [_sampled(short, validation) for short in chosen]
+    # The training loss sums over many more images and has no such noise.
+    signals = [1.0 if short.is_loss else _sampled(short.values, validation) for short in chosen]
     shares = [signal * _share(short) for signal, short in zip(signals, chosen, strict=True)]
     total = np.sum([part * short.measured for part, short in zip(shares, chosen, strict=True)], axis=0)
     if np.ptp(total) == 0:
@@ -115,15 +116,29 @@ def beyond_chance(accuracies: Scores, classes: int | None) -> float:
     return float(np.clip((way - STARTED) / (UNDER_WAY - STARTED), 0.0, 1.0))
 
 
-def _sampled(short: ShortRuns, validation: Validation) -> float:
+def signal_of(accuracies: Scores, validation: Validation) -> float:
+    """Share of the differences between short trainings that is information on the candidates, in [0, 1].
+
+    The share that is not the noise of drawing the validation images, times `beyond_chance`.
+
+    Example:
+        >>> digits = Validation(images=400, classes=10)
+        >>> signal_of(np.array([0.10, 0.10, 0.10, 0.10, 0.11, 0.13, 0.15]), digits)
+        0.0
+        >>> round(signal_of(np.array([0.14, 0.31, 0.45, 0.49, 0.53, 0.60, 0.69]), digits), 2)
+        0.98
+    """
+    return _sampled(accuracies, validation) * beyond_chance(accuracies, validation.classes)
+
+
+def _sampled(accuracies: Scores, validation: Validation) -> float:
     """Share of the variance of accuracies that is not the noise of drawing the images; 1 where that is unknown.
 
-    All candidates see the same images, so the noise of a difference is smaller than that: it is a lower bound. The
-    training loss sums over many more images and has no such noise.
+    All candidates see the same images, so the noise of a difference is smaller than that: it is a lower bound.
     """
-    if validation.images is None or short.is_loss:
+    if validation.images is None:
         return 1.0
-    found = reliability(short.values, np.sqrt(short.values * (1 - short.values) / validation.images))
+    found = reliability(accuracies, np.sqrt(accuracies * (1 - accuracies) / validation.images))
     return 1.0 if np.isnan(found) else found
 
 

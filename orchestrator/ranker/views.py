@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from taurank.orchestrator.evidence import CONTENDERS, DEPTH, PRETEXT
+from taurank.orchestrator.evidence import CONTENDERS, PRETEXT
 from taurank.orchestrator.ranker.contenders import rank_again
 
 Scores = NDArray[np.float64]
@@ -110,7 +110,6 @@ def make_views(evidence: pd.DataFrame, candidates: Sequence[str], *, full_epochs
     for source in found["source"].unique():
         rows = found[found["source"] == source]
         if source == "size":
-            rows = rows[rows["metric"] != DEPTH]  # logged, but no source of the order yet
             views.extend(_cheap(str(metric), "size", own, index, "size") for metric, own in rows.groupby("metric"))
         elif source.startswith("proxy:"):
             rows = rows[rows["metric"] == "score"]
@@ -228,11 +227,12 @@ def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs
 def _halfway(rows: pd.DataFrame, metric: str, index: pd.Index) -> Scores:
     """The metric at the epoch nearest to half of the last one, of those that all trainings show; one NaN for none."""
     table = rows[rows["metric"] == metric].pivot_table(index="architecture", columns="epoch", values="value")
-    whole = table.columns[table[table.iloc[:, -1].notna()].notna().all()] if len(table) else []
-    before = [epoch for epoch in whole if 1 <= epoch < table.columns[-1]]
+    whole = list(table.columns[table[table.iloc[:, -1].notna()].notna().all()]) if len(table) else []
+    last = int(table.columns[-1]) if len(table) else 0
+    before = [epoch for epoch in map(int, whole) if 1 <= epoch < last]
     if not before:
         return np.array(np.nan)
-    nearest = min(before, key=lambda epoch: (abs(2 * epoch - table.columns[-1]), epoch))
+    nearest = min(before, key=lambda epoch: (abs(2 * epoch - last), epoch))
     return table[nearest].reindex(index).to_numpy(dtype=float)
 
 

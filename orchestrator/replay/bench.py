@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from taurank.orchestrator.experiment import TrainingSpec
+from taurank.orchestrator.planning import Setting
 from taurank.orchestrator.replay.curves import encode, whole_trainings
 from taurank.orchestrator.replay.truth import ENOUGH, EVIDENCE_METRIC, MEAN, ReplayError, Truth, make_truth
 from taurank.spaces import Architecture, SearchSpace, get_space, list_spaces
@@ -65,6 +66,11 @@ class Bench:
     def points(self, spec: TrainingSpec) -> tuple[int, ...]:
         """Epochs that every training shows, up to its last."""
         return tuple(epoch for epoch in self.epochs[spec.epochs] if 1 <= epoch <= spec.last_epoch)
+
+    @property
+    def setting(self) -> Setting:
+        """What was trained, for forecasts."""
+        return Setting(self.table.info.space, self.table.info.data, self.full_epochs)
 
     @property
     def described(self) -> str:

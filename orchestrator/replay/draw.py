@@ -113,8 +113,7 @@ def _predicted_tau(bench: Bench, plan: ReplayPlan) -> float:
     """What `taurank plan` promises for our own split of this budget; NaN where the stages were asked for."""
     if not plan.adaptive or not shipped_replays():
         return math.nan
-    space = bench.table.info.space
-    return forecast(space, plan.candidates, plan.speed_up, proxies=bool(plan.cheap.proxies)).tau
+    return forecast(bench.setting, plan.candidates, plan.speed_up, proxies=bool(plan.cheap.proxies)).tau
 
 
 def _costs(bench: Bench, plan: ReplayPlan, evidence: pd.DataFrame, launch: Launch) -> Row:

@@ -39,9 +39,8 @@ class OwnReplays:
         self._plan(budget or NEIGHBOURS[0])
         factors = sorted({factor for factor in NEIGHBOURS if self._affords(factor)} | ({budget} if budget else set()))
         return PlanRequest(
-            self.bench.table.info.space,
+            self.bench.setting,
             self.candidates,
-            self.bench.full_epochs,
             self._stages,
             epoch_seconds,
             bool(self.cheap.proxies),
@@ -61,6 +60,5 @@ class OwnReplays:
         )
 
     def _replay(self, budget: float) -> ReplayedTau:
-        info = self.bench.table.info
         draws = list(replay_draws(self.bench, self._plan(budget), self.draws))
-        return summarise_cell(draws, space=info.space, data=info.data, proxies=len(self.cheap.proxies))
+        return summarise_cell(draws, self.bench.setting, proxies=len(self.cheap.proxies))

@@ -105,7 +105,8 @@ def calibration_columns(ranking: Ranking, truth: pd.Series) -> Row:
     values = truth.loc[ranking.table["architecture"]].to_numpy(dtype=float)
     true_rank = stats.rankdata(-values)
     ranks = stats.rankdata(-ranking.samples, axis=1)  # (draws, candidates)
-    columns = {"expected_tau": ranking.expected_tau}
+    expected = ranking.expected_tau_interval
+    columns = {"expected_tau": ranking.expected_tau, "expected_low": expected[0], "expected_high": expected[1]}
     width = math.nan
     for level in (0.5, 0.9):
         low = np.quantile(ranks, 0.5 - level / 2, axis=0, method="lower")

@@ -16,22 +16,21 @@ from taurank.orchestrator.text import print_line
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
     """Prints the plan on the terminal, ``notes`` at the end."""
-    question, chosen = outlook.request, outlook.chosen
+    question, setting, chosen = outlook.request, outlook.request.setting, outlook.chosen
     whole, budget = question.whole, chosen.forecast.budget
     print_line(
         console,
-        f"{question.candidates:,} candidates{f' of {question.space}' if question.space else ''}; full training is "
-        f"{question.full_epochs} epochs each, {whole:,} in all; budget: {budget:g}x cheaper, {whole / budget:,.1f}",
+        f"{question.candidates:,} candidates{f' of {setting.space}' if setting.space else ''}; full training is "
+        f"{setting.full_epochs} epochs each, {whole:,} in all; budget: {budget:g}x cheaper, {whole / budget:,.1f}",
     )
     if outlook.progress is not None:
         _print_progress(console, outlook)
     console.print(_stages(outlook), highlight=False)
     end = "" if outlook.progress is None else " at the end"
-    retained = f"{chosen.forecast.retained:.2f} of the tau of one full training of all candidates"
-    print_line(console, f"predicted tau{end}: {predicted(chosen.forecast)}, retained {retained}")
+    print_line(console, f"predicted tau{end}: {predicted(chosen.forecast)}")
     console.print()
     console.print(_neighbours(outlook), highlight=False)
-    for note in (f"based on: {chosen.forecast.basis}", *notes):
+    for note in notes:
         print_line(console, note)
 
 
@@ -39,9 +38,9 @@ def outlook_document(outlook: Outlook, *, notes: tuple[str, ...] = ()) -> dict[s
     """The plan as one JSON object; NaN for what is unknown."""
     question, progress = outlook.request, outlook.progress
     content: dict[str, Any] = {
-        "space": question.space or None,
+        "space": question.setting.space or None,
         "candidates": question.candidates,
-        "full_epochs": question.full_epochs,
+        "full_epochs": question.setting.full_epochs,
         "epoch_seconds": question.epoch_seconds,
         "plan": _as_dict(outlook, outlook.chosen),
         "neighbours": [_as_dict(outlook, option) for option in outlook.neighbours],
@@ -94,7 +93,7 @@ def _stages(outlook: Outlook) -> Table:
         add(supernet.stage, "1", f"{supernet.epochs}", supernet.cost(question.candidates, question.images))
     for spec in stages.trainings:
         many = question.candidates if spec.candidates == "all" else spec.candidates
-        kind = spec.task or ("full" if spec.is_full(question.full_epochs) else "short")
+        kind = spec.task or ("full" if spec.is_full(question.setting.full_epochs) else "short")
         cut = "" if spec.until is None else f" of {spec.epochs}"
         add(f"{kind} trainings", f"{many:,}", f"{spec.last_epoch}{cut}", training_epochs(spec, question.candidates))
     add("total", "", "", outlook.epochs(stages))
@@ -108,7 +107,7 @@ def _neighbours(outlook: Outlook) -> Table:
     if timed:
         table.add_column("hours", justify="right")
     for option in outlook.neighbours:
-        shorts, fulls = counts(option.stages.trainings, question.candidates, question.full_epochs)
+        shorts, fulls = counts(option.stages.trainings, question.candidates, question.setting.full_epochs)
         found = option.forecast
         hours = [f"{outlook.hours(option.stages):,.2f}"] if timed else []
         table.add_row(
@@ -116,9 +115,9 @@ def _neighbours(outlook: Outlook) -> Table:
             f"{shorts:,}",
             f"{fulls:,}",
             f"{outlook.epochs(option.stages):,.1f}",
-            f"{found.tau:.2f}",
+            f"{found.tau:.2f}" if found.is_informative else "",
             f"{found.low:.2f} to {found.high:.2f}",
-            f"{found.retained:.2f}",
+            f"{found.retained:.2f}" if found.is_informative else "",
             *hours,
             style="bold" if option is outlook.chosen else "",
         )
@@ -127,7 +126,7 @@ def _neighbours(outlook: Outlook) -> Table:
 
 def _as_dict(outlook: Outlook, option: Option) -> dict[str, Any]:
     question, stages = outlook.request, option.stages
-    shorts, fulls = counts(stages.trainings, question.candidates, question.full_epochs)
+    shorts, fulls = counts(stages.trainings, question.candidates, question.setting.full_epochs)
     return {
         "budget": option.forecast.budget,
         "shorts": shorts,

@@ -40,7 +40,7 @@ from taurank.orchestrator.stages.display import Display
 from taurank.orchestrator.stages.proxy_rows import ProxyBooking, score_key, score_rows
 from taurank.orchestrator.stages.resource_wait import ResourceWait
 from taurank.orchestrator.stages.tally import StageTally
-from taurank.schedulers.policy_scheduler import PolicyScheduler
+from taurank.schedulers import CurveScheduler
 from taurank.trainables.proxies import ScoreRow
 from taurank.trainables.trials import TrialSpec
 
@@ -97,7 +97,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._said_unsaved = False
         self._failed = 0
         self._schedule_epochs, self._scheduler, self._display = schedule_epochs, scheduler, display
-        self._policy = scheduler if isinstance(scheduler, PolicyScheduler) else None
+        self._policy = scheduler if isinstance(scheduler, CurveScheduler) else None
         self._outcomes = log.outcomes()
         last_epochs = log.last_epochs()
         self._begun = set(last_epochs)

@@ -8,7 +8,7 @@ from ray.tune.experiment import Trial
 
 from taurank.orchestrator.evidence import COMPLETED, FAILED, FROZEN, STOPPED
 from taurank.orchestrator.session import Counts
-from taurank.schedulers.policy_scheduler import PolicyScheduler
+from taurank.schedulers import CurveScheduler
 from taurank.trainables.trials import TrialSpec
 
 SPARED = (STOPPED, FROZEN)
@@ -31,7 +31,7 @@ class StageTally:
         *,
         schedule_epochs: int,
         last_epochs: Mapping[str, int],
-        policy: PolicyScheduler | None,
+        policy: CurveScheduler | None,
     ) -> None:
         self._schedule_epochs = schedule_epochs
         self._ends: dict[str, int] = {}

@@ -18,7 +18,7 @@ class RisingCurves:
 
     Accuracy stays as it is and error becomes 1 - error. A loss becomes ``1 - loss / start``, the logarithm of a
     perplexity likewise, and a score ``(score - start) / (best - start)``: ``start`` is the median first value of the
-    trials, ``best`` the best value of any.
+    trials, ``best`` the best value of any. A loss with values below 0 has no known limit and is a score turned round.
 
     Attributes:
         values: (trials, points); NaN where nothing finite was measured.
@@ -54,10 +54,12 @@ def rising_curves(curves: CurveMatrix) -> RisingCurves:
         return RisingCurves(values, times, limit=1.0, offset=0.0, slope=1.0)
     if curves.metric == "error":
         return RisingCurves(1.0 - values, times, limit=1.0, offset=1.0, slope=-1.0)
-    if curves.metric == "score":
+    turned_round = curves.metric == "loss" and bool((values < 0).any())
+    if curves.metric == "score" or turned_round:
+        sign = -1.0 if turned_round else 1.0
         start = _first(values)
-        reach = float(np.nanmax(values)) - start if np.isfinite(values).any() else 0.0
-        slope = reach if reach > 0 else 1.0
+        reach = float(np.nanmax(sign * values)) - sign * start if np.isfinite(values).any() else 0.0
+        slope = sign * reach if reach > 0 else sign
         return RisingCurves((values - start) / slope, times, limit=_SCORE_LIMIT, offset=start, slope=slope)
     logarithmic = curves.metric == "perplexity"
     if logarithmic:

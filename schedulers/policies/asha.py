@@ -1,6 +1,7 @@
 """ASHA: asynchronous successive halving by promotion."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -109,7 +110,7 @@ def promote(
         elif curve.trial in reasons:
             decisions[curve.trial] = waiting(curve, limits, "the budget has no room for its next rung")
         else:
-            rung = max(rung for rung in rungs if rung <= curve.last_epoch)
+            rung = rungs[bisect_right(rungs, curve.last_epoch) - 1]
             decisions[curve.trial] = waiting(curve, limits, f"not promoted from the rung at epoch {rung}")
     done = "the budget is spent" if wanted else "no further trial is to be promoted"
     # Only as many as can start: a trial that arrives meanwhile may come before the others.
@@ -123,10 +124,10 @@ def _wanted(order: list[Curve], limits: Limits, rungs: Sequence[int], reduction_
     for curve in order:
         if has_ended(curve, limits):
             continue
-        target = next((rung for rung in rungs if rung > curve.last_epoch), None)
         if not curve.epochs:
             new.append(Step(curve.trial, rungs[0], "starts"))
-        elif target is not None and curve.last_epoch not in rungs:
+        elif curve.last_epoch < rungs[-1] and curve.last_epoch not in rungs:
+            target = rungs[bisect_right(rungs, curve.last_epoch)]
             between.append(Step(curve.trial, target, f"on its way to the rung at epoch {target}"))
     for rung, higher in reversed(list(pairwise(rungs))):
         arrived = [curve for curve in order if curve.last_epoch >= rung]

@@ -9,11 +9,22 @@ import logging
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from taurank.schedulers.policies.policy import Action, Curve, Decision, Decisions, Limits, Policy, Step, used_epochs
+from taurank.schedulers.policies.policy import (
+    NOT_SUBMITTED,
+    Action,
+    Curve,
+    Decision,
+    Decisions,
+    Limits,
+    Policy,
+    Step,
+    used_epochs,
+)
+from taurank.schedulers.policies.standing import score_at
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +36,9 @@ class Driver:
     its last steps is left, and after every epoch if it decides on running trials. Its steps are cut to what the budget
     allows. A value that is not finite fails its trial whatever the policy decides. A trial whose worker is lost keeps
     running here: the caller starts it again, and epochs that are reported again change nothing.
+
+    Trials may be added later. The policy sees those that are still to come as new ones without a submission
+    (``expect``), so that it neither spends the budget on the first alone nor finishes before the last has come.
 
     Args:
         policy: the policy.
@@ -39,6 +53,7 @@ class Driver:
         self._latest = Decisions({})
         self._queue: deque[Step] = deque()
         self._dirty = True
+        self._expected = 0
 
     @property
     def curves(self) -> Mapping[str, Curve]:
@@ -58,12 +73,29 @@ class Driver:
     @property
     def done(self) -> bool:
         """Whether no trial runs and none will be started."""
-        return not self.running and not self._dirty and not self._queue
+        return not self.running and not self._dirty and not self._queue and not self.wants_new
 
     @property
     def running(self) -> int:
         """How many trials run."""
         return sum(curve.state == "running" for curve in self._curves.values())
+
+    @property
+    def wants_new(self) -> bool:
+        """Whether the policy waits for trials that are still to come."""
+        return self._latest.phase == "running" and any(step.trial not in self._curves for step in self._latest.next)
+
+    def add(self, trial: str, features: tuple[float, ...] = ()) -> None:
+        """Adds a trial; one that is known already stays as it is."""
+        if trial not in self._curves:
+            self._curves[trial] = Curve(trial, features=features)
+            self._expected = max(0, self._expected - 1)
+            self._dirty = True
+
+    def expect(self, trials: int) -> None:
+        """Sets how many trials are still to come."""
+        if trials != self._expected:
+            self._expected, self._dirty = trials, True
 
     def load(self, curves: Iterable[Curve]) -> None:
         """Takes over curves of an earlier part of the run.
@@ -104,6 +136,23 @@ class Driver:
         self._conclude()
         return None
 
+    def admit(self, trial: str) -> Step | None:
+        """Sends on a trial that cannot wait for its turn, as far as the policy would; None if it would not.
+
+        For one that was started by others, and for one that cannot be paused.
+        """
+        curve = self._known(trial)
+        everywhere = replace(self.limits, slots=max(self.limits.slots, len(self._curves)))
+        self._latest = latest = self._decide(everywhere)
+        step = next((step for step in latest.next if step.trial == trial), None)
+        until = self._affordable(curve, step.until) if step is not None else 0
+        if step is None or until <= curve.last_epoch:
+            return None
+        self._curves[trial] = replace(curve, state="running", until=until)
+        self._decisions[trial] = latest.trials[trial]
+        self._dirty = True
+        return replace(step, until=until)
+
     def report(self, trial: str, epoch: int, value: float, training: float = math.nan) -> Action:
         """Extends the curve and returns the action of the trial; an epoch seen before changes nothing.
 
@@ -140,6 +189,16 @@ class Driver:
             return "pause"
         return "continue"
 
+    def worst(self, trials: Sequence[str]) -> str:
+        """That of the waiting trials which was worst when all of them stood abreast; one that has not begun is."""
+        epoch = min(self._curves[trial].last_epoch for trial in trials)
+        return min(reversed(trials), key=lambda trial: score_at(self._curves[trial], epoch, self.limits))
+
+    def stop(self, trial: str, reason: str) -> None:
+        """Stops a trial whatever the policy decides."""
+        if not self._known(trial).is_over:
+            self._end(trial, "stopped", Decision("stop", reason))
+
     def end(self, trial: str, *, failed: bool, reason: str) -> None:
         """The trial has ended by itself, after its schedule or by a failure."""
         if not self._known(trial).is_over:
@@ -162,8 +221,13 @@ class Driver:
         self._dirty = True
         return "stop"
 
+    def _decide(self, limits: Limits) -> Decisions:
+        names = (f"{NOT_SUBMITTED}{number}" for number in range(self._expected))
+        to_come = {name: Curve(name) for name in names}
+        return self.policy.decide(MappingProxyType(self._curves | to_come) if to_come else self.curves, limits)
+
     def _ask(self) -> None:
-        latest = self.policy.decide(self.curves, self.limits)
+        latest = self._decide(self.limits)
         self._latest, self._dirty = latest, False
         for trial, curve in self._curves.items():
             if trial not in latest.trials:
@@ -176,7 +240,7 @@ class Driver:
                 self._curves[trial] = replace(curve, state="stopped")
                 decision = replace(decision, saved_epochs=float(self.limits.schedule_epochs - curve.last_epoch))
             self._decisions[trial] = decision
-        self._queue = deque(latest.next)
+        self._queue = deque(step for step in latest.next if step.trial in self._curves)
 
     def _affordable(self, curve: Curve, until: int) -> int:
         """The last point up to ``until`` that the budget allows; 0 for none."""
@@ -189,7 +253,7 @@ class Driver:
     def _conclude(self) -> None:
         """Ends it if the policy would continue but cannot: the budget forbids its steps, or it has none."""
         waiting = sum(curve.waits for curve in self._curves.values())
-        if not waiting or self.running or self._latest.phase == "done":
+        if not waiting or self.running or self._latest.phase == "done" or self.wants_new:
             return
         reason = self._latest.reason
         if self._latest.next:

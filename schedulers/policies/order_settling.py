@@ -288,7 +288,7 @@ class OrderSettlingPolicy:
 
 
 def _is_alive(curve: Curve) -> bool:
-    return curve.state not in ("failed", "stopped") and not diverged(curve)
+    return curve.state != "failed" and not diverged(curve)
 
 
 def _guess(here: _Situation) -> str:

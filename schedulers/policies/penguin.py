@@ -1,20 +1,32 @@
 """Stop each training as soon as the extrapolation of its curve has settled."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from taurank.schedulers.curves import Convergence, PenguinConfig, converge
+from taurank.schedulers.curves import Convergence, Metric, PenguinConfig, converge
 from taurank.schedulers.policies.full import whole_trainings
 from taurank.schedulers.policies.options import require_integer, require_number
 from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits
 from taurank.schedulers.policies.standing import drawn_order, has_ended
 
+_SHARES: tuple[Metric, ...] = ("accuracy", "error")
+_FIRST, _REACH = 20.0, 40.0
+"""Percent at which a curve of another metric begins, and how far from there its reach goes."""
+
 
 @dataclass(frozen=True)
 class PenguinPolicy:
     """Decides on each curve alone and stops it when its last predictions agree; never pauses.
+
+    The engine takes accuracies in percent. Error becomes ``1 - error``. Any other metric is turned so that it rises
+    (losses by their sign, perplexities by that of their logarithm) and set on the same scale curve by curve, by a map
+    that keeps its order: ``20 + 40 (y - first) / reach``. ``first`` is the first value of the curve and ``reach`` the
+    least power of two that no value lies further away than, so that it seldom changes. A prediction may then lie up to
+    twice the reach above the first value, and a point of tolerance is a 40th of the reach.
 
     Caveats: it saves epochs, but an equal cut for all saves as many at no loss of order; the bias of its predictions
     differs between architectures, so its stops are sounder evidence than the order of its predictions. Curves near
@@ -28,7 +40,7 @@ class PenguinPolicy:
 
     Attributes:
         window: how many successive predictions have to agree.
-        tolerance_points: how far each of them may lie from their median, in accuracy points.
+        tolerance_points: how far each of them may lie from their median, in accuracy points (a 40th of the reach).
         minimum_points: nominal number of points of the first fit; see ``PenguinConfig``.
         seed: of the order in which trials start.
     """
@@ -40,7 +52,7 @@ class PenguinPolicy:
     minimum_points: int = 3
     seed: int = 0
     # The last curve of each trial and its convergence. It saves fits and never changes a decision.
-    _memory: dict[tuple[str, int, int], tuple[Curve, Convergence]] = field(
+    _memory: dict[tuple[str, int, int], tuple[Curve, _Percent, Convergence]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -62,16 +74,12 @@ class PenguinPolicy:
     def decide(self, curves: Mapping[str, Curve], limits: Limits) -> Decisions:
         """Return the decisions; see ``Policy``.
 
-        A stop carries the prediction at which the window settled, or the measured accuracy of a finished schedule. A
-        trial that continues carries the latest extrapolation, nan where there is none in (0, 1].
+        A stop carries the prediction at which the window settled, or the measured value of a finished schedule. A
+        trial that continues carries the latest extrapolation, nan where there is none in (0, 100] percent.
 
         Raises:
-            ValueError: a metric other than accuracy, or a budget below one training.
+            ValueError: a budget below one training.
         """
-        if limits.metric != "accuracy":
-            raise ValueError(
-                f"metric must be accuracy for the policy penguin, got {limits.metric!r}; take another policy"
-            )
         open_curves = [curve for curve in curves.values() if curve.epochs and not has_ended(curve, limits)]
         verdicts = {curve.trial: self._judge(curve, limits) for curve in open_curves}
         return whole_trainings(curves, limits, drawn_order(curves, self.seed), verdicts)
@@ -80,25 +88,69 @@ class PenguinPolicy:
         # Under a cyclic learning rate only points at equal phase lie on one curve.
         shown = [place for place, epoch in enumerate(curve.epochs) if epoch % limits.period == 0]
         epochs = [curve.epochs[place] for place in shown]
-        convergence = self._converge(curve, limits, epochs, [100 * curve.values[place] for place in shown])
+        values = [curve.values[place] for place in shown]
+        percent = _Percent.of(values, limits.metric)
+        convergence = self._converge(curve, limits, epochs, values, percent)
         if convergence.stop_index is not None:
             epoch = epochs[convergence.stop_index]
             reason = f"the last {self.window} predictions agree within {self.tolerance_points} points at epoch {epoch}"
             saved = float(limits.schedule_epochs - curve.last_epoch)
-            return Decision("stop", reason, convergence.prediction / 100, saved_epochs=saved)
-        latest = convergence.predictions[-1] / 100 if convergence.predictions else math.nan
-        return Decision("continue", "predictions have not settled", latest if 0 < latest <= 1 else math.nan)
+            return Decision("stop", reason, percent.value(convergence.prediction), saved_epochs=saved)
+        latest = convergence.predictions[-1] if convergence.predictions else math.nan
+        return Decision(
+            "continue", "predictions have not settled", percent.value(latest) if 0 < latest <= 100 else math.nan
+        )
 
-    def _converge(self, curve: Curve, limits: Limits, epochs: list[int], percent: list[float]) -> Convergence:
+    def _converge(
+        self, curve: Curve, limits: Limits, epochs: list[int], values: list[float], percent: _Percent
+    ) -> Convergence:
         key = (curve.trial, limits.schedule_epochs, limits.period)
-        known, previous = self._memory.get(key, (None, None))
-        if known == curve and previous is not None:
+        known, scale, previous = self._memory.get(key, (None, None, None))
+        if known == curve and scale == percent and previous is not None:
             return previous
-        if known is not None and not _begins_with(curve, known):
+        if known is not None and (scale != percent or not _begins_with(curve, known)):
             previous = None
-        convergence = converge(epochs, percent, self.config(limits.schedule_epochs), previous)
-        self._memory[key] = curve, convergence
+        points = [percent.percent(value) for value in values]
+        convergence = converge(epochs, points, self.config(limits.schedule_epochs), previous)
+        self._memory[key] = curve, percent, convergence
         return convergence
+
+
+@dataclass(frozen=True)
+class _Percent:
+    """The scale of the engine for one curve, and the way back."""
+
+    metric: Metric
+    first: float = 0.0
+    reach: float = 1.0
+
+    @classmethod
+    def of(cls, values: Sequence[float], metric: Metric) -> _Percent:
+        rising = [value for value in (_rising(value, metric) for value in values) if math.isfinite(value)]
+        if metric in _SHARES or not rising:
+            return cls(metric)
+        furthest = max(abs(value - rising[0]) for value in rising)
+        # frexp gives furthest = m 2^e with m in [1/2, 1).
+        return cls(metric, rising[0], math.ldexp(1.0, math.frexp(furthest)[1]) if furthest > 0 else 1.0)
+
+    def percent(self, value: float) -> float:
+        rising = _rising(value, self.metric)
+        return 100 * rising if self.metric in _SHARES else _FIRST + _REACH * (rising - self.first) / self.reach
+
+    def value(self, percent: float) -> float:
+        if self.metric in _SHARES:
+            share = percent / 100
+            return 1 - share if self.metric == "error" else share
+        rising = self.first + self.reach * (percent - _FIRST) / _REACH
+        return math.exp(-rising) if self.metric == "perplexity" else rising if self.metric == "score" else -rising
+
+
+def _rising(value: float, metric: Metric) -> float:
+    if metric == "error":
+        return 1 - value
+    if metric == "perplexity":
+        return -math.log(value) if value > 0 else math.nan
+    return -value if metric == "loss" else value
 
 
 def _begins_with(curve: Curve, beginning: Curve) -> bool:

@@ -14,6 +14,8 @@ Action = Literal["continue", "pause", "stop"]
 State = Literal["new", "running", "paused", "finished", "stopped", "failed"]
 Phase = Literal["running", "done"]
 _ACTIONS: tuple[Action, ...] = get_args(Action)
+NOT_SUBMITTED = "not submitted: "
+"""Begins the names of trials that are still to come. They stand behind all others in every drawn order."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Curve:
         losses = np.array(self.training or np.full(len(values), np.nan), dtype=np.float64)
         return np.array(self.epochs, dtype=np.int64)[:kept], values[:kept], losses[:kept]
 
-    @property
+    @cached_property  # every decision asks every curve for it, several times
     def last_epoch(self) -> int:
         """Epochs trained so far."""
         return self.epochs[-1] if self.epochs else 0

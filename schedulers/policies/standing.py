@@ -4,19 +4,23 @@ import hashlib
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from taurank.schedulers.curves import HIGHER_IS_BETTER
-from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step, used_epochs
+from taurank.schedulers.policies.policy import NOT_SUBMITTED, Curve, Decision, Decisions, Limits, Step, used_epochs
 
 
 def drawn_order(trials: Iterable[str], seed: int) -> list[str]:
     """The trials in a random order that the seed and their names fix, whatever order they come in.
 
-    A trial more or less leaves the order of the others as it is.
+    A trial more or less leaves the order of the others as it is. Those that are still to come are last.
     """
-    return sorted(
-        trials, key=lambda trial: (hashlib.blake2b(f"{seed} {trial}".encode(), digest_size=8).digest(), trial)
-    )
+    return sorted(trials, key=lambda trial: (trial.startswith(NOT_SUBMITTED), _drawn(trial, seed), trial))
+
+
+@lru_cache(maxsize=1 << 16)  # every decision asks for all of them again
+def _drawn(trial: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed} {trial}".encode(), digest_size=8).digest()
 
 
 def diverged(curve: Curve) -> bool:

@@ -71,6 +71,23 @@ SESSION = (
         ("taurank front runs/cells-... --against parameters",),
     ),
     Typed("taurank rank RUN", WRITTEN, ("taurank rank runs/...",), small=True),
+    Typed(
+        "taurank rank results.csv --full-epochs 20 --metric val_loss --features sizes.csv",
+        r"tau that the ranking expects of itself: .*",
+        (
+            "taurank rank results.csv --full-epochs 200 --metric val_acc",
+            "taurank rank ray_results/my-experiment --full-epochs 200 --metric eval/iou --mode max",
+        ),
+        prints=(r"12 candidates by val_loss \(lower is better\)", "predicted final val_loss"),
+        small=True,
+    ),
+    Typed(
+        "taurank next results.csv --full-epochs 20 --metric val_loss --features sizes.csv --budget 2x",
+        r"expected tau: .* after them; .*",
+        ("taurank next results.csv --full-epochs 200 --metric val_acc --budget 5x",),
+        prints=("from epoch",),
+        small=True,
+    ),
     Typed("taurank score RUN", WRITTEN, ("taurank score runs/cells-...",)),
     Typed(
         "taurank score RUN --baseline truth.csv",

@@ -10,14 +10,14 @@ import pytest
 from ray import cloudpickle
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, HyperBandScheduler, TrialScheduler
 
+from taurank.schedulers import CurveScheduler
 from taurank.schedulers.policies import hyperband_brackets, list_policies
-from taurank.schedulers.policy_scheduler import PolicyScheduler
 from taurank.schedulers.tune import list_schedulers
 from taurank.schedulers.tune import make_scheduler as make_scheduler_of
 from tests.schedulers.fake_tune import PAUSED, RUNNING, TERMINATED, FakeController
 
 OF_RAY = {"ray-asha": AsyncHyperBandScheduler, "ray-hyperband": HyperBandScheduler}
-KINDS = {"none": FIFOScheduler} | OF_RAY | dict.fromkeys(list_policies(), PolicyScheduler)
+KINDS = {"none": FIFOScheduler} | OF_RAY | dict.fromkeys(list_policies(), CurveScheduler)
 
 
 def make_scheduler(name: str, *, candidates: int, **settings) -> TrialScheduler:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from ray import tune
 
+from taurank.schedulers import CurveScheduler
 from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, Step
 from taurank.schedulers.policies.penguin import PenguinPolicy
-from taurank.schedulers.policy_scheduler import PolicyScheduler, trial_key
 from taurank.schedulers.tune import make_scheduler
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
@@ -67,11 +67,11 @@ def trainable(crash: Path | None = None) -> type[tune.Trainable]:
 class KeepsPredictions(tune.Callback):
     """Adds the prediction to the result, as whoever logs the results may do."""
 
-    def __init__(self, scheduler: PolicyScheduler) -> None:
+    def __init__(self, scheduler: CurveScheduler) -> None:
         self.scheduler = scheduler
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-        decision = self.scheduler.decisions.get(trial_key(trial))
+        decision = self.scheduler.decisions.get(trial.config["trial"])
         result["predicted_accuracy"] = math.nan if decision is None else decision.prediction
 
 
@@ -96,7 +96,7 @@ class Rung:
 
 def run(scheduler: Any, folder: Path, names: str, crash: Path | None = None) -> dict[str, dict[str, Any]]:
     """Run one trial a name and return the last result of each that ran."""
-    callbacks = [KeepsPredictions(scheduler)] if isinstance(scheduler, PolicyScheduler) else []
+    callbacks = [KeepsPredictions(scheduler)] if isinstance(scheduler, CurveScheduler) else []
     results = tune.Tuner(
         tune.with_resources(trainable(crash), {"cpu": 1}),
         param_space={"trial": tune.grid_search(list(names))},
@@ -153,14 +153,23 @@ def test_hyperband_runs_to_the_end(tmp_path):
     assert (last["d"]["epoch"], last["e"]["epoch"]) == (EPOCHS, EPOCHS)
 
 
-def scheduler_of_a_rung(names: str) -> PolicyScheduler:
-    return PolicyScheduler(Rung(), Limits(EPOCHS, slots=2), dict.fromkeys(names, ()))
+def scheduler_of_a_rung(names: str) -> CurveScheduler:
+    return CurveScheduler(
+        Rung(),
+        "epoch",
+        EPOCHS,
+        "validation_accuracy",
+        "max",
+        train_loss="train_loss",
+        slots=2,
+        trials=dict.fromkeys(names, ()),
+    )
 
 
 RUNG = {"a": (9, "finished"), "b": (9, "finished"), "c": (3, "paused"), "d": (3, "paused"), "e": (3, "stopped")}
 
 
-def standing(scheduler: PolicyScheduler) -> dict[str, tuple[int, str]]:
+def standing(scheduler: CurveScheduler) -> dict[str, tuple[int, str]]:
     return {name: (curve.last_epoch, curve.state) for name, curve in scheduler.curves.items()}
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from taurank.orchestrator.candidates.candidates import choose_candidates
-from taurank.orchestrator.candidates.screening import DRAWS, Screen, endless_draws, screened
-from taurank.orchestrator.evidence import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE
+from taurank.orchestrator.candidates.candidates import book_sizes, choose_candidates
+from taurank.orchestrator.candidates.screening import DRAWS, Measured, Screen, endless_draws, screened
+from taurank.orchestrator.evidence import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE, EvidenceLog
 from taurank.orchestrator.experiment.experiment import ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.orchestrator.report import hardware_lines, print_hardware
 from taurank.orchestrator.runs.creation import create_run
-from taurank.spaces import Architecture, get_space, measure_size
+from taurank.spaces import Architecture, Size, get_space, measure_size
 from taurank.trainables.data import load_dataset, make_splits
 from taurank.trainables.latency.candidates import CandidateLatency
 
@@ -198,6 +199,15 @@ class TestRun:
         rows = run.log.evidence()
         assert set(rows["architecture"]) == set(run.candidates)
         assert set(rows["metric"]) == {"parameters", "flops", "depth"}
+
+    @pytest.mark.parametrize(
+        ("depth", "metrics"), [(3, ["parameters", "flops", "depth"]), (None, ["parameters", "flops"])]
+    )
+    def test_an_unknown_depth_is_no_row(self, depth, metrics, drawn):
+        log = EvidenceLog(Path(":memory:"))
+        book_sizes(log, parse(drawn, "[]"), {drawn[0]: Measured(Size(10, 20, depth), 0.5)})
+        assert list(log.evidence()["metric"]) == metrics
+        assert log.has_ended("size")
 
     def test_how_many_were_drawn_again(self, middle, images, tmp_path):
         run = create_run(parse(6, f"[params <= {middle}]"), tmp_path, images)

@@ -12,8 +12,8 @@ import pytest
 from taurank.orchestrator.evidence import BASELINE, CHOSEN
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.trainings import TrainingSpec
-from taurank.orchestrator.planning.pilot import PILOT, signal
 from taurank.orchestrator.planning.rounds import (
+    PILOT,
     LogRanker,
     Problem,
     choice_of,
@@ -273,6 +273,19 @@ class TestPilot:
         assert lab.spent <= budget
         assert min(ANCHORS, fulls) <= lab.stages.get("training-100", 0) <= fulls
 
+    @pytest.mark.parametrize("learns_after", [4, 8, 1000])
+    @pytest.mark.parametrize("first", [200.0, 215.0, 229.0])
+    @pytest.mark.parametrize("second", [230.0, 239.0, 261.0, 400.0])
+    def test_an_extended_run_keeps_its_budget(self, learns_after, first, second):
+        lab = DigitsLab(learns_after=learns_after)
+        lab.ranker = LogRanker(lab_problem := replace(lab.problem, full_epochs=40), lab.log)
+        for budget in (first, second):
+            lab.budget = budget
+            fulls = int((budget - 2 * N) // lab_problem.full_epochs)
+            lab.go(TrainingSpec(epochs=2), TrainingSpec(epochs=40, candidates=fulls))
+            assert lab.spent <= budget
+        assert lab.stages["training-40"] <= fulls
+
     def test_no_pilot_where_nothing_longer_could_be_paid(self):
         lab = DigitsLab(learns_after=1000, budget=2 * PILOT + 4 * PILOT - 1)
         lab.go(TrainingSpec(epochs=2, candidates=20))
@@ -289,6 +302,15 @@ class TestPilot:
         lab = DigitsLab(learns_after=1000)
         lab.go(adaptive=False)
         assert lab.launched == [("training-2", list(lab.problem.candidates))]
+
+    @pytest.mark.parametrize("candidates", ["all", 20])
+    def test_a_round_that_began_without_a_pilot_goes_on_without(self, candidates):
+        lab = DigitsLab(learns_after=1000)
+        lab.go(TrainingSpec(epochs=2, candidates=candidates), adaptive=False)
+        before = lab.stages
+        lab.go(TrainingSpec(epochs=2, candidates=candidates))
+        assert lab.stages == before
+        assert lab.said == []
 
     def test_failed_pilots_are_no_reason(self):
         lab = DigitsLab(learns_after=1)
@@ -331,25 +353,8 @@ class TestPilot:
         for spec in stages:
             trained = lab.log.evidence().query("stage == @spec.stage")["architecture"]
             assert sorted(chosen_before(lab.problem.candidates, spec, lab.log)) == sorted(trained)
-        assert choice_of(lab.log, stages[0]) == "8 first, to see whether 2 epochs tell candidates apart"
+        assert choice_of(lab.log, stages[0]) == "8 first, to see whether so short trainings tell candidates apart"
         said = choice_of(lab.log, stages[1])
-        assert said.startswith("fewer for 4 epochs, since 2 epochs tell too little: 8 trainings reach ")
+        assert said.startswith("8 first, since 2 epochs tell too little: 8 trainings reach ")
         assert "; then 18 more of 40 by design: " in said
         assert "56 epochs saved on the 14 others" in said
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "images", "classes", "least", "most"),
-    [
-        ([0.10, 0.11, 0.14, 0.16, 0.21, 0.10, 0.12, 0.15], 400, 10, 0.0, 0.2),  # hardly begun
-        ([0.50, 0.51, 0.49, 0.50, 0.52, 0.48, 0.51, 0.50], 400, 10, 0.0, 0.0),  # differences of the images drawn
-        ([0.50, 0.51, 0.49, 0.50, 0.52, 0.48, 0.51, 0.50], 400_000, 10, 0.99, 1.0),  # they are real
-        ([0.15, 0.19, 0.22, 0.10, 0.17, 0.13, 0.20, 0.18], 6000, 120, 0.95, 1.0),  # far beyond chance for 120 classes
-        ([0.5] * 8, 400, 10, 0.0, 0.0),
-        ([0.1, np.nan, np.nan, 0.1], 400, 10, 1.0, 1.0),  # too few to see
-    ],
-)
-def test_signal_of_a_pilot(accuracies, images, classes, least, most):
-    found = signal(accuracies, images=images, classes=classes)
-    assert least <= found <= most
-    assert signal(accuracies[::-1], images=images, classes=classes) == pytest.approx(found)

@@ -299,6 +299,15 @@ class TestFullTrainings:
         assert not is_vetoed(scores, -scores, scores)
         assert is_vetoed(scores, scores, scores)
 
+    def test_a_difference_within_its_error_is_no_veto(self):
+        generator = np.random.default_rng(0)
+        quality = generator.standard_normal((300, 20))
+        first, second = (quality + generator.normal(0, 0.3, quality.shape) for _ in range(2))
+        worse = quality + generator.normal(0, 1, quality.shape)
+        assert np.mean([is_vetoed(*three) for three in zip(first, second, quality, strict=True)]) < 0.4
+        assert np.mean([is_vetoed(*three) for three in zip(first, worse, quality, strict=True)]) == 0
+        assert np.mean([is_vetoed(*three) for three in zip(worse, second, quality, strict=True)]) > 0.95
+
     @pytest.mark.parametrize(("fulls", "certainty"), [(7, "uncalibrated"), (8, "doubtful"), (15, "calibrated")])
     def test_eight_calibrate_an_order_with_knowledge(self, fulls, certainty):
         case = Case(fulls=fulls)

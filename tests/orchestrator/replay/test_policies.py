@@ -226,10 +226,6 @@ class TestComparison:
         found = summarise_policies(rows)
         assert found["problem"].tolist()[1:] == ["", "", "", ""]
 
-    def test_a_policy_for_accuracies_alone_says_so(self) -> None:
-        comparison = compare(make_table(2 - PARALLEL, metric="validation_loss"), "penguin", metric="validation_loss")
-        assert "metric must be accuracy" in str(compare_draw(comparison, 0)[0]["problem"])
-
     def test_the_sd_is_that_of_the_draws(self) -> None:
         row: PolicyRow = {"ranked_by": "ladder", "problem": "", "expected_tau": 0.5, "tau_top20": 0.1}
         row |= {"policy": "asha", "epochs": 0.1, "top1_regret": 0.0, "sent": 3.0, "clock_epochs": 9.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,12 @@ from taurank.orchestrator.replay import (
     replay_draws,
     summarise,
 )
-from taurank.orchestrator.replay.cheap import PROXY_EPOCHS
+from taurank.orchestrator.replay.cheap import PROXY_EPOCHS, book_cheap
 from taurank.orchestrator.replay.launching import ClockLaunch
 from taurank.orchestrator.replay.reference import make_reference
 from taurank.orchestrator.tau import tau_b
 from taurank.orchestrator.text import as_json
+from taurank.spaces import get_space
 from taurank.trainables.table import RecordedTable
 
 MakePlan = Callable[..., ReplayPlan]
@@ -102,6 +104,32 @@ def test_supernets_cost_what_the_option_says(bench: Bench, make_plan: MakePlan) 
     assert row["epochs_supernets"] == pytest.approx(12.5, abs=1e-9)
     assert row["epochs_proxies"] == 0
     assert row["cost"] <= 0.25 + 1e-9
+
+
+def test_depth_is_that_of_the_space_where_the_table_records_none(table: RecordedTable, make_plan: MakePlan) -> None:
+    space = get_space("nasbench201")
+    cells = space.sample(len(table.architectures), np.random.default_rng(1))
+    codes = dict(zip(table.architectures, (cell.code for cell in cells), strict=True))
+    rows = table.rows[table.rows["source"] != "encoding"]
+    rows = rows.assign(architecture=rows["architecture"].astype(str).map(codes))
+    info = replace(table.info, space=space.name)
+    bench = make_bench(RecordedTable(info, rows), truth="seeds 1,2")
+    assert bench.sizes["depth"].loc[[cell.code for cell in cells]].tolist() == [space.depth(cell) for cell in cells]
+
+    plan, log = make_plan(bench), EvidenceLog(Path(":memory:"))
+    book_cheap(bench, plan.cheap, log, drawn := draw_candidates(bench, plan, 0))
+    logged = log.evidence().query("source == 'size' and metric == 'depth'").set_index("architecture")["value"]
+    assert logged.to_dict() == {cell.code: space.depth(cell) for cell in cells if cell.code in drawn}
+    assert np.isfinite(replay_draw(bench, plan, 0)["tau_depth"])
+
+    flops = rows[rows["metric"] == "flops"]
+    recorded = pd.concat([rows, flops.assign(metric="depth", value=7.0)], ignore_index=True)
+    assert set(make_bench(RecordedTable(info, recorded), truth="seeds 1,2").sizes["depth"]) == {7.0}
+
+
+def test_a_table_of_no_space_has_no_depth(bench: Bench, row: Row) -> None:
+    assert "depth" not in bench.sizes
+    assert math.isnan(row["tau_depth"])
 
 
 def test_a_failed_proxy_is_paid_and_one_never_computed_is_not(table: RecordedTable) -> None:
@@ -206,7 +234,14 @@ def test_coverage_of_a_known_posterior() -> None:
     samples = np.tile([4.0, 3.0, 2.0, 1.0], (10, 1))
     ranking = Ranking(pd.DataFrame({"architecture": codes}), samples, {})
     columns = calibration_columns(ranking, pd.Series([3.0, 4.0, 2.0, 1.0], index=codes))
-    assert columns == {"expected_tau": 1.0, "coverage50": 0.5, "coverage90": 0.5, "width90": 0.0}
+    assert columns == {
+        "expected_tau": 1.0,
+        "expected_low": 1.0,
+        "expected_high": 1.0,
+        "coverage50": 0.5,
+        "coverage90": 0.5,
+        "width90": 0.0,
+    }
 
 
 def test_reference_is_the_sum_of_log_ranks(bench: Bench) -> None:
@@ -332,3 +367,4 @@ def test_recorded_nasbench201(recorded: Path) -> None:
     assert 0.88 < row["ceiling"] < 0.94
     assert 0.65 < row["tau"] < row["ceiling"]
     assert row["cost"] <= 0.1 + 1e-9
+    assert row["tau_depth"] > 0.2

@@ -281,6 +281,14 @@ class TestScore:
         assert by_name["training-2"].speed_up == pytest.approx(10.0)
         assert by_name["training-2"].values.tolist() == [0.8, 0.7, 0.6, 0.5]
 
+    def test_depth_is_a_source_where_it_is_logged(self, log):
+        book_size(log, {"a": 4, "b": 3, "c": 2, "d": 1})
+        log.append(Evidence("size", f"size/{c}", c, "size", 0, 0, 0, "depth", 9.0 - ord(c)) for c in CODES)
+        book_baseline(log, {"a": 0.9, "b": 0.8, "c": 0.6, "d": 0.7}, seed=1)
+        found = score_ranking(ranked(), baseline_truth(log, CODES), log, CODES, full_epochs=10)
+        assert [source.name for source in found.sources] == ["parameters only", "flops only", "depth only"]
+        assert found.sources[-1].agreement.tau == pytest.approx(2 / 3)
+
     def test_two_seeds_cost_one_full_training_and_give_a_ceiling(self, log):
         book_size(log, dict(zip(CODES, (4, 3, 2, 1), strict=True)), seconds=1.0)
         book_baseline(log, {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}, seed=1, seconds=10)

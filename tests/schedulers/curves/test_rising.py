@@ -28,6 +28,18 @@ def test_a_score_runs_from_its_start_to_its_best():
     np.testing.assert_allclose(rising("score").values, (VALUES - 0.6) / 0.2)
 
 
+def test_a_loss_below_0_is_a_score_turned_round():
+    epochs = np.arange(1, 4)
+    found, score = (
+        rising_curves(CurveMatrix(VALUES - 1, epochs, "loss")),
+        rising_curves(CurveMatrix(1 - VALUES, epochs, "score")),
+    )
+    np.testing.assert_array_equal(found.values, score.values)
+    assert found.limit == score.limit
+    means, _ = found.metric(found.values, np.zeros_like(VALUES))
+    np.testing.assert_allclose(means, VALUES - 1)
+
+
 def test_perplexity_is_a_loss_by_its_logarithm():
     found = rising_curves(CurveMatrix(np.exp(VALUES), np.arange(1, 4), "perplexity"))
     np.testing.assert_allclose(found.values, rising("loss").values)

@@ -101,12 +101,46 @@ class TestPenguinPolicy:
         assert decision.prediction == pytest.approx(found.prediction / 100)
         assert decide(values, Limits(80)).prediction != pytest.approx(found.prediction / 100)
 
-    @pytest.mark.parametrize("metric", ["error", "loss", "perplexity", "score"])
-    def test_other_metrics_are_refused(self, metric):
-        with pytest.raises(
-            ValueError, match=f"^metric must be accuracy for the policy penguin, got '{metric}'; take an"
-        ):
-            decide((0.1,), Limits(40, metric=metric))
+
+class TestOtherMetrics:
+    RISING = tuple(0.8 - 0.5 * math.exp(-epoch / 3) for epoch in range(1, 16))
+
+    def stops(self, values: tuple[float, ...], metric: str) -> tuple[int, float]:
+        """Points until it stops, and the prediction there."""
+        policy = PenguinPolicy()
+        for n in range(1, len(values) + 1):
+            decision = policy.decide(seen({"a": values[:n]}), Limits(40, metric=metric)).trials["a"]
+            if decision.action == "stop":
+                return n, decision.prediction
+        return len(values), math.nan
+
+    def test_an_error_is_what_an_accuracy_lacks(self):
+        percent = tuple(map(float, GOLDEN[0][0].split()))
+        points, prediction = self.stops(tuple(1 - value for value in fractions(percent)), "error")
+        assert (points, prediction) == (8, pytest.approx(1 - 0.25712059, abs=2e-4))
+
+    @pytest.mark.parametrize("scale", [2.0**-20, 1.0, 2.0**20])
+    @pytest.mark.parametrize("offset", [0.0, -300.0])
+    def test_any_number_is_predicted_on_its_own_scale(self, scale, offset):
+        """Curves that differ in zero and unit alone (by powers of two, which are exact) stop at the same point."""
+        points, prediction = self.stops(tuple(scale * (value + offset) for value in self.RISING), "score")
+        plain_points, plain = self.stops(self.RISING, "score")
+        assert points == plain_points < len(self.RISING)
+        assert prediction / scale - offset == pytest.approx(plain, abs=1e-6)
+        assert plain == pytest.approx(0.8, abs=0.01)
+
+    def test_a_loss_is_a_score_turned_round(self):
+        points, prediction = self.stops(self.RISING, "score")
+        assert self.stops(tuple(-value for value in self.RISING), "loss") == (points, -prediction)
+        found = self.stops(tuple(math.exp(-value) for value in self.RISING), "perplexity")
+        assert found == (points, pytest.approx(math.exp(-prediction)))
+
+    @pytest.mark.parametrize("metric", ["loss", "perplexity", "score"])
+    def test_a_flat_curve_settles(self, metric):
+        assert self.stops((5.0,) * 8, metric) == (4, pytest.approx(5.0, rel=1e-5))
+
+    def test_a_value_that_is_no_perplexity_is_passed_over(self):
+        assert decide((3.0, -1.0), Limits(40, metric="perplexity")).action == "continue"
 
 
 class TestPurity:

@@ -164,7 +164,7 @@ class TestSpikenas:
         assert curve["train_loss"].tolist() == [2.3, 2.1]  # single precision leaves no tail
         assert curve["test_accuracy"].dropna().to_dict() == {2: 0.26}
         assert curve["seconds"].tolist() == [6.0, 6.0]
-        assert table.wide("size")["parameters"].tolist() == [100, 200]
+        assert table.wide("size").to_dict("list") == {"parameters": [100, 200]}  # no cell of six edges
         assert table.wide("encoding").loc["1-23"].to_dict() == {"edge_0": 1, "edge_1": 2, "edge_2": 3}
         assert table.info.metrics["edge_0"].category
 
@@ -206,6 +206,7 @@ class TestNAAP440:
         assert curve["seconds"].tolist() == [5.0, 4.0]
         assert table.final("test_accuracy", schedule_epochs=2, seed=0).tolist() == [0.5, 0.7]
         assert table.info.metrics["flops"].unit == "multiply-adds"
+        assert table.wide("size")["depth"].tolist() == [2, 3]
         encoding = table.wide("encoding")
         assert encoding["layer_2_width"].tolist() == [0, 8]
         assert not {"IsTest", "MaxAccuracy", "ModelId"} & set(encoding.columns)

@@ -84,7 +84,7 @@ class TestNASBench201:
 class TestOtherBenchmarks:
     def test_spikenas_with_its_three_million_numbers(self):
         table = load("spikenas/spikenas_cifar10_curves_half.npz")
-        assert len(table.rows) == 3_323_296
+        assert len(table.rows) == 3_330_929
         assert len(table.architectures) == 7_812
         assert table.schedules() == [100, 200]
         first = table.architectures[0]
@@ -99,6 +99,11 @@ class TestOtherBenchmarks:
         assert curve["seconds"].sum() == pytest.approx(2790.0, rel=1e-6)
         assert curve["validation_accuracy"].iloc[0] == pytest.approx(0.09876, abs=1e-9)
         assert table.info.metrics["edge_5"].category
+        depth = table.wide("size")["depth"].reindex(table.architectures)
+        assert depth[["0-01-000", "0-02-000", "2-00-020", "2-00-202"]].tolist() == [0, 1, 2, 3]
+        reached = table.final("test_accuracy", schedule_epochs=100, seed=0)
+        assert reached[depth.isna()].max() == 0.1  # cells without a path stay at chance
+        assert reached[depth.notna()].min() > 0.8
 
     def test_naap440(self):
         table = load("naap440/naap440_archs.csv.gz", "naap440/naap440_curves.npz")

@@ -1,4 +1,4 @@
-"""The adapter between Ray Tune and the driver, on trials without processes."""
+"""The scheduler as the stages of a run use it, on trials without processes: all trials are known beforehand."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from taurank.schedulers import CurveScheduler
 from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, Step
-from taurank.schedulers.policy_scheduler import PolicyScheduler, trial_key
 from tests.schedulers.fake_tune import ERROR, PAUSED, PENDING, RUNNING, TERMINATED, FakeController, FakeTrial
 
 NAN = math.nan
@@ -71,9 +71,22 @@ class Dropping(Halving):
         return Decisions({**found.trials, **stops}, found.next, found.phase, found.reason)
 
 
-def controller(policy, names: str = "abcd", *, epochs: int = 4, **limits) -> FakeController:
-    scheduler = PolicyScheduler(policy, Limits(epochs, **limits), dict.fromkeys(names, ()))
-    return FakeController(scheduler, list(names))
+def scheduler_of(policy, names: str, *, epochs: int = 4, slots: int = 1, budget: float | None = None) -> CurveScheduler:
+    return CurveScheduler(
+        policy,
+        "epoch",
+        epochs,
+        "validation_accuracy",
+        "max",
+        budget,
+        train_loss="train_loss",
+        slots=slots,
+        trials=dict.fromkeys(names, ()),
+    )
+
+
+def controller(policy, names: str = "abcd", **settings) -> FakeController:
+    return FakeController(scheduler_of(policy, names, **settings), list(names))
 
 
 def train(tune: FakeController, name: str, *values: float) -> list[str]:
@@ -128,7 +141,7 @@ class TestHold:
         assert tune.scheduler.latest.reason == "filling the rung"
 
     def test_a_trial_that_has_ended_is_not_revived(self):
-        scheduler = PolicyScheduler(Halving(), Limits(4), {"a": ()})
+        scheduler = scheduler_of(Halving(), "a")
         ended = FakeTrial("id-a", "a")
         ended.status = TERMINATED
         scheduler.on_trial_add(None, ended)
@@ -191,7 +204,7 @@ class TestPauseAndResume:
 
     @pytest.mark.parametrize(("budget", "trained"), [(4, [2, 2]), (5, [3, 2]), (6, [4, 2]), (7, [4, 2])])
     def test_the_budget_is_kept_to_the_epoch(self, budget, trained):
-        tune = controller(Halving(), "ab", budget_epochs=budget)
+        tune = controller(Halving(), "ab", budget=budget)
         while name := tune.fill():
             answers = ["CONTINUE"]
             while answers[-1] == "CONTINUE":
@@ -302,10 +315,6 @@ class TestLostWorkers:
         with pytest.raises(ValueError, match="must be one of the 2 trials given, got 'c'"):
             tune.scheduler.on_trial_add(tune, FakeTrial("id-c", "c"))
 
-    def test_the_key_falls_back_to_the_id_of_tune(self):
-        assert trial_key(FakeTrial("1f_00001")) == "1f_00001"
-        assert trial_key(FakeTrial("1f_00001", "conv3-seed0")) == "conv3-seed0"
-
 
 VALUES = {"a": (0.1, 0.8, 0.9, 0.9), "b": (0.1, 0.3, 0.4, 0.5), "c": (0.1, 0.2, 0.3, 0.3), "d": (0.1, 0.9, 0.9, 0.95)}
 
@@ -337,7 +346,7 @@ class TestRestart:
 
         first = controller(Halving())
         begun = play(first, cut)
-        scheduler = PolicyScheduler(Halving(), Limits(4), dict.fromkeys("abcd", ()))
+        scheduler = scheduler_of(Halving(), "abcd")
         scheduler.load_curves(first.scheduler.curves.values())
         open_ones = [name for name in "abcd" if scheduler.curves[name].state in ("new", "paused")]
         second = FakeController(scheduler, open_ones)
@@ -354,7 +363,8 @@ class TestRestart:
             Curve("c", (1,), (NAN,), state="running"),
             Curve("d", (1,), (0.1,), state="running"),
         ]
-        scheduler = PolicyScheduler(Judge(), Limits(4), dict.fromkeys("abcd", ()), curves)
+        scheduler = scheduler_of(Judge(), "abcd")
+        scheduler.load_curves(curves)
         states = [scheduler.curves[name].state for name in "abcd"]
         assert states == ["stopped", "finished", "failed", "paused"]
 
