@@ -49,7 +49,17 @@ GIVEN: dict[str, Callable[[Path], dict[str, Any]]] = {
 """Names that the text of a page introduces, by page."""
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if snippets(page, "python")])
+STARTS_RAY = ("docs/schedulers.md",)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.ray if page in STARTS_RAY else ())
+        for page in PAGES
+        if snippets(page, "python")
+    ],
+)
 def test_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = GIVEN.get(page, lambda _: {})(tmp_path)
