@@ -54,3 +54,8 @@ __all__ = [
 
 __version__ = "0.1.0"
 __getattr__ = lazy_names(__name__)
+
+
+def __dir__() -> list[str]:
+    """The public names, also those that were not used yet."""
+    return __all__

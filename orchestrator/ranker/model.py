@@ -393,8 +393,13 @@ class RankingModel:
 
     @property
     def _calibrated(self) -> int:
-        """Full trainings from which the posterior is believed."""
-        return CALIBRATED_LABELS if KNOWLEDGE in self.prior.weights else CALIBRATED
+        """Full trainings from which the posterior is believed.
+
+        Those that do not change a prior order are too few to tell more about it than its sources do.
+        """
+        if KNOWLEDGE in self.prior.weights:
+            return CALIBRATED_LABELS
+        return FEW_LABELS + 1 if np.ptp(self.prior.scores) > 0 else CALIBRATED
 
     def _final_accuracies(self, draws: Scores) -> FinalAccuracies:
         found = final_accuracies(
@@ -424,10 +429,9 @@ class RankingModel:
 
     def _certainty(self) -> Certainty:
         regressor = self.final.regressor
-        labels = 0 if regressor is None else len(regressor.process.rows)
-        if labels < self._calibrated:
+        if regressor is None or len(regressor.process.rows) < self._calibrated:
             return "uncalibrated"
-        return "doubtful" if labels < DOUBTFUL else "calibrated"
+        return "doubtful" if len(regressor.process.rows) < DOUBTFUL else "calibrated"
 
     def _weights(self) -> dict[str, float]:
         """Share of each source in the order: full trainings have the part that the prior order does not explain."""
