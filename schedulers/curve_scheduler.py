@@ -169,6 +169,8 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         self._resources_read = -math.inf
         self._forecast: tuple[int, dict[str, FinalForecast]] = (-1, {})
         self._results = 0
+        if policy == "order-settling" and budget is None and not options.get("target_tau") and trials is None:
+            self._say("budget", "order-settling trains every trial to max_t without a budget or target_tau; give one")
 
     def __getstate__(self) -> dict[str, Any]:
         # Trials belong to Tune. A copy is asked for its curves and decisions.

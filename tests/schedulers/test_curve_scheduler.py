@@ -166,6 +166,11 @@ class TestTrialsThatArriveOverTime:
         assert sorted(run.trained.values())[-2:] == [9, 9]
         assert "no further trial is started: the budget has no room" in caplog.text
 
+    @pytest.mark.parametrize("total", [0, 2**63 - 1])
+    def test_a_search_that_does_not_know_its_number_is_asked_to_its_end(self, total):
+        run = FakeRun(scheduler_of("asha", max_t=9), FakeSearch(POINTS, total=total), accuracy).run()
+        assert len(run.trials) == len(POINTS)
+
     def test_the_number_of_an_endless_search_can_be_given(self):
         search = FakeSearch(POINTS, total=2**63 - 1)
         scheduler = UniformScheduler(metric="value", mode="max", max_t=27, budget=80, num_trials=8, slots=2)
@@ -538,6 +543,11 @@ class TestForecasts:
         assert run.scheduler.forecast("trial-0").trials == before.trials + 1
 
 
-def test_without_a_budget_order_settling_trains_all():
+def test_without_a_budget_order_settling_trains_all_and_says_so(caplog):
     scheduler = OrderSettlingScheduler(metric="value", mode="max", max_t=9, slots=2)
     assert set(FakeRun(scheduler, FakeGrid(POINTS), accuracy).run().trained.values()) == {9}
+    assert "OrderSettlingScheduler: order-settling trains every trial to max_t without a budget" in caplog.text
+    caplog.clear()
+    OrderSettlingScheduler(target_tau=0.8)
+    OrderSettlingScheduler(budget=40)
+    assert not caplog.records
