@@ -333,6 +333,8 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Takes in the last result, which Tune does not pass to ``on_trial_result`` when the result has ``done``."""
         key = self._key(trial)
+        if self.curves[key].is_over:
+            return
         if self._time_attr in result and self._metric in result:
             self._report(key, result)
         failed = not self.curves[key].values

@@ -377,6 +377,16 @@ class TestTime:
         ).run()
         assert sorted(run.trained.values())[-1] > sorted(run.trained.values())[0]
 
+    def test_a_trial_that_is_stopped_beyond_its_target_has_not_ended_by_itself(self, monkeypatch):
+        monkeypatch.setattr(Trial, "trainable", tune.Trainable)
+        scheduler = scheduler_of("asha", time_attr="steps", max_t=27_000)
+        FakeRun(
+            scheduler,
+            FakeGrid(POINTS[:4]),
+            lambda config, iteration: {"steps": 1000 * iteration, **accuracy(config, iteration)},
+        ).run()
+        assert [curve.state for curve in scheduler.curves.values()].count("finished") == 0
+
     def test_a_time_that_is_not_finite_is_refused(self):
         with pytest.raises(ValueError, match=r"^time must be a finite number, got nan"):
             self.reported([NAN])
