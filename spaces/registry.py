@@ -32,7 +32,22 @@ SpaceClass = TypeVar("SpaceClass", bound=type[SearchSpace])
 
 
 def register_space(space: SpaceClass) -> SpaceClass:
-    """Class decorator that registers a search space under its `name`.
+    """Class decorator that registers a search space under its `name`; docs/spaces.md shows one that builds networks.
+
+    Example:
+        >>> import taurank
+        >>> @taurank.register_space
+        ... class Depths(taurank.ChoiceSpace):
+        ...     name = "example-depths"
+        ...     named_decisions = {"depth": (2, 4, 8)}
+        ...
+        ...     def network(self, taken, *, input_shape, classes):
+        ...         from torch import nn
+        ...
+        ...         layers = [layer for _ in range(taken["depth"]) for layer in (nn.LazyLinear(32), nn.ReLU())]
+        ...         return nn.Sequential(nn.Flatten(), *layers, nn.LazyLinear(classes))
+        >>> taurank.get_space("example-depths").size
+        3
 
     Raises:
         SpaceError: The class has no name, or another class has it already.
@@ -62,7 +77,12 @@ def get_space(name: str, **options: Any) -> SearchSpace:
 
 
 def list_spaces(pattern: str = "*") -> list[str]:
-    """Lists the registered names that match a shell pattern, in alphabetical order."""
+    """Lists the registered names that match a shell pattern, in alphabetical order.
+
+    Example:
+        >>> list_spaces("nasbench*")
+        ['nasbench201', 'nasbench_macro']
+    """
     return _SPACES.names(pattern)
 
 

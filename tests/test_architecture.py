@@ -29,11 +29,12 @@ FLOORS = {
         "search",
         "experiment",
         "planning cluster",
-        "candidates knowledge proxy_scores stages",
+        "candidates knowledge own_results proxy_scores stages",
         "scoring replay",
         "runs",
         "report",
         "campaigns",
+        "api",
         "cli",
     ],
 }

@@ -20,6 +20,7 @@ from taurank.orchestrator.cli import (
     plan,
     proxies,
     replay,
+    results,
     runs,
     search,
     status,
@@ -48,6 +49,7 @@ for command in (
     extend.extend,
     runs.rank,
     runs.score,
+    results.next_,
     front.front,
     status.status,
     why.why,
@@ -57,7 +59,7 @@ for command in (
     models.models,
     listing.experiments,
 ):
-    app.command()(reporting(command))
+    app.command(command.__name__.rstrip("_"))(reporting(command))
 app.add_typer(tables.app, name="table")
 
 

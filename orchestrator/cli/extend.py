@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from taurank.orchestrator.cli.runs import (
-    DATA_DIR,
     Address,
     Cache,
     Dashboard,
@@ -18,9 +17,10 @@ from taurank.orchestrator.cli.runs import (
     Folder,
     Knowledge,
     NoBaseline,
-    run_to_its_end,
+    ending_on_interruption,
+    finish,
 )
-from taurank.orchestrator.cli.terminal import Document, make_progress_console
+from taurank.orchestrator.cli.terminal import Document, make_progress_console, output
 from taurank.orchestrator.text import print_line
 
 
@@ -63,8 +63,9 @@ def extend(
 
     The evidence of the run is kept; only what is missing is trained.
     """
+    from taurank.orchestrator.campaigns import Place, experiment_images, run_to_its_end
     from taurank.orchestrator.experiment import split_names
-    from taurank.orchestrator.runs import Changes, Run, load_images, read_stages
+    from taurank.orchestrator.runs import Changes, Run, read_stages
     from taurank.orchestrator.runs import extend as extended
 
     changes = Changes(
@@ -77,12 +78,15 @@ def extend(
         knowledge=tuple(knowledge or ()),
     )
     opened = Run.open(folder)
-    noted = opened.log.noted(DATA_DIR)
-    root = data_dir or (Path(noted) if noted else None)
-    images = load_images(opened.experiment.data, root=root, download=download, cache=cache)
-    say = partial(print_line, make_progress_console())
+    place = Place(data_dir=data_dir, download=download, cache=cache, address=address, dashboard=dashboard).of_run(
+        opened
+    )
+    console = make_progress_console()
+    images = experiment_images(opened.experiment.data, place, quiet=output().level == "quiet")
+    say = partial(print_line, console)
     run = extended(opened, changes, images, address=address, say=say)
     # A search does not know its next proposals yet.
     new = 0 if run.experiment.search is not None else len(run.candidates) - len(opened.candidates)
     say(f"{run.folder} continues {opened.folder.name}" + (f" with {new} more candidates" if new else ""))
-    return run_to_its_end(run, images, address=address, dashboard=dashboard, with_baseline=not no_baseline)
+    with ending_on_interruption():
+        return finish(run_to_its_end(run, images, place, console, with_baseline=not no_baseline))

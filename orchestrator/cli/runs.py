@@ -5,24 +5,29 @@ Imports are inside the functions: torch and Ray take seconds to import, and --he
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taurank.orchestrator.cli.completion import complete_experiment, complete_run
+from taurank.orchestrator.cli.results import (
+    ColumnNames,
+    Features,
+    FullEpochs,
+    MetricName,
+    Mode,
+    is_run,
+    rank_results,
+    required,
+)
 from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console, output
 from taurank.orchestrator.text import print_line
 
 if TYPE_CHECKING:
-    from taurank.orchestrator.experiment import DataSpec
     from taurank.orchestrator.report import RunReport
-    from taurank.orchestrator.runs import Run
-    from taurank.trainables.data import Dataset, ImageData
-
-DATA_DIR = "data_dir"
-"""Key of --data-dir in the log of a run, so that resuming finds the images."""
 
 DataDir = Annotated[
     Path | None,
@@ -132,20 +137,19 @@ def run(
     knowledge: Knowledge = None,
 ) -> Document | None:
     """Rank the candidates of an experiment, or models by name; with a baseline, also score the ranking."""
+    from taurank.orchestrator.campaigns import Place, experiment_images, load_models, start_run
     from taurank.orchestrator.experiment import (
         BUDGET,
         EPOCHS,
         ModelsError,
-        experiment_of_models,
         load_experiment,
-        load_with_test,
         with_baseline,
         with_knowledge,
         write_models,
     )
 
-    root = data_dir.resolve() if data_dir else None
-    read = partial(read_experiment_images, root=root, download=download, cache=cache)
+    place = Place(out, data_dir, download, cache, address, dashboard)
+    quiet, console = output().level == "quiet", make_progress_console()
     given: dict[str, object] = {"--data": data, "--size": size, "--epochs": epochs, "--budget": budget}
     given |= {"--constraint": constraint, "--save-yaml": save_yaml}
     if models:
@@ -153,23 +157,22 @@ def run(
             raise ModelsError(f"--models: {experiment} defines its candidates; omit one of the two")
         if not data:
             raise ModelsError("--data is missing: give --data cifar10, or --data folder:PATH for your own images")
-        make = partial(
-            experiment_of_models,
+        loaded, text, images = load_models(
             models,
             data,
+            place,
             size=size,
             epochs=epochs or EPOCHS,
             budget=budget or BUDGET,
             baseline=bool(baseline),
             constraints=constraint or (),
             knowledge=knowledge or (),
+            quiet=quiet,
         )
-        loaded, text, images = load_with_test(lambda test: make(test=test), read, split_experiment_images)
         if save_yaml:
             write_models(text, save_yaml)
             print_line(make_console(), f"written: {save_yaml}; run it with taurank run {save_yaml}")
             return {"file": save_yaml}
-        console = make_progress_console()
         print_line(console, "as a file (--save-yaml FILE writes it without running it):")
         print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
     else:
@@ -190,20 +193,9 @@ def run(
             loaded = with_knowledge(loaded, knowledge)
         if loaded.search is not None:
             raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
-        images = split_experiment_images(loaded.data, read(loaded.data))
-    from taurank.orchestrator.runs import create_run
-
-    say = partial(print_line, make_progress_console())
-    created = create_run(loaded, out, images, address=address, say=say)
-    if root:
-        created.log.note(DATA_DIR, str(root))
-    return run_to_its_end(
-        created,
-        images,
-        address=address,
-        dashboard=dashboard,
-        with_baseline=baseline is not False,
-    )
+        images = experiment_images(loaded.data, place, quiet=quiet)
+    with ending_on_interruption():
+        return finish(start_run(loaded, images, place, console, with_baseline=baseline is not False))
 
 
 def resume(
@@ -216,30 +208,58 @@ def resume(
     no_baseline: NoBaseline = False,
 ) -> Document:
     """Resume an interrupted run; finished work is not repeated."""
-    from taurank.orchestrator.runs import Run, load_images
-
-    opened = Run.open(folder)
-    noted = opened.log.noted(DATA_DIR)
-    root = data_dir or (Path(noted) if noted else None)
-    return run_to_its_end(
-        opened,
-        load_images(opened.experiment.data, root=root, download=download, cache=cache),
-        address=address,
-        dashboard=dashboard,
-        with_baseline=not no_baseline,
-    )
-
-
-def rank(folder: Folder) -> Document:
-    """Rank again from the log of a run, without training; writes the ranking and the report."""
-    from taurank.orchestrator.report import report_run
+    from taurank.orchestrator.campaigns import Place, resume_run
     from taurank.orchestrator.runs import Run
-    from taurank.orchestrator.session import storage_failures
 
-    opened = Run.open(folder)
-    with storage_failures(opened.folder, opened.log):
-        report = report_run(opened, make_progress_console())
-    return _finish(report)
+    place = Place(data_dir=data_dir, download=download, cache=cache, address=address, dashboard=dashboard)
+    quiet, console = output().level == "quiet", make_progress_console()
+    with ending_on_interruption():
+        return finish(resume_run(Run.open(folder), place, console, with_baseline=not no_baseline, quiet=quiet))
+
+
+def rank(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|RESULTS",
+            help="Folder of a run; or results of your own trainings: a table (.csv, .parquet) with a row per candidate "
+            "and epoch, or a folder of Ray Tune, Lightning's CSVLogger, MLflow or TensorBoard.",
+            autocompletion=complete_run,
+            show_default=False,
+        ),
+    ],
+    full_epochs: FullEpochs = None,
+    metric: MetricName = "",
+    mode: Mode = None,
+    features: Features = None,
+    columns: ColumnNames = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="With results: write the ranking as CSV or parquet.", show_default=False),
+    ] = None,
+) -> Document:
+    """Rank again from the log of a run, or rank results of your own trainings; nothing is trained."""
+    given: dict[str, object] = {
+        "--full-epochs": full_epochs,
+        "--metric": metric,
+        "--mode": mode,
+        "--features": features,
+    }
+    given |= {"--features": features, "--columns": columns, "--out": out}
+    if is_run(source) or not any(given.values()):
+        return _rank_run(source, [name for name, value in given.items() if value])
+    return rank_results(source, required(full_epochs, metric), mode=mode, features=features, columns=columns, out=out)
+
+
+def _rank_run(folder: Path, given: list[str]) -> Document:
+    from taurank.orchestrator.campaigns import rank_again
+    from taurank.orchestrator.runs import Run, RunError
+
+    if given:
+        raise RunError(f"{given[0]}: {folder} is a run, which has its own; omit the option")
+    if folder.is_file():
+        raise RunError(f"{folder} is not the folder of a run; for results add --full-epochs and --metric")
+    return finish(rank_again(Run.open(folder), make_progress_console()))
 
 
 def score(
@@ -264,64 +284,25 @@ def score(
     ] = None,
 ) -> Document:
     """Score the ranking of a run against full training: its own baseline, another run's, or a table's."""
-    from taurank.orchestrator.report import report_run
+    from taurank.orchestrator.campaigns import score_again
     from taurank.orchestrator.runs import Run
-    from taurank.orchestrator.scoring import ScoringError, read_truth
-    from taurank.orchestrator.session import storage_failures
 
-    opened = Run.open(folder)
-    space = opened.experiment.space.make()
-    truth, console = None, make_progress_console()
-    if baseline:
-        truth = read_truth(
-            baseline,
-            opened.candidates,
-            parse=lambda text: space.parse(text).code,
-            lower_is_better=lower_is_better,
-        )
-        for line in truth.notes:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-    elif lower_is_better is not None:
-        raise ScoringError("--lower-is-better and --higher-is-better are for --baseline; the run's own is an accuracy")
-    with storage_failures(opened.folder, opened.log):
-        report = report_run(opened, console, truth, need_score=True)
-    return _finish(report)
+    report = score_again(Run.open(folder), make_progress_console(), baseline=baseline, lower_is_better=lower_is_better)
+    return finish(report)
 
 
-def read_experiment_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None) -> Dataset:
-    """Imported once the experiment has been checked: mistakes in it are reported without waiting for torch."""
-    from taurank.orchestrator.runs import read_images
-
-    return read_images(spec, root=root, download=download, cache=cache)
-
-
-def split_experiment_images(spec: DataSpec, dataset: Dataset) -> ImageData:
-    """The same for the cut into parts."""
-    from taurank.orchestrator.runs import split_images
-
-    return split_images(spec, dataset)
-
-
-def run_to_its_end(run: Run, data: ImageData, *, address: str | None, dashboard: bool, with_baseline: bool) -> Document:
-    """Runs the missing parts of the run; after an interruption, prints how to resume."""
-    from taurank.orchestrator.campaigns import run_campaign, run_search
+@contextmanager
+def ending_on_interruption() -> Iterator[None]:
+    """Ends the command with the exit status of Ctrl-C where a run was interrupted; how to resume it is printed."""
     from taurank.orchestrator.session import EXIT_CODE, RunInterruptedError
 
-    console = make_progress_console()
     try:
-        if run.experiment.search is not None:
-            report = run_search(run, data, console=console, address=address, dashboard=dashboard)
-        else:
-            report = run_campaign(
-                run, data, console=console, address=address, dashboard=dashboard, with_baseline=with_baseline
-            )
+        yield
     except RunInterruptedError:
-        print_line(console, run.resume_hint)
         raise typer.Exit(EXIT_CODE) from None
-    return _finish(report)
 
 
-def _finish(report: RunReport) -> Document:
+def finish(report: RunReport) -> Document:
     """The result as a document; its last line is printed if all before it was not."""
     if output().level == "quiet":
         print_line(make_console(), report.last_line)

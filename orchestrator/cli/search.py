@@ -5,7 +5,6 @@ Imports are inside the function: torch and Ray take seconds to import, and --hel
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,18 +12,16 @@ import typer
 
 from taurank.orchestrator.cli.completion import complete_experiment, complete_space
 from taurank.orchestrator.cli.runs import (
-    DATA_DIR,
     Address,
     Cache,
     Dashboard,
     DataDir,
     Download,
     Knowledge,
-    read_experiment_images,
-    run_to_its_end,
-    split_experiment_images,
+    ending_on_interruption,
+    finish,
 )
-from taurank.orchestrator.cli.terminal import Document, make_progress_console
+from taurank.orchestrator.cli.terminal import Document, make_progress_console, output
 from taurank.orchestrator.text import print_line
 
 
@@ -90,17 +87,15 @@ def search(
     knowledge: Knowledge = None,
 ) -> Document:
     """Search a space too large to list: train the proposals, and rank them with the best predicted others."""
+    from taurank.orchestrator.campaigns import Place, experiment_images, load_search, start_run
     from taurank.orchestrator.experiment import (
         SearchCommandError,
-        experiment_of_search,
         load_experiment,
-        load_with_test,
         with_knowledge,
     )
 
-    read = partial(
-        read_experiment_images, root=data_dir.resolve() if data_dir else None, download=download, cache=cache
-    )
+    place = Place(out, data_dir, download, cache, address, dashboard)
+    quiet = output().level == "quiet"
     given = {
         "--space": space,
         "--data": data,
@@ -121,7 +116,7 @@ def search(
             )
         if knowledge:
             loaded = with_knowledge(loaded, knowledge)
-        images = split_experiment_images(loaded.data, read(loaded.data))
+        images = experiment_images(loaded.data, place, quiet=quiet)
     else:
         if not space:
             options = [name for name, value in given.items() if value]
@@ -134,22 +129,18 @@ def search(
             raise SearchCommandError(
                 "--data is missing: give --data cifar10, or --data folder:PATH for your own images"
             )
-        make = partial(
-            experiment_of_search,
+        loaded, text, images = load_search(
             space,
             data,
+            place,
             method=method,
             evaluations=evaluations,
             epochs=epochs,
             constraints=constraint or (),
             knowledge=knowledge or (),
+            quiet=quiet,
         )
-        loaded, text, images = load_with_test(lambda test: make(test=test), read, split_experiment_images)
         print_line(console, "as a file:")
         print_line(console, "".join(f"  {line}\n" for line in text.splitlines()))
-    from taurank.orchestrator.campaigns import create_search
-
-    created = create_search(loaded, out, images, address=address, say=partial(print_line, console))
-    if data_dir:
-        created.log.note(DATA_DIR, str(data_dir.resolve()))
-    return run_to_its_end(created, images, address=address, dashboard=dashboard, with_baseline=False)
+    with ending_on_interruption():
+        return finish(start_run(loaded, images, place, console, with_baseline=False))

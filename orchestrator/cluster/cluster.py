@@ -95,7 +95,7 @@ def _places(node: Slot, slot: Slot) -> int:
 
 def is_local(address: str | None) -> bool:
     """Whether a run with this address starts a Ray of its own."""
-    return address == "local" or (not address and JOB_VARIABLE not in os.environ)
+    return not ray.is_initialized() and (address == "local" or (not address and JOB_VARIABLE not in os.environ))
 
 
 @contextmanager
@@ -104,19 +104,27 @@ def connect(
 ) -> Iterator[Cluster]:
     """Joins the cluster at ``address``, or starts one on this machine that listens on loopback only.
 
-    Within a submitted Ray job the default is the cluster of the job; ``local`` means this machine there too.
+    Within a submitted Ray job the default is the cluster of the job; ``local`` means this machine there too. If this
+    process is connected to Ray already, that cluster is used, and stays connected at the end.
 
     Raises:
         ClusterError: no cluster at the address, or resources asked of a cluster that has a size already.
     """
+    if ray.is_initialized():
+        if address:
+            raise ClusterError(f"this process is connected to Ray already: omit {address}, or shut Ray down")
+        _check_has_size(resources)
+        with _logged_to(log_file):
+            nodes = _nodes()
+            yield Cluster(nodes=nodes, local=len(nodes) == 1)
+        return
     address = None if is_local(address) else address or "auto"
     verbose = logging.getLogger("taurank").isEnabledFor(logging.INFO)
     level = logging.INFO if verbose else logging.WARNING
     common: dict[str, Any] = {"log_to_driver": verbose, "logging_level": level, "configure_logging": True}
     try:
         if address:
-            if resources.cpus is not None or resources.gpus is not None:
-                raise ClusterError("resources.cpus and resources.gpus are for a local Ray; a cluster has its own size")
+            _check_has_size(resources)
             _check_reachable(address)
             info = ray.init(address=address, runtime_env=_runtime_env(), **common)
         else:
@@ -138,15 +146,21 @@ def connect(
             f"cannot join the Ray cluster at {address}: {one_line(error)} "
             "(taurank joins from a node of the cluster; from elsewhere use `ray job submit`)"
         ) from None
-    _log_to(log_file)
     try:
         url = str(info.get("webui_url") or "") if (dashboard or address) else ""
-        yield Cluster(nodes=_nodes(), dashboard=f"http://{url}" if url else "", local=not address)
+        with _logged_to(log_file):
+            yield Cluster(nodes=_nodes(), dashboard=f"http://{url}" if url else "", local=not address)
     finally:
         ray.shutdown()
         if not address:
             # Unused snapshots of Tune, 200 MB after a thousand trials. The logs beside them stay.
             shutil.rmtree(Path(info["session_dir"]) / "artifacts", ignore_errors=True)
+
+
+def _check_has_size(resources: ResourceSpec) -> None:
+    """Raises ``ClusterError`` if resources of a local Ray are asked of a cluster that runs already."""
+    if resources.cpus is not None or resources.gpus is not None:
+        raise ClusterError("resources.cpus and resources.gpus are for a local Ray; a cluster has its own size")
 
 
 @contextmanager
@@ -228,12 +242,16 @@ class _RayLog(logging.FileHandler):
         """Ignores errors: the evidence log reports a full disk."""
 
 
-def _log_to(log_file: Path | None) -> None:
+@contextmanager
+def _logged_to(log_file: Path | None) -> Iterator[None]:
     """Redirects Ray's warnings from the terminal, which shows the progress display, to a file."""
-    if log_file is None:
-        return
-    handler = _RayLog(log_file, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logger = logging.getLogger("ray")
-    logger.handlers = [handler]
-    logger.propagate = False
+    before = logger.handlers, logger.propagate
+    if log_file is not None:
+        handler = _RayLog(log_file, delay=True)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        logger.handlers, logger.propagate = [handler], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,29 @@ def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
     return content
 
 
-def load_experiment(name_or_file: str) -> Experiment:
-    """Reads an experiment by its file or by the name of one that comes with taurank.
+def load_experiment(source: str | os.PathLike[str] | Mapping[str, Any] | Experiment) -> Experiment:
+    """Reads an experiment; nothing is spent.
+
+    Args:
+        source: a YAML file, the name of an experiment that comes with taurank, the content of a file as a mapping, or
+            an experiment, which is returned as it is. Paths in a file are relative to its folder, those in a mapping
+            to the working directory.
 
     Raises:
         ExperimentError: no such file or name, broken YAML, unknown keys, bad values; all problems at once.
+
+    Example:
+        >>> from taurank import load_experiment
+        >>> load_experiment("quickstart").candidates
+        24
+        >>> load_experiment({"name": "cells", "space": "nasbench201", "data": "digits", "budget": "5x"}).budget
+        '5x'
     """
+    if isinstance(source, Experiment):
+        return source
+    if isinstance(source, Mapping):
+        return _from_content(dict(source), where="the experiment")
+    name_or_file = os.fspath(source)
     path, known = Path(name_or_file), list_experiments()
     try:
         if path.suffix in (".yaml", ".yml") or path.is_file():
@@ -85,6 +103,10 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
     if not isinstance(content, dict):
         found = {type(None): "nothing", list: "a list"}.get(type(content), "a single value")
         raise ExperimentError(f"{where}: expected keys and values (name, space, data ...), found {found}")
+    return _from_content(content, where=where)
+
+
+def _from_content(content: dict[Any, Any], *, where: str) -> Experiment:
     # By way of JSON, where keys are text and types can be taken strictly: `epochs: yes` is not an epoch.
     try:
         as_json = json.dumps(_with_families(content), default=str)

@@ -298,9 +298,7 @@ def _pilot(ranker: LogRanker, spec: TrainingSpec) -> list[str]:
     problem, log = ranker.problem, ranker.log
     codes = ranker.model().choose_short_runs(PILOT)
     log.note(f"selected:{spec.stage}", json.dumps(codes))
-    why = (
-        f"{PILOT} first, to see whether {spec.epochs} {'epochs' if spec.epochs > 1 else 'epoch'} tell candidates apart"
-    )
+    why = f"{PILOT} first, to see whether so short trainings tell candidates apart"
     log.append_event(spec.stage, "", CHOSEN, f"{why}: {_named(problem, codes)}")
     return codes
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.ranker.model import RankingModel, rank_evidence
     from taurank.orchestrator.ranker.options import RankerOptions
     from taurank.orchestrator.ranker.prior import prior_order
+    from taurank.orchestrator.ranker.prospects import Prospect, TrainingOption
     from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
     from taurank.orchestrator.ranker.regressors import REGRESSORS, FinalInputs, GaussianProcessRegressor
     from taurank.orchestrator.ranker.short_runs import complete_short_runs
@@ -52,11 +53,13 @@ __all__ = [
     "KnowledgeSource",
     "KnowledgeUse",
     "Labels",
+    "Prospect",
     "RankerOptions",
     "Ranking",
     "RankingModel",
     "Relation",
     "SupernetTrust",
+    "TrainingOption",
     "Validation",
     "View",
     "align_to_prior",

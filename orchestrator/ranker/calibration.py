@@ -10,6 +10,7 @@ from scipy import linalg
 
 from taurank.orchestrator.ranker.final import FinalScores
 from taurank.orchestrator.ranker.gaussian_process import CHUNK, Array, GaussianProcess, Rows, cholesky
+from taurank.orchestrator.ranker.regressors import LABEL_NOISE
 from taurank.orchestrator.ranker.views import Scores
 
 JOINT = 1000
@@ -53,6 +54,30 @@ def draw_scores(
         sampling: variance of an accuracy over draws of the images, in units of that between the candidates.
         calibrated: labels from which the posterior is believed.
     """
+    centre, deviations, noise = draw_latent(
+        final, prior_process, draws, generator, reliability=reliability, calibrated=calibrated
+    )
+    count = len(final.scores)
+    latent = float((centre + deviations).var(axis=1).mean()) if sampling else 0.0
+    own = np.sqrt(noise / truth_seeds + sampling * latent) * generator.standard_normal((draws, count))
+    drawn: Scores = centre + deviations + own
+    drawn[:, without_evidence] = generator.standard_normal((draws, int(without_evidence.sum())))
+    return drawn
+
+
+def draw_latent(
+    final: FinalScores,
+    prior_process: GaussianProcess,
+    draws: int,
+    generator: np.random.Generator,
+    *,
+    reliability: float,
+    calibrated: int = CALIBRATED,
+) -> tuple[Scores, Scores, float]:
+    """Centre of the draws, (candidates,), deviations from it, (draws, candidates), and the variance of a label's noise.
+
+    The arguments are those of ``draw_scores``.
+    """
     count = len(final.scores)
     order = np.argsort(final.scores, kind="stable")
     regressor = final.regressor
@@ -68,13 +93,11 @@ def draw_scores(
         centre, noise = np.empty(count), process.noise
         centre[order] = np.sort(regressor.predict()[0])
         if np.ptp(centre) == 0:
-            # Nothing is known of a candidate but its own label, which the scores hold.
-            centre = final.scores
-    latent = float((centre + deviations).var(axis=1).mean()) if sampling else 0.0
-    own = np.sqrt(noise / truth_seeds + sampling * latent) * generator.standard_normal((draws, count))
-    drawn: Scores = centre + deviations + own
-    drawn[:, without_evidence] = generator.standard_normal((draws, int(without_evidence.sum())))
-    return drawn
+            # Nothing is known of a candidate but its own label, which the scores hold: it is as uncertain as that.
+            centre, noise = final.scores, LABEL_NOISE
+            label_sds = np.sqrt(noise * process.noise_factors)
+            deviations[:, process.rows] = label_sds * generator.standard_normal((draws, len(process.rows)))
+    return centre, deviations, noise
 
 
 def _beside(drawn: Scores, scores: Scores, generator: np.random.Generator) -> Scores:

@@ -162,7 +162,7 @@ class GaussianProcess:
         factors = np.ones(len(rows)) if noise_factors is None else noise_factors
         matrix = self.covariance(rows, rows)
         matrix[np.diag_indices(len(rows))] += self.noise * factors + JITTER
-        self.rows, self.target = rows, target
+        self.rows, self.target, self.noise_factors = rows, target, factors
         self._factor = cholesky(matrix)
         self._alpha = linalg.cho_solve((self._factor, True), target)
         return self

@@ -9,9 +9,11 @@ from taurank.orchestrator.ranker.inputs import Inputs, filled
 from taurank.orchestrator.ranker.views import Kind, Scores, normal_scores
 
 CURVATURE = ("jacov", "jacob_cov", "nwot", "epe_nas", "zico", "zen", "synflow")
-"""Proxies that complement size, best first; one of them takes part, since they are correlated with each other."""
+"""Proxies that complement size, best first; the first takes part, since they are correlated with each other."""
 JACOBIAN, ACTIVATIONS, SECOND_WEIGHT = ("proxy:jacov", "proxy:jacob_cov"), "proxy:nwot", 0.5
 """Beside the correlation of Jacobians that of activations takes part too, with this weight."""
+SHORT_LIST = 100
+"""Most candidates with which it does: in longer lists full trainings decide, and it costs them .006 of tau."""
 SUPERNETS, PRETEXT_TASKS = "supernets", "pretext tasks"
 """Names of these groups where there are several of a kind; a single one goes by its own."""
 ERRORS = {"size": 2.0, **dict.fromkeys((*JACOBIAN, ACTIVATIONS), 2.0)}
@@ -52,7 +54,7 @@ def _separate(inputs: Inputs, judge: Judge | None) -> tuple[dict[str, Scores], d
     if not sizes:
         preferred += proxies  # any is better than none
     chosen = preferred[:1]
-    if chosen and chosen[0] in JACOBIAN and ACTIVATIONS in proxies:
+    if chosen and chosen[0] in JACOBIAN and ACTIVATIONS in proxies and inputs.count <= SHORT_LIST:
         chosen.append(ACTIVATIONS)
     groups |= {name: normal_scores(columns[name]) for name in chosen}
     groups |= {name: normal_scores(columns[name]) for name in columns if kinds[name] in ("pretext", "supernet")}

@@ -94,17 +94,16 @@ def filled(scores: Scores) -> Scores:
     return np.where(np.isfinite(scores), scores, 0.0)
 
 
-def share(fidelity: float, signal: float = 1.0) -> float:
+def share(fidelity: float) -> float:
     """Share of the variance of the final scores that a training of this fidelity explains a priori.
 
-    Most of the information of a training comes early: ``CHEAP_SHARE + (FULL_SHARE - CHEAP_SHARE) sqrt(fidelity)``,
-    times the share of its own variance that is signal.
+    Most of the information of a training comes early: ``CHEAP_SHARE + (FULL_SHARE - CHEAP_SHARE) sqrt(fidelity)``.
     """
-    return signal * (CHEAP_SHARE + (FULL_SHARE - CHEAP_SHARE) * float(np.sqrt(fidelity)))
+    return CHEAP_SHARE + (FULL_SHARE - CHEAP_SHARE) * float(np.sqrt(fidelity))
 
 
-def weight(fidelity: float, signal: float = 1.0) -> float:
-    """Weight of a source in a sum of normal scores, 1 for one without training.
+def weight(explained: float) -> float:
+    """Weight in a sum of normal scores of a source that explains this share, 1 for one without training.
 
     With independent errors the best weights are proportional to ``r / (1 - r^2)``, r being the correlation with what
     is summed for.
@@ -113,4 +112,4 @@ def weight(fidelity: float, signal: float = 1.0) -> float:
     def best(explained: float) -> float:
         return float(np.sqrt(explained)) / (1 - explained)
 
-    return best(share(fidelity, signal)) / best(CHEAP_SHARE)
+    return best(explained) / best(CHEAP_SHARE)

@@ -19,8 +19,8 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from taurank.orchestrator.ranker.accuracy import FinalAccuracies, final_accuracies, sampling_noise
-from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_scores
-from taurank.orchestrator.ranker.design import choose
+from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_latent, draw_scores
+from taurank.orchestrator.ranker.design import POOL, choose
 from taurank.orchestrator.ranker.failures import Failures, find_failures
 from taurank.orchestrator.ranker.final import (
     FEW_LABELS,
@@ -44,6 +44,15 @@ from taurank.orchestrator.ranker.knowledge import (
 from taurank.orchestrator.ranker.knowledge_sources import KnowledgeSource, KnowledgeUse
 from taurank.orchestrator.ranker.options import RankerOptions
 from taurank.orchestrator.ranker.prior import PriorOrder, prior_order
+from taurank.orchestrator.ranker.prospects import (
+    LEARNED,
+    Prospect,
+    TrainingOption,
+    most_informative,
+    prospect_of,
+    result_noise,
+    taus_before_and_after,
+)
 from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
 from taurank.orchestrator.ranker.regressors import FinalInputs, final_process
 from taurank.orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, short_run_process
@@ -322,6 +331,57 @@ class RankingModel:
             knowledge=self._knowledge_uses(weights.get(KNOWLEDGE, 0.0)),
         )
 
+    @_one_thread
+    def prospect(self, options: Sequence[TrainingOption], budget: float) -> Prospect:
+        """The most informative of some trainings within a budget, and the tau expected after them.
+
+        Args:
+            options: trainings to choose from, one of each candidate at most.
+            budget: epochs that the chosen ones may cost together.
+        """
+        generator = self._generator(20)
+        beginning = final_process(self.final_inputs)
+        centre, deviations, noise = draw_latent(
+            self.final,
+            beginning,
+            LEARNED + DRAWS,
+            generator,
+            reliability=self.prior.reliability,
+            calibrated=self._calibrated,
+        )
+        unknown = self._without_evidence | self._are(self.failures.undecided)
+        deviations[:, unknown] = generator.standard_normal((len(deviations), int(unknown.sum())))
+        spread = deviations.var(axis=0)
+        place = {code: row for row, code in enumerate(self.codes)}
+        pool = np.arange(len(self.codes))
+        if len(pool) > POOL:
+            pool = np.sort(generator.choice(pool, POOL, replace=False))
+        in_pool = {int(row): at for at, row in enumerate(pool)}
+        options = [option for option in options if place[option.code] in in_pool]
+        rows = np.array([place[option.code] for option in options], dtype=np.intp)
+        noises = np.array(
+            [
+                result_noise(float(spread[row]), option, label_noise=noise, known=not unknown[row])
+                for row, option in zip(rows, options, strict=True)
+            ]
+        )
+        regressor = self.final.regressor
+        learned = regressor is not None and len(regressor.process.rows) >= self._calibrated
+        covariance_of = regressor.process.posterior_covariance if regressor and learned else beginning.covariance
+        covariance = covariance_of(pool, pool)
+        # What a candidate has of its own, where nothing but its label is known.
+        diagonal = np.diag_indices(len(pool))
+        covariance[diagonal] = np.maximum(covariance[diagonal], spread[pool])
+        covariance[:, unknown[pool]] = covariance[unknown[pool]] = 0.0
+        covariance[unknown[pool], unknown[pool]] = 1.0
+        at = np.array([in_pool[int(row)] for row in rows], dtype=np.intp)
+        costs = np.array([option.cost for option in options])
+        chosen = most_informative(covariance, at, noises, costs, budget)
+        truths = (centre + deviations)[-DRAWS:]
+        truths = truths + np.sqrt(noise) * generator.standard_normal(truths.shape)
+        before, after = taus_before_and_after(centre, deviations, truths, rows[chosen], noises[chosen], generator)
+        return prospect_of([options[one] for one in chosen], self.ranking().expected_tau, before, after)
+
     def _knowledge_uses(self, weight: float) -> tuple[KnowledgeUse, ...]:
         """What was made of each source; ``weight`` is that of all of them in the order."""
         joint = self._prior_with_knowledge.knowledge
@@ -333,8 +393,13 @@ class RankingModel:
 
     @property
     def _calibrated(self) -> int:
-        """Full trainings from which the posterior is believed."""
-        return CALIBRATED_LABELS if KNOWLEDGE in self.prior.weights else CALIBRATED
+        """Full trainings from which the posterior is believed.
+
+        Those that do not change a prior order are too few to tell more about it than its sources do.
+        """
+        if KNOWLEDGE in self.prior.weights:
+            return CALIBRATED_LABELS
+        return FEW_LABELS + 1 if np.ptp(self.prior.scores) > 0 else CALIBRATED
 
     def _final_accuracies(self, draws: Scores) -> FinalAccuracies:
         found = final_accuracies(
@@ -364,10 +429,9 @@ class RankingModel:
 
     def _certainty(self) -> Certainty:
         regressor = self.final.regressor
-        labels = 0 if regressor is None else len(regressor.process.rows)
-        if labels < self._calibrated:
+        if regressor is None or len(regressor.process.rows) < self._calibrated:
             return "uncalibrated"
-        return "doubtful" if labels < DOUBTFUL else "calibrated"
+        return "doubtful" if len(regressor.process.rows) < DOUBTFUL else "calibrated"
 
     def _weights(self) -> dict[str, float]:
         """Share of each source in the order: full trainings have the part that the prior order does not explain."""

@@ -1,11 +1,11 @@
 """The order before anything was trained to the end: a weighted sum of the sources, smoothed by architecture.
 
-Each group of sources (size, a curvature proxy, pretext tasks, supernets, the longest short trainings) is one normal
-score; the sum weighs a group by its fidelity (``inputs.weight``), by how far it is no noise, and by whether it agrees
-with the trainings at all. Supernets are one group: they err alike, since all of them prefer what learns fast with
-shared weights. So are pretext tasks, whose trainings differ only in the task, and earlier knowledge (``knowledge``).
-The sum is then averaged with a Gaussian process of it over the encoding: scores of similar architectures reduce the
-noise of one.
+Each group of sources (size, curvature proxies, pretext tasks, supernets, the longest short trainings) is one normal
+score; the sum weighs a group by its fidelity (``inputs.weight``), by how far it is no noise (``signal``), and by
+whether it agrees with the trainings at all (``credit``). Supernets are one group: they err alike, since all of them
+prefer what learns fast with shared weights. So are pretext tasks, whose trainings differ only in the task, and earlier
+knowledge (``knowledge``). With enough candidates the sum is then averaged with a Gaussian process of it over the
+encoding: scores of similar architectures reduce the noise of one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from taurank.orchestrator.ranker.aggregation import AGGREGATIONS
 from taurank.orchestrator.ranker.gaussian_process import Block, GaussianProcess
 from taurank.orchestrator.ranker.groups import cheap_groups
-from taurank.orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled, share
+from taurank.orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled
 from taurank.orchestrator.ranker.knowledge import (
     KNOWLEDGE,
     UNSMOOTHED,
@@ -29,7 +29,7 @@ from taurank.orchestrator.ranker.knowledge import (
     reference_of,
 )
 from taurank.orchestrator.ranker.short_runs import ShortRuns
-from taurank.orchestrator.ranker.signal import UNKNOWN, Validation, lead_trainings
+from taurank.orchestrator.ranker.signal import UNKNOWN, Trainings, Validation, lead_trainings
 from taurank.orchestrator.ranker.views import Scores, normal_scores
 
 SMOOTHED = 100
@@ -48,7 +48,8 @@ class PriorOrder:
         weights: weight of each group in the sum, by name.
         scales: length-scales of the encoding's columns in the smoothing process, geometric mean 1.
         reliability: share of the variance of the final scores that the order is taken to explain before any full
-            training: from how far its groups agree with each other, and without trainings no more than ``CHEAP_SHARE``.
+            training: from how far its groups agree with each other, no less than its trainings alone, and without
+            trainings no more than ``CHEAP_SHARE``.
         knowledge: what was made of earlier knowledge; None without any.
     """
 
@@ -90,11 +91,11 @@ def prior_order(
         )
     if joint is not None and joint.reliability > 0:
         credits = [weights[name] for name in kept if trained is None or name != trained.name]
-        explained = 0.0 if trained is None else trained.signal * share(trained.fidelity)
+        explained = 0.0 if trained is None else trained.explained
         reliability = pooled_reliability(credits, explained, joint.reliability)
         kept, groups[KNOWLEDGE], weights[KNOWLEDGE] = [*kept, KNOWLEDGE], joint.scores, joint.weight
     elif kept:
-        reliability = _reliability([groups[name] for name in kept], 0.0 if trained is None else trained.fidelity)
+        reliability = _reliability([groups[name] for name in kept], trained)
     else:
         return PriorOrder(np.zeros(inputs.count), {}, np.ones(inputs.encoding.shape[1]), 0.0, joint)
     scores = filled(normal_scores(summed(kept)))
@@ -104,15 +105,18 @@ def prior_order(
     return PriorOrder(smoothed, {name: weights[name] for name in kept}, scales, reliability, joint)
 
 
-def _reliability(groups: Sequence[Scores], fidelity: float) -> float:
+def _reliability(groups: Sequence[Scores], trained: Trainings | None) -> float:
     """Spearman-Brown: of k groups with the mean correlation r, their sum has the reliability k r / (1 + (k - 1) r).
 
-    One group alone is believed as its fidelity is a priori. Sources that train nothing are believed no more for
-    agreeing: they have errors in common.
+    The sum is believed no less than its trainings alone, unless their order has not settled: groups that disagree may
+    be views of different parts of quality. One group alone is believed as it is a priori. Sources that train nothing
+    are believed no more for agreeing: they have errors in common.
     """
+    alone = CHEAP_SHARE if trained is None else trained.explained
     if len(groups) < 2:
-        return share(fidelity)
-    least, most = RELIABILITY if fidelity > 0 else (RELIABILITY[0], CHEAP_SHARE)
+        return alone
+    least = RELIABILITY[0] if trained is None or trained.is_unsettled else max(RELIABILITY[0], alone)
+    most = CHEAP_SHARE if trained is None else RELIABILITY[1]
     mean = (float(np.corrcoef(groups).sum()) - len(groups)) / (len(groups) * (len(groups) - 1))
     mean = max(mean, 0.0)
     return float(np.clip(len(groups) * mean / (1 + (len(groups) - 1) * mean), least, most))
@@ -124,10 +128,7 @@ def _smoothed(inputs: Inputs, scores: Scores, generator: np.random.Generator) ->
         return scores, np.ones(columns)
     points = np.sort(generator.choice(inputs.count, min(SMOOTHING_POINTS, inputs.count), replace=False))
     search = np.sort(generator.choice(len(points), min(SMOOTHING_SEARCH, len(points)), replace=False))
-    sizes = inputs.scores[:, [kind == "size" for kind in inputs.kinds]]
-    # Size is a block of its own: what two encodings have in common says little about it where they are coarse.
-    blocks = [Block(inputs.encoding, "matern", 0.3, relevance=True), Block(sizes, "matern", 0.3, relevance=True)]
-    process = GaussianProcess(blocks, noise=0.2)
+    process = GaussianProcess([Block(inputs.encoding, "matern", 0.3, relevance=True)], noise=0.2)
     process.fit(points, scores[points], iterations=SMOOTHING_ITERATIONS, search=search)
     fitted = filled(normal_scores(process.mean(np.arange(inputs.count))))
     scales = process.length_scales(0)

@@ -15,13 +15,15 @@ import numpy as np
 
 from taurank.orchestrator.ranker.credit import MIN_SHARED, Judge
 from taurank.orchestrator.ranker.gaussian_process import Rows
-from taurank.orchestrator.ranker.inputs import filled, weight
+from taurank.orchestrator.ranker.inputs import filled, share, weight
 from taurank.orchestrator.ranker.short_runs import LOSS_FADES, ShortRuns
 from taurank.orchestrator.ranker.views import Scores, normal_scores, reliability
 
 SETTLED = 0.5
 """Correlation of the orders at half and at the end of cut trainings from which they count in full."""
 UNSETTLED_WEIGHT = 0.5
+MOST_EXPLAINED = 0.9
+"""Bound of what settling alone shows."""
 JUDGING = 0.5
 """Signal that trainings need to judge other sources."""
 STARTED, UNDER_WAY = 0.1, 0.3
@@ -72,9 +74,23 @@ class Trainings:
         return self.settled < SETTLED
 
     @property
+    def explained(self) -> float:
+        """Share of the variance of the final scores that they are taken to explain.
+
+        A priori it is ``inputs.share``. Trainings that were cut can show more: if twice the length always changes the
+        order by as much as the last doubling did, the correlation with the order at the end of full training is
+        ``settled ** log2(1 / fidelity)``. Less than the prior share is not concluded from it: orders that change fast
+        at first may settle later.
+        """
+        expected = share(self.fidelity)
+        if self.settled > 0 and self.fidelity > 0:
+            expected = max(expected, min(self.settled ** (2 * np.log2(1 / self.fidelity)), MOST_EXPLAINED))
+        return self.signal * float(expected)
+
+    @property
     def weight(self) -> float:
         """Weight in the sum of the sources."""
-        return weight(self.fidelity, self.signal) * (UNSETTLED_WEIGHT if self.is_unsettled else 1.0)
+        return weight(self.explained) * (UNSETTLED_WEIGHT if self.is_unsettled else 1.0)
 
     @property
     def judge(self) -> Judge | None:
@@ -85,7 +101,7 @@ class Trainings:
 def lead_trainings(shorts: Sequence[ShortRuns], validation: Validation = UNKNOWN) -> Trainings | None:
     """The trainings of highest fidelity that have a model or cover all candidates; accuracy and training loss summed.
 
-    None where there are none, or all came out the same.
+    None where there are none, all came out the same, or their differences are no more than noise.
     """
     if not shorts:
         return None

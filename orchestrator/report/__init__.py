@@ -15,7 +15,15 @@ if TYPE_CHECKING:
         print_hardware,
     )
     from taurank.orchestrator.report.outlook import outlook_document, print_outlook
+    from taurank.orchestrator.report.own_results import (
+        next_document,
+        own_ranking_document,
+        print_next,
+        print_own_ranking,
+        write_own_ranking,
+    )
     from taurank.orchestrator.report.page import write_page
+    from taurank.orchestrator.report.plots import ShownFigure, interval_figure
     from taurank.orchestrator.report.run import RunReport, report_run
     from taurank.orchestrator.report.searched import search_lines
     from taurank.orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
@@ -26,19 +34,25 @@ __all__ = [
     "Explanation",
     "Row",
     "RunReport",
+    "ShownFigure",
     "Training",
     "TrainingStage",
     "explain",
     "front_line",
     "hardware_lines",
+    "interval_figure",
+    "next_document",
     "objective_line",
     "outlook_document",
+    "own_ranking_document",
     "print_candidates",
     "print_columns",
     "print_front",
     "print_hardware",
     "print_models",
+    "print_next",
     "print_outlook",
+    "print_own_ranking",
     "print_plan",
     "print_ranking",
     "print_recipes",
@@ -47,6 +61,7 @@ __all__ = [
     "print_void",
     "report_run",
     "search_lines",
+    "write_own_ranking",
     "write_page",
 ]
 

@@ -20,6 +20,11 @@ def percent(value: float) -> str:
     return f"{value:.1%}" if 0 <= value <= 1 else f"{value:.4g}"
 
 
+def number(value: float, *, digits: int) -> str:
+    """A number of any size, a dash if missing."""
+    return f"{value:.{digits}g}" if math.isfinite(value) else "-"
+
+
 def decimal(value: float) -> str:
     """A coefficient to three digits, a dash if missing."""
     return f"{value:.3f}" if math.isfinite(value) else "-"
@@ -48,6 +53,16 @@ def finals_note(ranking: Ranking) -> str:
     if ranking.predicts_others:
         return f"final accuracies: measured where trained to the end, else predicted from {trained}"
     return f"final accuracies: {trained}, too few to predict those of other candidates ({FEWEST_ANCHORS} are needed)"
+
+
+def own_finals_note(ranking: Ranking, metric: str, measured: int) -> str:
+    """The same for results of trainings that taurank has not run; empty where no final value is known."""
+    if not ranking.full_trainings:
+        return ""
+    known = f"final {metric}: measured for {counted(measured, 'candidate')} trained to the end"
+    if ranking.predicts_others:
+        return f"{known}, else predicted"
+    return f"{known}, too few to predict those of other candidates ({FEWEST_ANCHORS} are needed)"
 
 
 def failed_note(ranking: Ranking) -> str:

@@ -33,8 +33,22 @@ DRAWN = 400
 """Maximal number of lines drawn as vectors; more are rasterised to limit the size of the page."""
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows, whether or not pyplot was imported there."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
 def plot_intervals(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> str:
     """Rank and rank interval of every candidate, best on top; crosses mark the places by full training."""
+    return _svg(interval_figure(ranking, truth, names))
+
+
+def interval_figure(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> ShownFigure:
+    """The same as a figure."""
     table = ranking.table
     count = len(table)
     figure, axes = _axes(WIDTH, min(1.4 + 0.21 * count, 25))
@@ -67,7 +81,7 @@ def plot_intervals(ranking: Ranking, truth: Mapping[str, float], names: Mapping[
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("rank (1 is best)")
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize=9, ncols=2, loc="outside upper right")
-    return _svg(figure)
+    return figure
 
 
 def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
@@ -166,8 +180,8 @@ def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:
     return _svg(figure)
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
+def _axes(width: float, height: float) -> tuple[ShownFigure, Axes]:
+    figure = ShownFigure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     _tidy(axes)
     return figure, axes

@@ -30,6 +30,8 @@ from taurank.orchestrator.report.figures import (
     knowledge_lines,
     left_out,
     measures,
+    number,
+    own_finals_note,
     percent,
     predicted,
     times,
@@ -104,9 +106,27 @@ def print_plan(
 
 
 def print_ranking(
-    console: Console, ranking: Ranking, score: Score | None, evidence: pd.DataFrame, names: Mapping[str, str]
+    console: Console,
+    ranking: Ranking,
+    score: Score | None,
+    evidence: pd.DataFrame,
+    names: Mapping[str, str],
+    *,
+    metric: str | None = None,
+    measured: int = 0,
 ) -> None:
-    """Prints the order with its uncertainty, and the reference if there is one."""
+    """Prints the order with its uncertainty, and the reference if there is one.
+
+    Args:
+        console: where to.
+        ranking: the order.
+        score: of it, for the reference.
+        evidence: that it was made of, for the cost.
+        names: of the candidates, by code.
+        metric: what the final values of the table are; None for accuracies, which are shown in percent.
+        measured: with a metric, how many of them were measured.
+    """
+    shown = percent if metric is None else partial(number, digits=5)
     truth = {} if score is None else dict(zip(score.candidates, score.truth.measured, strict=True))
     known_final = ranking.table["predicted_accuracy"].notna().any()
     _line(console, "")
@@ -121,7 +141,9 @@ def print_ranking(
     table.add_column("between", justify="right", no_wrap=True)
     table.add_column("architecture", min_width=12)
     if known_final:
-        table.add_column("predicted final", justify="right", no_wrap=True)
+        table.add_column(
+            f"predicted final{'' if metric is None else f' {escape(metric)}'}", justify="right", no_wrap=True
+        )
     if truth:
         table.add_column("measured", justify="right", no_wrap=True)
     by_objective = known_final and "objective" in ranking.table
@@ -140,7 +162,11 @@ def print_ranking(
         cells.append(MiddleElided(names[row["architecture"]]))
         if known_final:
             low, high, final = row["accuracy_low"], row["accuracy_high"], row["predicted_accuracy"]
-            cells.append(f"{percent(final)} ({low:.1%}-{high:.1%})" if np.isfinite(final) else "-")
+            cells.append(
+                f"{shown(final)} ({shown(low)}{'-' if metric is None else ' to '}{shown(high)})"
+                if np.isfinite(final)
+                else "-"
+            )
         if truth:
             cells.append(percent(truth[row["architecture"]]))
         if by_objective:
@@ -155,12 +181,17 @@ def print_ranking(
         _line(console, "from: " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if len(ranking.table) > SHOWN:
         _line(console, f"... and {len(ranking.table) - SHOWN} more in ranking.csv")
-    for note in (finals_note(ranking), failed_note(ranking)):
+    finals = finals_note(ranking) if metric is None else own_finals_note(ranking, metric, measured)
+    for note in (finals, failed_note(ranking)):
         if note:
             _line(console, note)
     if not known_final:
         if not ranking.full_trainings:
-            _line(console, "the evidence has no full training, so there is an order but no predicted final accuracy")
+            _line(
+                console,
+                f"the evidence has no full training, so there is an order but no predicted final "
+                f"{metric or 'accuracy'}",
+            )
         if "objective" in ranking.table:
             _line(console, "without a predicted accuracy there is no objective")
     seconds, epochs = evidence["seconds"].sum(), evidence["epochs"].sum()

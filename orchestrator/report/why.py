@@ -17,6 +17,7 @@ from taurank.orchestrator.evidence import (
     BASELINE,
     COMPLETED,
     CONTENDERS,
+    DEPTH,
     FAILED,
     FLOPS,
     FROZEN,
@@ -52,7 +53,7 @@ from taurank.schedulers.curves import Floats, Forecast, Ladder
 from taurank.schedulers.policies import Curve, Limits, curve_matrix
 
 RIVALS = 5
-SHOWN = (PARAMETERS, FLOPS, SCORE, VALIDATION_ACCURACY, LATENCY_MS)
+SHOWN = (PARAMETERS, FLOPS, DEPTH, SCORE, VALIDATION_ACCURACY, LATENCY_MS)
 """Metrics of sources without training; their other metrics are neither used for ranking nor costs."""
 WIDTH_90 = 1.6448536269514722
 """Half-width of the 90 % interval of a normal distribution, in standard deviations."""

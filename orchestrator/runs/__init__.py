@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.runs.extension import Changes, extend, read_stages
     from taurank.orchestrator.runs.image_loading import load_images, read_images, split_images
     from taurank.orchestrator.runs.planned import plan_run
-    from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run
+    from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run, RunError
     from taurank.orchestrator.runs.session import run_session
     from taurank.orchestrator.runs.table import import_run
 
@@ -26,6 +26,7 @@ __all__ = [
     "TABLE_FILE",
     "Changes",
     "Run",
+    "RunError",
     "create_run",
     "extend",
     "first_log",

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from taurank.orchestrator.experiment import DataSpec
-from taurank.orchestrator.text import progress_bar
+from taurank.orchestrator.text import Console, progress_bar
 from taurank.spaces import cache_folder
 from taurank.trainables.data import Dataset, ImageData, load_dataset, make_splits
 
@@ -19,7 +19,14 @@ def load_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Pat
     return split_images(spec, read_images(spec, root=root, download=download, cache=cache))
 
 
-def read_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Path | None = None) -> Dataset:
+def read_images(
+    spec: DataSpec,
+    *,
+    root: Path | None,
+    download: bool,
+    cache: Path | None = None,
+    console: Console | None = None,
+) -> Dataset:
     """All images of the data set of an experiment.
 
     Args:
@@ -27,6 +34,7 @@ def read_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Pat
         root: folder of the published data sets; see ``load_dataset``.
         download: whether a published data set that is missing may be fetched.
         cache: folder that decoded files are kept in; None for the user's own.
+        console: for the progress bar; None for the standard error.
 
     Raises:
         DataError: they are not there; one line with the way out.
@@ -34,7 +42,7 @@ def read_images(spec: DataSpec, *, root: Path | None, download: bool, cache: Pat
     where = root or os.environ.get("TAURANK_DATA") or "data"
     _log.info("images of %s; published data sets are read from %s", spec.name, Path(where).absolute())
     _log.info("decoded images are kept in %s", cache_folder(cache))
-    with progress_bar("decoding images") as progress:
+    with progress_bar("decoding images", console=console) as progress:
         return load_dataset(spec.name, root=root, download=download, size=spec.size, cache=cache, progress=progress)
 
 

@@ -104,6 +104,26 @@ class Score:
     coverage: float
     failed: int = 0
 
+    @property
+    def tau(self) -> float:
+        """Kendall's tau-b of the ranking, in [-1, 1]; higher is better."""
+        return self.ranking.tau
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval of tau."""
+        return self.ranking.low
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self.ranking.high
+
+    @property
+    def n(self) -> int:
+        """Number of candidates compared."""
+        return self.ranking.n
+
 
 def score_ranking(
     ranking: Ranking, truth: Truth, log: EvidenceLog, candidates: Sequence[str], *, full_epochs: int

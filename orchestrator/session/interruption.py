@@ -29,6 +29,8 @@ class Interruption:
     whole process group also ends Ray's processes, so the stage cannot end cleanly: after ``PATIENCE_SECONDS`` the
     process exits. No result is lost either way; finished results are in the log.
 
+    Python handles signals in the main thread; a run in another thread is not interrupted by them.
+
     Args:
         resume_hint: printed when the process exits after ``PATIENCE_SECONDS``.
     """
@@ -41,14 +43,14 @@ class Interruption:
         self._patience: threading.Timer | None = None
 
     def __enter__(self) -> Interruption:
-        for number in SIGNALS:
-            self._previous[number] = signal.getsignal(number)
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.getsignal(number) for number in SIGNALS}
         self.install()
         return self
 
     def install(self) -> None:
         """Installs the signal handlers (again, after a library has replaced one of them)."""
-        for number in SIGNALS:
+        for number in self._previous:
             signal.signal(number, self._handle)
 
     def __exit__(self, *_: object) -> None:

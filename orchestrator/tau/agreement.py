@@ -12,6 +12,10 @@ from scipy import stats
 from taurank.orchestrator.tau.pairs import Pairs
 
 
+class AgreementError(ValueError):
+    """Lists that cannot be compared; one line."""
+
+
 @dataclass(frozen=True)
 class Agreement:
     """Agreement of an order with the truth.
@@ -73,7 +77,7 @@ def agreement(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> Agreement:
     normal, 6 to 60 candidates, tau from 0 to .97) the 95 % interval contains the true tau in 94 to 99 % of samples.
 
     Raises:
-        ValueError: lists of different lengths.
+        AgreementError: lists of different lengths.
     """
     first, second = compared(x, y)
     tau, pairs = tau_b(first, second), Pairs.of(first, second)
@@ -85,13 +89,13 @@ def compared(*lists: ArrayLike) -> tuple[NDArray[np.float64], ...]:
     """The score lists without the candidates that lack a finite value in one of them.
 
     Raises:
-        ValueError: lists of different lengths.
+        AgreementError: lists of different lengths.
     """
     values = [np.asarray(one, dtype=float) for one in lists]
     shapes = [one.shape for one in values]
     if len(set(shapes)) > 1 or values[0].ndim != 1:
         names = " and ".join(["x", "y", "z"][: len(values)])
-        raise ValueError(f"{names} need one value per candidate each; got shapes {' and '.join(map(str, shapes))}")
+        raise AgreementError(f"{names} need one value per candidate each; got shapes {' and '.join(map(str, shapes))}")
     kept = np.all([np.isfinite(one) for one in values], axis=0)
     return tuple(one[kept] for one in values)
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
@@ -28,12 +29,14 @@ def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:
 
     With $NO_COLOR, and on a terminal that is dumb, nothing but plain lines is printed: no styles, no live progress.
     """
-    console = Console(stderr=stderr, quiet=quiet)
+    # In a notebook, lines are lines of the output of a cell, and not a page each.
+    make = partial(Console, stderr=stderr, quiet=quiet, force_jupyter=False)
+    console = make()
     if console.is_terminal and (os.environ.get("NO_COLOR") or console.is_dumb_terminal):
-        return Console(stderr=stderr, quiet=quiet, width=console.width, force_terminal=False)
+        return make(width=console.width, force_terminal=False)
     if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal():
         return console
-    return Console(stderr=stderr, quiet=quiet, width=PIPED_WIDTH)
+    return make(width=PIPED_WIDTH)
 
 
 class MiddleElided:

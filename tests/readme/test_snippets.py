@@ -16,6 +16,7 @@ from taurank.trainables.data import load_dataset, make_splits
 from taurank.trainables.table import write_table
 from taurank.trainables.table.importers import import_csv
 from tests.readme.documented import PAGES, snippets
+from tests.readme.test_commands import write_results
 
 
 def proxies(folder: Path) -> dict[str, Any]:
@@ -41,7 +42,13 @@ def tables(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def own_results(folder: Path) -> dict[str, Any]:
+    write_results(folder)
+    return {}
+
+
 GIVEN: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "docs/own-results.md": own_results,
     "docs/proxies.md": proxies,
     "docs/search.md": search,
     "docs/tables.md": tables,
@@ -49,7 +56,7 @@ GIVEN: dict[str, Callable[[Path], dict[str, Any]]] = {
 """Names that the text of a page introduces, by page."""
 
 
-STARTS_RAY = ("docs/schedulers.md",)
+STARTS_RAY = ("docs/python.md", "docs/schedulers.md")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ class Typed:
 
 WRITTEN = r"written: ranking\.csv, .* in .*"
 MODELS = "timm:test_resnet,timm:test_vit,torchvision:squeezenet1_1,my_nets:make"
+BUDGETS = r"(\d+x .*|note: .*)"
 SMALL = "--size 32 --epochs 2 --budget 2x"
 
 SESSION = (
@@ -71,13 +72,30 @@ SESSION = (
         ("taurank front runs/cells-... --against parameters",),
     ),
     Typed("taurank rank RUN", WRITTEN, ("taurank rank runs/...",), small=True),
+    Typed(
+        "taurank rank results.csv --full-epochs 20 --metric val_loss --features sizes.csv",
+        r"tau that the ranking expects of itself: .*",
+        (
+            "taurank rank results.csv --full-epochs 200 --metric val_acc",
+            "taurank rank ray_results/my-experiment --full-epochs 200 --metric eval/iou --mode max",
+        ),
+        prints=(r"12 candidates by val_loss \(lower is better\)", "predicted final val_loss"),
+        small=True,
+    ),
+    Typed(
+        "taurank next results.csv --full-epochs 20 --metric val_loss --features sizes.csv --budget 2x",
+        r"expected tau: .* after them; .*",
+        ("taurank next results.csv --full-epochs 200 --metric val_acc --budget 5x",),
+        prints=("from epoch",),
+        small=True,
+    ),
     Typed("taurank score RUN", WRITTEN, ("taurank score runs/cells-...",)),
     Typed(
         "taurank score RUN --baseline truth.csv",
         WRITTEN,
         ("taurank score runs/... --baseline truth.csv",),
     ),
-    Typed("taurank plan RUN", r"based on: replays of .*", ("taurank plan runs/cells-20260101-120000",)),
+    Typed("taurank plan RUN", BUDGETS, ("taurank plan runs/cells-20260101-120000",)),
     Typed("taurank resume RUN", WRITTEN, ("taurank resume runs/...",)),
     Typed(
         "taurank extend RUN --add timm:test_efficientnet",
@@ -90,15 +108,17 @@ SESSION = (
         WRITTEN,
         ("taurank extend runs/mine-TIME --budget 5x --baseline-seed 2",),
     ),
-    Typed("taurank plan cells.yaml", r"based on: replays of .*", ("taurank plan cells.yaml",)),
-    Typed("taurank plan cells.yaml --budget 2x", r"based on: replays of .*", ("taurank plan cells.yaml --budget 20x",)),
+    Typed("taurank plan cells.yaml", BUDGETS, ("taurank plan cells.yaml",)),
+    Typed("taurank plan cells.yaml --budget 2x", BUDGETS, ("taurank plan cells.yaml --budget 20x",)),
     Typed(
         "taurank plan --space nasbench201 --candidates 1000 --epochs 200 --budget 10x",
-        r"based on: replays of nasbench201 .*",
+        BUDGETS,
+        prints=("predicted tau: ",),
     ),
     Typed(
-        "taurank plan --space nasbench201 --candidates 1000 --epochs 200 --tau 0.85",
-        r"based on: replays of nasbench201 .*",
+        "taurank plan --space nasbench201 --data cifar10 --candidates 1000 --epochs 200 --tau 0.85",
+        BUDGETS,
+        prints=("predicted tau: ",),
     ),
     Typed(
         "taurank run cells.yaml --knowledge old.csv:metric=top1",

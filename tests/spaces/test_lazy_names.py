@@ -11,6 +11,7 @@ import pytest
 from taurank.spaces.lazy_names import lazy_names
 
 FACES = (
+    "taurank",
     "taurank.spaces",
     "taurank.spaces.cells",
     "taurank.spaces.mobile",
@@ -25,8 +26,11 @@ FACES = (
     "taurank.trainables.supernet.samplers",
     "taurank.trainables.table",
     "taurank.trainables.training",
+    "taurank.orchestrator.api",
+    "taurank.orchestrator.campaigns",
     "taurank.orchestrator.evidence",
     "taurank.orchestrator.experiment",
+    "taurank.orchestrator.own_results",
     "taurank.orchestrator.proxy_scores",
     "taurank.orchestrator.ranker",
     "taurank.orchestrator.report",

@@ -39,7 +39,13 @@ def write_table(table: RecordedTable, path: Path) -> None:
 
 
 def read_table(path: Path) -> RecordedTable:
-    """Reads a table and checks it.
+    """Reads a table of recorded trainings and checks it; `taurank table import` makes one (docs/tables.md).
+
+    Example:
+        >>> import taurank
+        >>> table = taurank.read_table("nb201.parquet")                            # doctest: +SKIP
+        >>> table.full_epochs                                                      # doctest: +SKIP
+        200
 
     Raises:
         TableError: the file is missing, no table, of another version, or breaks a promise of the format.

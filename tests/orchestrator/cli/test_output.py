@@ -46,6 +46,7 @@ def arguments(
         "models": ["torchvision:squeezenet1_1", "--size", 64],
         "plan": ["quickstart"],
         "rank": [run_folder],
+        "next": [curves, "--metric", "acc", "--full-epochs", 4, "--epochs", 4, "--columns", "epoch=ep"],
         "score": [run_folder],
         "front": [run_folder],
         "status": [run_folder],
@@ -111,8 +112,8 @@ def test_a_run_ends_with_its_document_and_the_progress_is_apart(
         print("a module of the user's own prints this")
         return report_run(run, console)
 
-    monkeypatch.setattr("taurank.orchestrator.campaigns.run_campaign", run_campaign)
-    monkeypatch.setattr("taurank.orchestrator.runs.load_images", lambda *_, **__: None)
+    monkeypatch.setattr("taurank.orchestrator.campaigns.campaign.run_campaign", run_campaign)
+    monkeypatch.setattr("taurank.orchestrator.campaigns.starting.experiment_images", lambda *_, **__: None)
     code, out, err = taurank("resume", run_folder, "--json")
     assert code == 0
     assert json.loads(out)["ranking"][0]["rank"] == 1

@@ -177,3 +177,26 @@ def test_rank_why_and_plan_say_what_was_known(informed: Run, taurank: Callable[.
     assert "knowledge first: test accuracy on digits: 0.9" in out, err
     code, out, err = taurank("plan", informed.folder, "--budget", "10x", columns=300)
     assert "note: knowledge: first (test accuracy on digits of 24 of 24 candidates; same-kind); it costs nothing" in out
+
+
+def test_plan_says_what_a_file_would_know(
+    past: Path,
+    experiment: Experiment,
+    codes: tuple[str, ...],
+    taurank: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(past.parent.parent)
+    listed = on(experiment, "svhn").model_copy(update={"candidates": list(codes)})
+    file = Path("new.yaml")
+    file.write_text(listed.to_yaml())
+    code, out, err = taurank("plan", file, columns=300)
+    assert code == 0, err
+    assert "knowledge: first (test accuracy on digits of 24 of 24 candidates; same-kind); it costs nothing" in out
+    assert "the predicted tau does not count it" in out
+    file.write_text(listed.to_yaml().replace("knowledge: auto", "knowledge: null"))
+    assert "knowledge" not in taurank("plan", file, columns=300)[1]
+    file.write_text(listed.to_yaml().replace("knowledge: auto", "knowledge: [nowhere.csv]"))
+    code, _, err = taurank("plan", file)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "nowhere.csv: no such file or folder" in err

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taurank.orchestrator.planning.split import (
-    ANCHORS,
     FEW,
     IMPUTABLE,
     LONGEST_SHARE,
@@ -41,10 +40,11 @@ class TestSplit:
         units=st.floats(0, 120) | st.floats(0, 20_000),  # of a full training
         full=st.integers(1, 200),
         schedules=st.none() | st.lists(st.integers(1, 200), max_size=3),
+        anchors=st.integers(0, 30),
     )
-    def test_never_more_than_the_budget(self, count, units, full, schedules):
+    def test_never_more_than_the_budget(self, count, units, full, schedules, anchors):
         budget = units * full
-        found = split_budget(count, full_epochs=full, budget_epochs=budget, schedules=schedules)
+        found = split_budget(count, full_epochs=full, budget_epochs=budget, schedules=schedules, anchors=anchors)
         assert found.cost(full) <= budget + 1e-6
         assert 0 <= found.shorts <= count
         assert 0 <= found.fulls <= count
@@ -72,9 +72,36 @@ class TestSplit:
         # 6 % of 200 epochs are 12, which 10 full trainings buy for 166; 10 epochs for all 200.
         assert split_budget(200, full_epochs=200, budget_epochs=7 * 200) == Split(7, False, 200, 0)
 
-    @pytest.mark.parametrize(("units", "fulls"), [(8.9, 0), (9, ANCHORS), (24.9, ANCHORS)])
-    def test_anchors(self, units, fulls):
-        assert split_budget(1000, full_epochs=200, budget_epochs=units * 200, schedules=[12, 200]).fulls == fulls
+    @pytest.mark.parametrize("units", [1, 8.9, 9, 24.9])
+    def test_a_small_budget_keeps_no_anchors(self, units):
+        assert split_budget(1000, full_epochs=200, budget_epochs=units * 200, schedules=[12, 200]).fulls == 0
+
+    @pytest.mark.parametrize(
+        ("count", "speed_up", "found"),
+        [
+            (100, 10, Split(20, False, 100, 0)),
+            (24, 5, Split(40, False, 24, 0)),
+            (12, 10, Split(20, False, 12, 0)),
+            (24, 3, Split(40, False, 24, 3)),  # what a fifth of each leaves over
+        ],
+    )
+    def test_a_small_budget_makes_all_short_trainings_long(self, count, speed_up, found):
+        assert split_budget(count, full_epochs=200, budget_epochs=count * 200 / speed_up) == found
+
+    def test_only_what_short_schedules_leave_over_goes_to_full_trainings(self):
+        found = split_budget(100, full_epochs=200, budget_epochs=10 * 200, schedules=[12, 200])
+        assert found == Split(12, False, 100, 4)
+
+    @pytest.mark.parametrize(("asked", "kept"), [(1, 1), (3, 3), (50, 10)])
+    def test_anchors_are_kept_where_they_are_asked_for(self, asked, kept):
+        found = split_budget(100, full_epochs=200, budget_epochs=10 * 200, anchors=asked)
+        assert found.fulls == kept
+        assert found.short_epochs == (10 - kept) * 2
+        assert found.cost(200) <= 10 * 200
+
+    def test_anchors_do_not_change_a_larger_budget(self):
+        options = {"full_epochs": 200, "budget_epochs": 30 * 200}
+        assert split_budget(300, **options, anchors=5) == split_budget(300, **options)
 
     @pytest.mark.parametrize(("units", "share"), [(FEW, 0.35), (MANY - 1, 0.35), (MANY + 1, 0.25)])
     def test_shares(self, units, share):

@@ -67,12 +67,12 @@ class TestWeight:
     def test_ends(self):
         assert share(0.0) == CHEAP_SHARE
         assert share(1.0) == pytest.approx(FULL_SHARE)
-        assert weight(0.0) == pytest.approx(1.0)
+        assert weight(CHEAP_SHARE) == pytest.approx(1.0)
 
     def test_grows_with_fidelity(self):
-        weights = [weight(fidelity) for fidelity in np.linspace(0, 1, 50)]
+        weights = [weight(share(fidelity)) for fidelity in np.linspace(0, 1, 50)]
         assert (np.diff(weights) > 0).all()
 
     def test_closed_form(self):
         # r^2 = .5 + .45 / 2 = .725 at a quarter of full training.
-        assert weight(0.25) == pytest.approx((0.725**0.5 / 0.275) / (0.5**0.5 / 0.5))
+        assert weight(share(0.25)) == pytest.approx((0.725**0.5 / 0.275) / (0.5**0.5 / 0.5))

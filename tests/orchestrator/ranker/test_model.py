@@ -118,7 +118,9 @@ class TestHardCases:
         after = case.training(FULL, places=range(labels), values=np.full(40, 0.9)).model().ranking()
         assert after.table["architecture"].tolist() == before
 
-    @pytest.mark.parametrize(("labels", "certainty"), [(1, "uncalibrated"), (2, "doubtful"), (14, "doubtful")])
+    @pytest.mark.parametrize(
+        ("labels", "certainty"), [(1, "uncalibrated"), (6, "uncalibrated"), (7, "doubtful"), (14, "doubtful")]
+    )
     def test_certainty(self, labels, certainty):
         assert Case(30).size().training(FULL, places=range(labels)).model().ranking().certainty == certainty
         assert Case(30).size().training(FULL, places=range(15)).model().ranking().certainty == "calibrated"

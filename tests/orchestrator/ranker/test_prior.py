@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from taurank.orchestrator.ranker.inputs import CHEAP_SHARE, make_inputs, share, weight
-from taurank.orchestrator.ranker.prior import RELIABILITY, PriorOrder, prior_order
+from taurank.orchestrator.ranker.prior import RELIABILITY, SMOOTHED, PriorOrder, prior_order
 from taurank.orchestrator.ranker.short_runs import complete_short_runs
 from taurank.orchestrator.ranker.views import Kind, View, normal_scores
 
@@ -51,6 +51,40 @@ class TestGroups:
         views = [view(f"proxy:{name}", "proxy", noisy(quality, 1, 3)) for name in ("synflow", "jacov", "fisher")]
         assert set(prior(view("flops", "size", quality), *views).weights) == {"size", "proxy:jacov"}
 
+    @pytest.mark.parametrize("name", ["jacov", "jacob_cov"])
+    def test_activations_have_half_the_weight_of_jacobians(self, quality, name):
+        views = [view("flops", "size", noisy(quality[:100], 1, 3))]
+        views += [
+            view(f"proxy:{proxy}", "proxy", noisy(quality[:100], 1, seed)) for seed, proxy in enumerate((name, "nwot"))
+        ]
+        found = prior(*views)
+        assert found.weights == {"size": 1.0, f"proxy:{name}": 1.0, "proxy:nwot": 0.5}
+        columns = [normal_scores(one.values) for one in views]
+        assert stats.kendalltau(found.scores, columns[0] + columns[1] + columns[2] / 2).statistic > 0.999
+
+    def test_activations_alone_take_the_place_of_jacobians(self, quality):
+        found = prior(view("flops", "size", quality), view("proxy:nwot", "proxy", noisy(quality, 1, 3)))
+        assert found.weights == {"size": 1.0, "proxy:nwot": 1.0}
+
+    def test_a_constant_proxy_takes_no_part(self, quality):
+        views = [view("flops", "size", quality), view("proxy:nwot", "proxy", noisy(quality, 1, 3))]
+        constant = view("proxy:jacov", "proxy", np.ones(N))
+        assert prior(*views, constant).weights == prior(*views).weights
+
+    def test_long_lists_have_one_proxy(self, quality):
+        names = ("jacov", "nwot")
+        views = [view(f"proxy:{name}", "proxy", noisy(quality, 1, seed)) for seed, name in enumerate(names)]
+        assert set(prior(view("flops", "size", quality), *views).weights) == {"size", "proxy:jacov"}
+
+    def test_each_proxy_is_judged_alone(self, quality):
+        quality = quality[:100]
+        short = view("short", "training", quality, fidelity=0.1)
+        good, bad = noisy(quality, 0.5, 3), noisy(np.zeros(100), 1, 6)
+        sources = [view("proxy:jacov", "proxy", bad), view("proxy:nwot", "proxy", good)]
+        found = prior(view("flops", "size", quality), *sources, short)
+        assert found.weights["proxy:nwot"] == 0.5
+        assert found.weights.get("proxy:jacov", 0.0) < 0.9
+
     def test_any_proxy_where_there_is_no_size(self, quality):
         assert set(prior(view("proxy:own", "proxy", quality)).weights) == {"proxy:own"}
         assert set(prior(view("flops", "size", quality), view("proxy:own", "proxy", quality)).weights) == {"size"}
@@ -61,7 +95,7 @@ class TestGroups:
             view("short", "training", noisy(quality, 1, 2), fidelity=0.1),
             view("longer", "training", noisy(quality, 0.5, 3), fidelity=0.4),
         )
-        assert found.weights == {"size": 1.0, "longer": pytest.approx(weight(0.4))}
+        assert found.weights == {"size": 1.0, "longer": pytest.approx(weight(share(0.4)))}
 
     def test_opposite_sizes_say_nothing(self):
         found = prior(view("parameters", "size", [1.0, 2.0]), view("flops", "size", [2.0, 1.0]))
@@ -121,7 +155,7 @@ class TestSupernets:
         good = view("supernet:a", "supernet", noisy(quality, 0.3, 2))
         useless = view("supernet:b", "supernet", np.argsort(np.argsort(trained)) % 2)
         found = prior(good, useless, short)
-        assert found.weights == {"supernet:a": 1.0, "short": pytest.approx(weight(0.1))}
+        assert found.weights == {"supernet:a": 1.0, "short": pytest.approx(weight(share(0.1)))}
         assert stats.kendalltau(found.scores, prior(good, short).scores).statistic > 0.99
 
 
@@ -155,6 +189,10 @@ class TestReliability:
         agreed = prior(view("flops", "size", quality), view("supernet:a", "supernet", quality))
         assert agreed.reliability == CHEAP_SHARE
 
+    def test_settled_trainings_are_believed_however_others_disagree(self, quality):
+        other = view("flops", "size", noisy(np.zeros(N), 1, 1))
+        assert prior(other, view("short", "training", quality, fidelity=0.1)).reliability == pytest.approx(share(0.1))
+
     def test_sources_that_disagree_are_believed_less(self, quality):
         found = prior(view("flops", "size", quality), view("supernet:a", "supernet", noisy(np.zeros(N), 1, 1)))
         assert found.reliability < 0.3
@@ -175,11 +213,18 @@ class TestSmoothing:
         generator = np.random.default_rng(3)
         encoding = generator.standard_normal((N, 5))
         truth = np.sin(encoding[:, 0]) + encoding[:, 1]
-        views = [view("supernet:a", "supernet", noisy(truth, 1.0, 4))]
+        views = [view("flops", "size", noisy(truth, 1.0, 4))]
         rough, smooth = prior(*views), prior(*views, encoding=encoding)
         taus = [stats.kendalltau(one.scores, truth).statistic for one in (rough, smooth)]
         assert taus[1] > taus[0] + 0.08
         assert set(np.argsort(smooth.scales)[:2]) == {0, 1}
+
+    @pytest.mark.parametrize(("count", "smoothed"), [(SMOOTHED - 1, False), (SMOOTHED, True)])
+    def test_short_lists_are_not_smoothed(self, count, smoothed):
+        encoding = np.random.default_rng(3).standard_normal((count, 3))
+        source = view("supernet:a", "supernet", noisy(encoding[:, 0], 1.0, 4))
+        rough, smooth = prior(source), prior(source, encoding=encoding)
+        assert np.array_equal(rough.scores, smooth.scores) != smoothed
 
     def test_nothing_to_smooth(self):
         found = prior(view("flops", "size", np.ones(30)), encoding=np.random.default_rng(0).standard_normal((30, 2)))

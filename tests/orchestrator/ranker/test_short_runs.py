@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from taurank.orchestrator.ranker.inputs import MIN_SHORT_RUNS, Inputs
-from taurank.orchestrator.ranker.short_runs import ShortRuns, complete_short_runs
+from taurank.orchestrator.ranker.inputs import MIN_SHORT_RUNS, Inputs, make_inputs
+from taurank.orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, diverged_ones
 from taurank.orchestrator.ranker.views import View, normal_scores
 
 N = 120
@@ -104,3 +104,45 @@ class TestCompleted:
     def test_the_seed_decides(self, inputs, smooth):
         first, again = (complete(inputs, view(smooth, rows=np.arange(70)), seed=3)[0] for _ in range(2))
         assert (first.predicted == again.predicted).all()
+
+
+class TestDivergedAmongFew:
+    CHEAP = np.linspace(-1.5, 1.5, 12)
+    ACCURACIES = np.linspace(0.6, 0.8, 12)
+
+    def found(self, *places: int) -> list[int]:
+        accuracies = self.ACCURACIES.copy()
+        accuracies[list(places)] = 0.1
+        return np.flatnonzero(diverged_ones(accuracies, self.CHEAP)).tolist()
+
+    def test_one_at_chance_that_was_expected_above_the_middle(self):
+        assert self.found(9) == [9]
+
+    def test_one_that_was_expected_below_it_stays(self):
+        assert self.found(2) == []
+
+    def test_of_two_of_twelve_none_is_taken_out(self):
+        assert self.found(8, 10) == []
+
+    def test_two_of_twenty_four_are(self):
+        accuracies = np.tile(self.ACCURACIES, 2)
+        accuracies[[10, 23]] = 0.1
+        assert np.flatnonzero(diverged_ones(accuracies, np.tile(self.CHEAP, 2))).tolist() == [10, 23]
+
+    def test_none_otherwise(self):
+        assert self.found() == []
+        assert not diverged_ones(np.full(12, 0.5), self.CHEAP).any()
+        assert not diverged_ones(np.where(np.arange(12) < 7, self.ACCURACIES, NAN), self.CHEAP).any()
+
+    def test_its_score_is_half_of_that_without_training(self):
+        accuracies = self.ACCURACIES.copy()
+        accuracies[9] = 0.1
+        size = View("flops", "size", self.CHEAP, self.CHEAP, 0.0, np.zeros(12), "size")
+        inputs = make_inputs(np.zeros((12, 0)), [size])
+        loss = view(accuracies, kind="loss", name="loss")
+        found = complete(inputs, view(accuracies), loss)
+        for short in found:
+            assert short.measured[9] == pytest.approx(normal_scores(self.CHEAP)[9] / 2)
+            others = np.delete(np.arange(12), 9)
+            assert short.rows.tolist() == others.tolist()
+            assert short.measured[others] == pytest.approx(normal_scores(self.ACCURACIES[others]))

@@ -1,0 +1,290 @@
+"""Plans an experiment, a run, or so many candidates before anything is spent: `taurank plan`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from taurank.orchestrator.experiment import Experiment, ImageCounts, ProxySpec
+from taurank.orchestrator.knowledge import gather_knowledge, knowledge_line
+from taurank.orchestrator.planning import (
+    ASSUMED_IMAGES,
+    DEFAULT_PROXIES,
+    Outlook,
+    PlanError,
+    PlannedStages,
+    PlanRequest,
+    Progress,
+    Setting,
+    are_cheap,
+    candidate_count,
+    default_proxies,
+    look_ahead,
+    progress_of,
+    split_stages,
+)
+from taurank.orchestrator.replay import OwnReplays, choose_cheap, make_bench, parse_budget
+from taurank.orchestrator.runs import Run
+from taurank.orchestrator.text import hint
+from taurank.spaces import list_spaces
+from taurank.trainables.table import read_table
+
+RUNS = Path("runs")
+"""Where runs are made if nothing else is said; earlier ones there are knowledge."""
+OWN_STAGES = (
+    "note: the experiment defines its stages itself; the forecast is for taurank's own split of the same budget"
+)
+NARROWED = (
+    "note: narrow: candidates are drawn from the options that suit the device; the latency of every option is measured "
+    "when the run starts, which is booked in seconds and takes no epochs"
+)
+TIMED = "note: latencies are measured when the run starts, which is booked in seconds and takes no epochs"
+CONSTRAINED = (
+    "note: constraints are applied when the run starts, on its images; candidates that violate one are excluded, so "
+    "fewer may be ranked, at a lower cost"
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The run to plan, from a file, a run folder or options.
+
+    Attributes:
+        space: name of the search space; empty for one without recorded data.
+        data: name of the data set; empty if unknown.
+        candidates: number of candidates.
+        epochs: length of full training; None if a table defines it.
+        budget: how many times cheaper.
+        proxies: of untrained candidates; ``auto`` for those of the default split.
+        images: numbers of images; None if unknown.
+        stages: the stages, if they are fixed.
+        notes: printed at the end.
+        progress: of an existing run.
+        anchors: full trainings to keep of a small budget.
+    """
+
+    space: str
+    data: str
+    candidates: int
+    epochs: int | None
+    budget: float | None = None
+    proxies: Literal["auto"] | ProxySpec | None = "auto"
+    images: ImageCounts | None = None
+    stages: PlannedStages | None = None
+    notes: tuple[str, ...] = ()
+    progress: Progress | None = None
+    anchors: int = 0
+
+    @property
+    def with_default_split(self) -> Subject:
+        """The same with stages chosen by the default split."""
+        return replace(self, stages=None, notes=tuple(note for note in self.notes if note != OWN_STAGES))
+
+
+def plan_ahead(
+    what: Experiment | Path | None = None,
+    *,
+    space: str = "",
+    data: str = "",
+    candidates: int | None = None,
+    epochs: int | None = None,
+    budget: str | None = None,
+    tau: float | None = None,
+    schedules: str = "",
+    epoch_seconds: float | None = None,
+    table: Path | None = None,
+    truth: str = "",
+    among: str = "distinct",
+    draws: int = 3,
+    say: Callable[[str], None] = print,
+) -> tuple[Outlook, tuple[str, ...]]:
+    """The stages of a budget and the tau they are expected to reach, and notes on what that rests on.
+
+    Args:
+        what: an experiment, or the folder of a run; None for what the next three arguments say.
+        space: name of the search space; empty for one without recorded data.
+        data: name of the data set; empty if unknown.
+        candidates: number of candidates.
+        epochs: length of full training.
+        budget: how many times cheaper than training all of them, such as ``10x``.
+        tau: instead of the budget, the tau to reach.
+        schedules: schedule lengths that can be trained, separated by commas; empty for any.
+        epoch_seconds: seconds of an epoch; None for those of the run or table.
+        table: recorded trainings that are replayed instead of using the forecast.
+        truth: of the table, as `taurank replay` takes it.
+        among: the same.
+        draws: of the table, replays for each budget.
+        say: receives progress messages.
+
+    Raises:
+        PlanError: nothing can be planned so; one line.
+        TableError, ReplayError: the table cannot be replayed.
+    """
+    if budget is not None and tau is not None:
+        raise PlanError("--budget and --tau: give one of the two")
+    if tau is not None and not 0 < tau < 1:
+        raise PlanError(f"--tau: {tau:g} is not a tau to reach; give one between 0 and 1")
+    if epoch_seconds is not None and not 0 < epoch_seconds < math.inf:
+        raise PlanError(f"--epoch-seconds: {epoch_seconds:g} is not the duration of an epoch; give seconds above 0")
+    if table is None and (truth, among, draws) != ("", "distinct", 3):
+        raise PlanError("--truth, --among and --draws configure the replay of a table: use them with --table")
+    lengths = _lengths(schedules)
+    subject = (
+        _of_what(what, space=space, data=data, candidates=candidates, epochs=epochs)
+        if what is not None
+        else _of_options(space, data, candidates, epochs, from_table=table is not None)
+    )
+    if budget is not None or tau is not None:
+        factor = None if budget is None else parse_budget(budget)
+        subject = replace(subject.with_default_split, budget=factor)
+    elif subject.budget is None:
+        raise PlanError(
+            "--budget or --tau is missing: give --budget 10x, or --tau 0.85 for the cheapest budget that reaches it"
+        )
+    if lengths is not None:
+        subject = subject.with_default_split
+    seconds = epoch_seconds or (subject.progress.epoch_seconds if subject.progress else math.nan)
+    if table is None:
+        question = _by_shipped_replays(subject, lengths, seconds)
+    else:
+        if lengths is not None:
+            raise PlanError("--schedules: a table has its own; omit the option")
+        say(f"replaying {table} ...")
+        question = _by_own_replays(table, subject, seconds, truth=truth, among=among, draws=draws)
+        if subject.images is not None:
+            question = replace(question, images=subject.images)
+    outlook = look_ahead(question, budget=subject.budget, tau=tau, stages=subject.stages, progress=subject.progress)
+    return outlook, subject.notes
+
+
+def _of_what(what: Experiment | Path, *, space: str, data: str, candidates: int | None, epochs: int | None) -> Subject:
+    """An experiment, or the run in the folder ``what``."""
+    where = what.name if isinstance(what, Experiment) else what
+    for name, value in (("--space", space), ("--data", data), ("--candidates", candidates), ("--epochs", epochs)):
+        if value:
+            raise PlanError(f"{name}: {where} defines it already; omit the option, or change it there")
+    if isinstance(what, Experiment):
+        planned = _of_experiment(what)
+        codes = [code for part in what.listed() for code in part] if isinstance(what.candidates, list) else []
+        line = knowledge_line(gather_knowledge(what, codes, RUNS), codes)
+        uncounted = [f"note: {line}; the predicted tau does not count it"] if line else []
+        return replace(planned, notes=(*planned.notes, *uncounted))
+    run = Run.open(what)
+    subject = replace(_of_experiment(run.experiment, run.images), progress=progress_of(run.log.evidence(), run.rank))
+    # A run has applied its constraints already.
+    line = knowledge_line(run.knowledge, run.candidates)
+    own = [] if run.has_default_plan else [OWN_STAGES]
+    return replace(subject, notes=(*own, *([f"note: {line}"] if line else [])))
+
+
+def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) -> Subject:
+    """An experiment on so many images; None for as many as it gives itself."""
+    if experiment.search is not None:
+        raise PlanError(
+            "a search has no plan: it trains search.evaluations for search.epochs; start it with taurank search"
+        )
+    count, full = candidate_count(experiment), experiment.recipe.epochs
+    images = images or experiment.data.expected_counts
+    said = {
+        NARROWED: experiment.narrow is not None,
+        TIMED: experiment.narrow is None and experiment.measured_latency is not None,
+        CONSTRAINED: bool(experiment.constraints) and not isinstance(experiment.candidates, int),
+    }
+    notes = tuple(note for note, holds in said.items() if holds)
+    subject = Subject(
+        experiment.space.name,
+        experiment.data.name,
+        count,
+        full,
+        experiment.speed_up,
+        experiment.proxies,
+        images,
+        notes=notes,
+        anchors=experiment.anchors,
+    )
+    if experiment.trainings is None and experiment.supernets is None:
+        return subject
+    proxies = default_proxies(experiment, train_images=images.train)
+    cost = 0.0 if proxies is None else count * proxies.epochs(images.train)
+    stages = PlannedStages(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()), cost)
+    return replace(subject, proxies=proxies, stages=stages, notes=(OWN_STAGES, *notes))
+
+
+def _of_options(space: str, data: str, candidates: int | None, epochs: int | None, *, from_table: bool) -> Subject:
+
+    if candidates is None:
+        raise PlanError("--candidates is missing: give the number of candidates, or an experiment, or a run")
+    for name, value, what in (("--space", space, "space"), ("--data", data, "data set")):
+        if from_table and value:
+            raise PlanError(f"{name}: the table defines its {what}; omit {value}")
+    if epochs is None and not from_table:
+        raise PlanError("--epochs is missing: give the length of full training")
+    if space and space not in list_spaces():
+        known = ", ".join(list_spaces())
+        raise PlanError(
+            f"--space: {space!r} is none of {known}{hint(space, list_spaces())}; omit it for your own space"
+        )
+    return Subject(space, data, candidates, epochs)
+
+
+def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_seconds: float) -> PlanRequest:
+    full, images = subject.epochs, subject.images or ASSUMED_IMAGES
+    assert full is not None
+
+    def proxy_epochs(budget: float) -> float:
+        asked = subject.proxies
+        if asked == "auto":
+            asked = DEFAULT_PROXIES if are_cheap(full, speed_up=budget, train_images=images.train) else None
+        return 0.0 if asked is None else subject.candidates * asked.epochs(images.train)
+
+    def stages_of(budget: float) -> PlannedStages | None:
+        cost = proxy_epochs(budget)
+        trainings, supernets = split_stages(
+            subject.space,
+            subject.candidates,
+            full_epochs=full,
+            speed_up=budget,
+            images=images,
+            schedules=lengths,
+            proxy_epochs=cost,
+            anchors=subject.anchors,
+        )
+        return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None
+
+    with_proxies = proxy_epochs(subject.budget or 10.0) > 0
+    setting = Setting(subject.space, subject.data, full)
+    return PlanRequest(setting, subject.candidates, stages_of, epoch_seconds, with_proxies, images=images)
+
+
+def _by_own_replays(
+    table: Path, subject: Subject, epoch_seconds: float, *, truth: str, among: str, draws: int
+) -> PlanRequest:
+
+    recorded = read_table(table)
+    bench = make_bench(recorded, truth=truth, among=among)
+    if subject.epochs not in (None, bench.full_epochs):
+        raise PlanError(
+            f"--table: its full trainings have {bench.full_epochs} epochs, the planned ones {subject.epochs}; "
+            "give a table of the same length, or omit it"
+        )
+    if math.isnan(epoch_seconds):
+        epoch_seconds = recorded.seconds_per_epoch
+    # The proxy of the default split, by its name here or in published tables.
+    recorded_names = [name for name in ("jacob_cov", "jacov") if f"proxy:{name}" in recorded.sources]
+    proxies = recorded_names[0] if recorded_names and subject.proxies is not None else "none"
+    cheap = choose_cheap(recorded, proxies=proxies, supernets="")
+    replays = OwnReplays(bench, cheap, subject.candidates, draws)
+    return replays.question(subject.budget, epoch_seconds=epoch_seconds)
+
+
+def _lengths(text: str) -> list[int] | None:
+    """The schedules of ``12,200``; None for any."""
+    if not text:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise PlanError(f"--schedules: {text!r} is not a list of lengths in epochs such as 12,200")
+    return sorted({int(part) for part in parts})

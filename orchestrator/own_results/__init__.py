@@ -1,0 +1,26 @@
+"""Results of trainings that taurank has not run: read, ranked, and what to train next."""
+
+from typing import TYPE_CHECKING
+
+from taurank.spaces.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from taurank.orchestrator.own_results.following import NextTraining, NextTrainings, plan_next
+    from taurank.orchestrator.own_results.ranking import ResultsModel, model_of
+    from taurank.orchestrator.own_results.records import ResultsError
+    from taurank.orchestrator.own_results.results import Results, read_results
+    from taurank.orchestrator.own_results.scale import MetricScale
+
+__all__ = [
+    "MetricScale",
+    "NextTraining",
+    "NextTrainings",
+    "Results",
+    "ResultsError",
+    "ResultsModel",
+    "model_of",
+    "plan_next",
+    "read_results",
+]
+
+__getattr__ = lazy_names(__name__)

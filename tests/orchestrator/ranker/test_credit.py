@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from taurank.orchestrator.ranker.credit import MIN_SHARED, Judge, credible, size_score
+from taurank.orchestrator.ranker.views import normal_scores
+
+
+def correlated(count: int, correlation: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two columns with exactly this correlation."""
+    first, second = np.random.default_rng(seed).standard_normal((2, count))
+    first = (first - first.mean()) / first.std()
+    second = second - second.mean() - (second @ first) / count * first
+    return first, correlation * first + np.sqrt(1 - correlation**2) * second / second.std()
+
+
+def judge(trained: np.ndarray, rows: np.ndarray | None = None) -> Judge:
+    return Judge(trained, np.arange(len(trained)) if rows is None else rows)
+
+
+class TestCredible:
+    @pytest.mark.parametrize(
+        ("count", "correlation", "credit"),
+        [
+            (12, 0.0, 1.0),
+            (100, 0.0, 0.5),
+            (10_000, 0.2, 0.6),
+            (10_000, 0.0, 0.0),
+            (100, -0.1, 0.0),
+            (24, -0.25, 0.29124),
+        ],
+    )
+    def test_a_correlation_may_be_too_low_by_its_error(self, count, correlation, credit):
+        source, trained = correlated(count, correlation)
+        kept, found = credible(source, judge(trained), errors=2)
+        assert found == pytest.approx(credit, abs=1e-4)
+        assert kept is source
+
+    @pytest.mark.parametrize(("correlation", "credit"), [(0.0, 0.0), (0.2, 0.5), (0.3, 1.0), (0.9, 1.0)])
+    def test_others_lose_weight_as_soon_as_it_is_low(self, correlation, credit):
+        source, trained = correlated(24, correlation)
+        assert credible(source, judge(trained))[1] == pytest.approx(credit)
+
+    @pytest.mark.parametrize(("correlation", "turned"), [(-0.6, True), (-0.57, False)])  # 2 / sqrt(12) = .577
+    def test_an_opposite_one_is_turned(self, correlation, turned):
+        source, trained = correlated(12, correlation)
+        found, credit = credible(source, judge(trained), errors=2)
+        assert np.array_equal(found, -source if turned else source)
+        assert credit == pytest.approx(1.0 if turned else 0.0)
+
+    def test_without_a_judge_or_with_few_trainings(self):
+        source, trained = correlated(50, -0.9)
+        assert credible(source, None, errors=2) == (pytest.approx(source), 1.0)
+        few = judge(trained, np.arange(MIN_SHARED - 1))
+        assert credible(source, few, errors=2) == (pytest.approx(source), 1.0)
+
+    def test_only_trained_candidates_count(self):
+        source, trained = correlated(40, 0.0)
+        trained[:20] = source[:20]
+        assert credible(source, judge(trained, np.arange(20)))[1] == 1.0
+
+
+class TestSize:
+    def columns(self, *, agreement: float, count: int = 100) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Size columns, the depth of which is independent of the trainings."""
+        trained, size = correlated(count, agreement, seed=1)
+        depth = np.random.default_rng(2).standard_normal(count)
+        depth -= (depth @ (trained - trained.mean())) / (count * trained.var()) * trained
+        return {name: normal_scores(column) for name, column in (("parameters", size), ("depth", depth))}, trained
+
+    def test_without_depth_it_is_the_mean(self):
+        columns = {name: normal_scores(np.random.default_rng(seed).normal(size=9)) for seed, name in enumerate("ab")}
+        expected = normal_scores(np.mean([columns["a"], columns["b"]], axis=0))
+        assert size_score(columns, None).tobytes() == expected.tobytes()
+
+    def test_depth_has_half_a_weight(self):
+        columns = {
+            name: normal_scores(np.random.default_rng(seed).normal(size=9))
+            for seed, name in enumerate(("parameters", "flops", "depth"))
+        }
+        total = columns["parameters"] + columns["flops"] + columns["depth"] / 2
+        assert size_score(columns, None) == pytest.approx(normal_scores(total))
+
+    def test_depth_that_the_trainings_refute_drops_out(self):
+        columns, trained = self.columns(agreement=0.85)
+        assert np.array_equal(size_score(columns, judge(trained)), columns["parameters"])
+
+    def test_few_trainings_do_not_refute_it(self):
+        columns, trained = self.columns(agreement=0.3)
+        few = judge(trained, np.arange(20))  # error .22: it may be .34 below size
+        assert few.agreement(columns["depth"]) > few.agreement(columns["parameters"]) - 0.33
+        assert not np.array_equal(size_score(columns, few), columns["parameters"])
+
+    def test_depth_alone_is_size(self):
+        depth = normal_scores(np.array([3.0, 1.0, 2.0]))
+        assert np.array_equal(size_score({"depth": depth}, None), depth)
