@@ -169,6 +169,8 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         self._resources_read = -math.inf
         self._forecast: tuple[int, dict[str, FinalForecast]] = (-1, {})
         self._results = 0
+        if policy == "order-settling" and budget is None and not options.get("target_tau") and trials is None:
+            self._say("budget", "order-settling trains every trial to max_t without a budget or target_tau; give one")
 
     def __getstate__(self) -> dict[str, Any]:
         # Trials belong to Tune. A copy is asked for its curves and decisions.
@@ -331,6 +333,8 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Takes in the last result, which Tune does not pass to ``on_trial_result`` when the result has ``done``."""
         key = self._key(trial)
+        if self.curves[key].is_over:
+            return
         if self._time_attr in result and self._metric in result:
             self._report(key, result)
         failed = not self.curves[key].values

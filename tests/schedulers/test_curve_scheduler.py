@@ -166,6 +166,11 @@ class TestTrialsThatArriveOverTime:
         assert sorted(run.trained.values())[-2:] == [9, 9]
         assert "no further trial is started: the budget has no room" in caplog.text
 
+    @pytest.mark.parametrize("total", [0, 2**63 - 1])
+    def test_a_search_that_does_not_know_its_number_is_asked_to_its_end(self, total):
+        run = FakeRun(scheduler_of("asha", max_t=9), FakeSearch(POINTS, total=total), accuracy).run()
+        assert len(run.trials) == len(POINTS)
+
     def test_the_number_of_an_endless_search_can_be_given(self):
         search = FakeSearch(POINTS, total=2**63 - 1)
         scheduler = UniformScheduler(metric="value", mode="max", max_t=27, budget=80, num_trials=8, slots=2)
@@ -372,6 +377,16 @@ class TestTime:
         ).run()
         assert sorted(run.trained.values())[-1] > sorted(run.trained.values())[0]
 
+    def test_a_trial_that_is_stopped_beyond_its_target_has_not_ended_by_itself(self, monkeypatch):
+        monkeypatch.setattr(Trial, "trainable", tune.Trainable)
+        scheduler = scheduler_of("asha", time_attr="steps", max_t=27_000)
+        FakeRun(
+            scheduler,
+            FakeGrid(POINTS[:4]),
+            lambda config, iteration: {"steps": 1000 * iteration, **accuracy(config, iteration)},
+        ).run()
+        assert [curve.state for curve in scheduler.curves.values()].count("finished") == 0
+
     def test_a_time_that_is_not_finite_is_refused(self):
         with pytest.raises(ValueError, match=r"^time must be a finite number, got nan"):
             self.reported([NAN])
@@ -538,6 +553,11 @@ class TestForecasts:
         assert run.scheduler.forecast("trial-0").trials == before.trials + 1
 
 
-def test_without_a_budget_order_settling_trains_all():
+def test_without_a_budget_order_settling_trains_all_and_says_so(caplog):
     scheduler = OrderSettlingScheduler(metric="value", mode="max", max_t=9, slots=2)
     assert set(FakeRun(scheduler, FakeGrid(POINTS), accuracy).run().trained.values()) == {9}
+    assert "OrderSettlingScheduler: order-settling trains every trial to max_t without a budget" in caplog.text
+    caplog.clear()
+    OrderSettlingScheduler(target_tau=0.8)
+    OrderSettlingScheduler(budget=40)
+    assert not caplog.records

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, Step
+from taurank.schedulers.policies import Curve, Decision, Decisions, Limits, Step, make_policy
 from taurank.schedulers.policies.driver import Driver
 
 LIMITS = Limits(4)
@@ -161,3 +161,57 @@ def test_losses_that_come_late_are_put_beside_their_epochs():
     found.report("a", 2, 0.2, 1.5)
     found.report("a", 3, 0.3)
     assert str(found.curves["a"].training) == "(nan, 1.5, nan)"
+
+
+class TestTrialsToCome:
+    def driver(self, policy: str, **limits: float) -> Driver:
+        return Driver(make_policy(policy), Limits(9, **limits), {})  # type: ignore[arg-type]
+
+    def test_the_budget_is_planned_for_them_too(self):
+        driver = self.driver("uniform", budget_epochs=24)
+        driver.expect(4)
+        driver.add("a")
+        step = driver.choose()
+        assert step is not None
+        assert (step.trial, step.until) == ("a", 6)
+
+    def test_it_is_not_done_before_they_have_come(self):
+        driver = self.driver("full")
+        driver.expect(2)
+        driver.add("a")
+        while (step := driver.choose()) is not None:
+            assert driver.report(step.trial, 9, 0.5) == "stop"
+        assert driver.wants_new
+        assert not driver.done
+        assert set(driver.curves) == {"a"}
+        driver.expect(0)
+        assert driver.choose() is None
+        assert driver.done
+
+    def test_one_that_was_started_by_others_is_sent_on_as_the_policy_would(self):
+        driver = self.driver("asha")
+        for trial in "abc":
+            driver.add(trial)
+        admitted = driver.admit("c")
+        assert admitted is not None
+        assert (admitted.until, driver.curves["c"].state) == (1, "running")
+
+    def test_one_without_room_in_the_budget_is_not_admitted(self):
+        driver = self.driver("full", budget_epochs=10)
+        for trial in "ab":
+            driver.add(trial)
+        assert driver.admit("a") is not None
+        assert driver.admit("b") is None
+        assert driver.curves["b"].state == "new"
+
+    def test_the_worst_of_those_that_wait_was_worst_abreast(self):
+        driver = self.driver("asha")
+        curves = [Curve("a", (1, 3), (0.5, 0.1)), Curve("b", (1,), (0.3,)), Curve("c", (1,), (0.3,))]
+        for curve in curves:
+            driver.add(curve.trial)
+        driver.load(curves)
+        assert driver.worst(["a", "b", "c"]) == "c"
+        driver.add("d")
+        assert driver.worst(["a", "d"]) == "d"
+        driver.stop("b", "no room")
+        assert (driver.curves["b"].state, driver.decisions["b"].reason) == ("stopped", "no room")
