@@ -53,7 +53,7 @@ class Cell:
 
     @property
     def draws(self) -> int:
-        return 20 if self.candidates <= 100 else 6 if self.candidates <= MANY else 3
+        return 12 if self.candidates <= 100 else 4 if self.candidates <= MANY else 2
 
 
 SMALL = (12, 24, 50, 100)
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--budgets", nargs="+", type=float, choices=BUDGETS, help="only these")
     parser.add_argument("--most", type=int, default=2000, help="leave out cells with more candidates")
-    parser.add_argument("--draws", type=int, help="default: 20 up to 100 candidates, 6 up to 500, 3 above")
+    parser.add_argument("--draws", type=int, help="default: 12 up to 100 candidates, 4 up to 500, 2 above")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--fresh", action="store_true", help="measure all cells again")
     options = parser.parse_args()

@@ -27,7 +27,7 @@ EXPECTED = {"same-kind": 0.85, "other": 0.70, "short": 0.70}
 PRIOR_CANDIDATES = 3.0
 """Candidates that the a priori correlation is worth."""
 CAUTION = 0.5
-"""Standard errors by which a learned correlation is lowered, and by which full trainings have to be against it."""
+"""Standard errors by which a learned correlation is lowered."""
 MOST_RELIABLE, LARGEST_CORRELATION = 0.95, 0.985
 FEWEST_COMPARED = 4
 """Fewer candidates than this say nothing about a correlation."""
@@ -39,8 +39,8 @@ UNSMOOTHED = 0.9
 """Reliability from which smoothing over the encoding costs more than it gains."""
 WITHOUT_TRAININGS = 0.7
 """Largest share of the variance that an order without any training of the candidates is taken to explain."""
-VETO_LABELS = 15
-"""Full trainings from which they decide whether knowledge takes part."""
+VETO_LABELS, AGAINST = 15, 1.0
+"""Full trainings from which they decide whether knowledge takes part, and by how many standard errors."""
 CALIBRATED_LABELS = 8
 """With knowledge, fewer full trainings than this do not calibrate the uncertainty: they hardly see the knowledge."""
 
@@ -318,7 +318,7 @@ def pooled_reliability(credits: Sequence[float], trained: float, reliability: fl
 def is_vetoed(with_knowledge: Scores, without: Scores, labels: Scores) -> bool:
     """Whether full trainings agree less with the prior order for its knowledge; all (labelled candidates,).
 
-    Less by ``CAUTION`` jackknife standard errors of the difference of the two correlations: designed labels agree with
+    Less by ``AGAINST`` jackknife standard errors of the difference of the two correlations: designed labels agree with
     any good order by .95 and more, where the sign of a difference alone would drop good knowledge in one of four draws
     (NAS-Bench-201, 19 labels). Equal orders gain nothing from knowledge, so it is dropped there too.
     """
@@ -332,7 +332,7 @@ def is_vetoed(with_knowledge: Scores, without: Scores, labels: Scores) -> bool:
 
     left_out = np.array([gain(kept) for kept in ~np.eye(len(labels), dtype=np.bool_)])
     error = float(np.sqrt((len(labels) - 1) * left_out.var()))
-    return gain(np.ones(len(labels), dtype=np.bool_)) <= -CAUTION * error
+    return gain(np.ones(len(labels), dtype=np.bool_)) <= -AGAINST * error
 
 
 def _correlation(scores: Scores, target: Scores) -> float:

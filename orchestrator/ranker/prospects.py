@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, stats
 
 from taurank.orchestrator.ranker.gaussian_process import Array, Rows
 from taurank.orchestrator.ranker.inputs import share
@@ -125,7 +125,7 @@ def taus_before_and_after(
         noises: variance of the noise of their results, (rows,).
         generator: draws that noise.
     """
-    before = np.array([tau_b(centre, truth) for truth in truths])
+    before = np.array([tau_b(_places(centre), truth) for truth in truths])
     if not len(rows):
         return before, before
     learned, tested = deviations[: -len(truths)], deviations[-len(truths) :]
@@ -133,7 +133,12 @@ def taus_before_and_after(
     within = covariance[:, rows] + np.diag(noises + TINY)
     results = tested[:, rows] + np.sqrt(noises) * generator.standard_normal((len(truths), len(rows)))
     means = centre + results @ linalg.solve(within, covariance, assume_a="pos")  # (truths, candidates)
-    return before, np.array([tau_b(mean, truth) for mean, truth in zip(means, truths, strict=True)])
+    return before, np.array([tau_b(_places(mean), truth) for mean, truth in zip(means, truths, strict=True)])
+
+
+def _places(scores: Scores) -> Scores:
+    """The order as a ranking has it: of equal scores the first is first, since ties would raise tau-b."""
+    return stats.rankdata(scores, method="ordinal").astype(float)
 
 
 def prospect_of(chosen: Sequence[TrainingOption], now: float, before: Scores, after: Scores) -> Prospect:

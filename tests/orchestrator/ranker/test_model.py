@@ -125,6 +125,12 @@ class TestHardCases:
         assert Case(30).size().training(FULL, places=range(labels)).model().ranking().certainty == certainty
         assert Case(30).size().training(FULL, places=range(15)).model().ranking().certainty == "calibrated"
 
+    @pytest.mark.parametrize(("count", "ranks"), [(1, [16]), (3, [6, 16, 26]), (6, [3, 8, 13, 18, 23, 28])])
+    def test_few_full_trainings_are_spread_over_the_order(self, count, ranks):
+        model = Case(30).size().training(4).model()
+        places = model.ranking().table.set_index("architecture")["rank"]
+        assert places[model.choose_full_trainings(count)].tolist() == ranks
+
     def test_encoding_with_gaps_and_giants(self):
         case = Case(40).size().training(4, places=range(20)).training(FULL, places=range(10))
         broken = case.encoding.assign(gap=[NAN] + [1.0] * 39, flat=7.0, huge=case.encoding["a"] * 1e300, inf=math.inf)

@@ -9,7 +9,7 @@ from taurank.orchestrator.evidence import Evidence
 from taurank.orchestrator.ranker.inputs import make_inputs, share, weight
 from taurank.orchestrator.ranker.prior import prior_order
 from taurank.orchestrator.ranker.short_runs import complete_short_runs
-from taurank.orchestrator.ranker.signal import SETTLED, UNKNOWN, Trainings, Validation, lead_trainings, progress
+from taurank.orchestrator.ranker.signal import SETTLED, UNKNOWN, Trainings, Validation, beyond_chance, lead_trainings
 from taurank.orchestrator.ranker.views import View, make_views, normal_scores
 
 N, NAN = 60, float("nan")
@@ -47,16 +47,16 @@ def prior(*views: View, validation: Validation = UNKNOWN):
     return prior_order(inputs, shorts, np.random.default_rng(1), validation=validation)
 
 
-class TestProgress:
+class TestBeyondChance:
     @pytest.mark.parametrize(
         ("accuracy", "classes", "found"),
         [(0.1, 10, 0.0), (0.05, 10, 0.0), (0.7, 10, 1.0), (10**-0.8, 10, 0.5), (0.05, 120, 1.0), (0.09, None, 1.0)],
     )
     def test_in_bits_of_the_label(self, accuracy, classes, found):
-        assert progress(np.full(5, accuracy), classes) == pytest.approx(found)
+        assert beyond_chance(np.full(5, accuracy), classes) == pytest.approx(found)
 
     def test_that_of_the_median(self):
-        assert progress(np.array([0.1, 0.1, 0.9, NAN]), 10) == 0.0
+        assert beyond_chance(np.array([0.1, 0.1, 0.9, NAN]), 10) == 0.0
 
 
 class TestSampling:
