@@ -16,7 +16,7 @@ from taurank.schedulers.curves import FEWEST, FEWEST_FINISHED, CurveMatrix, Ladd
 from taurank.schedulers.policies.gain import tau_gains
 from taurank.schedulers.policies.options import require_integer, require_number
 from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step, curve_matrix, used_epochs
-from taurank.schedulers.policies.standing import affordable, diverged, drawn_order, ending, has_ended, waiting
+from taurank.schedulers.policies.standing import affordable, drawn_order, ending, has_ended, waiting
 
 Goal = Literal["order", "top", "best"]
 
@@ -288,7 +288,7 @@ class OrderSettlingPolicy:
 
 
 def _is_alive(curve: Curve) -> bool:
-    return curve.state != "failed" and not diverged(curve)
+    return curve.state != "failed" and not curve.diverged
 
 
 def _guess(here: _Situation) -> str:

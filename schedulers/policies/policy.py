@@ -1,5 +1,6 @@
 """The arguments and the answer of a policy."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,12 +70,14 @@ class Curve:
         losses = np.array(self.training or np.full(len(values), np.nan), dtype=np.float64)
         return np.array(self.epochs, dtype=np.int64)[:kept], values[:kept], losses[:kept]
 
-    @cached_property  # every decision asks every curve for it, several times
+    # These are kept: a decision asks every curve for them, several times.
+
+    @cached_property
     def last_epoch(self) -> int:
         """Epochs trained so far."""
         return self.epochs[-1] if self.epochs else 0
 
-    @property
+    @cached_property
     def target_epoch(self) -> int:
         """Epochs trained, or to be trained by a running trial before it comes back."""
         return max(self.last_epoch, self.until if self.state == "running" else 0)
@@ -84,7 +87,12 @@ class Curve:
         """Whether the trial may be started or resumed."""
         return self.state in ("new", "paused")
 
-    @property
+    @cached_property
+    def diverged(self) -> bool:
+        """Whether the last value is not finite."""
+        return bool(self.values) and not math.isfinite(self.values[-1])
+
+    @cached_property
     def is_over(self) -> bool:
         """Whether the trial has finished, failed, or been stopped."""
         return self.state in ("finished", "stopped", "failed")

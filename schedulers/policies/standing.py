@@ -23,14 +23,9 @@ def _drawn(trial: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed} {trial}".encode(), digest_size=8).digest()
 
 
-def diverged(curve: Curve) -> bool:
-    """Whether the last value is not finite."""
-    return bool(curve.values) and not math.isfinite(curve.values[-1])
-
-
 def has_ended(curve: Curve, limits: Limits) -> bool:
     """Whether the trial will train no further, whatever the policy decides."""
-    return curve.is_over or curve.last_epoch >= limits.schedule_epochs or diverged(curve)
+    return curve.is_over or curve.last_epoch >= limits.schedule_epochs or curve.diverged
 
 
 def score_at(curve: Curve, epoch: int, limits: Limits) -> float:
@@ -45,7 +40,7 @@ def score_at(curve: Curve, epoch: int, limits: Limits) -> float:
 def ending(curve: Curve, limits: Limits) -> Decision:
     """The decision on a trial that has ended."""
     saved = float(max(limits.schedule_epochs - curve.last_epoch, 0))
-    if diverged(curve):
+    if curve.diverged:
         return Decision("stop", f"not finite at epoch {curve.last_epoch}", saved_epochs=saved)
     if curve.state == "failed":
         return Decision("stop", f"failed after epoch {curve.last_epoch}", saved_epochs=saved)
