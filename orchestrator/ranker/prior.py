@@ -32,7 +32,7 @@ from taurank.orchestrator.ranker.short_runs import ShortRuns
 from taurank.orchestrator.ranker.signal import UNKNOWN, Trainings, Validation, lead_trainings
 from taurank.orchestrator.ranker.views import Scores, normal_scores
 
-SMOOTHED = 101
+SMOOTHED = 100
 """Candidates from which smoothing over the encoding is worth it: a coarse encoding costs .04 to .1 of tau below."""
 RELIABILITY = 0.1, 0.9
 """Bounds of an untested reliability."""
