@@ -12,15 +12,14 @@ from taurank.orchestrator.experiment import Experiment, ImageCounts, ProxySpec
 from taurank.orchestrator.knowledge import gather_knowledge, knowledge_line
 from taurank.orchestrator.planning import (
     ASSUMED_IMAGES,
-    DEFAULT_PROXIES,
     Outlook,
     PlanError,
     PlannedStages,
     PlanRequest,
     Progress,
     Setting,
-    are_cheap,
     candidate_count,
+    cheap_proxies,
     default_proxies,
     look_ahead,
     progress_of,
@@ -237,7 +236,7 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
     def proxy_epochs(budget: float) -> float:
         asked = subject.proxies
         if asked == "auto":
-            asked = DEFAULT_PROXIES if are_cheap(full, speed_up=budget, train_images=images.train) else None
+            asked = cheap_proxies(full, speed_up=budget, train_images=images.train)
         return 0.0 if asked is None else subject.candidates * asked.epochs(images.train)
 
     def stages_of(budget: float) -> PlannedStages | None:

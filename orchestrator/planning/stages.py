@@ -20,8 +20,8 @@ from taurank.trainables.supernet import list_supernets
 
 SUPERNET_EPOCHS = 5
 """A supernet of fewer epochs is not worth its scoring."""
-DEFAULT_PROXIES = ProxySpec(names=["jacob_cov"])
-"""What complements size best; more of them add nothing to it in replays (docs/proxies.md)."""
+DEFAULT_PROXIES = (ProxySpec(names=["jacob_cov", "nwot"]), ProxySpec(names=["jacob_cov"]))
+"""What complements size best, the first that is cheap; more of them add nothing in replays (docs/proxies.md)."""
 PROXY_SHARE = 0.05
 """Of the budget that proxies may cost before they are no longer cheap: a batch is much of a small data set."""
 ASSUMED_IMAGES = ImageCounts(ASSUMED_TRAIN, ASSUMED_TRAIN // 4)
@@ -29,7 +29,7 @@ ASSUMED_IMAGES = ImageCounts(ASSUMED_TRAIN, ASSUMED_TRAIN // 4)
 
 
 def default_proxies(experiment: Experiment, *, train_images: int, values: int | None = None) -> ProxySpec | None:
-    """The proxies of an experiment: its own, or ``DEFAULT_PROXIES`` where stages are default and they are cheap.
+    """The proxies of an experiment: its own, or ``cheap_proxies`` where stages are default.
 
     Args:
         experiment: what is run.
@@ -49,16 +49,21 @@ def _wanted_proxies(experiment: Experiment, train_images: int) -> ProxySpec | No
     if experiment.trainings is not None or experiment.supernets is not None:
         return None
     full, speed_up = experiment.recipe.epochs, experiment.speed_up
-    return DEFAULT_PROXIES if are_cheap(full, speed_up=speed_up, train_images=train_images) else None
+    return cheap_proxies(full, speed_up=speed_up, train_images=train_images)
 
 
-def are_cheap(full_epochs: int, *, speed_up: float, train_images: int) -> bool:
-    """Whether ``DEFAULT_PROXIES`` cost no more than ``PROXY_SHARE`` of the budget, and there are images enough.
+def cheap_proxies(full_epochs: int, *, speed_up: float, train_images: int) -> ProxySpec | None:
+    """The first of ``DEFAULT_PROXIES`` that cost no more than ``PROXY_SHARE`` of the budget.
 
-    Not where every candidate can be trained to the end: proxies add nothing then.
+    None where none is so cheap, where there are fewer images than they take, and where every candidate can be trained
+    to the end: proxies add nothing then.
     """
-    affordable = DEFAULT_PROXIES.epochs(train_images) <= PROXY_SHARE * full_epochs / speed_up
-    return affordable and train_images >= DEFAULT_PROXIES.batch_images and speed_up > 1
+    if speed_up <= 1:
+        return None
+    for spec in DEFAULT_PROXIES:
+        if train_images >= spec.batch_images and spec.epochs(train_images) <= PROXY_SHARE * full_epochs / speed_up:
+            return spec
+    return None
 
 
 def default_stages(

@@ -71,7 +71,7 @@ class Runner:
 @contextmanager
 def without_ray(run: Run) -> Iterator[Any]:
     """The session of a run, on no cluster."""
-    ignore: Any = SimpleNamespace(doing=print, ranked=list, line=print)
+    ignore: Any = SimpleNamespace(doing=print, ranked=list, line=print, say=print)
 
     @contextmanager
     def on_ray(*_: Any, **__: Any) -> Iterator[RaySession]:

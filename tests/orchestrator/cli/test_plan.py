@@ -64,13 +64,13 @@ class TestOptions:
             "300 candidates of nasbench201; full training is 200 epochs each, 60,000 in all; "
             "budget: 10x cheaper, 6,000.0"
         )
-        # A proxy takes 1.5 steps on 64 of 50,000 images. 35 % of what is left of 30 trainings' worth is 174 of 12
-        # epochs; 19 of 200 fit in the rest, and a supernet of 85 in the rest of that, with its scores of 12,500 images.
-        assert lines[2].split() == ["proxies", "all", "0.6", "0.0%", "0.00"]
-        assert lines[3].split() == ["supernet:uniform", "1", "85", "111.0", "0.2%", "0.37"]
+        # Two proxies take 1.5 steps each on 64 of 50,000 images. 35 % of what is left of 30 trainings' worth is 174 of
+        # 12 epochs; 19 of 200 fit in the rest, and a supernet of 84 in what is left, with its scores of 12,500 images.
+        assert lines[2].split() == ["proxies", "all", "1.2", "0.0%", "0.00"]
+        assert lines[3].split() == ["supernet:uniform", "1", "84", "110.0", "0.2%", "0.37"]
         assert lines[4].split() == ["short", "trainings", "174", "12", "2,088.0", "3.5%", "6.96"]
         assert lines[5].split() == ["full", "trainings", "19", "200", "3,800.0", "6.3%", "12.67"]
-        assert lines[6].split() == ["total", "5,999.6", "10.0%", "20.00"]
+        assert lines[6].split() == ["total", "5,999.2", "10.0%", "20.00"]
         expected = forecast(CELLS, 300, 10, proxies=True)
         assert lines[7] == f"predicted tau: {predicted(expected)}"
         budgets = [line.split()[0] for line in lines[10:16]]
@@ -188,9 +188,9 @@ class TestRuns:
         # 24 x 2 + 2 x 40 epochs of 960.
         assert lines[1] == "spent so far: 168.0 epochs, 17.5% of full training"
         assert lines[2].startswith("expected tau now: ")
-        assert "doubtful; replays that spent as much: " in lines[2]
+        assert "uncalibrated; replays that spent as much: " in lines[2]
         assert "predicted tau at the end: " in out
-        assert "corrected by what this run's doubtful ranking expects of itself" in out
+        assert "corrected by what this run's uncalibrated ranking expects of itself" in out
         assert "note: the experiment defines its stages itself" in out
         # An epoch took .1 s as booked: 128 of them are 12.8 s.
         assert "hours on one device" in out

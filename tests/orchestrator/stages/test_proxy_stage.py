@@ -14,8 +14,7 @@ from taurank.orchestrator.experiment.file import load_experiment, parse_experime
 from taurank.orchestrator.experiment.parts import ProxySpec
 from taurank.orchestrator.planning.stages import (
     ASSUMED_IMAGES,
-    DEFAULT_PROXIES,
-    are_cheap,
+    cheap_proxies,
     default_proxies,
     default_stages,
 )
@@ -72,9 +71,12 @@ class TestFile:
 
 
 class TestDefault:
-    def test_bought_where_they_are_cheap(self):
-        # 1.5 steps on 64 images cost 96 / train_images; a twentieth of a tenth of 40 epochs is .2.
-        assert default_proxies(experiment(), train_images=480) == DEFAULT_PROXIES
+    @pytest.mark.parametrize(
+        ("images", "names"), [(960, ["jacob_cov", "nwot"]), (959, ["jacob_cov"]), (480, ["jacob_cov"])]
+    )
+    def test_as_many_as_are_cheap(self, images, names):
+        # 1.5 steps on 64 images cost 96 / train_images each; a twentieth of a tenth of 40 epochs is .2.
+        assert default_proxies(experiment(), train_images=images) == ProxySpec(names=names)
         assert default_proxies(experiment(), train_images=479) is None
 
     def test_not_where_the_stages_are_named(self):
@@ -86,8 +88,8 @@ class TestDefault:
         assert default_proxies(experiment(proxies="null"), train_images=50_000) is None
 
     def test_not_where_all_are_trained_to_the_end_or_images_are_too_few(self):
-        assert not are_cheap(40, speed_up=1.0, train_images=50_000)
-        assert not are_cheap(10_000, speed_up=10.0, train_images=63)
+        assert cheap_proxies(40, speed_up=1.0, train_images=50_000) is None
+        assert cheap_proxies(10_000, speed_up=10.0, train_images=63) is None
 
     def test_trainings_get_what_is_left(self):
         # 96 epochs are 24 x 4; one less are 24 x 3, and no full training of 40 fits in the rest.
@@ -98,9 +100,9 @@ class TestDefault:
     def test_small_images_make_small_batches(self):
         spec = default_proxies(experiment(), train_images=50_000, values=3 * 32 * 32)
         assert spec is not None
-        assert (spec.names, spec.images) == (DEFAULT_PROXIES.names, 64)
+        assert (spec.names, spec.images) == (["jacob_cov", "nwot"], 64)
         spec = default_proxies(experiment(), train_images=50_000, values=6 * 6)
-        assert spec == ProxySpec(names=["jacob_cov"], images=18)
+        assert spec == ProxySpec(names=["jacob_cov", "nwot"], images=18)
         own = experiment(proxies="[jacob_cov, nwot]")
         spec = default_proxies(own, train_images=50_000, values=6 * 6)
         assert spec == ProxySpec(names=["jacob_cov", "nwot"], images=18)
