@@ -1,7 +1,7 @@
 """Measures the forecasts that come with taurank: replays of recorded trainings over candidates and budgets.
 
-Six lists: NAS-Bench-201 on CIFAR-10 and CIFAR-100 (distinct cells; seed 0 is the evidence, the mean of seeds 1 and 2
-the truth), with proxies and without, a spiking version of it, naap440, MetaQNN and deep residual networks (one seed
+Six lists: NAS-Bench-201 on CIFAR-10 (with proxies and without) and on CIFAR-100 (distinct cells; seed 0 is the evidence,
+the mean of seeds 1 and 2 the truth), a spiking version of it, naap440, MetaQNN and deep residual networks (one seed
 each: the truth is another measurement where one is recorded, else the last value of the same training).
 
 Keeps one row per draw in `results/forecast_draws.csv` and writes the cells to `orchestrator/planning/forecasts.csv`.
@@ -65,11 +65,11 @@ SIZES = {
     METAQNN: (*SMALL, 300),
     DEEP_RESNETS: (*SMALL, 300),
 }
-WITH_PROXIES = (NASBENCH201, NASBENCH201_C100)
+DISTINCT = (NASBENCH201, NASBENCH201_C100)
 CELLS = [
     Cell(table, proxies, candidates, budget)
     for table, sizes in SIZES.items()
-    for proxies in ((False, True) if table in WITH_PROXIES else (False,))
+    for proxies in ((False, True) if table == NASBENCH201 else (False,))
     for candidates in sizes
     for budget in BUDGETS
     if budget > BUDGETS[0] or candidates <= MANY
@@ -79,7 +79,7 @@ CELLS = [
 @cache
 def make_table_bench(name: str, folder: Path | None) -> Bench:
     truths = {NASBENCH201: "seeds 1,2", NASBENCH201_C100: "seeds 1,2", SPIKENAS: "test", NAAP440: "test"}
-    among = "distinct" if name in WITH_PROXIES else "all"
+    among = "distinct" if name in DISTINCT else "all"
     return make_bench(read_recorded(name, folder), truth=truths.get(name, "last"), among=among)
 
 
