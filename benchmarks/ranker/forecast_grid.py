@@ -1,8 +1,8 @@
 """Measures the forecasts that come with taurank: replays of recorded trainings over candidates and budgets.
 
 Six lists: NAS-Bench-201 on CIFAR-10 (with proxies and without) and on CIFAR-100 (distinct cells; seed 0 is the
-evidence, the mean of seeds 1 and 2 the truth), a spiking version of it, naap440, MetaQNN and deep residual networks (one
-seed each: the truth is another measurement where one is recorded, else the last value of the same training).
+evidence, the mean of seeds 1 and 2 the truth), a spiking version of it, naap440, MetaQNN and deep residual networks
+(one seed each: the truth is another measurement where one is recorded, else the last value of the same training).
 
 Keeps one row per draw in `results/forecast_draws.csv` and writes the cells to `orchestrator/planning/forecasts.csv`.
 Cells with as many draws are not run again, so the benchmark can be interrupted, resumed, and run in parts. The draws
