@@ -232,7 +232,7 @@ SESSION = (
     ),
     Typed(
         "taurank plan --table t.parquet --candidates 30 --budget 4x --truth last",
-        r"based on: .*",
+        BUDGETS,
         ("taurank plan --table nb201.parquet --candidates 300 --budget 10x --truth 'seeds 1,2'",),
     ),
     Typed(

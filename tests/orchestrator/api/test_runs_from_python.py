@@ -54,7 +54,6 @@ def trained(folder: Path) -> bool:
     return bool(logs) and "training" in set(EvidenceLog(logs[0]).evidence()["source"])
 
 
-@pytest.mark.smoke
 def test_a_script_runs_twice_within_an_event_loop_and_in_silence(tmp_path: Path) -> None:
     program = """
 import asyncio

@@ -150,7 +150,9 @@ class TestPage:
     def test_says_how_far_its_certainty_can_be_believed(self, make_log, codes, experiment, tmp_path):
         # Two full trainings are something to calibrate on, but not much.
         *_, text = report(make_log(seeds=()), codes, experiment, tmp_path)
-        assert re.search(r"tau that the ranking expects of itself, 0\.\d\d to 0\.\d\d \(doubtful\)", Page(text).words)
+        assert re.search(
+            r"tau that the ranking expects of itself, 0\.\d\d to 0\.\d\d \(uncalibrated\)", Page(text).words
+        )
 
     def test_opens_without_any_evidence(self, codes, experiment, tmp_path):
         *_, text = report(EvidenceLog(tmp_path / "evidence.sqlite"), codes, experiment, tmp_path)
@@ -212,7 +214,7 @@ class TestTables:
         assert re.search(r"^tau within the true top 20 % \(5\): -?\d\.\d\d\d$", text, re.MULTILINE)
         assert re.search(r"^partial tau, given parameters: 0\.\d\d\d$", text, re.MULTILINE)
         assert re.search(r"^\d tiers: the first of each beats the first of the next with 90 % prob", text, re.MULTILINE)
-        assert re.search(r"expects of itself: 0\.\d\d \(0\.\d\d to 0\.\d\d\) \(doubtful\)$", text, re.MULTILINE)
+        assert re.search(r"expects of itself: 0\.\d\d \(0\.\d\d to 0\.\d\d\) \(uncalibrated\)$", text, re.MULTILINE)
         assert re.search(r"ceiling: tau 0\.\d+ .*; retained \d\.\d\d", text)
         assert "speed-up as measured, everything counted: 5.7x in epochs, 5.6x in seconds of trials" in text
 
