@@ -148,7 +148,7 @@ class TestPage:
         assert "nan" not in Page(text).words.lower()
 
     def test_says_how_far_its_certainty_can_be_believed(self, make_log, codes, experiment, tmp_path):
-        # Two full trainings are something to calibrate on, but not much.
+        # Two full trainings calibrate nothing.
         *_, text = report(make_log(seeds=()), codes, experiment, tmp_path)
         assert re.search(
             r"tau that the ranking expects of itself, 0\.\d\d to 0\.\d\d \(uncalibrated\)", Page(text).words
