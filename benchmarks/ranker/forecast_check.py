@@ -3,8 +3,8 @@
 Reads `results/forecast_draws.csv` (see `forecast_grid.py`) and writes `results/forecast_check.csv`: by list, number of
 candidates and budget the mean tau reached, the forecast, its bias (forecast minus reached) and the share of draws
 inside its 90 % interval. `other lists`: the list left out, as for a user with a new space. `same list`: forecast from
-the even draws, checked on the odd ones. Then how much the expected tau of the rankings themselves is off, on the scale
-artanh(tau), by what their certainty is.
+the even draws, checked on the odd ones. Then how much the expected tau of the rankings themselves is off: its bias, how
+often tau lies inside its interval, and the 90 % quantile of what it is off by beyond that, on the scale artanh(tau).
 
     python -m benchmarks.ranker.forecast_check
 """
@@ -19,7 +19,6 @@ import pandas as pd
 from benchmarks.ranker.forecast_grid import CELL, DRAWS
 from taurank.orchestrator.planning.forecast import EDGE, forecast
 from taurank.orchestrator.planning.replayed_taus import FEWEST_DRAWS, ReplayedTau, Setting, summarise_cell
-from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL
 
 OUT = Path(__file__).parent / "results" / "forecast_check.csv"
 
@@ -49,25 +48,28 @@ def check(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def own_errors(rows: pd.DataFrame) -> pd.DataFrame:
-    """What the expected tau is off by, and the 90 % quantile of what is beyond the ranking's own interval."""
+    """What the expected tau of rankings is off by, of all, by number of candidates and by data set."""
 
     def z(tau: pd.Series) -> pd.Series:
         return np.arctanh(tau.clip(-EDGE, EDGE))
 
-    certainty = np.select(
-        [rows["fulls"] < CALIBRATED, rows["fulls"] < DOUBTFUL], ["uncalibrated", "doubtful"], "calibrated"
-    )
     off = z(rows["expected_tau"]) - z(rows["tau"])
     half = (z(rows["expected_high"]) - z(rows["expected_low"])) / 2
-    beyond = np.sqrt((off**2 - half**2).clip(lower=0))
-    table = pd.DataFrame({"certainty": certainty, "bias": rows["expected_tau"] - rows["tau"], "beyond": beyond})
-    table["inside"] = rows["tau"].between(rows["expected_low"], rows["expected_high"])
-    return table.groupby("certainty").agg(
-        draws=("bias", "size"),
-        bias=("bias", "mean"),
-        inside=("inside", "mean"),
-        beyond=("beyond", lambda x: x.quantile(0.9)),
+    table = rows[["space", "data", "n"]].assign(
+        bias=rows["expected_tau"] - rows["tau"],
+        inside=rows["tau"].between(rows["expected_low"], rows["expected_high"]),
+        beyond=np.sqrt((off**2 - half**2).clip(lower=0)),
     )
+    by_list = [own.assign(by=name) for name, own in (("all", table), *table.groupby("n"), *table.groupby("data"))]
+    return (
+        pd.concat(by_list)
+        .groupby("by", sort=False)
+        .agg(draws=("bias", "size"), bias=("bias", "mean"), inside=("inside", "mean"), beyond=("beyond", _ninth_decile))
+    )
+
+
+def _ninth_decile(values: pd.Series) -> float:
+    return float(values.quantile(0.9))
 
 
 def main() -> None:

@@ -22,9 +22,9 @@ from taurank.orchestrator.ranker import LEVEL, Certainty
 
 STEP = 10
 """Budgets that are found are multiples of 1 / STEP."""
-ERROR: dict[Certainty, float] = {"uncalibrated": 0.5, "doubtful": 0.35, "calibrated": 0.2}
-"""Half of the 90 % interval, on the scale artanh(tau), of what a ranking's expected tau is wrong by beyond its own
-interval; measured by ``benchmarks/ranker/forecast_check.py``."""
+ERROR = 0.23
+"""Half of the 90 % interval, on the scale artanh(tau), of what the expected tau of a ranking is wrong by beyond its own
+interval: over all rankings that ``benchmarks/ranker/forecast_check.py`` looks at."""
 UNINFORMATIVE = 1.0
 """Width of an interval of tau that says hardly anything."""
 EDGE = 1 - 1e-6
@@ -162,7 +162,7 @@ def update(
     """The forecast of a run's end, corrected by what the ranking expects of itself today.
 
     On the scale z = artanh(tau), with h the half-widths of the 90 % intervals: what the ranking expects has
-    ``h_own^2 = h_interval^2 + ERROR[certainty]^2``, its weight is ``w = h_end^2 / (h_end^2 + h_own^2)``, and the result
+    ``h_own^2 = h_interval^2 + ERROR^2``, its weight is ``w = h_end^2 / (h_end^2 + h_own^2)``, and the result
     is ``z_end + w (z_expected - z_now)`` with the half-widths ``sqrt(((1 - w) h_end)^2 + (w h_own)^2)``. So what the
     ranking expects replaces a forecast that rests on other lists, and hardly changes one that rests on many replays of
     the same; the forecast still determines what the rest of the budget adds.
@@ -176,7 +176,7 @@ def update(
     """
     if not math.isfinite(expected_tau):
         return end
-    own = math.hypot(_half(*interval), ERROR[certainty])
+    own = math.hypot(_half(*interval), ERROR)
     before = _half(end.low, end.high)
     weight = before**2 / (before**2 + own**2)
     centre = _z(end.tau) + weight * (_z(expected_tau) - _z(now.tau))
