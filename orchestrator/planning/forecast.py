@@ -22,7 +22,7 @@ from taurank.orchestrator.ranker import LEVEL, Certainty
 
 STEP = 10
 """Budgets that are found are multiples of 1 / STEP."""
-ERROR = 0.23
+ERROR = 0.29
 """Half of the 90 % interval, on the scale artanh(tau), of what the expected tau of a ranking is wrong by beyond its own
 interval: over all rankings that ``benchmarks/ranker/forecast_check.py`` looks at."""
 UNINFORMATIVE = 1.0

@@ -166,7 +166,8 @@ def run_rounds(
     problem = ranker.problem
     trainings, left_behind = _lengthened(ranker, trainings, launch, budget_epochs, adaptive=adaptive, say=say)
     budget_epochs -= left_behind
-    given_up = _given_up(problem, trainings, budget_epochs)
+    # What an experiment asks for itself is trained; a policy ends it within its own budget.
+    given_up = _given_up(problem, trainings, budget_epochs) if adaptive else 0
     for place, spec in enumerate(trainings):
         full = spec.is_full(problem.full_epochs)
         codes = _chosen(ranker, spec, given_up=given_up if full else 0)

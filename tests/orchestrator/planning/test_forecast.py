@@ -270,7 +270,7 @@ class TestShippedReplays:
         assert {"nasbench201", "spikenas", "naap440"} <= {row.space for row in rows}
         for row in rows:
             assert row.draws >= 2
-            assert 0 < row.tau < row.ceiling + 0.1 <= 1.1
+            assert -0.1 < row.tau < row.ceiling + 0.1 <= 1.1  # three short trainings of 300 order nothing
             assert row.cost <= 1 / row.budget + 1e-5
             assert row.tau_sd >= 0
         assert len({(row.setting, row.proxies, row.n, row.budget) for row in rows}) == len(rows)

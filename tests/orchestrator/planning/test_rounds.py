@@ -109,6 +109,12 @@ class TestRounds:
         lab.run(TrainingSpec(epochs=2))
         assert lab.launched == [("training-2", list(lab.problem.candidates))]
 
+    def test_what_is_asked_for_is_trained_though_only_a_policy_keeps_it_within_the_budget(self):
+        lab = Lab()
+        asked = TrainingSpec(epochs=FULL, candidates="all", scheduler="order-settling", budget_epochs=90)
+        run_rounds(lab.ranker, [asked], launch=lab.launch, budget_epochs=100, adaptive=False)
+        assert [codes for _, codes in lab.launched] == [list(lab.problem.candidates)]
+
     def test_choices_are_noted_once_and_survive_what_is_found_later(self):
         lab = Lab()
         lab.run(SHORT)
