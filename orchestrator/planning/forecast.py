@@ -25,6 +25,8 @@ STEP = 10
 ERROR = 0.29
 """Half of the 90 % interval, on the scale artanh(tau), of what the expected tau of a ranking is wrong by beyond its own
 interval: over all rankings that ``benchmarks/ranker/forecast_check.py`` looks at."""
+NAMED = 2
+"""Most lists that a forecast names."""
 UNINFORMATIVE = 1.0
 """Width of an interval of tau that says hardly anything."""
 EDGE = 1 - 1e-6
@@ -266,6 +268,8 @@ def _quantile(freedom: int) -> float:
 
 def _basis(used: Sequence[_Replayed], doubt: str) -> str:
     names = ", ".join(f"{setting.space} on {setting.data}" for setting, _ in used)
+    if len(used) > NAMED:
+        names = f"{len(used)} recorded lists"
     remarks = list(dict.fromkeys(remark for _, estimate in used for remark in estimate.remarks))
     return "; ".join(filter(None, [f"replays of {names}", doubt, *remarks]))
 
