@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
-from taurank.orchestrator.experiment.budget import budget_factor, read_budget
+from taurank.orchestrator.experiment.budget import Budget, read_budget
 from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
 from taurank.orchestrator.experiment.knowledge import KnowledgeSpecs
 from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, NarrowSpec, ProxySpec, ResourceSpec, SpaceSpec
@@ -78,7 +78,9 @@ class Experiment(Spec):
     objective needs it, or if ``latency`` is given. ``narrow: {}`` draws candidates from the options of each decision
     that suit the device; the options are selected by latency when the run starts, and recorded in its log.
 
-    ``budget`` is how many times cheaper than full training the evidence is: ``10x``, or the number alone.
+    ``budget`` is how many times cheaper than full training the evidence is, in epochs (``10x``, or the number alone) or
+    in seconds of the devices (``10x seconds``); or the time that it may take: ``4h``, ``30m``, ``90s`` on the clock, ``30
+    gpu-hours``, ``8 core-hours`` of the devices. Seconds of an epoch of each candidate are measured then.
 
     ``anchors: 3`` keeps three full trainings of a budget that is too small for them to improve the order: final
     accuracies of the other candidates are predicted from those. It has no effect beside ``trainings``.
@@ -128,7 +130,7 @@ class Experiment(Spec):
     @field_validator("budget", mode="before")
     @classmethod
     def _cheaper(cls, budget: Any) -> str:
-        return read_budget(budget)
+        return str(read_budget(budget))
 
     @field_validator("constraints")
     @classmethod
@@ -184,9 +186,9 @@ class Experiment(Spec):
         return self.latency or (LatencySpec() if wanted else None)
 
     @property
-    def speed_up(self) -> float:
-        """The budget as a factor: how many times cheaper than one full training of all candidates."""
-        return budget_factor(self.budget)
+    def allowance(self) -> Budget:
+        """The parsed budget."""
+        return read_budget(self.budget)
 
     def to_yaml(self) -> str:
         """The experiment as a file that can be run again."""

@@ -14,6 +14,7 @@ from taurank.orchestrator.planning.outlook import (
     progress_of,
     training_epochs,
 )
+from taurank.orchestrator.planning.pace import Pace, Purse, logged_pace, speed_up
 from taurank.orchestrator.planning.replayed_taus import ReplayedTau, Setting, shipped_replays, summarise_cell
 from taurank.orchestrator.planning.rounds import (
     LogRanker,
@@ -45,11 +46,13 @@ __all__ = [
     "LogRanker",
     "Option",
     "Outlook",
+    "Pace",
     "PlanError",
     "PlanRequest",
     "PlannedStages",
     "Problem",
     "Progress",
+    "Purse",
     "ReplayedTau",
     "Setting",
     "candidate_count",
@@ -60,6 +63,7 @@ __all__ = [
     "default_proxies",
     "default_stages",
     "forecast",
+    "logged_pace",
     "look_ahead",
     "plan_trainings",
     "planned_epochs",
@@ -67,6 +71,7 @@ __all__ = [
     "revised",
     "run_rounds",
     "shipped_replays",
+    "speed_up",
     "split_stages",
     "summarise_cell",
     "training_epochs",

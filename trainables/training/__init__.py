@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from taurank.trainables.training.failure import describe_failure, describe_lost_images, gpu_is_lost
     from taurank.trainables.training.families import GOVERNED, FamilyRecipes
     from taurank.trainables.training.recipe import Recipe
+    from taurank.trainables.training.step_time import EpochTime, batches_needed, measure_epoch
     from taurank.trainables.training.training import EVALUATION_BATCH, Row, Training
 
 __all__ = [
@@ -17,14 +18,17 @@ __all__ = [
     "EPOCHS",
     "EVALUATION_BATCH",
     "GOVERNED",
+    "EpochTime",
     "FamilyRecipes",
     "Recipe",
     "Row",
     "Training",
+    "batches_needed",
     "describe_failure",
     "describe_lost_images",
     "gpu_is_lost",
     "measure_difficulty",
+    "measure_epoch",
 ]
 
 __getattr__ = lazy_names(__name__)
