@@ -198,7 +198,7 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
         experiment.data.name,
         count,
         full,
-        experiment.speed_up,
+        experiment.allowance.factor,
         experiment.proxies,
         images,
         notes=notes,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import ray
 from ray.exceptions import RayError
 
 from taurank.orchestrator.cluster import ClusterError, Slot, connect, plan_slot
-from taurank.orchestrator.evidence import ENDED, EPOCH_SECONDS, PACE, STARTED, VOID, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import ENDED, PACE, STARTED, VOID, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ExperimentError
-from taurank.orchestrator.planning import Pace
+from taurank.orchestrator.planning import Pace, book_pace
 from taurank.orchestrator.text import progress_bar
 from taurank.spaces import Architecture
 from taurank.trainables.data import ImageData
@@ -65,20 +64,17 @@ class MeasuredPace:
         return spent * self.slot.share / self.pace.mean
 
     def book(self, log: EvidenceLog) -> None:
-        """Logs the measurements and their cost."""
-        noted = {"workers": self.workers, "share": self.slot.share, "device": self.device}
-        log.note(PACE, json.dumps(noted))
+        """Logs the measurements and their cost, and why a candidate could not be measured."""
         log.append_event(PACE, "", STARTED, at=self.began)
-        rows = []
+        seconds, costs, share = {}, {}, self.slot.share
         for code, one in self.found.items():
-            key = f"{PACE}/{code}"
             if isinstance(one, str):
-                log.append_event(PACE, key, VOID, one)
-                one = EpochTime(math.nan, 0.0, 0.0)
-            cost = one.spent_seconds * self.slot.share, one.spent_epochs
-            value = one.seconds * self.slot.share
-            rows.append(Evidence(PACE, key, code, PACE, 0, 0, 0, EPOCH_SECONDS, value, *cost))
-        log.append(rows)
+                log.append_event(PACE, f"{PACE}/{code}", VOID, one)
+                seconds[code] = math.nan
+            else:
+                seconds[code] = one.seconds * share
+                costs[code] = one.spent_seconds * share, one.spent_epochs
+        book_pace(log, replace(self.pace, epoch_seconds=seconds), costs)
         log.append_event(PACE, "", ENDED, at=self.ended)
 
 

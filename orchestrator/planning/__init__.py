@@ -14,7 +14,7 @@ from taurank.orchestrator.planning.outlook import (
     progress_of,
     training_epochs,
 )
-from taurank.orchestrator.planning.pace import Pace, Purse, logged_pace, speed_up
+from taurank.orchestrator.planning.pace import Pace, Purse, book_pace, logged_pace, seconds_spent, speed_up
 from taurank.orchestrator.planning.replayed_taus import ReplayedTau, Setting, shipped_replays, summarise_cell
 from taurank.orchestrator.planning.rounds import (
     LogRanker,
@@ -55,6 +55,7 @@ __all__ = [
     "Purse",
     "ReplayedTau",
     "Setting",
+    "book_pace",
     "candidate_count",
     "cheap_proxies",
     "choice_of",
@@ -70,6 +71,7 @@ __all__ = [
     "progress_of",
     "revised",
     "run_rounds",
+    "seconds_spent",
     "shipped_replays",
     "speed_up",
     "split_stages",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from taurank.orchestrator.evidence import BASELINE, EPOCH_SECONDS, PACE, RANKING, TRAINING, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, EPOCH_SECONDS, PACE, RANKING, TRAINING, Evidence, EvidenceLog
 from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, TrainingSpec
 from taurank.orchestrator.ranker import Spending
 
@@ -108,16 +108,20 @@ class Purse:
         log: of the run.
         candidates: codes.
         full_epochs: length of full training.
+        clock: wall-clock seconds so far; None for those of the log.
     """
 
     budget: Budget
     log: EvidenceLog
     candidates: tuple[str, ...]
     full_epochs: int
+    clock: Callable[[], float] | None = None
 
     def __post_init__(self) -> None:
         if logged_pace(self.log, self.candidates) is None:
-            raise BudgetError(f"budget: {self.budget} needs the seconds of an epoch of every candidate; start a new run")
+            raise BudgetError(
+                f"budget: {self.budget} needs the seconds of an epoch of every candidate; start a new run"
+            )
 
     @property
     def pace(self) -> Pace:
@@ -131,6 +135,8 @@ class Purse:
         total = self.budget.seconds
         if total is None:
             total = 3600 * self.pace.hours(self.full_epochs)[1] / self.pace.speed_up(self.budget, self.full_epochs)
+        if self.budget.is_wall and self.clock is not None:
+            return total - self.clock()
         return total - seconds_spent(self.log, wall=self.budget.is_wall)
 
     @property
@@ -153,7 +159,6 @@ class Purse:
         budget = min(self.left(), self.left() * most_epochs / max(self.epochs_left, 1e-9))
         return Spending(seconds / share, max(budget, 0.0), workers)
 
-
     def in_order(self, codes: Sequence[str]) -> list[str]:
         """Candidates as they are best sent to workers: on the clock the slowest first, which lets all end at about the
         same time; else the fastest first, of which the most have ended if the budget does.
@@ -173,6 +178,21 @@ def seconds_spent(log: EvidenceLog, *, wall: bool) -> float:
         return sum(seconds for stage, seconds in log.wall_seconds().items() if stage not in FREE)
     rows = log.evidence()
     return float(rows.loc[~rows["stage"].isin(FREE), "seconds"].sum())
+
+
+def book_pace(log: EvidenceLog, pace: Pace, costs: Mapping[str, tuple[float, float]] | None = None) -> None:
+    """Logs a pace.
+
+    Args:
+        log: of a run.
+        pace: of its candidates; NaN for those that could not be measured.
+        costs: of the measurements in device seconds and epoch-equivalents, by code; None for nothing.
+    """
+    log.note(PACE, json.dumps({"workers": pace.workers, "share": pace.share, "device": pace.device}))
+    log.append(
+        Evidence(PACE, f"{PACE}/{code}", code, PACE, 0, 0, 0, EPOCH_SECONDS, seconds, *(costs or {}).get(code, (0, 0)))
+        for code, seconds in pace.epoch_seconds.items()
+    )
 
 
 def logged_pace(log: EvidenceLog, candidates: Collection[str]) -> Pace | None:

@@ -32,6 +32,7 @@ from taurank.orchestrator.report.figures import (
     measures,
     number,
     own_finals_note,
+    pace_line,
     percent,
     predicted,
     times,
@@ -78,8 +79,10 @@ def print_plan(
     _line(
         console,
         f"full training is {experiment.recipe.epochs} epochs each, {full} in all; "
-        f"budget: {experiment.budget} cheaper, {budget:.1f}",
+        f"budget: {experiment.allowance.in_words}, {budget:.1f}",
     )
+    if run.pace is not None:
+        _line(console, pace_line(run.pace, experiment.recipe.epochs, cost / len(run.candidates)))
     print_recipes(console, experiment, run.candidates)
     table = _table("stage", "trials", "at most epochs", "share of full")
     table.add_row("size", str(len(run.candidates)), "0.0", "0.0%")
@@ -97,7 +100,7 @@ def print_plan(
     if run.has_default_plan and any(stage.source == TRAINING for stage in stages):
         proxies = any(stage.booking for stage in stages)
         setting = Setting(experiment.space.name, experiment.data.name, experiment.recipe.epochs)
-        expected = forecast(setting, len(run.candidates), experiment.speed_up, proxies=proxies)
+        expected = forecast(setting, len(run.candidates), run.speed_up, proxies=proxies)
         _line(console, f"predicted tau: {predicted(expected)}")
     known = knowledge_line(run.knowledge, run.candidates)
     if known:

@@ -78,9 +78,7 @@ def create_run(
     if trainings is None and supernets is None:
         spent = 0.0 if proxies is None else len(candidates) * proxies.epochs(train_images)
         spent += 0.0 if measured is None else measured.epochs
-        trainings, supernets = default_stages(
-            experiment, len(candidates), images=counts, proxy_epochs=spent, pace=pace
-        )
+        trainings, supernets = default_stages(experiment, len(candidates), images=counts, proxy_epochs=spent, pace=pace)
     resolved = resolved.model_copy(
         update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
     )

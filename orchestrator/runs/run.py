@@ -15,7 +15,7 @@ import pandas as pd
 from taurank.orchestrator.evidence import BASELINE, DEFAULT_PLAN, IMAGES, PLAN, PLAN_CHANGED, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
 from taurank.orchestrator.knowledge import Known, is_predictable, read_known
-from taurank.orchestrator.planning import LogRanker, Problem, Purse, logged_pace, speed_up
+from taurank.orchestrator.planning import LogRanker, Pace, Problem, Purse, logged_pace, speed_up
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
 from taurank.orchestrator.search import proposed_codes, unseen_codes
@@ -101,9 +101,14 @@ class Run:
         return Purse(budget, self.log, self.candidates, self.experiment.recipe.epochs) if budget.is_time else None
 
     @property
+    def pace(self) -> Pace | None:
+        """The seconds of an epoch of each candidate; None if they were not measured."""
+        return logged_pace(self.log, self.candidates)
+
+    @property
     def speed_up(self) -> float:
         """The budget as a factor, how many times cheaper than full training of all candidates."""
-        return speed_up(self.experiment, logged_pace(self.log, self.candidates))
+        return speed_up(self.experiment, self.pace)
 
     @property
     def names(self) -> dict[str, str]:

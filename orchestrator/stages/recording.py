@@ -110,7 +110,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         # A worker that has just ended a trial is given the next one before the next step: between the two it is idle.
         self._running: set[str] = set()
         self._most_running = 0
-        self.spent_epochs = float(log.spent_in(stage)[1])
+        self.spent_seconds, self.spent_epochs = log.spent_in(stage)
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles callbacks with its own state, which is never restored: the log has all results.
@@ -156,6 +156,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if new:
             epochs = sum(row.epochs for row in rows)
             self.spent_epochs += epochs
+            self.spent_seconds += sum(row.seconds for row in rows)
             self._tally.reached(key, max(row.epoch for row in rows))
             self._display.advance(epochs, [row for row in rows if row.metric == VALIDATION_ACCURACY])
         if result.get("outcome") in FINAL_EVENTS:
