@@ -1,7 +1,7 @@
 """Seconds instead of epochs: what an epoch of each candidate takes, and what is left of a budget in time.
 
-A budget in time becomes a factor, how many times cheaper than full training of all candidates, once the seconds of their
-epochs are known. From there on it is planned like any other: the unit is then the epoch of the average candidate.
+A budget in time becomes a factor, how many times cheaper than full training of all candidates, once the seconds of
+their epochs are known. From there on it is planned like any other; the unit is the epoch of the average candidate.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Pace:
         least = self.epoch_seconds[code] / (self.share if budget.is_wall else 1)
         if budget.seconds < least:
             raise BudgetError(
-                f"budget: {budget} is less than one epoch of the fastest candidate ({code}, {least:.2g} s): give more time"
+                f"budget: {budget} is less than one epoch of the fastest candidate ({code}, {least:.2g} s); give more"
             )
         wall, device = (3600 * hours for hours in self.hours(full_epochs))
         return max(1.0, (wall if budget.is_wall else device) / budget.seconds)
@@ -119,9 +119,7 @@ class Purse:
 
     def __post_init__(self) -> None:
         if logged_pace(self.log, self.candidates) is None:
-            raise BudgetError(
-                f"budget: {self.budget} needs the seconds of an epoch of every candidate; start a new run"
-            )
+            raise BudgetError(f"budget: {self.budget} needs the seconds of an epoch of each candidate; start a new run")
 
     @property
     def pace(self) -> Pace:
@@ -160,8 +158,10 @@ class Purse:
         return Spending(seconds / share, max(budget, 0.0), workers)
 
     def in_order(self, codes: Sequence[str]) -> list[str]:
-        """Candidates as they are best sent to workers: on the clock the slowest first, which lets all end at about the
-        same time; else the fastest first, of which the most have ended if the budget does.
+        """Candidates in the order in which they are sent to workers.
+
+        On the clock the slowest are first, so that all workers end at about the same time. Else the fastest are first,
+        so that most candidates have been trained if the budget ends earlier than expected.
         """
         seconds = self.pace.epoch_seconds
         return sorted(codes, key=lambda code: seconds[code], reverse=self.budget.is_wall)
@@ -198,8 +198,8 @@ def book_pace(log: EvidenceLog, pace: Pace, costs: Mapping[str, tuple[float, flo
 def logged_pace(log: EvidenceLog, candidates: Collection[str]) -> Pace | None:
     """The pace that was measured of the candidates of a run; None if it was not.
 
-    Trainings show what an epoch really takes: their seconds replace those of a few batches, and correct the measurements
-    of the other candidates by the median ratio. Candidates that could not be measured get the mean of the others.
+    Trainings show what an epoch really takes: their seconds replace those of a few batches, and correct those of the
+    other candidates by the median ratio. Candidates that could not be measured get the mean of the others.
     """
     noted = log.noted(PACE)
     if noted is None:

@@ -1,8 +1,8 @@
 """Which candidates to train: greedy A-optimal design under a Gaussian process, which needs no labels.
 
 Candidates are chosen by how much their label lowers the variance of the others, never for their predicted score:
-labels of the predicted best carry little information on the order, and harm it. Where labels differ in their cost, it is
-the variance for the cost that counts.
+labels of the predicted best carry little information on the order, and harm it. Where labels differ in their cost, the
+variance that each lowers is divided by its cost.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Spending:
         return Spending(self.costs[rows], self.budget, self.workers)
 
 
-class Purse:
+class Account:
     """What is left of a spending while labels are chosen; without one every label costs the same, and all fit."""
 
     def __init__(self, spending: Spending | None, candidates: int) -> None:
@@ -77,7 +77,7 @@ def a_optimal(
     count: int,
     *,
     taken: NDArray[np.bool_] | None = None,
-    purse: Purse | None = None,
+    account: Account | None = None,
 ) -> Rows:
     """Places of ``count`` labels that lower the sum of posterior variances most for their cost, greedily, best first.
 
@@ -89,12 +89,12 @@ def a_optimal(
         count: how many to choose.
         taken: candidates that are labelled already, (candidates,): C is conditioned on them first, and they are not
             chosen again.
-        purse: what labels cost and what is left for them, which may be fewer than ``count``; None for equal costs.
+        account: what labels cost and what is left for them, which may be fewer than ``count``; None for equal costs.
 
     Raises:
         ValueError: fewer candidates are left than asked for.
     """
-    purse = purse or Purse(None, len(covariance))
+    account = account or Account(None, len(covariance))
     left = covariance.astype(np.float32, copy=True)
     banned = np.zeros(len(left), dtype=bool) if taken is None else taken.copy()
     if count > (~banned).sum():
@@ -103,13 +103,13 @@ def a_optimal(
         _condition(left, place, noise)
     chosen = []
     for _ in range(count):
-        gain = np.einsum("ji,ji->i", left, left) / (np.diag(left) + noise) / purse.costs
-        gain[banned | ~purse.affordable] = -np.inf
+        gain = np.einsum("ji,ji->i", left, left) / (np.diag(left) + noise) / account.costs
+        gain[banned | ~account.affordable] = -np.inf
         place = int(gain.argmax())
         if np.isneginf(gain[place]):
             break
         banned[place] = True
-        purse.pay(place)
+        account.pay(place)
         chosen.append(place)
         _condition(left, place, noise)
     return np.array(chosen, dtype=np.intp)
@@ -145,21 +145,21 @@ def choose(
     """
     open_ones = np.setdiff1d(np.arange(candidates), taken)
     count = min(count, len(open_ones))
-    purse = Purse(spending, candidates)
+    account = Account(spending, candidates)
     if candidates <= POOL:
         every_row = np.arange(candidates)
         is_taken = np.isin(every_row, taken)
-        return a_optimal(process.covariance(every_row, every_row), noise, count, taken=is_taken, purse=purse)
+        return a_optimal(process.covariance(every_row, every_row), noise, count, taken=is_taken, account=account)
     if spending is not None:
         most = spending.workers * spending.budget / float(spending.costs[open_ones].min(initial=math.inf))
         count = min(count, math.ceil(most))
     size = int(np.clip(np.sqrt(WORK / max(count, 1)), POOL, LARGEST_POOL))
     pool = np.sort(generator.choice(open_ones, min(size, len(open_ones)), replace=False))
     designed = min(count, int(most_of_pool * len(pool)))
-    of_pool = Purse(None if spending is None else spending.of(pool), len(pool))
-    chosen = pool[a_optimal(process.covariance(pool, pool), noise, designed, purse=of_pool)]
+    of_pool = Account(None if spending is None else spending.of(pool), len(pool))
+    chosen = pool[a_optimal(process.covariance(pool, pool), noise, designed, account=of_pool)]
     rest = np.setdiff1d(open_ones, chosen)
     for place in chosen.tolist():
-        purse.pay(place)
+        account.pay(place)
     others = generator.choice(rest, count - designed, replace=False)
-    return np.concatenate([chosen, [place for place in others.tolist() if purse.pay(place)]]).astype(np.intp)
+    return np.concatenate([chosen, [place for place in others.tolist() if account.pay(place)]]).astype(np.intp)

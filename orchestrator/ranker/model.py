@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from taurank.orchestrator.ranker.accuracy import FinalAccuracies, final_accuracies, sampling_noise
 from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_latent, draw_scores
-from taurank.orchestrator.ranker.design import POOL, Purse, Spending, choose
+from taurank.orchestrator.ranker.design import POOL, Account, Spending, choose
 from taurank.orchestrator.ranker.failures import Failures, find_failures
 from taurank.orchestrator.ranker.final import (
     FEW_LABELS,
@@ -260,8 +260,8 @@ class RankingModel:
         order = others[np.argsort(-self.prior.scores[others], kind="stable")]
         for parts in range(min(count, len(order)), 0, -1):
             rows = [int(order[int((part + 0.5) * len(order) / parts)]) for part in range(parts)]
-            purse = Purse(spending, len(self.codes))
-            if all([purse.pay(row) for row in rows]):
+            account = Account(spending, len(self.codes))
+            if all(account.pay(row) for row in rows):
                 return [self.codes[row] for row in rows]
         return []
 
@@ -286,9 +286,9 @@ class RankingModel:
             how = {"taken": had, "generator": generator, "most_of_pool": most_of_pool, "spending": spending}
             places = choose(process, len(self.codes), noise, count, **how).tolist()
         else:
-            purse = Purse(spending, len(self.codes))
+            account = Account(spending, len(self.codes))
             drawn = generator.permutation(np.setdiff1d(np.arange(len(self.codes)), had)).tolist()
-            places = [place for place in drawn if purse.pay(place)][:count]
+            places = [place for place in drawn if account.pay(place)][:count]
         return [self.codes[place] for place in places]
 
     @_one_thread

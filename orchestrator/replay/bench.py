@@ -134,8 +134,8 @@ class Bench:
         unknown = [code for code, took in seconds.items() if not took > 0]
         if unknown:
             raise ReplayError(
-                f"--budget: the table has no seconds of {len(unknown):,} of {len(codes):,} full trainings, so it counts "
-                "epochs only: write how many times cheaper, as 10x"
+                f"--budget: the table has no seconds of {len(unknown):,} of {len(codes):,} full trainings, so it "
+                "counts epochs only: write how many times cheaper, as 10x"
             )
         return Pace(seconds, workers, device=device)
 

@@ -48,7 +48,7 @@ class ReplayPlan:
     adaptive: bool
     knowledge: tuple[KnowledgeSource, ...] = ()
     knowledge_encoding: pd.DataFrame | None = field(default=None, compare=False, repr=False)
-    budget: Budget = Budget(1.0)
+    budget: Budget = field(default_factory=lambda: Budget(1.0))
 
 
 class _Trainings(BaseModel):

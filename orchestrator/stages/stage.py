@@ -226,8 +226,8 @@ def check_budget(
     if pace is not None and experiment.allowance.is_time:
         wall, device = (duration(3600 * hours) for hours in pace.hours(cost / len(candidates)))
         raise ExperimentError(
-            f"budget: the evidence takes up to {wall} on the clock, {device} of {pace.device}s ({parts} epochs), which is "
-            f"more than {experiment.budget}; shorten stages, give a scheduled one budget_epochs, or allow more time"
+            f"budget: the evidence takes up to {wall} on the clock, {device} of {pace.device}s ({parts} epochs), which "
+            f"is more than {experiment.budget}; shorten stages, give a scheduled one budget_epochs, or allow more time"
         )
     raise ExperimentError(
         f"budget: the evidence costs up to {cost:.1f} epochs ({parts}), but {experiment.budget} cheaper than full "
