@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 
 from taurank.orchestrator.cluster import ClusterError, Slot, connect, plan_slot
 from taurank.orchestrator.evidence import ENDED, PACE, STARTED, VOID, EvidenceLog
-from taurank.orchestrator.experiment import Experiment, ExperimentError
+from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, ExperimentError
 from taurank.orchestrator.planning import Pace, book_pace
 from taurank.orchestrator.text import progress_bar
 from taurank.spaces import Architecture
@@ -62,6 +62,20 @@ class MeasuredPace:
         """What the measurements cost, in epochs of the average candidate."""
         spent = sum(one.spent_seconds for one in self.found.values() if isinstance(one, EpochTime))
         return spent * self.slot.share / self.pace.mean
+
+    def check_left(self, budget: Budget, full_epochs: int) -> None:
+        """Refuses a budget of which the measurements leave less than an epoch of the fastest candidate.
+
+        Raises:
+            BudgetError: it is one.
+        """
+        pace = self.pace
+        left = len(self.found) * full_epochs / pace.speed_up(budget, full_epochs) - self.epochs
+        if left < min(pace.epoch_seconds.values()) / pace.mean:
+            raise BudgetError(
+                f"budget: of {budget} too little is left for an epoch of the fastest candidate, after an epoch of each "
+                f"was estimated from a few batches ({self.epochs * pace.mean:.2g} {self.device} seconds); give more"
+            )
 
     def book(self, log: EvidenceLog) -> None:
         """Logs the measurements and their cost, and why a candidate could not be measured."""
@@ -123,6 +137,8 @@ def measure_paces(
                 except RayError as error:
                     what = str(error).strip().splitlines()[-1].strip()[:300]
                     raise ClusterError(f"an epoch cannot be measured, its worker was lost: {what}") from None
+                if len(answers) == 1 and isinstance(answers[code], EpochTime):
+                    measured.began = time.time() - answers[code].spent_seconds  # its worker was starting before
                 progress(len(answers), len(codes))
     measured.found |= {code: answers[code] for code in codes}
     measured.ended = time.time()

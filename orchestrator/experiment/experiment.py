@@ -79,8 +79,8 @@ class Experiment(Spec):
     that suit the device; the options are selected by latency when the run starts, and recorded in its log.
 
     ``budget`` is how many times cheaper than full training the evidence is, in epochs (``10x``, or the number alone) or
-    in seconds of devices (``10x seconds``). Or it is the time that the evidence may take: on the clock (``4h``, ``30m``,
-    ``90s``) or of devices (``30 gpu-hours``, ``8 core-hours``). With seconds, an epoch of each candidate is measured.
+    in seconds of devices (``10x seconds``). Or it is the time that the evidence may take: ``4h``, ``30m`` or ``90s`` on
+    the clock, ``30 gpu-hours`` or ``8 core-hours`` of devices. An epoch of each candidate is timed first then.
 
     ``anchors: 3`` keeps three full trainings of a budget that is too small for them to improve the order: final
     accuracies of the other candidates are predicted from those. It has no effect beside ``trainings``.

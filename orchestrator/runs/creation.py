@@ -70,6 +70,8 @@ def create_run(
             check_objective(experiment.objective, [meter.found[code].milliseconds for code in candidates])
     measured = measure_paces(experiment, candidates, data, address=address) if experiment.allowance.is_time else None
     pace = None if measured is None else measured.pace
+    if measured is not None:
+        measured.check_left(experiment.allowance, experiment.recipe.epochs)
     resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images, "narrow": None})
     trainings, supernets = experiment.trainings, experiment.supernets
     counts = ImageCounts.of(data)

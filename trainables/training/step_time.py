@@ -16,7 +16,9 @@ from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.training.training import EVALUATION_BATCH, Training
 
 WARM_UP, TIMED = 1, 4
-"""Batches that are trained before the clock starts, and on it."""
+"""Batches that are trained before the clock starts, and at most on it."""
+TIMED_SHARE = 0.1
+"""Of the batches of an epoch that are timed: a few batches are much of a small data set."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class EpochTime:
 
 def batches_needed(recipe: Recipe, data: ImageData) -> ImageData:
     """As many of the images as a measurement needs."""
-    train = min((WARM_UP + TIMED) * recipe.batch_size, len(data.train))
+    train = min(_batches(recipe, len(data.train)) * recipe.batch_size, len(data.train))
     looked_at = min(EVALUATION_BATCH, len(data.validation))
     return replace(
         data,
@@ -44,6 +46,11 @@ def batches_needed(recipe: Recipe, data: ImageData) -> ImageData:
         validation=data.validation.take(np.arange(looked_at)),
         test=data.test.take(np.arange(1)),
     )
+
+
+def _batches(recipe: Recipe, train_images: int) -> int:
+    timed = math.ceil(TIMED_SHARE * train_images / recipe.batch_size)
+    return WARM_UP + min(timed, TIMED)
 
 
 def measure_epoch(
@@ -68,13 +75,16 @@ def measure_epoch(
     Raises:
         Exception: whatever building or training the network raises.
     """
+    # What a process does once is the start of a worker: torch imports much with the first optimiser.
+    torch.optim.SGD([nn.Parameter(torch.zeros(1, device=device))])
     began = time.perf_counter()
     training = Training(build, recipe, few, seed=0, device=device)
     training.model.train()
     took: list[float] = []
     passed = 0
     at = time.perf_counter()
-    while len(took) < WARM_UP + TIMED:
+    batches = _batches(recipe, train_images)
+    while len(took) < batches:
         # Small data sets have fewer batches than are timed: they begin again.
         drawn = {"generator": np.random.default_rng(len(took)), "augmentation": recipe.augmentation}
         for images, labels in training.batches(few.train, recipe.batch_size, **drawn):
@@ -83,7 +93,7 @@ def measure_epoch(
             passed += len(labels)
             took.append((time.perf_counter() - at) / len(labels))
             at = time.perf_counter()
-            if len(took) == WARM_UP + TIMED:
+            if len(took) == batches:
                 break
     at = time.perf_counter()
     training.evaluate(few.validation)
