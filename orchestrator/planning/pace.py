@@ -16,6 +16,7 @@ import numpy as np
 from taurank.orchestrator.evidence import BASELINE, EPOCH_SECONDS, PACE, RANKING, TRAINING, Evidence, EvidenceLog
 from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, TrainingSpec
 from taurank.orchestrator.ranker import Spending
+from taurank.orchestrator.text import counted, duration
 
 FREE = (BASELINE, RANKING)
 """Stages that a budget does not pay for."""
@@ -40,6 +41,25 @@ class Pace:
     def hours(self, epochs: float) -> tuple[float, float]:
         """Wall-clock and device hours of so many epochs of every candidate."""
         return epochs * self.wall_seconds(self.epoch_seconds) / 3600, epochs * self._device_seconds / 3600
+
+    def in_words(self, full_epochs: int, evidence_epochs: float) -> str:
+        """What full training and the evidence take.
+
+        Args:
+            full_epochs: length of full training.
+            evidence_epochs: of the average candidate, at most.
+        """
+        seconds = self.epoch_seconds.values()
+
+        def hours(epochs: float) -> str:
+            wall, device = self.hours(epochs)
+            return f"{duration(3600 * wall)} ({device:.3g} {self.device}-hours)"
+
+        return (
+            f"an epoch takes {self.mean:.2g} {self.device} seconds ({min(seconds):.2g} to {max(seconds):.2g}); on the "
+            f"clock, with {counted(self.workers, 'training')} at once, full training of all would take "
+            f"{hours(full_epochs)}, the evidence at most {hours(evidence_epochs)}"
+        )
 
     @property
     def mean(self) -> float:

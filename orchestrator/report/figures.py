@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from taurank.orchestrator.planning import Forecast, Pace
+from taurank.orchestrator.planning import Forecast
 from taurank.orchestrator.ranker import FEWEST_ANCHORS, Ranking
 from taurank.orchestrator.scoring import Score, are_accuracies
 from taurank.orchestrator.tau import Agreement
-from taurank.orchestrator.text import counted, duration
+from taurank.orchestrator.text import counted
 
 
 def percent(value: float) -> str:
@@ -140,24 +140,3 @@ def knowledge_lines(ranking: Ranking) -> list[str]:
         known += f", {use.predicted} predicted" if use.predicted else ""
         lines.append(f"knowledge {use.name} ({use.relation}, {known}): weight {use.weight:.2f}; {use.reason}")
     return lines
-
-
-def pace_line(pace: Pace, full_epochs: int, evidence_epochs: float) -> str:
-    """What full training and the evidence take, from the measured seconds of an epoch of each candidate.
-
-    Args:
-        pace: of the candidates.
-        full_epochs: length of full training.
-        evidence_epochs: of the average candidate, at most.
-    """
-    seconds = pace.epoch_seconds.values()
-    each = f"an epoch takes {pace.mean:.2g} {pace.device} seconds ({min(seconds):.2g} to {max(seconds):.2g})"
-    return (
-        f"{each}; on the clock with {counted(pace.workers, 'training')} at once full training would take "
-        f"{_hours(pace, full_epochs)}, the evidence at most {_hours(pace, evidence_epochs)}"
-    )
-
-
-def _hours(pace: Pace, epochs: float) -> str:
-    wall, device = pace.hours(epochs)
-    return f"{duration(3600 * wall)} ({device:.3g} {pace.device}-hours)"

@@ -32,7 +32,6 @@ from taurank.orchestrator.report.figures import (
     measures,
     number,
     own_finals_note,
-    pace_line,
     percent,
     predicted,
     times,
@@ -82,7 +81,7 @@ def print_plan(
         f"budget: {experiment.allowance.in_words}, {budget:.1f}",
     )
     if run.pace is not None:
-        _line(console, pace_line(run.pace, experiment.recipe.epochs, cost / len(run.candidates)))
+        _line(console, run.pace.in_words(experiment.recipe.epochs, cost / len(run.candidates)))
     print_recipes(console, experiment, run.candidates)
     table = _table("stage", "trials", "at most epochs", "share of full")
     table.add_row("size", str(len(run.candidates)), "0.0", "0.0%")
