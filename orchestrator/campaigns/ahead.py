@@ -193,8 +193,8 @@ def _factor(budget: Budget, subject: Subject) -> float:
         return budget.factor
     if subject.pace is None or subject.epochs is None:
         raise PlanError(
-            f"--budget: {budget} needs the seconds of an epoch: give --epoch-seconds, or an experiment, whose candidates "
-            "are measured"
+            f"--budget: {budget} needs the seconds of an epoch: give --epoch-seconds, or an experiment, whose "
+            "candidates are measured"
         )
     return subject.pace.speed_up(budget, subject.epochs)
 

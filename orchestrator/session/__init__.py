@@ -9,7 +9,7 @@ from taurank.orchestrator.session.log import RAY_LOG, RunLog
 from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting
 from taurank.orchestrator.session.status import RunStatus, StageStatus, StatusError, run_status
 from taurank.orchestrator.session.storage import check_after_loss, check_room, storage_failures
-from taurank.orchestrator.session.time_left import time_left
+from taurank.orchestrator.session.time_left import StageLeft, Work, time_left, trainings_left
 
 __all__ = [
     "EXIT_CODE",
@@ -21,15 +21,18 @@ __all__ = [
     "RunLog",
     "RunState",
     "RunStatus",
+    "StageLeft",
     "StagePlan",
     "StageStatus",
     "StatusError",
     "StatusFile",
     "Waiting",
+    "Work",
     "check_after_loss",
     "check_room",
     "hold_run",
     "run_status",
     "storage_failures",
     "time_left",
+    "trainings_left",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from taurank.orchestrator.evidence import (
     Evidence,
     EvidenceLog,
 )
-from taurank.orchestrator.session import check_after_loss
+from taurank.orchestrator.session import check_after_loss, trainings_left
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
 from taurank.orchestrator.stages.decisions import (
     DROPPED_EVENT,
@@ -69,6 +69,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         watch: of the workers.
         places: returns the number of trials that fit into the cluster now.
         wait: detects that all trials wait for resources.
+        weights: what an epoch of each trial is expected to take beside the others, by trial, if that is known.
+        in_seconds: whether these are seconds.
     """
 
     def __init__(
@@ -87,9 +89,12 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         watch: WorkerWatch | None = None,
         places: Callable[[], int] | None = None,
         wait: ResourceWait | None = None,
+        weights: Mapping[str, float] | None = None,
+        in_seconds: bool = False,
     ) -> None:
         self._watch, self._places, self._wait = watch or WorkerWatch(), places, wait
         self._checkpoints, self._booking = checkpoints, booking
+        self._weights, self._in_seconds = weights, in_seconds
         self._share = share
         self._log, self._stage, self._source = log, stage, source
         self._specs = {spec.trial: spec for spec in specs}
@@ -125,6 +130,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         """Logs the start of a trial, with the reason under a policy; a restart after a loss is already logged."""
         key = trial.config["trial"]
         self._watch.started(key)
+        self._tally.started(key, at=time.monotonic())
         self._running.add(key)
         self._most_running = max(self._most_running, len(self._running))
         if self._policy is None:
@@ -158,6 +164,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             self.spent_epochs += epochs
             self.spent_seconds += sum(row.seconds for row in rows)
             self._tally.reached(key, max(row.epoch for row in rows))
+            seconds = sum(row.seconds for row in rows) / self._share
+            self._tally.timed(key, at=time.monotonic(), seconds=seconds)
             self._display.advance(epochs, [row for row in rows if row.metric == VALIDATION_ACCURACY])
         if result.get("outcome") in FINAL_EVENTS:
             self._end(key, result["outcome"], result["reason"])
@@ -213,7 +221,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             ready = sum(trial.status == Trial.PENDING for trial in trials)
             waiting = self._wait.look(running=counts.running, ready=ready)
         saved = self._tally.saved(self._outcomes)
-        self._display.update(counts, saved=saved, waiting=waiting, patience=self._watch.patience)
+        left = None
+        if self._weights is not None:
+            work = self._tally.work(self._weights, self._outcomes, at=now)
+            left = trainings_left(work, max(counts.running, 1), in_seconds=self._in_seconds)
+        self._display.update(counts, saved=saved, waiting=waiting, patience=self._watch.patience, left=left)
 
     def _note_taken(self, key: str, run: str) -> None:
         """Logs once that the training is of another run, before its rows, which would count as measured here."""

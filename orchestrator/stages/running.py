@@ -10,8 +10,19 @@ from ray import tune
 from ray.tune.schedulers import TrialScheduler
 
 from taurank.orchestrator.cluster import TrialNames, WorkerKeepingGenerator, WorkerWatch
-from taurank.orchestrator.evidence import COMPLETED, ENDED, FAILED, FROZEN, LOST, PROXIES, STARTED, STOPPED, EvidenceLog
-from taurank.orchestrator.planning import Purse
+from taurank.orchestrator.evidence import (
+    COMPLETED,
+    ENDED,
+    FAILED,
+    FLOPS,
+    FROZEN,
+    LOST,
+    PROXIES,
+    STARTED,
+    STOPPED,
+    EvidenceLog,
+)
+from taurank.orchestrator.planning import Purse, logged_pace
 from taurank.orchestrator.stages.launch import Setting, StageStopper, launch
 from taurank.orchestrator.stages.proxy_rows import left_to_score
 from taurank.orchestrator.stages.recording import Recorder
@@ -157,6 +168,7 @@ def _launch(
     by_key = {spec.trial: spec for spec in specs}
     setting.checkpoints.tidy()
     scheduler = _scheduler(stage, specs, setting.log, setting.slots())
+    weights, in_seconds = _weights(stage, setting)
     recorder = Recorder(
         setting.log,
         stage=stage.name,
@@ -171,6 +183,8 @@ def _launch(
         watch=watch,
         places=setting.slots,
         wait=ResourceWait(setting.slot.resources),
+        weights=weights,
+        in_seconds=in_seconds,
     )
     # A policy enforces the budget itself.
     budget = stage.budget_epochs if stage.limits is None else None
@@ -188,6 +202,26 @@ def _launch(
         search_alg=WorkerKeepingGenerator(stopper.stop_all),
     )
     return stopper
+
+
+def _weights(stage: Stage, setting: Setting) -> tuple[dict[str, float] | None, bool]:
+    """What an epoch of each trial is expected to take beside the others, by trial, and whether that is in seconds.
+
+    None for trials that are not trainings to a known epoch.
+    """
+    if stage.trainable is not ArchitectureTrial or stage.scheduler.name != "none":
+        return None, False
+    log, codes = setting.log, {spec.architectures[0] for spec in stage.specs}
+    pace = logged_pace(log, codes)
+    if pace is not None:
+        by_code = {code: seconds / setting.slot.share for code, seconds in pace.epoch_seconds.items()}
+    else:
+        rows = log.evidence()
+        of_size = rows[(rows["metric"] == FLOPS) & (rows["value"] > 0)]
+        by_code = {str(code): float(flops) for code, flops in of_size.groupby("architecture")["value"].last().items()}
+    if not codes <= by_code.keys():
+        return None, False
+    return {spec.trial: by_code[spec.architectures[0]] * spec.epoch_share for spec in stage.specs}, pace is not None
 
 
 def _lost(log: EvidenceLog, stage: Stage) -> dict[str, str]:
