@@ -1,4 +1,4 @@
-"""Estimates the remaining time of a run: of trainings from the epochs of each, else from the pace of the last epochs."""
+"""Estimates the remaining time: of trainings from what an epoch of each takes, else from the pace of the last epochs."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ class StageLeft:
 def trainings_left(work: Sequence[Work], workers: int, *, in_seconds: bool) -> StageLeft | None:
     """Time until the trials end, from what an epoch of each takes; None before the first epoch of any.
 
-    A trial that has trained takes as long an epoch as before. The others take ``a + b weight``, fitted to those with the
-    least relative error. Workers take the waiting trials in their order.
+    An epoch of a trial takes as long as those before. One of a trial that has not begun takes ``b weight`` where weights
+    are seconds, else ``a + b weight``, fitted to the others. Workers take the waiting trials in their order.
 
     Args:
         work: trials, in the order in which they start.
@@ -107,7 +107,7 @@ def trainings_left(work: Sequence[Work], workers: int, *, in_seconds: bool) -> S
     if not len(work) or not (known.any() or in_seconds):
         return None
     took = np.array([one.seconds / max(one.done, 1) for one in work])
-    each = np.where(known, took, _expected(weights, weights[known], took[known]))
+    each = np.where(known, took, _expected(weights, weights[known], took[known], in_seconds=in_seconds))
     loads = []
     for one, seconds in zip(work, each.tolist(), strict=True):
         if one.left and one.since is not None:
@@ -121,12 +121,12 @@ def trainings_left(work: Sequence[Work], workers: int, *, in_seconds: bool) -> S
     return StageLeft(max(loads), float(each.mean()) / workers)
 
 
-def _expected(weights: Floats, known: Floats, took: Floats) -> Floats:
-    """Seconds by weight, (trials,): ``a + b weight`` with a, b >= 0 of the least relative error."""
+def _expected(weights: Floats, known: Floats, took: Floats, *, in_seconds: bool) -> Floats:
+    """Seconds by weight, (trials,): proportional, or ``a + b weight`` with a, b >= 0 of the least relative error."""
     if not len(took):
         return weights
     proportional = weights * float(np.median(took / known))
-    if len(np.unique(known)) < 3:
+    if in_seconds or len(np.unique(known)) < 3:
         return proportional
     (constant, slope), *_ = np.linalg.lstsq(np.stack([1 / took, known / took], axis=1), np.ones(len(took)))
     if constant < 0:

@@ -158,7 +158,7 @@ class Display:
         patience: float | None = None,
         left: StageLeft | None = None,
     ) -> None:
-        """Updates counts, saved epochs, awaited resources, the hang limit in seconds (``patience``) and the time left."""
+        """Updates counts, saved epochs, awaited resources, the hang limit in seconds (``patience``) and time left."""
         self._left = left
         self._counts, self._saved[self._stage] = counts, saved
         self._waiting, self._patience = waiting, patience
