@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 from taurank.orchestrator.cluster import ClusterError, Slot, connect, plan_slot
 from taurank.orchestrator.evidence import ENDED, PACE, STARTED, VOID, EvidenceLog
 from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, ExperimentError
-from taurank.orchestrator.planning import Pace, book_pace
+from taurank.orchestrator.planning import Pace, book_pace, check_device
 from taurank.orchestrator.text import progress_bar
 from taurank.spaces import Architecture
 from taurank.trainables.data import ImageData
@@ -108,6 +108,7 @@ def measure_paces(
     with connect(address, resources=resources) as cluster:
         slot = plan_slot(cluster, resources, trials=len(codes))
         measured = MeasuredPace(slot, min(cluster.places(slot), len(codes)))
+        check_device(experiment.allowance, measured.device)
         images = ray.put(few)
 
         def measure(code: str, recipe: Recipe, few: ImageData) -> EpochTime | str:

@@ -14,7 +14,15 @@ from taurank.orchestrator.planning.outlook import (
     progress_of,
     training_epochs,
 )
-from taurank.orchestrator.planning.pace import Pace, Purse, book_pace, logged_pace, seconds_spent, speed_up
+from taurank.orchestrator.planning.pace import (
+    Pace,
+    Purse,
+    book_pace,
+    check_device,
+    logged_pace,
+    seconds_spent,
+    speed_up,
+)
 from taurank.orchestrator.planning.replayed_taus import ReplayedTau, Setting, shipped_replays, summarise_cell
 from taurank.orchestrator.planning.rounds import (
     LogRanker,
@@ -58,6 +66,7 @@ __all__ = [
     "book_pace",
     "candidate_count",
     "cheap_proxies",
+    "check_device",
     "choice_of",
     "chosen_before",
     "counts",

@@ -87,10 +87,7 @@ class Pace:
         if budget.factor is not None:
             return budget.factor
         assert budget.seconds is not None
-        if budget.device not in ("", self.device):
-            raise BudgetError(
-                f"budget: {budget}, but the trainings run on {self.device}s: write {self.device}-hours, or hours as 4h"
-            )
+        check_device(budget, self.device)
         code = min(self.epoch_seconds, key=lambda code: self.epoch_seconds[code])
         least = self.epoch_seconds[code] / (self.share if budget.is_wall else 1)
         if budget.seconds < least:
@@ -99,6 +96,17 @@ class Pace:
             )
         wall, device = (3600 * hours for hours in self.hours(full_epochs))
         return max(1.0, (wall if budget.is_wall else device) / budget.seconds)
+
+
+def check_device(budget: Budget, device: str) -> None:
+    """Refuses a budget of the time of a device that trainings do not run on.
+
+    Raises:
+        BudgetError: it is one.
+    """
+    if budget.device not in ("", device):
+        what = "there is no GPU for the trainings" if device == "core" else "the trainings run on GPUs"
+        raise BudgetError(f"budget: {budget}, but {what}: write {device}-hours, or hours on the clock as 4h")
 
 
 def speed_up(experiment: Experiment, pace: Pace | None = None) -> float:

@@ -1,4 +1,4 @@
-"""Estimates the remaining time: of trainings from what an epoch of each takes, else from the pace of the last epochs."""
+"""Estimates the remaining time, of trainings from what an epoch of each takes, else from the pace of late epochs."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ class StageLeft:
 def trainings_left(work: Sequence[Work], workers: int, *, in_seconds: bool) -> StageLeft | None:
     """Time until the trials end, from what an epoch of each takes; None before the first epoch of any.
 
-    An epoch of a trial takes as long as those before. One of a trial that has not begun takes ``b weight`` where weights
-    are seconds, else ``a + b weight``, fitted to the others. Workers take the waiting trials in their order.
+    An epoch of a trial takes as long as those before. One of a trial that has not begun takes ``b weight`` where
+    weights are seconds, else ``a + b weight``, fitted to the others. Workers take the waiting trials in their order.
 
     Args:
         work: trials, in the order in which they start.
