@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayError
 
 from taurank.orchestrator.cluster import ClusterError, Slot, connect, plan_slot
-from taurank.orchestrator.evidence import ENDED, PACE, STARTED, VOID, EvidenceLog
+from taurank.orchestrator.evidence import COMPLETED, ENDED, PACE, STARTED, VOID, EvidenceLog
 from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, ExperimentError
 from taurank.orchestrator.planning import Pace, book_pace, check_device
 from taurank.orchestrator.text import progress_bar
@@ -79,7 +79,8 @@ class MeasuredPace:
 
     def book(self, log: EvidenceLog) -> None:
         """Logs the measurements and their cost, and why a candidate could not be measured."""
-        log.append_event(PACE, "", STARTED, at=self.began)
+        for trial in ("", PACE):
+            log.append_event(PACE, trial, STARTED, at=self.began)
         seconds, costs, share = {}, {}, self.slot.share
         for code, one in self.found.items():
             if isinstance(one, str):
@@ -89,6 +90,7 @@ class MeasuredPace:
                 seconds[code] = one.seconds * share
                 costs[code] = one.spent_seconds * share, one.spent_epochs
         book_pace(log, replace(self.pace, epoch_seconds=seconds), costs)
+        log.append_event(PACE, PACE, COMPLETED, at=self.ended)
         log.append_event(PACE, "", ENDED, at=self.ended)
 
 

@@ -201,9 +201,9 @@ class Purse:
 
 
 def seconds_spent(log: EvidenceLog, *, wall: bool) -> float:
-    """Device or wall-clock seconds of the evidence so far."""
+    """Device or wall-clock seconds of the evidence so far; the clock stands while the workers of a stage start."""
     if wall:
-        return sum(seconds for stage, seconds in log.wall_seconds().items() if stage not in FREE)
+        return sum(seconds for stage, seconds in log.wall_seconds(working=True).items() if stage not in FREE)
     rows = log.evidence()
     return float(rows.loc[~rows["stage"].isin(FREE), "seconds"].sum())
 

@@ -88,7 +88,7 @@ class StageStopper(tune.Stopper):  # type: ignore[misc]
         self._recorder, self._interruption, self._watch = recorder, interruption, watch
         self._budget_epochs, self._purse = budget_epochs, purse
         self._seconds_left = math.inf if purse is None else purse.left()
-        self._began, self._spent_before = time.monotonic(), recorder.spent_seconds
+        self._spent_before = recorder.spent_seconds
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -102,9 +102,10 @@ class StageStopper(tune.Stopper):  # type: ignore[misc]
         """Whether a budget of the run in time is spent."""
         if self._purse is None:
             return False
-        by_clock = time.monotonic() - self._began
-        booked = self._recorder.spent_seconds - self._spent_before
-        return (by_clock if self._purse.budget.is_wall else booked) >= self._seconds_left
+        spent = self._recorder.spent_seconds - self._spent_before
+        if self._purse.budget.is_wall:
+            spent = time.monotonic() - (self._recorder.began or time.monotonic())
+        return spent >= self._seconds_left
 
     @property
     def out_of_budget(self) -> bool:

@@ -115,6 +115,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         # A worker that has just ended a trial is given the next one before the next step: between the two it is idle.
         self._running: set[str] = set()
         self._most_running = 0
+        self.began: float | None = None
         self.spent_seconds, self.spent_epochs = log.spent_in(stage)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -129,6 +130,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Logs the start of a trial, with the reason under a policy; a restart after a loss is already logged."""
         key = trial.config["trial"]
+        self.began = self.began or time.monotonic()
         self._watch.started(key)
         self._tally.started(key, at=time.monotonic())
         self._running.add(key)

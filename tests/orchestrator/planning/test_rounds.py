@@ -427,7 +427,7 @@ class TestSeconds:
         lab.run(TrainingSpec(epochs=2), LONG, purse=lab.purse("30 core-hours"))
         assert len(lab.launched[-1][1]) == 8
         short = Lab()
-        short.run(TrainingSpec(epochs=2), LONG, purse=short.purse("0.8 core-hours"))
+        short.run(TrainingSpec(epochs=2), LONG, purse=short.purse("0.31 core-hours"))
         assert 0 < len(short.launched[-1][1]) < 8
 
     def test_resumed_it_is_the_same(self):

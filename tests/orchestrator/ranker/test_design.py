@@ -125,7 +125,9 @@ class TestSpending:
         assert not account.affordable.any()
 
     def test_of_many_candidates(self):
-        process = GaussianProcess([Block(np.random.default_rng(0).standard_normal((1600, 2)), "matern", 1.0)], 0.1)
+        process = GaussianProcess(
+            [Block(np.random.default_rng(0).standard_normal((1600, 2)), "matern", 1.0)], noise=0.1
+        )
         costs = np.random.default_rng(1).uniform(1.0, 50.0, 1600)
         taken = np.arange(10)
         chosen = choose(
