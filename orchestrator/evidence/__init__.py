@@ -66,7 +66,7 @@ if TYPE_CHECKING:
         VALIDATION_ACCURACY_SD,
         VOID,
     )
-    from taurank.orchestrator.evidence.summary import LogSummary, StageRows, bookings, opened_to_read, summarize
+    from taurank.orchestrator.evidence.summary import STATES, LogSummary, StageRows, bookings, opened_to_read, summarize
 
 __all__ = [
     "BASELINE",
@@ -117,6 +117,7 @@ __all__ = [
     "SIZE",
     "SKIPPED",
     "STARTED",
+    "STATES",
     "STOPPED",
     "SUPERNET",
     "TAKEN",

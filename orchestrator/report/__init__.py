@@ -20,17 +20,20 @@ if TYPE_CHECKING:
         own_ranking_document,
         print_next,
         print_own_ranking,
+        write_own_page,
         write_own_ranking,
     )
-    from taurank.orchestrator.report.page import write_page
+    from taurank.orchestrator.report.page import Content, render_page, write_page
     from taurank.orchestrator.report.plots import ShownFigure, interval_figure
     from taurank.orchestrator.report.run import RunReport, report_run
+    from taurank.orchestrator.report.run_page import run_content
     from taurank.orchestrator.report.searched import search_lines
     from taurank.orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
     from taurank.orchestrator.report.trust import print_trust
     from taurank.orchestrator.report.why import explain
 
 __all__ = [
+    "Content",
     "Explanation",
     "Row",
     "RunReport",
@@ -59,8 +62,11 @@ __all__ = [
     "print_score",
     "print_trust",
     "print_void",
+    "render_page",
     "report_run",
+    "run_content",
     "search_lines",
+    "write_own_page",
     "write_own_ranking",
     "write_page",
 ]
