@@ -66,7 +66,16 @@ if TYPE_CHECKING:
         VALIDATION_ACCURACY_SD,
         VOID,
     )
-    from taurank.orchestrator.evidence.summary import STATES, LogSummary, StageRows, bookings, opened_to_read, summarize
+    from taurank.orchestrator.evidence.summary import (
+        STATES,
+        LogSummary,
+        StageRows,
+        TrialSummary,
+        bookings,
+        opened_to_read,
+        summarize,
+        trials_of,
+    )
 
 __all__ = [
     "BASELINE",
@@ -133,9 +142,11 @@ __all__ = [
     "EvidenceLog",
     "LogSummary",
     "StageRows",
+    "TrialSummary",
     "bookings",
     "opened_to_read",
     "summarize",
+    "trials_of",
 ]
 
 __getattr__ = lazy_names(__name__)
