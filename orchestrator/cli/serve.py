@@ -28,8 +28,9 @@ def serve(
     from taurank.orchestrator.session import run_status
 
     def notes() -> list[str]:
-        found = run_status(folder)
-        return [headline(found), *status_lines(found, time.time())]
+        found, now = run_status(folder), time.time()
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+        return [headline(found), *status_lines(found, now), f"this page: from the log as it was at {at}"]
 
     page = LivePage(folder, notes)
     page.current()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         write_own_ranking,
     )
     from taurank.orchestrator.report.page import Content, render_page, write_page
+    from taurank.orchestrator.report.pages import render
     from taurank.orchestrator.report.plots import ShownFigure, interval_figure
     from taurank.orchestrator.report.run import RunReport, report_run
     from taurank.orchestrator.report.run_page import run_content
@@ -70,6 +71,7 @@ __all__ = [
     "print_score",
     "print_trust",
     "print_void",
+    "render",
     "render_page",
     "report_run",
     "run_content",

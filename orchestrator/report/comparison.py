@@ -61,7 +61,7 @@ class ComparedPair:
         shared: candidates that both have.
         found: tau-b between their orders of these; None for fewer than two.
         top: of the first's best ``k`` of these, how many are among the second's.
-        k: five, or the number of shared candidates if lower.
+        k: five, or half of the shared candidates if they are fewer than ten.
     """
 
     first: Path
@@ -125,7 +125,7 @@ def _tau(run: Run, ranking: Ranking) -> float:
 def _pair(first: ComparedRun, second: ComparedRun) -> ComparedPair:
     places = {code: place for place, code in enumerate(second.order)}
     shared = [code for code in first.order if code in places]
-    k = min(TOP, len(shared))
+    k = min(TOP, -(-len(shared) // 2))
     best = set(sorted(shared, key=places.__getitem__)[:k])
     found = agreement(range(len(shared)), [places[code] for code in shared]) if len(shared) > 1 else None
     return ComparedPair(first.folder, second.folder, len(shared), found, len(best & set(shared[:k])), k)

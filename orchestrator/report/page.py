@@ -7,12 +7,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from importlib import resources
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
@@ -23,6 +21,7 @@ from taurank.orchestrator.report import figures
 from taurank.orchestrator.report.answer import answer_of, objective_best
 from taurank.orchestrator.report.glossary import GLOSSARY
 from taurank.orchestrator.report.hardware import HEADINGS, cost_text
+from taurank.orchestrator.report.pages import asset, render
 from taurank.orchestrator.report.plots import plot_curves, plot_front, plot_predictions
 from taurank.orchestrator.report.sources import source_uses
 from taurank.orchestrator.report.standings import TOP, columns_of, standings
@@ -34,8 +33,6 @@ from taurank.orchestrator.text import as_json, replaced
 LISTED = 1000
 """Maximal number of candidates on the page; ranking.csv has all."""
 KNOWLEDGE_NOTE = "Results of the same architectures on other data; they cost nothing. Weights are shares in the order."
-SEPARATORS = "_-:|+~,./ "
-"""Signs of a name after which a line may break."""
 
 
 @dataclass(frozen=True)
@@ -117,49 +114,20 @@ def write_page(path: Path, content: Content) -> Path:
 
 def render_page(content: Content) -> str:
     """The page as text."""
-    script = Markup(_asset("uPlot.iife.min.js") + "\n" + _asset("page.js"))
+    script = Markup(asset("uPlot.iife.min.js") + "\n" + asset("page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        environment()
-        .get_template("page.html")
-        .render(
-            content=content,
-            script=script,
-            digest=digest,
-            style=Markup(_asset("uPlot.min.css") + _asset("page.css")),
-            licence=Markup(_asset("uPlot.LICENSE").replace("--", "- -")),
-            glossary=GLOSSARY,
-            figures=figures,
-            shown=None if content.ranking is None else _shown(content, content.ranking),
-            stopped=_ended_early(content),
-        )
+    return render(
+        "page.html",
+        content=content,
+        script=script,
+        digest=digest,
+        style=Markup(asset("uPlot.min.css") + asset("page.css")),
+        licence=Markup(asset("uPlot.LICENSE")),
+        glossary=GLOSSARY,
+        figures=figures,
+        shown=None if content.ranking is None else _shown(content, content.ranking),
+        stopped=_ended_early(content),
     )
-
-
-@cache
-def environment() -> jinja2.Environment:
-    """The templates of the package; all values are escaped."""
-    found = jinja2.Environment(
-        loader=jinja2.PackageLoader("taurank.orchestrator.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    found.filters["breakable"] = breakable
-    found.filters["sentence"] = lambda line: f"{line[0].upper()}{line[1:]}."
-    return found
-
-
-def breakable(name: str) -> Markup:
-    """A name whose line may break after separators only."""
-    parts = [Markup.escape(sign) + Markup("<wbr>") if sign in SEPARATORS else Markup.escape(sign) for sign in name]
-    return Markup("").join(parts)
-
-
-@cache
-def _asset(name: str) -> str:
-    return (resources.files("taurank.orchestrator.report") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _shown(content: Content, ranking: Ranking) -> dict[str, Any]:

@@ -179,7 +179,7 @@
       const text = `${one.name} ${one.code} ${one.status} ${one.note} ${one.evidence}`.toLowerCase();
       return words.every((word) => text.includes(word));
     });
-    rows.forEach((row, place) => { row.hidden = !matching[place]; });
+    rows.forEach((row, place) => { if (row.hidden === matching[place]) row.hidden = !matching[place]; });
     find("#found").textContent = `${matching.filter(Boolean).length} of ${candidates.length}`;
     charts.forEach((chart) => chart.redraw());
   };
@@ -280,10 +280,11 @@
       this.plot.over.addEventListener("pointermove", (event) => this.point(event));
       this.plot.over.addEventListener("pointerleave", () => { hideTip(); hover(-1); });
       this.plot.over.addEventListener("pointerdown", (event) => { this.from = [event.clientX, event.clientY]; });
-      this.plot.over.addEventListener("click", (event) => {
-        const moved = this.from && Math.hypot(event.clientX - this.from[0], event.clientY - this.from[1]);
-        const item = this.nearest(event);
-        if (item && !(moved > 4)) pick(item.c);
+      // Not a click, which uPlot keeps to itself after a drag.
+      this.plot.over.addEventListener("pointerup", (event) => {
+        const moved = this.from ? Math.hypot(event.clientX - this.from[0], event.clientY - this.from[1]) : Infinity;
+        const item = moved > 4 ? null : this.nearest(event);
+        if (item) pick(item.c);
       });
       const states = new Set(spec.items.map((item) => item.state));
       this.key.replaceChildren(
@@ -496,9 +497,11 @@
     matching = candidates.map(() => true);
     setUpTable();
     setUpCharts();
-    sortRows();
+    // The page comes sorted by rank and whole.
+    if (state.sort !== "rank" || state.down) sortRows();
     searchRows();
-    showPicked();
+    if (state.picked.length) showPicked();
+    else showChosen();
     for (const link of all(".pick")) {
       const place = Number(link.dataset.c);
       link.addEventListener("pointerover", () => hover(place));
@@ -537,7 +540,6 @@
     if (data.refresh) setTimeout(refresh, 1000 * data.refresh, tag);
   };
 
-  root.classList.add("js");
   nameTheme();
   start();
   if (data.refresh && location.protocol.startsWith("http")) setTimeout(refresh, 1000 * data.refresh, "");
