@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import math
 import re
 import subprocess
 from collections.abc import Iterator
@@ -11,10 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
+
 ROOT = Path(__file__).parents[2]
 MOST_ROWS, MOST_COLUMNS = 40, 12
 """Results of more rows or columns are named, not shown: they hold single draws."""
 _MARK = re.compile(r"^<!-- benchmark: (\w+)\.(\w+) -->$", re.M)
+_MEANS = re.compile(r"^<!-- means: (\S+\.csv) by (.+?) of (.+?)(?: where (.+?))? -->$", re.M)
 _COMMAND = re.compile(r"^    ((?:\w+=\w+ )?python -m benchmarks\..*)$", re.M)
 
 
@@ -73,10 +77,14 @@ def measurement_files() -> dict[str, str]:
 
 
 def with_sources(markdown: str) -> str:
-    """Replaces each ``<!-- benchmark: AREA.NAME -->`` by its command, and the date of its results.
+    """Replaces the marks of a page by what the results hold now.
+
+    ``<!-- benchmark: AREA.NAME -->`` becomes the command, and the date of its results. ``<!-- means: AREA/FILE.csv by
+    COLUMNS of COLUMNS where CONDITION -->`` becomes a table of means over the rows of each group, with their standard
+    errors.
 
     Raises:
-        KeyError: a name that no script has.
+        KeyError: a name that no script has, or a column that is not in the results.
     """
     known = {(one.area, one.name): one for one in benchmarks()}
 
@@ -86,7 +94,30 @@ def with_sources(markdown: str) -> str:
         when = f"; [results](results.md#{one.anchor})" + (f" of {dates[-1]}" if dates else "")
         return f"`{one.commands[0]}`{when}\n{{ .source }}"
 
-    return _MARK.sub(source, markdown)
+    return _MEANS.sub(_means, _MARK.sub(source, markdown))
+
+
+def _means(match: re.Match[str]) -> str:
+    area, _, name = match[1].partition("/")
+    rows = pd.read_csv(ROOT / "benchmarks" / area / "results" / name)
+    by, of = match[2].split(", "), match[3].split(", ")
+    if match[4]:
+        rows = rows.query(match[4])
+    groups = rows.groupby(by, sort=False, dropna=False)
+    means, errors, counts = groups[of].mean(), groups[of].sem(), groups.size()
+    lines = [f"| {' | '.join([*by, 'rows', *of])} |", "|" + "---|" * (len(by) + 1 + len(of))]
+    for key in means.index:
+        cells = [str(part) for part in (key if isinstance(key, tuple) else (key,))]
+        cells.append(str(counts[key]))
+        cells += [_with_error(means.loc[key, column], errors.loc[key, column]) for column in of]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _with_error(mean: float, error: float) -> str:
+    if math.isnan(mean):
+        return ""
+    return f"{mean:.3g}" if math.isnan(error) or error == 0 else f"{mean:.3f} ± {error:.3f}"
 
 
 def _page() -> Iterator[str]:
