@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 import typer
@@ -38,6 +39,7 @@ def reference_files() -> dict[str, str]:
         "reference/policies.md": _classes_page(POLICIES, list_policies(), policy_class),
         "reference/searchers.md": _classes_page(SEARCHERS, list_searchers(), searcher_class),
         "reference/tasks.md": _classes_page(TASKS, list_tasks(), lambda name: type(get_task(name))),
+        "how-it-works/decisions.md": decisions_page(),
     }
 
 
@@ -164,7 +166,8 @@ def commands_page() -> str:
     """The help of every command, as Typer writes it."""
     root = typer.main.get_command(app)
     text = get_docs_for_click(obj=root, ctx=typer.Context(root), name="taurank", title="Commands")
-    return text.replace("**Usage**:\n\n", "").replace("```console\n$ ", "```text\n").replace("...`\n", "`\n")
+    text = re.sub(r"^(\* `[^`]*`: )(.*)$", lambda line: line[1] + line[2].replace("[", "\\["), text, flags=re.M)
+    return text.replace("**Usage**:\n\n", "").replace("```console\n$ ", "```text\n")
 
 
 # Python.
@@ -283,6 +286,15 @@ def _classes_page(head: str, names: Iterable[str], find: Callable[[str], type]) 
         rows.append(f"| [`{name}`](#{name}) | {_cell(_summary(cls))} |")
         details += [f"## {name}\n", *_documented(cls)]
     return "\n".join([head, "| name | |", "|---|---|", *rows, "", *details])
+
+
+def decisions_page() -> str:
+    """A list of the decision records."""
+    lines = ["# Design decisions\n", "Short records of the decisions that shape the code.\n"]
+    for file in sorted((Path(__file__).parents[1] / "decisions").glob("*.md")):
+        title = file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        lines.append(f"{title.replace('. ', f'. [', 1)}](../decisions/{file.name})")
+    return "\n".join([*lines, ""])
 
 
 def _documented(cls: type) -> tuple[str, str]:
