@@ -57,7 +57,9 @@ def benchmarks() -> tuple[Benchmark, ...]:
         text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
         folder = script.parent / "results"
         named = {folder / name for name in [*re.findall(r"\w+\.csv\b", text), f"{script.stem}.csv"]}
-        named |= {file for file in folder.glob(f"{script.stem}_*.csv") if not (script.parent / f"{file.stem}.py").exists()}
+        named |= {
+            file for file in folder.glob(f"{script.stem}_*.csv") if not (script.parent / f"{file.stem}.py").exists()
+        }
         if _COMMAND.search(text):
             found.append(Benchmark(script.parent.name, script.stem, text, tuple(sorted(filter(Path.is_file, named)))))
     return tuple(found)

@@ -58,11 +58,10 @@ def sections(model: type = Experiment) -> dict[str, type]:
     found: dict[str, type] = {}
 
     def visit(annotation: Any) -> None:
-        if isinstance(annotation, type) and _fields(annotation):
-            if annotation.__name__ not in found:
-                found[annotation.__name__] = annotation
-                for inner in _fields(annotation).values():
-                    visit(inner)
+        if isinstance(annotation, type) and fields_of(annotation) and annotation.__name__ not in found:
+            found[annotation.__name__] = annotation
+            for inner in fields_of(annotation).values():
+                visit(inner)
         for inner in get_args(annotation):
             visit(inner)
 
@@ -70,7 +69,7 @@ def sections(model: type = Experiment) -> dict[str, type]:
     return found
 
 
-def _fields(cls: type) -> dict[str, Any]:
+def fields_of(cls: type) -> dict[str, Any]:
     """Types of the fields of a section, by the name in Python."""
     if issubclass(cls, BaseModel):
         return {name: field.annotation for name, field in cls.model_fields.items()}
@@ -209,9 +208,19 @@ def spaces_page() -> str:
     for name in list_spaces():
         space = get_space(name)
         size = None if space.foreign else space.size
-        count = "by name" if space.foreign else "not listed" if size is None else f"{size:,}" if size < 1e9 else f"{size:.1e}"
+        count = (
+            "by name"
+            if space.foreign
+            else "not listed"
+            if size is None
+            else f"{size:,}"
+            if size < 1e9
+            else f"{size:.1e}"
+        )
         net = "yes" if name in list_supernets() else "no"
-        rows.append(f"| [`{name}`](#{name}) | {count} | {len(space.feature_names)} | {net} | {_cell(_summary(type(space)))} |")
+        rows.append(
+            f"| [`{name}`](#{name}) | {count} | {len(space.feature_names)} | {net} | {_cell(_summary(type(space)))} |"
+        )
         details += [f"## {name}\n", _module_source(type(space)), *_documented(type(space))]
         if space.options:
             details += ["| option | default |", "|---|---|"]
@@ -242,11 +251,9 @@ def proxies_page() -> str:
     for name in list_proxies():
         one = describe_proxy(name)
         better = "higher" if one.direction == 1 else "lower"
-        needs = ", ".join(sorted(one.needs))
-        published = "" if one.published is None else _cell(_correlation(one.published))
-        lines.append(
-            f"| `{name}` | {better} | {needs} | {one.passes:g} | {_cell(one.summary)} | {published} | {_cell(one.source)} |"
-        )
+        published = "" if one.published is None else _correlation(one.published)
+        texts = (_cell(text) for text in (one.summary, published, one.source))
+        lines.append(f"| `{name}` | {better} | {', '.join(sorted(one.needs))} | {one.passes:g} | {' | '.join(texts)} |")
     return "\n".join([*lines, ""])
 
 
@@ -262,9 +269,9 @@ options: {...}}` with options. [Supernets](../how-it-works/supernets.md) compare
 """
 POLICIES = """# Policies
 
-A policy decides which trainings continue, pause or stop: `trainings: [{epochs: 200, scheduler: NAME}]`, or `{name: NAME,
-options: {...}}` with options. [Learning curves](../how-it-works/curves.md) says which policy suits which goal. As
-schedulers of Ray Tune they are the classes of [Schedulers](../how-to/schedulers.md).
+A policy decides which trainings continue, pause or stop: `trainings: [{epochs: 200, scheduler: NAME}]`, or
+`{name: NAME, options: {...}}` with options. [Learning curves](../how-it-works/curves.md) says which policy suits which
+goal. As schedulers of Ray Tune they are the classes of [Schedulers](../how-to/schedulers.md).
 """
 SEARCHERS = """# Searchers
 
@@ -284,7 +291,7 @@ def _classes_page(head: str, names: Iterable[str], find: Callable[[str], type]) 
     for name in names:
         cls = find(name)
         rows.append(f"| [`{name}`](#{name}) | {_cell(_summary(cls))} |")
-        details += [f"## {name}\n", *_documented(cls)]
+        details += [f"## {name}\n", *_source_of(cls), *_documented(cls)]
     return "\n".join([head, "| name | |", "|---|---|", *rows, "", *details])
 
 
@@ -293,7 +300,7 @@ def decisions_page() -> str:
     lines = ["# Design decisions\n", "Short records of the decisions that shape the code.\n"]
     for file in sorted((Path(__file__).parents[1] / "decisions").glob("*.md")):
         title = file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-        lines.append(f"{title.replace('. ', f'. [', 1)}](../decisions/{file.name})")
+        lines.append(f"{title.replace('. ', '. [', 1)}](../decisions/{file.name})")
     return "\n".join([*lines, ""])
 
 
@@ -312,6 +319,11 @@ _ONLY_DOCSTRING = """    options:
 def _summary(cls: type) -> str:
     """The first paragraph of a docstring, in one line."""
     return " ".join(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].split()).replace("``", "`")
+
+
+def _source_of(cls: type) -> list[str]:
+    source = getattr(cls, "source", None)
+    return [f"Source: {source}.\n"] if isinstance(source, str) else []
 
 
 def _module_source(cls: type) -> str:
