@@ -20,6 +20,7 @@ _SEARCHERS = {
     "pnas": ("pnas", "PnasSearcher"),
     "predictor": ("predictor", "PredictorSearcher"),
     "npenas": ("npenas", "NpenasSearcher"),
+    "nao": ("nao", "NaoSearcher"),
     "posterior": ("posterior", "PosteriorSearcher"),
     "ofa": ("once_for_all", "OnceForAllSearcher"),
     "te_nas": ("te_nas", "TeNasSearcher"),
