@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -68,13 +69,15 @@ def families_from_auto(value: Any) -> Any:
             own = recipe_from_name(given)
             if isinstance(own, Mapping):
                 kind = _Whole if "epochs" in own else _Short
-                found[family] = kind.model_validate({"own": own}, strict=True).own
+                found[family] = kind.model_validate_json(json.dumps({"own": own}), strict=True).own
         except ProblemsError as error:
             problems += [((family, *place), text) for place, text in error.found]
         except ValidationError as error:
             for line in problem_lines(error, kind, {"own": own}):
                 place, _, text = line.partition(": ")
-                problems.append(((family, *place.split(".")[1:]), text))
+                key = place.removeprefix("own").removeprefix(".")
+                # A key that is not there has no place of its own in the file.
+                problems.append(((family,), f"{key} {text}") if key not in own else ((family, key), text))
     if problems:
         raise ProblemsError(problems)
     return found

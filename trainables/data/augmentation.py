@@ -33,7 +33,7 @@ class Augmentation:
             None for none. ImageNet is usually trained with 0.08.
         resolution: Side of such a crop, as a share of that of the images that are evaluated (Touvron et al. 2019, arXiv
             1906.06423: smaller ones train faster, and objects in crops are larger than in whole images).
-        interpolation: Of crops and of the policy, `bilinear` or `bicubic`.
+        interpolation: Of these crops, and of the centre that is evaluated: `bilinear` or `bicubic`.
         colour_jitter: Brightness, contrast and saturation are multiplied by factors within this of 1.
         policy: `randaugment` (Cubuk et al. 2020, arXiv 1909.13719) or `trivialaugment` (Mueller & Hutter 2021, arXiv
             2103.10158, wide).

@@ -121,18 +121,18 @@ def _by_policy(planes: Tensor, augmentation: Augmentation, generator: np.random.
     strengths = np.full((rounds, n), augmentation.magnitude)
     if wide:
         strengths = generator.integers(0, STRONGEST + 1, (rounds, n))
-    names, mode = list(OPERATIONS), _mode(augmentation.interpolation)
+    names = list(OPERATIONS)
     planes = planes.clone()
     for keys in np.stack([which, negative, strengths, changed], axis=2):  # (n, 4) of a round
         for key in np.unique(keys[keys[:, 3] == 1], axis=0):
             chosen = torch.from_numpy(np.flatnonzero((keys == key).all(1))).to(planes.device)
             operation = (names[key[0]], int(key[2]), bool(key[1]))
-            planes[chosen] = apply_operation(planes[chosen], *operation, wide=wide, mode=mode)
+            planes[chosen] = apply_operation(planes[chosen], *operation, wide=wide)
     return planes
 
 
-def apply_operation(planes: Tensor, name: str, strength: int, negative: bool, *, wide: bool, mode: Any) -> Tensor:
-    """One operation of a policy on images `(n, C, H, W)`.
+def apply_operation(planes: Tensor, name: str, strength: int, negative: bool, *, wide: bool) -> Tensor:
+    """One operation of a policy on images `(n, C, H, W)`; pixels that move are interpolated linearly.
 
     Args:
         planes: uint8.
@@ -140,11 +140,18 @@ def apply_operation(planes: Tensor, name: str, strength: int, negative: bool, *,
         strength: 0 to `STRONGEST`.
         negative: whether it goes the other way, where there are two.
         wide: whether strengths are those of TrivialAugment (wide) instead of those of RandAugment.
-        mode: of the interpolation.
     """
-    share, sign = strength / STRONGEST, -1.0 if negative else 1.0
-    changed: Tensor = OPERATIONS[name](planes, share, sign, wide, mode)
+    operation, most, most_wide = OPERATIONS[name]
+    value = _value(most_wide if wide else most, planes.shape[2:], strength)
+    changed: Tensor = operation(planes, -value if negative else value)
     return changed
+
+
+def _value(most: float | str, shape: torch.Size, strength: int) -> float:
+    """A strength in the units of an operation, in single precision, as torchvision has it."""
+    if isinstance(most, str):
+        most = 150 / 331 * shape[("height", "width").index(most)]
+    return float(torch.linspace(0.0, most, STRONGEST + 1)[strength])
 
 
 def _mode(interpolation: str) -> Any:
@@ -153,73 +160,38 @@ def _mode(interpolation: str) -> Any:
     return InterpolationMode(interpolation)
 
 
-def _affine(planes: Tensor, mode: Any, **change: Any) -> Any:
+def _affine(planes: Tensor, **change: Any) -> Any:
     settings: dict[str, Any] = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}
-    return _functional().affine(planes, **(settings | change), interpolation=mode)
+    return _functional().affine(planes, **(settings | change), interpolation=_mode("bilinear"))
 
 
-def _shear(axis: int) -> Callable[..., Any]:
-    def change(planes: Tensor, share: float, sign: float, wide: bool, mode: Any) -> Any:
-        shear = [0.0, 0.0]
-        shear[axis] = sign * math.degrees(math.atan(share * (0.99 if wide else 0.3)))
-        return _affine(planes, mode, shear=shear, center=[0, 0])
-
-    return change
+def _degrees(shear: float) -> float:
+    return math.degrees(math.atan(shear))
 
 
-def _translate(axis: int) -> Callable[..., Any]:
-    def change(planes: Tensor, share: float, sign: float, wide: bool, mode: Any) -> Any:
-        side = planes.shape[3 - axis]
-        translate = [0, 0]
-        # In single precision, as torchvision has it: what is cut off below depends on it.
-        most = np.float32(32.0 if wide else 150 / 331 * side)
-        translate[axis] = int(sign * float(np.float32(share) * most))
-        return _affine(planes, mode, translate=translate)
-
-    return change
+def _rotate(planes: Tensor, degrees: float) -> Any:
+    return _functional().rotate(planes, angle=degrees, interpolation=_mode("bilinear"))
 
 
-def _factor(name: str) -> Callable[..., Any]:
-    def change(planes: Tensor, share: float, sign: float, wide: bool, mode: Any) -> Any:
-        return getattr(_functional(), name)(planes, 1.0 + sign * share * (0.99 if wide else 0.9))
-
-    return change
-
-
-def _plain(name: str) -> Callable[..., Any]:
-    return lambda planes, share, sign, wide, mode: getattr(_functional(), name)(planes)
-
-
-def _rotate(planes: Tensor, share: float, sign: float, wide: bool, mode: Any) -> Any:
-    return _functional().rotate(planes, angle=sign * share * (135.0 if wide else 30.0), interpolation=mode)
-
-
-def _posterize(planes: Tensor, share: float, sign: float, wide: bool, mode: Any) -> Any:
-    return _functional().posterize(planes, bits=round(8 - share * (6 if wide else 4)))
-
-
-def _solarize(planes: Tensor, share: float, sign: float, wide: bool, mode: Any) -> Any:
-    return _functional().solarize(planes, threshold=255.0 * (1 - share))
-
-
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "Identity": lambda planes, share, sign, wide, mode: planes,
-    "ShearX": _shear(0),
-    "ShearY": _shear(1),
-    "TranslateX": _translate(0),
-    "TranslateY": _translate(1),
-    "Rotate": _rotate,
-    "Brightness": _factor("adjust_brightness"),
-    "Color": _factor("adjust_saturation"),
-    "Contrast": _factor("adjust_contrast"),
-    "Sharpness": _factor("adjust_sharpness"),
-    "Posterize": _posterize,
-    "Solarize": _solarize,
-    "AutoContrast": _plain("autocontrast"),
-    "Equalize": _plain("equalize"),
+Operation = tuple[Callable[[Tensor, float], Any], float | str, float]
+OPERATIONS: dict[str, Operation] = {
+    "Identity": (lambda planes, _: planes, 0.0, 0.0),
+    "ShearX": (lambda planes, by: _affine(planes, shear=[_degrees(by), 0.0], center=[0, 0]), 0.3, 0.99),
+    "ShearY": (lambda planes, by: _affine(planes, shear=[0.0, _degrees(by)], center=[0, 0]), 0.3, 0.99),
+    "TranslateX": (lambda planes, by: _affine(planes, translate=[int(by), 0]), "width", 32.0),
+    "TranslateY": (lambda planes, by: _affine(planes, translate=[0, int(by)]), "height", 32.0),
+    "Rotate": (_rotate, 30.0, 135.0),
+    "Brightness": (lambda planes, by: _functional().adjust_brightness(planes, 1 + by), 0.9, 0.99),
+    "Color": (lambda planes, by: _functional().adjust_saturation(planes, 1 + by), 0.9, 0.99),
+    "Contrast": (lambda planes, by: _functional().adjust_contrast(planes, 1 + by), 0.9, 0.99),
+    "Sharpness": (lambda planes, by: _functional().adjust_sharpness(planes, 1 + by), 0.9, 0.99),
+    "Posterize": (lambda planes, by: _functional().posterize(planes, bits=8 - round(abs(by))), 4.0, 6.0),
+    "Solarize": (lambda planes, by: _functional().solarize(planes, threshold=255.0 * (1 - abs(by))), 1.0, 1.0),
+    "AutoContrast": (lambda planes, _: _functional().autocontrast(planes), 0.0, 0.0),
+    "Equalize": (lambda planes, _: _functional().equalize(planes), 0.0, 0.0),
 }
-"""The fourteen of RandAugment and TrivialAugment, with the strengths that torchvision gives them.
+"""The fourteen of RandAugment and TrivialAugment, each with its greatest strength in both, as torchvision has them.
 
 Cubuk et al. 2020 (arXiv 1909.13719), Mueller & Hutter 2021 (arXiv 2103.10158). What moves out of the image leaves
-black.
+black. A translation of RandAugment is a share of the side that is named.
 """
