@@ -41,6 +41,7 @@ def halving(work: Callable[[int], Result], size: int, *, batch: int) -> tuple[Re
                 raise
         # Not in the handler: as long as there is an error, its traceback keeps the memory of the attempt in use.
         size = min(size, batch) // 2
-        gc.collect()
+        # Without a GPU memory is freed anyway, and a collection takes as long as a short epoch.
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            gc.collect()
             torch.cuda.empty_cache()
