@@ -28,11 +28,15 @@ STRONGEST = 30
 
 
 @cache
-def _functional() -> ModuleType:
+def _transforms() -> ModuleType:
     import_torchvision()
-    from torchvision.transforms.v2 import functional
+    from torchvision.transforms import v2
 
-    return functional  # type: ignore[no-any-return]
+    return v2  # type: ignore[no-any-return]
+
+
+def _functional() -> Any:
+    return _transforms().functional
 
 
 def resize_crops(images: Tensor, boxes: Boxes, side: int, interpolation: str) -> Tensor:
@@ -155,9 +159,7 @@ def _value(most: float | str, shape: torch.Size, strength: int) -> float:
 
 
 def _mode(interpolation: str) -> Any:
-    from torchvision.transforms import InterpolationMode
-
-    return InterpolationMode(interpolation)
+    return _transforms().InterpolationMode(interpolation)
 
 
 def _affine(planes: Tensor, **change: Any) -> Any:
