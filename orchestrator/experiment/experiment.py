@@ -267,13 +267,13 @@ def _bad_families(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _bad_recipes(experiment: Experiment) -> Iterator[Problem]:
-    families = experiment.families
-    recipes = {("recipe",): experiment.recipe} if families is None else {}
-    if families is not None:
-        recipes = {("families", name): recipe for name, recipe in families.recipes.items()}
-    for place, recipe in recipes.items():
+    if experiment.families is None:
+        if experiment.recipe.problem:
+            yield ("recipe",), experiment.recipe.problem
+        return
+    for family, recipe in experiment.families.recipes.items():
         if recipe.problem:
-            yield (*place, "optimizer"), recipe.problem
+            yield ("families", family), recipe.problem
 
 
 def _bad_resources(experiment: Experiment) -> Iterator[Problem]:

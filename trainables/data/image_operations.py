@@ -96,7 +96,7 @@ def recolour(images: Tensor, augmentation: Augmentation, generator: np.random.Ge
 
 def erase(images: Tensor, share: float, generator: np.random.Generator) -> Tensor:
     """Normalised images `(n, C, H, W)`, a share of them with a box of zeros; changed in place."""
-    boxes = draw_erased(len(images), *images.shape[2:], share, generator)
+    boxes = draw_erased(len(images), images.shape[2], images.shape[3], share, generator)
     for image, (top, left, height, width) in zip(images, boxes.tolist(), strict=True):
         image[:, top : top + height, left : left + width] = 0
     return images

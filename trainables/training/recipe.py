@@ -252,7 +252,7 @@ class Recipe:
             from taurank.spaces import import_torchvision
 
             import_torchvision()  # timm imports it
-            from timm.optim import Lamb
+            from timm.optim.lamb import Lamb
 
             lamb: torch.optim.Optimizer = Lamb(groups, **settings)
             return lamb
@@ -261,8 +261,8 @@ class Recipe:
     def _parameter_groups(self, network: nn.Module) -> Any:
         if self.decay_norms_and_biases:
             return network.parameters()
-        listed = getattr(network, "no_weight_decay", set)()
-        decayed, others = [], []
-        for name, parameter in network.named_parameters():
-            (others if parameter.ndim < 2 or name in listed else decayed).append(parameter)
+        listed: set[str] = getattr(network, "no_weight_decay", set)()
+        named = list(network.named_parameters())
+        others = [weight for name, weight in named if weight.ndim < 2 or name in listed]
+        decayed = [weight for name, weight in named if weight.ndim >= 2 and name not in listed]
         return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]

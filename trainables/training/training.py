@@ -269,7 +269,7 @@ class Training:
 
         def compute(size: int) -> Tensor:
             with self.autocast():
-                return torch.cat([self.evaluated_model(part).float() for part in pixels.split(size)])
+                return torch.cat([self.evaluated_model(part).float() for part in torch.split(pixels, size)])
 
         found, self._evaluation_batch = halving(compute, self._evaluation_batch, batch=len(pixels))
         return found

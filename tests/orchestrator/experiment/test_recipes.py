@@ -108,7 +108,7 @@ def test_lamb_without_timm_is_refused_before_anything_is_spent(monkeypatch):
     ):
         with pytest.raises(ExperimentError) as caught:
             experiment(**changes)
-        assert str(caught.value).startswith(f"the experiment: {place}.optimizer: optimizer is lamb, which needs timm;")
+        assert str(caught.value).startswith(f"the experiment: {place}: optimizer is lamb, which needs timm;")
         assert "\n" not in str(caught.value)
 
 
