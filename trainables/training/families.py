@@ -82,6 +82,12 @@ class FamilyRecipes:
     batches and short trainings from scratch.
 
     A family may have a whole recipe instead, which is taken in the length and with the batch that are common to all.
+
+    Attributes:
+        cnn: networks with batch normalisation.
+        bare_cnn: convolutional networks without normalisation.
+        modern_cnn: convolutional networks with layer or group normalisation.
+        transformer: networks with attention, or that mix tokens without convolutions.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
