@@ -74,7 +74,7 @@ def iterate_pixels(
     generator: np.random.Generator | None,
     augmentation: Augmentation | None,
 ) -> Iterator[Images]:
-    """Yields the same batches as bytes `(b, H, W, C)`, without labels.
+    """Yields the same batches as bytes `(b, H, W, C)`, without labels, and without erasing (of normalised ones).
 
     Args:
         images: What to go through.
