@@ -379,7 +379,8 @@ class EvidenceLog:
                     started[stage] = at
                 last[stage] = at
                 if event == ENDED and stage in started:
-                    seconds[stage] = seconds.get(stage, 0.0) + at - started.pop(stage)
-            for stage, at in started.items():
-                seconds[stage] = seconds.get(stage, 0.0) + last[stage] - at
+                    began = started.pop(stage)
+                    seconds[stage] = seconds.get(stage, 0.0) + (at - began if stage not in idle else 0.0)
+            for stage in started.keys() - idle:
+                seconds[stage] = seconds.get(stage, 0.0) + last[stage] - started[stage]
         return seconds
