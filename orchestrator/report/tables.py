@@ -268,7 +268,7 @@ def print_score(console: Console, score: Score) -> None:
 
 
 def _speed_up_line(speed: SpeedUp, candidates: int) -> str:
-    cheaper = f"{times(speed.epochs)} in epochs, {times(speed.seconds)} in seconds of trials"
+    cheaper = f"{times(speed.seconds)} in seconds of trials, {times(speed.epochs)} in epochs"
     if speed.estimated:
         return f"speed-up, everything counted, full cost estimated as mean sampled training x {candidates}: {cheaper}"
     wall = f", {times(speed.wall)} in wall time" if np.isfinite(speed.wall) else ""
