@@ -61,7 +61,8 @@ class Account:
     @property
     def affordable(self) -> NDArray[np.bool_]:
         """The candidates whose label fits, (candidates,)."""
-        return self._loads.min() + self.costs <= self._budget
+        fits: NDArray[np.bool_] = self._loads.min() + self.costs <= self._budget
+        return fits
 
     def pay(self, place: int) -> bool:
         """Pays for a label, if it fits."""

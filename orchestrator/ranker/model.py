@@ -283,8 +283,16 @@ class RankingModel:
     ) -> list[str]:
         generator = self._generator(step)
         if process.blocks:
-            how = {"taken": had, "generator": generator, "most_of_pool": most_of_pool, "spending": spending}
-            places = choose(process, len(self.codes), noise, count, **how).tolist()
+            places = choose(
+                process,
+                len(self.codes),
+                noise,
+                count,
+                taken=had,
+                generator=generator,
+                most_of_pool=most_of_pool,
+                spending=spending,
+            ).tolist()
         else:
             account = Account(spending, len(self.codes))
             drawn = generator.permutation(np.setdiff1d(np.arange(len(self.codes)), had)).tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pandas as pd
 from pydantic import BaseModel, ValidationError
@@ -122,16 +122,14 @@ def plan_replay(
 
 def _speed_up(bench: Bench, budget: Budget, candidates: int, workers: int) -> float:
     """The budget as a factor: times cheaper than so many trainings of the average architecture of the table."""
-    if budget.is_time:
-        pace = bench.pace(bench.pool, workers=workers, device=budget.device or "core")
-        if budget.seconds is not None:
-            of_all = replace(budget, amount=budget.amount * len(bench.pool) / candidates)
-            try:
-                return pace.speed_up(of_all, bench.full_epochs)
-            except BudgetError as error:
-                raise ReplayError(f"--{error}") from None
-    assert budget.factor is not None
-    return budget.factor
+    if not budget.is_time and budget.factor is not None:
+        return budget.factor
+    pace = bench.pace(bench.pool, workers=workers, device=budget.device or "core")
+    try:
+        of_all = pace.speed_up(budget, bench.full_epochs)
+    except BudgetError as error:
+        raise ReplayError(f"--{error}") from None
+    return of_all if budget.factor is not None else max(1.0, of_all * candidates / len(bench.pool))
 
 
 def _read(text: str) -> Budget:

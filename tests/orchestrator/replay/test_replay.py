@@ -394,7 +394,7 @@ class TestSeconds:
             assert 0.7 * allowed < spent <= allowed + max(drawn)
 
     def test_own_stages_end_with_the_time(self, uneven: Bench, make_plan: MakePlan) -> None:
-        policy = read_trainings("[{epochs: 10, scheduler: order-settling, budget_epochs: 40}]")
+        policy = read_trainings("[{epochs: 10, scheduler: order-settling, budget_epochs: 38}]")
         row = replay_draw(uneven, make_plan(uneven, budget="5x seconds", trainings=policy), 0)
         drawn = [int(code[-2:]) + 1 for code in draw_candidates(uneven, make_plan(uneven), 0)]
         assert row["seconds_trainings"] <= 10 * sum(drawn) / 5 + max(drawn)
