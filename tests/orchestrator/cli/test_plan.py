@@ -275,7 +275,7 @@ def test_a_run_says_it_before_it_starts(tmp_path: Path) -> None:
 MISTAKES = [
     ((*OPTIONS,), "--budget or --tau is missing"),
     ((*OPTIONS, "--budget", "10x", "--tau", 0.8), "--budget and --tau: give one of the two"),
-    ((*OPTIONS, "--budget", "0.5x"), "--budget: 0.5x is not how many times cheaper"),
+    ((*OPTIONS, "--budget", "0.5x"), "--budget: 0.5x is more than full training"),
     ((*OPTIONS, "--tau", 1.2), "--tau: 1.2 is not a tau to reach"),
     (
         (*OPTIONS, "--tau", 0.99),
