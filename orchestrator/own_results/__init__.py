@@ -9,10 +9,8 @@ if TYPE_CHECKING:
     from taurank.orchestrator.own_results.ranking import ResultsModel, model_of
     from taurank.orchestrator.own_results.records import ResultsError
     from taurank.orchestrator.own_results.results import Results, read_results
-    from taurank.orchestrator.own_results.scale import MetricScale
 
 __all__ = [
-    "MetricScale",
     "NextTraining",
     "NextTrainings",
     "Results",

@@ -14,7 +14,7 @@ import pandas as pd
 
 from taurank.orchestrator.own_results.folders import table_of_folder
 from taurank.orchestrator.own_results.records import Columns, ResultsError, Table, find_column, first_row, listed
-from taurank.orchestrator.own_results.scale import Mode
+from taurank.orchestrator.evidence import Mode
 from taurank.orchestrator.own_results.tables import as_frame, read_frame, table_of
 from taurank.trainables.table import direction_of
 
