@@ -194,7 +194,9 @@ class OwnCandidates(SearchSpace):
         return given | {name: values for name, values in self._of_options() if name not in given}
 
     def _of_options(self) -> Iterator[tuple[str, dict[str, float]]]:
-        options = {code: _flat(found) if isinstance(found := candidate_of(code), dict) else {} for code in self.candidates}
+        options = {
+            code: _flat(found) if isinstance(found := candidate_of(code), dict) else {} for code in self.candidates
+        }
         for key in sorted({key for own in options.values() for key in own} - {NAME}):
             values = {code: own[key] for code, own in options.items() if key in own}
             if all(isinstance(value, (bool, int, float)) for value in values.values()):
@@ -207,14 +209,19 @@ class OwnCandidates(SearchSpace):
                 continue
             choices = sorted({str(value) for value in values.values()})
             for choice in choices if 1 < len(choices) <= len(self.candidates) // 2 else ():
-                yield f"{key}={choice}", {code: float(str(options[code].get(key)) == choice) for code in self.candidates}
+                yield (
+                    f"{key}={choice}",
+                    {code: float(str(options[code].get(key)) == choice) for code in self.candidates},
+                )
 
 
-def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
-    """Options that are numbers, switches or text; those of mappings within, by `outer.inner`."""
+def _flat(options: Candidate, prefix: str = "") -> dict[str, bool | int | float | str]:
+    """Options that are numbers, switches or text; those of mappings within, by `outer.inner`; a name has none."""
     found: dict[str, bool | int | float | str] = {}
+    if isinstance(options, str):
+        return found
     for key, value in options.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             found |= _flat(value, f"{prefix}{key}.")
         elif isinstance(value, (bool, int, float, str)):
             found[prefix + key] = value

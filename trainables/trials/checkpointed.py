@@ -8,7 +8,8 @@ far. A trial that starts over, for whatever reason (another worker, a resumed ru
 that file again and then continues. So a scheduler always sees whole curves, the log ignores what it has already, and
 nothing is trained twice.
 
-A result holds, beside what Tune adds: ``trial``, ``epoch``, ``validation_accuracy`` (NaN where there is none),
+A result holds, beside what Tune adds: ``trial``, ``epoch``, ``validation_accuracy`` (NaN where there is none; another
+metric for training code of the user's own),
 ``train_loss`` in nats where the training of one architecture has it, ``evidence`` as tuples of architecture, epoch,
 metric, value, seconds and epoch-equivalents, ``outcome`` (``completed``, ``failed`` or empty while the trial runs),
 ``reason``, ``taken_from`` (the run and stage that trained, where this one did not; see `kept_results`), ``unsaved``
@@ -31,6 +32,7 @@ import torch
 from ray import tune
 
 from taurank.trainables.data import ImageData
+from taurank.trainables.own import OwnCode
 from taurank.trainables.proxies import ProxyBatch
 from taurank.trainables.table import RecordedTable
 from taurank.trainables.training import describe_failure, describe_lost_images, gpu_is_lost
@@ -72,7 +74,7 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         self,
         config: dict[str, Any],
         specs: Mapping[str, TrialSpec],
-        data: ImageData | ProxyBatch | RecordedTable,
+        data: ImageData | ProxyBatch | RecordedTable | OwnCode,
         stage: str = "",
         weights: Mapping[str, Any] | None = None,
     ) -> None:
@@ -204,12 +206,16 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         self._failure = {
             "trial": self._spec.trial,
             "epoch": epoch,
-            "validation_accuracy": float("nan"),
+            self._spec.metric: float("nan"),
             "evidence": [self._failed_row(epoch, self._seconds, epochs)],
             "outcome": "failed",
-            "reason": describe_failure(error, doing=doing),
+            "reason": self._reason_of(error, doing),
             "done": True,
         }
+
+    def _reason_of(self, error: Exception, doing: str) -> str:
+        """Why the trial failed, in one line."""
+        return describe_failure(error, doing=doing)
 
     @property
     def _images_are_gone(self) -> bool:
