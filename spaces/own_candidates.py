@@ -93,21 +93,25 @@ class OwnCandidates(SearchSpace):
         candidates: Sequence[Candidate] = (),
         features: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
-        self.candidates = [candidate_code(candidate) for candidate in candidates]
-        self.features_by_column = {column: dict(values) for column, values in (features or {}).items()}
-        self._by_name = self._named()
+        self._candidates, self._given = candidates, features or {}
+
+    @cached_property
+    def candidates(self) -> list[str]:
+        """Their codes."""
+        return [candidate_code(candidate) for candidate in self._candidates]
 
     @property
     def options(self) -> dict[str, Any]:
         """Keyword options of the constructor."""
-        return {"candidates": self.candidates, "features": self.features_by_column}
+        return {"candidates": self.candidates, "features": {name: dict(values) for name, values in self._given.items()}}
 
     @property
     def size(self) -> int:  # type: ignore[override]
         """Number of candidates."""
-        return len(self.candidates)
+        return len(self._candidates)
 
-    def _named(self) -> dict[str, str]:
+    @cached_property
+    def by_name(self) -> dict[str, str]:
         """Codes by the names that tables show.
 
         Raises:
@@ -125,8 +129,8 @@ class OwnCandidates(SearchSpace):
     def parse(self, text: str) -> Architecture:
         """Parses a code, the name of a candidate, or a new candidate."""
         text = text.strip()
-        code = self._by_name.get(text) or candidate_code(text)
-        if code not in self.candidates and not code.startswith("{") and self._only_mappings:
+        code = self.by_name.get(text) or candidate_code(text)
+        if code not in self.by_name.values() and not code.startswith("{") and self._only_mappings:
             raise SpaceError(f"code: {text!r} is none of the candidates, which are mappings; give one in JSON")
         return Architecture(self.name, code)
 
@@ -183,13 +187,13 @@ class OwnCandidates(SearchSpace):
     @cached_property
     def _columns(self) -> dict[str, dict[str, float]]:
         known = set(self.candidates)
-        for column, values in self.features_by_column.items():
+        for column, values in self._given.items():
             lacking = [code for code in self.candidates if code not in values]
             if lacking:
                 raise SpaceError(f"features: {column} has no value for {_short(lacking[0])}; every candidate needs one")
         given = {
             column: {code: float(value) for code, value in values.items() if code in known}
-            for column, values in self.features_by_column.items()
+            for column, values in self._given.items()
         }
         return given | {name: values for name, values in self._of_options() if name not in given}
 

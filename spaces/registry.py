@@ -72,8 +72,8 @@ def get_space(name: str, **options: Any) -> SearchSpace:
     Raises:
         SpaceError: No such space, no such option, or the space refuses an option's value.
     """
-    known = next((spaces for spaces in (_SPACES, _WITHOUT_NETWORKS) if name in spaces), None)
-    space = _own_space(name) if known is None else known.find(name)
+    classes = next((classes for classes in (_SPACES, _WITHOUT_NETWORKS) if name in classes), None)
+    space = _own_space(name) if classes is None else classes.find(name)
     allowed = list(inspect.signature(space).parameters)
     for option in options:
         if option not in allowed:

@@ -188,7 +188,7 @@ def run(
     if knowledge:
         experiment = with_knowledge(experiment, list(knowledge))
     place = Place(Path(out), _path(data_dir), download, _path(cache), address, dashboard)
-    images = experiment_images(experiment.data, place, quiet=quiet)
+    images = experiment_images(experiment, place, quiet=quiet)
     report = start_run(experiment, images, place, make_console(quiet=quiet), with_baseline=baseline is not False)
     return Run._reported(report)
 

@@ -193,7 +193,7 @@ def run(
             loaded = with_knowledge(loaded, knowledge)
         if loaded.search is not None:
             raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
-        images = experiment_images(loaded.data, place, quiet=quiet)
+        images = experiment_images(loaded, place, quiet=quiet)
     with ending_on_interruption():
         return finish(start_run(loaded, images, place, console, with_baseline=baseline is not False))
 

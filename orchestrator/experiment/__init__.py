@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
     from taurank.orchestrator.experiment.knowledge import PUBLISHED, KnowledgeSpec, KnowledgeSpecs
     from taurank.orchestrator.experiment.listing import experiment_description, list_experiments
+    from taurank.orchestrator.experiment.own_training import MetricSpec
     from taurank.orchestrator.experiment.parts import (
         ASSUMED_TRAIN,
         BaselineSpec,
@@ -62,6 +63,7 @@ __all__ = [
     "KnowledgeSpec",
     "KnowledgeSpecs",
     "LatencySpec",
+    "MetricSpec",
     "ModelsError",
     "ObjectiveSpec",
     "ProxySpec",

@@ -14,9 +14,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
+from taurank.orchestrator.evidence import ACCURACY, RankedMetric
 from taurank.orchestrator.experiment.budget import budget_factor, read_budget
 from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
 from taurank.orchestrator.experiment.knowledge import KnowledgeSpecs
+from taurank.orchestrator.experiment.own_training import MetricSpec, own_training_problems
 from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, NarrowSpec, ProxySpec, ResourceSpec, SpaceSpec
 from taurank.orchestrator.experiment.search import SearchSpec
 from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
@@ -92,6 +94,9 @@ class Experiment(Spec):
     takes none.
 
     ``share_results: false`` trains everything again, even if another run in the same folder has the same training.
+
+    ``trainable: package.module:function`` is training code of the user's own for candidates of any kind, by ``metric``;
+    it needs neither ``space`` nor ``data``. ``features``: a CSV with numbers per candidate.
     """
 
     name: str
@@ -116,6 +121,9 @@ class Experiment(Spec):
     resources: Annotated[ResourceSpec, BeforeValidator(_no_resources)] = ResourceSpec()
     knowledge: KnowledgeSpecs = "auto"
     share_results: bool = True
+    trainable: str | None = None
+    metric: Annotated[MetricSpec | None, BeforeValidator(options_from_name)] = None
+    features: str | None = None
     seed: Seed = 0
 
     @field_validator("name")
@@ -171,6 +179,11 @@ class Experiment(Spec):
         return self.families.recipe(self.recipe, space.family(Architecture(space.name, code)))
 
     @property
+    def ranked_metric(self) -> RankedMetric:
+        """The metric by which candidates are ranked."""
+        return ACCURACY if self.metric is None else self.metric.ranked
+
+    @property
     def bounds(self) -> tuple[Constraint, ...]:
         """The parsed constraints."""
         return tuple(read_constraint(text) for text in self.constraints)
@@ -191,6 +204,11 @@ class Experiment(Spec):
     def to_yaml(self) -> str:
         """The experiment as a file that can be run again."""
         content = _plain(self)
+        if self.trainable is None:
+            for field in ("trainable", "metric", "features"):
+                del content[field]
+        else:
+            del content["space"]["options"]["candidates"]  # listed below, too
         if self.search is None:
             del content["search"]
         else:  # its proposals are in the log
@@ -220,6 +238,7 @@ def problems_of(experiment: Experiment) -> Iterator[Problem]:
     yield from _bad_candidates(experiment)
     yield from _bad_narrowing(experiment)
     yield from _bad_search(experiment)
+    yield from own_training_problems(experiment)
 
 
 def _repeated_stages(experiment: Experiment) -> Iterator[Problem]:

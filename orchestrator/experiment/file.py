@@ -19,6 +19,7 @@ from taurank.orchestrator.experiment.knowledge import (
     knowledge_of_options,
 )
 from taurank.orchestrator.experiment.listing import experiment_text, list_experiments
+from taurank.orchestrator.experiment.own_training import with_own_training
 from taurank.orchestrator.text import YamlError, hint, problem_lines, read_yaml, write_yaml
 from taurank.spaces import Zoo
 from taurank.trainables.training import GOVERNED
@@ -85,6 +86,7 @@ def load_experiment(source: str | os.PathLike[str] | Mapping[str, Any] | Experim
         update={
             "data": experiment.data.relative_to(folder),
             "latency": latency,
+            "features": None if experiment.features is None else str((folder / experiment.features).resolve()),
             "knowledge": absolute_knowledge(experiment.knowledge, folder),
         }
     )
@@ -108,8 +110,11 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
 
 def _from_content(content: dict[Any, Any], *, where: str) -> Experiment:
     # By way of JSON, where keys are text and types can be taken strictly: `epochs: yes` is not an epoch.
+    content, unreadable = with_own_training(_with_families(content))
+    if unreadable:
+        raise ExperimentError("\n".join(f"{where}: {line}" for line in unreadable))
     try:
-        as_json = json.dumps(_with_families(content), default=str)
+        as_json = json.dumps(content, default=str)
     except (ValueError, TypeError):
         raise ExperimentError(f"{where}: a part of it contains itself, or has keys that are not text") from None
     try:

@@ -131,7 +131,8 @@ def final_values(rows: pd.DataFrame, metric: RankedMetric, *, full_epochs: int) 
     """Mean over seeds of the metric at the end of full training, index = candidate, from the evidence of a log."""
     full = (rows["source"] == TRAINING) & (rows["stage"] != BASELINE) & (rows["metric"] == metric.name)
     full &= (rows["epoch"] >= full_epochs) & np.isfinite(rows["value"])
-    return rows[full].groupby("architecture")["value"].mean()
+    means: pd.Series = rows[full].groupby("architecture")["value"].mean()
+    return means
 
 
 def in_unit(table: pd.DataFrame, scale: MetricScale, measured: pd.Series) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE, FAILED, TRAINING, VALIDATION_ACCURACY
+from taurank.orchestrator.evidence import BASELINE, FAILED, TRAINING, RankedMetric
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.ranker import Ranking, SupernetTrust
 from taurank.orchestrator.report.figures import (
@@ -23,8 +23,8 @@ from taurank.orchestrator.report.figures import (
     knowledge_lines,
     left_out,
     measures,
-    percent,
     times,
+    value_text,
 )
 from taurank.orchestrator.report.hardware import HEADINGS, cost_text, objective_cells
 from taurank.orchestrator.report.plots import plot_curves, plot_front, plot_intervals, plot_predictions
@@ -86,6 +86,7 @@ def write_page(
         tradeoff: accuracy against cost.
         hardware: lines on constraints, excluded candidates and latencies.
     """
+    metric = experiment.ranked_metric
     truth = dict(zip(score.candidates, score.truth.values, strict=True)) if score else {}
     measured = dict(zip(score.candidates, score.truth.measured, strict=True)) if score else {}
     parts = [f"<h1>{_text(experiment.name)}</h1>", f'<p class="lead">{_text(experiment.description)}</p>']
@@ -94,8 +95,8 @@ def write_page(
     if score is not None:
         note = ""
         if np.isfinite(score.coverage):
-            note = f"{score.coverage:.0%} of the 90 % intervals contain the measured accuracy."
-        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, measured)))
+            note = f"{score.coverage:.0%} of the 90 % intervals contain the measured value."
+        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, measured, metric)))
         note = "A ranking that does not beat parameters and FLOPs is not worth its cost."
         note += "".join(f" {line[0].upper()}{line[1:]}." for line in left_out(score))
         parts.append(_section("Order by each source alone", note, _sources_table(score)))
@@ -105,8 +106,8 @@ def write_page(
             )
     if tradeoff is not None and len(tradeoff.members):
         note = "Blue: probability of being on the front: no other candidate is as cheap or cheaper and more accurate."
-        content = plot_front(tradeoff, names) + _front_table(tradeoff, names)
-        parts.append(_section(f"The Pareto front: accuracy against {tradeoff.against}", note, content))
+        content = plot_front(tradeoff, names, metric) + _front_table(tradeoff, names, metric)
+        parts.append(_section(f"The Pareto front: {metric.final_title} against {tradeoff.against}", note, content))
     if hardware:
         entries = "".join(f"<li>{_text(line)}</li>" for line in hardware)
         parts.append(_section("Constraints and measurements", "", f"<ul>{entries}</ul>"))
@@ -115,14 +116,15 @@ def write_page(
         parts.append(_section("What was known before", KNOWLEDGE_NOTE, f"<ul>{entries}</ul>"))
     if trust:
         parts.append(_section(TITLE, trust_note(trust, full_epochs=experiment.recipe.epochs), _trust_table(trust)))
-    curves = rows[(rows["metric"] == VALIDATION_ACCURACY) & (rows["source"] == TRAINING)]
+    curves = rows[(rows["metric"] == metric.name) & (rows["source"] == TRAINING)]
     stages = list(dict.fromkeys(curves["stage"]))
     if stages:
-        parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages)))
+        parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages, metric)))
     note = "A line marks a new tier: its first candidate loses to that of the previous tier with 90 % probability."
+    finals = finals_note(ranking) if not metric.is_own else ""
     note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
-    note += "".join(f" {line[0].upper()}{line[1:]}." for line in (finals_note(ranking), failed_note(ranking)) if line)
-    parts.append(_section("The ranking", note, _ranking_table(ranking, measured, names)))
+    note += "".join(f" {line[0].upper()}{line[1:]}." for line in (finals, failed_note(ranking)) if line)
+    parts.append(_section("The ranking", note, _ranking_table(ranking, measured, names, metric)))
     failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == FAILED}
     if failed:
         entries = "".join(f"<li><code>{_text(trial)}</code>: {_text(why)}</li>" for trial, why in failed.items())
@@ -200,13 +202,14 @@ def _measures_table(score: Score) -> str:
     return _table('<th>measure</th><th class="n">value</th>', rows)
 
 
-def _front_table(found: Front, names: Mapping[str, str]) -> str:
+def _front_table(found: Front, names: Mapping[str, str], metric: RankedMetric) -> str:
+    shown = value_text(metric)
     head = "<th>architecture</th>" + "".join(
         f'<th class="n">{name}</th>' for name in (HEADINGS[found.against], "rank", "predicted final", "on the front")
     )
     body = []
     for _, row in found.members.iterrows():
-        values = [cost_text(found.against, row[found.column]), row["rank"], percent(row["predicted_accuracy"])]
+        values = [cost_text(found.against, row[found.column]), row["rank"], shown(row["predicted_accuracy"])]
         values.append(f"{row['front_probability']:.0%}")
         cells = "".join(f'<td class="n">{_text(value)}</td>' for value in values)
         body.append(f"<tr><td><code>{_text(names[row['architecture']])}</code></td>{cells}</tr>")
@@ -226,9 +229,10 @@ def _table(head: str, body: Sequence[str]) -> str:
     return f'<div class="scroll"><table><tr>{head}</tr>{"".join(body)}</table></div>'
 
 
-def _ranking_table(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> str:
+def _ranking_table(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str], metric: RankedMetric) -> str:
+    shown, title = value_text(metric), f"predicted final {_text(metric.name)}" if metric.is_own else "predicted final"
     k = min(TOP, len(ranking.table))
-    numbers = [f"in top {k}", "predicted final", "90 % interval", *(["measured"] if truth else [])]
+    numbers = [f"in top {k}", title, "90 % interval", *(["measured"] if truth else [])]
     by_objective = "objective" in ranking.table
     numbers += [*(["objective", "rank by it"] if by_objective else []), "seconds", "epochs"]
     head = '<th class="n">rank</th><th class="n">tier</th><th class="n">between</th>'
@@ -239,10 +243,10 @@ def _ranking_table(ranking: Ranking, truth: Mapping[str, float], names: Mapping[
     for _, row in rows.iterrows():
         code, name = row["architecture"], names[row["architecture"]]
         full = f'<code class="full">{_text(code)}</code>' if name != code else ""
-        values = [f"{row['top']:.0%}", percent(row["predicted_accuracy"])]
-        values.append(f"{percent(row['accuracy_low'])} - {percent(row['accuracy_high'])}" if values[1] != "-" else "-")
+        values = [f"{row['top']:.0%}", shown(row["predicted_accuracy"])]
+        values.append(f"{shown(row['accuracy_low'])} - {shown(row['accuracy_high'])}" if values[1] != "-" else "-")
         if truth:
-            values.append(percent(truth.get(code, np.nan)))
+            values.append(shown(truth.get(code, np.nan)))
         if by_objective:
             values += objective_cells(row)
         values += [f"{row['seconds']:.1f}", f"{row['epochs']:.1f}"]

@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from taurank.orchestrator.evidence import ACCURACY, RankedMetric
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.scoring import Front
 
@@ -84,8 +85,8 @@ def interval_figure(ranking: Ranking, truth: Mapping[str, float], names: Mapping
     return figure
 
 
-def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
-    """Predicted final accuracy with its interval against the measured one; the score if no accuracy was predicted."""
+def plot_predictions(ranking: Ranking, truth: Mapping[str, float], metric: RankedMetric = ACCURACY) -> str:
+    """Predicted final values with their intervals against the measured ones; the score if none was predicted."""
     table = ranking.table
     measured = np.array([truth.get(code, np.nan) for code in table["architecture"]])
     figure, axes = _axes(6.5, 5)
@@ -98,19 +99,20 @@ def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
         ends = [np.nanmin([predicted, measured]), np.nanmax([predicted, measured])]
         axes.plot(ends, ends, color=GREY, linewidth=1, label="predicted = measured")
         axes.legend(frameon=False, fontsize=9, loc="upper left")
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_xlabel("predicted final accuracy, 90 % interval")
+        if not metric.is_own:
+            axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_xlabel(f"predicted final {metric.final_title}, 90 % interval", parse_math=False)
     else:
         axes.plot(table["score"], measured, "o", markersize=4.5, color=BLUE, alpha=0.7)
-        axes.set_xlabel("score (too few candidates were trained to the end to predict accuracies)")
-    if np.nanmax(measured) <= 1:
+        axes.set_xlabel("score (too few candidates were trained to the end to predict final values)")
+    if np.nanmax(measured) <= 1 and not metric.is_own:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylabel("measured after full training")
     return _svg(figure)
 
 
-def plot_front(found: Front, names: Mapping[str, str]) -> str:
-    """Predicted accuracy (or the score) against cost, with the front of the means as steps."""
+def plot_front(found: Front, names: Mapping[str, str], metric: RankedMetric = ACCURACY) -> str:
+    """Predicted final value (or the score) against cost, with the front of the means as steps."""
     table, members = found.table, found.members
     figure, axes = _axes(WIDTH, 4.6)
     known = members["predicted_accuracy"].notna().all()
@@ -127,7 +129,10 @@ def plot_front(found: Front, names: Mapping[str, str]) -> str:
     if known:
         error = [y - members["accuracy_low"], members["accuracy_high"] - y]
         axes.errorbar(x, y, yerr=error, fmt="none", ecolor=ORANGE, elinewidth=0.8, alpha=0.7)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if not metric.is_own:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if metric.lower_is_better:
+            axes.invert_yaxis()
     axes.plot(x, y, "o", color=ORANGE, markersize=4, markerfacecolor="none")
     if len(members) <= LABELLED:
         for at, height, code in zip(x, y, members["architecture"], strict=True):
@@ -137,7 +142,8 @@ def plot_front(found: Front, names: Mapping[str, str]) -> str:
     if cost.min() > 0 and cost.max() > 20 * cost.min():
         axes.set_xscale("log")
     axes.set_xlabel(label)
-    axes.set_ylabel("predicted final accuracy" if known else "score (not all have a predicted accuracy)")
+    title = f"predicted final {metric.final_title}"
+    axes.set_ylabel(title if known else "score (not all have a predicted final value)", parse_math=False)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     return _svg(figure)
 
@@ -147,8 +153,8 @@ def shortened(name: str, most: int = 28) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:
-    """Validation accuracy by epoch of every trial, one plot per stage; crosses mark predictions at a stop."""
+def plot_curves(rows: pd.DataFrame, stages: Sequence[str], metric: RankedMetric = ACCURACY) -> str:
+    """The metric by epoch of every trial, one plot per stage; crosses mark predictions at a stop."""
     columns = min(len(stages), 2)
     lines = -(-len(stages) // columns)
     figure = Figure(figsize=(WIDTH * columns / 2, 3.1 * lines), layout="constrained")
@@ -158,7 +164,7 @@ def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:
     for axes, stage in zip(grid, stages, strict=False):
         _tidy(axes)
         here = rows[rows["stage"] == stage]
-        curves = here[(here["metric"] == "validation_accuracy") & here["value"].notna()].sort_values("epoch")
+        curves = here[(here["metric"] == metric.name) & here["value"].notna()].sort_values("epoch")
         points = [curve[["epoch", "value"]].to_numpy() for _, curve in curves.groupby("trial")]
         alpha = float(np.clip(12 / max(len(points), 1), 0.15, 0.8))
         lines_of = LineCollection(points, colors=BLUE, alpha=alpha, linewidths=1, rasterized=len(points) > DRAWN)
@@ -173,10 +179,11 @@ def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:
             axes.legend(frameon=False, fontsize=8)
         axes.autoscale_view()
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if not metric.is_own:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_title(f"{stage} ({len(points)})", fontsize=10, parse_math=False)
         axes.set_xlabel("epoch")
-        axes.set_ylabel("validation accuracy")
+        axes.set_ylabel(metric.title, parse_math=False)
     return _svg(figure)
 
 

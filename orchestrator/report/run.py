@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from taurank.orchestrator.evidence import BASELINE, SIZE, SUPERNET
+from taurank.orchestrator.evidence import BASELINE, SUPERNET
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import ObjectiveError
-from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.ranker import Ranking, final_values
 from taurank.orchestrator.report.figures import against
 from taurank.orchestrator.report.hardware import front_line, hardware_lines, objective_line, print_hardware
 from taurank.orchestrator.report.page import write_page
@@ -113,7 +113,17 @@ def report_run(
     void = void_lines(void_scores(run.log), len(run.candidates))
     experiment = run.experiment
     evidence, full_epochs = rows[rows["stage"] != BASELINE], experiment.recipe.epochs
-    print_ranking(console, ranking, score, evidence, run.names)
+    metric = experiment.ranked_metric
+    measured = final_values(rows, metric, full_epochs=full_epochs)
+    print_ranking(
+        console,
+        ranking,
+        score,
+        evidence,
+        run.names,
+        metric=metric.name if metric.is_own else None,
+        measured=len(measured),
+    )
     print_trust(console, trust, full_epochs=full_epochs)
     print_void(console, void)
     taken_over = taken_over_line(run.log)
@@ -133,9 +143,9 @@ def report_run(
             print_line(console, line)
     hardware = hardware_lines(experiment, run.log, run.candidates)
     print_hardware(console, hardware)
-    tradeoff = None
-    if len(evidence[evidence["source"] == SIZE]):
-        tradeoff = make_front(ranking, evidence, known_cost(evidence))
+    tradeoff, cost = None, known_cost(evidence)
+    if cost is not None:
+        tradeoff = make_front(ranking, evidence, cost)
         tradeoff.write(run.folder)
         print_line(console, front_line(tradeoff, run.folder))
     page = write_page(

@@ -9,7 +9,13 @@ from taurank.orchestrator.stages.pretext_check import check_task
 from taurank.orchestrator.stages.proxy_rows import void_lines, void_scores
 from taurank.orchestrator.stages.runner import StageRunner
 from taurank.orchestrator.stages.running import can_continue, run_stage
-from taurank.orchestrator.stages.scheduling import check_policy, features_by_code, logged_curves, training_limits
+from taurank.orchestrator.stages.scheduling import (
+    check_policy,
+    features_by_code,
+    kind_of,
+    logged_curves,
+    training_limits,
+)
 from taurank.orchestrator.stages.shared_results import SharedResults, taken_over_line
 from taurank.orchestrator.stages.stage import (
     Stage,
@@ -39,6 +45,7 @@ __all__ = [
     "check_task",
     "ended_event",
     "features_by_code",
+    "kind_of",
     "logged_curves",
     "note_trained_for",
     "paused_event",

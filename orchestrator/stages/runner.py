@@ -24,6 +24,7 @@ from taurank.orchestrator.stages.shared_results import FOLDER, SharedResults, im
 from taurank.orchestrator.stages.stage import Stage, training_stage
 from taurank.spaces import Architecture
 from taurank.trainables.data import ImageData, digest_images
+from taurank.trainables.own import find_own_code
 from taurank.trainables.proxies import ProxyBatch
 
 GIGABYTE = 1e9
@@ -68,7 +69,8 @@ class StageRunner:
 
     def __init__(self, run: _Run, on_ray: _OnRay, data: ImageData, *, needed: Iterable[Stage] = ()) -> None:
         self._run, self._on_ray, self._file = run, on_ray, data.file
-        self._images = ray.put(data)
+        trainable = run.experiment.trainable
+        self._images = ray.put(data if trainable is None else find_own_code(trainable))
         self._digest = digest_images(data) if run.experiment.share_results else ""
         states = [Path(spec.checkpoint) for stage in needed if stage.keeps_states for spec in stage.specs]
         most = run.experiment.resources.checkpoint_gigabytes * GIGABYTE
@@ -141,6 +143,8 @@ class StageRunner:
         """Share of a GPU that the largest candidate takes; None if it is not needed, and in a search."""
         experiment = self._run.experiment
         if not self._on_ray.cluster.gpus or experiment.resources.gpus_per_trial != "auto" or experiment.search:
+            return None
+        if experiment.trainable is not None:  # not a network that can be built here: a whole GPU each
             return None
         rows, space = self._run.log.evidence(), experiment.space.make()
         flops = rows[(rows["source"] == SIZE) & (rows["metric"] == FLOPS)].set_index("architecture")["value"]

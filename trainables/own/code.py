@@ -43,7 +43,7 @@ class OwnCode:
         except SpaceError as error:
             raise OwnCodeError(f"trainable: {str(error).removeprefix('code: ')}") from None
         _check(found, self.name)
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 def give_own_code(code: object) -> str:
