@@ -39,13 +39,16 @@ def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
     return content
 
 
-def load_experiment(source: str | os.PathLike[str] | Mapping[str, Any] | Experiment) -> Experiment:
+def load_experiment(
+    source: str | os.PathLike[str] | Mapping[str, Any] | Experiment, *, trainable: str | None = None
+) -> Experiment:
     """Reads an experiment; nothing is spent.
 
     Args:
         source: a YAML file, the name of an experiment that comes with taurank, the content of a file as a mapping, or
             an experiment, which is returned as it is. Paths in a file are relative to its folder, those in a mapping
             to the working directory.
+        trainable: training code of the user's own, in place of what the source names.
 
     Raises:
         ExperimentError: no such file or name, broken YAML, unknown keys, bad values; all problems at once.
@@ -58,9 +61,13 @@ def load_experiment(source: str | os.PathLike[str] | Mapping[str, Any] | Experim
         '5x'
     """
     if isinstance(source, Experiment):
-        return source
+        if trainable is None:
+            return source
+        content = read_yaml(source.to_yaml()) | {"trainable": trainable}
+        return _absolute(_from_content(content, where="the experiment"), Path.cwd())
+    own = {} if trainable is None else {"trainable": trainable}
     if isinstance(source, Mapping):
-        return _from_content(dict(source), where="the experiment")
+        return _absolute(_from_content({**source, **own}, where="the experiment"), Path.cwd())
     name_or_file = os.fspath(source)
     path, known = Path(name_or_file), list_experiments()
     try:
@@ -79,8 +86,11 @@ def load_experiment(source: str | os.PathLike[str] | Mapping[str, Any] | Experim
         suggestion = f"; did you mean {path.stem!r}, which comes with taurank?" if path.stem in known else ""
         raise ExperimentError(f"{path} cannot be read: {error.strerror or error}{suggestion}") from None
     _log.info("the experiment is read from %s", path.absolute() if path.is_file() else f"taurank: {name_or_file}")
-    experiment = parse_experiment(text, where=name_or_file)
-    folder = path.parent.absolute()
+    return _absolute(parse_experiment(text, where=name_or_file, **own), path.parent.absolute())
+
+
+def _absolute(experiment: Experiment, folder: Path) -> Experiment:
+    """The experiment with absolute paths, so that it means the same in any working directory."""
     latency = None if experiment.latency is None else experiment.latency.relative_to(folder)
     return experiment.model_copy(
         update={
@@ -92,8 +102,8 @@ def load_experiment(source: str | os.PathLike[str] | Mapping[str, Any] | Experim
     )
 
 
-def parse_experiment(text: str, *, where: str) -> Experiment:
-    """Reads an experiment from YAML text; ``where`` names it in errors.
+def parse_experiment(text: str, *, where: str, **own: Any) -> Experiment:
+    """Reads an experiment from YAML text; ``where`` names it in errors, ``own`` replaces keys of it.
 
     Raises:
         ExperimentError: see ``load_experiment``.
@@ -105,7 +115,7 @@ def parse_experiment(text: str, *, where: str) -> Experiment:
     if not isinstance(content, dict):
         found = {type(None): "nothing", list: "a list"}.get(type(content), "a single value")
         raise ExperimentError(f"{where}: expected keys and values (name, space, data ...), found {found}")
-    return _from_content(content, where=where)
+    return _from_content(content | own, where=where)
 
 
 def _from_content(content: dict[Any, Any], *, where: str) -> Experiment:

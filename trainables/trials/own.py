@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ class OwnTrial(CheckpointedTrial):
     """One candidate, trained by the user's code; one result an epoch. ``data`` is that code."""
 
     def _warm_up(self) -> None:
-        """Does nothing: the framework of the code is its own matter."""
+        """Imports the code with its framework; one that cannot be imported is the outcome of each trial."""
+        with suppress(OwnCodeError):
+            self._data.load()
 
     def _make(self) -> OwnTraining:
         spec, code = self._spec, self._data
