@@ -10,7 +10,7 @@ from typing import Protocol
 import ray
 
 from taurank.orchestrator.cluster import Cluster, Slot, measure_peak_memory, plan_slot
-from taurank.orchestrator.evidence import FLOPS, SIZE, EvidenceLog
+from taurank.orchestrator.evidence import FAILED, FLOPS, SIZE, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, TrainingSpec
 from taurank.orchestrator.search import Proposals
 from taurank.orchestrator.session import Interruption
@@ -28,6 +28,27 @@ from taurank.trainables.own import find_own_code
 from taurank.trainables.proxies import ProxyBatch
 
 GIGABYTE = 1e9
+
+
+class TrainableError(RuntimeError):
+    """Own training code that fails for every candidate; one line with the first reason."""
+
+
+def check_not_all_failed(stage: Stage, log: EvidenceLog) -> None:
+    """Refuses to rank candidates that own training code cannot train.
+
+    Raises:
+        TrainableError: no training of the stage has come to a result.
+    """
+    outcomes = log.outcomes()
+    reasons = [
+        reason for spec in stage.specs for event, reason in [outcomes.get(spec.trial, ("", ""))] if event == FAILED
+    ]
+    if len(reasons) == len(stage.specs) > 1:
+        raise TrainableError(
+            f"{stage.title}: all {len(reasons)} trainings failed; the first: {reasons[0]}. Correct the trainable, and "
+            "start a new run"
+        )
 
 
 class _Run(Protocol):
@@ -91,6 +112,8 @@ class StageRunner:
             reference_code = run.candidates[0]
             images = self._less.for_stage(spec, reference_code, self.slot(trials=1))
             self._launch(stage, images, images_of(self._digest, spec, reference_code))
+        if run.experiment.trainable is not None:
+            check_not_all_failed(stage, run.log)
 
     def search(self, proposals: Proposals, *, epochs: int, spare: Callable[[], float]) -> None:
         """Trains the proposals of a search and leaves ``spare()`` cores free; see `run_search_stage`."""
