@@ -18,7 +18,8 @@ from taurank.orchestrator.evidence import ACCURACY, RankedMetric
 from taurank.orchestrator.experiment.budget import budget_factor, read_budget
 from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
 from taurank.orchestrator.experiment.knowledge import KnowledgeSpecs
-from taurank.orchestrator.experiment.own_training import MetricSpec, own_training_problems
+from taurank.orchestrator.experiment.own_training import SPACE as OWN_SPACE
+from taurank.orchestrator.experiment.own_training import MetricSpec
 from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, NarrowSpec, ProxySpec, ResourceSpec, SpaceSpec
 from taurank.orchestrator.experiment.search import SearchSpec
 from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
@@ -28,10 +29,14 @@ from taurank.orchestrator.hardware import Constraint, ConstraintError, read_cons
 from taurank.orchestrator.ranker import RankerOptions
 from taurank.orchestrator.text import ProblemsError, write_yaml
 from taurank.spaces import Architecture
+from taurank.trainables.data import NO_IMAGES
 from taurank.trainables.training import GOVERNED, FamilyRecipes, Recipe
 
 Problem: TypeAlias = tuple[tuple[str | int, ...], str]
 """The place of a problem, and its description with the way out."""
+
+OF_NETWORKS = ("search", "narrow", "latency", "objective", "families", "supernets")
+"""Sections about networks that taurank builds and trains."""
 
 
 class ExperimentError(ValueError):
@@ -238,7 +243,7 @@ def problems_of(experiment: Experiment) -> Iterator[Problem]:
     yield from _bad_candidates(experiment)
     yield from _bad_narrowing(experiment)
     yield from _bad_search(experiment)
-    yield from own_training_problems(experiment)
+    yield from _bad_own_training(experiment)
 
 
 def _repeated_stages(experiment: Experiment) -> Iterator[Problem]:
@@ -342,3 +347,35 @@ def _bad_search(experiment: Experiment) -> Iterator[Problem]:
     problem = experiment.search.problem_in(experiment.space.make())
     if problem is not None:
         yield ("search", problem[0]), problem[1]
+
+
+def _bad_own_training(experiment: Experiment) -> Iterator[Problem]:
+    if experiment.trainable is None:
+        for field in ("metric", "features"):
+            if getattr(experiment, field) is not None:
+                yield (field,), "it is for own training code; name that as trainable: package.module:function"
+        if experiment.space.name == OWN_SPACE:
+            yield ("space",), "such candidates need own training code; name it as trainable: package.module:function"
+        if experiment.data.name == NO_IMAGES:
+            yield ("data",), "only own training code (trainable) needs no images"
+        return
+    if experiment.metric is None:
+        text = "metric is missing: name the number to rank by, which the trainable gives: {name: val_loss, mode: min}"
+        yield (), text
+    default = Recipe(epochs=experiment.recipe.epochs)
+    if experiment.recipe != default:
+        yield ("recipe",), "own training code has its own; give recipe: {epochs: N} alone"
+    if experiment.data.name != NO_IMAGES:
+        yield ("data",), "own training code reads its data itself; omit data"
+    for field in OF_NETWORKS:
+        if getattr(experiment, field):
+            yield (field,), f"it needs networks that taurank builds; omit {field} for own training code"
+    if experiment.constraints:
+        yield ("constraints",), "they need networks that taurank builds; list only candidates that satisfy them"
+    if experiment.proxies not in (None, "auto"):
+        yield ("proxies",), "they score networks that taurank builds; give their values as features"
+    if experiment.share_results:
+        yield ("share_results",), "own training code may have changed since; omit share_results"
+    for index, spec in enumerate(experiment.trainings or []):
+        if spec.task is not None or spec.epoch_share != 1:
+            yield ("trainings", index), "own training code trains on its own data; omit task, subset and resolution"

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import field_validator, model_validator
 
 from taurank.orchestrator.evidence import PREDICTED, PREDICTED_SD, Mode, RankedMetric
 from taurank.orchestrator.experiment.spec import Spec
-from taurank.orchestrator.text import ProblemsError
 from taurank.spaces import OwnCandidates, SpaceError, candidate_code
 from taurank.trainables.data import NO_IMAGES
 from taurank.trainables.table import direction_of
-from taurank.trainables.training import Recipe
-
-if TYPE_CHECKING:
-    from taurank.orchestrator.experiment.experiment import Experiment
 
 SPACE = OwnCandidates.name
 RESERVED = frozenset((
@@ -24,8 +18,6 @@ RESERVED = frozenset((
     "training_iteration", "trial", "trial_id", "unsaved",
 ))  # fmt: skip
 """Names that results have for other things."""
-IMAGES_ONLY = ("search", "narrow", "latency", "objective", "families", "supernets")
-"""Sections about networks that taurank builds and trains."""
 
 
 class MetricSpec(Spec):
@@ -47,8 +39,7 @@ class MetricSpec(Spec):
     @model_validator(mode="after")
     def _directed(self) -> MetricSpec:
         if self.mode is None and direction_of(self.name) == "none":
-            text = f"the name {self.name!r} does not say which end is better; give min or max"
-            raise ProblemsError([(("mode",), text)])
+            raise ValueError(f"the name {self.name!r} does not say which end is better; give mode: min or mode: max")
         return self
 
     @property
@@ -84,35 +75,3 @@ def with_own_training(content: dict[Any, Any]) -> tuple[dict[Any, Any], list[str
         problems.append(str(error))
     implied = {"data": NO_IMAGES, "proxies": None, "knowledge": None, "share_results": False}
     return {**implied, **content, "candidates": codes, "space": {"name": SPACE, "options": options}}, problems
-
-
-def own_training_problems(experiment: Experiment) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Parts of an experiment that contradict its having, or lacking, training code of the user's own."""
-    if experiment.trainable is None:
-        for field in ("metric", "features"):
-            if getattr(experiment, field) is not None:
-                yield (field,), "it is for own training code; name that as trainable: package.module:function"
-        if experiment.space.name == SPACE:
-            yield ("space",), "such candidates need own training code; name it as trainable: package.module:function"
-        if experiment.data.name == NO_IMAGES:
-            yield ("data",), "only own training code (trainable) needs no images"
-        return
-    if experiment.metric is None:
-        yield ("metric",), "name the number to rank by, which the trainable gives: {name: val_loss, mode: min}"
-    default = Recipe(epochs=experiment.recipe.epochs)
-    if experiment.recipe != default:
-        yield ("recipe",), "own training code has its own; give recipe: {epochs: N} alone"
-    if experiment.data.name != NO_IMAGES:
-        yield ("data",), "own training code reads its data itself; omit data"
-    for field in IMAGES_ONLY:
-        if getattr(experiment, field):
-            yield (field,), f"it needs networks that taurank builds; omit {field} for own training code"
-    if experiment.constraints:
-        yield ("constraints",), "they need networks that taurank builds; list only candidates that satisfy them"
-    if experiment.proxies not in (None, "auto"):
-        yield ("proxies",), "they score networks that taurank builds; give their values as features"
-    if experiment.share_results:
-        yield ("share_results",), "own training code may have changed since; omit share_results"
-    for index, spec in enumerate(experiment.trainings or []):
-        if spec.task is not None or spec.epoch_share != 1:
-            yield ("trainings", index), "own training code trains on its own data; omit task, subset and resolution"

@@ -170,8 +170,7 @@ def returns(what: Any) -> Any:
 def test_code_that_breaks_its_interface_fails_in_one_line(code, message):
     work = training(code)
     with pytest.raises(OwnCodeError, match=message) as caught:
-        for _ in range(4):
-            work.step_epoch()
+        [work.step_epoch() for _ in range(4)]
     assert "\n" not in str(caught.value)
 
 
