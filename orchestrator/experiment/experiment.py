@@ -39,6 +39,9 @@ OF_NETWORKS = ("search", "narrow", "latency", "objective", "families", "supernet
 """Sections about networks that taurank builds and trains."""
 
 
+Logger = Literal["tensorboard", "csv", "json", "mlflow", "wandb"]
+
+
 class ExperimentError(ValueError):
     """An experiment that cannot be run; one line per problem, each naming the field and the way out."""
 
@@ -102,6 +105,9 @@ class Experiment(Spec):
 
     ``trainable: package.module:function`` is training code of the user's own for candidates of any kind, by ``metric``;
     it needs neither ``space`` nor ``data``. ``features``: a CSV with numbers per candidate.
+
+    ``loggers``: Ray's own, beside the evidence log. ``keep_tune`` keeps Ray's results of each stage. ``checkpoints:
+    best`` keeps the weights of the best epoch of each training.
     """
 
     name: str
@@ -129,6 +135,9 @@ class Experiment(Spec):
     trainable: str | None = None
     metric: Annotated[MetricSpec | None, BeforeValidator(options_from_name)] = None
     features: str | None = None
+    loggers: list[Logger] = Field(default_factory=list)
+    keep_tune: bool = False
+    checkpoints: Literal["best"] | None = None
     seed: Seed = 0
 
     @field_validator("name")

@@ -155,6 +155,8 @@ class StageRunner:
             checkpoints=self._checkpoints,
             images=self._file,
             patience=self._run.experiment.resources.patience,
+            loggers=tuple(self._run.experiment.loggers),
+            keeps_tune=self._run.experiment.keep_tune,
         )
 
     def _results(self, digest: str, slot: Slot) -> SharedResults | None:

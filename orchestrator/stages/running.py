@@ -60,6 +60,8 @@ def run_stage(
         ClusterError: the images are missing; finished results are in the log.
     """
     log = setting.log
+    if stage.booking is not None:  # scores of untrained networks have no curves to log
+        setting = replace(setting, loggers=(), keeps_tune=False)
     watch = setting.watch(stage.name, [spec.trial for spec in stage.specs])
     if results is not None and stage.trainable is ArchitectureTrial:
         # Trainings from scratch depend on their specs only.
