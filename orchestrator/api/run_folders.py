@@ -13,7 +13,15 @@ import pandas as pd
 
 from taurank.orchestrator.api.rankings import Ranking
 from taurank.orchestrator.api.words import in_python
-from taurank.orchestrator.experiment import BUDGET, EPOCHS, Experiment, load_experiment, with_baseline, with_knowledge
+from taurank.orchestrator.experiment import (
+    BUDGET,
+    EPOCHS,
+    Experiment,
+    load_experiment,
+    with_baseline,
+    with_knowledge,
+    with_loggers,
+)
 from taurank.orchestrator.text import make_console
 
 if TYPE_CHECKING:
@@ -162,6 +170,7 @@ def run(
     baseline: bool | None = None,
     knowledge: Sequence[str] = (),
     trainable: TrainingCode | None = None,
+    loggers: Sequence[str] = (),
 ) -> Run:
     """Ranks the candidates of an experiment, or searches, as `taurank run` does; returns when it has ended.
 
@@ -184,6 +193,7 @@ def run(
             ``train(candidate, *, epochs, seed, device, checkpoint)`` that yields a dict of metrics per epoch, a class
             with ``step``, ``state_dict`` and ``load_state_dict``, or ``package.module:name`` of one
             (docs/own-training.md); None: as the experiment says.
+        loggers: Ray's, beside those of the experiment: ``tensorboard``, ``csv``, ``json``, ``mlflow``, ``wandb``.
 
     Raises:
         ExperimentError: an experiment that cannot be run; all problems at once, before anything is spent.
@@ -204,6 +214,7 @@ def run(
         experiment = with_baseline(experiment, where=experiment.name)
     if knowledge:
         experiment = with_knowledge(experiment, list(knowledge))
+    experiment = with_loggers(experiment, loggers)
     place = Place(Path(out), _path(data_dir), download, _path(cache), address, dashboard)
     images = experiment_images(experiment, place, quiet=quiet)
     report = start_run(experiment, images, place, make_console(quiet=quiet), with_baseline=baseline is not False)

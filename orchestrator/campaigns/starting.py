@@ -175,6 +175,9 @@ def start_run(
         RunInterruptedError: the user asked it to end; the line that says how to resume has been printed.
         RunError, ExperimentError, ClusterError, ...: it cannot run, in one line.
     """
+    from taurank.orchestrator.stages import check_loggers
+
+    check_loggers(experiment.loggers)
     say = partial(print_line, console)
     if experiment.search is not None:
         from taurank.orchestrator.campaigns.searching import create_search
@@ -199,7 +202,9 @@ def resume_run(
 def run_to_its_end(run: Run, images: ImageData, place: Place, console: Console, *, with_baseline: bool) -> RunReport:
     """Runs the missing parts of a run; an interruption prints how to resume, and goes on to the caller."""
     from taurank.orchestrator.session import RunInterruptedError
+    from taurank.orchestrator.stages import check_loggers
 
+    check_loggers(run.experiment.loggers)
     try:
         if run.experiment.search is not None:
             from taurank.orchestrator.campaigns.searching import run_search

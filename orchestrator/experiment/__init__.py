@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         read_knowledge,
         with_baseline,
         with_knowledge,
+        with_loggers,
     )
     from taurank.orchestrator.experiment.from_options import (
         BUDGET,
@@ -88,6 +89,7 @@ __all__ = [
     "split_names",
     "with_baseline",
     "with_knowledge",
+    "with_loggers",
     "write_models",
 ]
 

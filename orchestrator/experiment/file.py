@@ -7,11 +7,11 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
+from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError, Logger
 from taurank.orchestrator.experiment.knowledge import (
     KnowledgeSection,
     KnowledgeSpecs,
@@ -144,6 +144,19 @@ def with_baseline(experiment: Experiment, *, where: str) -> Experiment:
         return experiment
     content = read_yaml(experiment.to_yaml()) | {"baseline": {}}
     return parse_experiment(write_yaml(content), where=f"{where} with --baseline")
+
+
+def with_loggers(experiment: Experiment, names: Sequence[str]) -> Experiment:
+    """The experiment with loggers of Ray beside its own.
+
+    Raises:
+        ExperimentError: an unknown name; one line.
+    """
+    for name in names:
+        if name not in get_args(Logger):
+            known = get_args(Logger)
+            raise ExperimentError(f"--logger: {name!r} is none of {', '.join(known)}{hint(name, known)}")
+    return experiment.model_copy(update={"loggers": list(dict.fromkeys([*experiment.loggers, *names]))})
 
 
 def with_knowledge(experiment: Experiment, texts: Sequence[str]) -> Experiment:

@@ -4,6 +4,7 @@ from taurank.orchestrator.stages.checkpoints import CheckpointStore
 from taurank.orchestrator.stages.decisions import ended_event, paused_event, predicted_values, sent_event
 from taurank.orchestrator.stages.display import Display
 from taurank.orchestrator.stages.launch import Setting
+from taurank.orchestrator.stages.loggers import LoggerError, check_loggers
 from taurank.orchestrator.stages.metrics import RunMetrics, broadcast, run_metrics
 from taurank.orchestrator.stages.pretext_check import check_task
 from taurank.orchestrator.stages.proxy_rows import void_lines, void_scores
@@ -31,6 +32,7 @@ from taurank.orchestrator.stages.supernet_stages import supernet_stage
 __all__ = [
     "CheckpointStore",
     "Display",
+    "LoggerError",
     "RunMetrics",
     "Setting",
     "SharedResults",
@@ -41,6 +43,7 @@ __all__ = [
     "broadcast",
     "can_continue",
     "check_budget",
+    "check_loggers",
     "check_policy",
     "check_task",
     "ended_event",

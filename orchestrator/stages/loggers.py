@@ -116,6 +116,7 @@ class _Logger(tune.Callback):  # type: ignore[misc]
     def __init__(self, logger: LoggerCallback, folder_of: Callable[[Trial], Path]) -> None:
         self._logger, self._folder_of = logger, folder_of
         self._seen: dict[str, _Logged] = {}
+        self._last: dict[str, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles it with a state that is never restored
@@ -130,13 +131,17 @@ class _Logger(tune.Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        self._logger.log_trial_result(iteration, self._logged(trial), plain_result(result))
+        epoch = int(result.get("epoch", 0))
+        # A trial that has lost its worker reports from the beginning again.
+        if epoch > self._last.get(trial.trial_id, -1):
+            self._last[trial.trial_id] = epoch
+            self._logger.log_trial_result(iteration, self._logged(trial), plain_result(result))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._end(trial, failed=False)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Keeps the files open: the trial starts again, and reports from the beginning what they have already."""
+        """Keeps the files open: the trial starts again."""
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         for trial in trials:

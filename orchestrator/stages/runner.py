@@ -160,7 +160,8 @@ class StageRunner:
         )
 
     def _results(self, digest: str, slot: Slot) -> SharedResults | None:
-        if not self._run.experiment.share_results:
+        # What another run has trained has no weights here.
+        if not self._run.experiment.share_results or self._run.experiment.checkpoints:
             return None
         return SharedResults(self._run.folder.parent / FOLDER, digest, "cuda" if slot.gpus else "cpu")
 

@@ -20,6 +20,7 @@ from taurank.orchestrator.experiment import (
     TrainingSpec,
 )
 from taurank.orchestrator.planning import ROUNDING
+from taurank.orchestrator.stages.loggers import folder_name
 from taurank.orchestrator.stages.proxy_rows import ProxyBooking, make_booking
 from taurank.orchestrator.stages.scheduling import training_limits
 from taurank.schedulers.policies import Limits
@@ -31,6 +32,10 @@ CHUNK = 16
 """Candidates scored by one trial; small, so that workers finish at about the same time."""
 MOST_CHUNKS = 256
 """Largest number of trials; beyond it chunks grow, since Tune iterates over all trials repeatedly."""
+
+
+WEIGHTS = "weights"
+"""Folder of a run with the best weights of each training, where they are kept."""
 
 
 def chunked(candidates: Sequence[str]) -> list[Sequence[str]]:
@@ -125,6 +130,8 @@ def trial_spec(
         until=until,
         trainable=experiment.trainable or "",
         metric=experiment.ranked_metric.name,
+        lower_is_better=experiment.ranked_metric.lower_is_better,
+        best=str(run / WEIGHTS / f"{folder_name(label, trial)}.pt") if experiment.checkpoints else "",
     )
 
 

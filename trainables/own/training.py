@@ -136,6 +136,10 @@ class OwnTraining:
         code = self._steps.state()
         return {"epoch": self.epoch, "saved": self._steps.saved, "first": self._first, "code": code}
 
+    def weights(self) -> dict[str, Any] | None:
+        """The files of the checkpoint folder, or the state of the object; None if there is none of this epoch."""
+        return self._steps.state() if self._steps.saved == self.epoch and not self._steps.unsaved else None
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores a state of `state_dict`."""
         self.epoch, self._first = int(state["epoch"]), state["first"]

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ from taurank.trainables.own import OwnCode
 from taurank.trainables.proxies import ProxyBatch
 from taurank.trainables.table import RecordedTable
 from taurank.trainables.training import describe_failure, describe_lost_images, gpu_is_lost
-from taurank.trainables.trials.checkpoint_file import Saved, read_checkpoint, write_checkpoint
+from taurank.trainables.trials.checkpoint_file import Saved, read_checkpoint, write_checkpoint, write_tensors
 from taurank.trainables.trials.kept_results import keep_result, read_result
 from taurank.trainables.trials.spec import TrialSpec
 
@@ -192,6 +193,8 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         row |= {"trial": self._spec.trial, "outcome": "completed" if self._completed(self._work) else "", "reason": ""}
         self._rows.append(row)
         self._write_checkpoint()
+        if self._spec.best:
+            self._keep_best()
         if self._spec.kept and row["outcome"] == "completed":
             keep_result(Path(self._spec.kept), run=self._stage, rows=self._rows)
 
@@ -258,6 +261,24 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         needed = self.keeps_state or not self._rows[-1]["outcome"]
         saved = Saved(self._rows, self._work.state_dict() if needed else None)
         self._unsaved = write_checkpoint(Path(self._spec.checkpoint), self._spec.fingerprint, saved)
+
+    def _keep_best(self) -> None:
+        """Writes the weights of an epoch that is better than all before it."""
+        name, sign = self._spec.metric, -1.0 if self._spec.lower_is_better else 1.0
+        values = [sign * row.get(name, math.nan) for row in self._rows]
+        known = [value for value in values[:-1] if math.isfinite(value)]
+        weights = self._weights_now()
+        if weights is None or not math.isfinite(values[-1]) or (known and values[-1] <= max(known)):
+            return
+        file, row = Path(self._spec.best), self._rows[-1]
+        with suppress(OSError):  # the writing below gives the reason
+            file.parent.mkdir(parents=True, exist_ok=True)
+        found = {"candidate": self._spec.architectures[0], "trial": self._spec.trial, "epoch": row["epoch"]}
+        self._unsaved = write_tensors(file, found | {name: row[name], "weights": weights}) or self._unsaved
+
+    def _weights_now(self) -> dict[str, Any] | None:
+        """The weights of the training, in tensors; None where it has none."""
+        return None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the number of reported rows; all else is in the trial's own file."""

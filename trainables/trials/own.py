@@ -61,6 +61,10 @@ class OwnTrial(CheckpointedTrial):
         place = traceback.extract_tb(error.__traceback__)[-1]
         return f"{super()._reason_of(error, doing)} ({Path(place.filename).name}, line {place.lineno})"
 
+    def _weights_now(self) -> dict[str, Any] | None:
+        assert isinstance(self._work, OwnTraining)
+        return self._work.weights()
+
     def _write_checkpoint(self) -> None:
         super()._write_checkpoint()
         if isinstance(self._work, OwnTraining) and not self._rows[-1]["outcome"]:

@@ -35,6 +35,8 @@ class TrialSpec:
         kept: file that a complete training is kept in for other runs, and taken from; empty for none.
         trainable: name of the user's training code; empty for trainings by taurank.
         metric: that the trial reports in each result, and that is NaN where it fails.
+        lower_is_better: direction of the metric.
+        best: file for the weights of the epoch with the best value of the metric; empty for none.
     """
 
     trial: str
@@ -55,6 +57,8 @@ class TrialSpec:
     kept: str = ""
     trainable: str = ""
     metric: str = "validation_accuracy"
+    lower_is_better: bool = False
+    best: str = ""
 
     @property
     def fingerprint(self) -> str:
