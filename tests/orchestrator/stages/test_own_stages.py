@@ -40,7 +40,7 @@ recipe: {epochs: 9}
 budget: 1x
 trainings:
   - {epochs: 6, scheduler: uniform, budget_epochs: 18}
-  - {epochs: 8, scheduler: ray-asha, budget_epochs: 15}
+  - {epochs: 4, scheduler: ray-asha}
 baseline: null
 loggers: [csv, tensorboard]
 keep_tune: true
@@ -84,8 +84,8 @@ def test_policies_of_ours_and_of_ray_take_the_metric_in_its_direction(run):
     assert uniform["epochs"].sum() <= 18
     # The policy has paused and resumed: all have begun, none was first trained to its end.
     assert uniform.groupby("architecture")["epoch"].max().min() >= 3
-    asha = rows.query("stage == 'training-8:ray-asha'").groupby("architecture")["epoch"].max()
-    assert asha['{"width": 11}'] == 8
+    asha = rows.query("stage == 'training-4:ray-asha'").groupby("architecture")["epoch"].max()
+    assert asha['{"width": 11}'] == 4
     order = pd.read_csv(run / "ranking.csv")["architecture"].tolist()
     assert order == [f'{{"width": {width}}}' for width in (11, 7, 5, 3, 2)]
 
@@ -105,13 +105,13 @@ def test_weights_of_the_best_epoch_load_safely(run):
 
 
 def test_ray_opens_its_results_and_loggers_name_the_architectures(run):
-    stage = run / "tune" / "training-8-ray-asha"
+    stage = run / "tune" / "training-4-ray-asha"
     analysis = tune.ExperimentAnalysis(str(stage))
     assert len(analysis.trials) == 5
-    assert analysis.get_best_config(metric="val_loss", mode="min")["trial"] == "training-8:ray-asha/width=11/seed 0"
+    assert analysis.get_best_config(metric="val_loss", mode="min")["trial"] == "training-4:ray-asha/width=11/seed 0"
     (folder,) = stage.glob("width=11-*")
     curve = pd.read_csv(folder / "progress.csv")
-    assert curve["epoch"].tolist() == list(range(1, 9))
+    assert curve["epoch"].tolist() == [1, 2, 3, 4]
     assert curve["width"].eq(11).all()
     assert not {"evidence", "unsaved"} & set(curve.columns)
     assert list(folder.glob("events.out.tfevents.*"))
