@@ -56,7 +56,7 @@ GIVEN: dict[str, Callable[[Path], dict[str, Any]]] = {
 """Names that the text of a page introduces, by page."""
 
 
-STARTS_RAY = ("docs/python.md", "docs/schedulers.md")
+STARTS_RAY = ("docs/own-training.md", "docs/python.md", "docs/schedulers.md")
 
 
 @pytest.mark.parametrize(
