@@ -46,7 +46,7 @@ def check_loggers(names: Sequence[str]) -> None:
 
 def folder_name(label: str, trial: str) -> str:
     """Name of the folder of a trial: its architecture, and a few letters that tell its trainings apart."""
-    shown = re.sub(r"[^\w.=+,-]+", "_", label).strip("_")[:LONGEST]
+    shown = re.sub(r"[^\w.=+,-]+", "_", label).strip("_.")[:LONGEST]
     return f"{shown}-{hashlib.sha256(trial.encode()).hexdigest()[:6]}"
 
 

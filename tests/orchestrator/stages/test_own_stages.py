@@ -101,7 +101,7 @@ def test_weights_of_the_best_epoch_load_safely(run):
     assert len(files) == 10
     content = torch.load(files[0], weights_only=True)
     assert content["candidate"].startswith('{"width": ')
-    assert bytes(content["weights"]["files"]["epoch"]).decode() == str(content["epoch"])
+    assert content["weights"]["files"]["epoch"].numpy().tobytes().decode() == str(content["epoch"])
 
 
 def test_ray_opens_its_results_and_loggers_name_the_architectures(run):

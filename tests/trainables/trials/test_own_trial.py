@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from taurank.trainables.own import OwnCode
 from taurank.trainables.trials import OwnTrial, TrialSpec
@@ -105,3 +106,21 @@ def test_another_metric_or_code_is_another_training(tmp_path):
     assert base.fingerprint != spec(tmp_path, metric="loss").fingerprint
     assert base.fingerprint != spec(tmp_path, trainable="mine:other").fingerprint
     assert spec_of(tmp_path).fingerprint == spec_of(tmp_path, metric="loss").fingerprint  # of ours, as before
+
+
+@pytest.mark.parametrize(("metric", "lower", "best"), [("dice", False, 3), ("loss", True, 3), ("loss", False, 1)])
+def test_weights_of_the_best_epoch_are_kept_on_request(tmp_path, metric, lower, best):
+    file = tmp_path / "weights" / "best.pt"
+    results(trial(spec(tmp_path, metric=metric, lower_is_better=lower, best=str(file))))
+    content = torch.load(file, weights_only=True)
+    assert content["epoch"] == best
+    assert content["weights"]["files"]["epoch"].numpy().tobytes().decode() == str(best)
+    assert content["candidate"] == "unet"
+    assert metric in content
+
+
+def test_weights_that_cannot_be_written_are_said_and_stop_nothing(tmp_path):
+    (tmp_path / "weights").touch()
+    rows = results(trial(spec(tmp_path, best=str(tmp_path / "weights" / "best.pt"))))
+    assert rows[-1]["outcome"] == "completed"
+    assert str(tmp_path / "weights") in rows[0]["unsaved"]
