@@ -18,6 +18,7 @@ class OwnTrial(CheckpointedTrial):
 
     def _warm_up(self) -> None:
         """Imports the code with its framework; one that cannot be imported is the outcome of each trial."""
+        super()._warm_up()
         with suppress(OwnCodeError):
             self._data.load()
 
