@@ -192,7 +192,7 @@ def run(
         trainable: training code of your own for candidates of any kind: a generator
             ``train(candidate, *, epochs, seed, device, checkpoint)`` that yields a dict of metrics per epoch, a class
             with ``step``, ``state_dict`` and ``load_state_dict``, or ``package.module:name`` of one
-            (docs/own-training.md); None: as the experiment says.
+            (docs/how-to/own-training.md); None: as the experiment says.
         loggers: Ray's, beside those of the experiment: ``tensorboard``, ``csv``, ``json``, ``mlflow``, ``wandb``.
 
     Raises:

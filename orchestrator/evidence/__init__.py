@@ -67,7 +67,16 @@ if TYPE_CHECKING:
         VALIDATION_ACCURACY_SD,
         VOID,
     )
-    from taurank.orchestrator.evidence.summary import LogSummary, StageRows, bookings, opened_to_read, summarize
+    from taurank.orchestrator.evidence.summary import (
+        STATES,
+        LogSummary,
+        StageRows,
+        TrialSummary,
+        bookings,
+        opened_to_read,
+        summarize,
+        trials_of,
+    )
 
 __all__ = [
     "ACCURACY",
@@ -119,6 +128,7 @@ __all__ = [
     "SIZE",
     "SKIPPED",
     "STARTED",
+    "STATES",
     "STOPPED",
     "SUPERNET",
     "TAKEN",
@@ -136,9 +146,11 @@ __all__ = [
     "Mode",
     "RankedMetric",
     "StageRows",
+    "TrialSummary",
     "bookings",
     "opened_to_read",
     "summarize",
+    "trials_of",
 ]
 
 __getattr__ = lazy_names(__name__)

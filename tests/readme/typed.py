@@ -48,10 +48,7 @@ SESSION = (
     Typed(
         f"taurank run --models '{MODELS}' --data folder:photos {SMALL} --baseline",
         WRITTEN,
-        (
-            "taurank run --models 'timm:*_tiny*' --data folder:photos",
-            "taurank run --models 'timm:*_tiny*,torchvision:resnet18,my_nets:make' --data folder:photos",
-        ),
+        ("taurank run --models 'timm:*_tiny*' --data folder:photos",),
         prints=("ranking, best first", "against full training", "ceiling|order by"),
         small=True,
     ),
@@ -102,6 +99,12 @@ SESSION = (
         WRITTEN,
         ("taurank extend runs/mine-TIME --add 'timm:resnet18' --add my_nets:make",),
         prints=("1 more candidate",),
+    ),
+    Typed(
+        "taurank compare FIRST RUN",
+        r"1, 2 +\d+ .*",
+        ("taurank compare runs/first-TIME runs/second-TIME",),
+        prints=("same at the top",),
     ),
     Typed(
         "taurank extend RUN --budget 1x",
@@ -185,7 +188,6 @@ SESSION = (
         WRITTEN,
         (
             "taurank search --space nasbench201 --data cifar10",
-            "taurank search --space nasbench201 --data fashion-mnist --evaluations 60 --constraint 'latency <= 5ms'",
             "taurank search --space nasbench201 --data fashion-mnist --evaluations 60 --epochs 6"
             " --constraint 'latency <= 5ms'",
         ),
@@ -268,6 +270,7 @@ NOT_TYPED = {
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",
     "taurank run --address 127.0.0.2:6399": "benchmarks.system.faults",
     "taurank run mine.yaml --address auto --out /shared/runs": "benchmarks.system.jobs",
+    "taurank serve runs/...": "tests/orchestrator/report/test_browser.py; it runs until Ctrl-C",
     "taurank status /shared/runs/mine-TIME": "the same as taurank status RUN",
     "taurank run own.yaml": "tests/orchestrator/cli/test_own_space.py",
     "taurank spaces my_space:SmallNetworks": "tests/orchestrator/cli/test_own_space.py",
