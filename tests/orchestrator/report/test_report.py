@@ -329,7 +329,7 @@ class TestTables:
         assert re.search(r"^\d tiers: the first of each beats the first of the next with 90 % prob", text, re.MULTILINE)
         assert re.search(r"expects of itself: 0\.\d\d \(0\.\d\d to 0\.\d\d\) \(uncalibrated\)$", text, re.MULTILINE)
         assert re.search(r"ceiling: tau 0\.\d+ .*; retained \d\.\d\d", text)
-        assert "speed-up as measured, everything counted: 5.7x in epochs, 5.6x in seconds of trials" in text
+        assert "speed-up as measured, everything counted: 5.6x in seconds of trials, 5.7x in epochs" in text
 
     def test_without_full_trainings_no_accuracy_is_predicted(self, printed):
         text = "\n".join(printed(130, trainings=False, seeds=()))
