@@ -3,11 +3,12 @@
 The candidates, images, recipes and seeds are those of the experiment file of a list, so `taurank run` on the same file
 trains the same. One process with one thread; everything finished is a line of `LIST.jsonl`, appended at once, so a
 process that is killed loses the training in progress and nothing else, and the next one continues. Candidates come in
-random order, each with all its trainings, so a part of a list is a list. Lists joined by `+` are recorded in turn.
+random order, each with all its trainings, so a part of a list is a list. Lists joined by `+` are recorded in turn;
+`LIST=24` stops after that many candidates.
 
 Costs are CPU seconds of the process, which do not depend on what else runs on the machine.
 
-    python -m benchmarks.real_lists.record --out recorded own_code cells+mobile
+    python -m benchmarks.real_lists.record --out recorded own_code cells=24 mobile+cells
     python -m benchmarks.real_lists.record --out recorded --export own_code cells mobile
 """
 
@@ -49,10 +50,12 @@ class RealList:
     Attributes:
         name: of the experiment file.
         experiment: its content.
+        most: candidates that are recorded; None for all.
     """
 
     name: str
     experiment: Experiment
+    most: int | None = None
 
     @cached_property
     def data(self) -> ImageData:
@@ -74,7 +77,7 @@ class RealList:
     def codes(self) -> list[str]:
         """The candidates in random order."""
         codes = choose_candidates(self.experiment, self.data, say=lambda _: None).codes
-        return [codes[place] for place in np.random.default_rng(0).permutation(len(codes))]
+        return [codes[place] for place in np.random.default_rng(0).permutation(len(codes))][: self.most]
 
     @property
     def trainings(self) -> list[tuple[int, int]]:
@@ -90,9 +93,10 @@ def shorts_of(full_epochs: int) -> list[tuple[int, int]]:
     return [*((length, SHORT_SEED) for length in (tenth, tenth - 1, twentieth)), (twentieth, REPEATED_SEED)]
 
 
-def read_list(name: str) -> RealList:
-    """The list of an experiment file beside this module."""
-    return RealList(name, load_experiment(HERE / f"{name}.yaml"))
+def read_list(text: str) -> RealList:
+    """The list of an experiment file beside this module, or the first candidates of it: `cells`, `cells=24`."""
+    name, _, most = text.partition("=")
+    return RealList(name, load_experiment(HERE / f"{name}.yaml"), int(most) if most else None)
 
 
 class Journal:
@@ -167,14 +171,18 @@ def _trained(each: RealList, architecture: Architecture, epochs: int, seed: int)
     return {"rows": rows}
 
 
-def export(each: RealList, journal: Journal) -> tuple[RecordedTable, int]:
-    """The table of the candidates with all their trainings, and how many there are."""
-    wanted = set(each.trainings)
+def complete_candidates(each: RealList, journal: Journal) -> list[str]:
+    """The candidates with all their trainings, sorted."""
     found: dict[str, set[tuple[int, int]]] = {}
     for entry in journal.entries:
         if entry["kind"] == "training":
             found.setdefault(entry["code"], set()).add((entry["epochs"], entry["seed"]))
-    codes = sorted(code for code, trainings in found.items() if wanted <= trainings)
+    return sorted(code for code, trainings in found.items() if trainings.issuperset(each.trainings))
+
+
+def export(each: RealList, journal: Journal) -> tuple[RecordedTable, int]:
+    """The table of the candidates with all their trainings, and how many there are."""
+    codes = complete_candidates(each, journal)
     place, rows, notes = {code: number for number, code in enumerate(codes)}, Rows(codes), []
     for entry in journal.entries:
         if entry["code"] not in place:
@@ -212,16 +220,20 @@ def export(each: RealList, journal: Journal) -> tuple[RecordedTable, int]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lists", nargs="+", metavar="LIST[+LIST...]")
+    parser.add_argument("lists", nargs="+", metavar="LIST[=COUNT][+LIST...]")
     parser.add_argument("--out", type=Path, required=True, help="folder of the journals")
     parser.add_argument("--export", action="store_true", help="write LIST.parquet beside this module, train nothing")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     for group in options.lists:
-        lists = [(read_list(name), Journal(options.out / f"{name}.jsonl")) for name in group.split("+")]
+        chosen = [read_list(text) for text in group.split("+")]
+        lists = [(each, Journal(options.out / f"{each.name}.jsonl")) for each in chosen]
         if options.export:
             for each, journal in lists:
+                if not complete_candidates(each, journal):
+                    print(f"{each.name}: none of {len(each.codes)} candidates, so no table")
+                    continue
                 table, count = export(each, journal)
                 write_table(table, HERE / f"{each.name}.parquet")
                 print(f"{each.name}: {count} of {len(each.codes)} candidates")

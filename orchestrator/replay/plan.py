@@ -35,6 +35,8 @@ class ReplayPlan:
         adaptive: whether the stages were planned by default and may change with the evidence.
         knowledge: what is known from other data; it costs nothing.
         knowledge_encoding: see ``known.known_encoding``.
+        images: of validation; None if that is unknown, and no pilot of short trainings is asked then.
+        classes: of images; None if that is unknown.
     """
 
     candidates: int
@@ -47,6 +49,8 @@ class ReplayPlan:
     adaptive: bool
     knowledge: tuple[KnowledgeSource, ...] = ()
     knowledge_encoding: pd.DataFrame | None = field(default=None, compare=False, repr=False)
+    images: int | None = None
+    classes: int | None = None
 
 
 class _Trainings(BaseModel):
