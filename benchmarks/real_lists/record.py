@@ -90,7 +90,8 @@ class RealList:
 def shorts_of(full_epochs: int) -> list[tuple[int, int]]:
     """Epochs and seeds of the short trainings: about 5 %, and 10 % with and without an epoch for the proxies."""
     tenth, twentieth = full_epochs // 10, full_epochs // 20
-    return [*((length, SHORT_SEED) for length in (tenth, tenth - 1, twentieth)), (twentieth, REPEATED_SEED)]
+    lengths = dict.fromkeys((tenth, tenth - 1, twentieth))
+    return [*((length, SHORT_SEED) for length in lengths), (twentieth, REPEATED_SEED)]
 
 
 def read_list(text: str) -> RealList:
