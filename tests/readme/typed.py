@@ -48,10 +48,7 @@ SESSION = (
     Typed(
         f"taurank run --models '{MODELS}' --data folder:photos {SMALL} --baseline",
         WRITTEN,
-        (
-            "taurank run --models 'timm:*_tiny*' --data folder:photos",
-            "taurank run --models 'timm:*_tiny*,torchvision:resnet18,my_nets:make' --data folder:photos",
-        ),
+        ("taurank run --models 'timm:*_tiny*' --data folder:photos",),
         prints=("ranking, best first", "against full training", "ceiling|order by"),
         small=True,
     ),
@@ -171,7 +168,6 @@ SESSION = (
         WRITTEN,
         (
             "taurank search --space nasbench201 --data cifar10",
-            "taurank search --space nasbench201 --data fashion-mnist --evaluations 60 --constraint 'latency <= 5ms'",
             "taurank search --space nasbench201 --data fashion-mnist --evaluations 60 --epochs 6"
             " --constraint 'latency <= 5ms'",
         ),
