@@ -126,6 +126,12 @@ class TestPage:
         assert f"trained 17.5 % of full cost; tau {score.tau:.2f} ({score.low:.2f} to {score.high:.2f})" in words
         assert words.index("Take") < words.index("The ranking")
 
+    def test_a_score_against_results_of_others_has_no_speed_up(self, finished, finished_log, codes, tmp_path):
+        unmeasured = replace(finished[1], speed_up=None)
+        words = Page(report(finished_log, codes, tmp_path, score=unmeasured)[3]).words
+        assert f"{unmeasured.ranking.tau:.3f}" in words
+        assert f"{finished[1].speed_up.epochs:.1f}x" not in words
+
     def test_says_the_headline_figures(self, finished):
         _, score, _, text, _ = finished
         words = Page(text).words
