@@ -181,8 +181,8 @@ def converge(
     """Walk along the curve and stop at the first point where the predictions agree.
 
     After each point the curve so far is fitted and ``f(target)`` joins the window; a failed fit, or one stuck at its
-    bound, empties the window. The predictions have settled when the window is full, all of it lies within
-    ``tolerance`` of its median, and the newest lies in (0, 100]. Otherwise the oldest leaves the window.
+    bound, empties the window. The predictions have settled when the window is full and all of it lies in (0, 100] and
+    within ``tolerance`` of its median. Otherwise the oldest leaves the window.
 
     Args:
         x: positions in rising order, shape (n,): half epochs or epochs, from 1.
@@ -240,7 +240,7 @@ def _extrapolate(x: NDArray[np.float64], y: NDArray[np.float64], config: Penguin
 
 def _settled(window: Sequence[float], tolerance: float) -> bool:
     middle = statistics.median(window)
-    return 0 < window[-1] <= 100 and all(abs(value - middle) <= tolerance for value in window)
+    return all(0 < value <= 100 and abs(value - middle) <= tolerance for value in window)
 
 
 def _rows(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -87,15 +87,16 @@ class TestLoop:
             ([10.0, 60.0, 60.0, 60.0], None, 3),  # the oldest prediction leaves the window
             ([60.0, 60.0, math.nan, math.nan, 60.0], None, 4),  # a failed fit keeps the window
             ([60.0, 60.0, math.nan, 60.0, 60.0, 60.0], [False, False, True, False, False, False], 5),  # a bound empties
-            ([100.3, 100.2, 99.9], None, 2),  # an earlier prediction may lie outside of 0 to 100
+            ([100.3, 100.2, 99.9, 99.8, 99.7], None, 4),  # none of the window may lie outside of 0 to 100
+            ([-0.1, 0.1, 0.2, 0.3], None, 3),
         ],
     )
     def test_where_the_window_settles(self, predictions, at_bound, stop):
         assert walk(predictions, at_bound).stop_index == stop
 
-    @pytest.mark.parametrize(("newest", "settled"), [(100.0, True), (100.2, False), (0.2, True), (0.0, False)])
-    def test_the_newest_prediction_must_lie_in_0_to_100(self, newest, settled):
-        assert walk([newest, newest, newest]).converged is settled
+    @pytest.mark.parametrize(("level", "settled"), [(100.0, True), (100.2, False), (0.2, True), (0.0, False)])
+    def test_predictions_must_lie_in_0_to_100(self, level, settled):
+        assert walk([level, level, level]).converged is settled
 
     def test_window_and_tolerance_are_settings(self):
         assert walk([60.0, 62.0], window=2, tolerance=1.0).stop_index == 1
