@@ -218,7 +218,7 @@ def _linear_parts(
     error = np.square(rest_y).sum(axis=1)[:, None] + count * shift**2
     error = error + scale * (scale * sum_ff + 2 * (sum_fy - shift * sum_f))
     which = error.argmin(axis=0)[None]
-    return tuple(np.take_along_axis(part, which, axis=0)[0] for part in (error, a, scale))  # type: ignore[return-value]
+    return tuple(np.take_along_axis(part, which, axis=0)[0] for part in (error, a, scale))
 
 
 def converge(
@@ -267,7 +267,7 @@ def converge_all(
     for (place, _), (prediction, clears) in zip(beginnings, fitted, strict=True):
         predictions[place].append(prediction)
         cleared[place].append(clears)
-    return [_walk(y, *walked, config) for (_, y), *walked in zip(rows, predictions, cleared, strict=True)]
+    return [_walk(y, predictions[place], cleared[place], config) for place, (_, y) in enumerate(rows)]
 
 
 def _walk(y: Floats, predictions: list[float], cleared: list[bool], config: PenguinConfig) -> Convergence:
