@@ -43,6 +43,9 @@ def recipe_from_name(value: Any) -> Any:
     return found
 
 
+_MISSING = "is missing"
+
+
 class _Whole(Spec):
     own: Recipe
 
@@ -73,11 +76,12 @@ def families_from_auto(value: Any) -> Any:
         except ProblemsError as error:
             problems += [((family, *place), text) for place, text in error.found]
         except ValidationError as error:
-            for line in problem_lines(error, kind, {"own": own}):
-                place, _, text = line.partition(": ")
-                key = place.removeprefix("own").removeprefix(".")
+            lines = [line.partition(": ") for line in problem_lines(error, kind, {"own": own})]
+            for place, _, text in sorted(lines, key=lambda line: line[2].startswith(_MISSING)):
+                *above, key = place.split(".")[1:]
                 # A key that is not there has no place of its own in the file.
-                problems.append(((family,), f"{key} {text}") if key not in own else ((family, key), text))
+                found_at = ((*above,), f"{key} {text}") if text.startswith(_MISSING) else ((*above, key), text)
+                problems.append(((family, *found_at[0]), found_at[1]))
     if problems:
         raise ProblemsError(problems)
     return found
