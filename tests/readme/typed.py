@@ -262,14 +262,13 @@ SESSION = (
 """In the order in which a user comes across them; later ones go on with what earlier ones wrote."""
 
 NOT_TYPED = {
-    "taurank serve runs/...": "tests/orchestrator/report/test_serving.py",
     "taurank compare runs/first-... runs/second-...": "tests/orchestrator/report/test_comparison.py",
     "make demo": "make test-all runs it",
     "make test": "runs this test",
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",
     "taurank run --address 127.0.0.2:6399": "benchmarks.system.faults",
     "taurank run mine.yaml --address auto --out /shared/runs": "benchmarks.system.jobs",
-    "taurank serve runs/...": "tests/orchestrator/report/test_browser.py; it runs until Ctrl-C",
+    "taurank serve runs/...": "tests/orchestrator/report/test_serving.py; it runs until Ctrl-C",
     "taurank status /shared/runs/mine-TIME": "the same as taurank status RUN",
     "taurank run own.yaml": "tests/orchestrator/cli/test_own_space.py",
     "taurank spaces my_space:SmallNetworks": "tests/orchestrator/cli/test_own_space.py",
