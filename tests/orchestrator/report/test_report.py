@@ -226,6 +226,15 @@ class TestPage:
         assert "nan" not in Page(text).words.lower()
         assert ("Score against full training" in Page(text).words) == (count > 1 and "seeds" not in settings)
 
+    def test_opens_while_the_baseline_is_trained(self, make_log, codes, tmp_path):
+        log = make_log(seeds=(1,))
+        log.connection.execute("DELETE FROM evidence WHERE stage = 'baseline' AND architecture = ?", (codes[0],))
+        _, score, _, text = report(log, codes, tmp_path)
+        assert score.speed_up is None
+        assert Page(text).open == []
+        assert "cheaper in epochs" not in Page(text).words
+        assert "test accuracy of 23 architectures" in Page(text).words
+
     def test_says_how_far_its_certainty_can_be_believed(self, make_log, codes, tmp_path):
         *_, text = report(make_log(seeds=()), codes, tmp_path)
         words = Page(text).words
