@@ -165,7 +165,15 @@ def commands_page() -> str:
     """The help of every command, as Typer writes it."""
     root = typer.main.get_command(app)
     text = get_docs_for_click(obj=root, ctx=typer.Context(root), name="taurank", title="Commands")
-    text = re.sub(r"^(\* `[^`]*`: )(.*)$", lambda line: line[1] + line[2].replace("[", "\\["), text, flags=re.M)
+    helps = dict(commands())
+
+    def item(line: re.Match[str]) -> str:
+        """An item of a list as plain text; Typer shortens those on commands."""
+        command = helps.get(f"taurank {line[2]}") or helps.get(f"taurank table {line[2]}")
+        shortened = line[3].endswith("...") and command is not None
+        return line[1] + re.sub(r"([\\`*_\[\]<>~])", r"\\\1", command.help.split("\n\n")[0] if shortened else line[3])
+
+    text = re.sub(r"^(\* `([^`]*)`: )(.*)$", item, text, flags=re.M)
     return text.replace("**Usage**:\n\n", "").replace("```console\n$ ", "```text\n")
 
 

@@ -17,6 +17,7 @@ DOCS = ROOT / "docs"
 GENERATED = {*reference_files(), *measurement_files()}
 SOURCES = (
     "README.md",
+    "CHANGELOG.md",
     "cluster.yaml",
     "Makefile",
     "docs",

@@ -256,7 +256,7 @@ NOT_TYPED = {
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",
     "taurank run --address 127.0.0.2:6399": "benchmarks.system.faults",
     "taurank run mine.yaml --address auto --out /shared/runs": "benchmarks.system.jobs",
-    "taurank serve runs/...": "tests/orchestrator/report/test_browser.py; it runs until Ctrl-C",
+    "taurank serve runs/...": "tests/orchestrator/report/test_serving.py; it runs until Ctrl-C",
     "taurank status /shared/runs/mine-TIME": "the same as taurank status RUN",
     "taurank run own.yaml": "tests/orchestrator/cli/test_own_space.py",
     "taurank spaces my_space:SmallNetworks": "tests/orchestrator/cli/test_own_space.py",

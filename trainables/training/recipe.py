@@ -28,13 +28,13 @@ class Recipe:
         epochs: passes over the training images.
         batch_size: images of an optimiser step, at least 2 since batch norm cannot train on one.
         optimizer: ``sgd`` with momentum, or ``adamw`` with PyTorch's betas (Loshchilov & Hutter 2019).
-        learning_rate: its highest value.
-        momentum: of ``sgd``; ``adamw`` does not look at it.
-        nesterov: whether that momentum is Nesterov's; ``adamw`` does not look at it.
+        learning_rate: the highest one of the schedule.
+        momentum: of ``sgd``; without effect for ``adamw``.
+        nesterov: whether that momentum is Nesterov's; without effect for ``adamw``.
         weight_decay: of every parameter, batch norm and biases included, as in the training of NAS-Bench-201 (Dong &
             Yang 2020, section 2.2); decoupled for ``adamw``.
         schedule: ``cosine`` to zero, or ``constant`` after the warm-up.
-        warmup_epochs: length of the linear warm-up from zero; fractions of an epoch are fine.
+        warmup_epochs: length of the linear warm-up from zero, a number of epochs or a fraction of one.
         label_smoothing: share of each label spread evenly over all classes, in the training loss only.
         clip_gradient_norm: gradients of a larger Euclidean norm are scaled down to it; None for no limit.
         augmentation: random changes to the training images.
