@@ -221,8 +221,8 @@ def spaces_page() -> str:
         details += [f"## {name}\n", _module_source(type(space)), *_documented(type(space))]
     head = (
         "# Search spaces\n",
-        "`taurank spaces` prints this list with an example of a code. [Your own space](../how-to/own-space.md) shows how "
-        "codes are written, and how to add a space.\n",
+        "`taurank spaces` prints this list with an example of a code. [Your own space](../how-to/own-space.md) shows "
+        "how codes are written, and how to add a space.\n",
         "| space | architectures | features | supernet | contents |",
         "|---|---|---|---|---|",
     )
