@@ -6,6 +6,7 @@ from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from taurank.orchestrator.evidence.log import Evidence, EvidenceError, EvidenceLog
+    from taurank.orchestrator.evidence.metric import ACCURACY, Mode, RankedMetric
     from taurank.orchestrator.evidence.names import (
         BASELINE,
         CHECKPOINT_DROPPED,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ACCURACY",
     "BASELINE",
     "CHECKPOINT_DROPPED",
     "CHECKPOINT_NOT_WRITTEN",
@@ -141,6 +143,8 @@ __all__ = [
     "EvidenceError",
     "EvidenceLog",
     "LogSummary",
+    "Mode",
+    "RankedMetric",
     "StageRows",
     "TrialSummary",
     "bookings",
