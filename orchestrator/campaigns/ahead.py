@@ -203,7 +203,7 @@ def _factor(budget: Budget, subject: Subject) -> float:
 
 def _measured(subject: Subject, experiment: Experiment, place: Place, say: Callable[[str], None]) -> Subject:
     """The subject with the pace of the candidates that a run of the experiment would choose."""
-    data = experiment_images(experiment.data, place)
+    data = experiment_images(experiment, place)
     with open_meter(experiment, data, address=place.address, say=say) as meter:
         chosen = choose_candidates(experiment, data, meter, say=say)
     found = measure_paces(experiment, chosen.codes, data, address=place.address)

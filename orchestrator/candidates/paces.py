@@ -140,8 +140,9 @@ def measure_paces(
                 except RayError as error:
                     what = str(error).strip().splitlines()[-1].strip()[:300]
                     raise ClusterError(f"an epoch cannot be measured, its worker was lost: {what}") from None
-                if len(answers) == 1 and isinstance(answers[code], EpochTime):
-                    measured.began = time.time() - answers[code].spent_seconds  # its worker was starting before
+                first = answers[code]
+                if len(answers) == 1 and isinstance(first, EpochTime):
+                    measured.began = time.time() - first.spent_seconds  # its worker was starting before
                 progress(len(answers), len(codes))
     measured.found |= {code: answers[code] for code in codes}
     measured.ended = time.time()

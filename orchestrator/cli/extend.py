@@ -85,7 +85,7 @@ def extend(
         opened
     )
     console = make_progress_console()
-    images = experiment_images(opened.experiment.data, place, quiet=output().level == "quiet")
+    images = experiment_images(opened.experiment, place, quiet=output().level == "quiet")
     say = partial(print_line, console)
     run = extended(opened, changes, images, address=address, say=say)
     # A search does not know its next proposals yet.

@@ -139,6 +139,14 @@ def run(
         ),
     ] = None,
     knowledge: Knowledge = None,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--logger",
+            help="Also log trainings by Ray's tensorboard, csv, json, mlflow or wandb, in RUN/tune (may be repeated).",
+            show_default=False,
+        ),
+    ] = None,
 ) -> Document | None:
     """Rank the candidates of an experiment, or models by name; with a baseline, also score the ranking."""
     from taurank.orchestrator.campaigns import Place, experiment_images, load_models, start_run
@@ -149,6 +157,7 @@ def run(
         load_experiment,
         with_baseline,
         with_knowledge,
+        with_loggers,
         write_models,
     )
 
@@ -197,7 +206,8 @@ def run(
             loaded = with_knowledge(loaded, knowledge)
         if loaded.search is not None:
             raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
-        images = experiment_images(loaded.data, place, quiet=quiet)
+        images = experiment_images(loaded, place, quiet=quiet)
+    loaded = with_loggers(loaded, logger or ())
     with ending_on_interruption():
         return finish(start_run(loaded, images, place, console, with_baseline=baseline is not False))
 

@@ -6,6 +6,7 @@ from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from taurank.orchestrator.evidence.log import Evidence, EvidenceError, EvidenceLog
+    from taurank.orchestrator.evidence.metric import ACCURACY, Mode, RankedMetric
     from taurank.orchestrator.evidence.names import (
         BASELINE,
         CHECKPOINT_DROPPED,
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ACCURACY",
     "BASELINE",
     "CHECKPOINT_DROPPED",
     "CHECKPOINT_NOT_WRITTEN",
@@ -145,6 +147,8 @@ __all__ = [
     "EvidenceError",
     "EvidenceLog",
     "LogSummary",
+    "Mode",
+    "RankedMetric",
     "StageRows",
     "TrialSummary",
     "bookings",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         read_knowledge,
         with_baseline,
         with_knowledge,
+        with_loggers,
     )
     from taurank.orchestrator.experiment.from_options import (
         BUDGET,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
     from taurank.orchestrator.experiment.knowledge import PUBLISHED, KnowledgeSpec, KnowledgeSpecs
     from taurank.orchestrator.experiment.listing import experiment_description, list_experiments
+    from taurank.orchestrator.experiment.own_training import MetricSpec
     from taurank.orchestrator.experiment.parts import (
         ASSUMED_TRAIN,
         BaselineSpec,
@@ -63,6 +65,7 @@ __all__ = [
     "KnowledgeSpec",
     "KnowledgeSpecs",
     "LatencySpec",
+    "MetricSpec",
     "ModelsError",
     "ObjectiveSpec",
     "ProxySpec",
@@ -87,6 +90,7 @@ __all__ = [
     "split_names",
     "with_baseline",
     "with_knowledge",
+    "with_loggers",
     "write_models",
 ]
 

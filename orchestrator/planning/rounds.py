@@ -10,14 +10,14 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from taurank.orchestrator.evidence import BASELINE, CHOSEN, VALIDATION_ACCURACY, EvidenceLog
+from taurank.orchestrator.evidence import ACCURACY, BASELINE, CHOSEN, VALIDATION_ACCURACY, EvidenceLog, RankedMetric
 from taurank.orchestrator.experiment import TrainingSpec
 from taurank.orchestrator.planning.failed_trainings import failure_reasons, with_failures
 from taurank.orchestrator.planning.pace import Purse
@@ -25,10 +25,14 @@ from taurank.orchestrator.planning.split import ROUNDING, Split, more_short_trai
 from taurank.orchestrator.ranker import (
     JUDGING,
     KnowledgeSource,
+    MetricScale,
     RankerOptions,
     Ranking,
     RankingModel,
     Validation,
+    final_values,
+    in_accuracies,
+    in_unit,
     signal_of,
 )
 
@@ -55,6 +59,7 @@ class Problem:
         names: short names of the candidates, by code; those without one are named by their code.
         knowledge: results of the same architectures on other data sets or tasks.
         knowledge_encoding: numeric description of known architectures; None without any outside the candidates.
+        metric: of the trainings, by which candidates are ranked.
     """
 
     candidates: tuple[str, ...]
@@ -67,6 +72,7 @@ class Problem:
     names: Mapping[str, str] = field(default_factory=dict)
     knowledge: tuple[KnowledgeSource, ...] = ()
     knowledge_encoding: pd.DataFrame | None = None
+    metric: RankedMetric = ACCURACY
 
 
 class LogRanker:
@@ -84,10 +90,18 @@ class LogRanker:
         self.problem, self.log = problem, log
         self._last: RankingModel | None = None
 
-    def model(self) -> RankingModel:
-        """The ranker's model of what the log holds now."""
+    def rows(self) -> tuple[pd.DataFrame, MetricScale]:
+        """The rows of the log now as the ranker reads them, baseline included, and the scale of their metric."""
         problem, reasons = self.problem, failure_reasons(self.log)
-        rows = with_failures(self.log.evidence(), self.log, reasons, problem.names)
+        rows = with_failures(self.log.evidence(), self.log, reasons, problem.names, problem.metric.name)
+        return in_accuracies(rows, problem.metric, full_epochs=problem.full_epochs)
+
+    def model(self) -> RankingModel:
+        """The ranker's model of what the log holds now; its accuracies are on the ranker's scale."""
+        return self._model(self.rows()[0])
+
+    def _model(self, rows: pd.DataFrame) -> RankingModel:
+        problem, reasons = self.problem, failure_reasons(self.log)
         self._last = RankingModel(
             rows[rows["stage"] != BASELINE],
             problem.encoding,
@@ -104,8 +118,14 @@ class LogRanker:
         return self._last
 
     def ranking(self, *, truth_seeds: int = 1) -> Ranking:
-        """The ranking from what the log holds now; see ``RankingModel.ranking``."""
-        return self.model().ranking(truth_seeds=truth_seeds)
+        """The ranking from what the log holds now, final values in the unit of the metric; see ``RankingModel``."""
+        problem = self.problem
+        rows, scale = self.rows()
+        ranking = self._model(rows).ranking(truth_seeds=truth_seeds)
+        if not problem.metric.is_own:
+            return ranking
+        measured = final_values(self.log.evidence(), problem.metric, full_epochs=problem.full_epochs)
+        return replace(ranking, table=in_unit(ranking.table, scale, measured))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_last": None}

@@ -90,6 +90,8 @@ def _rank(
         bench.encoding(candidates),
         bench.full_epochs,
         plan.seed,
+        images=plan.images,
+        classes=plan.classes,
         knowledge=plan.knowledge,
         knowledge_encoding=plan.knowledge_encoding,
     )

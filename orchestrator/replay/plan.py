@@ -36,6 +36,8 @@ class ReplayPlan:
         knowledge: what is known from other data; it costs nothing.
         knowledge_encoding: see ``known.known_encoding``.
         budget: as it was asked for.
+        images: of validation; None if that is unknown, and no pilot of short trainings is asked then.
+        classes: of images; None if that is unknown.
     """
 
     candidates: int
@@ -49,6 +51,8 @@ class ReplayPlan:
     knowledge: tuple[KnowledgeSource, ...] = ()
     knowledge_encoding: pd.DataFrame | None = field(default=None, compare=False, repr=False)
     budget: Budget = field(default_factory=lambda: Budget(1.0))
+    images: int | None = None
+    classes: int | None = None
 
 
 class _Trainings(BaseModel):

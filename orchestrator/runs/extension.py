@@ -46,6 +46,7 @@ from taurank.orchestrator.experiment import (
 from taurank.orchestrator.knowledge import gather_knowledge, resolved_knowledge, write_known
 from taurank.orchestrator.planning import ROUNDING, Pace, plan_trainings, planned_epochs, seconds_spent, speed_up
 from taurank.orchestrator.runs.creation import RGB, make_folder, write_experiment
+from taurank.orchestrator.runs.features import described
 from taurank.orchestrator.runs.planned import plan_run
 from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
@@ -208,7 +209,7 @@ def _changed(run: Run, changes: Changes, candidates: int | list[str]) -> Experim
         content["baseline"]["seeds"] += list(changes.seeds)
     for name, stages in changes.stages.items():
         content[name] = [*(content[name] or []), *stages]
-    return parse_experiment(write_yaml(content), where="the extended experiment")
+    return described(parse_experiment(write_yaml(content), where="the extended experiment"))
 
 
 def _new_candidates(
@@ -234,6 +235,8 @@ def _new_candidates(
     if changes.candidates is not None:
         if changes.candidates <= len(there):
             raise ExperimentError(f"--candidates: {changes.candidates} in all; there are {len(there)}, so give more")
+        if run.experiment.trainable is not None:
+            raise ExperimentError("--candidates: own training code has no space to draw from; name more with --add")
         asked = _changed(run, changes, changes.candidates)
         narrowed = logged_narrowing(run.log, run.experiment)
         if narrowed is not None:

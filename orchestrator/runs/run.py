@@ -195,6 +195,7 @@ class Run:
             names=self.names,
             knowledge=tuple(known.source for known in self.knowledge),
             knowledge_encoding=self._known_encoding(),
+            metric=experiment.ranked_metric,
         )
 
     def _encoding(self, codes: Sequence[str]) -> pd.DataFrame:
@@ -243,8 +244,15 @@ class Run:
         Raises:
             ScoringError: there is none.
         """
-        found = truth or baseline_truth(self.log, self.candidates)
-        return score_ranking(ranking, found, self.log, self.candidates, full_epochs=self.experiment.recipe.epochs)
+        metric = self.experiment.ranked_metric
+        return score_ranking(
+            ranking,
+            truth or baseline_truth(self.log, self.candidates, metric),
+            self.log,
+            self.candidates,
+            full_epochs=self.experiment.recipe.epochs,
+            metric=metric,
+        )
 
     def trust(self) -> list[SupernetTrust]:
         """How far its supernets can be trusted, from the current log."""

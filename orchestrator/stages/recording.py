@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial
 
 from taurank.orchestrator.cluster import WorkerWatch
 from taurank.orchestrator.evidence import (
+    ACCURACY,
     FAILED,
     FINAL_EVENTS,
     FROZEN,
@@ -21,10 +22,10 @@ from taurank.orchestrator.evidence import (
     STARTED,
     STOPPED,
     TAKEN,
-    VALIDATION_ACCURACY,
     VOID,
     Evidence,
     EvidenceLog,
+    RankedMetric,
 )
 from taurank.orchestrator.session import check_after_loss, trainings_left
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
@@ -69,6 +70,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         watch: of the workers.
         places: returns the number of trials that fit into the cluster now.
         wait: detects that all trials wait for resources.
+        metric: that its trials report.
         weights: what an epoch of each trial is expected to take beside the others, by trial, if that is known.
         in_seconds: whether these are seconds.
     """
@@ -89,9 +91,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         watch: WorkerWatch | None = None,
         places: Callable[[], int] | None = None,
         wait: ResourceWait | None = None,
+        metric: RankedMetric = ACCURACY,
         weights: Mapping[str, float] | None = None,
         in_seconds: bool = False,
     ) -> None:
+        self._metric = metric
         self._watch, self._places, self._wait = watch or WorkerWatch(), places, wait
         self._checkpoints, self._booking = checkpoints, booking
         self._weights, self._in_seconds = weights, in_seconds
@@ -168,7 +172,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             self._tally.reached(key, max(row.epoch for row in rows))
             seconds = sum(row.seconds for row in rows) / self._share
             self._tally.timed(key, at=time.monotonic(), seconds=seconds)
-            self._display.advance(epochs, [row for row in rows if row.metric == VALIDATION_ACCURACY])
+            self._display.advance(epochs, [row for row in rows if row.metric == self._metric.name])
         if result.get("outcome") in FINAL_EVENTS:
             self._end(key, result["outcome"], result["reason"])
         elif self._policy is not None:
@@ -240,7 +244,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if reason and not self._said_unsaved:
             self._said_unsaved = True
             self._log.append_event(self._stage, key, *unsaved_event(reason))
-            self._display.say(f"the states of trainings cannot be saved: {reason}; they continue without")
+            self._display.say(f"states of trainings are not saved: {reason}; they continue without")
 
     def _idle(self) -> list[str]:
         """Trials whose state may be dropped: ended ones, then paused ones, each with the cheapest to repeat first.

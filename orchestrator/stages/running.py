@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import tune
@@ -21,13 +22,14 @@ from taurank.orchestrator.evidence import (
     STARTED,
     STOPPED,
     EvidenceLog,
+    RankedMetric,
 )
 from taurank.orchestrator.planning import Purse, logged_pace
 from taurank.orchestrator.stages.launch import Setting, StageStopper, launch
 from taurank.orchestrator.stages.proxy_rows import left_to_score
 from taurank.orchestrator.stages.recording import Recorder
 from taurank.orchestrator.stages.resource_wait import ResourceWait
-from taurank.orchestrator.stages.scheduling import logged_curves
+from taurank.orchestrator.stages.scheduling import kind_of, logged_curves
 from taurank.orchestrator.stages.shared_results import SharedResults
 from taurank.orchestrator.stages.stage import Stage
 from taurank.schedulers.policies import Driver, make_policy
@@ -62,6 +64,8 @@ def run_stage(
         ClusterError: the images are missing; finished results are in the log.
     """
     log = setting.log
+    if stage.booking is not None:  # scores of untrained networks have no curves to log
+        setting = replace(setting, loggers=(), keeps_tune=False)
     watch = setting.watch(stage.name, [spec.trial for spec in stage.specs])
     if results is not None and stage.trainable is ArchitectureTrial:
         # Trainings from scratch depend on their specs only.
@@ -99,8 +103,10 @@ def can_continue(stage: Stage, log: EvidenceLog) -> bool:
     """Whether the policy of a stage would start or resume a trial, for example because its budget has grown."""
     if stage.limits is None:
         return False
-    driver = Driver(make_policy(stage.scheduler.name, **stage.scheduler.options), stage.limits, stage.trials)
-    driver.load(logged_curves(log, stage.name, stage.trials))
+    curves = logged_curves(log, stage.name, stage.trials, stage.metric)
+    limits = replace(stage.limits, metric=kind_of(stage.metric, curves))
+    driver = Driver(make_policy(stage.scheduler.name, **stage.scheduler.options), limits, stage.trials)
+    driver.load(curves)
     return driver.choose() is not None
 
 
@@ -141,7 +147,9 @@ def _scheduler(stage: Stage, specs: list[TrialSpec], log: EvidenceLog, slots: in
     name, options = stage.scheduler.name, stage.scheduler.options
     if stage.limits is None:
         trials: dict[str, tuple[float, ...]] = {spec.trial: () for spec in specs}
-        return make_scheduler(name, schedule_epochs=stage.schedule_epochs, trials=trials, **options)
+        return make_scheduler(
+            name, schedule_epochs=stage.schedule_epochs, trials=trials, **_reported(stage.metric), **options
+        )
     limits = stage.limits
     scheduler = make_scheduler(
         name,
@@ -150,10 +158,15 @@ def _scheduler(stage: Stage, specs: list[TrialSpec], log: EvidenceLog, slots: in
         budget_epochs=limits.budget_epochs,
         slots=slots,
         points=limits.points,
+        **_reported(stage.metric),
         **options,
     )
-    scheduler.load_curves(logged_curves(log, stage.name, stage.trials))
+    scheduler.load_curves(logged_curves(log, stage.name, stage.trials, stage.metric))
     return scheduler
+
+
+def _reported(metric: RankedMetric) -> dict[str, Any]:
+    return {"metric": metric.name, "mode": metric.mode, "scale": None} if metric.is_own else {}
 
 
 def _launch(
@@ -183,6 +196,7 @@ def _launch(
         watch=watch,
         places=setting.slots,
         wait=ResourceWait(setting.slot.resources),
+        metric=stage.metric,
         weights=weights,
         in_seconds=in_seconds,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ray import tune
 
-from taurank.orchestrator.evidence import BASELINE, PROXIES, TRAINING, EvidenceLog
+from taurank.orchestrator.evidence import ACCURACY, BASELINE, PROXIES, TRAINING, EvidenceLog, RankedMetric
 from taurank.orchestrator.experiment import (
     BaselineSpec,
     Experiment,
@@ -20,18 +20,23 @@ from taurank.orchestrator.experiment import (
     TrainingSpec,
 )
 from taurank.orchestrator.planning import ROUNDING, Pace, speed_up
+from taurank.orchestrator.stages.loggers import folder_name
 from taurank.orchestrator.stages.proxy_rows import ProxyBooking, make_booking
 from taurank.orchestrator.stages.scheduling import training_limits
 from taurank.orchestrator.text import duration
 from taurank.schedulers.policies import Limits
 from taurank.spaces import Architecture
 from taurank.trainables.training import Recipe
-from taurank.trainables.trials import ArchitectureTrial, ProxyTrial, TrialSpec
+from taurank.trainables.trials import ArchitectureTrial, OwnTrial, ProxyTrial, TrialSpec
 
 CHUNK = 16
 """Candidates scored by one trial; small, so that workers finish at about the same time."""
 MOST_CHUNKS = 256
 """Largest number of trials; beyond it chunks grow, since Tune iterates over all trials repeatedly."""
+
+
+WEIGHTS = "weights"
+"""Folder of a run with the best weights of each training, where they are kept."""
 
 
 def chunked(candidates: Sequence[str]) -> list[Sequence[str]]:
@@ -58,6 +63,7 @@ class Stage:
         booking: cost of scores of untrained networks; None if its trials train.
         part: distinguishes stages of the same name.
         keeps_states: whether later stages need the final states of its trials.
+        metric: that its trials report.
     """
 
     name: str
@@ -73,6 +79,7 @@ class Stage:
     booking: ProxyBooking | None = None
     part: str = ""
     keeps_states: bool = False
+    metric: RankedMetric = ACCURACY
 
     @property
     def title(self) -> str:
@@ -116,13 +123,22 @@ def trial_spec(
         trial=trial,
         label=label,
         space=experiment.space.name,
-        space_options=experiment.space.options,
+        space_options={} if experiment.trainable else experiment.space.options,
         recipe=recipe,
         seed=seed,
         checkpoint=str(run / "checkpoints" / f"{file}.pt"),
         architectures=tuple(architectures),
         until=until,
+        trainable=experiment.trainable or "",
+        metric=experiment.ranked_metric.name,
+        lower_is_better=experiment.ranked_metric.lower_is_better,
+        best=str(run / WEIGHTS / f"{folder_name(label, trial)}.pt") if experiment.checkpoints else "",
     )
+
+
+def trial_class(experiment: Experiment) -> type[tune.Trainable]:
+    """Class of the trials that train one candidate each."""
+    return OwnTrial if experiment.trainable else ArchitectureTrial
 
 
 def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Sequence[str], run: Path) -> Stage:
@@ -145,13 +161,14 @@ def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Seque
             for code in candidates
             for recipe in (experiment.recipe_of(code).of_length(spec.epochs),)
         ),
-        trainable=ArchitectureTrial,
+        trainable=trial_class(experiment),
         scheduler=spec.scheduler,
         schedule_epochs=spec.epochs,
         planned_epochs=spec.cost(len(candidates)) + choosing,
         budget_epochs=None if spec.budget_epochs is None else spec.budget_epochs + choosing,
         limits=limits,
         features=features,
+        metric=experiment.ranked_metric,
     )
 
 
@@ -190,10 +207,11 @@ def baseline_stage(experiment: Experiment, spec: BaselineSpec, candidates: Seque
             for seed in spec.seeds
             for code in candidates
         ),
-        trainable=ArchitectureTrial,
+        trainable=trial_class(experiment),
         scheduler=SchedulerSpec(),
         schedule_epochs=experiment.recipe.epochs,
         planned_epochs=float(len(spec.seeds) * len(candidates) * experiment.recipe.epochs),
+        metric=experiment.ranked_metric,
     )
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from taurank.trainables.training.difficulty_cost import COST, EPOCHS
     from taurank.trainables.training.failure import describe_failure, describe_lost_images, gpu_is_lost
     from taurank.trainables.training.families import (
+        COMMON,
         FAMILIES_OF_LARGE_IMAGES,
         GOVERNED,
         LARGE,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from taurank.trainables.training.training import EVALUATION_BATCH, Row, Training
 
 __all__ = [
+    "COMMON",
     "COST",
     "EPOCHS",
     "EVALUATION_BATCH",
