@@ -122,7 +122,14 @@ SESSION = (
         WRITTEN,
         ("taurank extend runs/mine-TIME --budget 5x --baseline-seed 2",),
     ),
+    Typed(
+        "taurank extend RUN --budget 90s",
+        WRITTEN,
+        ("taurank extend runs/mine-TIME --budget 2h",),
+        prints=("an epoch takes .* seconds",),
+    ),
     Typed("taurank plan cells.yaml", BUDGETS, ("taurank plan cells.yaml",)),
+    Typed("taurank plan cells.yaml --budget 90s", r"an epoch takes .*", ("taurank plan cells.yaml --budget 4h",)),
     Typed("taurank plan cells.yaml --budget 2x", BUDGETS, ("taurank plan cells.yaml --budget 20x",)),
     Typed(
         "taurank plan --space nasbench201 --candidates 1000 --epochs 200 --budget 10x",
