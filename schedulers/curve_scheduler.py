@@ -62,7 +62,7 @@ class FinalForecast:
 
 
 class CurveScheduler(TrialScheduler):  # type: ignore[misc]
-    """Lets a policy decide which trial starts or continues, how far, and which one ends; see ``docs/schedulers.md``.
+    """Lets a policy decide which trial starts or continues, how far, and which one ends (docs/how-to/schedulers.md).
 
     Takes the place of any scheduler in ``tune.TuneConfig(scheduler=...)``. The names of the policies are those of
     ``taurank.schedulers.policies.list_policies``; their classes document the options.
@@ -249,6 +249,10 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         Raises:
             ValueError: a curve of an unknown trial.
         """
+        curves = list(curves)
+        for value in (value for curve in curves for value in curve.values):
+            self._measure.see(value)
+        self._set_kind()
         self._driver.load(curves)
         self._results += 1
 

@@ -72,11 +72,11 @@ def next_(
     ] = False,
 ) -> Document:
     """Show which candidates of your own trainings to train next, how far, and the tau expected after that."""
-    from taurank.orchestrator.experiment import budget_factor, read_budget
+    from taurank.orchestrator.experiment import read_factor
     from taurank.orchestrator.own_results import plan_next
     from taurank.orchestrator.report import next_document, print_next
 
-    factor = budget_factor(read_budget(budget)) if budget else None
+    factor = read_factor(budget) if budget else None
     model = _model(source, required(full_epochs, metric), mode=mode, features=features, columns=columns)
     found = plan_next(model, budget=factor, epochs=epochs, restart=restart)
     print_next(make_console(), model.results, found)
@@ -91,15 +91,24 @@ def rank_results(
     features: Path | None,
     columns: list[str] | None,
     out: Path | None,
+    report: Path | None,
 ) -> Document:
-    """Ranks results, prints the table, and writes it to ``out`` if that is given."""
-    from taurank.orchestrator.report import own_ranking_document, print_own_ranking, write_own_ranking
+    """Ranks results, prints the table, writes it to ``out`` and the page to ``report`` if these are given."""
+    from taurank.orchestrator.report import (
+        own_ranking_document,
+        print_own_ranking,
+        write_own_page,
+        write_own_ranking,
+    )
 
     model = _model(source, what, mode=mode, features=features, columns=columns)
     print_own_ranking(make_console(), model)
     if out is not None:
         write_own_ranking(model, out)
         print_line(make_progress_console(), f"written: {out}")
+    if report is not None:
+        write_own_page(model, report)
+        print_line(make_progress_console(), f"written: {report}")
     return own_ranking_document(model)
 
 

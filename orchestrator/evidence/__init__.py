@@ -6,6 +6,7 @@ from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from taurank.orchestrator.evidence.log import Evidence, EvidenceError, EvidenceLog
+    from taurank.orchestrator.evidence.metric import ACCURACY, Mode, RankedMetric
     from taurank.orchestrator.evidence.names import (
         BASELINE,
         CHECKPOINT_DROPPED,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         DIFFICULTY,
         DRAWN_AGAIN,
         ENDED,
+        EPOCH_SECONDS,
         EXTENDED,
         FAILED,
         FAMILY,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         LOST,
         MADE,
         NARROWED,
+        PACE,
         PARAMETERS,
         PAUSED,
         PLAN,
@@ -66,9 +69,19 @@ if TYPE_CHECKING:
         VALIDATION_ACCURACY_SD,
         VOID,
     )
-    from taurank.orchestrator.evidence.summary import LogSummary, StageRows, bookings, opened_to_read, summarize
+    from taurank.orchestrator.evidence.summary import (
+        STATES,
+        LogSummary,
+        StageRows,
+        TrialSummary,
+        bookings,
+        opened_to_read,
+        summarize,
+        trials_of,
+    )
 
 __all__ = [
+    "ACCURACY",
     "BASELINE",
     "CHECKPOINT_DROPPED",
     "CHECKPOINT_NOT_WRITTEN",
@@ -83,6 +96,7 @@ __all__ = [
     "DIFFICULTY",
     "DRAWN_AGAIN",
     "ENDED",
+    "EPOCH_SECONDS",
     "EXTENDED",
     "FAILED",
     "FAMILY",
@@ -96,6 +110,7 @@ __all__ = [
     "LOST",
     "MADE",
     "NARROWED",
+    "PACE",
     "PARAMETERS",
     "PAUSED",
     "PLAN",
@@ -117,6 +132,7 @@ __all__ = [
     "SIZE",
     "SKIPPED",
     "STARTED",
+    "STATES",
     "STOPPED",
     "SUPERNET",
     "TAKEN",
@@ -131,10 +147,14 @@ __all__ = [
     "EvidenceError",
     "EvidenceLog",
     "LogSummary",
+    "Mode",
+    "RankedMetric",
     "StageRows",
+    "TrialSummary",
     "bookings",
     "opened_to_read",
     "summarize",
+    "trials_of",
 ]
 
 __getattr__ = lazy_names(__name__)

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgba_array
+from matplotlib.colors import LinearSegmentedColormap, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.report.trained import STATE_WORDS, State, Trained
 from taurank.orchestrator.scoring import Front
 
 BLUE, ORANGE, GREY, LIGHT = "#2f6fb0", "#d9772b", "#9aa7b5", "#e6ebf1"
@@ -29,6 +30,10 @@ _COSTS = {
 }
 LABELLED = 12
 """Maximal number of members of a front with names beside their points."""
+MARKS: Mapping[State, str] = {"full": "o", "done": ".", "stopped": "s", "paused": "P", "failed": "x", "begun": ">"}
+"""Marks of the last point of a training, by its state."""
+BY_RANK = LinearSegmentedColormap.from_list("rank", ["#1657a8", "#1f8a7d", "#c98a1b"])
+"""From the best to the last, as on the page."""
 DRAWN = 400
 """Maximal number of lines drawn as vectors; more are rasterised to limit the size of the page."""
 
@@ -42,13 +47,8 @@ class ShownFigure(Figure):
         return buffer.getvalue()
 
 
-def plot_intervals(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> str:
-    """Rank and rank interval of every candidate, best on top; crosses mark the places by full training."""
-    return _svg(interval_figure(ranking, truth, names))
-
-
 def interval_figure(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> ShownFigure:
-    """The same as a figure."""
+    """Rank and rank interval of every candidate, best on top; crosses mark the places by full training."""
     table = ranking.table
     count = len(table)
     figure, axes = _axes(WIDTH, min(1.4 + 0.21 * count, 25))
@@ -84,7 +84,9 @@ def interval_figure(ranking: Ranking, truth: Mapping[str, float], names: Mapping
     return figure
 
 
-def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
+def plot_predictions(
+    ranking: Ranking, truth: Mapping[str, float], metric: str = "accuracy", *, percent: bool = True
+) -> str:
     """Predicted final accuracy with its interval against the measured one; the score if no accuracy was predicted."""
     table = ranking.table
     measured = np.array([truth.get(code, np.nan) for code in table["architecture"]])
@@ -98,18 +100,26 @@ def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
         ends = [np.nanmin([predicted, measured]), np.nanmax([predicted, measured])]
         axes.plot(ends, ends, color=GREY, linewidth=1, label="predicted = measured")
         axes.legend(frameon=False, fontsize=9, loc="upper left")
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_xlabel("predicted final accuracy, 90 % interval")
+        if percent:
+            axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_xlabel(f"predicted final {metric}, 90 % interval", parse_math=False)
     else:
         axes.plot(table["score"], measured, "o", markersize=4.5, color=BLUE, alpha=0.7)
         axes.set_xlabel("score (too few candidates were trained to the end to predict accuracies)")
-    if np.nanmax(measured) <= 1:
+    if percent and np.nanmax(measured) <= 1:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylabel("measured after full training")
     return _svg(figure)
 
 
-def plot_front(found: Front, names: Mapping[str, str]) -> str:
+def plot_front(
+    found: Front,
+    names: Mapping[str, str],
+    metric: str = "accuracy",
+    *,
+    percent: bool = True,
+    lower_is_better: bool = False,
+) -> str:
     """Predicted accuracy (or the score) against cost, with the front of the means as steps."""
     table, members = found.table, found.members
     figure, axes = _axes(WIDTH, 4.6)
@@ -127,7 +137,10 @@ def plot_front(found: Front, names: Mapping[str, str]) -> str:
     if known:
         error = [y - members["accuracy_low"], members["accuracy_high"] - y]
         axes.errorbar(x, y, yerr=error, fmt="none", ecolor=ORANGE, elinewidth=0.8, alpha=0.7)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if percent:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if lower_is_better:
+            axes.invert_yaxis()
     axes.plot(x, y, "o", color=ORANGE, markersize=4, markerfacecolor="none")
     if len(members) <= LABELLED:
         for at, height, code in zip(x, y, members["architecture"], strict=True):
@@ -137,7 +150,8 @@ def plot_front(found: Front, names: Mapping[str, str]) -> str:
     if cost.min() > 0 and cost.max() > 20 * cost.min():
         axes.set_xscale("log")
     axes.set_xlabel(label)
-    axes.set_ylabel("predicted final accuracy" if known else "score (not all have a predicted accuracy)")
+    without = "score (not all have a predicted final value)"
+    axes.set_ylabel(f"predicted final {metric}" if known else without, parse_math=False)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     return _svg(figure)
 
@@ -147,8 +161,16 @@ def shortened(name: str, most: int = 28) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:
-    """Validation accuracy by epoch of every trial, one plot per stage; crosses mark predictions at a stop."""
+def plot_curves(trainings: Sequence[Trained], places: Mapping[str, int], metric: str, *, percent: bool) -> str:
+    """The metric by epoch of every training, one plot per stage, coloured by rank; marks tell how each ended.
+
+    Args:
+        trainings: with at least one value each.
+        places: of the candidates in the order, from 0, by code.
+        metric: its name.
+        percent: whether values are accuracies in [0, 1].
+    """
+    stages = list(dict.fromkeys(one.stage for one in trainings))
     columns = min(len(stages), 2)
     lines = -(-len(stages) // columns)
     figure = Figure(figsize=(WIDTH * columns / 2, 3.1 * lines), layout="constrained")
@@ -157,26 +179,27 @@ def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:
         axes.set_visible(False)
     for axes, stage in zip(grid, stages, strict=False):
         _tidy(axes)
-        here = rows[rows["stage"] == stage]
-        curves = here[(here["metric"] == "validation_accuracy") & here["value"].notna()].sort_values("epoch")
-        points = [curve[["epoch", "value"]].to_numpy() for _, curve in curves.groupby("trial")]
-        alpha = float(np.clip(12 / max(len(points), 1), 0.15, 0.8))
-        lines_of = LineCollection(points, colors=BLUE, alpha=alpha, linewidths=1, rasterized=len(points) > DRAWN)
-        axes.add_collection(lines_of)
-        ends = np.array([point[-1] for point in points]).reshape(-1, 2)
-        axes.plot(ends[:, 0], ends[:, 1], ".", color=BLUE, alpha=alpha, markersize=4, rasterized=len(points) > DRAWN)
-        predicted = here[here["metric"] == "predicted_accuracy"]
-        if len(predicted):
-            axes.plot(
-                predicted["schedule_epochs"], predicted["value"], "x", color=ORANGE, label="predicted when stopped"
-            )
-            axes.legend(frameon=False, fontsize=8)
+        own = [one for one in trainings if one.stage == stage]
+        ranks = np.array([places[one.code] for one in own]) / max(len(places) - 1, 1)
+        colours, many = BY_RANK(ranks), len(own) > DRAWN
+        alpha = float(np.clip(12 / len(own), 0.25, 0.9))
+        points = [np.column_stack([one.epochs, one.values]) for one in own]
+        axes.add_collection(LineCollection(points, colors=colours, alpha=alpha, linewidths=1, rasterized=many))
+        for state, mark in MARKS.items():
+            of = [number for number, one in enumerate(own) if one.state == state]
+            if of:
+                ends = np.array([points[number][-1] for number in of])
+                axes.scatter(
+                    *ends.T, s=16, c=colours[of], marker=mark, alpha=alpha, label=STATE_WORDS[state], rasterized=many
+                )
+        axes.legend(frameon=False, fontsize=8)
         axes.autoscale_view()
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_title(f"{stage} ({len(points)})", fontsize=10, parse_math=False)
+        if percent:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_title(f"{stage} ({len(own)})", fontsize=10, parse_math=False)
         axes.set_xlabel("epoch")
-        axes.set_ylabel("validation accuracy")
+        axes.set_ylabel(metric, parse_math=False)
     return _svg(figure)
 
 

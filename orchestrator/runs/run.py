@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE, DEFAULT_PLAN, IMAGES, PLAN, PLAN_CHANGED, EvidenceLog
+from taurank.orchestrator.evidence import (
+    BASELINE,
+    DEFAULT_PLAN,
+    IMAGES,
+    PLAN,
+    PLAN_CHANGED,
+    EvidenceLog,
+    opened_to_read,
+)
 from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
 from taurank.orchestrator.knowledge import Known, is_predictable, read_known
-from taurank.orchestrator.planning import LogRanker, Problem
+from taurank.orchestrator.planning import LogRanker, Pace, Problem, Purse, logged_pace, speed_up
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
 from taurank.orchestrator.search import proposed_codes, unseen_codes
-from taurank.orchestrator.session import RunHeldError, hold_run
+from taurank.orchestrator.session import RunHeldError, hold_run, holder_of
 from taurank.spaces import Architecture
 
 EXPERIMENT_FILE = "experiment.yaml"
@@ -43,8 +53,12 @@ class Run:
     log: EvidenceLog
 
     @staticmethod
-    def open(folder: Path) -> Run:
+    def open(folder: Path, log: EvidenceLog | None = None) -> Run:
         """Opens the folder of an earlier run.
+
+        Args:
+            folder: of the run.
+            log: a copy of its log to read instead; None for the log itself.
 
         Raises:
             RunError: it is not one, or its log is that of another.
@@ -56,7 +70,7 @@ class Run:
         if not file.is_file() or not (folder / LOG_FILE).is_file():
             raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
         experiment = parse_experiment(file.read_text(encoding="utf-8"), where=str(file))
-        log = EvidenceLog(folder / LOG_FILE)
+        log = log or EvidenceLog(folder / LOG_FILE)
         if experiment.search is not None:
             return Run(folder, experiment, (), log).searched()
         if not isinstance(experiment.candidates, list):
@@ -68,6 +82,30 @@ class Run:
                 "is in it; put the right one back"
             )
         return Run(folder, experiment, tuple(experiment.candidates), log)
+
+    @staticmethod
+    @contextmanager
+    def snapshot(folder: Path) -> Iterator[Run]:
+        """The run as its log is now, for reading only: the folder is not written to, whatever works on it.
+
+        Raises:
+            RunError, EvidenceError: see `open`.
+        """
+        if not (folder / LOG_FILE).is_file():
+            raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
+        holder = holder_of(folder)
+        with (
+            opened_to_read(folder / LOG_FILE, elsewhere=holder is not None and not holder.is_here) as connection,
+            TemporaryDirectory(prefix="taurank-") as copies,
+        ):
+            copy = Path(copies) / LOG_FILE
+            with closing(sqlite3.connect(copy)) as target:
+                connection.backup(target)
+            run = Run.open(folder, EvidenceLog(copy))
+            try:
+                yield run
+            finally:
+                run.log.close()
 
     def searched(self) -> Run:
         """The run of a search with the candidates in its log: its proposals, and the best predicted others."""
@@ -93,6 +131,22 @@ class Run:
     def resume_hint(self) -> str:
         """The last message of an interrupted run."""
         return f"interrupted; everything finished is kept. Go on with: taurank resume {self.folder}"
+
+    @property
+    def purse(self) -> Purse | None:
+        """What is left of a budget in time; None for one in epochs."""
+        budget = self.experiment.allowance
+        return Purse(budget, self.log, self.candidates, self.experiment.recipe.epochs) if budget.is_time else None
+
+    @property
+    def pace(self) -> Pace | None:
+        """The seconds of an epoch of each candidate; None if they were not measured."""
+        return logged_pace(self.log, self.candidates)
+
+    @property
+    def speed_up(self) -> float:
+        """The budget as a factor, how many times cheaper than full training of all candidates."""
+        return speed_up(self.experiment, self.pace)
 
     @property
     def names(self) -> dict[str, str]:
@@ -141,6 +195,7 @@ class Run:
             names=self.names,
             knowledge=tuple(known.source for known in self.knowledge),
             knowledge_encoding=self._known_encoding(),
+            metric=experiment.ranked_metric,
         )
 
     def _encoding(self, codes: Sequence[str]) -> pd.DataFrame:
@@ -189,8 +244,15 @@ class Run:
         Raises:
             ScoringError: there is none.
         """
-        found = truth or baseline_truth(self.log, self.candidates)
-        return score_ranking(ranking, found, self.log, self.candidates, full_epochs=self.experiment.recipe.epochs)
+        metric = self.experiment.ranked_metric
+        return score_ranking(
+            ranking,
+            truth or baseline_truth(self.log, self.candidates, metric),
+            self.log,
+            self.candidates,
+            full_epochs=self.experiment.recipe.epochs,
+            metric=metric,
+        )
 
     def trust(self) -> list[SupernetTrust]:
         """How far its supernets can be trusted, from the current log."""

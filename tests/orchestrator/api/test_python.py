@@ -43,7 +43,7 @@ def test_public_names_are_documented(name: str) -> None:
     if inspect.isfunction(public):
         for parameter in inspect.signature(public).parameters.values():
             assert parameter.annotation is not inspect.Parameter.empty, parameter
-    assert f"`{name}" in (ROOT / "docs" / "python.md").read_text()
+    assert f"`{name}" in (ROOT / "docs/how-to/python.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,6 +77,9 @@ class TestRanking:
         assert "<b>" not in page
         assert "&lt;b&gt;net-24" in page
         assert page.count("<tr>") == 21
+        first = ranking.to_frame().iloc[0]
+        assert f"</span></span> {first['rank_low']} to {first['rank_high']}</td>" in page
+        assert f"right:{100 - 100 * first['rank_high'] / 25:.2f}%" in page
         assert "and 5 more" in page
 
     def test_candidates_are_found_by_a_part_of_their_name(self, ranking: taurank.Ranking) -> None:
