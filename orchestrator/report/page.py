@@ -219,10 +219,18 @@ def _static_figures(content: Content, ranking: Ranking, table: pd.DataFrame) -> 
         figure = plot_curves(drawn, place, content.metric, percent=content.final is figures.percent)
         found.append(("curves", "Learning curves", Markup(figure)))
     if content.score is not None:
-        found.append(("predictions", "Predicted against measured", Markup(plot_predictions(ranking, content.truth))))
+        figure = plot_predictions(ranking, content.truth, content.metric, percent=content.final is figures.percent)
+        found.append(("predictions", "Predicted against measured", Markup(figure)))
     if content.tradeoff is not None and len(content.tradeoff.members):
-        title = f"Accuracy against {content.tradeoff.against}"
-        found.append(("front", title, Markup(plot_front(content.tradeoff, content.names))))
+        title = f"{content.metric[0].upper()}{content.metric[1:]} against {content.tradeoff.against}"
+        figure = plot_front(
+            content.tradeoff,
+            content.names,
+            content.metric,
+            percent=content.final is figures.percent,
+            lower_is_better=content.lower_is_better,
+        )
+        found.append(("front", title, Markup(figure)))
     return found
 
 
@@ -263,7 +271,7 @@ def _front(content: Content) -> dict[str, Any] | None:
             (
                 cost_text(found.against, row[found.column]),
                 str(row["rank"]),
-                figures.percent(row["predicted_accuracy"]),
+                content.final(row["predicted_accuracy"]),
                 f"{row['front_probability']:.0%}",
             ),
         )

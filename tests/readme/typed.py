@@ -162,6 +162,20 @@ SESSION = (
             "taurank run nine-subnets-reference --data-dir PATH",
         ),
     ),
+    Typed(
+        "taurank run models.yaml --baseline",
+        WRITTEN,
+        prints=(r"by val_loss \(lower is better\)", "tiny steps", "val_loss of 5 architectures.*lower is better"),
+    ),
+    Typed(
+        """taurank extend RUN --add '{"alpha": 0.01, "rate": 0.1}'""",
+        WRITTEN,
+        prints=("1 more candidate",),
+    ),
+    Typed(
+        "taurank run cells.yaml --logger tensorboard --logger csv",
+        WRITTEN,
+    ),
     Typed("taurank plan nine-subnets", r"note: the experiment defines its stages itself; .*"),
     Typed(
         "taurank extend RUN --stages more.yaml --budget 1x",
