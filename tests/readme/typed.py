@@ -276,7 +276,6 @@ SESSION = (
 """In the order in which a user comes across them; later ones go on with what earlier ones wrote."""
 
 NOT_TYPED = {
-    "taurank compare runs/first-... runs/second-...": "tests/orchestrator/report/test_comparison.py",
     "make demo": "make test-all runs it",
     "make test": "runs this test",
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",
