@@ -647,3 +647,14 @@ def test_no_warnings_from_shared_images(make: MakeTrial, spec: TrialSpec, digits
         trial = make(spec)
         results(trial)
     assert trial._data is digits
+
+
+def test_best_weights_of_a_network_load_into_it(make: MakeTrial, spec: TrialSpec, tmp_path: Path) -> None:
+    file = tmp_path / "weights" / "best.pt"
+    rows = results(make(replace(spec, best=str(file))))
+    content = torch.load(file, weights_only=True)
+    values = [row["validation_accuracy"] for row in rows]
+    assert content["epoch"] == 1 + values.index(max(values))
+    assert content["validation_accuracy"] == max(values)
+    space = get_space("mnist_blocks")
+    space.build(space.parse("2,1"), input_shape=(1, 8, 8), classes=10).load_state_dict(content["weights"])
