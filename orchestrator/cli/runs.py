@@ -104,7 +104,11 @@ def run(
     ] = None,
     budget: Annotated[
         str,
-        typer.Option("--budget", help="With --models: how many times cheaper. Default: 10x.", show_default=False),
+        typer.Option(
+            "--budget",
+            help="With --models: such as 10x, 10x seconds, 4h or 30 gpu-hours. Default: 10x.",
+            show_default=False,
+        ),
     ] = "",
     constraint: Annotated[
         list[str] | None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from taurank.orchestrator.experiment.budget import BudgetError, budget_factor, read_budget
+    from taurank.orchestrator.experiment.budget import Budget, BudgetError, read_budget, read_factor
     from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
     from taurank.orchestrator.experiment.file import (
         load_experiment,
@@ -56,6 +56,7 @@ __all__ = [
     "PUBLISHED",
     "SAMPLERS",
     "BaselineSpec",
+    "Budget",
     "BudgetError",
     "DataSpec",
     "Experiment",
@@ -75,7 +76,6 @@ __all__ = [
     "SupernetSearchOptions",
     "SupernetSpec",
     "TrainingSpec",
-    "budget_factor",
     "experiment_description",
     "experiment_of_models",
     "experiment_of_search",
@@ -84,6 +84,7 @@ __all__ = [
     "load_with_test",
     "parse_experiment",
     "read_budget",
+    "read_factor",
     "read_knowledge",
     "searcher_options",
     "split_names",

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from taurank.orchestrator.evidence import ACCURACY, RankedMetric
-from taurank.orchestrator.experiment.budget import budget_factor, read_budget
+from taurank.orchestrator.experiment.budget import Budget, read_budget
 from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
 from taurank.orchestrator.experiment.knowledge import KnowledgeSpecs
 from taurank.orchestrator.experiment.own_training import SPACE as OWN_SPACE
@@ -93,7 +93,9 @@ class Experiment(Spec):
             smoothing and clipping of ``recipe``, or a whole recipe by name; ``auto`` for the shipped ones, which are
             whole recipes where ``data`` has a ``size`` of at least 96 pixels. It is the default for models by name,
             unless ``recipe`` has a name or sets one of these values.
-        budget: how many times cheaper than full training of all candidates the evidence is: ``10x``, or the number.
+        budget: how many times cheaper than full training of all candidates the evidence is: in epochs (``10x``, or the
+            number) or in seconds of devices (``10x seconds``). Or the time that it may take: ``4h``, ``30m`` or ``90s``
+            on the clock, ``30 gpu-hours`` or ``8 core-hours`` of devices. An epoch of each candidate is timed then.
         anchors: full trainings to keep if the budget is too small for them to improve the order; the final accuracies
             of other candidates are predicted from them. It has no effect beside ``trainings``.
         proxies: scores of the untrained candidates; a list of names is enough. ``auto``: those of the default split,
@@ -156,7 +158,7 @@ class Experiment(Spec):
     @field_validator("budget", mode="before")
     @classmethod
     def _cheaper(cls, budget: Any) -> str:
-        return read_budget(budget)
+        return str(read_budget(budget))
 
     @field_validator("constraints")
     @classmethod
@@ -217,9 +219,9 @@ class Experiment(Spec):
         return self.latency or (LatencySpec() if wanted else None)
 
     @property
-    def speed_up(self) -> float:
-        """The budget as a factor: how many times cheaper than one full training of all candidates."""
-        return budget_factor(self.budget)
+    def allowance(self) -> Budget:
+        """The parsed budget."""
+        return read_budget(self.budget)
 
     def to_yaml(self) -> str:
         """The experiment as a file that can be run again."""
@@ -404,6 +406,8 @@ def _bad_own_training(experiment: Experiment) -> Iterator[Problem]:
     for field in OF_NETWORKS:
         if getattr(experiment, field):
             yield (field,), f"it needs networks that taurank builds; omit {field} for own training code"
+    if experiment.allowance.is_time:
+        yield ("budget",), "own training code is not timed beforehand; write how many times cheaper, as 10x"
     if experiment.constraints:
         yield ("constraints",), "they need networks that taurank builds; list only candidates that satisfy them"
     if experiment.proxies not in (None, "auto"):

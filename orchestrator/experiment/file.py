@@ -38,7 +38,7 @@ def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
     elif name == Zoo.name and "families" not in content and not by_hand and not isinstance(recipe, str):
         content = content | {"families": "auto"}
     if content.get("families") == "auto":
-        content = content | {"families": families_for(content.get("data"))}
+        content = content | {"families": families_for(content.get("data"), content.get("recipe"))}
     return content
 
 

@@ -7,6 +7,7 @@ from taurank.spaces.lazy_names import lazy_names
 if TYPE_CHECKING:
     from taurank.orchestrator.ranker.accuracy import FEWEST_ANCHORS
     from taurank.orchestrator.ranker.contenders import find_contenders
+    from taurank.orchestrator.ranker.design import Spending
     from taurank.orchestrator.ranker.failures import find_failures
     from taurank.orchestrator.ranker.final import Labels, align_to_prior, final_inputs, score_targets
     from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess, cholesky
@@ -60,6 +61,7 @@ __all__ = [
     "Ranking",
     "RankingModel",
     "Relation",
+    "Spending",
     "SupernetTrust",
     "TrainingOption",
     "Validation",

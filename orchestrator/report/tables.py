@@ -72,8 +72,10 @@ def print_plan(
     _line(
         console,
         f"full training is {experiment.recipe.epochs} epochs each, {full} in all; "
-        f"budget: {experiment.budget} cheaper, {budget:.1f}",
+        f"budget: {experiment.allowance.in_words}, {budget:.1f}",
     )
+    if run.pace is not None:
+        _line(console, run.pace.in_words(experiment.recipe.epochs, cost / len(run.candidates)))
     print_recipes(console, experiment, run.candidates)
     table = _table("stage", "trials", "at most epochs", "share of full")
     if experiment.trainable is None:
@@ -92,7 +94,7 @@ def print_plan(
     if run.has_default_plan and any(stage.source == TRAINING for stage in stages):
         proxies = any(stage.booking for stage in stages)
         setting = Setting(experiment.space.name, experiment.data.name, experiment.recipe.epochs)
-        expected = forecast(setting, len(run.candidates), experiment.speed_up, proxies=proxies)
+        expected = forecast(setting, len(run.candidates), run.speed_up, proxies=proxies)
         _line(console, f"predicted tau: {predicted(expected)}")
     known = knowledge_line(run.knowledge, run.candidates)
     if known:
@@ -274,7 +276,7 @@ def print_score(console: Console, score: Score) -> None:
 
 
 def _speed_up_line(speed: SpeedUp, candidates: int) -> str:
-    cheaper = f"{times(speed.epochs)} in epochs, {times(speed.seconds)} in seconds of trials"
+    cheaper = f"{times(speed.seconds)} in seconds of trials, {times(speed.epochs)} in epochs"
     if speed.estimated:
         return f"speed-up, everything counted, full cost estimated as mean sampled training x {candidates}: {cheaper}"
     wall = f", {times(speed.wall)} in wall time" if np.isfinite(speed.wall) else ""

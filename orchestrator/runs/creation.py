@@ -14,6 +14,7 @@ from taurank.orchestrator.candidates import (
     book_latencies,
     book_narrowing,
     choose_candidates,
+    measure_paces,
     narrowed_space,
     open_meter,
 )
@@ -70,19 +71,24 @@ def create_run(
             say(f"latencies of {len(candidates):,} candidates ...")
             meter.measure(candidates)
             check_objective(experiment.objective, [meter.found[code].milliseconds for code in candidates])
+    measured = measure_paces(experiment, candidates, data, address=address) if experiment.allowance.is_time else None
+    pace = None if measured is None else measured.pace
+    if measured is not None:
+        measured.check_left(experiment.allowance, experiment.recipe.epochs)
     resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images, "narrow": None})
     trainings, supernets = experiment.trainings, experiment.supernets
     counts = ImageCounts.of(data) if experiment.trainable is None else experiment.data.expected_counts
     train_images = counts.train
-    proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape))
+    proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape), pace=pace)
     if trainings is None and supernets is None:
-        proxy_epochs = 0.0 if proxies is None else len(candidates) * proxies.epochs(train_images)
-        trainings, supernets = default_stages(experiment, len(candidates), images=counts, proxy_epochs=proxy_epochs)
+        spent = 0.0 if proxies is None else len(candidates) * proxies.epochs(train_images)
+        spent += 0.0 if measured is None else measured.epochs
+        trainings, supernets = default_stages(experiment, len(candidates), images=counts, proxy_epochs=spent, pace=pace)
     resolved = resolved.model_copy(
         update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
     )
     resolved = resolved.model_copy(update={"knowledge": resolved_knowledge(experiment, known)})
-    plan_run(resolved, candidates, data, parent)
+    plan_run(resolved, candidates, data, parent, pace=pace)
     folder = make_folder(parent, experiment.name)
     write_known(known, folder)
     log = first_log(folder)
@@ -98,6 +104,8 @@ def create_run(
         book_latencies(log, meter, candidates)
         if meter.table is not None:
             meter.table.save(folder / TABLE_FILE)
+    if measured is not None:
+        measured.book(log)
     write_experiment(resolved, folder)
     return Run(folder, resolved, candidates, log)
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from taurank.orchestrator.evidence import ACCURACY, BASELINE, PROXIES, SKIPPED, Evidence, RankedMetric
-from taurank.orchestrator.session import Counts, RunLog, RunState, StagePlan, Waiting, time_left
+from taurank.orchestrator.session import Counts, RunLog, RunState, StageLeft, StagePlan, Waiting, time_left
 from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration, print_line
 
 BOOKINGS = 512
@@ -57,6 +57,7 @@ class Display:
         self._doing = ""
         self._waiting: Waiting | None = None
         self._patience: float | None = None
+        self._left: StageLeft | None = None
         self._saved: dict[str, float] = {}
         self.total_epochs, self.budget_epochs = total_epochs, budget_epochs
         self._stage, self._trials, self._counts = "", 0, Counts()
@@ -111,6 +112,7 @@ class Display:
             budget_epochs=self.budget_epochs,
             waiting=self._waiting,
             patience=self._patience,
+            left=self._seconds_left(),
         )
 
     def skip_stage(self, name: str, *, epochs: float, spent: float) -> None:
@@ -152,9 +154,16 @@ class Display:
             self._bar.update(self._task, completed=self._spent[self._stage])
 
     def update(
-        self, counts: Counts, *, saved: float = 0.0, waiting: Waiting | None = None, patience: float | None = None
+        self,
+        counts: Counts,
+        *,
+        saved: float = 0.0,
+        waiting: Waiting | None = None,
+        patience: float | None = None,
+        left: StageLeft | None = None,
     ) -> None:
-        """Updates counts, saved epochs, awaited resources and the hang limit in seconds (``patience``)."""
+        """Updates counts, saved epochs, awaited resources, the hang limit in seconds (``patience``) and time left."""
+        self._left = left
         self._counts, self._saved[self._stage] = counts, saved
         self._waiting, self._patience = waiting, patience
         self._tell(self.state)
@@ -187,7 +196,7 @@ class Display:
         if self._stage == PROXIES:  # seconds per epoch differ from those of trainings: no basis for the remaining time
             self._booked.clear()
         self._last_booked = None
-        self._stage, self._task, self._waiting = "", None, None
+        self._stage, self._task, self._waiting, self._left = "", None, None, None
         self._doing = "between stages"
 
     def _book(self, epochs: float) -> None:
@@ -205,13 +214,21 @@ class Display:
             parts.append(f"budget {spent:.0f} of {self.budget_epochs:.0f} epochs")
         if self._best:
             parts.append(f"best so far {self._metric.text(self._best_value)} {self._best}")
-        left = self.total_epochs - sum(self._behind.values()) - self._spent.get(self._stage, 0.0)
         if not self._counts.running and self._counts.waiting:
             parts.append("workers are starting")
-        pace = None if self._stage == PROXIES else time_left(self._booked, left, of_stage=False)
-        if pace is not None and left > 0:
-            parts.append(f"about {duration(pace.seconds)} left")
+        seconds = self._seconds_left()
+        if seconds is not None:
+            parts.append(f"about {duration(seconds)} left")
         return ", ".join(parts)
+
+    def _seconds_left(self) -> float | None:
+        """Of all stages; None where that is unknown."""
+        ahead = self.total_epochs - sum(self._behind.values())
+        if self._left is not None:
+            return self._left.seconds + max(ahead - self._stage_epochs, 0.0) * self._left.epoch_seconds
+        epochs = ahead - self._spent.get(self._stage, 0.0)
+        pace = None if self._stage == PROXIES else time_left(self._booked, epochs, of_stage=False)
+        return None if pace is None or epochs <= 0 else pace.seconds
 
     def _render(self) -> Group:
         if not self._stage:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from taurank.orchestrator.cluster import ClusterError, Slot, WorkerWatch, use_trial_actors
 from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.planning import Purse
 from taurank.orchestrator.session import Interruption, RunInterruptedError
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
 from taurank.orchestrator.stages.display import Display
@@ -40,6 +43,7 @@ class Setting:
         patience: hang limit in seconds; None to derive it from earlier results.
         loggers: of Ray, beside the evidence log.
         keeps_tune: whether Tune's own state and results stay.
+        purse: a budget of the run in time; None if the stage does not count against one.
     """
 
     run: Path
@@ -53,6 +57,7 @@ class Setting:
     patience: float | None = None
     loggers: tuple[str, ...] = ()
     keeps_tune: bool = False
+    purse: Purse | None = None
 
     def watch(self, stage: str, trials: Collection[str]) -> WorkerWatch:
         """A watch of the workers of a stage, initialised with the durations of logged results."""
@@ -75,13 +80,23 @@ class Setting:
 
 
 class StageStopper(tune.Stopper):  # type: ignore[misc]
-    """Ends the whole stage if its budget is spent, the user asked the run to end, or no trial can continue."""
+    """Ends the whole stage if its budget is spent, the user asked the run to end, or no trial can continue.
+
+    A budget in time is spent when the results of trials have taken it, or the clock has; the epochs under way are lost.
+    """
 
     def __init__(
-        self, recorder: Recorder, interruption: Interruption, watch: WorkerWatch, budget_epochs: float | None
+        self,
+        recorder: Recorder,
+        interruption: Interruption,
+        watch: WorkerWatch,
+        budget_epochs: float | None,
+        purse: Purse | None = None,
     ) -> None:
         self._recorder, self._interruption, self._watch = recorder, interruption, watch
-        self._budget_epochs = budget_epochs
+        self._budget_epochs, self._purse = budget_epochs, purse
+        self._seconds_left = math.inf if purse is None else purse.left()
+        self._spent_before = recorder.spent_seconds
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -91,13 +106,24 @@ class StageStopper(tune.Stopper):  # type: ignore[misc]
         return False
 
     @property
+    def out_of_time(self) -> bool:
+        """Whether a budget of the run in time is spent."""
+        if self._purse is None:
+            return False
+        spent = self._recorder.spent_seconds - self._spent_before
+        if self._purse.budget.is_wall:
+            spent = time.monotonic() - (self._recorder.began or time.monotonic())
+        return spent >= self._seconds_left
+
+    @property
     def out_of_budget(self) -> bool:
-        """Whether the budget is spent."""
+        """Whether the budget of the stage is spent."""
         return self._budget_epochs is not None and self._recorder.spent_epochs >= self._budget_epochs
 
     def stop_all(self) -> bool:
         """Whether the stage ends now."""
-        return self._interruption.requested or self.out_of_budget or bool(self._watch.problem)
+        over = self.out_of_budget or self.out_of_time
+        return self._interruption.requested or over or bool(self._watch.problem)
 
 
 def launch(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import ray
 
 from taurank.orchestrator.cluster import Cluster, Slot, measure_peak_memory, plan_slot
-from taurank.orchestrator.evidence import FAILED, FLOPS, SIZE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, FAILED, FLOPS, SIZE, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, TrainingSpec
+from taurank.orchestrator.planning import Purse
 from taurank.orchestrator.search import Proposals
 from taurank.orchestrator.session import Interruption
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
@@ -62,6 +64,8 @@ class _Run(Protocol):
     def candidates(self) -> tuple[str, ...]: ...
     @property
     def log(self) -> EvidenceLog: ...
+    @property
+    def purse(self) -> Purse | None: ...
 
 
 class _OnRay(Protocol):
@@ -108,6 +112,11 @@ class StageRunner:
         """Trains these candidates, on the images of the stage."""
         run = self._run
         stage = training_stage(run.experiment, spec, codes, run.folder)
+        if run.purse is not None and stage.limits is not None:
+            # A policy plans ahead: it needs to know what the time that is left amounts to.
+            left = (stage.spent(run.log) + run.purse.epochs_left) / spec.epoch_cost
+            most = min(stage.limits.budget_epochs, max(left, len(codes)))
+            stage = replace(stage, limits=replace(stage.limits, budget_epochs=most))
         if not self._skip(stage):
             reference_code = run.candidates[0]
             images = self._less.for_stage(spec, reference_code, self.slot(trials=1))
@@ -141,7 +150,10 @@ class StageRunner:
 
     def _launch(self, stage: Stage, data: ray.ObjectRef, digest: str, weights: ray.ObjectRef | None = None) -> None:
         slot = self.slot(trials=len(stage.specs))
-        run_stage(stage, self._setting(slot), data=data, weights=weights, results=self._results(digest, slot))
+        setting = self._setting(slot)
+        if stage.name != BASELINE:  # it scores the evidence, and is none
+            setting = replace(setting, purse=self._run.purse)
+        run_stage(stage, setting, data=data, weights=weights, results=self._results(digest, slot))
 
     def _setting(self, slot: Slot, spare: Callable[[], float] = lambda: 0.0) -> Setting:
         cluster = self._on_ray.cluster

@@ -19,10 +19,11 @@ from taurank.orchestrator.experiment import (
     SchedulerSpec,
     TrainingSpec,
 )
-from taurank.orchestrator.planning import ROUNDING
+from taurank.orchestrator.planning import ROUNDING, Pace, speed_up
 from taurank.orchestrator.stages.loggers import folder_name
 from taurank.orchestrator.stages.proxy_rows import ProxyBooking, make_booking
 from taurank.orchestrator.stages.scheduling import training_limits
+from taurank.orchestrator.text import duration
 from taurank.schedulers.policies import Limits
 from taurank.spaces import Architecture
 from taurank.trainables.training import Recipe
@@ -214,20 +215,40 @@ def baseline_stage(experiment: Experiment, spec: BaselineSpec, candidates: Seque
     )
 
 
-def check_budget(experiment: Experiment, stages: Sequence[Stage], candidates: Sequence[str]) -> tuple[float, float]:
+def check_budget(
+    experiment: Experiment,
+    stages: Sequence[Stage],
+    candidates: Sequence[str],
+    *,
+    pace: Pace | None = None,
+    begun: bool = False,
+) -> tuple[float, float]:
     """Upper bound of the cost of the evidence, and its budget, in epoch-equivalents.
+
+    Args:
+        experiment: what is run.
+        stages: of the evidence.
+        candidates: codes.
+        pace: of the candidates, under a budget in time; then both are in epochs of the average candidate.
+        begun: whether the run has begun. A budget in time then ends it, whatever its trainings really take.
 
     Raises:
         ExperimentError: the cost exceeds the budget; says by how much and what to change.
     """
     cost = sum(stage.cost for stage in stages)
     full = len(candidates) * experiment.recipe.epochs
-    budget = full / experiment.speed_up
-    if cost > budget + ROUNDING:
-        parts = ", ".join(f"{stage.title} {stage.cost:.1f}" for stage in stages)
+    budget = full / speed_up(experiment, pace)
+    if cost <= budget + ROUNDING or (begun and experiment.allowance.is_time):
+        return cost, budget
+    parts = ", ".join(f"{stage.title} {stage.cost:.1f}" for stage in stages)
+    if pace is not None and experiment.allowance.is_time:
+        wall, device = (duration(3600 * hours) for hours in pace.hours(cost / len(candidates)))
         raise ExperimentError(
-            f"budget: the evidence costs up to {cost:.1f} epochs ({parts}), but {experiment.budget} cheaper than full "
-            f"training ({len(candidates)} x {experiment.recipe.epochs} epochs) is {budget:.1f}; "
-            "shorten stages, give a scheduled one budget_epochs, or lower budget"
+            f"budget: the evidence takes up to {wall} on the clock, {device} of {pace.device}s ({parts} epochs), which "
+            f"is more than {experiment.budget}; shorten stages, give a scheduled one budget_epochs, or allow more time"
         )
-    return cost, budget
+    raise ExperimentError(
+        f"budget: the evidence costs up to {cost:.1f} epochs ({parts}), but {experiment.budget} cheaper than full "
+        f"training ({len(candidates)} x {experiment.recipe.epochs} epochs) is {budget:.1f}; "
+        "shorten stages, give a scheduled one budget_epochs, or lower budget"
+    )

@@ -53,6 +53,12 @@ SESSION = (
         small=True,
     ),
     Typed("taurank status RUN", r"last line of run\.log: .*", ("taurank status runs/...",), small=True),
+    Typed(
+        "taurank status RUN --watch",
+        r".*\bdone +\d+ of \d+ .*|\.\.\. and \d+ more",
+        ("taurank status runs/... --watch",),
+        prints=("trial +state +epoch",),
+    ),
     Typed("taurank why timm:test_vit --run RUN", r"cost of all its evidence: .*", ("taurank why NAME --run runs/...",)),
     Typed(
         "taurank why test_vit --run RUN",
@@ -78,6 +84,11 @@ SESSION = (
         ),
         prints=(r"12 candidates by val_loss \(lower is better\)", "predicted final val_loss"),
         small=True,
+    ),
+    Typed(
+        "taurank rank results.csv --full-epochs 20 --metric val_loss --report report.html",
+        r"written: report\.html",
+        ("taurank rank results.csv --full-epochs 200 --metric val_acc --report report.html",),
     ),
     Typed(
         "taurank next results.csv --full-epochs 20 --metric val_loss --features sizes.csv --budget 2x",
@@ -265,6 +276,7 @@ SESSION = (
 """In the order in which a user comes across them; later ones go on with what earlier ones wrote."""
 
 NOT_TYPED = {
+    "taurank compare runs/first-... runs/second-...": "tests/orchestrator/report/test_comparison.py",
     "make demo": "make test-all runs it",
     "make test": "runs this test",
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",

@@ -97,6 +97,7 @@ def test_training_code_may_be_given_beside_the_file():
         ({"supernets": ["uniform"]}, "supernets: "),
         ({"search": {"method": "random", "evaluations": 3}}, "search: it needs networks"),
         ({"constraints": ["params <= 5"]}, "constraints: they need networks"),
+        ({"budget": "2h"}, "budget: own training code is not timed beforehand; write how many times cheaper, as 10x"),
         ({"latency": {}}, "latency: it needs networks"),
         ({"share_results": True}, "share_results: own training code may have changed"),
         ({"trainings": [{"epochs": 2, "subset": 0.5}]}, "trainings.0: own training code trains on its own data"),

@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from taurank.spaces import SpaceError, get_space
+from taurank.spaces import ModelOptions, SpaceError, get_space
 from taurank.trainables.data import Augmentation, ImageData
 from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.training.training import Training
@@ -393,7 +393,7 @@ class FaultySpace:
     def parse(self, text: str) -> str:
         return text
 
-    def build(self, architecture: str, **task: Any) -> nn.Module:
+    def build_with(self, architecture: str, options: ModelOptions, **task: Any) -> nn.Module:
         if self.broken is not None:
             raise self.broken
         assert self.fault is not None
