@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from taurank.spaces.decision_space import DecisionSpace
     from taurank.spaces.mnist_blocks import MnistBlocks
     from taurank.spaces.mobile import FBNet, MnasNet, NASBenchMacro, ProxylessNAS
+    from taurank.spaces.model_options import ModelOptions
     from taurank.spaces.nasbench201 import NASBench201
     from taurank.spaces.once_for_all import OnceForAll, OnceForAllResNet50
+    from taurank.spaces.own_candidates import OwnCandidates, candidate_code, candidate_of
+    from taurank.spaces.own_code import import_own
     from taurank.spaces.registry import get_space, list_spaces, register_space
     from taurank.spaces.restricted import RestrictedSpace
     from taurank.spaces.size import Size, measure_size
@@ -32,10 +35,12 @@ __all__ = [
     "KeptSizes",
     "MnasNet",
     "MnistBlocks",
+    "ModelOptions",
     "NASBench201",
     "NASBenchMacro",
     "OnceForAll",
     "OnceForAllResNet50",
+    "OwnCandidates",
     "ProxylessNAS",
     "RestrictedSpace",
     "SearchSpace",
@@ -44,8 +49,11 @@ __all__ = [
     "Structure",
     "Zoo",
     "cache_folder",
+    "candidate_code",
+    "candidate_of",
     "describe_structure",
     "get_space",
+    "import_own",
     "import_torchvision",
     "list_spaces",
     "measure_size",

@@ -21,7 +21,7 @@ LAYERS = {
 }
 FLOORS = {
     "spaces": ["", "cells mobile nasbench201 zoo", "once_for_all"],
-    "trainables": ["data table", "latency training", "proxies supernet pretext", "trials"],
+    "trainables": ["data table own", "latency training", "proxies supernet pretext", "trials"],
     "schedulers": ["curves", "policies", ""],
     "orchestrator": [
         "text tau hardware evidence",
@@ -47,6 +47,7 @@ RAY = (
     "schedulers/ray_schedulers.py",
     "orchestrator/cluster/",
     "orchestrator/candidates/latencies.py",
+    "orchestrator/candidates/paces.py",
     "orchestrator/stages/",
     "orchestrator/replay/launching.py",
     "orchestrator/proxy_scores/workers.py",

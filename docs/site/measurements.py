@@ -93,8 +93,8 @@ def with_sources(markdown: str) -> str:
     def source(match: re.Match[str]) -> str:
         one = known[match[1], match[2]]
         dates = sorted({date_of(file) for file in one.results} - {""})
-        when = f"; [results](results.md#{one.anchor})" + (f" of {dates[-1]}" if dates else "")
-        return f"`{one.commands[0]}`{when}\n{{ .source }}"
+        when = f" of {dates[-1]}" if dates else "" if one.results else ": none yet"
+        return f"`{one.commands[0]}`; [results](results.md#{one.anchor}){when}\n{{ .source }}"
 
     return _MEANS.sub(_means, _MARK.sub(source, markdown))
 
@@ -119,7 +119,7 @@ def _means(match: re.Match[str]) -> str:
 def _with_error(mean: float, error: float) -> str:
     if math.isnan(mean):
         return ""
-    return f"{mean:.3g}" if math.isnan(error) or error == 0 else f"{mean:.3f} ± {error:.3f}"
+    return f"{mean:.3g}" if math.isnan(error) or error == 0 else f"{mean:.3f}&nbsp;±&nbsp;{error:.3f}"
 
 
 def _page() -> Iterator[str]:

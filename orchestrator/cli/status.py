@@ -20,7 +20,7 @@ from taurank.orchestrator.cli.terminal import Document, make_console, output
 from taurank.orchestrator.text import MiddleElided
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Group, RenderableType
     from rich.table import Table
 
     from taurank.orchestrator.evidence import TrialSummary
@@ -86,7 +86,7 @@ def show(found: RunStatus, *, now: float, trials: Sequence[TrialSummary] = (), h
     lines = [Text(line, overflow="fold") for line in status_lines(found, now)]
     stages = [_table(found)] if found.stages else []
     room = max(FEWEST_TRIALS, height - len(found.stages) - len(lines) - 5)
-    below = [Text(), _trial_table(trials, now, room)] if trials else []
+    below: list[RenderableType] = [Text(), _trial_table(trials, now, room)] if trials else []
     return Group(Text(headline(found), style="bold"), *stages, *lines, *below)
 
 
@@ -174,10 +174,11 @@ def status_lines(found: RunStatus, now: float) -> list[str]:
         left = found.left
         of = f" for {found.stage}" if left.of_stage else ""
         when = "" if found.state == "running" else " after resuming"
-        lines.append(
-            f"time left{of}: about {duration(left.seconds)}{when} at the pace so far, {duration(left.low)} to "
-            f"{duration(left.high)} at that of its fastest and slowest parts; less if trials end early"
-        )
+        basis = "from what an epoch of each candidate takes"
+        if left.low <= left.high:  # neither is NaN
+            parts = f"{duration(left.low)} to {duration(left.high)} at that of its fastest and slowest parts"
+            basis = f"at the pace so far, {parts}"
+        lines.append(f"time left{of}: about {duration(left.seconds)}{when} {basis}; less if trials end early")
     elif found.state == "running":
         lines.append("time left: unknown until the stage has booked a few epochs")
     if found.standstill:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import ObjectiveError
-from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.ranker import Ranking, final_values
 from taurank.orchestrator.report.figures import against
 from taurank.orchestrator.report.hardware import front_line, objective_line, print_hardware
 from taurank.orchestrator.report.page import write_page
@@ -108,7 +108,17 @@ def report_run(
             raise
     content = run_content(run, ranking, score)
     experiment, evidence = run.experiment, content.own_rows
-    print_ranking(console, ranking, score, evidence, run.names)
+    metric = experiment.ranked_metric
+    measured = final_values(run.log.evidence(), metric, full_epochs=experiment.recipe.epochs)
+    print_ranking(
+        console,
+        ranking,
+        score,
+        evidence,
+        run.names,
+        metric=metric.name if metric.is_own else None,
+        measured=len(measured),
+    )
     print_trust(console, content.trust, full_epochs=experiment.recipe.epochs)
     print_void(console, content.void)
     taken_over = taken_over_line(run.log)
@@ -125,7 +135,7 @@ def report_run(
     tradeoff = content.tradeoff
     if tradeoff is not None:
         tradeoff.write(run.folder)
-        print_line(console, front_line(tradeoff, run.folder))
+        print_line(console, front_line(tradeoff, run.folder, metric))
     page = write_page(run.folder / "report.html", content)
     fronts = f"{FRONT_FILE}, " if tradeoff else ""
     last_line = f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {run.folder}"

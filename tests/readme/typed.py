@@ -53,6 +53,12 @@ SESSION = (
         small=True,
     ),
     Typed("taurank status RUN", r"last line of run\.log: .*", ("taurank status runs/...",), small=True),
+    Typed(
+        "taurank status RUN --watch",
+        r".*\bdone +\d+ of \d+ .*|\.\.\. and \d+ more",
+        ("taurank status runs/... --watch",),
+        prints=("trial +state +epoch",),
+    ),
     Typed("taurank why timm:test_vit --run RUN", r"cost of all its evidence: .*", ("taurank why NAME --run runs/...",)),
     Typed(
         "taurank why test_vit --run RUN",
@@ -80,6 +86,11 @@ SESSION = (
         small=True,
     ),
     Typed(
+        "taurank rank results.csv --full-epochs 20 --metric val_loss --report report.html",
+        r"written: report\.html",
+        ("taurank rank results.csv --full-epochs 200 --metric val_acc --report report.html",),
+    ),
+    Typed(
         "taurank next results.csv --full-epochs 20 --metric val_loss --features sizes.csv --budget 2x",
         r"expected tau: .* after them; .*",
         ("taurank next results.csv --full-epochs 200 --metric val_acc --budget 5x",),
@@ -99,6 +110,12 @@ SESSION = (
         WRITTEN,
         ("taurank extend runs/mine-TIME --add 'timm:resnet18' --add my_nets:make",),
         prints=("1 more candidate",),
+    ),
+    Typed(
+        "taurank compare FIRST RUN",
+        r"1, 2 +\d+ .*",
+        ("taurank compare runs/first-TIME runs/second-TIME",),
+        prints=("same at the top",),
     ),
     Typed(
         "taurank extend RUN --budget 1x",
@@ -144,6 +161,20 @@ SESSION = (
             "taurank run nine-subnets --data-dir PATH",
             "taurank run nine-subnets-reference --data-dir PATH",
         ),
+    ),
+    Typed(
+        "taurank run models.yaml --baseline",
+        WRITTEN,
+        prints=(r"by val_loss \(lower is better\)", "tiny steps", "val_loss of 5 architectures.*lower is better"),
+    ),
+    Typed(
+        """taurank extend RUN --add '{"alpha": 0.01, "rate": 0.1}'""",
+        WRITTEN,
+        prints=("1 more candidate",),
+    ),
+    Typed(
+        "taurank run cells.yaml --logger tensorboard --logger csv",
+        WRITTEN,
     ),
     Typed("taurank plan nine-subnets", r"note: the experiment defines its stages itself; .*"),
     Typed(
@@ -250,6 +281,7 @@ NOT_TYPED = {
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",
     "taurank run --address 127.0.0.2:6399": "benchmarks.system.faults",
     "taurank run mine.yaml --address auto --out /shared/runs": "benchmarks.system.jobs",
+    "taurank serve runs/...": "tests/orchestrator/report/test_serving.py; it runs until Ctrl-C",
     "taurank status /shared/runs/mine-TIME": "the same as taurank status RUN",
     "taurank run own.yaml": "tests/orchestrator/cli/test_own_space.py",
     "taurank spaces my_space:SmallNetworks": "tests/orchestrator/cli/test_own_space.py",

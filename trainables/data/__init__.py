@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from taurank.trainables.data.augmentation import Augmentation, augment, normalise
+    from taurank.trainables.data.augmentation import Augmentation, augment, normalise, repr_of
     from taurank.trainables.data.batches import iterate_batches, iterate_pixels
     from taurank.trainables.data.dataset import Dataset
     from taurank.trainables.data.datasets import check_dataset_name, list_datasets, load_dataset
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from taurank.trainables.data.own_images import split_own
     from taurank.trainables.data.prefetch import prefetched
     from taurank.trainables.data.resize import resize_image, resize_images
-    from taurank.trainables.data.splits import ImageData, make_splits
+    from taurank.trainables.data.splits import NO_IMAGES, ImageData, make_splits, no_images
     from taurank.trainables.data.subsets import Choice, Losses, choose_images, less_data, smaller_side
 
 __all__ = [
+    "NO_IMAGES",
     "Augmentation",
     "Choice",
     "DataError",
@@ -41,8 +42,10 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "make_splits",
+    "no_images",
     "normalise",
     "prefetched",
+    "repr_of",
     "resize_image",
     "resize_images",
     "smaller_side",

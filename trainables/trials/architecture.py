@@ -24,7 +24,8 @@ class ArchitectureTrial(CheckpointedTrial):
         architecture = space.parse(spec.architectures[0])
 
         def build(input_shape: tuple[int, int, int], classes: int) -> torch.nn.Module:
-            return space.build(architecture, input_shape=input_shape, classes=classes)
+            options = spec.recipe.model_options
+            return space.build_with(architecture, options, input_shape=input_shape, classes=classes)
 
         def build_for_labels() -> torch.nn.Module:
             return build(data.input_shape, len(data.classes))
@@ -46,6 +47,10 @@ class ArchitectureTrial(CheckpointedTrial):
                 cost = (seconds, work.spent) if name == "validation_accuracy" else (0.0, 0.0)
                 evidence.append((self._spec.architectures[0], epoch, name, value, *cost))
         return {"epoch": epoch, "evidence": evidence} | shown_metrics(metrics)
+
+    def _weights_now(self) -> dict[str, Any] | None:
+        assert isinstance(self._work, Training)
+        return dict(self._work.model.state_dict())
 
     def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
         return self._spec.architectures[0], epoch, "validation_accuracy", float("nan"), seconds, epochs
