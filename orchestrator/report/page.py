@@ -70,6 +70,7 @@ def write_page(
     trust: Sequence[SupernetTrust] = (),
     tradeoff: Front | None = None,
     hardware: Sequence[str] = (),
+    conclusion: str = "",
 ) -> Path:
     """Writes the page: headline figures, rank intervals, predicted against measured, all curves, all tables.
 
@@ -85,10 +86,13 @@ def write_page(
         trust: trust report of the supernets.
         tradeoff: accuracy against cost.
         hardware: lines on constraints, excluded candidates and latencies.
+        conclusion: what the run comes to, in plain sentences.
     """
     truth = dict(zip(score.candidates, score.truth.values, strict=True)) if score else {}
     measured = dict(zip(score.candidates, score.truth.measured, strict=True)) if score else {}
     parts = [f"<h1>{_text(experiment.name)}</h1>", f'<p class="lead">{_text(experiment.description)}</p>']
+    if conclusion:
+        parts.append(f"<p>{_text(conclusion)}</p>")
     parts.append(_headline(experiment, ranking, score, rows))
     parts.append(_section("Ranks with uncertainty", "Bars: 90 % intervals.", plot_intervals(ranking, truth, names)))
     if score is not None:

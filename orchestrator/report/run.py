@@ -12,6 +12,7 @@ from taurank.orchestrator.evidence import BASELINE, SIZE, SUPERNET
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import ObjectiveError
 from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.report.conclusion import conclusion
 from taurank.orchestrator.report.figures import against
 from taurank.orchestrator.report.hardware import front_line, hardware_lines, objective_line, print_hardware
 from taurank.orchestrator.report.page import write_page
@@ -35,6 +36,7 @@ class RunReport:
         score: the ranking against full training; None where there is nothing to score it by.
         evidence: rows that the ranking was made of.
         last_line: the files that were written.
+        conclusion: what it comes to, in plain sentences; empty for a search.
     """
 
     run: Run
@@ -42,6 +44,7 @@ class RunReport:
     score: Score | None
     evidence: pd.DataFrame
     last_line: str
+    conclusion: str
 
     def document(self) -> dict[str, Any]:
         """All of it but the samples, for JSON; NaN for what is missing."""
@@ -56,6 +59,7 @@ class RunReport:
             "knowledge": [asdict(use) for use in ranking.knowledge],
             "expected_tau": ranking.expected_tau,
             "expected_tau_interval": ranking.expected_tau_interval,
+            "conclusion": self.conclusion,
             "score": None if self.score is None else _score_document(self.score),
             "cost": {name: self.evidence[name].sum() for name in ("epochs", "seconds")},
         }
@@ -131,6 +135,10 @@ def report_run(
             ranking, run.names, spent_epochs=spent, full_epochs=full_epochs, supernet_epochs=before
         ):
             print_line(console, line)
+    ending = ""
+    if experiment.search is None:
+        share = float(evidence["epochs"].sum()) / (full_epochs * len(run.candidates))
+        ending = conclusion(ranking, score, run.names, share=share)
     hardware = hardware_lines(experiment, run.log, run.candidates)
     print_hardware(console, hardware)
     tradeoff = None
@@ -150,11 +158,14 @@ def report_run(
         trust,
         tradeoff,
         hardware,
+        ending,
     )
     fronts = f"{FRONT_FILE}, " if tradeoff else ""
     last_line = f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {run.folder}"
     print_line(console, last_line)
-    return RunReport(run, ranking, score, evidence, last_line)
+    if ending:
+        print_line(console, ending, wrap=True)
+    return RunReport(run, ranking, score, evidence, last_line, ending)
 
 
 def _scored_objective(run: Run, ranking: Ranking, spec: ObjectiveSpec, truth: Truth, evidence: pd.DataFrame) -> str:
