@@ -1,12 +1,12 @@
-"""Small convolutional networks for images of a few pixels: three layers, each with a kernel of its own, one width.
+"""Small convolutional networks for images of a few pixels: three layers, each with a kernel of its own, and a width.
 
-They train in seconds on one core and differ in size, in how far they see, and in accuracy: what a first run needs. It
-is also a short example of a `ChoiceSpace`.
+They train in seconds on one core and differ in size, in how far they see, and in accuracy, as a first run needs it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from taurank.spaces.architecture import Architecture
 from taurank.spaces.choice_space import ChoiceSpace
@@ -18,30 +18,36 @@ LAYERS = ("first", "second", "third")
 
 
 class SmallConvnets(ChoiceSpace):
-    """Three convolutions of 1x1, 3x3 or 5x5 and 4, 8 or 16 channels; the first is followed by a maximum over 2x2.
+    """Three convolutions with kernels of 1, 3 or 5 and 4, 6 or 8 channels; the largest of 2x2 follows the first.
 
     Each has batch normalisation and ReLU; the mean of the map goes to a linear classifier. All 81 codes differ as
-    functions.
+    functions. `parse` reads the short form, width and kernels, too: w8-351.
     """
 
     name = "small_convnets"
-    named_decisions = {"width": (4, 8, 16), **dict.fromkeys(LAYERS, (1, 3, 5))}
+    named_decisions: ClassVar = {"width": (4, 6, 8), **dict.fromkeys(LAYERS, (1, 3, 5))}
 
     def short(self, architecture: Architecture) -> str:
         """Width and kernels, such as w8-351."""
-        taken = self.taken(architecture)
-        return f"w{taken['width']}-" + "".join(str(taken[layer]) for layer in LAYERS)
+        width, *kernels = self.taken(architecture).values()
+        return f"w{width}-{''.join(map(str, kernels))}"
+
+    def _read(self, code: str) -> list[int]:
+        short = re.fullmatch(r"\s*w(\d)-(\d)(\d)(\d)\s*", code)
+        if short:
+            code = ",".join(f"{name}={text}" for name, text in zip(self.named_decisions, short.groups(), strict=True))
+        return super()._read(code)
 
     def network(self, taken: dict[str, Any], *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
-        """Makes the network; images of 2x2 or more."""
+        """Makes the network, for images of any size."""
         from torch import nn
 
         from taurank.spaces.mobile.blocks import conv_bn
 
-        channels, width = input_shape[0], taken["width"]
+        width = taken["width"]
         first, second, third = (
-            conv_bn(channels_in, width, taken[layer], activation="relu")
-            for layer, channels_in in zip(LAYERS, (channels, width, width), strict=True)
+            conv_bn(channels, width, taken[layer], activation="relu")
+            for layer, channels in zip(LAYERS, (input_shape[0], width, width), strict=True)
         )
         pool, mean = nn.MaxPool2d(2, ceil_mode=True), nn.AdaptiveAvgPool2d(1)
         return nn.Sequential(first, pool, second, third, mean, nn.Flatten(), nn.Linear(width, classes))

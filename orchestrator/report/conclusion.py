@@ -44,8 +44,9 @@ def _agreement(ranking: Ranking, score: Score | None) -> str:
         return _expected(ranking)
     size = max((source for source in score.sources if source.name in SIZES.values()), key=_tau, default=None)
     if size is not None and _tau(size) > score.tau:
+        alone = size.name.removesuffix(" only")
         return (
-            f"ordering by {size.name.removesuffix(' only')} alone, which costs nothing, agrees better with full training "
+            f"ordering by {alone} alone, which costs nothing, agrees better with full training "
             f"(tau {size.agreement.tau:.2f}) than this ranking ({score.tau:.2f}), so do not rely on it here"
         )
     measured = f"tau {score.tau:.2f}"
