@@ -1,14 +1,16 @@
 # The two commands of the README: `make demo` and `make test`. Both create .venv if it is missing.
+# `make docs` builds the documentation site, with its links checked, to build/docs.
 # `make test` takes minutes and shows whether the product works; `make test-all` adds the tests it leaves out.
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+DOCS   := $(VENV)/.docs
 
 # Real images and recorded trainings for the tests that use them; without them these tests are skipped with a message.
 export TAURANK_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 
-.PHONY: demo test test-rest test-all lint format clean
+.PHONY: demo docs test test-rest test-all lint format clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -17,6 +19,14 @@ $(READY): pyproject.toml
 
 demo: $(READY)
 	$(BIN)/taurank run quickstart
+
+$(DOCS): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
+
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(DOCS)
+	$(BIN)/mkdocs build --quiet --strict -f docs/site/mkdocs.yml
 
 lint: $(READY)
 	$(BIN)/ruff check .

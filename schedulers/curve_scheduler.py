@@ -62,7 +62,7 @@ class FinalForecast:
 
 
 class CurveScheduler(TrialScheduler):  # type: ignore[misc]
-    """Lets a policy decide which trial starts or continues, how far, and which one ends; see ``docs/schedulers.md``.
+    """Lets a policy decide which trial starts or continues, how far, and which one ends (docs/how-to/schedulers.md).
 
     Takes the place of any scheduler in ``tune.TuneConfig(scheduler=...)``. The names of the policies are those of
     ``taurank.schedulers.policies.list_policies``; their classes document the options.

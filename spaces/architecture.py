@@ -188,6 +188,15 @@ class SearchSpace(ABC):
         self.code_of(architecture)
         return None
 
+    def size_terms(self, architecture: Architecture) -> tuple[Architecture, list[Architecture]] | None:
+        """A base and terms: its size is that of the base, and what each term has more than the base.
+
+        `taurank.spaces.measure_size` measures base and terms once, then adds parameters and FLOPs. A space with
+        `size_terms` has a `depth`, too. None where sizes do not add up, as by default.
+        """
+        self.code_of(architecture)
+        return None
+
     def family(self, architecture: Architecture) -> Family:
         """Kind of network, which selects the training recipe; `cnn` by default."""
         self.code_of(architecture)

@@ -33,7 +33,7 @@ SpaceClass = TypeVar("SpaceClass", bound=type[SearchSpace])
 
 
 def register_space(space: SpaceClass) -> SpaceClass:
-    """Class decorator that registers a search space under its `name`; docs/spaces.md shows one that builds networks.
+    """Class decorator that registers a search space under its `name`; docs/how-to/own-space.md shows an example.
 
     Example:
         >>> import taurank

@@ -44,14 +44,36 @@ def measure_size(
 ) -> Size:
     """Counts parameters, FLOPs and depth of an architecture; leaves torch's random numbers as they are.
 
-    It allocates no weights, unless the network fails without them, as one does that reads numbers from its features.
-    Such a network is made on the CPU and sized with a random image.
+    Where sizes add up (`SearchSpace.size_terms`) they are summed. Elsewhere the network is built and followed. It
+    allocates no weights, unless the network fails without them, as one does that reads numbers from its features. Such
+    a network is made on the CPU and sized with a random image.
 
     Raises:
         SpaceError: The space cannot build the network for this task, or the network does not map an image to one row of
             logits.
     """
+    terms = space.size_terms(architecture)
+    if terms is None:
+        return _measure(space, architecture, input_shape, classes)
+    base, *more = (_measure_once(space, one, input_shape, classes) for one in (terms[0], *terms[1]))
+    return Size(
+        base.parameters + sum(term.parameters - base.parameters for term in more),
+        base.flops + sum(term.flops - base.flops for term in more),
+        space.depth(architecture),
+    )
 
+
+_measured: dict[tuple[str, Architecture, tuple[int, int, int], int], Size] = {}
+
+
+def _measure_once(space: SearchSpace, term: Architecture, input_shape: tuple[int, int, int], classes: int) -> Size:
+    key = repr(space), term, input_shape, classes
+    if key not in _measured:
+        _measured[key] = _measure(space, term, input_shape, classes)
+    return _measured[key]
+
+
+def _measure(space: SearchSpace, architecture: Architecture, input_shape: tuple[int, int, int], classes: int) -> Size:
     def build() -> nn.Module:
         return space.build(architecture, input_shape=input_shape, classes=classes)
 

@@ -5,7 +5,7 @@ The four layers are the packages ``taurank.spaces``, ``taurank.trainables``, ``t
 of importing them (installed, editable, a checkout on ``sys.path``, a Ray working directory) finds the same modules
 under the same names; a wheel holds plain folders (docs/decisions/0007-one-namespace.md).
 
-Names below are public, and imported when they are first used (docs/python.md).
+Names below are public, and imported when they are first used (docs/how-to/python.md).
 """
 
 from typing import TYPE_CHECKING

@@ -14,7 +14,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 ROOT = Path(__file__).parents[1]
-FILES = {"local": ROOT / "cluster.yaml", "aws": ROOT / "docs" / "cluster-gpu-pool.yaml"}
+FILES = {"local": ROOT / "cluster.yaml", "aws": ROOT / "docs/how-to/cluster-gpu-pool.yaml"}
 SCHEMA = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
 
 

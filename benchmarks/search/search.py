@@ -72,6 +72,7 @@ METHODS = {
     "pnas": Method("pnas", 100, options={"regressor": "gaussian-process"}),
     "predictor": Method("predictor", 150),
     "npenas": Method("npenas", 150),
+    "nao": Method("nao"),
     "posterior": Method("posterior", 150),
     "posterior+size": Method("posterior", 150, free=SIZES),
     "posterior+proxies": Method("posterior", 150, free=(*SIZES, "proxies")),

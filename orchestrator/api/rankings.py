@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -143,25 +142,22 @@ class Ranking:
         return f"<Ranking of {self._summary()}>"
 
     def _repr_html_(self) -> str:
+        from taurank.orchestrator.report import render
+
         rows = self.to_frame()
-        shown = rows.head(SHOWN)
-        cells = [
-            (
-                str(row["rank"]),
-                f"{row['rank_low']} to {row['rank_high']}",
-                str(row["tier"]),
-                self.names[row["candidate"]],
-                _interval(row["predicted"], row["low"], row["high"]),
-                row["problem"],
-            )
-            for _, row in shown.iterrows()
+        shown = [
+            row | {"name": self.names[row["candidate"]], "final": _interval(row["predicted"], row["low"], row["high"])}
+            for row in rows.head(SHOWN).to_dict("records")
         ]
-        heads = ("rank", "90 % interval", "tier", "candidate", f"final {self.metric} (90 % interval)", "problem")
-        kept = [place for place in range(len(heads)) if place != 5 or any(row[5] for row in cells)]
-        head = "".join(f"<th>{escape(heads[place])}</th>" for place in kept)
-        body = "".join(f"<tr>{''.join(f'<td>{escape(row[place])}</td>' for place in kept)}</tr>" for row in cells)
-        more = f"<p>... and {len(rows) - SHOWN} more</p>" if len(rows) > SHOWN else ""
-        return f"<p>{escape(self._summary())}</p><table><tr>{head}</tr>{body}</table>{more}"
+        return render(
+            "notebook.html",
+            summary=self._summary(),
+            metric=self.metric,
+            rows=shown,
+            count=len(rows),
+            more=max(len(rows) - SHOWN, 0),
+            problems=any(row["problem"] for row in shown),
+        )
 
 
 def _interval(value: float, low: float, high: float) -> str:

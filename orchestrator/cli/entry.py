@@ -13,6 +13,7 @@ import typer
 
 from taurank import __version__
 from taurank.orchestrator.cli import (
+    compare,
     extend,
     front,
     listing,
@@ -23,6 +24,7 @@ from taurank.orchestrator.cli import (
     results,
     runs,
     search,
+    serve,
     status,
     tables,
     why,
@@ -52,6 +54,8 @@ for command in (
     results.next_,
     front.front,
     status.status,
+    serve.serve,
+    compare.compare,
     why.why,
     replay.replay,
     proxies.proxies,

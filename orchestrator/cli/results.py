@@ -91,15 +91,24 @@ def rank_results(
     features: Path | None,
     columns: list[str] | None,
     out: Path | None,
+    report: Path | None,
 ) -> Document:
-    """Ranks results, prints the table, and writes it to ``out`` if that is given."""
-    from taurank.orchestrator.report import own_ranking_document, print_own_ranking, write_own_ranking
+    """Ranks results, prints the table, writes it to ``out`` and the page to ``report`` if these are given."""
+    from taurank.orchestrator.report import (
+        own_ranking_document,
+        print_own_ranking,
+        write_own_page,
+        write_own_ranking,
+    )
 
     model = _model(source, what, mode=mode, features=features, columns=columns)
     print_own_ranking(make_console(), model)
     if out is not None:
         write_own_ranking(model, out)
         print_line(make_progress_console(), f"written: {out}")
+    if report is not None:
+        write_own_page(model, report)
+        print_line(make_progress_console(), f"written: {report}")
     return own_ranking_document(model)
 
 

@@ -237,6 +237,12 @@ def rank(
         Path | None,
         typer.Option("--out", help="With results: write the ranking as CSV or parquet.", show_default=False),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", help="With results: write the report page (.html); a run has its own.", show_default=False
+        ),
+    ] = None,
 ) -> Document:
     """Rank again from the log of a run, or rank results of your own trainings; nothing is trained."""
     given: dict[str, object] = {
@@ -245,10 +251,11 @@ def rank(
         "--mode": mode,
         "--features": features,
     }
-    given |= {"--features": features, "--columns": columns, "--out": out}
+    given |= {"--features": features, "--columns": columns, "--out": out, "--report": report}
     if is_run(source) or not any(given.values()):
         return _rank_run(source, [name for name, value in given.items() if value])
-    return rank_results(source, required(full_epochs, metric), mode=mode, features=features, columns=columns, out=out)
+    what = required(full_epochs, metric)
+    return rank_results(source, what, mode=mode, features=features, columns=columns, out=out, report=report)
 
 
 def _rank_run(folder: Path, given: list[str]) -> Document:

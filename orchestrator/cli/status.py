@@ -5,7 +5,9 @@ Imports are inside the functions, and neither torch nor Ray is imported, so that
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+    from taurank.orchestrator.evidence import TrialSummary
     from taurank.orchestrator.session import RunStatus, StageStatus
 
 WATCH_SECONDS = 2.0
+FEWEST_TRIALS = 5
+"""Fewest trials that are shown, however low the terminal is."""
 STATES = ("running", "paused", "waiting", "done", "stopped", "failed")
 HEADINGS = ("trials", *STATES, "epochs", "at most", "saved", "seconds")
 
@@ -31,7 +36,7 @@ HEADINGS = ("trials", *STATES, "epochs", "at most", "saved", "seconds")
 def status(
     folder: Folder,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Repeat every two seconds while a process works on the run.")
+        bool, typer.Option("--watch", help="Show the trials too, every two seconds while a process works on the run.")
     ] = False,
 ) -> Document:
     """Show the state of a run: stages, trials, budget, time left, and why it is idle."""
@@ -50,27 +55,70 @@ def status(
 def _watch(folder: Path) -> None:
     from rich.live import Live
 
-    from taurank.orchestrator.session import run_status
+    from taurank.orchestrator.session import run_status, run_trials
+
+    console = make_console()
+
+    def shown(found: RunStatus) -> Group:
+        trials = run_trials(folder, found.stage) if found.stage else []
+        return show(found, now=time.time(), trials=trials, height=console.height)
 
     found = run_status(folder)
-    with Live(show(found, now=time.time()), console=make_console(), auto_refresh=False) as live:
+    with Live(shown(found), console=console, auto_refresh=False) as live:
         while found.state == "running":
             time.sleep(WATCH_SECONDS)
             found = run_status(folder)
-            live.update(show(found, now=time.time()), refresh=True)
+            live.update(shown(found), refresh=True)
 
 
-def show(found: RunStatus, *, now: float) -> Group:
-    """Prints one line on the run, a row for each stage, and the spent and remaining budget."""
+def show(found: RunStatus, *, now: float, trials: Sequence[TrialSummary] = (), height: int = 0) -> Group:
+    """One line on the run, a row for each stage, the budget, and a row for each trial of the stage.
+
+    Args:
+        found: the state of the run.
+        now: Unix seconds.
+        trials: of the stage, the last to report first.
+        height: of the terminal in lines; as many trials are shown as there is room for.
+    """
     from rich.console import Group
     from rich.text import Text
 
-    lines = [Text(line, overflow="fold") for line in _lines(found, now)]
+    lines = [Text(line, overflow="fold") for line in status_lines(found, now)]
     stages = [_table(found)] if found.stages else []
-    return Group(Text(_headline(found), style="bold"), *stages, *lines)
+    room = max(FEWEST_TRIALS, height - len(found.stages) - len(lines) - 5)
+    below = [Text(), _trial_table(trials, now, room)] if trials else []
+    return Group(Text(headline(found), style="bold"), *stages, *lines, *below)
 
 
-def _headline(found: RunStatus) -> str:
+def _trial_table(trials: Sequence[TrialSummary], now: float, most: int) -> Group:
+    """Trials that are at work first, the last to report on top."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from taurank.orchestrator.text import duration
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("trial")
+    for heading in ("state", "epoch", "accuracy", "seconds", "last result"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+    for one in sorted(trials, key=lambda one: one.state != "begun")[:most]:
+        table.add_row(
+            MiddleElided(one.trial.partition("/")[2].replace("/", " ")),
+            "running" if one.state == "begun" else one.state,
+            f"{one.epoch} of {one.schedule_epochs}" if one.schedule_epochs else "-",
+            f"{one.accuracy:.1%}" if math.isfinite(one.accuracy) else "-",
+            f"{one.seconds:,.1f}",
+            f"{duration(max(now - one.last, 0))} ago",
+            Text(one.reason),
+        )
+    more = [Text(f"... and {len(trials) - most} more")] if len(trials) > most else []
+    return Group(table, *more)
+
+
+def headline(found: RunStatus) -> str:
+    """The run, its state and the stage that it is in."""
     by = f" ({found.holder})" if found.holder else ""
     where = f", stage {found.number} of {len(found.stages)}: {found.stage}" if found.number else ""
     return f"{Path(found.folder).name}: {found.state}{by}{where if found.state != 'finished' else ''}"
@@ -104,7 +152,8 @@ def _figures(stage: StageStatus) -> list[str]:
     ]
 
 
-def _lines(found: RunStatus, now: float) -> list[str]:
+def status_lines(found: RunStatus, now: float) -> list[str]:
+    """The budget, the last result, the time left, and why nothing runs."""
     from taurank.orchestrator.text import counted, duration
 
     budget = ""

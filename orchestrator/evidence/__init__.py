@@ -66,7 +66,16 @@ if TYPE_CHECKING:
         VALIDATION_ACCURACY_SD,
         VOID,
     )
-    from taurank.orchestrator.evidence.summary import LogSummary, StageRows, bookings, opened_to_read, summarize
+    from taurank.orchestrator.evidence.summary import (
+        STATES,
+        LogSummary,
+        StageRows,
+        TrialSummary,
+        bookings,
+        opened_to_read,
+        summarize,
+        trials_of,
+    )
 
 __all__ = [
     "BASELINE",
@@ -117,6 +126,7 @@ __all__ = [
     "SIZE",
     "SKIPPED",
     "STARTED",
+    "STATES",
     "STOPPED",
     "SUPERNET",
     "TAKEN",
@@ -132,9 +142,11 @@ __all__ = [
     "EvidenceLog",
     "LogSummary",
     "StageRows",
+    "TrialSummary",
     "bookings",
     "opened_to_read",
     "summarize",
+    "trials_of",
 ]
 
 __getattr__ = lazy_names(__name__)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from taurank.orchestrator.evidence.log import TABLES, EvidenceError
-from taurank.orchestrator.evidence.names import EXTENDED, FROZEN, TAKEN
+from taurank.orchestrator.evidence.names import EXTENDED, FROZEN, TAKEN, VALIDATION_ACCURACY
 
 COPIES = 5
 """Attempts to copy a log while another machine writes to it."""
@@ -79,6 +79,31 @@ class LogSummary:
     def last_row(self) -> float:
         """Unix time of the last row, 0 for none."""
         return max((stage.last for stage in self.stages.values()), default=0.0)
+
+
+@dataclass(frozen=True)
+class TrialSummary:
+    """One trial of a stage.
+
+    Attributes:
+        trial: its key.
+        state: after its last event; see ``STATES``.
+        reason: of that event.
+        epoch: the last epoch with a row; 0 without one.
+        schedule_epochs: length of its schedule; 0 if unknown.
+        accuracy: validation accuracy at its last validated epoch, in [0, 1]; NaN without one.
+        seconds: device seconds.
+        last: Unix time of its last row or event.
+    """
+
+    trial: str
+    state: str
+    reason: str
+    epoch: int
+    schedule_epochs: int
+    accuracy: float
+    seconds: float
+    last: float
 
 
 @contextmanager
@@ -209,3 +234,22 @@ def bookings(connection: sqlite3.Connection, title: str, since: float) -> list[t
     """
     found = connection.execute(query, (stage, title, since)).fetchall()
     return [(float(time), float(epochs)) for time, epochs in reversed(found)]
+
+
+def trials_of(connection: sqlite3.Connection, title: str) -> list[TrialSummary]:
+    """The trials of a stage that have begun, the last to report first."""
+    of_stage, key = f"stage = ? AND {TITLE} = ?", (title.split(" ")[0], title)
+    rows = f"SELECT trial, MAX(epoch), MAX(schedule_epochs), SUM(seconds), MAX(time) FROM evidence WHERE {of_stage}"
+    sums = {trial: found for trial, *found in connection.execute(f"{rows} GROUP BY trial", key)}
+    # SQLite takes the other columns from the row with the maximum.
+    last = f"SELECT trial, value, MAX(epoch) FROM evidence WHERE {of_stage} AND metric = ? GROUP BY trial"
+    accuracies = {trial: value for trial, value, _ in connection.execute(last, (*key, VALIDATION_ACCURACY))}
+    found: dict[str, TrialSummary] = {}
+    events = f"SELECT trial, event, reason, time FROM events WHERE trial != '' AND {of_stage} ORDER BY id"
+    for trial, event, reason, time in connection.execute(events, key):
+        if event in STATES:
+            epoch, schedule, seconds, at = sums.get(trial, (0, 0, 0.0, 0.0))
+            value = accuracies.get(trial)
+            accuracy = float("nan") if value is None else float(value)
+            found[trial] = TrialSummary(trial, STATES[event], reason, epoch, schedule, accuracy, seconds, max(time, at))
+    return sorted(found.values(), key=lambda one: -one.last)

@@ -63,35 +63,42 @@ def _families_from_auto(value: Any) -> Any:
 
 
 class Experiment(Spec):
-    """A whole run. Without ``trainings`` and ``supernets`` the budget is split by ``planning.stages``.
+    """A whole run. Without ``trainings`` and ``supernets`` taurank splits the budget itself.
 
-    ``proxies`` may be a list of names. ``auto`` means the proxies of the default split, or none if the stages are
-    given.
-
-    ``candidates`` may list patterns if the space supports them (``timm:convnext*``). ``families``: each family of
-    networks is trained by its own recipe, which replaces the optimiser, learning rate, decay, warm-up, smoothing and
-    clipping of ``recipe``; ``recipe: auto`` is short for ``families: auto``. That is the default for models by name,
-    unless ``recipe`` sets one of these values itself.
-
-    ``constraints`` (``params <= 5e6``, ``latency <= 20ms``) are applied before anything is trained: listed candidates
-    that violate one are excluded, drawn candidates are drawn again. Latency is measured if a constraint or the
-    objective needs it, or if ``latency`` is given. ``narrow: {}`` draws candidates from the options of each decision
-    that suit the device; the options are selected by latency when the run starts, and recorded in its log.
-
-    ``budget`` is how many times cheaper than full training the evidence is: ``10x``, or the number alone.
-
-    ``anchors: 3`` keeps three full trainings of a budget that is too small for them to improve the order: final
-    accuracies of the other candidates are predicted from those. It has no effect beside ``trainings``.
-
-    ``baseline: {}`` also trains all candidates to the end, to score the ranking.
-
-    ``search`` replaces ``candidates`` and all stages: architectures are proposed as results arrive.
-
-    ``knowledge``: results of the same architectures on other data, which cost nothing. ``auto`` takes finished runs of
-    the same space on other data from the folder of the runs, and the published accuracies of models by name; ``null``
-    takes none.
-
-    ``share_results: false`` trains everything again, even if another run in the same folder has the same training.
+    Attributes:
+        name: name of the run folder, which also has the time: letters, digits, ``-``, ``_`` and ``.``.
+        description: a line for `taurank experiments` and the report.
+        space: the search space, with its options.
+        candidates: what is ranked: ``all`` of the space, a number to draw at random, or a list of codes. A space of
+            models by name also takes patterns, such as ``timm:convnext*``.
+        search: proposes architectures as results arrive, instead of ``candidates`` and all stages. A name alone is the
+            method.
+        constraints: bounds such as ``params <= 5e6`` or ``latency <= 20ms``, applied before anything is trained: listed
+            candidates that violate one are excluded, drawn ones are drawn again.
+        narrow: draws candidates from the options of each decision that suit the device. The options are selected by
+            latency when the run starts, and recorded in its log.
+        latency: how latency is measured. It is measured if this key is given, or if a constraint or the objective needs
+            it.
+        objective: accuracy and cost as one number, beside the ranking.
+        data: the images.
+        recipe: full training. ``auto`` is short for ``families: auto``.
+        families: a recipe for each family of networks, which replaces the optimiser, learning rate, decay, warm-up,
+            smoothing and clipping of ``recipe``; ``auto`` for the shipped ones. It is the default for models by name,
+            unless ``recipe`` sets one of these values.
+        budget: how many times cheaper than full training of all candidates the evidence is: ``10x``, or the number.
+        anchors: full trainings to keep if the budget is too small for them to improve the order; the final accuracies
+            of other candidates are predicted from them. It has no effect beside ``trainings``.
+        proxies: scores of the untrained candidates; a list of names is enough. ``auto``: those of the default split,
+            and none if the stages are given.
+        trainings: stages of trainings, one after another. Omit it and ``supernets`` for the default split.
+        supernets: stages of shared weights; the name of a sampler is enough.
+        baseline: full trainings that the ranking is scored against; ``{}`` for one of every candidate.
+        ranker: settings of the ranker.
+        resources: what a trial gets, and bounds; ``auto`` for the defaults.
+        knowledge: results of the same architectures on other data, which cost nothing. ``auto``: finished runs of the
+            same space on other data in the folder of the runs, and published accuracies of models by name.
+        share_results: whether complete trainings are shared with the other runs of the folder.
+        seed: of the drawing of candidates and of the trainings.
     """
 
     name: str

@@ -15,8 +15,13 @@ from taurank.orchestrator.text import ProblemsError
 class LatencySpec(Spec):
     """How the latency of candidates is measured, in milliseconds per batch.
 
-    ``table`` is a file of latencies by part, as ``LatencyTable.save`` writes it, possibly of another device: latencies
-    are sums of its entries and nothing is measured. Its path is relative to the folder of the experiment file.
+    Attributes:
+        batch: images of a pass.
+        threads: threads of the CPU, pinned for the measurement.
+        precision: of weights and images.
+        device: where it is measured; on ``cuda`` with the GPU share of a single trial.
+        table: file of latencies by part, as ``LatencyTable.save`` writes it, possibly of another device: latencies are
+            sums of its entries, and nothing is measured. Its path is relative to the folder of the experiment file.
     """
 
     batch: int = Field(default=1, ge=1)
@@ -43,7 +48,10 @@ class LatencySpec(Spec):
 class ObjectiveSpec(Spec):
     """One number of accuracy and cost, beside the ranking by accuracy; see ``hardware.objectives``.
 
-    ``target`` is the cost to aim at: a time with its unit if ``of`` is latency, else a count such as 600M.
+    Attributes:
+        kind: the formula.
+        target: the cost to aim at: a time with its unit if ``of`` is latency, else a count such as 600M.
+        of: the cost.
     """
 
     kind: Kind

@@ -22,12 +22,14 @@ RELATIONS = get_args(Relation)
 class KnowledgeSpec(Spec):
     """A source of knowledge: results of architectures of the same space on other data, or on another task.
 
-    ``from`` is the folder of a run, a table of recorded trainings (.parquet), a CSV of final results, or ``published``.
-    A path is relative to the folder of the experiment file. ``metric`` is the one to use, by default the test or
-    validation accuracy, or the only one. ``relation``: ``same-kind`` for images of the same kind (the default of runs),
-    ``other`` (the default of files), ``short`` for short trainings, of which ``fidelity`` is the share of full training
-    where the source does not tell it. It is only where the ranker starts from: it measures how far the source can be
-    trusted. ``lower_is_better`` is needed only where the name of the metric does not say it.
+    Attributes:
+        source: folder of a run, table of recorded trainings (.parquet), CSV of final results, or ``published``. A path
+            is relative to the folder of the experiment file.
+        metric: the one to use; by default the test or validation accuracy, or the only one.
+        relation: ``same-kind`` for images of the same kind (the default of runs), ``other`` (the default of files), or
+            ``short`` for short trainings. The ranker starts from it, and measures how far the source can be trusted.
+        fidelity: of short trainings, their share of full training, where the source does not have it.
+        lower_is_better: needed where the name of the metric does not define its direction.
     """
 
     source: str = Field(alias="from", min_length=1)

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 class SpaceSpec(Spec):
-    """A registered search space and its options."""
+    """A registered search space and its options.
+
+    Attributes:
+        name: one of `taurank spaces`, or your own as ``module:Class``.
+        options: options of that space.
+    """
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -43,8 +48,10 @@ class SpaceSpec(Spec):
 class BaselineSpec(Spec):
     """Full trainings that the ranking is scored against; never part of the evidence.
 
-    ``candidates: all`` trains all candidates; a number trains that many, drawn from strata of the finished ranking, and
-    tau is estimated from them.
+    Attributes:
+        seeds: one full training of each candidate for each seed. Two also give the ceiling, the tau between them.
+        candidates: ``all``, or how many are trained, drawn from strata of the finished ranking; tau over all candidates
+            is then an estimate.
     """
 
     seeds: tuple[Seed, ...] = (1,)
@@ -82,12 +89,18 @@ class ImageCounts:
 class DataSpec(Spec):
     """Images and how they are split.
 
-    ``name`` is a published data set, or own images: ``folder:PATH``, ``imagenet:PATH``, ``npz:PATH``. A path is
-    relative to the folder of the experiment file. ``size`` is the size of decoded files, 64 by default.
+    The ranking uses validation images only, the baseline test images.
 
-    ``validation``, ``test`` and ``train`` are a share of the images (below 1) or a number of images. The ranking uses
-    validation images only, the baseline test images. ``size`` resizes all images to size x size. ``evaluate_on:
-    training`` evaluates on the training images; it exists to reproduce a published study.
+    Attributes:
+        name: a published data set (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``, ``svhn``), or
+            own images as ``folder:PATH``, ``imagenet:PATH`` or ``npz:PATH``. A path is relative to the folder of the
+            experiment file.
+        validation: share of the images (below 1), or number of images; without effect where there is an official part.
+        test: the same for test images, where there is no official part.
+        train: the same for training images, to use fewer than are left.
+        size: side to which all images are resized; by default 64 for image files, and the own size of a data set.
+        seed: of the split.
+        evaluate_on: ``training`` evaluates on the training images, to reproduce a published study.
     """
 
     name: str
@@ -139,6 +152,10 @@ class NarrowSpec(Spec):
 
     An option that skips its layer is always kept. Latency is measured as defined by ``latency``, or read from its
     table.
+
+    Attributes:
+        keep: options of each decision to keep.
+        capacity: what counts as capacity.
     """
 
     keep: int = Field(default=4, ge=1)
@@ -148,9 +165,12 @@ class NarrowSpec(Spec):
 class ProxySpec(Spec):
     """Scores of the untrained candidates.
 
-    ``images`` of the training part, drawn with ``seed``, are the batch for all candidates. A score is the mean over
-    ``initialisations``, with the weights of seeds ``seed``, ``seed + 1`` and so on. Without ``images`` the size is that
-    of ``batch_size``.
+    Attributes:
+        names: of `taurank proxies`.
+        images: training images in the batch, the same for all candidates; by default 64, or half as many as an image
+            has numbers.
+        initialisations: a score is the mean over that many, with the seeds ``seed``, ``seed + 1`` and so on.
+        seed: of the batch and of the first initialisation.
     """
 
     names: list[str]
@@ -186,12 +206,18 @@ class ProxySpec(Spec):
 
 
 class ResourceSpec(Spec):
-    """Resources of one training trial. ``auto``: a measured fraction of a GPU if there is one, else CPU threads.
+    """Resources of one training trial, and bounds on what the run takes.
 
-    ``checkpoint_gigabytes``: bound on the disk space of all checkpoints of the run. Beyond it the checkpoints of ended
-    trainings are deleted, then those of the paused ones with the fewest epochs, which start over when resumed.
-    ``hang_minutes``: a trial that reports nothing for this long is ended, and fails if that happens again. ``auto``:
-    20 times the median time between results of the stage so far, and at least ten minutes.
+    Attributes:
+        cpus_per_trial: cores of a trial: a fraction up to 1, or a whole number. ``auto`` divides what there is.
+        gpus_per_trial: GPUs of a trial: a fraction up to 1, or a whole number. ``auto`` measures the memory that the
+            largest candidate needs; 0 keeps trials off the GPUs.
+        cpus: cores that a local run may use; by default all. Refused on a cluster.
+        gpus: GPUs that a local run may use; by default all. Refused on a cluster.
+        checkpoint_gigabytes: bound on the disk space of all checkpoints of the run. Beyond it the checkpoints of ended
+            trainings are deleted, then those of the paused ones with the fewest epochs, which start over when resumed.
+        hang_minutes: a trial that reports nothing for this long is ended, and fails if that happens again. ``auto``: 20
+            times the median time between results of the stage so far, and at least ten minutes.
     """
 
     cpus_per_trial: float | Literal["auto"] = "auto"

@@ -24,9 +24,12 @@ MEASURED_BY_IMAGES = "te_nas"
 class SearchSpec(Spec):
     """A search instead of listed candidates: ``evaluations`` trainings of architectures proposed by ``method``.
 
-    A training is ``epochs`` long, by default a full one. The final list also has the ``unseen`` best predicted
-    architectures that were not trained. ``options`` are those of the searcher; for a searcher with a supernet those of
-    `SupernetSearchOptions`.
+    Attributes:
+        method: the searcher.
+        evaluations: trainings in all.
+        epochs: length of a training; by default full training.
+        unseen: best predicted architectures that were not trained, to list as well.
+        options: options of the searcher; of a searcher with a supernet those of `SupernetSearchOptions`.
     """
 
     method: str = "posterior"
@@ -75,9 +78,12 @@ SAMPLERS = {"gdas": "gumbel", "manas": "multi-agent", "darts": "mixture"}
 class SupernetSearchOptions(Spec):
     """``options`` of such a searcher.
 
-    The supernet of the whole space is trained for ``epochs``, with ``learning_rate`` in place of the recipe's and
-    ``seed`` in place of the experiment's; ``sampler`` has the options of its sampler. ``without`` are options of
-    architectures that are not proposed.
+    Attributes:
+        epochs: of the supernet of the whole space.
+        learning_rate: of its weights; replaces the recipe's.
+        seed: replaces the experiment's.
+        sampler: options of its sampler.
+        without: options of decisions that no proposal has.
     """
 
     epochs: int = Field(default=30, ge=1)

@@ -16,7 +16,12 @@ from taurank.trainables.supernet import BatchNorm, Paths, SupernetConfig, list_s
 
 
 class SamplerSpec(Spec):
-    """A path sampler, which selects the paths of each training step, and its options."""
+    """A path sampler, which selects the paths of each training step, and its options.
+
+    Attributes:
+        name: of the sampler.
+        options: options of that sampler.
+    """
 
     name: str = "uniform"
     options: dict[str, Any] = Field(default_factory=dict)
@@ -33,8 +38,11 @@ class SamplerSpec(Spec):
 class ContenderSpec(Spec):
     """Candidates that the supernet cannot separate are trained further from its weights, and ranked again.
 
-    They train for ``epochs`` on a schedule of their own; with ``share`` below 1 on that share of the training images,
-    so that an epoch costs that share. At most ``most`` candidates take part, those with the closest gaps.
+    Attributes:
+        epochs: length of these trainings, on a schedule of their own.
+        share: of the training images; an epoch costs that share.
+        most: at most that many candidates take part, those with the closest gaps; null for all that are too close.
+        learning_rate: replaces the recipe's.
     """
 
     epochs: int = Field(default=1, ge=1)
@@ -54,11 +62,17 @@ class ContenderSpec(Spec):
 class SupernetSpec(Spec):
     """One training with shared weights that scores every candidate.
 
-    ``batch_norm`` selects the statistics for scoring a path: ``recalibrated`` on ``calibration_images`` training
-    images, those of each ``batch``, or the ``running`` ones, which all paths share, to reproduce studies that used
-    them. After the share ``split_after`` of the training every option of one decision gets weights of its own
-    (few-shot): of ``split_decision``, or of the decision with the largest effect. ``learning_rate`` replaces the
-    recipe's.
+    Attributes:
+        sampler: selects the paths of each step; a name is enough.
+        epochs: length of the training, at the cost of as many passes of one candidate over the training images.
+        learning_rate: replaces the recipe's.
+        batch_norm: statistics for scoring a path: ``recalibrated`` on training images, those of each ``batch``, or the
+            ``running`` ones, which all paths share, to reproduce studies that used them.
+        calibration_images: training images for ``recalibrated``.
+        split_after: after this share of the training every option of one decision gets weights of its own (few-shot).
+        split_decision: the decision that is split; by default the one with the largest effect.
+        contenders: trains candidates further that the supernet cannot separate.
+        seed: of the weights and of the paths.
     """
 
     sampler: Annotated[SamplerSpec, BeforeValidator(options_from_name)] = SamplerSpec()

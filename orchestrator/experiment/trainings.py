@@ -18,7 +18,10 @@ from taurank.trainables.training import COST as DIFFICULTY_COST
 class SchedulerSpec(Spec):
     """A scheduler that decides which trainings continue and which end early, and its options.
 
-    ``none``, a policy (``full``, ``asha``, ``penguin`` ...), or one of Ray's own (``ray-asha``, ``ray-hyperband``).
+    Attributes:
+        name: ``none``, a policy (``order-settling``, ``asha``, ``penguin`` ...), or one of Ray's own (``ray-asha``,
+            ``ray-hyperband``).
+        options: options of that scheduler.
     """
 
     name: str = "none"
@@ -39,9 +42,12 @@ class SchedulerSpec(Spec):
 
 
 class SubsetSpec(Spec):
-    """A share of the training images, the same for all candidates, and how it is selected: see ``choose_images``.
+    """A share of the training images, the same for all candidates. A number alone is the share.
 
-    ``difficulty`` first trains one candidate briefly on all images, which is booked.
+    Attributes:
+        share: of the training images.
+        by: how they are selected: ``stratified`` at random, ``k-center`` spread by their pixels, ``difficulty`` by the
+            loss of one candidate, which is trained briefly on all images first; that training is booked.
     """
 
     share: float = Field(gt=0, le=1)
@@ -58,16 +64,21 @@ def _subset_from_share(value: Any) -> Any:
 
 
 class TrainingSpec(Spec):
-    """Trainings of single candidates: ``epochs`` long on a schedule of that length.
+    """Trainings of single candidates, on a schedule of their own.
 
-    ``until`` ends them after that many epochs of the schedule. ``candidates: all`` trains all; a number trains that
-    many, selected by experimental design: those with the most informative results. ``budget_epochs`` bounds what a
-    scheduler may spend; without a scheduler the cost is known beforehand.
+    Less data costs less: an epoch costs ``subset.share * resolution ** 2`` of one.
 
-    Less data costs less: ``subset`` trains on a share of the images, ``resolution`` on images of that share of the
-    pixels of each side. An epoch then costs ``subset.share * resolution ** 2`` of one.
-
-    ``task`` trains by a pretext task instead of labels. An epoch then costs as many as the task has views of an image.
+    Attributes:
+        epochs: length of the schedule.
+        task: a pretext task instead of labels: ``rotation``, ``jigsaw`` or ``colorization``. An epoch then costs as
+            many as the task has views of an image.
+        subset: trains on a share of the images.
+        resolution: trains on images of that share of the pixels of each side.
+        until: ends the trainings after that many epochs of the schedule.
+        candidates: ``all``, or how many, selected by experimental design: those with the most informative results.
+        scheduler: decides which trainings continue and which end early; a name is enough.
+        budget_epochs: bounds what a scheduler may spend. Without a scheduler the cost is known beforehand.
+        seed: of the weights and of the order of the images.
     """
 
     epochs: int = Field(ge=1)

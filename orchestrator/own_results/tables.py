@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from taurank.orchestrator.own_results.records import Columns, ResultsError, Table, find_column, first_row, listed
+from taurank.orchestrator.text import CsvError, read_text_cells
 
 MISSING = ("", "-", "na", "n/a", "null", "none")
 """How a table writes a value that was not measured, in lower case."""
@@ -24,17 +24,12 @@ def read_frame(file: Path) -> pd.DataFrame:
         ResultsError: it cannot be read.
     """
     try:
-        if file.suffix == ".parquet":
-            return pd.read_parquet(file)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(file, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False)
-    except pd.errors.ParserWarning:
-        raise ResultsError(f"{file}: rows have more cells than the header; each column needs a name") from None
+        return pd.read_parquet(file) if file.suffix == ".parquet" else read_text_cells(file)
+    except CsvError as error:
+        raise ResultsError(str(error)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise ResultsError(f"{file} cannot be read: {reason}") from None
-    return table.rename(columns=str.strip)
 
 
 def as_frame(given: pd.DataFrame | Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -1,4 +1,7 @@
-"""How to split a budget between short and full trainings, as measured on recorded trainings (docs/ranker.md)."""
+"""How to split a budget between short and full trainings, as measured on recorded trainings.
+
+The figures are in docs/measurements/ranker.md.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from taurank.trainables.supernet import list_supernets
 SUPERNET_EPOCHS = 5
 """A supernet of fewer epochs is not worth its scoring."""
 DEFAULT_PROXIES = (ProxySpec(names=["jacob_cov", "nwot"]), ProxySpec(names=["jacob_cov"]))
-"""What complements size best, the first that is cheap; more of them add nothing in replays (docs/proxies.md)."""
+"""What complements size best, the first that is cheap; more of them add nothing in replays (docs/how-to/proxies.md)."""
 PROXY_SHARE = 0.05
 """Of the budget that proxies may cost before they are no longer cheap: a batch is much of a small data set."""
 ASSUMED_IMAGES = ImageCounts(ASSUMED_TRAIN, ASSUMED_TRAIN // 4)

@@ -89,6 +89,27 @@ class Ranking:
         column = {code: index for index, code in enumerate(self.table["architecture"])}
         return float(self._beats(column[first], slice(column[second], column[second] + 1))[0])
 
+    def win_probabilities(self, count: int) -> NDArray[np.float64]:
+        """Probability that each of the first ``count`` of the order is better than each other, (count, count).
+
+        Row beats column; a tie is half, and so is the diagonal.
+        """
+        draws = np.ascontiguousarray(self.samples[:, :count].T)  # (count, draws)
+        found = np.full((count, count), 0.5)
+        for place in range(count - 1):
+            own, others = draws[place], draws[place + 1 :]
+            wins = np.count_nonzero(own > others, axis=1) + np.count_nonzero(own >= others, axis=1)
+            found[place, place + 1 :] = wins / (2 * draws.shape[1])
+            found[place + 1 :, place] = 1 - found[place, place + 1 :]
+        return found
+
+    def likely_best(self, level: float = LEVEL) -> list[int]:
+        """Places of the fewest candidates one of which is the best with a probability of at least ``level``."""
+        best = self.top_probability(1).to_numpy()
+        order = np.argsort(-best, kind="stable")
+        enough = int(np.searchsorted(np.cumsum(best[order]), level - 1e-9)) + 1
+        return sorted(int(place) for place in order[:enough])
+
     def top_probability(self, k: int) -> pd.Series:
         """Share of the draws in which each candidate is among the best ``k``, in the order of ``table``.
 

@@ -39,7 +39,7 @@ def draw_candidates(bench: Bench, plan: ReplayPlan, draw: int) -> list[str]:
 def replay_draw(
     bench: Bench, plan: ReplayPlan, draw: int, launcher: Launcher | None = None, *, log: EvidenceLog | None = None
 ) -> Row:
-    """Replays the evidence of one draw, ranks, and scores the order; the columns are described in docs/replay.md.
+    """Replays the evidence of one draw, ranks, and scores the order; docs/how-to/replay.md lists the columns.
 
     Args:
         bench: what is recorded.

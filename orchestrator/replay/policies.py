@@ -44,7 +44,7 @@ BASELINES: dict[str, Callable[[CurveMatrix], Floats]] = {"last value": by_last_v
 """Baseline orders of trainings that all stand at the same epoch."""
 
 PolicyRow = dict[str, float | str]
-"""What came of one policy in one draw, under one way to rank; docs/replay.md has the columns."""
+"""What came of one policy in one draw, under one way to rank; docs/how-to/replay.md has the columns."""
 MEASURES = ("epochs", "tau", "expected_tau", "tau_top20", "top1_regret", "sent", "clock_epochs")
 """Numeric columns, without those that identify the draw."""
 

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from taurank.orchestrator.evidence import (
+    FLOPS,
+    LATENCY,
+    LATENCY_MS,
+    PARAMETERS,
+    SIZE,
+    VALIDATION_ACCURACY,
+)
 from taurank.orchestrator.own_results import NextTrainings, Results, ResultsError, ResultsModel
+from taurank.orchestrator.report.figures import number
+from taurank.orchestrator.report.page import Content, write_page
 from taurank.orchestrator.report.tables import SHOWN, print_ranking
 from taurank.orchestrator.text import MiddleElided, counted, print_line, replaced
+
+SIZES = (
+    (SIZE, PARAMETERS, ("parameters", "params")),
+    (SIZE, FLOPS, ("flops", "macs")),
+    (LATENCY, LATENCY_MS, ("latency_ms", "latency")),
+)
+"""Source and metric of features that the page shows as costs, and their names in lower case."""
 
 
 def print_own_ranking(console: Console, model: ResultsModel) -> None:
@@ -111,12 +130,81 @@ def write_own_ranking(model: ResultsModel, file: Path) -> None:
         raise ResultsError(f"--out: {file} cannot be written: {error.strerror or error}") from None
 
 
+def write_own_page(model: ResultsModel, file: Path) -> None:
+    """Writes the report page of a ranking of results.
+
+    Raises:
+        ResultsError: it cannot be written.
+    """
+    try:
+        write_page(file, own_content(model))
+    except OSError as error:
+        raise ResultsError(f"--report: {file} cannot be written: {error.strerror or error}") from None
+
+
+def own_content(model: ResultsModel) -> Content:
+    """What the page shows of results, all values in the unit of their metric."""
+    results = model.results
+    return Content(
+        title=f"ranking by {results.metric}",
+        description=_results_line(results),
+        names={code: code for code in results.candidates},
+        ranking=model.ranking,
+        rows=pd.concat([_curves(model), _sizes(results.features)], ignore_index=True),
+        events=pd.DataFrame(columns=["time", "stage", "trial", "event", "reason"]),
+        full_epochs=results.full_epochs,
+        finals=model.finals,
+        final=partial(number, digits=5),
+        metric=results.metric,
+        lower_is_better=results.mode == "min",
+        evidence=model.evidence,
+        measured={str(code): float(value) for code, value in model.measured.items()},
+        notes=results.notes,
+    )
+
+
+def _curves(model: ResultsModel) -> pd.DataFrame:
+    """The measured rows of the evidence, with the values as they were given."""
+    measured = model.evidence[model.evidence["metric"] == VALIDATION_ACCURACY]
+    given = model.results.rows.set_index(["training", "epoch"])["value"]
+    return measured.assign(value=given.reindex(pd.MultiIndex.from_frame(measured[["trial", "epoch"]])).to_numpy())
+
+
+def _sizes(features: pd.DataFrame) -> pd.DataFrame:
+    """Features that are sizes or latencies by their names, as rows of a log."""
+    parts = [
+        pd.DataFrame(
+            {
+                "stage": source,
+                "trial": source,
+                "architecture": features.index,
+                "source": source,
+                "epoch": 0,
+                "schedule_epochs": 0,
+                "seed": 0,
+                "metric": metric,
+                "value": features[column].to_numpy(dtype=float),
+                "seconds": 0.0,
+                "epochs": 0.0,
+                "epoch_share": 1.0,
+            }
+        )
+        for source, metric, known in SIZES
+        for column in features.columns
+        if str(column).lower() in known
+    ]
+    return pd.concat(parts) if parts else pd.DataFrame()
+
+
 def _print_results(console: Console, results: Results) -> None:
     for note in results.notes:
         print_line(console, note)
+    print_line(console, _results_line(results))
+
+
+def _results_line(results: Results) -> str:
     end = "lower" if results.mode == "min" else "higher"
-    print_line(
-        console,
+    return (
         f"{len(results.candidates):,} candidates by {results.metric} ({end} is better) after {results.full_epochs} "
-        f"epochs, from {counted(results.rows['training'].nunique(), 'training')}",
+        f"epochs, from {counted(results.rows['training'].nunique(), 'training')}"
     )

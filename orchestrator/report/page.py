@@ -1,260 +1,264 @@
-"""The report: one self-contained HTML page with inline SVG plots and no external resources."""
+"""The report: one self-contained HTML page. It needs no network, and without JavaScript it shows static figures."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping, Sequence
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
-from taurank.orchestrator.evidence import BASELINE, FAILED, TRAINING, VALIDATION_ACCURACY
-from taurank.orchestrator.experiment import Experiment
+from taurank.orchestrator.evidence import BASELINE
 from taurank.orchestrator.ranker import Ranking, SupernetTrust
-from taurank.orchestrator.report.figures import (
-    against,
-    decimal,
-    doubt,
-    evidenced,
-    failed_note,
-    finals_note,
-    interval,
-    knowledge_lines,
-    left_out,
-    measures,
-    percent,
-    times,
-)
-from taurank.orchestrator.report.hardware import HEADINGS, cost_text, objective_cells
-from taurank.orchestrator.report.plots import plot_curves, plot_front, plot_intervals, plot_predictions
+from taurank.orchestrator.report import figures
+from taurank.orchestrator.report.answer import answer_of, objective_best
+from taurank.orchestrator.report.glossary import GLOSSARY
+from taurank.orchestrator.report.hardware import HEADINGS, cost_text
+from taurank.orchestrator.report.pages import asset, render
+from taurank.orchestrator.report.plots import plot_curves, plot_front, plot_predictions
+from taurank.orchestrator.report.sources import source_uses
+from taurank.orchestrator.report.standings import TOP, columns_of, standings
+from taurank.orchestrator.report.trained import STATE_WORDS, Trained, foremost, read_trainings, thinned
 from taurank.orchestrator.report.trust import TITLE, name_of, trust_note, trust_rows
 from taurank.orchestrator.scoring import Front, Score
-from taurank.orchestrator.text import replaced
+from taurank.orchestrator.text import as_json, replaced
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2430; max-width: 1120px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .2rem; }
-.lead, .note { color: #566; margin: 0 0 .8rem; } .note { font-size: .87rem; }
-.figures { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
-.figure { background: #f3f6fa; border-radius: 8px; padding: .6rem 1rem; min-width: 7.5rem; }
-.figure b { display: block; font-size: 1.45rem; } .figure span { color: #566; font-size: .83rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; width: 100%; }
-th { text-align: left; border-bottom: 2px solid #ccd5e0; padding: .3rem .5rem; }
-td { border-bottom: 1px solid #e6ebf1; padding: .25rem .5rem; vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr.us td { font-weight: 600; } tr.tier td { border-top: 2px solid #9aa7b5; }
-code { font-size: .85rem; overflow-wrap: anywhere; }
-code.full { display: block; font-size: .67rem; line-height: 1.3; color: #677; } svg { max-width: 100%; height: auto; }
-details { margin: 2rem 0; } pre { background: #f3f6fa; padding: 1rem; overflow-x: auto; font-size: .82rem; }
-"""
 LISTED = 1000
-"""Maximal number of rows of the ranking on the page; the files have all."""
-KNOWLEDGE_NOTE = (
-    "Results of the same architectures on other data; they cost nothing. r is the correlation with the truth that a "
-    "source is trusted with, measured by the evidence of this run. Weights are shares in the order."
-)
-TOP = 5
-"""The page shows the probability that a candidate is among this many best."""
+"""Maximal number of candidates on the page; ranking.csv has all."""
+KNOWLEDGE_NOTE = "Results of the same architectures on other data; they cost nothing. Weights are shares in the order."
 
 
-def write_page(
-    path: Path,
-    experiment: Experiment,
-    ranking: Ranking,
-    score: Score | None,
-    rows: pd.DataFrame,
-    outcomes: Mapping[str, tuple[str, str]],
-    names: Mapping[str, str],
-    void: Sequence[str] = (),
-    trust: Sequence[SupernetTrust] = (),
-    tradeoff: Front | None = None,
-    hardware: Sequence[str] = (),
-    conclusion: str = "",
-) -> Path:
-    """Writes the page: headline figures, rank intervals, predicted against measured, all curves, all tables.
+@dataclass(frozen=True)
+class Content:
+    """What a page shows.
 
-    Args:
-        path: the file.
-        experiment: the experiment.
-        ranking: its ranking.
-        score: of the ranking against the truth; None without a truth.
-        rows: all rows of the log, baseline included.
-        outcomes: final events of trials (``EvidenceLog.outcomes``).
+    Attributes:
+        title: its heading.
+        description: a sentence on it.
         names: short names of the candidates, by code.
-        void: lines on scores of proxies that are void.
-        trust: trust report of the supernets.
+        ranking: their order; None before there is one.
+        rows: evidence rows, baseline included, with values as they are shown.
+        events: of trials: ``time, stage, trial, event, reason``.
+        full_epochs: length of full training.
+        finals: final values of a ranking's table as they are shown.
+        final: formats one of them.
+        metric: what they are.
+        lower_is_better: direction of the values.
+        evidence: what the ranking was made of; None for the rows without the baseline.
+        score: of the ranking; None without a reference.
+        measured: final values by full training where there is no score, by code.
+        void: lines on void scores.
+        trust: of supernets.
         tradeoff: accuracy against cost.
-        hardware: lines on constraints, excluded candidates and latencies.
-        conclusion: what the run comes to, in plain sentences.
+        hardware: lines on constraints and latencies.
+        searched: lines on a search.
+        notes: lines on how results were read, or on how a run stands.
+        definition: text of the experiment.
+        refresh: seconds after which an open page asks for a newer one; 0 for a file.
     """
-    truth = dict(zip(score.candidates, score.truth.values, strict=True)) if score else {}
-    measured = dict(zip(score.candidates, score.truth.measured, strict=True)) if score else {}
-    parts = [f"<h1>{_text(experiment.name)}</h1>", f'<p class="lead">{_text(experiment.description)}</p>']
-    if conclusion:
-        parts.append(f"<p>{_text(conclusion)}</p>")
-    parts.append(_headline(experiment, ranking, score, rows))
-    parts.append(_section("Ranks with uncertainty", "Bars: 90 % intervals.", plot_intervals(ranking, truth, names)))
-    if score is not None:
-        note = ""
-        if np.isfinite(score.coverage):
-            note = f"{score.coverage:.0%} of the 90 % intervals contain the measured accuracy."
-        parts.append(_section("Predicted against measured", note, plot_predictions(ranking, measured)))
-        note = "A ranking that does not beat parameters and FLOPs is not worth its cost."
-        note += "".join(f" {line[0].upper()}{line[1:]}." for line in left_out(score))
-        parts.append(_section("Order by each source alone", note, _sources_table(score)))
-        if measures(score):
-            parts.append(
-                _section("Other measures of the ranking", f"Against {against(score)}.", _measures_table(score))
-            )
-    if tradeoff is not None and len(tradeoff.members):
-        note = "Blue: probability of being on the front: no other candidate is as cheap or cheaper and more accurate."
-        content = plot_front(tradeoff, names) + _front_table(tradeoff, names)
-        parts.append(_section(f"The Pareto front: accuracy against {tradeoff.against}", note, content))
-    if hardware:
-        entries = "".join(f"<li>{_text(line)}</li>" for line in hardware)
-        parts.append(_section("Constraints and measurements", "", f"<ul>{entries}</ul>"))
-    if ranking.knowledge:
-        entries = "".join(f"<li>{_text(line)}</li>" for line in knowledge_lines(ranking))
-        parts.append(_section("What was known before", KNOWLEDGE_NOTE, f"<ul>{entries}</ul>"))
-    if trust:
-        parts.append(_section(TITLE, trust_note(trust, full_epochs=experiment.recipe.epochs), _trust_table(trust)))
-    curves = rows[(rows["metric"] == VALIDATION_ACCURACY) & (rows["source"] == TRAINING)]
-    stages = list(dict.fromkeys(curves["stage"]))
-    if stages:
-        parts.append(_section("Learning curves of all trials", "", plot_curves(rows, stages)))
-    note = "A line marks a new tier: its first candidate loses to that of the previous tier with 90 % probability."
-    note += f" The first {LISTED}; ranking.csv has all." if len(ranking.table) > LISTED else ""
-    note += "".join(f" {line[0].upper()}{line[1:]}." for line in (finals_note(ranking), failed_note(ranking)) if line)
-    parts.append(_section("The ranking", note, _ranking_table(ranking, measured, names)))
-    failed = {trial: reason for trial, (event, reason) in outcomes.items() if event == FAILED}
-    if failed:
-        entries = "".join(f"<li><code>{_text(trial)}</code>: {_text(why)}</li>" for trial, why in failed.items())
-        parts.append(_section("Trials that failed", "", f"<ul>{entries}</ul>"))
-    if void:
-        entries = "".join(f"<li>{_text(line)}</li>" for line in void)
-        parts.append(_section("Scores that are void", "They are not used in the ranking.", f"<ul>{entries}</ul>"))
-    parts.append(f"<details><summary>The experiment</summary><pre>{_text(experiment.to_yaml())}</pre></details>")
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(f"taurank: {experiment.name}")}'
-        f"</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
-    )
+
+    title: str
+    description: str
+    names: Mapping[str, str]
+    ranking: Ranking | None
+    rows: pd.DataFrame
+    events: pd.DataFrame
+    full_epochs: int
+    finals: Callable[[pd.DataFrame], pd.DataFrame] = field(default=lambda table: table)
+    final: Callable[[float], str] = figures.percent
+    metric: str = "accuracy"
+    lower_is_better: bool = False
+    evidence: pd.DataFrame | None = None
+    score: Score | None = None
+    measured: Mapping[str, float] = field(default_factory=dict)
+    void: Sequence[str] = ()
+    trust: Sequence[SupernetTrust] = ()
+    tradeoff: Front | None = None
+    hardware: Sequence[str] = ()
+    searched: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    definition: str = ""
+    refresh: float = 0.0
+
+    @cached_property
+    def own_rows(self) -> pd.DataFrame:
+        """Rows without the baseline."""
+        return self.rows[self.rows["stage"] != BASELINE]
+
+    @cached_property
+    def trainings(self) -> list[Trained]:
+        """All trainings, those of the baseline included."""
+        return read_trainings(self.rows, self.events, full_epochs=self.full_epochs)
+
+    @cached_property
+    def truth(self) -> Mapping[str, float]:
+        """Final values by full training, by code."""
+        if self.score is None:
+            return self.measured
+        return dict(zip(self.score.candidates, self.score.truth.measured, strict=True))
+
+
+def write_page(path: Path, content: Content) -> Path:
+    """Writes the page as one file."""
     with replaced(path) as file:
-        file.write_text(page, encoding="utf-8")
+        file.write_text(render_page(content), encoding="utf-8")
     return path
 
 
-def _text(value: object) -> str:
-    return html.escape(str(value))
-
-
-def _section(title: str, note: str, content: str) -> str:
-    explained = f'<p class="note">{_text(note)}</p>' if note else ""
-    return f"<h2>{_text(title)}</h2>{explained}{content}"
-
-
-def _headline(experiment: Experiment, ranking: Ranking, score: Score | None, rows: pd.DataFrame) -> str:
-    figures = [(f"{len(ranking.table)}", "architectures ranked")]
-    if score is not None:
-        found = score.ranking
-        name = "tau-b" if score.truth.sample is None else "tau-b, estimated"
-        figures.append((decimal(found.tau), f"{name}, 95 % interval {interval(found)}"))
-        if score.ceiling is not None:
-            figures.append(
-                (f"{score.ceiling.retained:.2f}", f"retained tau (ceiling {decimal(score.ceiling.ceiling)})")
-            )
-        if score.top is not None:
-            figures.append((f"{score.top.overlap.value:.0%}", f"top-{score.top.k} overlap"))
-        if score.speed_up is not None:
-            figures.append((times(score.speed_up.epochs), "cheaper in epochs"))
-            guess = " (full cost estimated)" if score.speed_up.estimated else ""
-            figures.append((times(score.speed_up.seconds), f"cheaper in seconds of trials{guess}"))
-    elif np.isfinite(ranking.expected_tau):
-        low, high = ranking.expected_tau_interval
-        what = f"tau that the ranking expects of itself, {low:.2f} to {high:.2f}{doubt(ranking)}"
-        figures.append((f"{ranking.expected_tau:.2f}", what))
-    full = len(ranking.table) * experiment.recipe.epochs
-    spent = rows.loc[rows["stage"] != BASELINE, "epochs"].sum()
-    figures.append((f"{spent:.1f}", f"epochs of evidence; full training is {full}"))
-    boxes = "".join(
-        f'<div class="figure"><b>{_text(value)}</b><span>{_text(name)}</span></div>' for value, name in figures
+def render_page(content: Content) -> str:
+    """The page as text."""
+    script = Markup(asset("uPlot.iife.min.js") + "\n" + asset("page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return render(
+        "page.html",
+        content=content,
+        script=script,
+        digest=digest,
+        style=Markup(asset("uPlot.min.css") + asset("page.css")),
+        licence=Markup(asset("uPlot.LICENSE")),
+        glossary=GLOSSARY,
+        figures=figures,
+        shown=None if content.ranking is None else _shown(content, content.ranking),
+        stopped=_ended_early(content),
     )
-    return f'<div class="figures">{boxes}</div>'
 
 
-def _sources_table(score: Score) -> str:
-    rows = [("taurank", score.ranking, score.speed_up.seconds if score.speed_up else np.nan)]
-    rows += [(source.name, source.agreement, source.speed_up) for source in score.sources]
-    whole = score.truth.sample is None
-    numbers = ("tau-b", "95 % interval", *(["Spearman"] if whole else []), "architectures", "cheaper")
-    head = "<th>order by</th>" + "".join(f'<th class="n">{name}</th>' for name in numbers)
-    body = []
-    for name, found, speed_up in rows:
-        values = [decimal(found.tau), interval(found), *([decimal(found.spearman)] if whole else [])]
-        values += [str(found.n), times(speed_up)]
-        cells = "".join(f'<td class="n">{value}</td>' for value in values)
-        body.append(f"<tr{' class=us' if name == 'taurank' else ''}><td>{_text(name)}</td>{cells}</tr>")
-    return _table(head, body)
+def _shown(content: Content, ranking: Ranking) -> dict[str, Any]:
+    """What the template shows of a ranking."""
+    table = content.finals(ranking.with_tiers)
+    trained = foremost(content.trainings)
+    rows = standings(ranking, table, content.own_rows, content.names, content.truth, trained)[:LISTED]
+    columns = columns_of(rows, content.final, content.metric)
+    spent = float(content.own_rows["epochs"].sum())
+    answer = answer_of(ranking, content.score, spent=spent, full=float(len(table) * content.full_epochs))
+    evidence = content.own_rows if content.evidence is None else content.evidence
+    places = {row["code"]: place for place, row in enumerate(rows)}
+    codes = [str(code) for code in table["architecture"]]
+    sources = source_uses(ranking, evidence, codes, full_epochs=content.full_epochs)
+    return {
+        "ranking": ranking,
+        "answer": answer,
+        "objective": objective_best(table, content.names),
+        "rows": rows,
+        "columns": columns,
+        "count": len(table),
+        "top": min(TOP, len(table)),
+        "cells": [[column.text(row) for column in columns] for row in rows],
+        "sources": sources,
+        "compared": next((use.against for use in sources if use.found is not None), ""),
+        "data": _data(content, ranking, rows, columns, places),
+        "static": _static_figures(content, ranking, table),
+        "front": _front(content),
+        "trust": _trust(content),
+    }
 
 
-def _measures_table(score: Score) -> str:
-    rows = [
-        f'<tr><td>{_text(name)}</td><td class="n">{_text(value)}</td></tr>' for name, value in measures(score).items()
+def _data(
+    content: Content,
+    ranking: Ranking,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Iterable[Any],
+    places: Mapping[str, int],
+) -> Markup:
+    """What the script reads, as JSON that cannot end its element."""
+    trainings = [one for one in content.trainings if one.code in places and len(one.epochs)]
+    count = len(rows)
+    wins = np.rint(200 * ranking.win_probabilities(count)[np.triu_indices(count, 1)]).astype(np.uint8)
+    return Markup(
+        json.dumps(
+            as_json(
+                {
+                    "candidates": [{key: _rounded(value) for key, value in row.items()} for row in rows],
+                    "curves": [
+                        {
+                            "c": places[one.code],
+                            "stage": one.stage,
+                            "state": one.state,
+                            "x": one.epochs[kept],
+                            "y": [_rounded(value) for value in one.values[kept].tolist()],
+                            "words": f"{one.stage}: {one.words}",
+                        }
+                        for one, kept in zip(trainings, thinned(trainings), strict=True)
+                    ],
+                    "wins": base64.b64encode(wins.tobytes()).decode(),
+                    "columns": [[column.key, column.heading] for column in columns],
+                    "states": STATE_WORDS,
+                    "metric": content.metric,
+                    "percent": content.final is figures.percent,
+                    "lower": content.lower_is_better,
+                    "predicts": ranking.predicts_others,
+                    "refresh": content.refresh,
+                    "title": content.title,
+                }
+            ),
+            allow_nan=False,
+            separators=(",", ":"),
+        ).replace("<", "\\u003c")
+    )
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def _static_figures(content: Content, ranking: Ranking, table: pd.DataFrame) -> list[tuple[str, str, Markup]]:
+    """Name, title and SVG of the figures without JavaScript, and for print."""
+    found = []
+    place = {str(code): number for number, code in enumerate(table["architecture"])}
+    drawn = [one for one in content.trainings if one.code in place and len(one.epochs)]
+    if drawn:
+        figure = plot_curves(drawn, place, content.metric, percent=content.final is figures.percent)
+        found.append(("curves", "Learning curves", Markup(figure)))
+    if content.score is not None:
+        found.append(("predictions", "Predicted against measured", Markup(plot_predictions(ranking, content.truth))))
+    if content.tradeoff is not None and len(content.tradeoff.members):
+        title = f"Accuracy against {content.tradeoff.against}"
+        found.append(("front", title, Markup(plot_front(content.tradeoff, content.names))))
+    return found
+
+
+def _front(content: Content) -> dict[str, Any] | None:
+    found = content.tradeoff
+    if found is None or not len(found.members):
+        return None
+    heads = (HEADINGS[found.against], "rank", "predicted final", "on the front")
+    body = [
+        (
+            content.names[str(row["architecture"])],
+            (
+                cost_text(found.against, row[found.column]),
+                str(row["rank"]),
+                figures.percent(row["predicted_accuracy"]),
+                f"{row['front_probability']:.0%}",
+            ),
+        )
+        for _, row in found.members.iterrows()
     ]
-    return _table('<th>measure</th><th class="n">value</th>', rows)
+    return {"against": found.against, "heads": heads, "body": body}
 
 
-def _front_table(found: Front, names: Mapping[str, str]) -> str:
-    head = "<th>architecture</th>" + "".join(
-        f'<th class="n">{name}</th>' for name in (HEADINGS[found.against], "rank", "predicted final", "on the front")
-    )
-    body = []
-    for _, row in found.members.iterrows():
-        values = [cost_text(found.against, row[found.column]), row["rank"], percent(row["predicted_accuracy"])]
-        values.append(f"{row['front_probability']:.0%}")
-        cells = "".join(f'<td class="n">{_text(value)}</td>' for value in values)
-        body.append(f"<tr><td><code>{_text(names[row['architecture']])}</code></td>{cells}</tr>")
-    return _table(head, body)
+def _trust(content: Content) -> dict[str, Any] | None:
+    if not content.trust:
+        return None
+    return {
+        "title": TITLE,
+        "note": trust_note(content.trust, full_epochs=content.full_epochs),
+        "heads": [name_of(one) for one in content.trust],
+        "body": trust_rows(content.trust),
+    }
 
 
-def _trust_table(trust: Sequence[SupernetTrust]) -> str:
-    head = "<th>supernet</th>" + "".join(f'<th class="n">{_text(name_of(one))}</th>' for one in trust)
-    body = []
-    for label, cells in trust_rows(trust):
-        numbers = "".join(f'<td class="n">{_text(cell)}</td>' for cell in cells)
-        body.append(f"<tr><td>{_text(label)}</td>{numbers}</tr>")
-    return _table(head, body)
-
-
-def _table(head: str, body: Sequence[str]) -> str:
-    return f'<div class="scroll"><table><tr>{head}</tr>{"".join(body)}</table></div>'
-
-
-def _ranking_table(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> str:
-    k = min(TOP, len(ranking.table))
-    numbers = [f"in top {k}", "predicted final", "90 % interval", *(["measured"] if truth else [])]
-    by_objective = "objective" in ranking.table
-    numbers += [*(["objective", "rank by it"] if by_objective else []), "seconds", "epochs"]
-    head = '<th class="n">rank</th><th class="n">tier</th><th class="n">between</th>'
-    head += "<th>architecture</th>" + "".join(f'<th class="n">{name}</th>' for name in numbers) + "<th>evidence</th>"
-    body = []
-    tier = 1
-    rows = ranking.with_tiers.assign(top=ranking.top_probability(k)).head(LISTED)
-    for _, row in rows.iterrows():
-        code, name = row["architecture"], names[row["architecture"]]
-        full = f'<code class="full">{_text(code)}</code>' if name != code else ""
-        values = [f"{row['top']:.0%}", percent(row["predicted_accuracy"])]
-        values.append(f"{percent(row['accuracy_low'])} - {percent(row['accuracy_high'])}" if values[1] != "-" else "-")
-        if truth:
-            values.append(percent(truth.get(code, np.nan)))
-        if by_objective:
-            values += objective_cells(row)
-        values += [f"{row['seconds']:.1f}", f"{row['epochs']:.1f}"]
-        cells = [f'<td class="n">{row["rank"]}</td><td class="n">{row["tier"]}</td>']
-        cells.append(f'<td class="n">{row["rank_low"]} - {row["rank_high"]}</td>')
-        cells.append(f"<td><code>{_text(name)}</code>{full}</td>")
-        cells += [f'<td class="n">{_text(value)}</td>' for value in values]
-        cells.append(f"<td>{_text(evidenced(row['evidence'], row['problem']))}</td>")
-        body.append(f"<tr{' class=tier' if row['tier'] > tier else ''}>{''.join(cells)}</tr>")
-        tier = row["tier"]
-    return _table(head, body)
+def _ended_early(content: Content) -> list[tuple[str, Trained]]:
+    """Trainings that were stopped, paused or failed, each with the name of its candidate or else its own."""
+    return [
+        (content.names.get(one.code, one.trial), one)
+        for one in content.trainings
+        if one.state in ("stopped", "paused", "failed")
+    ]

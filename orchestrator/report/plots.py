@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgba_array
+from matplotlib.colors import LinearSegmentedColormap, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.report.trained import STATE_WORDS, State, Trained
 from taurank.orchestrator.scoring import Front
 
 BLUE, ORANGE, GREY, LIGHT = "#2f6fb0", "#d9772b", "#9aa7b5", "#e6ebf1"
@@ -29,6 +30,10 @@ _COSTS = {
 }
 LABELLED = 12
 """Maximal number of members of a front with names beside their points."""
+MARKS: Mapping[State, str] = {"full": "o", "done": ".", "stopped": "s", "paused": "P", "failed": "x", "begun": ">"}
+"""Marks of the last point of a training, by its state."""
+BY_RANK = LinearSegmentedColormap.from_list("rank", ["#1657a8", "#1f8a7d", "#c98a1b"])
+"""From the best to the last, as on the page."""
 DRAWN = 400
 """Maximal number of lines drawn as vectors; more are rasterised to limit the size of the page."""
 
@@ -42,13 +47,8 @@ class ShownFigure(Figure):
         return buffer.getvalue()
 
 
-def plot_intervals(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> str:
-    """Rank and rank interval of every candidate, best on top; crosses mark the places by full training."""
-    return _svg(interval_figure(ranking, truth, names))
-
-
 def interval_figure(ranking: Ranking, truth: Mapping[str, float], names: Mapping[str, str]) -> ShownFigure:
-    """The same as a figure."""
+    """Rank and rank interval of every candidate, best on top; crosses mark the places by full training."""
     table = ranking.table
     count = len(table)
     figure, axes = _axes(WIDTH, min(1.4 + 0.21 * count, 25))
@@ -147,8 +147,16 @@ def shortened(name: str, most: int = 28) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:
-    """Validation accuracy by epoch of every trial, one plot per stage; crosses mark predictions at a stop."""
+def plot_curves(trainings: Sequence[Trained], places: Mapping[str, int], metric: str, *, percent: bool) -> str:
+    """The metric by epoch of every training, one plot per stage, coloured by rank; marks tell how each ended.
+
+    Args:
+        trainings: with at least one value each.
+        places: of the candidates in the order, from 0, by code.
+        metric: its name.
+        percent: whether values are accuracies in [0, 1].
+    """
+    stages = list(dict.fromkeys(one.stage for one in trainings))
     columns = min(len(stages), 2)
     lines = -(-len(stages) // columns)
     figure = Figure(figsize=(WIDTH * columns / 2, 3.1 * lines), layout="constrained")
@@ -157,26 +165,27 @@ def plot_curves(rows: pd.DataFrame, stages: Sequence[str]) -> str:
         axes.set_visible(False)
     for axes, stage in zip(grid, stages, strict=False):
         _tidy(axes)
-        here = rows[rows["stage"] == stage]
-        curves = here[(here["metric"] == "validation_accuracy") & here["value"].notna()].sort_values("epoch")
-        points = [curve[["epoch", "value"]].to_numpy() for _, curve in curves.groupby("trial")]
-        alpha = float(np.clip(12 / max(len(points), 1), 0.15, 0.8))
-        lines_of = LineCollection(points, colors=BLUE, alpha=alpha, linewidths=1, rasterized=len(points) > DRAWN)
-        axes.add_collection(lines_of)
-        ends = np.array([point[-1] for point in points]).reshape(-1, 2)
-        axes.plot(ends[:, 0], ends[:, 1], ".", color=BLUE, alpha=alpha, markersize=4, rasterized=len(points) > DRAWN)
-        predicted = here[here["metric"] == "predicted_accuracy"]
-        if len(predicted):
-            axes.plot(
-                predicted["schedule_epochs"], predicted["value"], "x", color=ORANGE, label="predicted when stopped"
-            )
-            axes.legend(frameon=False, fontsize=8)
+        own = [one for one in trainings if one.stage == stage]
+        ranks = np.array([places[one.code] for one in own]) / max(len(places) - 1, 1)
+        colours, many = BY_RANK(ranks), len(own) > DRAWN
+        alpha = float(np.clip(12 / len(own), 0.25, 0.9))
+        points = [np.column_stack([one.epochs, one.values]) for one in own]
+        axes.add_collection(LineCollection(points, colors=colours, alpha=alpha, linewidths=1, rasterized=many))
+        for state, mark in MARKS.items():
+            of = [number for number, one in enumerate(own) if one.state == state]
+            if of:
+                ends = np.array([points[number][-1] for number in of])
+                axes.scatter(
+                    *ends.T, s=16, c=colours[of], marker=mark, alpha=alpha, label=STATE_WORDS[state], rasterized=many
+                )
+        axes.legend(frameon=False, fontsize=8)
         axes.autoscale_view()
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_title(f"{stage} ({len(points)})", fontsize=10, parse_math=False)
+        if percent:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_title(f"{stage} ({len(own)})", fontsize=10, parse_math=False)
         axes.set_xlabel("epoch")
-        axes.set_ylabel("validation accuracy")
+        axes.set_ylabel(metric, parse_math=False)
     return _svg(figure)
 
 

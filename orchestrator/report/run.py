@@ -8,21 +8,19 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from taurank.orchestrator.evidence import BASELINE, SIZE, SUPERNET
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import ObjectiveError
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report.conclusion import conclusion
 from taurank.orchestrator.report.figures import against
-from taurank.orchestrator.report.hardware import front_line, hardware_lines, objective_line, print_hardware
+from taurank.orchestrator.report.hardware import front_line, objective_line, print_hardware
 from taurank.orchestrator.report.page import write_page
-from taurank.orchestrator.report.searched import search_lines
+from taurank.orchestrator.report.run_page import run_content
 from taurank.orchestrator.report.tables import print_columns, print_ranking, print_score, print_void
 from taurank.orchestrator.report.trust import print_trust
 from taurank.orchestrator.runs import LOG_FILE, Run
-from taurank.orchestrator.scoring import FRONT_FILE, Score, ScoringError, Truth, known_cost, make_front, score_objective
-from taurank.orchestrator.search import STAGE
-from taurank.orchestrator.stages import taken_over_line, void_lines, void_scores
+from taurank.orchestrator.scoring import FRONT_FILE, Score, ScoringError, Truth, score_objective
+from taurank.orchestrator.stages import taken_over_line
 from taurank.orchestrator.text import print_line
 
 
@@ -112,14 +110,11 @@ def report_run(
     except ScoringError:
         if need_score:
             raise
-    rows = run.log.evidence()
-    trust = run.trust()
-    void = void_lines(void_scores(run.log), len(run.candidates))
-    experiment = run.experiment
-    evidence, full_epochs = rows[rows["stage"] != BASELINE], experiment.recipe.epochs
+    content = run_content(run, ranking, score)
+    experiment, evidence = run.experiment, content.own_rows
     print_ranking(console, ranking, score, evidence, run.names)
-    print_trust(console, trust, full_epochs=full_epochs)
-    print_void(console, void)
+    print_trust(console, content.trust, full_epochs=experiment.recipe.epochs)
+    print_void(console, content.void)
     taken_over = taken_over_line(run.log)
     if taken_over:
         print_line(console, taken_over)
@@ -128,42 +123,21 @@ def report_run(
         print_score(console, score)
         if experiment.objective is not None:
             print_line(console, _scored_objective(run, ranking, experiment.objective, score.truth, evidence))
-    if experiment.search is not None:
-        spent = run.log.spent_in(STAGE)[1]
-        before = float(rows.loc[rows["stage"].str.startswith(SUPERNET), "epochs"].sum())
-        for line in search_lines(
-            ranking, run.names, spent_epochs=spent, full_epochs=full_epochs, supernet_epochs=before
-        ):
-            print_line(console, line)
-    ending = ""
-    if experiment.search is None:
-        share = float(evidence["epochs"].sum()) / (full_epochs * len(run.candidates))
-        ending = conclusion(ranking, score, run.names, share=share)
-    hardware = hardware_lines(experiment, run.log, run.candidates)
-    print_hardware(console, hardware)
-    tradeoff = None
-    if len(evidence[evidence["source"] == SIZE]):
-        tradeoff = make_front(ranking, evidence, known_cost(evidence))
+    for line in content.searched:
+        print_line(console, line)
+    print_hardware(console, content.hardware)
+    tradeoff = content.tradeoff
+    if tradeoff is not None:
         tradeoff.write(run.folder)
         print_line(console, front_line(tradeoff, run.folder))
-    page = write_page(
-        run.folder / "report.html",
-        experiment,
-        ranking,
-        score,
-        rows,
-        run.log.outcomes(),
-        run.names,
-        void,
-        trust,
-        tradeoff,
-        hardware,
-        ending,
-    )
+    page = write_page(run.folder / "report.html", content)
     fronts = f"{FRONT_FILE}, " if tradeoff else ""
     last_line = f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {run.folder}"
     print_line(console, last_line)
-    if ending:
+    ending = ""
+    if experiment.search is None:
+        share = float(evidence["epochs"].sum()) / (experiment.recipe.epochs * len(run.candidates))
+        ending = conclusion(ranking, score, run.names, share=share)
         print_line(console, ending, wrap=True)
     return RunReport(run, ranking, score, evidence, last_line, ending)
 

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE, DEFAULT_PLAN, IMAGES, PLAN, PLAN_CHANGED, EvidenceLog
+from taurank.orchestrator.evidence import (
+    BASELINE,
+    DEFAULT_PLAN,
+    IMAGES,
+    PLAN,
+    PLAN_CHANGED,
+    EvidenceLog,
+    opened_to_read,
+)
 from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
 from taurank.orchestrator.knowledge import Known, is_predictable, read_known
 from taurank.orchestrator.planning import LogRanker, Problem
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
 from taurank.orchestrator.search import proposed_codes, unseen_codes
-from taurank.orchestrator.session import RunHeldError, hold_run
+from taurank.orchestrator.session import RunHeldError, hold_run, holder_of
 from taurank.spaces import Architecture
 
 EXPERIMENT_FILE = "experiment.yaml"
@@ -43,8 +53,12 @@ class Run:
     log: EvidenceLog
 
     @staticmethod
-    def open(folder: Path) -> Run:
+    def open(folder: Path, log: EvidenceLog | None = None) -> Run:
         """Opens the folder of an earlier run.
+
+        Args:
+            folder: of the run.
+            log: a copy of its log to read instead; None for the log itself.
 
         Raises:
             RunError: it is not one, or its log is that of another.
@@ -56,7 +70,7 @@ class Run:
         if not file.is_file() or not (folder / LOG_FILE).is_file():
             raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
         experiment = parse_experiment(file.read_text(encoding="utf-8"), where=str(file))
-        log = EvidenceLog(folder / LOG_FILE)
+        log = log or EvidenceLog(folder / LOG_FILE)
         if experiment.search is not None:
             return Run(folder, experiment, (), log).searched()
         if not isinstance(experiment.candidates, list):
@@ -68,6 +82,30 @@ class Run:
                 "is in it; put the right one back"
             )
         return Run(folder, experiment, tuple(experiment.candidates), log)
+
+    @staticmethod
+    @contextmanager
+    def snapshot(folder: Path) -> Iterator[Run]:
+        """The run as its log is now, for reading only: the folder is not written to, whatever works on it.
+
+        Raises:
+            RunError, EvidenceError: see `open`.
+        """
+        if not (folder / LOG_FILE).is_file():
+            raise RunError(f"{folder} is not the folder of a run: it needs {EXPERIMENT_FILE} and {LOG_FILE}")
+        holder = holder_of(folder)
+        with (
+            opened_to_read(folder / LOG_FILE, elsewhere=holder is not None and not holder.is_here) as connection,
+            TemporaryDirectory(prefix="taurank-") as copies,
+        ):
+            copy = Path(copies) / LOG_FILE
+            with closing(sqlite3.connect(copy)) as target:
+                connection.backup(target)
+            run = Run.open(folder, EvidenceLog(copy))
+            try:
+                yield run
+            finally:
+                run.log.close()
 
     def searched(self) -> Run:
         """The run of a search with the candidates in its log: its proposals, and the best predicted others."""

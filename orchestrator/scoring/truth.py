@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from taurank.orchestrator.evidence import BASELINE, TEST_ACCURACY, EvidenceLog
 from taurank.orchestrator.scoring.baseline_sample import BaselineSample, sampled_baseline
+from taurank.orchestrator.text import CsvError, read_text_cells
 from taurank.trainables.table import Direction, direction_of, read_table, truth_metrics
 
 UNKNOWN_SEED = -1
@@ -136,15 +136,9 @@ _Read = tuple[pd.DataFrame, str, Direction, list[str]]
 
 def _from_csv(source: Path, asked: Direction | None) -> _Read:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(source, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False)
-    except pd.errors.ParserWarning:
-        raise ScoringError(f"{source}: rows have more cells than the header; each column needs a name") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise ScoringError(f"{source} cannot be read as CSV: {reason}") from None
-    table = table.rename(columns=str.strip).fillna("").apply(lambda column: column.str.strip())
+        table = read_text_cells(source).fillna("").apply(lambda column: column.str.strip())
+    except CsvError as error:
+        raise ScoringError(str(error)) from None
     metric = _value_column(source, [str(column) for column in table.columns])
     rows = table[["architecture", *([SEED] if SEED in table else [])]].copy()
     rows["value"] = _numbers(source, table[metric])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         proposed_codes,
         unseen_codes,
     )
-    from taurank.orchestrator.search.registry import list_searchers, make_searcher
+    from taurank.orchestrator.search.registry import list_searchers, make_searcher, searcher_class
     from taurank.orchestrator.search.searcher import Constraints, Direction, Observation, Problem, Searcher, SearchError
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "make_searcher",
     "note_unseen",
     "proposed_codes",
+    "searcher_class",
     "unseen_codes",
 ]
 

@@ -19,6 +19,8 @@ class PosteriorSearcher(ModelSearcher):
     Open proposals count as if they had come out as predicted, so that workers which ask at the same time are sent to
     different places. The pool is the whole space where it is small.
 
+    Source: Jones, Schonlau and Welch 1998, Efficient global optimization; the process is that of the ranker.
+
     Args:
         problem: what is searched; its free scores are the prior of the process.
         initial: random proposals to begin with.

@@ -20,6 +20,7 @@ _SEARCHERS = {
     "pnas": ("pnas", "PnasSearcher"),
     "predictor": ("predictor", "PredictorSearcher"),
     "npenas": ("npenas", "NpenasSearcher"),
+    "nao": ("nao", "NaoSearcher"),
     "posterior": ("posterior", "PosteriorSearcher"),
     "ofa": ("once_for_all", "OnceForAllSearcher"),
     "te_nas": ("te_nas", "TeNasSearcher"),
@@ -33,6 +34,18 @@ _SEARCHERS = {
 def list_searchers() -> list[str]:
     """Return the names that ``make_searcher`` knows."""
     return list(_SEARCHERS)
+
+
+def searcher_class(name: str) -> type[Searcher]:
+    """Return the class of a searcher, which documents its options.
+
+    Raises:
+        SearchError: unknown name.
+    """
+    if name not in _SEARCHERS:
+        raise SearchError(f"unknown searcher {name!r}; {choices(name, list_searchers())}")
+    module, class_name = _SEARCHERS[name]
+    return cast(type[Searcher], getattr(import_module(f"taurank.orchestrator.search.{module}"), class_name))
 
 
 def make_searcher(
@@ -56,15 +69,12 @@ def make_searcher(
     Raises:
         SearchError: unknown name or option, a value outside its range, or a space that it cannot search.
     """
-    if name not in _SEARCHERS:
-        raise SearchError(f"unknown searcher {name!r}; {choices(name, list_searchers())}")
+    found = searcher_class(name)
     if objectives is not None and not objectives:
         raise SearchError("objectives: none given; name at least one, with 'higher' or 'lower'")
-    module, class_name = _SEARCHERS[name]
-    searcher = getattr(import_module(f"taurank.orchestrator.search.{module}"), class_name)
-    allowed = [option for option in inspect.signature(searcher).parameters if option != "problem"]
+    allowed = [option for option in inspect.signature(found).parameters if option != "problem"]
     for option in options:
         if option not in allowed:
             raise SearchError(f"unknown option {option!r} of searcher {name!r}; {choices(option, allowed)}")
     problem = Problem(space, seed, constraints, objectives or {"accuracy": "higher"}, free_scores)
-    return cast(Searcher, searcher(problem, **options))
+    return found(problem, **options)

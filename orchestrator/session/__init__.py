@@ -4,10 +4,10 @@ Imports neither torch nor Ray, so that `taurank status` is fast.
 """
 
 from taurank.orchestrator.session.interruption import EXIT_CODE, Interruption, RunInterruptedError
-from taurank.orchestrator.session.lock import RunHeldError, hold_run
+from taurank.orchestrator.session.lock import RunHeldError, hold_run, holder_of
 from taurank.orchestrator.session.log import RAY_LOG, RunLog
 from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting
-from taurank.orchestrator.session.status import RunStatus, StageStatus, StatusError, run_status
+from taurank.orchestrator.session.status import RunStatus, StageStatus, StatusError, run_status, run_trials
 from taurank.orchestrator.session.storage import check_after_loss, check_room, storage_failures
 from taurank.orchestrator.session.time_left import time_left
 
@@ -29,7 +29,9 @@ __all__ = [
     "check_after_loss",
     "check_room",
     "hold_run",
+    "holder_of",
     "run_status",
+    "run_trials",
     "storage_failures",
     "time_left",
 ]

@@ -22,9 +22,11 @@ from taurank.orchestrator.evidence import (
     TRAINING,
     LogSummary,
     StageRows,
+    TrialSummary,
     bookings,
     opened_to_read,
     summarize,
+    trials_of,
 )
 from taurank.orchestrator.session.lock import Holder, holder_of
 from taurank.orchestrator.session.log import RUN_LOG
@@ -110,6 +112,21 @@ class RunStatus:
     left: TimeLeft | None
     standstill: str
     last_line: str
+
+
+def run_trials(folder: Path, title: str) -> list[TrialSummary]:
+    """Reads the trials of a stage that have begun, the last to report first.
+
+    Args:
+        folder: of the run.
+        title: of the stage.
+
+    Raises:
+        EvidenceError: the log of the run cannot be read.
+    """
+    holder = holder_of(folder)
+    with opened_to_read(folder / LOG_FILE, elsewhere=holder is not None and not holder.is_here) as connection:
+        return trials_of(connection, title)
 
 
 def run_status(folder: Path) -> RunStatus:

@@ -16,7 +16,7 @@ from taurank.schedulers.policies.policy import (
     Step,
     curve_matrix,
 )
-from taurank.schedulers.policies.registry import choices, list_policies, make_policy
+from taurank.schedulers.policies.registry import choices, list_policies, make_policy, policy_class
 from taurank.schedulers.policies.rungs import hyperband_brackets
 from taurank.schedulers.policies.simulation import Report, Reported, Sent, Simulation, run_simulated, simulate
 
@@ -42,6 +42,7 @@ __all__ = [
     "hyperband_brackets",
     "list_policies",
     "make_policy",
+    "policy_class",
     "run_simulated",
     "simulate",
 ]

@@ -17,6 +17,8 @@ class FullPolicy:
     Caveats: this is the reference at its full cost, and the only policy whose order depends on the order of submission.
     Under a budget the trained ones are a sample only if they were submitted at random.
 
+    Source: the baseline without a policy.
+
     Example:
         >>> from taurank.schedulers.policies import Curve, Limits
         >>> answer = FullPolicy().decide({"a": Curve("a"), "b": Curve("b")}, Limits(10, budget_epochs=15))

@@ -66,8 +66,7 @@ class OrderSettlingPolicy:
     """Freeze-thaw for the order of all trials: a trial is paused, never stopped, and can be resumed later.
 
     1. All trials train to the same epoch, the furthest that the budget allows for all. With ``target_tau`` in rungs,
-    each
-       1.4 times as far as the one before, so that it can finish early.
+       each 1.4 times as far as the one before, so that it can finish early.
     2. What is left goes to those trials at the lowest rung with the largest expected gain in tau per epoch:
        ``sum over j of G(|s_i - s_j|, ...) / epochs``, see ``gain.tau_gains``. Near-ties that not even
        the end would settle gain nothing and are left alone.
@@ -82,6 +81,8 @@ class OrderSettlingPolicy:
     Caveats: up to a third of the epochs, equal epochs for all give the best order of all trials; for the best trial
     alone the goal ``best`` does better. The expected tau is a guess until complete trainings have checked it, and the
     reason says so. It cannot foresee a change of order that no trial has shown yet.
+
+    Source: of this project; freeze-thaw is the idea of Swersky, Snoek and Adams 2014 (arXiv 1406.3896).
 
     Example:
         >>> trials = {name: Curve(name) for name in "abc"}

@@ -32,6 +32,8 @@ class PenguinPolicy:
     differs between architectures, so its stops are sounder evidence than the order of its predictions. Curves near
     chance settle at once.
 
+    Source: the PENGUIN engine of PEng4NN (TPDS 2022) and of A4NN (ICPP 2023).
+
     Example:
         >>> from taurank.schedulers.policies import Curve, Limits
         >>> flat = Curve("a", epochs=(1, 2, 3, 4, 5, 6), values=(0.1,) * 6, state="running", until=40)

@@ -28,6 +28,18 @@ def list_policies() -> list[str]:
     return list(_POLICIES)
 
 
+def policy_class(name: str) -> type[Policy]:
+    """Return the class of a policy, which documents its options.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if name not in _POLICIES:
+        raise ValueError(f"unknown policy {name!r}; {choices(name, list_policies())}")
+    module, class_name = _POLICIES[name]
+    return cast(type[Policy], getattr(import_module(f"taurank.schedulers.policies.{module}"), class_name))
+
+
 def make_policy(name: str, **options: Any) -> Policy:
     """Return a policy by name; its class documents the options.
 
@@ -38,15 +50,12 @@ def make_policy(name: str, **options: Any) -> Policy:
     Raises:
         ValueError: unknown name or option, or a value outside its range.
     """
-    if name not in _POLICIES:
-        raise ValueError(f"unknown policy {name!r}; {choices(name, list_policies())}")
-    module, class_name = _POLICIES[name]
-    policy = getattr(import_module(f"taurank.schedulers.policies.{module}"), class_name)
+    policy = policy_class(name)
     allowed = list(inspect.signature(policy).parameters)
     for option in options:
         if option not in allowed:
             raise ValueError(f"unknown option {option!r} of policy {name!r}; {choices(option, allowed)}")
-    return cast(Policy, policy(**options))
+    return policy(**options)
 
 
 def choices(wrong: str, allowed: Sequence[str]) -> str:

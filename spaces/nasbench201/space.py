@@ -21,6 +21,7 @@ from taurank.spaces.nasbench201.graph import (
     canonical_codes,
     cell_depth,
     is_connected,
+    live_edges,
     remove_dead_edges,
 )
 
@@ -94,6 +95,22 @@ class NASBench201(DecisionSpace):
         """Stem, cells, two convolutions of each block between stages, classifier; 0 for a disconnected cell."""
         in_cell = cell_depth(parse_code(self.code_of(architecture)))
         return 0 if in_cell is None else 1 + 3 * self.cells_per_stage * in_cell + 2 * 2 + 1
+
+    def size_terms(self, architecture: Architecture) -> tuple[Architecture, list[Architecture]]:
+        """The cell without operations, and one cell for each operation: on 0 -> 3 if it is live, else on 0 -> 1.
+
+        Every operation of a cell keeps the shape of its input. One on a dead edge has parameters but no FLOPs.
+        """
+        operations = parse_code(self.code_of(architecture))
+        none, live, dead = ("none",) * len(EDGES), EDGES.index((0, 3)), EDGES.index((0, 1))
+        places = [live if is_live else dead for is_live in live_edges(operations)]
+        cells = [none] + [
+            (*none[:place], operation, *none[place + 1 :])
+            for place, operation in zip(places, operations, strict=True)
+            if operation != "none"
+        ]
+        base, *terms = [Architecture(self.name, format_code(cell)) for cell in cells]
+        return base, terms
 
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> MacroNetwork:
         """Makes the network; images of any size. Draws its weights from torch's global generator."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")))
+PAGES = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.M | re.S)
 _SPAN = re.compile(r"`(taurank [^`]+)`")
 _NAME_ALONE = re.compile(r"taurank (table )?[a-z-]+( (RUN|DIR|FOLDER|NAME( --run (RUN|DIR))?))?")

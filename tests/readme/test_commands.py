@@ -173,4 +173,4 @@ def test_every_documented_command_is_typed() -> None:
 
 def test_commands_are_found_where_they_stand() -> None:
     assert "taurank run quickstart" in set(commands("README.md"))
-    assert any(command.startswith("taurank run --models") for command in commands("docs/zoo.md"))
+    assert any(command.startswith("taurank run --models") for command in commands("docs/how-to/models.md"))

@@ -48,15 +48,15 @@ def own_results(folder: Path) -> dict[str, Any]:
 
 
 GIVEN: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "docs/own-results.md": own_results,
-    "docs/proxies.md": proxies,
-    "docs/search.md": search,
-    "docs/tables.md": tables,
+    "docs/how-to/own-results.md": own_results,
+    "docs/how-to/proxies.md": proxies,
+    "docs/how-to/search.md": search,
+    "docs/how-to/tables.md": tables,
 }
 """Names that the text of a page introduces, by page."""
 
 
-STARTS_RAY = ("docs/python.md", "docs/schedulers.md")
+STARTS_RAY = ("docs/how-to/python.md", "docs/how-to/schedulers.md")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from torch import nn
 
 from taurank.spaces import ChoiceSpace, SpaceError, decision_space, get_space, list_spaces, measure_size
 
-PAGE = Path(__file__).parents[2] / "docs" / "spaces.md"
+PAGE = Path(__file__).parents[2] / "docs/how-to/own-space.md"
 
 
 class Towers(ChoiceSpace):

@@ -12,7 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from taurank.spaces import SpaceError, get_space, measure_size
+from taurank.spaces import Size, SpaceError, get_space, measure_size
+from taurank.spaces.depth import following
+from taurank.spaces.flops import run_counted
 from taurank.spaces.nasbench201.code import EDGES, OPERATIONS, format_code, parse_code
 from taurank.spaces.nasbench201.graph import (
     canonical_code,
@@ -362,6 +364,33 @@ def test_size_of_the_best_cell() -> None:
     size = measure_size(space, space.parse(BEST), input_shape=(3, 32, 32), classes=10)
     assert size.parameters == 1_073_466
     assert size.flops == 153_272_960
+
+
+@pytest.mark.parametrize("side", [8, 7])
+def test_summed_sizes_are_those_of_the_networks(side: int) -> None:
+    space = NASBench201(width=4, cells_per_stage=2)
+    # Disconnected, with dead convolutions, with all operations, and drawn ones.
+    cells = [space.parse(code) for code in ("n-nn-nnn", "3-13-nnn", "3-n1-nps", "1-3p-s13")]
+    cells += space.sample(16, np.random.default_rng(0), distinct="code")
+    for cell in cells:
+        network = space.build(cell, input_shape=(3, side, side), classes=10)
+        image = torch.randn(1, 3, side, side)
+        with following(network, image) as path:
+            logits, flops = run_counted(network, image)
+        parameters = sum(weight.numel() for weight in network.parameters())
+        assert measure_size(space, cell, input_shape=(3, side, side), classes=10) == Size(
+            parameters, flops, path.of(logits)
+        )
+
+
+def test_a_size_takes_no_network_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = NASBench201(width=5, cells_per_stage=1)
+    built = list[str]()
+    build = space.build
+    monkeypatch.setattr(space, "build", lambda cell, **task: built.append(cell.code) or build(cell, **task))
+    for cell in space.sample(200, np.random.default_rng(0)):
+        measure_size(space, cell, input_shape=(3, 8, 8), classes=10)
+    assert len(built) == len(set(built)) <= 9  # the empty cell, and four operations on live and on dead edges
 
 
 def test_index_13714_is_the_best_cell(recorded: Path) -> None:

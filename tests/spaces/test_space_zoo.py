@@ -348,7 +348,7 @@ class TestWeightless:
 
 
 def test_the_own_model_of_the_docs(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "zoo.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs/how-to/models.md").read_text(encoding="utf-8")
     (tmp_path / "zoo_doc_nets.py").write_text(text.split("```python\n")[1].split("```")[0])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from taurank.trainables.supernet.once_for_all_resnet50 import OnceForAllResNet50Supernet
     from taurank.trainables.supernet.paths import Paths
     from taurank.trainables.supernet.registry import can_mix, list_supernets, make_supernet
-    from taurank.trainables.supernet.samplers import PathSampler, list_samplers, make_sampler
+    from taurank.trainables.supernet.samplers import PathSampler, list_samplers, make_sampler, sampler_class
     from taurank.trainables.supernet.scoring import PathScoring
     from taurank.trainables.supernet.training import PathScore, SupernetTraining, extract, score_paths
 
@@ -41,6 +41,7 @@ __all__ = [
     "make_sampler",
     "make_supernet",
     "recalibrate",
+    "sampler_class",
     "score_paths",
 ]
 

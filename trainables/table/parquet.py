@@ -39,7 +39,7 @@ def write_table(table: RecordedTable, path: Path) -> None:
 
 
 def read_table(path: Path) -> RecordedTable:
-    """Reads a table of recorded trainings and checks it; `taurank table import` makes one (docs/tables.md).
+    """Reads a table of recorded trainings and checks it; `taurank table import` makes one (docs/how-to/tables.md).
 
     Example:
         >>> import taurank

@@ -67,6 +67,12 @@ class FamilyRecipes:
     keeps them from diverging. Layer normalisation and attention want AdamW with warm-up, decay and smoothing, as
     ConvNeXt (Liu et al. 2022, appendix A) and DeiT (Touvron et al. 2021, table 9) are trained, but with steps for small
     batches and short trainings from scratch.
+
+    Attributes:
+        cnn: networks with batch normalisation.
+        bare_cnn: convolutional networks without normalisation.
+        modern_cnn: convolutional networks with layer or group normalisation.
+        transformer: networks with attention, or that mix tokens without convolutions.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

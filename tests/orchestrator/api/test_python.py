@@ -43,7 +43,7 @@ def test_public_names_are_documented(name: str) -> None:
     if inspect.isfunction(public):
         for parameter in inspect.signature(public).parameters.values():
             assert parameter.annotation is not inspect.Parameter.empty, parameter
-    assert f"`{name}" in (ROOT / "docs" / "python.md").read_text()
+    assert f"`{name}" in (ROOT / "docs/how-to/python.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)

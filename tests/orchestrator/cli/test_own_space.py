@@ -1,4 +1,4 @@
-"""A space of the user's own, as docs/spaces.md explains it, from the command line; Ray is never started here."""
+"""A space of the user's own, as docs/how-to/own-space.md explains it, from the command line, without Ray."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from taurank.orchestrator.experiment.file import load_experiment
 
-PAGE = (Path(__file__).parents[3] / "docs" / "spaces.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs/how-to/own-space.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture

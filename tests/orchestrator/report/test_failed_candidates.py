@@ -53,7 +53,7 @@ def test_says_so_and_predicts_nothing(failing: tuple[Path, list[str]], taurank: 
     assert not front["architecture"].isin(failed).any()
 
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert page.count(f"size; failed: {REASON}") == 2
+    assert page.count(f'title="failed: {REASON}"') == 2
     assert "Left out of the score: 2 candidates whose full training failed." in page
 
     code, out, _ = taurank("why", failed[0], "--run", folder)

@@ -6,6 +6,7 @@ import io
 import math
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.hardware import ObjectiveSpec
 from taurank.orchestrator.hardware.objectives import ObjectiveError, objective
 from taurank.orchestrator.ranker import Ranking
-from taurank.orchestrator.report import print_front, print_ranking, write_page
+from taurank.orchestrator.report import Content, print_front, print_ranking, write_page
 from taurank.orchestrator.runs.run import Run
 from taurank.orchestrator.scoring import Truth
 from taurank.orchestrator.scoring.objective import score_objective
@@ -224,7 +225,7 @@ class TestRun:
         assert best["on_front"]
         page = (measured.folder / "report.html").read_text(encoding="utf-8")
         assert "The Pareto front: accuracy against latency" in page
-        assert page.count("<svg") == 4
+        assert page.count("<svg") == 3
         assert "rank by it" in page
 
     def test_front(self, measured, taurank):
@@ -259,20 +260,14 @@ class TestRun:
         assert err.startswith("taurank: ")
         assert err.count("\n") == 1
 
-    def test_a_page_of_many_and_of_a_single_one(self, experiment, finished_log, tmp_path):
-        rows, outcomes = finished_log.evidence(), finished_log.outcomes()
+    def test_a_page_of_many_and_of_a_single_one(self, finished_log, tmp_path):
+        rows = finished_log.evidence()
         names = dict(zip(CODES, ("$x$", "<b>&", "long" * 20, "d"), strict=True))
         for given in (ranking(), ranking([math.nan] * 4)):
-            page = write_page(
-                tmp_path / "page.html",
-                experiment,
-                given,
-                None,
-                rows[rows["stage"] != BASELINE],
-                outcomes,
-                names,
-                tradeoff=make_front(given, evidence(), "latency"),
-                hardware=["excluded: <i>: parameters 5"],
-            ).read_text(encoding="utf-8")
+            content = Content("page", "", names, given, rows[rows["stage"] != BASELINE], finished_log.events(), 40)
+            content = replace(
+                content, tradeoff=make_front(given, evidence(), "latency"), hardware=["excluded: <i>: parameters 5"]
+            )
+            page = write_page(tmp_path / "page.html", content).read_text(encoding="utf-8")
             assert "&lt;i&gt;: parameters 5" in page
             assert "<b>" not in page.split("The Pareto front")[1].split("<table")[0]

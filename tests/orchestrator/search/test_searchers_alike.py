@@ -10,9 +10,11 @@ from zlib import crc32
 import numpy as np
 import optuna
 import pytest
+import torch
 
 from taurank.orchestrator.search import Observation, Searcher, SearchError, list_searchers, make_searcher
 from taurank.orchestrator.search.drawing import listed, mutant
+from taurank.orchestrator.search.nao import Embedding
 from taurank.spaces import Architecture, RestrictedSpace, SearchSpace, get_space
 from taurank.trainables.proxies.pruning import Active
 
@@ -26,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "pnas": {"beam": 6, "members": 2, "regressor": "gaussian-process"},
     "predictor": {"per_round": 6},
     "npenas": {"initial": 6, "candidates": 20, "per_generation": 4},
+    "nao": {"initial": 6, "per_generation": 4, "epochs": 80},
     "posterior": {"initial": 6},
     "ofa": {"initial": 6, "per_fit": 15, "generations": 2, "population": 10},
     "te_nas": {"repeats": 1},
@@ -197,7 +200,7 @@ def test_a_finite_space_runs_out_and_says_so(name: str) -> None:
     assert searcher.ask(3) == []
 
 
-@pytest.mark.parametrize("name", ["evolution", "tpe", "predictor", "npenas", "posterior", "ofa"])
+@pytest.mark.parametrize("name", ["evolution", "tpe", "predictor", "npenas", "nao", "posterior", "ofa"])
 def test_it_finds_better_ones_than_random_search_where_decisions_add_up(name: str) -> None:
     def best(which: str) -> float:
         found = [max(map(accuracy, run(make(which, seed=seed), 10, 6))) for seed in range(3)]
@@ -207,7 +210,7 @@ def test_it_finds_better_ones_than_random_search_where_decisions_add_up(name: st
 
 
 @pytest.mark.parametrize(
-    "name", ["random", "evolution", "tpe", "nsga2", "posterior", "npenas", "ofa", "hurricane", *INSIDE]
+    "name", ["random", "evolution", "tpe", "nsga2", "posterior", "npenas", "nao", "ofa", "hurricane", *INSIDE]
 )
 def test_a_space_too_large_to_list_is_searched_too(name: str) -> None:
     space = get_space("once_for_all")
@@ -254,6 +257,9 @@ def test_a_searcher_with_a_state_loads_no_other() -> None:
         ("evolution", {"sample": 0}, "sample: 0 is not at least 1"),
         ("posterior", {"initial": 1}, "initial: 1 is not at least 2"),
         ("npenas", {"regressor": "forest"}, r"regressor: 'forest' is unknown; allowed: gaussian-process, "),
+        ("nao", {"epochs": 0}, "epochs: 0 is not at least 1"),
+        ("nao", {"loss_weight": 2}, r"loss_weight: 2 is not in \[0, 1\]"),
+        ("nao", {"step": -1.0}, "step: -1 is not above 0"),
         ("predictor", {"alpha": 2}, r"alpha: 2 is not in \[0, 1\]"),
         ("hurricane", {"late": range(6)}, r"late: \[0, 1, 2, 3, 4, 5\] are not some, but not all of the 6 decisions"),
         ("te_nas", {}, "measure: te_nas needs what it measures networks by"),
@@ -276,6 +282,25 @@ def test_a_searcher_that_cannot_be_made_says_why_in_one_line(name: str, options:
 def test_a_space_without_growing_cells_is_nothing_for_pnas() -> None:
     with pytest.raises(SearchError, match="which are pnas and nasbench201, not nasbench_macro"):
         make_searcher("pnas", get_space("nasbench_macro"))
+
+
+def test_a_space_without_fixed_decisions_is_nothing_for_nao() -> None:
+    with pytest.raises(SearchError, match="pnas has no fixed decisions to encode; take evolution"):
+        make_searcher("nao", get_space("pnas"))
+
+
+def test_the_embedding_of_nao_gives_back_what_it_encoded_and_climbs_when_moved() -> None:
+    cells = SPACE.sample(60, np.random.default_rng(0))
+    choices = torch.tensor([SPACE.choices(cell) for cell in cells])
+    values = np.array([accuracy(cell) for cell in cells])
+    torch.manual_seed(0)
+    model = Embedding([len(options) for options in SPACE.decisions])
+    targets = torch.tensor((values - values.min()) / np.ptp(values), dtype=torch.float32)
+    model.fit(choices, targets, epochs=400, loss_weight=0.5)
+    assert (model.moved(choices, 0.0) == choices).float().mean() > 0.95
+    low = torch.tensor(np.argsort(values)[:30].copy())
+    moved = [SPACE.choose(row) for row in model.moved(choices[low], 10.0).tolist()]
+    assert np.mean([accuracy(cell) for cell in moved]) > values[low.numpy()].mean() + 0.5 * values.std()
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsga2"])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from taurank.trainables.supernet.samplers.mixture import MixtureSampler
     from taurank.trainables.supernet.samplers.multi_agent import MultiAgentSampler
     from taurank.trainables.supernet.samplers.progressive import ProgressiveSampler
-    from taurank.trainables.supernet.samplers.registry import list_samplers, make_sampler
+    from taurank.trainables.supernet.samplers.registry import list_samplers, make_sampler, sampler_class
     from taurank.trainables.supernet.samplers.sampler import Group, Judge, Outcome, PathSampler
     from taurank.trainables.supernet.samplers.sandwich import SandwichSampler
     from taurank.trainables.supernet.samplers.shrinking import ShrinkingSampler
@@ -39,6 +39,7 @@ __all__ = [
     "UniformSampler",
     "list_samplers",
     "make_sampler",
+    "sampler_class",
 ]
 
 __getattr__ = lazy_names(__name__)

@@ -37,13 +37,22 @@ def list_samplers() -> list[str]:
     return _SAMPLERS.names()
 
 
+def sampler_class(name: str) -> type[PathSampler]:
+    """The class of a sampler, which documents its options.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    return _SAMPLERS.find(name)
+
+
 def make_sampler(name: str, paths: Paths, **options: Any) -> PathSampler:
     """Makes a sampler by name; its class documents its options.
 
     Raises:
         ValueError: unknown name or option, or a value outside its range.
     """
-    sampler = _SAMPLERS.find(name)
+    sampler = sampler_class(name)
     allowed = [parameter for parameter in inspect.signature(sampler).parameters if parameter != "paths"]
     known = f"allowed: {', '.join(allowed) or 'none'}"
     for option in options:
