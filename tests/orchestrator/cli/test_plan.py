@@ -145,7 +145,9 @@ class TestExperiments:
     def test_by_name(self, plan: Taurank) -> None:
         code, out, err = plan("quickstart")
         assert (code, err) == (0, "")
-        assert out.startswith("48 candidates of small_convnets; full training is 60 epochs each, 2,880 in all; budget: 10x")
+        assert out.startswith(
+            "48 candidates of small_convnets; full training is 60 epochs each, 2,880 in all; budget: 10x"
+        )
         assert "note:" not in out
         # 48 x 1.5 steps on 64 of 400 images.
         assert ["proxies", "all", "11.5", "0.4%"] in [line.split() for line in out.splitlines()]
