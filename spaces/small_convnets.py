@@ -42,12 +42,19 @@ class SmallConvnets(ChoiceSpace):
         """Makes the network, for images of any size."""
         from torch import nn
 
-        from taurank.spaces.mobile.blocks import conv_bn
-
         width = taken["width"]
-        first, second, third = (
-            conv_bn(channels, width, taken[layer], activation="relu")
-            for layer, channels in zip(LAYERS, (input_shape[0], width, width), strict=True)
+
+        def convolution(channels: int, layer: str) -> list[nn.Module]:
+            kernel = taken[layer]
+            convolved = nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=False)
+            return [convolved, nn.BatchNorm2d(width), nn.ReLU()]
+
+        return nn.Sequential(
+            *convolution(input_shape[0], "first"),
+            nn.MaxPool2d(2, ceil_mode=True),
+            *convolution(width, "second"),
+            *convolution(width, "third"),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(width, classes),
         )
-        pool, mean = nn.MaxPool2d(2, ceil_mode=True), nn.AdaptiveAvgPool2d(1)
-        return nn.Sequential(first, pool, second, third, mean, nn.Flatten(), nn.Linear(width, classes))
