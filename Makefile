@@ -1,5 +1,6 @@
 # The two commands of the README: `make demo` and `make test`. Both create .venv if it is missing.
-# `make docs` builds the documentation site, with its links checked, to build/docs.
+# `make docs` builds the documentation site, with its links checked, to build/docs. Its search needs a server, such as
+# `python -m http.server -d build/docs`.
 # `make test` takes minutes and shows whether the product works; `make test-all` adds the tests it leaves out.
 PYTHON ?= python3.11
 VENV   := .venv
@@ -26,7 +27,7 @@ $(DOCS): $(READY)
 
 docs: export NO_MKDOCS_2_WARNING := 1
 docs: $(DOCS)
-	$(BIN)/mkdocs build --quiet --strict -f docs/site/mkdocs.yml
+	$(BIN)/mkdocs build --strict -f docs/site/mkdocs.yml
 
 lint: $(READY)
 	$(BIN)/ruff check .

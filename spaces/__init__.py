@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from taurank.spaces.decision_space import DecisionSpace
     from taurank.spaces.mnist_blocks import MnistBlocks
     from taurank.spaces.mobile import FBNet, MnasNet, NASBenchMacro, ProxylessNAS
+    from taurank.spaces.model_options import ModelOptions
     from taurank.spaces.nasbench201 import NASBench201
     from taurank.spaces.once_for_all import OnceForAll, OnceForAllResNet50
     from taurank.spaces.registry import get_space, list_spaces, register_space
@@ -33,6 +34,7 @@ __all__ = [
     "KeptSizes",
     "MnasNet",
     "MnistBlocks",
+    "ModelOptions",
     "NASBench201",
     "NASBenchMacro",
     "OnceForAll",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from taurank.spaces.model_options import ModelOptions
 from taurank.spaces.names import suggestion
 
 if TYPE_CHECKING:
@@ -216,6 +217,17 @@ class SearchSpace(ABC):
         Raises:
             SpaceError: The architecture is not of this space, or the network cannot take such images.
         """
+
+    def build_with(
+        self,
+        architecture: Architecture,
+        options: ModelOptions,
+        *,
+        input_shape: tuple[int, int, int],
+        classes: int,
+    ) -> nn.Module:
+        """Like `build`, with dropout and the like; by default the networks of a space have no such settings."""
+        return self.build(architecture, input_shape=input_shape, classes=classes)
 
     def thin(self, architecture: Architecture, *, classes: int) -> nn.Module | None:
         """Builds the smallest network that contains the architecture, for counting linear regions.

@@ -22,6 +22,7 @@ from taurank.spaces.architecture import (
     check_distinct,
     draw,
 )
+from taurank.spaces.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -182,6 +183,18 @@ class RestrictedSpace(SearchSpace):
     def build(self, architecture: Architecture, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Makes the network of `base`."""
         return self.base.build(self._belonging(architecture), input_shape=input_shape, classes=classes)
+
+    def build_with(
+        self,
+        architecture: Architecture,
+        options: ModelOptions,
+        *,
+        input_shape: tuple[int, int, int],
+        classes: int,
+    ) -> nn.Module:
+        """Makes the network as `base` does."""
+        belonging = self._belonging(architecture)
+        return self.base.build_with(belonging, options, input_shape=input_shape, classes=classes)
 
     def thin(self, architecture: Architecture, *, classes: int) -> nn.Module | None:
         """As in `base`."""

@@ -81,11 +81,11 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a finished run with a baseline")
     run = parser.parse_args().run.resolve()
     IMAGES.mkdir(exist_ok=True)
-    screenshot(run / "report.html", IMAGES / "report.png")
     best = pd.read_csv(run / "ranking.csv")["architecture"][0]
     folder, name = run.parent.parent, f"{run.parent.name}/{run.name}"
     terminal(["score", name], folder, IMAGES / "ranking.svg")
     terminal(["why", best, "--run", name], folder, IMAGES / "why.svg")
+    screenshot(run / "report.html", IMAGES / "report.png")  # `score` has just written it
 
 
 if __name__ == "__main__":

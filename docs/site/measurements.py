@@ -119,7 +119,7 @@ def _means(match: re.Match[str]) -> str:
 def _with_error(mean: float, error: float) -> str:
     if math.isnan(mean):
         return ""
-    return f"{mean:.3g}" if math.isnan(error) or error == 0 else f"{mean:.3f} ± {error:.3f}"
+    return f"{mean:.3g}" if math.isnan(error) or error == 0 else f"{mean:.3f}&nbsp;±&nbsp;{error:.3f}"
 
 
 def _page() -> Iterator[str]:

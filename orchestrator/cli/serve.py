@@ -24,7 +24,7 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the page; 0 for any free one.")] = PORT,
 ) -> Document:
     """Show the report of a run in a browser, refreshed while the run works; on loopback only, until Ctrl-C."""
-    from taurank.orchestrator.report import LivePage, make_server
+    from taurank.orchestrator.report import ADDRESS, LivePage, make_server
     from taurank.orchestrator.session import run_status
 
     def notes() -> list[str]:
@@ -35,7 +35,7 @@ def serve(
     page = LivePage(folder, notes)
     page.current()
     with make_server(page, port) as server:
-        url = f"http://{server.server_address[0]}:{server.server_port}/"
+        url = f"http://{ADDRESS}:{server.server_port}/"
         print_line(make_console(), f"{url} shows {folder}; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):
             server.serve_forever()

@@ -20,7 +20,7 @@ from taurank.orchestrator.cli.terminal import Document, make_console, output
 from taurank.orchestrator.text import MiddleElided
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Group, RenderableType
     from rich.table import Table
 
     from taurank.orchestrator.evidence import TrialSummary
@@ -86,7 +86,7 @@ def show(found: RunStatus, *, now: float, trials: Sequence[TrialSummary] = (), h
     lines = [Text(line, overflow="fold") for line in status_lines(found, now)]
     stages = [_table(found)] if found.stages else []
     room = max(FEWEST_TRIALS, height - len(found.stages) - len(lines) - 5)
-    below = [Text(), _trial_table(trials, now, room)] if trials else []
+    below: list[RenderableType] = [Text(), _trial_table(trials, now, room)] if trials else []
     return Group(Text(headline(found), style="bold"), *stages, *lines, *below)
 
 

@@ -45,7 +45,8 @@ def measure_peak_memory(
         )
 
         def build() -> torch.nn.Module:
-            return space.build(largest, input_shape=input_shape, classes=len(images.classes))
+            options, classes = recipe.model_options, len(images.classes)
+            return space.build_with(largest, options, input_shape=input_shape, classes=classes)
 
         try:
             Training(build, recipe.of_length(1), few, seed=0, device="cuda").step_epoch()

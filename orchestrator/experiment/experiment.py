@@ -18,6 +18,7 @@ from taurank.orchestrator.experiment.budget import budget_factor, read_budget
 from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
 from taurank.orchestrator.experiment.knowledge import KnowledgeSpecs
 from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, NarrowSpec, ProxySpec, ResourceSpec, SpaceSpec
+from taurank.orchestrator.experiment.recipes import families_from_auto, recipe_from_name
 from taurank.orchestrator.experiment.search import SearchSpec
 from taurank.orchestrator.experiment.spec import Seed, Spec, options_from_name
 from taurank.orchestrator.experiment.supernets import SupernetSpec, supernet_problem
@@ -26,7 +27,7 @@ from taurank.orchestrator.hardware import Constraint, ConstraintError, read_cons
 from taurank.orchestrator.ranker import RankerOptions
 from taurank.orchestrator.text import ProblemsError, write_yaml
 from taurank.spaces import Architecture
-from taurank.trainables.training import GOVERNED, FamilyRecipes, Recipe
+from taurank.trainables.training import FamilyRecipes, Recipe
 
 Problem: TypeAlias = tuple[tuple[str | int, ...], str]
 """The place of a problem, and its description with the way out."""
@@ -58,10 +59,6 @@ def _search_from_method(value: Any) -> Any:
     return {"method": value} if isinstance(value, str) else value
 
 
-def _families_from_auto(value: Any) -> Any:
-    return {} if value == "auto" else value
-
-
 class Experiment(Spec):
     """A whole run. Without ``trainings`` and ``supernets`` taurank splits the budget itself.
 
@@ -81,10 +78,12 @@ class Experiment(Spec):
             it.
         objective: accuracy and cost as one number, beside the ranking.
         data: the images.
-        recipe: full training. ``auto`` is short for ``families: auto``.
+        recipe: full training: its keys; the name of one (``imagenet-90``); or a name and what is different, as in
+            ``{name: imagenet-90, epochs: 45}``. ``auto`` is short for ``families: auto``.
         families: a recipe for each family of networks, which replaces the optimiser, learning rate, decay, warm-up,
-            smoothing and clipping of ``recipe``; ``auto`` for the shipped ones. It is the default for models by name,
-            unless ``recipe`` sets one of these values.
+            smoothing and clipping of ``recipe``, or a whole recipe by name; ``auto`` for the shipped ones, which are
+            whole recipes where ``data`` has a ``size`` of at least 96 pixels. It is the default for models by name,
+            unless ``recipe`` has a name or sets one of these values.
         budget: how many times cheaper than full training of all candidates the evidence is: ``10x``, or the number.
         anchors: full trainings to keep if the budget is too small for them to improve the order; the final accuracies
             of other candidates are predicted from them. It has no effect beside ``trainings``.
@@ -111,8 +110,8 @@ class Experiment(Spec):
     latency: LatencySpec | None = None
     objective: ObjectiveSpec | None = None
     data: Annotated[DataSpec, BeforeValidator(options_from_name)]
-    recipe: Recipe = Recipe()
-    families: Annotated[FamilyRecipes | None, BeforeValidator(_families_from_auto)] = None
+    recipe: Annotated[Recipe, BeforeValidator(recipe_from_name)] = Recipe()
+    families: Annotated[FamilyRecipes | None, BeforeValidator(families_from_auto)] = None
     budget: str = "10x"
     anchors: Annotated[int, Field(ge=0)] = 0
     proxies: Annotated[Literal["auto"] | ProxySpec | None, BeforeValidator(_proxies_from_names)] = "auto"
@@ -224,6 +223,8 @@ def problems_of(experiment: Experiment) -> Iterator[Problem]:
     yield from _bad_trainings(experiment)
     yield from _bad_supernets(experiment)
     yield from _bad_families(experiment)
+    yield from _bad_recipes(experiment)
+    yield from _bad_resources(experiment)
     yield from _bad_candidates(experiment)
     yield from _bad_narrowing(experiment)
     yield from _bad_search(experiment)
@@ -262,12 +263,29 @@ def _bad_families(experiment: Experiment) -> Iterator[Problem]:
     if experiment.families is None:
         return
     default = Recipe()
-    for field in GOVERNED:
+    for field in experiment.families.governed:
         if getattr(experiment.recipe, field) != getattr(default, field):
             text = "each family has its own value; change it in families, or set families: null for one recipe"
             yield ("recipe", field), text
     if experiment.supernets:
         yield ("supernets",), "all paths of a supernet share one recipe; set families: null, or omit supernets"
+
+
+def _bad_recipes(experiment: Experiment) -> Iterator[Problem]:
+    if experiment.families is None:
+        if experiment.recipe.problem:
+            yield ("recipe",), experiment.recipe.problem
+        return
+    for family, recipe in experiment.families.recipes.items():
+        if recipe.problem:
+            yield ("families", family), recipe.problem
+
+
+def _bad_resources(experiment: Experiment) -> Iterator[Problem]:
+    gpus = experiment.resources.gpus_per_trial
+    if isinstance(gpus, float) and gpus > 1:
+        text = f"{gpus:g} GPUs for a trial, but a training here uses one, and the others would be idle; write at most 1"
+        yield ("resources", "gpus_per_trial"), text
 
 
 def _bad_candidates(experiment: Experiment) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from taurank.orchestrator.experiment.knowledge import (
     knowledge_of_options,
 )
 from taurank.orchestrator.experiment.listing import experiment_text, list_experiments
+from taurank.orchestrator.experiment.recipes import families_for
 from taurank.orchestrator.text import YamlError, hint, problem_lines, read_yaml, write_yaml
 from taurank.spaces import Zoo
 from taurank.trainables.training import GOVERNED
@@ -29,12 +30,14 @@ _log = logging.getLogger(__name__)
 def _with_families(content: dict[Any, Any]) -> dict[Any, Any]:
     """Resolves ``recipe: auto``, and the default of ``families`` for models by name."""
     recipe, space = content.get("recipe"), content.get("space")
-    if recipe == "auto":
-        return {"families": "auto"} | {key: value for key, value in content.items() if key != "recipe"}
     name = space.get("name") if isinstance(space, dict) else space
-    by_hand = isinstance(recipe, dict) and any(field in recipe for field in GOVERNED)
-    if name == Zoo.name and "families" not in content and not by_hand:
-        return content | {"families": "auto"}
+    by_hand = isinstance(recipe, dict) and any(field in recipe for field in ("name", *GOVERNED))
+    if recipe == "auto":
+        content = {"families": "auto"} | {key: value for key, value in content.items() if key != "recipe"}
+    elif name == Zoo.name and "families" not in content and not by_hand and not isinstance(recipe, str):
+        content = content | {"families": "auto"}
+    if content.get("families") == "auto":
+        content = content | {"families": families_for(content.get("data"))}
     return content
 
 

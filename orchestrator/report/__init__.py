@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from taurank.orchestrator.report.run import RunReport, report_run
     from taurank.orchestrator.report.run_page import run_content
     from taurank.orchestrator.report.searched import search_lines
-    from taurank.orchestrator.report.serving import LivePage, ServeError, make_server
+    from taurank.orchestrator.report.serving import ADDRESS, LivePage, ServeError, make_server
     from taurank.orchestrator.report.tables import print_columns, print_plan, print_ranking, print_score, print_void
     from taurank.orchestrator.report.trust import print_trust
     from taurank.orchestrator.report.why import explain
 
 __all__ = [
+    "ADDRESS",
     "Comparison",
     "Content",
     "Explanation",

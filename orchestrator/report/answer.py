@@ -79,5 +79,5 @@ def objective_best(table: pd.DataFrame, names: Mapping[str, str]) -> str:
     """The best by the objective of accuracy and cost; empty without one."""
     if "objective_rank" not in table or table["objective_rank"].isna().all():
         return ""
-    first = table.loc[table["objective_rank"].astype(float).idxmin(), "architecture"]
+    first = table.sort_values("objective_rank")["architecture"].iloc[0]
     return f"Best by the objective of accuracy and cost: {names[str(first)]}."

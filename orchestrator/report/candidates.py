@@ -95,7 +95,9 @@ def print_recipes(console: Console, experiment: Experiment, codes: Sequence[str]
 
 def _recipe_text(recipe: Recipe) -> str:
     clip = "" if recipe.clip_gradient_norm is None else f", gradients clipped at {recipe.clip_gradient_norm:g}"
+    policy = "" if recipe.augmentation.policy == "none" else f", {recipe.augmentation.policy}"
+    mixed = "".join(f", {name} {getattr(recipe, name):g}" for name in ("mixup", "cutmix") if getattr(recipe, name))
     return (
-        f"{recipe.optimizer}, learning rate {recipe.learning_rate:.3g}, weight decay {recipe.weight_decay:g}, "
-        f"warm-up {recipe.warmup_epochs:.3g} epochs, label smoothing {recipe.label_smoothing:g}{clip}"
+        f"{recipe.optimizer}, learning rate {recipe.peak_learning_rate:.3g}, weight decay {recipe.weight_decay:g}, "
+        f"warm-up {recipe.warmup_epochs:.3g} epochs, label smoothing {recipe.label_smoothing:g}{clip}{policy}{mixed}"
     )

@@ -15,6 +15,15 @@ from taurank.orchestrator.report.trained import STATE_WORDS, Trained
 
 TOP = 5
 """The table shows the probability that a candidate is among this many best."""
+_NUMBERS = {
+    "score": "score",
+    "predicted": "predicted_accuracy",
+    "low": "accuracy_low",
+    "high": "accuracy_high",
+    "seconds": "seconds",
+    "epochs": "epochs",
+}
+"""Columns of a ranking's table by the names that the page has for them."""
 OBJECTIVE = ("objective", "objective_rank")
 _BADGES = {"full": "full", "done": "short", "stopped": "stopped", "paused": "paused", "failed": "failed"}
 
@@ -68,36 +77,25 @@ def standings(
         "latency": _last(rows, LATENCY, LATENCY_MS),
         "epoch_seconds": _epoch_seconds(rows),
     }
-    found = []
+    found: list[dict[str, Any]] = []
     for place, (code, row) in enumerate(zip(codes, table.to_dict("records"), strict=True)):
         one = trained.get(code)
-        problem = str(row["problem"] or "")
+        problem, words = str(row["problem"] or ""), one.words if one is not None else "not trained"
         state = "failed" if code in ranking.failed else one.state if one is not None else "none"
-        found.append(
-            {
-                "name": names[code],
-                "code": code,
-                **{key: int(row[key]) for key in ("rank", "tier", "rank_low", "rank_high")},
-                "likely": place in likely,
-                "best": float(best[place]),
-                "top": float(top[place]),
-                "score": float(row["score"]),
-                "predicted": float(row["predicted_accuracy"]),
-                "low": float(row["accuracy_low"]),
-                "high": float(row["accuracy_high"]),
-                "measured": float(measured.get(code, np.nan)),
-                **{key: float(values.get(code, np.nan)) for key, values in costs.items()},
-                **{
-                    key: float(row[key]) for key in ("objective", "objective_rank") if key in row and pd.notna(row[key])
-                },
-                "seconds": float(row["seconds"]),
-                "epochs": float(row["epochs"]),
-                "state": state,
-                "status": _status(state, one),
-                "note": problem or (one.words if one is not None else "not trained"),
-                "evidence": str(row["evidence"] or ""),
-            }
-        )
+        values: dict[str, Any] = {"name": names[code], "code": code}
+        values |= {key: int(row[key]) for key in ("rank", "tier", "rank_low", "rank_high")}
+        values |= {"likely": place in likely, "best": float(best[place]), "top": float(top[place])}
+        values |= {key: float(row[column]) for key, column in _NUMBERS.items()}
+        values |= {"measured": float(measured.get(code, np.nan))}
+        values |= {key: float(known.get(code, np.nan)) for key, known in costs.items()}
+        values |= {key: float(row[key]) for key in OBJECTIVE if key in row and pd.notna(row[key])}
+        values |= {
+            "state": state,
+            "status": _status(state, one),
+            "note": problem if code in ranking.failed else "; ".join(filter(None, (problem, words))),
+            "evidence": str(row["evidence"] or ""),
+        }
+        found.append(values)
     return found
 
 

@@ -76,7 +76,8 @@ class StageImages:
         def measure(images: ImageData) -> Losses:
             def build() -> nn.Module:
                 architecture = Architecture(space.name, code)
-                return space.build(architecture, input_shape=images.input_shape, classes=len(images.classes))
+                shape, classes = images.input_shape, len(images.classes)
+                return space.build_with(architecture, recipe.model_options, input_shape=shape, classes=classes)
 
             device = "cuda" if slot.gpus else "cpu"
             return measure_difficulty(Training(build, recipe, images, seed=spec.seed, device=device))

@@ -6,6 +6,7 @@ from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from taurank.spaces.architecture import SpaceError
+from taurank.spaces.model_options import UNCHANGED, ModelOptions
 from taurank.spaces.own_code import import_own
 from taurank.spaces.zoo.source import ModelSource
 
@@ -19,7 +20,8 @@ class OwnModels(ModelSource):
     """Factories in any importable module; a name is the whole code.
 
     A factory receives those of these keyword arguments that it accepts: `num_classes` or `classes`; `in_chans`,
-    `in_channels` or `channels`; `img_size` or `image_size` (height, width); `input_shape` (channels, height, width).
+    `in_channels` or `channels`; `img_size` or `image_size` (height, width); `input_shape` (channels, height, width);
+    and, if the recipe sets them, `dropout` or `drop_rate`, `drop_path` or `drop_path_rate`.
     It has to accept the number of classes. Without a parameter for channels or size the model is assumed to fit the
     images.
     """
@@ -50,12 +52,12 @@ class OwnModels(ModelSource):
         if needed:
             raise SpaceError(f"code: {name!r} needs {', '.join(needed)}; give it a default, or wrap it in a function")
 
-    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int, options: ModelOptions) -> nn.Module:
         """Calls the factory."""
         from torch import nn
 
         factory = import_own(name)
-        network = factory(**_arguments(factory, input_shape, classes))
+        network = factory(**_arguments(factory, input_shape, classes, options))
         if not isinstance(network, nn.Module):
             raise SpaceError(f"code: {name!r} returns {type(network).__name__}, not a torch.nn.Module")
         return network
@@ -77,7 +79,9 @@ def _parameters(factory: Any) -> dict[str, Parameter]:
     return {key: one for key, one in found.items() if one.kind in (Parameter.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
 
 
-def _arguments(factory: Any, input_shape: tuple[int, int, int], classes: int) -> dict[str, Any]:
+def _arguments(
+    factory: Any, input_shape: tuple[int, int, int], classes: int, options: ModelOptions = UNCHANGED
+) -> dict[str, Any]:
     channels, height, width = input_shape
     values = {
         "num_classes": classes,
@@ -89,5 +93,7 @@ def _arguments(factory: Any, input_shape: tuple[int, int, int], classes: int) ->
         "image_size": (height, width),
         "input_shape": input_shape,
     }
+    values |= options.named(dropout="dropout", drop_path="drop_path")
+    values |= options.named(dropout="drop_rate", drop_path="drop_path_rate")
     known = _parameters(factory)
     return {key: value for key, value in values.items() if key in known}

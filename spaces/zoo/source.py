@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from taurank.spaces.architecture import SpaceError
+from taurank.spaces.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,8 +32,10 @@ class ModelSource(ABC):
         """
 
     @abstractmethod
-    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int, options: ModelOptions) -> nn.Module:
         """Makes a network for images of (channels, height, width), adapted as far as the library allows.
+
+        Of the options it has those that the model takes.
 
         Raises:
             SpaceError: The library cannot.

@@ -27,6 +27,7 @@ from taurank.spaces.architecture import (
     draw,
     one_line,
 )
+from taurank.spaces.model_options import UNCHANGED, ModelOptions
 from taurank.spaces.own_code import is_own_code
 from taurank.spaces.zoo.own import OwnModels
 from taurank.spaces.zoo.source import ModelSource
@@ -219,6 +220,19 @@ class Zoo(SearchSpace):
         check_task(input_shape, classes)
         return _make(code, input_shape, classes)
 
+    def build_with(
+        self,
+        architecture: Architecture,
+        options: ModelOptions,
+        *,
+        input_shape: tuple[int, int, int],
+        classes: int,
+    ) -> nn.Module:
+        """Like `build`, with those of the options that the model takes; see `ModelOptions`."""
+        code = self.code_of(architecture)
+        check_task(input_shape, classes)
+        return _make(code, input_shape, classes, options)
+
 
 def _find(code: str) -> tuple[ModelSource, str]:
     """Returns the source of a code and the name of the model in it."""
@@ -235,14 +249,15 @@ def _relatives(code: str) -> str:
     return source.module(name)
 
 
-def _make(code: str, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+def _make(code: str, input_shape: tuple[int, int, int], classes: int, options: ModelOptions = UNCHANGED) -> nn.Module:
     import torch
 
     from taurank.spaces.zoo.lazy import complete
 
     source, name = _find(code)
     try:
-        return complete(source.build(name, input_shape=input_shape, classes=classes), input_shape)
+        network = source.build(name, input_shape=input_shape, classes=classes, options=options)
+        return complete(network, input_shape)
     except (SpaceError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from taurank.spaces.architecture import SpaceError
+from taurank.spaces.model_options import ModelOptions, made_with
 from taurank.spaces.zoo.source import ModelSource, natural_order
 from taurank.spaces.zoo.torchvision_import import import_torchvision
 
@@ -63,19 +64,27 @@ class TimmModels(ModelSource):
             )
         super().check(name)
 
-    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
-        """Makes the network for any number of channels and classes; a fixed size becomes the requested one."""
+    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int, options: ModelOptions) -> nn.Module:
+        """Makes the network for any number of channels and classes; a fixed size becomes the requested one.
+
+        Where residual branches can begin at zero, timm's models do so by themselves.
+        """
         timm = _import_timm()
         channels, height, width = input_shape
-        options: dict[str, Any] = {"pretrained": False, "num_classes": classes, "in_chans": channels}
+        needed: dict[str, Any] = {"pretrained": False, "num_classes": classes, "in_chans": channels}
+        wanted = options.named(dropout="drop_rate", drop_path="drop_path_rate")
+        create = timm.create_model
         known = timm.get_pretrained_cfg(name)
         if known is not None and known.fixed_input_size:
             try:
-                return _create(name, **options, img_size=(height, width))
+                sized = needed | {"model_name": name, "img_size": (height, width)}
+                found: nn.Module = made_with(create, sized, wanted)
+                return found
             except TypeError as error:
                 if "img_size" not in str(error):
                     raise
-        return _create(name, **options)
+        network: nn.Module = made_with(create, needed | {"model_name": name}, wanted)
+        return network
 
     def module(self, name: str) -> str:
         """Module of timm.models that defines the model."""
@@ -87,8 +96,3 @@ class TimmModels(ModelSource):
         known = _import_timm().get_pretrained_cfg(name)
         channels, height, width = (3, 224, 224) if known is None else known.input_size
         return int(channels), int(height), int(width)
-
-
-def _create(name: str, **options: Any) -> nn.Module:
-    network: nn.Module = _import_timm().create_model(name, **options)
-    return network

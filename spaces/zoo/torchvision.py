@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from taurank.spaces.architecture import SpaceError
+from taurank.spaces.model_options import ModelOptions, made_with
 from taurank.spaces.zoo.source import ModelSource, natural_order
 from taurank.spaces.zoo.torchvision_import import import_torchvision
 
@@ -43,7 +44,7 @@ class TorchvisionModels(ModelSource):
                 found[name] = round(max(stated) / 100, 5)
         return found
 
-    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    def build(self, name: str, *, input_shape: tuple[int, int, int], classes: int, options: ModelOptions) -> nn.Module:
         """Makes the network with its last layer for `classes`. Vision transformers are built for the requested size.
 
         Its first layer takes colour images; `RepeatedGrey` adapts it to grey ones.
@@ -57,17 +58,18 @@ class TorchvisionModels(ModelSource):
                 "models of timm take any number"
             )
         models = import_torchvision().models
-        options: dict[str, Any] = {"weights": None, "num_classes": classes}
+        needed: dict[str, Any] = {"name": name, "weights": None, "num_classes": classes}
         if name.startswith("vit_"):
             if height != width:
                 raise SpaceError(f"input_shape: torchvision:{name} takes square images, not {height}x{width}")
-            options["image_size"] = height
+            needed["image_size"] = height
         elif name.startswith("maxvit"):
-            options["input_size"] = (height, width)
+            needed["input_size"] = (height, width)
         if name in ("googlenet", "inception_v3"):
             # Without them the network has one output, as the others; the weights are drawn as its paper does.
-            options |= {"aux_logits": False, "init_weights": True}
-        network: nn.Module = models.get_model(name, **options)
+            needed |= {"aux_logits": False, "init_weights": True}
+        names = {"dropout": "dropout", "drop_path": "stochastic_depth_prob", "zero_init_last": "zero_init_residual"}
+        network: nn.Module = made_with(models.get_model, needed, options.named(**names))
         return RepeatedGrey(network) if channels == 1 else network
 
     def module(self, name: str) -> str:

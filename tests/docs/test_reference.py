@@ -76,8 +76,7 @@ def test_every_command_has_help_and_is_on_the_page() -> None:
         assert command.help, name
         assert f"# `{name}`" in page or name == "taurank"
     for _, option in options():
-        for spelling in option.opts:
-            assert spelling in page
+        assert all(spelling in page for spelling in option.opts if spelling.startswith("-"))
 
 
 @pytest.mark.parametrize("name", REGISTERED)

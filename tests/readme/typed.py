@@ -102,6 +102,12 @@ SESSION = (
         prints=("1 more candidate",),
     ),
     Typed(
+        "taurank compare FIRST RUN",
+        r"1, 2 +\d+ .*",
+        ("taurank compare runs/first-TIME runs/second-TIME",),
+        prints=("same at the top",),
+    ),
+    Typed(
         "taurank extend RUN --budget 1x",
         CONCLUDED,
         ("taurank extend runs/mine-TIME --budget 5x --baseline-seed 2",),
@@ -251,6 +257,7 @@ NOT_TYPED = {
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",
     "taurank run --address 127.0.0.2:6399": "benchmarks.system.faults",
     "taurank run mine.yaml --address auto --out /shared/runs": "benchmarks.system.jobs",
+    "taurank serve runs/...": "tests/orchestrator/report/test_browser.py; it runs until Ctrl-C",
     "taurank status /shared/runs/mine-TIME": "the same as taurank status RUN",
     "taurank run own.yaml": "tests/orchestrator/cli/test_own_space.py",
     "taurank spaces my_space:SmallNetworks": "tests/orchestrator/cli/test_own_space.py",

@@ -4,12 +4,24 @@ import importlib.util
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from taurank.spaces import Architecture, Size, SpaceError, Zoo, describe_structure, measure_size
+from taurank.spaces import (
+    Architecture,
+    ModelOptions,
+    Size,
+    SpaceError,
+    Zoo,
+    describe_structure,
+    get_space,
+    measure_size,
+)
+from taurank.spaces.model_options import made_with
 from taurank.spaces.own_code import import_own
 from taurank.spaces.weightless import build_weightless
 from taurank.spaces.zoo import timm as timm_source
@@ -382,3 +394,89 @@ def test_most_models_of_timm_have_a_published_accuracy(zoo: Zoo):
     published = set(Zoo.published())
     models = {architecture.code for architecture in zoo.match("timm:*") or []}
     assert {code for code in published if code.startswith("timm:")} <= models
+
+
+def dropouts(network: nn.Module) -> list[float]:
+    return [module.p for module in network.modules() if isinstance(module, nn.Dropout)]
+
+
+def paths(network: nn.Module) -> list[float]:
+    """Probabilities of the blocks that may be left out, in order."""
+    found = [
+        getattr(module, "drop_prob", getattr(module, "p", None))
+        for module in network.modules()
+        if type(module).__name__ in ("DropPath", "StochasticDepth")
+    ]
+    return [float(probability) for probability in found if probability]
+
+
+class TestModelOptions:
+    """Dropout, stochastic depth and residual branches that begin at zero, where a model has them."""
+
+    def build(self, zoo: Zoo, code: str, **options: Any) -> nn.Module:
+        wanted = ModelOptions(**options)
+        return zoo.build_with(Architecture("zoo", code), wanted, input_shape=(3, 32, 32), classes=10)
+
+    @pytest.mark.parametrize(
+        "code", ["torchvision:mobilenet_v3_small", "torchvision:mnasnet0_5", "torchvision:squeezenet1_1"]
+    )
+    def test_dropout_of_torchvision(self, zoo: Zoo, code: str) -> None:
+        assert dropouts(self.build(zoo, code, dropout=0.35)) == [0.35]
+        assert dropouts(self.build(zoo, code)) == dropouts(
+            zoo.build(Architecture("zoo", code), input_shape=(3, 32, 32), classes=10)
+        )
+
+    def test_stochastic_depth_of_torchvision(self, zoo: Zoo) -> None:
+        found = paths(self.build(zoo, "torchvision:efficientnet_b0", drop_path=0.4))
+        assert found == sorted(found)
+        assert 0.3 < found[-1] < 0.4
+        assert paths(self.build(zoo, "torchvision:efficientnet_b0"))[-1] < 0.2  # its own
+
+    @pytest.mark.parametrize(
+        "options", [{"drop_path": 0.2}, {"dropout": 0.2, "drop_path": 0.2, "zero_init_last": True}]
+    )
+    @pytest.mark.parametrize("code", ["torchvision:resnet18", "torchvision:shufflenet_v2_x0_5", "torchvision:swin_t"])
+    def test_what_a_model_cannot_do_is_left_out(self, zoo: Zoo, code: str, options: dict[str, Any]) -> None:
+        network = self.build(zoo, code, **options)
+        with torch.no_grad():
+            assert network.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+    @pytest.mark.parametrize("zero", [False, True])
+    def test_branches_that_begin_at_zero(self, zoo: Zoo, zero: bool) -> None:
+        network = self.build(zoo, "torchvision:resnet18", zero_init_last=zero, drop_path=0.1)
+        last = [module for name, module in network.named_modules() if name.endswith("bn2")]
+        assert len(last) == 8
+        assert all((module.weight == 0).all().item() is zero for module in last)
+
+    @needs_timm
+    def test_timm(self, zoo: Zoo) -> None:
+        found = paths(self.build(zoo, "timm:resnet10t", drop_path=0.3, dropout=0.5))
+        assert found[-1] == pytest.approx(0.3)
+        assert self.build(zoo, "timm:resnet10t", dropout=0.5).drop_rate == 0.5
+        assert paths(self.build(zoo, "timm:test_vit", drop_path=0.3))[-1] == pytest.approx(0.3)  # of a fixed size
+        assert dropouts(self.build(zoo, "timm:vgg11", drop_path=0.3, dropout=0.25))[-1] == 0.25  # has no drop_path
+
+    def test_a_factory_is_told_what_it_asks_for(
+        self, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "droppable.py").write_text(
+            "from torch import nn\n\n"
+            "def make(num_classes, dropout=0.1):\n"
+            "    return nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(3072, num_classes))\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        assert dropouts(self.build(zoo, "droppable:make", dropout=0.4, drop_path=0.2)) == [0.4]
+        assert dropouts(self.build(zoo, "droppable:make")) == [0.1]
+
+    def test_another_mistake_of_a_factory_is_passed_on(self) -> None:
+        def create(name: str, dropout: float = 0.0) -> str:
+            raise TypeError("unsupported operand")
+
+        with pytest.raises(TypeError, match="unsupported operand"):
+            made_with(create, {"name": "x"}, {"dropout": 0.1})
+
+    def test_other_spaces_have_none(self) -> None:
+        space = get_space("nasbench201")
+        cell = space.sample(1, np.random.default_rng(0))[0]
+        network = space.build_with(cell, ModelOptions(dropout=0.9), input_shape=(3, 8, 8), classes=2)
+        assert dropouts(network) == []

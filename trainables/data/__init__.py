@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from taurank.trainables.data.augmentation import Augmentation, augment, normalise
+    from taurank.trainables.data.augmentation import Augmentation, augment, normalise, repr_of
     from taurank.trainables.data.batches import iterate_batches, iterate_pixels
     from taurank.trainables.data.dataset import Dataset
     from taurank.trainables.data.datasets import check_dataset_name, list_datasets, load_dataset
@@ -43,6 +43,7 @@ __all__ = [
     "make_splits",
     "normalise",
     "prefetched",
+    "repr_of",
     "resize_image",
     "resize_images",
     "smaller_side",

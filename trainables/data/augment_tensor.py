@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from taurank.trainables.data.augmentation import Augmentation, draw_changes, scaling_tables
+from taurank.trainables.data.image_operations import random_resized_crops, recolour
 
 
 def augment_tensor(images: Tensor, augmentation: Augmentation, generator: np.random.Generator) -> Tensor:
@@ -19,6 +20,8 @@ def augment_tensor(images: Tensor, augmentation: Augmentation, generator: np.ran
         augmentation: What is changed.
         generator: Drawn from as by `augment`; the draws are made on the CPU.
     """
+    if augmentation.resized_crop is not None:
+        images = random_resized_crops(images, augmentation, generator)
     n, height, width, _ = images.shape
     drawn = draw_changes((n, height, width), augmentation, generator)
     device = images.device
@@ -41,7 +44,8 @@ def augment_tensor(images: Tensor, augmentation: Augmentation, generator: np.ran
         black = black | outside_rows[:, :, None] | outside_columns[:, None, :]
         rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
     which = torch.arange(n, device=device)[:, None, None]
-    return images[which, rows[:, :, None], columns[:, None, :]].masked_fill(black[..., None], 0)
+    changed = images[which, rows[:, :, None], columns[:, None, :]].masked_fill(black[..., None], 0)
+    return recolour(changed, augmentation, generator) if augmentation.recolours else changed
 
 
 def normalise_tensor(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -1,15 +1,18 @@
 """Mini-batches of tensors from images in memory."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from taurank.trainables.data.augment_tensor import augment_tensor, normalise_tensor
-from taurank.trainables.data.augmentation import Augmentation, augment, normalise
+from taurank.trainables.data.augmentation import Augmentation, Interpolation, augment, normalise
 from taurank.trainables.data.errors import DataError
+from taurank.trainables.data.image_operations import centre_crops, erase
 from taurank.trainables.data.image_set import ImageSet
 from taurank.trainables.data.mapped import Images
 
@@ -24,12 +27,14 @@ def iterate_batches(
     std: Sequence[float],
     drop_last: bool = False,
     scaling: Literal["normalise", "unit"] = "normalise",
+    centre: float = 1.0,
+    interpolation: Interpolation = "bilinear",
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yields all images once, in batches of `(b, C, H, W)` float32 and `(b,)` int64.
 
-    Every image comes once. A last batch of a single image, which batch norm could not train on, is joined to the one
-    before it, so that one batch may have `batch_size + 1` images.
+    Every image comes once, unless the augmentation repeats some. A last batch of a single image, which batch norm could
+    not train on, is joined to the one before it, so that one batch may have `batch_size + 1` images.
 
     Args:
         images: What to go through.
@@ -40,6 +45,8 @@ def iterate_batches(
         std: Of each channel, in 0..255 units.
         drop_last: Leave out a last batch of fewer than `batch_size` images.
         scaling: `normalise` gives `(pixel - mean) / std`; `unit` gives `pixel / 255`.
+        centre: Share of each side that is looked at, in the middle, and enlarged to the size of the images.
+        interpolation: Of `centre`.
         device: Where the batches are. On another than the CPU images are changed and scaled there, to the same values.
 
     Raises:
@@ -54,8 +61,10 @@ def iterate_batches(
     if scaling == "unit":
         channels = images.images.shape[3]
         mean, std = [0.0] * channels, [255.0] * channels
+    order = _order(len(images), batch_size, generator, augmentation)
     bounds = _bounds(len(images), batch_size, drop_last)
-    return _batches(images, bounds, generator, augmentation, mean, std, torch.device(device))
+    change = _Change(generator, augmentation, mean, std, centre, interpolation)
+    return _batches(images, order, bounds, change, torch.device(device))
 
 
 def iterate_pixels(
@@ -65,7 +74,7 @@ def iterate_pixels(
     generator: np.random.Generator | None,
     augmentation: Augmentation | None,
 ) -> Iterator[Images]:
-    """Yields the same batches as bytes `(b, H, W, C)`, without labels.
+    """Yields the same batches as bytes `(b, H, W, C)`, without labels, and without erasing (of normalised ones).
 
     Args:
         images: What to go through.
@@ -74,7 +83,7 @@ def iterate_pixels(
             other code between two batches change the augmentation of the later one.
         augmentation: What to change in each image; None for nothing.
     """
-    order = np.arange(len(images)) if generator is None else generator.permutation(len(images))
+    order = _order(len(images), batch_size, generator, augmentation)
     for start, stop in pairwise(_bounds(len(images), batch_size, drop_last=False)):
         pixels = images.images[order[start:stop]]
         if augmentation and generator is not None:
@@ -82,28 +91,58 @@ def iterate_pixels(
         yield pixels
 
 
+@dataclass(frozen=True)
+class _Change:
+    """What becomes of the pixels of a batch; see `iterate_batches`."""
+
+    generator: np.random.Generator | None
+    augmentation: Augmentation | None
+    mean: Sequence[float]
+    std: Sequence[float]
+    centre: float
+    interpolation: Interpolation
+
+    def __call__(self, pixels: Images, device: torch.device) -> torch.Tensor:
+        """Floats `(b, C, H, W)` on the device."""
+        if device.type == "cpu":
+            if self.augmentation and self.generator is not None:
+                pixels = augment(pixels, self.augmentation, self.generator)
+            if self.centre < 1:
+                cut = centre_crops(torch.from_numpy(pixels), self.centre, self.interpolation)
+                pixels = np.ascontiguousarray(cut.numpy())
+            return self._erased(torch.from_numpy(normalise(pixels, self.mean, self.std)))
+        sent = torch.from_numpy(pixels).to(device, non_blocking=True)
+        if self.augmentation and self.generator is not None:
+            sent = augment_tensor(sent, self.augmentation, self.generator)
+        if self.centre < 1:
+            sent = centre_crops(sent, self.centre, self.interpolation)
+        return self._erased(normalise_tensor(sent, self.mean, self.std))
+
+    def _erased(self, floats: torch.Tensor) -> torch.Tensor:
+        if not self.augmentation or not self.augmentation.erasing or self.generator is None:
+            return floats
+        return erase(floats, self.augmentation.erasing, self.generator)
+
+
 def _batches(
-    images: ImageSet,
-    bounds: list[int],
-    generator: np.random.Generator | None,
-    augmentation: Augmentation | None,
-    mean: Sequence[float],
-    std: Sequence[float],
-    device: torch.device,
+    images: ImageSet, order: npt.NDArray[np.intp], bounds: list[int], change: _Change, device: torch.device
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    order = np.arange(len(images)) if generator is None else generator.permutation(len(images))
     for start, stop in pairwise(bounds):
         chosen = order[start:stop]
         pixels, labels = images.images[chosen], torch.from_numpy(images.labels[chosen])
-        if device.type == "cpu":
-            if augmentation and generator is not None:
-                pixels = augment(pixels, augmentation, generator)
-            yield torch.from_numpy(normalise(pixels, mean, std)), labels
-            continue
-        sent = torch.from_numpy(pixels).to(device, non_blocking=True)
-        if augmentation and generator is not None:
-            sent = augment_tensor(sent, augmentation, generator)
-        yield normalise_tensor(sent, mean, std), labels.to(device, non_blocking=True)
+        yield change(pixels, device), labels.to(device, non_blocking=True)
+
+
+def _order(
+    n: int, batch_size: int, generator: np.random.Generator | None, augmentation: Augmentation | None
+) -> npt.NDArray[np.intp]:
+    """Positions of the images of an epoch; copies of an image are in one batch, and not beside each other."""
+    order: npt.NDArray[np.intp] = np.arange(n) if generator is None else generator.permutation(n)
+    repeats = augmentation.repeats if augmentation else 1
+    if repeats == 1:
+        return order
+    group = max(batch_size // repeats, 1)
+    return np.concatenate([np.tile(order[start : start + group], repeats) for start in range(0, n, group)])[:n]
 
 
 def _bounds(n: int, batch_size: int, drop_last: bool) -> list[int]:

@@ -93,8 +93,9 @@ class PretextTask(ABC):
 
         As in the code of Liu et al. 2020: 32 images, 128 views, a rate of .025, beside 128 images and .1 with labels.
         """
+        plain = recipe.for_own_targets()
         size = max(recipe.batch_size // self.views, 2)
-        return replace(recipe, batch_size=size, learning_rate=recipe.learning_rate / self.views)
+        return replace(plain, batch_size=size, learning_rate=plain.learning_rate / self.views)
 
 
 _TASKS: NamedClasses[PretextTask] = NamedClasses(

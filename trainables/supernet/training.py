@@ -68,7 +68,7 @@ class SupernetTraining(Training):
 
     Args:
         build: makes the supernet; called inside a seeded context.
-        recipe: how to train.
+        recipe: how to train; see `Recipe.for_own_targets`.
         data: images.
         paths: the candidates.
         config: sampler, batch norm, splitting.
@@ -98,7 +98,7 @@ class SupernetTraining(Training):
     ) -> None:
         self.sampler: PathSampler = make_sampler(config.sampler, paths, **config.options)
         rest, held_back = hold_back(data.train, self.sampler.judging_share, seed=seed)
-        super().__init__(build, recipe, replace(data, train=rest), seed=seed, device=device)
+        super().__init__(build, recipe.for_own_targets(), replace(data, train=rest), seed=seed, device=device)
         self.mixed = paths.allowed if self.sampler.mixes else None
         self.work = 1.0 if self.mixed is None else mixing_work(self.supernet, paths, data.input_shape)
         self._epoch_images = len(data.train)
@@ -191,7 +191,7 @@ class SupernetTraining(Training):
         """Gives every option of a decision weights of its own; the optimiser starts without momentum."""
         self.model = SplitSupernet(self.supernet, self.paths, decision).to(self.device)
         self.model = self.model.to(memory_format=self._memory_format)  # type: ignore[call-overload]
-        self.optimizer = self.recipe.make_optimizer(self.model.parameters())
+        self.optimizer = self.recipe.make_optimizer(self.model)
 
     def train_batch(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One step on the paths drawn for it; mean loss and mean number of correct predictions of the group."""

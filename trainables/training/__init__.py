@@ -8,7 +8,14 @@ if TYPE_CHECKING:
     from taurank.trainables.training.difficulty import measure_difficulty
     from taurank.trainables.training.difficulty_cost import COST, EPOCHS
     from taurank.trainables.training.failure import describe_failure, describe_lost_images, gpu_is_lost
-    from taurank.trainables.training.families import GOVERNED, FamilyRecipes
+    from taurank.trainables.training.families import (
+        FAMILIES_OF_LARGE_IMAGES,
+        GOVERNED,
+        LARGE,
+        FamilyRecipe,
+        FamilyRecipes,
+    )
+    from taurank.trainables.training.named_recipes import RECIPES
     from taurank.trainables.training.recipe import Recipe
     from taurank.trainables.training.training import EVALUATION_BATCH, Row, Training
 
@@ -16,7 +23,11 @@ __all__ = [
     "COST",
     "EPOCHS",
     "EVALUATION_BATCH",
+    "FAMILIES_OF_LARGE_IMAGES",
     "GOVERNED",
+    "LARGE",
+    "RECIPES",
+    "FamilyRecipe",
     "FamilyRecipes",
     "Recipe",
     "Row",

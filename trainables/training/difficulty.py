@@ -16,11 +16,10 @@ def image_losses(training: Training) -> npt.NDArray[np.float64]:
 
     A network that has diverged calls none hard: where a loss is not finite it is the largest finite one, or 0.
     """
-    training.model.eval()
+    training.evaluated_model.eval()
     losses = []
     for pixels, labels in training.batches(training.data.train, EVALUATION_BATCH):
-        with training.autocast():
-            logits = training.model(pixels).float()
+        logits = training.logits(pixels)
         losses.append(functional.cross_entropy(logits, labels, reduction="none").double().cpu().numpy())
     found = np.concatenate(losses)
     finite = found[np.isfinite(found)]

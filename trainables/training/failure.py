@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from taurank.trainables.training.memory import is_out_of_memory
 from taurank.trainables.training.training import NonFiniteLossError
 
 _MOST = 500
-# Messages of CPU allocators; on a GPU the error has its own type.
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")
 
 
 def describe_failure(error: Exception, *, doing: str) -> str:
@@ -19,8 +18,7 @@ def describe_failure(error: Exception, *, doing: str) -> str:
     if isinstance(error, NonFiniteLossError):
         return f"non-finite loss: {error}"
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST]
-    is_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if is_memory or any(words in str(error) for words in _OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         return f"out of memory: {reason}"
     return f"could not be {doing}: {reason}"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal
 
 from taurank.spaces import Family
 from taurank.trainables.training.recipe import Recipe
@@ -13,7 +13,20 @@ REFERENCE_BATCH = 64
 """Images of a batch that the learning rates are for."""
 
 GOVERNED = ("optimizer", "learning_rate", "weight_decay", "warmup_epochs", "label_smoothing", "clip_gradient_norm")
-"""Fields of a recipe that a family sets; all others are common to all."""
+"""Fields of a recipe that a family of short settings sets; all others are common to all."""
+
+COMMON = ("epochs", "batch_size", "mixed_precision", "channels_last", "micro_batch")
+"""Fields that are common to all families even where each has a whole recipe."""
+
+FAMILIES_OF_LARGE_IMAGES: dict[str, Any] = {
+    "cnn": "imagenet-90",
+    "bare_cnn": {"name": "imagenet-90", "learning_rate": 0.01},
+    "modern_cnn": "imagenet-vit",
+    "transformer": "imagenet-vit",
+}
+"""Of images of ``LARGE`` pixels and more. torchvision's reference, too, trains AlexNet and VGG at a tenth of the rate.
+"""
+LARGE = 96
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,8 @@ class FamilyRecipes:
     ConvNeXt (Liu et al. 2022, appendix A) and DeiT (Touvron et al. 2021, table 9) are trained, but with steps for small
     batches and short trainings from scratch.
 
+    A family may have a whole recipe instead, which is taken in the length and with the batch that are common to all.
+
     Attributes:
         cnn: networks with batch normalisation.
         bare_cnn: convolutional networks without normalisation.
@@ -77,12 +92,27 @@ class FamilyRecipes:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    cnn: FamilyRecipe = FamilyRecipe("sgd", 0.05, 5e-4, 0.05, 0.1, None)
-    bare_cnn: FamilyRecipe = FamilyRecipe("sgd", 0.01, 5e-4, 0.1, 0.1, 1.0)
-    modern_cnn: FamilyRecipe = FamilyRecipe("adamw", 1e-3, 0.05, 0.1, 0.1, 1.0)
-    transformer: FamilyRecipe = FamilyRecipe("adamw", 5e-4, 0.05, 0.1, 0.1, 1.0)
+    cnn: FamilyRecipe | Recipe = FamilyRecipe("sgd", 0.05, 5e-4, 0.05, 0.1, None)
+    bare_cnn: FamilyRecipe | Recipe = FamilyRecipe("sgd", 0.01, 5e-4, 0.1, 0.1, 1.0)
+    modern_cnn: FamilyRecipe | Recipe = FamilyRecipe("adamw", 1e-3, 0.05, 0.1, 0.1, 1.0)
+    transformer: FamilyRecipe | Recipe = FamilyRecipe("adamw", 5e-4, 0.05, 0.1, 0.1, 1.0)
 
     def recipe(self, common: Recipe, family: Family) -> Recipe:
         """The recipe of a family: ``common`` with what it has of its own."""
-        own: FamilyRecipe = getattr(self, family)
-        return own.applied_to(common)
+        own: FamilyRecipe | Recipe = getattr(self, family)
+        if isinstance(own, FamilyRecipe):
+            return own.applied_to(common)
+        return replace(own.of_length(common.epochs), **{name: getattr(common, name) for name in COMMON})
+
+    @property
+    def governed(self) -> tuple[str, ...]:
+        """Fields of the common recipe that have no effect on all families."""
+        if not self.recipes:
+            return GOVERNED
+        return tuple(field.name for field in fields(Recipe) if field.name not in COMMON)
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """Families that have a whole recipe."""
+        found = {family.name: getattr(self, family.name) for family in fields(self)}
+        return {name: own for name, own in found.items() if isinstance(own, Recipe)}

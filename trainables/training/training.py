@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from taurank.trainables.data import Augmentation, ImageData, ImageSet, iterate_batches, prefetched
+from taurank.trainables.training.memory import halving
+from taurank.trainables.training.mixing import Mixing
 from taurank.trainables.training.recipe import Recipe
+from taurank.trainables.training.weight_average import WeightAverage
 
 Row: TypeAlias = dict[str, float]
 """Metrics of one epoch: ``epoch`` (from 1), accuracies in [0, 1], losses in nats, ``seconds``."""
@@ -46,9 +49,13 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 class Training:
     """Trains one network on one data set by one recipe.
 
-    All randomness of epoch ``e`` (order, augmentation, dropout) comes from ``(seed, e)``, so a training that is saved
-    after an epoch and restored elsewhere continues with the same numbers, and no generator has to be stored. (On a GPU
-    some kernels add in no fixed order, so there two equal trainings agree up to rounding only.)
+    All randomness of epoch ``e`` (order, augmentation, mixing, dropout) comes from ``(seed, e)``, so a training that is
+    saved after an epoch and restored elsewhere continues with the same numbers, and no generator has to be stored. (On
+    a GPU some kernels add in no fixed order, so there two equal trainings agree up to rounding only.)
+
+    A step that does not fit into memory is repeated with its images in two parts, whose gradients are summed, and then
+    in four, and so on: the batch of the recipe stays, and so do all numbers of a network without batch normalisation,
+    up to rounding. Batch normalisation sees the parts. The size of a part is kept with the state.
 
     Args:
         build: makes the freshly initialised network; called inside a seeded context.
@@ -59,8 +66,9 @@ class Training:
         epoch_share: what an epoch on these images costs, in (0, 1], where they are less than all there is.
 
     Attributes:
-        model: the network.
+        model: the network that is trained.
         epoch: epochs done.
+        micro_batch: images of a step that are in memory at once.
 
     Raises:
         ValueError: a negative seed, or an epoch_share outside its range.
@@ -85,7 +93,12 @@ class Training:
             self.model = build().to(self.device)
         self._memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.model = self.model.to(memory_format=self._memory_format)  # type: ignore[call-overload]
-        self.optimizer = recipe.make_optimizer(self.model.parameters())
+        self.optimizer = recipe.make_optimizer(self.model)
+        steps = math.ceil(len(data.train) / recipe.batch_size)
+        self._average = WeightAverage(self.model, recipe.ema_epochs * steps) if recipe.ema_epochs else None
+        self._mixing = Mixing(recipe, classes=len(data.classes))
+        self.micro_batch = recipe.micro_batch or recipe.batch_size + 1  # one that is left over joins the last batch
+        self._evaluation_batch = EVALUATION_BATCH
         self._precision: torch.dtype | None = None
         if recipe.mixed_precision and self.device.type == "cuda":
             # Emulated bfloat16 is slower than float32.
@@ -95,6 +108,11 @@ class Training:
         self.epoch = 0
         self._epoch_images, self._epoch_cost = len(data.train), epoch_share
         self._passed = self._ahead = 0.0
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The network that is evaluated: the mean of the weights where the recipe has one."""
+        return self.model if self._average is None else self._average.model
 
     @property
     def spent(self) -> float:
@@ -142,6 +160,7 @@ class Training:
         correct_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         seen = 0
         self._passed = 0.0
+        self._mixing.start_epoch(self.seed, self.epoch)
         self.model.train()
         with seeded(int(generator.integers(2**31)), self.device):
             for images, labels in self.batches(
@@ -163,15 +182,46 @@ class Training:
         return {"train_loss": loss_sum.item() / seen, "train_accuracy": correct_sum.item() / seen}
 
     def train_batch(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One optimiser step; the mean loss (nats) and the number of correct predictions made before the step."""
-        with self.autocast():
-            logits = self.model(images)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        self._clear_gradients()
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        """One optimiser step; the mean loss (nats) and the number of correct predictions made before the step.
+
+        Of mixed labels a prediction is correct by the share that its class has in them.
+        """
+        images, targets = self._mixing(images, labels)
+        images = images.contiguous(memory_format=self._memory_format)
+        (loss, correct), self.micro_batch = halving(
+            lambda size: self._add_gradients(images, targets, size), self.micro_batch, batch=len(labels)
+        )
         self._take_step()
+        if self._average is not None:
+            self._average.update(self.model)
         self._passed += len(labels)
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+        return loss, correct
+
+    def _add_gradients(self, images: Tensor, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Gradients of the mean loss of a batch, at most ``size`` images at a time."""
+        self._clear_gradients()
+        parts = min(math.ceil(len(images) / size), max(len(images) // 2, 1))
+        outcomes = []
+        for some, wanted in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            with self.autocast():
+                logits = self.model(some)
+                loss = self.loss(logits, wanted) * (len(some) / len(images))
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            predicted = logits.detach().argmax(1)
+            hits = predicted == wanted if wanted.ndim == 1 else wanted.gather(1, predicted[:, None])
+            outcomes.append((loss.detach(), hits.sum()))
+        losses, correct = zip(*outcomes, strict=True)
+        return torch.stack(losses).sum(), torch.stack(correct).sum()
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The recipe's loss, in nats; of labels ``(n,)``, or of shares of the classes ``(n, classes)``."""
+        smoothing = self.recipe.label_smoothing
+        if self.recipe.loss == "cross-entropy":
+            return functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+        classes = logits.shape[1]
+        shares = functional.one_hot(targets, classes) if targets.ndim == 1 else targets
+        smooth = shares.to(logits.dtype) * (1 - smoothing) + smoothing / classes
+        return functional.binary_cross_entropy_with_logits(logits, smooth)
 
     def _clear_gradients(self) -> None:
         # None and not zero: with a gradient of zero, momentum and weight decay would still move a weight.
@@ -197,7 +247,7 @@ class Training:
     @torch.no_grad()
     def evaluate(self, images: ImageSet) -> tuple[float, float]:
         """Mean cross-entropy in nats and accuracy in [0, 1] over ``images``, in evaluation mode."""
-        self.model.eval()
+        self.evaluated_model.eval()
         return self.evaluate_as_is(images)
 
     @torch.no_grad()
@@ -207,12 +257,22 @@ class Training:
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         seen = 0
         for pixels, labels in self.batches(images, EVALUATION_BATCH):
-            with self.autocast():
-                logits = self.model(pixels).float()
+            logits = self.logits(pixels)
             loss_sum += functional.cross_entropy(logits, labels, reduction="sum")
             correct += (logits.argmax(1) == labels).sum()
             seen += labels.numel()
         return loss_sum.item() / seen, correct.item() / seen
+
+    @torch.no_grad()
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Outputs of the evaluated network in its current mode, as many images at a time as fit into memory."""
+
+        def compute(size: int) -> Tensor:
+            with self.autocast():
+                return torch.cat([self.evaluated_model(part).float() for part in torch.split(pixels, size)])
+
+        found, self._evaluation_batch = halving(compute, self._evaluation_batch, batch=len(pixels))
+        return found
 
     def autocast(self) -> torch.autocast:
         """The precision that the recipe asks for, on this device."""
@@ -243,6 +303,8 @@ class Training:
             mean=self.data.mean,
             std=self.data.std,
             scaling=self.recipe.scaling,
+            centre=self.recipe.evaluated_centre if augmentation is None else 1.0,
+            interpolation=self.recipe.augmentation.interpolation,
             device=self.device,
         )
 
@@ -251,13 +313,15 @@ class Training:
 
         Its tensors are the live ones: save or copy them before the next epoch.
         """
-        return {
+        state = {
             "epoch": self.epoch,
             "ahead": self._ahead,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
+            "micro_batch": self.micro_batch,
         }
+        return state if self._average is None else state | {"average": self._average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores a state of ``state_dict``."""
@@ -265,6 +329,9 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:  # empty where it was not in use
             self._scaler.load_state_dict(state["scaler"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        self.micro_batch = int(state.get("micro_batch", self.micro_batch))
         self.epoch, self._ahead = int(state["epoch"]), float(state["ahead"])
 
 

@@ -24,7 +24,8 @@ class ArchitectureTrial(CheckpointedTrial):
         architecture = space.parse(spec.architectures[0])
 
         def build(input_shape: tuple[int, int, int], classes: int) -> torch.nn.Module:
-            return space.build(architecture, input_shape=input_shape, classes=classes)
+            options = spec.recipe.model_options
+            return space.build_with(architecture, options, input_shape=input_shape, classes=classes)
 
         def build_for_labels() -> torch.nn.Module:
             return build(data.input_shape, len(data.classes))

@@ -77,6 +77,9 @@ class TestRanking:
         assert "<b>" not in page
         assert "&lt;b&gt;net-24" in page
         assert page.count("<tr>") == 21
+        first = ranking.to_frame().iloc[0]
+        assert f"</span></span> {first['rank_low']} to {first['rank_high']}</td>" in page
+        assert f"right:{100 - 100 * first['rank_high'] / 25:.2f}%" in page
         assert "and 5 more" in page
 
     def test_candidates_are_found_by_a_part_of_their_name(self, ranking: taurank.Ranking) -> None:

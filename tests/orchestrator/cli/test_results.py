@@ -41,6 +41,27 @@ def test_the_ranking_is_printed_written_and_the_same_in_python(results: Path, ta
     assert "net-0" in taurank("rank", results, *OPTIONS, "--quiet")[1]
 
 
+def test_the_page_of_results(results: Path, taurank: Taurank) -> None:
+    file, sizes = results.parent / "report.html", results.parent / "sizes.csv"
+    code, out, err = taurank("rank", results, *OPTIONS, "--features", sizes, "--report", file)
+    assert code == 0, err
+    assert out.splitlines()[-1] == f"written: {file}"
+    page = file.read_text(encoding="utf-8")
+    assert "predicted val_loss" in page
+    assert "12 candidates by val_loss (lower is better)" in page
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert data["lower"] is True
+    given = pd.read_csv(results)
+    first = data["candidates"][0]
+    curve = next(one for one in data["curves"] if one["c"] == 0)
+    own = given[given.iloc[:, 0] == first["code"]]
+    assert curve["y"] == pytest.approx(own["val_loss"].tolist()[: len(curve["y"])], rel=1e-4)
+    assert {one["state"] for one in data["curves"]} >= {"full", "stopped"}
+    code, _, err = taurank("rank", results, *OPTIONS, "--report", results.parent / "none" / "report.html")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--report: " in err
+
+
 def test_next_says_what_how_far_and_what_for(results: Path, taurank: Taurank) -> None:
     code, out, err = taurank("next", results, *OPTIONS, "--epochs", 30, "--json")
     assert code == 0, err

@@ -123,6 +123,7 @@ seed: 11
 
 
 SECTIONS = "epochs, batch_size, optimizer"
+MISSING = ("learning_rate", "weight_decay", "warmup", "label_smoothing", "clip_gradient_norm")
 
 MISTAKES = {
     # Keys: unknown ones, by the place they stand at.
@@ -168,7 +169,43 @@ MISTAKES = {
         ["recipe.augmentation.flip: has to be true or false, not 5"],
     ),
     "a mapping for a list": ("trainings: {epochs: 3}", ['trainings: has to be a list, not {"epochs": 3}']),
-    "a word for a section": ("recipe: sgd", [rf'recipe: has to be keys and values \({SECTIONS}.*\), not "sgd"']),
+    "a number for a section": ("recipe: 3", [rf"recipe: has to be keys and values \({SECTIONS}.*\), not 3"]),
+    "no such recipe": (
+        "recipe: imagenet-91",
+        ["recipe: unknown recipe 'imagenet-91'; known: .*; did you mean 'imagenet-90'[?]"],
+    ),
+    "no such recipe, with more": (
+        "recipe: {name: sgd, epochs: few}",
+        ["recipe.name: unknown recipe 'sgd'; known: cifar-200, imagenet-90, .*"],
+    ),
+    "a bad value beside a recipe by name": (
+        "recipe: {name: imagenet-90, augmentation: {magnitude: 31}}",
+        ["recipe.augmentation.magnitude: magnitude is 31; it has to be a whole number from 0 to 30"],
+    ),
+    "a key of no recipe": (
+        "recipe: {name: imagenet-90, mixupp: 1}",
+        ["recipe.mixupp: unknown key; did you mean 'mixup'?"],
+    ),
+    "steps that go back": (
+        "recipe: {schedule: steps, step_epochs: [6, 3]}",
+        [r"recipe.step_epochs: step_epochs is \[6.0, 3.0\]; give a length in epochs, or a list of ascending .*"],
+    ),
+    "families without a recipe": (
+        "families: {cnn: imagenet-91, transformer: {name: imagenet-vit, mixupp: 1}, bare_cnn: {optimizer: sgd}}",
+        [
+            "families.cnn: unknown recipe 'imagenet-91'; .*",
+            "families.transformer.mixupp: unknown key; did you mean 'mixup'?",
+            *(f"families.bare_cnn: {key} is missing; it has no default" for key in MISSING),
+        ],
+    ),
+    "a value beside whole recipes": (
+        "recipe: {momentum: 0.8}\nfamilies: {cnn: imagenet-90}",
+        ["recipe.momentum: each family has its own value; .*"],
+    ),
+    "more GPUs than a training uses": (
+        "resources: {gpus_per_trial: 2.0}",
+        ["resources.gpus_per_trial: 2 GPUs for a trial, but a training here uses one, .*"],
+    ),
     "a number in a list of sections": (
         "trainings: [5]",
         [r"trainings.0: has to be keys and values \(epochs.*\), not 5"],
@@ -222,7 +259,7 @@ MISTAKES = {
     # Words that are not known.
     "a word out of two": (
         "recipe: {optimizer: adam}",
-        ["recipe.optimizer: has to be 'sgd' or 'adamw', not \"adam\"; did you mean 'adamw'?"],
+        ["recipe.optimizer: has to be 'sgd', 'adamw', 'rmsprop' or 'lamb', not \"adam\"; did you mean 'adamw'?"],
     ),
     "a scheduler": (
         "trainings: [{epochs: 3, scheduler: ahsa}]",

@@ -98,6 +98,29 @@ class TestTopProbability:
             ranking([[1.0, 2.0]]).top_probability(k)
 
 
+class TestWinProbabilities:
+    def test_is_that_of_each_two(self):
+        found = ranking([[3, 2, 2], [1, 2, 0], [2, 2, 1], [4, 0, 1]])
+        wins = found.win_probabilities(3)
+        names = list(found.table["architecture"])
+        assert wins.tolist() == [[found.probability(a, b) if a != b else 0.5 for b in names] for a in names]
+        assert wins[0, 1] == 0.625  # two wins and a tie of four draws
+        assert found.win_probabilities(2).tolist() == wins[:2, :2].tolist()
+
+    @pytest.mark.parametrize(
+        ("draws", "level", "places"),
+        [
+            ([[2, 1, 0]] * 9 + [[0, 1, 2]], 0.9, [0]),
+            ([[2, 1, 0]] * 8 + [[0, 1, 2]] * 2, 0.9, [0, 2]),
+            ([[2, 1, 0]] * 8 + [[0, 1, 2]] * 2, 0.8, [0]),
+            ([[0, 0, 0]], 0.9, [0, 1, 2]),
+            ([[1.0]], 0.9, [0]),
+        ],
+    )
+    def test_the_fewest_that_may_be_the_best(self, draws, level, places):
+        assert ranking(draws).likely_best(level) == places
+
+
 class TestExpectedTau:
     def test_mean_and_interval_over_draws(self):
         samples = -np.arange(12) + 4 * np.random.default_rng(3).standard_normal((50, 12))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
@@ -11,18 +12,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from taurank.orchestrator.cli.status import _trial_table
 from taurank.orchestrator.evidence import BASELINE, EXTENDED, TAKEN
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
-from taurank.orchestrator.evidence.summary import opened_to_read, summarize
+from taurank.orchestrator.evidence.summary import TrialSummary, opened_to_read, summarize
 from taurank.orchestrator.session.lock import RunHeldError, hold_run, holder_of
 from taurank.orchestrator.session.standstill import standstill
 from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting, read_state
-from taurank.orchestrator.session.status import StatusError, run_status
+from taurank.orchestrator.session.status import StatusError, run_status, run_trials
 
 PLAN = (StagePlan("training-4", 4, 16.0), StagePlan(BASELINE, 4, 32.0))
 
@@ -306,6 +310,32 @@ class TestTheCommand:
         code, out, _ = taurank("status", run[0], "--watch")
         assert code == 0
         assert "interrupted" in out
+
+    def test_watching_shows_the_trials_of_the_stage(
+        self, run: tuple[Path, EvidenceLog], taurank: Callable[..., tuple[int, str, str]]
+    ) -> None:
+        folder, log = run
+        trial = "training-4/c/seed 0"
+        log.append([Evidence("training-4", trial, "c", "training", 2, 4, 0, "validation_accuracy", 0.25)])
+        code, out, err = taurank("status", folder, "--watch", columns=100)
+        assert (code, err) == (0, "")
+        lines = [" ".join(line.split()) for line in out.splitlines()]
+        assert any(line.startswith("c seed 0 running 2 of 4 25.0% 4.0 ") for line in lines)
+        assert any(
+            line.startswith("b seed 0 stopped 1 of 4 - 2.0 ") and line.endswith("place 3 of 4") for line in lines
+        )
+        assert any(line.startswith("a seed 0 done 4 of 4 - 8.0 ") for line in lines)
+        assert run_trials(folder, "training-4")[0].trial == trial
+
+    def test_a_low_terminal_shows_the_trials_at_work_first(self) -> None:
+        found = [TrialSummary(f"s/t{n}/seed 0", "done", "", 4, 4, 0.5, 1.0, 100.0 - n) for n in range(30)]
+        found[20] = replace(found[20], state="begun")
+        console = Console(file=io.StringIO(), width=100, height=20)
+        console.print(_trial_table(found, 100.0, 5))
+        lines = console.file.getvalue().splitlines()
+        assert lines[1].startswith("t20 seed 0")
+        assert lines[2].startswith("t0 seed 0")
+        assert lines[-1] == "... and 25 more"
 
     def test_mistakes_are_one_line(self, tmp_path: Path, taurank: Callable[..., tuple[int, str, str]]) -> None:
         code, _, err = taurank("status", tmp_path)

@@ -93,7 +93,7 @@ def test_the_bounds_themselves_are_allowed() -> None:
 
 def test_sgd_has_the_settings() -> None:
     recipe = Recipe(learning_rate=0.05, momentum=0.8, nesterov=True, weight_decay=3e-4)
-    optimizer = recipe.make_optimizer(nn.Linear(2, 2).parameters())
+    optimizer = recipe.make_optimizer(nn.Linear(2, 2))
     assert isinstance(optimizer, torch.optim.SGD)
     (group,) = optimizer.param_groups
     assert len(group["params"]) == 2  # weight decay is the bias's too
@@ -102,13 +102,13 @@ def test_sgd_has_the_settings() -> None:
 
 
 def test_plain_sgd_has_neither_momentum_nor_nesterov() -> None:
-    optimizer = Recipe(momentum=0.0, nesterov=False).make_optimizer(nn.Linear(2, 2).parameters())
+    optimizer = Recipe(momentum=0.0, nesterov=False).make_optimizer(nn.Linear(2, 2))
     assert (optimizer.param_groups[0]["momentum"], optimizer.param_groups[0]["nesterov"]) == (0.0, False)
 
 
 def test_adamw_has_the_settings() -> None:
     recipe = Recipe(optimizer="adamw", learning_rate=1e-4, weight_decay=0.01)
-    optimizer = recipe.make_optimizer(nn.Linear(2, 2).parameters())
+    optimizer = recipe.make_optimizer(nn.Linear(2, 2))
     assert isinstance(optimizer, torch.optim.AdamW)
     (group,) = optimizer.param_groups
     assert len(group["params"]) == 2

@@ -82,6 +82,16 @@ def evidence(rows: Rows) -> list[tuple[Any, ...]]:
 # --- one architecture
 
 
+def test_a_network_is_built_with_the_options_of_the_recipe(make: MakeTrial, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, drop_path=0.5, dropout=0.25)
+    spec = spec_of(tmp_path, architectures=("torchvision:mobilenet_v3_small",), space="zoo", recipe=recipe)
+    trial = make(spec)
+    trial._set_up()
+    training = trial._work
+    assert isinstance(training, Training)
+    assert [module.p for module in training.model.modules() if isinstance(module, nn.Dropout)] == [0.25]
+
+
 def test_rows_of_a_training(make: MakeTrial, spec: TrialSpec, digits: ImageData) -> None:
     rows = results(make(spec))
     assert [row["epoch"] for row in rows] == [1, 2, 3]
