@@ -249,6 +249,10 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         Raises:
             ValueError: a curve of an unknown trial.
         """
+        curves = list(curves)
+        for value in (value for curve in curves for value in curve.values):
+            self._measure.see(value)
+        self._set_kind()
         self._driver.load(curves)
         self._results += 1
 

@@ -86,9 +86,13 @@ class Measure:
         low, high = _BOUNDS.get(self._scale or "", (-math.inf, math.inf))
         if math.isfinite(value) and not low <= value <= high:
             raise ValueError(f"{name} must lie in [{low:g}, {high:g}] for the scale {self._scale}, got {value:g}")
+        self.see(value)
+        return value / self._unit
+
+    def see(self, value: float) -> None:
+        """Takes notice of a value: one outside [0, 1] is no accuracy."""
         if self._scale is None and math.isfinite(value) and not 0 <= value <= 1:
             self._wide = True
-        return value / self._unit
 
     def show(self, value: float) -> float:
         """A value of the policies, or a distance of two, in the unit in which it is reported."""

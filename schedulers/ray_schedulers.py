@@ -1,4 +1,4 @@
-"""Ray's own schedulers on ``epoch`` and ``validation_accuracy``, with defaults for ranking.
+"""Ray's own schedulers on ``epoch`` and a metric, by default ``validation_accuracy``, with defaults for ranking.
 
 They stop trials and never promote them: each trial is compared with earlier ones.
 """
@@ -21,12 +21,12 @@ class _NonFiniteStops(TrialScheduler):  # type: ignore[misc]
     """Stops a trial whose accuracy is not finite; Ray's schedulers compare it, and NaN never loses a comparison."""
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if METRIC in result and not math.isfinite(result[METRIC]):
+        if not math.isfinite(result.get(self.metric, 0.0)):
             return str(TrialScheduler.STOP)
         return str(super().on_trial_result(tune_controller, trial, result))
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        if METRIC in result and not math.isfinite(result[METRIC]):
+        if not math.isfinite(result.get(self.metric, 0.0)):
             self.on_trial_remove(tune_controller, trial)  # keeps NaN out of the rungs
         else:
             super().on_trial_complete(tune_controller, trial, result)
@@ -52,13 +52,17 @@ class RayHyperbandScheduler(_NonFiniteStops, HyperBandScheduler):  # type: ignor
     Args:
         schedule_epochs: length of the schedule.
         reduction_factor: a bracket keeps one trial in so many at each milestone.
+        metric: that is compared.
+        mode: which end of it is better.
     """
 
-    def __init__(self, schedule_epochs: int, reduction_factor: float) -> None:
+    def __init__(
+        self, schedule_epochs: int, reduction_factor: float, *, metric: str = METRIC, mode: str = "max"
+    ) -> None:
         super().__init__(
             time_attr=TIME,
-            metric=METRIC,
-            mode="max",
+            metric=metric,
+            mode=mode,
             max_t=schedule_epochs,
             reduction_factor=reduction_factor,
             stop_last_trials=False,
@@ -83,7 +87,13 @@ class RayHyperbandScheduler(_NonFiniteStops, HyperBandScheduler):  # type: ignor
 
 
 def make_ray_asha(
-    schedule_epochs: int, candidates: int, *, reduction_factor: float = 3, grace_period: int | None = None
+    schedule_epochs: int,
+    candidates: int,
+    *,
+    metric: str = METRIC,
+    mode: str = "max",
+    reduction_factor: float = 3,
+    grace_period: int | None = None,
 ) -> TrialScheduler:
     """Return Ray's ASHA with defaults for ranking.
 
@@ -96,10 +106,12 @@ def make_ray_asha(
         ValueError: a value outside its range.
     """
     settings = asha_settings(schedule_epochs, reduction_factor=reduction_factor, grace_period=grace_period)
-    return RayAshaScheduler(time_attr=TIME, metric=METRIC, mode="max", max_t=schedule_epochs, brackets=1, **settings)
+    return RayAshaScheduler(time_attr=TIME, metric=metric, mode=mode, max_t=schedule_epochs, brackets=1, **settings)
 
 
-def make_ray_hyperband(schedule_epochs: int, candidates: int, *, reduction_factor: float = 3) -> TrialScheduler:
+def make_ray_hyperband(
+    schedule_epochs: int, candidates: int, *, metric: str = METRIC, mode: str = "max", reduction_factor: float = 3
+) -> TrialScheduler:
     """Return Ray's Hyperband with defaults for ranking.
 
     ``reduction_factor`` 3. Survivors of a bracket finish their schedule (Ray stops them at the bracket's last
@@ -123,4 +135,4 @@ def make_ray_hyperband(schedule_epochs: int, candidates: int, *, reduction_facto
                 epochs,
             )
         left -= trials
-    return RayHyperbandScheduler(schedule_epochs, **settings)
+    return RayHyperbandScheduler(schedule_epochs, **settings, metric=metric, mode=mode)

@@ -25,6 +25,9 @@ def make_scheduler(
     budget_epochs: float = math.inf,
     slots: int = 1,
     points: tuple[int, ...] | None = None,
+    metric: str = METRIC,
+    mode: str = "max",
+    scale: str | None = "accuracy",
     **options: Any,
 ) -> TrialScheduler:
     """Return a Ray Tune scheduler by name.
@@ -45,6 +48,9 @@ def make_scheduler(
         budget_epochs: epochs that all trials together may train.
         slots: trials that run at once.
         points: epochs at which trials report, rising up to ``schedule_epochs``; None for every epoch.
+        metric: name of the value that trials report instead of ``validation_accuracy``.
+        mode: which end of it is better.
+        scale: what it is; see ``CurveScheduler``.
         options: of the policy or of Ray's scheduler.
 
     Raises:
@@ -58,10 +64,10 @@ def make_scheduler(
             name,
             TIME,
             schedule_epochs,
-            METRIC,
-            "max",
+            metric,
+            mode,
             budget_epochs,
-            scale="accuracy",
+            scale=scale,
             resolution=1,
             points=points,
             train_loss=LOSS,
@@ -70,4 +76,5 @@ def make_scheduler(
             **options,
         )
     Limits(schedule_epochs, budget_epochs, slots, points=points)
-    return _OF_RAY[name](schedule_epochs, len(trials), **options) if name in _OF_RAY else FIFOScheduler()
+    compared: dict[str, Any] = {"metric": metric, "mode": mode}
+    return _OF_RAY[name](schedule_epochs, len(trials), **compared, **options) if name in _OF_RAY else FIFOScheduler()

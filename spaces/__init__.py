@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from taurank.spaces.model_options import ModelOptions
     from taurank.spaces.nasbench201 import NASBench201
     from taurank.spaces.once_for_all import OnceForAll, OnceForAllResNet50
+    from taurank.spaces.own_candidates import OwnCandidates, candidate_code, candidate_of
+    from taurank.spaces.own_code import import_own
     from taurank.spaces.registry import get_space, list_spaces, register_space
     from taurank.spaces.restricted import RestrictedSpace
     from taurank.spaces.size import Size, measure_size
@@ -39,6 +41,7 @@ __all__ = [
     "NASBenchMacro",
     "OnceForAll",
     "OnceForAllResNet50",
+    "OwnCandidates",
     "ProxylessNAS",
     "RestrictedSpace",
     "SearchSpace",
@@ -48,8 +51,11 @@ __all__ = [
     "Structure",
     "Zoo",
     "cache_folder",
+    "candidate_code",
+    "candidate_of",
     "describe_structure",
     "get_space",
+    "import_own",
     "import_torchvision",
     "list_spaces",
     "measure_size",

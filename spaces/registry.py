@@ -29,6 +29,11 @@ _SPACES: NamedClasses[SearchSpace] = NamedClasses(
     },
 )
 
+_WITHOUT_NETWORKS: NamedClasses[SearchSpace] = NamedClasses(
+    "space", SpaceError, {"own": "taurank.spaces.own_candidates:OwnCandidates"}
+)
+"""Spaces that an experiment with training code of the user's own has; not listed, since they build nothing."""
+
 SpaceClass = TypeVar("SpaceClass", bound=type[SearchSpace])
 
 
@@ -68,7 +73,8 @@ def get_space(name: str, **options: Any) -> SearchSpace:
     Raises:
         SpaceError: No such space, no such option, or the space refuses an option's value.
     """
-    space = _SPACES.find(name) if name in _SPACES else _own_space(name)
+    classes = next((classes for classes in (_SPACES, _WITHOUT_NETWORKS) if name in classes), None)
+    space = _own_space(name) if classes is None else classes.find(name)
     allowed = list(inspect.signature(space).parameters)
     for option in options:
         if option not in allowed:

@@ -21,7 +21,7 @@ LAYERS = {
 }
 FLOORS = {
     "spaces": ["", "cells mobile nasbench201 zoo", "once_for_all"],
-    "trainables": ["data table", "latency training", "proxies supernet pretext", "trials"],
+    "trainables": ["data table own", "latency training", "proxies supernet pretext", "trials"],
     "schedulers": ["curves", "policies", ""],
     "orchestrator": [
         "text tau hardware evidence",

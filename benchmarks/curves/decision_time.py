@@ -26,12 +26,10 @@ EPOCHS, REACHED, AHEAD = 100, 50, 70
 FEATURES = 10
 OPTIONS: dict[str, dict[str, object]] = {"successive-halving": {"first_rung": 10}}
 """Rungs with decisions."""
-BEGINNING = {"penguin": 6}
-"""Its previous round fits every point of every curve; the round itself makes one fit, whatever the length."""
 
 
-def half_trained(trials: int, *, most: int = EPOCHS, seed: int = 0) -> dict[str, Curve]:
-    """All trials at epoch 50, a third of them at 70; or at ``most``."""
+def half_trained(trials: int, *, seed: int = 0) -> dict[str, Curve]:
+    """All trials at epoch 50, a third of them at 70."""
     rng = np.random.default_rng(seed)
     epochs = np.arange(1, EPOCHS + 1)
     end, gain = rng.normal(0.7, 0.05, (trials, 1)), rng.uniform(0.2, 0.5, (trials, 1))
@@ -41,7 +39,7 @@ def half_trained(trials: int, *, most: int = EPOCHS, seed: int = 0) -> dict[str,
     features = np.hstack([end + rng.normal(0, 0.05, (trials, 1)), rng.random((trials, FEATURES - 1))])
     curves = {}
     for row in range(trials):
-        last = min(AHEAD if row % 3 == 0 else REACHED, most)
+        last = AHEAD if row % 3 == 0 else REACHED
         curves[str(row)] = Curve(
             str(row),
             tuple(range(1, last + 1)),
@@ -82,7 +80,7 @@ def main() -> None:
     lines = []
     for name in options.policies:
         for trials in options.trials:
-            took = seconds(name, half_trained(trials, most=BEGINNING.get(name, EPOCHS)), options.repetitions)
+            took = seconds(name, half_trained(trials), options.repetitions)
             lines.append({"policy": name, "trials": trials, "epochs": EPOCHS, "seconds": round(took, 4)})
             print(f"{name:20} {trials:6,} trials {took:8.3f} s", flush=True)
     table = pd.DataFrame(lines)

@@ -42,6 +42,7 @@ recipe: {{name: imagenet-90, epochs: 4, batch_size: 32}}
 families: null
 proxies: null
 knowledge: null
+budget: 1.3x
 supernets: []
 trainings: [{{epochs: 2}}, {{epochs: 4, candidates: 3}}]
 resources: {{cpus: 1}}

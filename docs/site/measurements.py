@@ -93,8 +93,8 @@ def with_sources(markdown: str) -> str:
     def source(match: re.Match[str]) -> str:
         one = known[match[1], match[2]]
         dates = sorted({date_of(file) for file in one.results} - {""})
-        when = f"; [results](results.md#{one.anchor})" + (f" of {dates[-1]}" if dates else "")
-        return f"`{one.commands[0]}`{when}\n{{ .source }}"
+        when = f" of {dates[-1]}" if dates else "" if one.results else ": none yet"
+        return f"`{one.commands[0]}`; [results](results.md#{one.anchor}){when}\n{{ .source }}"
 
     return _MEANS.sub(_means, _MARK.sub(source, markdown))
 

@@ -19,7 +19,7 @@ from taurank.orchestrator.cli.entry import app
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.search import list_searchers, searcher_class
 from taurank.schedulers.policies import list_policies, policy_class
-from taurank.spaces import get_space, list_spaces
+from taurank.spaces import SearchSpace, get_space, list_spaces
 from taurank.trainables.pretext import get_task, list_tasks
 from taurank.trainables.proxies import Correlation, describe_proxy, list_proxies
 from taurank.trainables.supernet import list_samplers, list_supernets, sampler_class
@@ -165,7 +165,15 @@ def commands_page() -> str:
     """The help of every command, as Typer writes it."""
     root = typer.main.get_command(app)
     text = get_docs_for_click(obj=root, ctx=typer.Context(root), name="taurank", title="Commands")
-    text = re.sub(r"^(\* `[^`]*`: )(.*)$", lambda line: line[1] + line[2].replace("[", "\\["), text, flags=re.M)
+    helps = dict(commands())
+
+    def item(line: re.Match[str]) -> str:
+        """An item of a list as plain text; Typer shortens those on commands."""
+        command = helps.get(f"taurank {line[2]}") or helps.get(f"taurank table {line[2]}")
+        shortened = line[3].endswith("...") and command is not None
+        return line[1] + re.sub(r"([\\`*_\[\]<>~])", r"\\\1", command.help.split("\n\n")[0] if shortened else line[3])
+
+    text = re.sub(r"^(\* `([^`]*)`: )(.*)$", item, text, flags=re.M)
     return text.replace("**Usage**:\n\n", "").replace("```console\n$ ", "```text\n")
 
 
@@ -203,40 +211,30 @@ def _exported(module: str) -> Iterable[str]:
 
 
 def spaces_page() -> str:
-    """The search spaces with their sizes, options, features and sources."""
+    """The search spaces with their sizes, features and sources."""
     rows, details = [], []
     for name in list_spaces():
         space = get_space(name)
-        size = None if space.foreign else space.size
-        count = (
-            "by name"
-            if space.foreign
-            else "not listed"
-            if size is None
-            else f"{size:,}"
-            if size < 1e9
-            else f"{size:.1e}"
-        )
-        net = "yes" if name in list_supernets() else "no"
-        rows.append(
-            f"| [`{name}`](#{name}) | {count} | {len(space.feature_names)} | {net} | {_cell(_summary(type(space)))} |"
-        )
+        contents = (inspect.getmodule(type(space)).__doc__ or "").partition("\n")[0]  # type: ignore[union-attr]
+        supernet = "yes" if name in list_supernets() else "no"
+        rows.append(f"| [`{name}`](#{name}) | {_count(space)} | {len(space.feature_names)} | {supernet} | {contents} |")
         details += [f"## {name}\n", _module_source(type(space)), *_documented(type(space))]
-        if space.options:
-            details += ["| option | default |", "|---|---|"]
-            details += [f"| `{option}` | `{value}` |" for option, value in space.options.items()] + [""]
-    return "\n".join(
-        [
-            "# Search spaces\n",
-            "`taurank spaces` prints this list with an example of a code. [Your own space](../how-to/own-space.md) "
-            "shows how codes are written, and how to add a space.\n",
-            "| space | architectures | features | supernet | contents |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-            *details,
-        ]
+    head = (
+        "# Search spaces\n",
+        "`taurank spaces` prints this list with an example of a code. [Your own space](../how-to/own-space.md) shows "
+        "how codes are written, and how to add a space.\n",
+        "| space | architectures | features | supernet | contents |",
+        "|---|---|---|---|---|",
     )
+    return "\n".join([*head, *rows, "", *details])
+
+
+def _count(space: SearchSpace) -> str:
+    if space.foreign:
+        return "by name"
+    if space.size is None:
+        return "not listed"
+    return f"{space.size:,}" if space.size < 1e9 else f"{space.size:.1e}"
 
 
 def proxies_page() -> str:

@@ -108,9 +108,9 @@ def next_trainings(
         >>> [(training.from_epoch, training.to_epoch) for training in found.trainings]
         [(2, 10), (2, 10)]
     """
-    from taurank.orchestrator.experiment import budget_factor, read_budget
+    from taurank.orchestrator.experiment import read_factor
     from taurank.orchestrator.own_results import model_of, plan_next, read_results
 
-    factor = None if budget is None else budget_factor(read_budget(budget))
+    factor = None if budget is None else read_factor(budget)
     results = read_results(frame, full_epochs=full_epochs, metric=metric, mode=mode, features=features, columns=columns)
     return plan_next(model_of(results), budget=factor, epochs=epochs, restart=restart)

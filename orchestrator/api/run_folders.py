@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +13,25 @@ import pandas as pd
 
 from taurank.orchestrator.api.rankings import Ranking
 from taurank.orchestrator.api.words import in_python
-from taurank.orchestrator.experiment import BUDGET, EPOCHS, Experiment, load_experiment, with_baseline, with_knowledge
+from taurank.orchestrator.experiment import (
+    BUDGET,
+    EPOCHS,
+    Experiment,
+    load_experiment,
+    with_baseline,
+    with_knowledge,
+    with_loggers,
+)
 from taurank.orchestrator.text import make_console
 
 if TYPE_CHECKING:
+    from taurank.orchestrator import ranker
     from taurank.orchestrator.report import RunReport
     from taurank.orchestrator.runs import Run as RunFolder
     from taurank.orchestrator.scoring import Score
 
 PathLike = str | os.PathLike[str]
+TrainingCode = str | Callable[..., Any]
 
 
 class Run:
@@ -37,7 +48,7 @@ class Run:
     @classmethod
     def _reported(cls, report: RunReport) -> Run:
         found = cls(report.run)
-        found.ranking = Ranking(report.ranking, report.run.names)
+        found.ranking = found._shown(report.ranking)
         return found
 
     @property
@@ -57,7 +68,10 @@ class Run:
         Raises:
             RunError: there is no evidence yet, or fewer than two candidates.
         """
-        return Ranking(self._opened.rank(), self._opened.names)
+        return self._shown(self._opened.rank())
+
+    def _shown(self, posterior: ranker.Ranking) -> Ranking:
+        return Ranking(posterior, self._opened.names, metric=self._opened.experiment.ranked_metric.title)
 
     def evidence(self) -> pd.DataFrame:
         """Every number that was measured, one row each, in the order of the log.
@@ -106,6 +120,7 @@ class Run:
         address: str | None = None,
         dashboard: bool = False,
         baseline: bool = True,
+        trainable: TrainingCode | None = None,
     ) -> Run:
         """Runs what an interrupted run lacks; finished work is not repeated.
 
@@ -117,6 +132,7 @@ class Run:
             address: of a Ray cluster to join; None for a local Ray, or the one that is initialised already.
             dashboard: whether a local Ray starts its dashboard.
             baseline: whether the baseline of the experiment is trained, if it has one.
+            trainable: the own training code of the run once more, if it was given as an object of a script or notebook.
 
         Returns:
             The run with its new ranking; this object stays as it was.
@@ -127,10 +143,13 @@ class Run:
         """
         from taurank.orchestrator.campaigns import Place, resume_run
 
+        opened = self._opened
+        if trainable is not None:
+            opened = replace(opened, experiment=load_experiment(opened.experiment, trainable=_name_of(trainable)))
         place = Place(
             data_dir=_path(data_dir), download=download, cache=_path(cache), address=address, dashboard=dashboard
         )
-        report = resume_run(self._opened, place, make_console(quiet=quiet), with_baseline=baseline, quiet=quiet)
+        report = resume_run(opened, place, make_console(quiet=quiet), with_baseline=baseline, quiet=quiet)
         return Run._reported(report)
 
     def __repr__(self) -> str:
@@ -150,6 +169,8 @@ def run(
     dashboard: bool = False,
     baseline: bool | None = None,
     knowledge: Sequence[str] = (),
+    trainable: TrainingCode | None = None,
+    loggers: Sequence[str] = (),
 ) -> Run:
     """Ranks the candidates of an experiment, or searches, as `taurank run` does; returns when it has ended.
 
@@ -168,6 +189,11 @@ def run(
         baseline: whether all candidates are trained to the end, to score the ranking; None: as the experiment says.
         knowledge: results of the same architectures on other data, each as ``taurank run --knowledge`` takes it;
             empty: as the experiment says.
+        trainable: training code of your own for candidates of any kind: a generator
+            ``train(candidate, *, epochs, seed, device, checkpoint)`` that yields a dict of metrics per epoch, a class
+            with ``step``, ``state_dict`` and ``load_state_dict``, or ``package.module:name`` of one
+            (docs/how-to/own-training.md); None: as the experiment says.
+        loggers: Ray's, beside those of the experiment: ``tensorboard``, ``csv``, ``json``, ``mlflow``, ``wandb``.
 
     Raises:
         ExperimentError: an experiment that cannot be run; all problems at once, before anything is spent.
@@ -182,13 +208,15 @@ def run(
     """
     from taurank.orchestrator.campaigns import Place, experiment_images, start_run
 
-    experiment = load_experiment(experiment_or_path)
+    own = None if trainable is None else _name_of(trainable)
+    experiment = load_experiment(experiment_or_path, trainable=own)
     if baseline and experiment.search is None:
         experiment = with_baseline(experiment, where=experiment.name)
     if knowledge:
         experiment = with_knowledge(experiment, list(knowledge))
+    experiment = with_loggers(experiment, loggers)
     place = Place(Path(out), _path(data_dir), download, _path(cache), address, dashboard)
-    images = experiment_images(experiment.data, place, quiet=quiet)
+    images = experiment_images(experiment, place, quiet=quiet)
     report = start_run(experiment, images, place, make_console(quiet=quiet), with_baseline=baseline is not False)
     return Run._reported(report)
 
@@ -304,6 +332,12 @@ def score(
     """
     opened = run if isinstance(run, Run) else open_run(run)
     return opened.score(baseline, lower_is_better=lower_is_better, quiet=quiet)
+
+
+def _name_of(trainable: TrainingCode) -> str:
+    from taurank.trainables.own import give_own_code
+
+    return give_own_code(trainable)
 
 
 def _path(given: PathLike | None) -> Path | None:

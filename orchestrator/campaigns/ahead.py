@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from taurank.orchestrator.experiment import Experiment, ImageCounts, ProxySpec
+from taurank.orchestrator.campaigns.starting import Place, experiment_images
+from taurank.orchestrator.candidates import choose_candidates, measure_paces, open_meter
+from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, ImageCounts, ProxySpec, read_budget
 from taurank.orchestrator.knowledge import gather_knowledge, knowledge_line
 from taurank.orchestrator.planning import (
     ASSUMED_IMAGES,
     Outlook,
+    Pace,
     PlanError,
     PlannedStages,
     PlanRequest,
@@ -20,12 +23,11 @@ from taurank.orchestrator.planning import (
     Setting,
     candidate_count,
     cheap_proxies,
-    default_proxies,
     look_ahead,
     progress_of,
     split_stages,
 )
-from taurank.orchestrator.replay import OwnReplays, choose_cheap, make_bench, parse_budget
+from taurank.orchestrator.replay import OwnReplays, choose_cheap, make_bench
 from taurank.orchestrator.runs import Run
 from taurank.orchestrator.text import hint
 from taurank.spaces import list_spaces
@@ -63,6 +65,7 @@ class Subject:
         notes: printed at the end.
         progress: of an existing run.
         anchors: full trainings to keep of a small budget.
+        pace: seconds of an epoch of each candidate; None if they are unknown.
     """
 
     space: str
@@ -76,6 +79,7 @@ class Subject:
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
     anchors: int = 0
+    pace: Pace | None = None
 
     @property
     def with_default_split(self) -> Subject:
@@ -98,6 +102,8 @@ def plan_ahead(
     truth: str = "",
     among: str = "distinct",
     draws: int = 3,
+    measure: bool = False,
+    place: Place | None = None,
     say: Callable[[str], None] = print,
 ) -> tuple[Outlook, tuple[str, ...]]:
     """The stages of a budget and the tau they are expected to reach, and notes on what that rests on.
@@ -108,7 +114,7 @@ def plan_ahead(
         data: name of the data set; empty if unknown.
         candidates: number of candidates.
         epochs: length of full training.
-        budget: how many times cheaper than training all of them, such as ``10x``.
+        budget: as an experiment has it, such as ``10x`` or ``4h``.
         tau: instead of the budget, the tau to reach.
         schedules: schedule lengths that can be trained, separated by commas; empty for any.
         epoch_seconds: seconds of an epoch; None for those of the run or table.
@@ -116,6 +122,9 @@ def plan_ahead(
         truth: of the table, as `taurank replay` takes it.
         among: the same.
         draws: of the table, replays for each budget.
+        measure: whether an epoch of each candidate of an experiment is measured on a few batches, for the hours; it is
+            in any case if the budget counts seconds.
+        place: where the images for that are, and a cluster; None for the default of a run.
         say: receives progress messages.
 
     Raises:
@@ -136,16 +145,25 @@ def plan_ahead(
         if what is not None
         else _of_options(space, data, candidates, epochs, from_table=table is not None)
     )
+    asked = _asked(what, budget)
+    if isinstance(what, Experiment) and (measure or (asked is not None and asked.is_time)) and epoch_seconds is None:
+        subject = _measured(subject, what, place or Place(), say)
+    if subject.pace is None and epoch_seconds is not None:
+        subject = replace(subject, pace=Pace({str(place): epoch_seconds for place in range(subject.candidates)}))
+    if asked is not None and tau is None:
+        subject = replace(subject, budget=_factor(asked, subject))
     if budget is not None or tau is not None:
-        factor = None if budget is None else parse_budget(budget)
-        subject = replace(subject.with_default_split, budget=factor)
+        subject = replace(subject.with_default_split, budget=None if tau is not None else subject.budget)
     elif subject.budget is None:
         raise PlanError(
             "--budget or --tau is missing: give --budget 10x, or --tau 0.85 for the cheapest budget that reaches it"
         )
     if lengths is not None:
         subject = subject.with_default_split
-    seconds = epoch_seconds or (subject.progress.epoch_seconds if subject.progress else math.nan)
+    seconds = subject.progress.epoch_seconds if subject.progress else math.nan
+    if subject.pace is not None and not math.isfinite(seconds):
+        seconds = subject.pace.mean
+    seconds = epoch_seconds or seconds
     if table is None:
         question = _by_shipped_replays(subject, lengths, seconds)
     else:
@@ -156,7 +174,45 @@ def plan_ahead(
         if subject.images is not None:
             question = replace(question, images=subject.images)
     outlook = look_ahead(question, budget=subject.budget, tau=tau, stages=subject.stages, progress=subject.progress)
-    return outlook, subject.notes
+    return outlook, (*subject.notes, *_hours(subject, outlook))
+
+
+def _asked(what: Experiment | Path | None, budget: str | None) -> Budget | None:
+    """The budget that is asked for, or that of an experiment; None without one, and for that of a run."""
+    if budget is None:
+        return what.allowance if isinstance(what, Experiment) else None
+    try:
+        return read_budget(budget)
+    except BudgetError as error:
+        raise PlanError(f"--budget: {error}") from None
+
+
+def _factor(budget: Budget, subject: Subject) -> float:
+    """How many times cheaper a budget is than full training of all candidates."""
+    if budget.factor is not None:
+        return budget.factor
+    if subject.pace is None or subject.epochs is None:
+        raise PlanError(
+            f"--budget: {budget} needs the seconds of an epoch: give --epoch-seconds, or an experiment, whose "
+            "candidates are measured"
+        )
+    return subject.pace.speed_up(budget, subject.epochs)
+
+
+def _measured(subject: Subject, experiment: Experiment, place: Place, say: Callable[[str], None]) -> Subject:
+    """The subject with the pace of the candidates that a run of the experiment would choose."""
+    data = experiment_images(experiment, place)
+    with open_meter(experiment, data, address=place.address, say=say) as meter:
+        chosen = choose_candidates(experiment, data, meter, say=say)
+    found = measure_paces(experiment, chosen.codes, data, address=place.address)
+    counts = ImageCounts.of(data)
+    return replace(subject, candidates=len(chosen.codes), images=counts, pace=found.pace)
+
+
+def _hours(subject: Subject, outlook: Outlook) -> list[str]:
+    if subject.pace is None or subject.epochs is None:
+        return []
+    return [subject.pace.in_words(subject.epochs, outlook.epochs(outlook.chosen.stages) / subject.candidates)]
 
 
 def _of_what(what: Experiment | Path, *, space: str, data: str, candidates: int | None, epochs: int | None) -> Subject:
@@ -172,7 +228,12 @@ def _of_what(what: Experiment | Path, *, space: str, data: str, candidates: int 
         uncounted = [f"note: {line}; the predicted tau does not count it"] if line else []
         return replace(planned, notes=(*planned.notes, *uncounted))
     run = Run.open(what)
-    subject = replace(_of_experiment(run.experiment, run.images), progress=progress_of(run.log.evidence(), run.rank))
+    subject = replace(
+        _of_experiment(run.experiment, run.images),
+        progress=progress_of(run.log.evidence(), run.rank),
+        budget=run.speed_up,
+        pace=run.pace,
+    )
     # A run has applied its constraints already.
     line = knowledge_line(run.knowledge, run.candidates)
     own = [] if run.has_default_plan else [OWN_STAGES]
@@ -198,7 +259,7 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
         experiment.data.name,
         count,
         full,
-        experiment.speed_up,
+        experiment.allowance.factor,
         experiment.proxies,
         images,
         notes=notes,
@@ -206,7 +267,7 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
     )
     if experiment.trainings is None and experiment.supernets is None:
         return subject
-    proxies = default_proxies(experiment, train_images=images.train)
+    proxies = experiment.proxies if isinstance(experiment.proxies, ProxySpec) else None
     cost = 0.0 if proxies is None else count * proxies.epochs(images.train)
     stages = PlannedStages(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()), cost)
     return replace(subject, proxies=proxies, stages=stages, notes=(OWN_STAGES, *notes))

@@ -49,9 +49,11 @@ def run_campaign(
             run.folder,
             trained_for=lambda spec: trained_for(log, spec),
             with_baseline=with_baseline,
+            pace=run.pace,
+            begun=True,
         )
         stages, baseline = planned.evidence, planned.baseline
-        cost, budget = check_budget(experiment, stages, run.candidates)
+        cost, budget = check_budget(experiment, stages, run.candidates, pace=run.pace, begun=True)
         print_plan(console, experiment, data, stages, baseline, cost, budget, run)
         plan = [StagePlan(stage.title, len(stage.specs), stage.cost) for stage in (*stages, baseline) if stage]
         session.planned(plan, budget_epochs=budget, doing="measuring sizes, starting Ray")
@@ -78,6 +80,7 @@ def run_campaign(
                 launch=runner.train,
                 budget_epochs=budget - sum(stage.cost for stage in planned.cheap),
                 adaptive=run.has_default_plan,
+                purse=run.purse,
                 say=display.say,
             )
             display.doing("ranking")

@@ -39,11 +39,15 @@ def score_again(
     if baseline is not None:
         space = run.experiment.space.make()
         truth = read_truth(
-            baseline, run.candidates, parse=lambda text: space.parse(text).code, lower_is_better=lower_is_better
+            baseline,
+            run.candidates,
+            parse=lambda text: space.parse(text).code,
+            lower_is_better=lower_is_better,
+            ranked=run.experiment.ranked_metric,
         )
         for line in truth.notes:
             print_line(console, line)
     elif lower_is_better is not None:
-        raise ScoringError("--lower-is-better and --higher-is-better are for --baseline; the run's own is an accuracy")
+        raise ScoringError("--lower-is-better and --higher-is-better are for --baseline; the run knows its own")
     with storage_failures(run.folder, run.log):
         return report_run(run, console, truth, need_score=True)

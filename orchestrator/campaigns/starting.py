@@ -77,13 +77,20 @@ class Place:
         return Place(self.out, root, self.download, self.cache, self.address, self.dashboard)
 
 
-def experiment_images(spec: DataSpec, place: Place, *, quiet: bool = False) -> ImageData:
-    """The images of an experiment, split as it says.
+def experiment_images(experiment: Experiment, place: Place, *, quiet: bool = False) -> ImageData:
+    """The images of an experiment, split as it says; none for own training code, which is checked instead.
 
     Raises:
         DataError: they are not there, or cannot be split so; one line.
+        OwnCodeError: the training code cannot be used; one line.
     """
-    return _split(spec, place.dataset(spec, quiet=quiet))
+    if experiment.trainable is not None:
+        from taurank.trainables.data import no_images
+        from taurank.trainables.own import find_own_code
+
+        find_own_code(experiment.trainable)
+        return no_images()
+    return _split(experiment.data, place.dataset(experiment.data, quiet=quiet))
 
 
 def load_models(
@@ -168,6 +175,9 @@ def start_run(
         RunInterruptedError: the user asked it to end; the line that says how to resume has been printed.
         RunError, ExperimentError, ClusterError, ...: it cannot run, in one line.
     """
+    from taurank.orchestrator.stages import check_loggers
+
+    check_loggers(experiment.loggers)
     say = partial(print_line, console)
     if experiment.search is not None:
         from taurank.orchestrator.campaigns.searching import create_search
@@ -185,14 +195,16 @@ def resume_run(
     run: Run, place: Place, console: Console, *, with_baseline: bool = True, quiet: bool = False
 ) -> RunReport:
     """Runs what an interrupted run lacks; see ``start_run``."""
-    images = experiment_images(run.experiment.data, place.of_run(run), quiet=quiet)
+    images = experiment_images(run.experiment, place.of_run(run), quiet=quiet)
     return run_to_its_end(run, images, place, console, with_baseline=with_baseline)
 
 
 def run_to_its_end(run: Run, images: ImageData, place: Place, console: Console, *, with_baseline: bool) -> RunReport:
     """Runs the missing parts of a run; an interruption prints how to resume, and goes on to the caller."""
     from taurank.orchestrator.session import RunInterruptedError
+    from taurank.orchestrator.stages import check_loggers
 
+    check_loggers(run.experiment.loggers)
     try:
         if run.experiment.search is not None:
             from taurank.orchestrator.campaigns.searching import run_search

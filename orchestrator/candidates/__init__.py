@@ -22,12 +22,14 @@ from taurank.orchestrator.candidates.narrowing import (
     narrowed_space,
     narrowing_line,
 )
+from taurank.orchestrator.candidates.paces import MeasuredPace, measure_paces
 from taurank.orchestrator.candidates.screening import Measured, Screen
 from taurank.orchestrator.candidates.search_latencies import KeptLatencies, keep_latencies
 
 __all__ = [
     "KeptLatencies",
     "Measured",
+    "MeasuredPace",
     "Meter",
     "Say",
     "Screen",
@@ -41,6 +43,7 @@ __all__ = [
     "keep_latencies",
     "logged_conditions",
     "logged_narrowing",
+    "measure_paces",
     "measure_sizes",
     "narrowed_space",
     "narrowing_line",

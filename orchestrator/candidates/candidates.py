@@ -206,6 +206,9 @@ def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Collection[st
     """
     if log.has_ended(SIZE):
         return
+    if experiment.trainable is not None:
+        _book_given_sizes(log, experiment, codes)
+        return
     space, known, problems = experiment.space.make(), log.architectures(SIZE), dict[str, SpaceError]()
 
     def sized(left: Iterable[str]) -> Iterator[tuple[str, Measured]]:
@@ -220,6 +223,17 @@ def measure_sizes(log: EvidenceLog, experiment: Experiment, codes: Collection[st
     _book_sizes(log, experiment, sized([code for code in codes if code not in known]))
     for code, error in problems.items():
         log.append_event(SIZE, f"size/{code}", VOID, str(error))
+
+
+def _book_given_sizes(log: EvidenceLog, experiment: Experiment, codes: Collection[str]) -> None:
+    """Logs the sizes that are among the features of candidates which own training code trains."""
+    known, given = log.architectures(SIZE), experiment.space.options.get("features", {})
+    log.append(
+        Evidence(SIZE, f"size/{code}", code, SIZE, 0, 0, 0, metric, float(given[metric][code]), 0.0, 0.0)
+        for metric in (PARAMETERS, FLOPS, DEPTH)
+        for code in codes
+        if metric in given and code not in known
+    )
 
 
 def add_size(

@@ -16,7 +16,7 @@ from taurank.orchestrator.cli.terminal import Document, make_console
 
 
 def compare(
-    folders: Annotated[
+    runs: Annotated[
         list[Path],
         typer.Argument(metavar="RUN RUN...", help="Folders of runs.", autocompletion=complete_run, show_default=False),
     ],
@@ -24,6 +24,6 @@ def compare(
     """Compare runs: agreement of their orders on shared candidates, and their costs; nothing is trained."""
     from taurank.orchestrator.report import compare_runs, print_comparison
 
-    found = compare_runs(folders)
+    found = compare_runs(runs)
     print_comparison(make_console(), found)
     return asdict(found)

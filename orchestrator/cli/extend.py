@@ -35,7 +35,10 @@ def extend(
         typer.Option("--add", help="Candidates by name, separated by commas; may be repeated.", show_default=False),
     ] = None,
     budget: Annotated[
-        str, typer.Option("--budget", help="How many times cheaper than full training, such as 5x.", show_default=False)
+        str,
+        typer.Option(
+            "--budget", help="In all, such as 5x; or an amount of time to add, such as 2h.", show_default=False
+        ),
     ] = "",
     baseline_seed: Annotated[
         list[int] | None,
@@ -82,7 +85,7 @@ def extend(
         opened
     )
     console = make_progress_console()
-    images = experiment_images(opened.experiment.data, place, quiet=output().level == "quiet")
+    images = experiment_images(opened.experiment, place, quiet=output().level == "quiet")
     say = partial(print_line, console)
     run = extended(opened, changes, images, address=address, say=say)
     # A search does not know its next proposals yet.

@@ -32,7 +32,7 @@ def front(
     opened = Run.open(folder)
     rows = opened.log.evidence()
     evidence = rows[rows["stage"] != BASELINE]
-    found = make_front(opened.rank(), evidence, against or known_cost(evidence))
+    found = make_front(opened.rank(), evidence, against or known_cost(evidence) or "flops")
     console = make_console()
     print_front(console, found, opened.names)
     found.write(opened.folder)

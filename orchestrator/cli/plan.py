@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from taurank.orchestrator.cli.completion import complete_plan, complete_space
+from taurank.orchestrator.cli.runs import Address, DataDir
 from taurank.orchestrator.cli.terminal import Document, make_console, make_progress_console
 from taurank.orchestrator.text import print_line
 
@@ -46,7 +47,7 @@ def plan(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option("--budget", help="How many times cheaper than training all of them.", show_default=False),
+        typer.Option("--budget", help="Such as 10x, 10x seconds, 4h or 30 gpu-hours.", show_default=False),
     ] = None,
     tau: Annotated[
         float | None, typer.Option("--tau", help="Instead of --budget: the tau to reach.", show_default=False)
@@ -76,6 +77,12 @@ def plan(
     truth: Annotated[str, typer.Option("--truth", help="With --table: as in taurank replay.", show_default=False)] = "",
     among: Annotated[str, typer.Option("--among", help="With --table: as in taurank replay.")] = "distinct",
     draws: Annotated[int, typer.Option("--draws", min=2, help="With --table: number of replays per budget.")] = 3,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Time a few batches of each candidate of an experiment, to state the hours."),
+    ] = False,
+    data_dir: DataDir = None,
+    address: Address = None,
 ) -> Document:
     """Show the stages of a budget and the predicted tau; for a run, its current state and expected result."""
     from taurank.orchestrator.experiment import load_experiment
@@ -83,7 +90,7 @@ def plan(
     # Checked before torch is imported, which takes a second.
     experiment = load_experiment(what) if what and not Path(what).is_dir() else None
 
-    from taurank.orchestrator.campaigns import plan_ahead
+    from taurank.orchestrator.campaigns import Place, plan_ahead
     from taurank.orchestrator.report import outlook_document, print_outlook
 
     outlook, notes = plan_ahead(
@@ -100,6 +107,8 @@ def plan(
         truth=truth,
         among=among,
         draws=draws,
+        measure=measure,
+        place=Place(data_dir=data_dir, address=address),
         say=partial(print_line, make_progress_console()),
     )
     print_outlook(make_console(), outlook, notes=notes)

@@ -36,7 +36,7 @@ def replay(
             show_default=False,
         ),
     ] = None,
-    budget: Annotated[str, typer.Option("--budget", help="How many times cheaper than training all of them.")] = "10x",
+    budget: Annotated[str, typer.Option("--budget", help="Such as 10x, 10x seconds, 4h or 30 gpu-hours.")] = "10x",
     draws: Annotated[int, typer.Option("--draws", min=1, help="How often.")] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws and of the ranking.")] = 0,
     truth: Annotated[

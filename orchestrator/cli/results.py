@@ -72,11 +72,11 @@ def next_(
     ] = False,
 ) -> Document:
     """Show which candidates of your own trainings to train next, how far, and the tau expected after that."""
-    from taurank.orchestrator.experiment import budget_factor, read_budget
+    from taurank.orchestrator.experiment import read_factor
     from taurank.orchestrator.own_results import plan_next
     from taurank.orchestrator.report import next_document, print_next
 
-    factor = budget_factor(read_budget(budget)) if budget else None
+    factor = read_factor(budget) if budget else None
     model = _model(source, required(full_epochs, metric), mode=mode, features=features, columns=columns)
     found = plan_next(model, budget=factor, epochs=epochs, restart=restart)
     print_next(make_console(), model.results, found)

@@ -104,7 +104,11 @@ def run(
     ] = None,
     budget: Annotated[
         str,
-        typer.Option("--budget", help="With --models: how many times cheaper. Default: 10x.", show_default=False),
+        typer.Option(
+            "--budget",
+            help="With --models: such as 10x, 10x seconds, 4h or 30 gpu-hours. Default: 10x.",
+            show_default=False,
+        ),
     ] = "",
     constraint: Annotated[
         list[str] | None,
@@ -135,6 +139,14 @@ def run(
         ),
     ] = None,
     knowledge: Knowledge = None,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--logger",
+            help="Also log trainings by Ray's tensorboard, csv, json, mlflow or wandb, in RUN/tune (may be repeated).",
+            show_default=False,
+        ),
+    ] = None,
 ) -> Document | None:
     """Rank the candidates of an experiment, or models by name; with a baseline, also score the ranking."""
     from taurank.orchestrator.campaigns import Place, experiment_images, load_models, start_run
@@ -145,6 +157,7 @@ def run(
         load_experiment,
         with_baseline,
         with_knowledge,
+        with_loggers,
         write_models,
     )
 
@@ -193,7 +206,8 @@ def run(
             loaded = with_knowledge(loaded, knowledge)
         if loaded.search is not None:
             raise ModelsError(f"{experiment} is a search; use taurank search {experiment}")
-        images = experiment_images(loaded.data, place, quiet=quiet)
+        images = experiment_images(loaded, place, quiet=quiet)
+    loaded = with_loggers(loaded, logger or ())
     with ending_on_interruption():
         return finish(start_run(loaded, images, place, console, with_baseline=baseline is not False))
 

@@ -116,7 +116,7 @@ def search(
             )
         if knowledge:
             loaded = with_knowledge(loaded, knowledge)
-        images = experiment_images(loaded.data, place, quiet=quiet)
+        images = experiment_images(loaded, place, quiet=quiet)
     else:
         if not space:
             options = [name for name, value in given.items() if value]

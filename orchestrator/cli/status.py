@@ -174,10 +174,11 @@ def status_lines(found: RunStatus, now: float) -> list[str]:
         left = found.left
         of = f" for {found.stage}" if left.of_stage else ""
         when = "" if found.state == "running" else " after resuming"
-        lines.append(
-            f"time left{of}: about {duration(left.seconds)}{when} at the pace so far, {duration(left.low)} to "
-            f"{duration(left.high)} at that of its fastest and slowest parts; less if trials end early"
-        )
+        basis = "from what an epoch of each candidate takes"
+        if left.low <= left.high:  # neither is NaN
+            parts = f"{duration(left.low)} to {duration(left.high)} at that of its fastest and slowest parts"
+            basis = f"at the pace so far, {parts}"
+        lines.append(f"time left{of}: about {duration(left.seconds)}{when} {basis}; less if trials end early")
     elif found.state == "running":
         lines.append("time left: unknown until the stage has booked a few epochs")
     if found.standstill:

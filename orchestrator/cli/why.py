@@ -20,6 +20,7 @@ from taurank.orchestrator.text import counted, print_line
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from taurank.orchestrator.evidence import RankedMetric
     from taurank.orchestrator.report import Explanation, Training, TrainingStage
     from taurank.orchestrator.runs import Run
 
@@ -59,6 +60,7 @@ def why(
         encoding=opened.problem.encoding,
         ranking=ranking,
         knowledge=opened.knowledge,
+        metric=opened.experiment.ranked_metric,
     )
     print_explanation(make_console(), found)
     return asdict(found)
@@ -112,7 +114,7 @@ def print_explanation(console: Console, found: Explanation) -> None:
         print_line(console, f"{stage}: not selected" + (f" (selected: {choice})" if choice else ""))
     for training in found.trainings:
         print_line(console, "")
-        _print_training(console, training)
+        _print_training(console, training, found.metric)
     if not found.trainings:
         print_line(console, "\nnot trained so far")
     if found.other_evidence:
@@ -132,7 +134,7 @@ def print_explanation(console: Console, found: Explanation) -> None:
 
 
 def _print_standing(console: Console, found: Explanation) -> None:
-    standing = found.standing
+    standing, shown = found.standing, found.metric.text
     if standing is None:
         print_line(console, "no ranking yet")
         return
@@ -147,31 +149,29 @@ def _print_standing(console: Console, found: Explanation) -> None:
     if math.isfinite(standing.accuracy):
         print_line(
             console,
-            f"predicted final accuracy {standing.accuracy:.1%} ({standing.accuracy_low:.1%} to "
-            f"{standing.accuracy_high:.1%}), resting on {counted(standing.full_trainings, 'full training')}",
+            f"predicted final {found.metric.final_title} {shown(standing.accuracy)} ({shown(standing.accuracy_low)} to "
+            f"{shown(standing.accuracy_high)}), resting on {counted(standing.full_trainings, 'full training')}",
         )
 
 
-def _print_training(console: Console, training: Training) -> None:
+def _print_training(console: Console, training: Training, metric: RankedMetric) -> None:
     last = training.epochs[-1] if training.epochs else 0
     role = "" if training.is_evidence else " (baseline, not evidence)"
     print_line(console, f"{training.trial}{role}: {training.state}, {last} of {training.schedule_epochs} epochs")
     known = [(value, epoch) for epoch, value in zip(training.epochs, training.accuracies, strict=True)
              if math.isfinite(value)]  # fmt: skip
     if known:
-        best, at = max(known, key=lambda pair: (pair[0], -pair[1]))
+        best, at = max(known, key=lambda pair: (metric.rising(pair[0]), -pair[1]))
         print_line(console, f"  {sparkline(training.accuracies)}")
-        first, latest = (f"{training.accuracies[end]:.1%} at epoch {training.epochs[end]}" for end in (0, -1))
-        print_line(
-            console, f"  first {first}, best {best:.1%} at epoch {at}, last {latest}".replace("nan%", "not finite")
-        )
+        first, latest = (f"{metric.text(training.accuracies[end])} at epoch {training.epochs[end]}" for end in (0, -1))
+        print_line(console, f"  first {first}, best {metric.text(best)} at epoch {at}, last {latest}")
     if training.forecast is not None:
         final = training.forecast
         place = f"place {final.place} of {final.of} in its stage"
         if last >= training.schedule_epochs:
-            print_line(console, f"  final {final.accuracy:.1%}, {place}")
+            print_line(console, f"  final {metric.text(final.accuracy)}, {place}")
         else:
-            value = f"{final.accuracy:.1%} ({final.low:.1%} to {final.high:.1%})"
+            value = f"{metric.text(final.accuracy)} ({metric.text(final.low)} to {metric.text(final.high)})"
             print_line(console, f"  forecast for epoch {training.schedule_epochs}: {value}, {place}")
     print_line(
         console,

@@ -36,11 +36,6 @@ class TrialNames:
         return {}
 
 
-def trial_folder(trial: Trial) -> str:
-    """Name of the folder of a trial."""
-    return str(trial.trial_id)
-
-
 class WorkerKeepingGenerator(BasicVariantGenerator):  # type: ignore[misc]
     """Submits all trials at once, and keeps free workers until all trials have ended.
 

@@ -6,6 +6,7 @@ from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from taurank.orchestrator.evidence.log import Evidence, EvidenceError, EvidenceLog
+    from taurank.orchestrator.evidence.metric import ACCURACY, Mode, RankedMetric
     from taurank.orchestrator.evidence.names import (
         BASELINE,
         CHECKPOINT_DROPPED,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         DIFFICULTY,
         DRAWN_AGAIN,
         ENDED,
+        EPOCH_SECONDS,
         EXTENDED,
         FAILED,
         FAMILY,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         LOST,
         MADE,
         NARROWED,
+        PACE,
         PARAMETERS,
         PAUSED,
         PLAN,
@@ -78,6 +81,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ACCURACY",
     "BASELINE",
     "CHECKPOINT_DROPPED",
     "CHECKPOINT_NOT_WRITTEN",
@@ -92,6 +96,7 @@ __all__ = [
     "DIFFICULTY",
     "DRAWN_AGAIN",
     "ENDED",
+    "EPOCH_SECONDS",
     "EXTENDED",
     "FAILED",
     "FAMILY",
@@ -105,6 +110,7 @@ __all__ = [
     "LOST",
     "MADE",
     "NARROWED",
+    "PACE",
     "PARAMETERS",
     "PAUSED",
     "PLAN",
@@ -141,6 +147,8 @@ __all__ = [
     "EvidenceError",
     "EvidenceLog",
     "LogSummary",
+    "Mode",
+    "RankedMetric",
     "StageRows",
     "TrialSummary",
     "bookings",

@@ -353,8 +353,11 @@ class EvidenceLog:
         rows = self._read(query, (stage,))
         return [float(seconds) for trial, seconds in rows if trial in trials and seconds > 0]
 
-    def wall_seconds(self) -> dict[str, float]:
-        """Wall-clock seconds by stage: from each start to its end, or to its last row if it was interrupted."""
+    def wall_seconds(self, *, working: bool = False) -> dict[str, float]:
+        """Wall-clock seconds by stage: from each start to its end, or to its last row if it was interrupted.
+
+        ``working``: from the start of its first trial, without that of the workers before.
+        """
         seconds: dict[str, float] = {}
         query = """
             SELECT stage, time, event FROM events WHERE trial = ''
@@ -363,15 +366,21 @@ class EvidenceLog:
         """
         started: dict[str, float] = {}
         last: dict[str, float] = {}
+        idle: set[str] = set()
         with _failures_named(self.path):
             for stage, at, event in self._read(query):
+                if event == "row" and stage in idle:
+                    idle.discard(stage)
+                    started[stage] = at
                 if event == STARTED:
+                    idle |= {stage} if working else set()
                     if stage in started:
                         seconds[stage] = seconds.get(stage, 0.0) + last[stage] - started[stage]
                     started[stage] = at
                 last[stage] = at
                 if event == ENDED and stage in started:
-                    seconds[stage] = seconds.get(stage, 0.0) + at - started.pop(stage)
-            for stage, at in started.items():
-                seconds[stage] = seconds.get(stage, 0.0) + last[stage] - at
+                    began = started.pop(stage)
+                    seconds[stage] = seconds.get(stage, 0.0) + (at - began if stage not in idle else 0.0)
+            for stage in started.keys() - idle:
+                seconds[stage] = seconds.get(stage, 0.0) + last[stage] - started[stage]
         return seconds

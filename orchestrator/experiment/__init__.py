@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from taurank.orchestrator.experiment.budget import BudgetError, budget_factor, read_budget
+    from taurank.orchestrator.experiment.budget import Budget, BudgetError, read_budget, read_factor
     from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
     from taurank.orchestrator.experiment.file import (
         load_experiment,
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         read_knowledge,
         with_baseline,
         with_knowledge,
+        with_loggers,
     )
     from taurank.orchestrator.experiment.from_options import (
         BUDGET,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
     from taurank.orchestrator.experiment.knowledge import PUBLISHED, KnowledgeSpec, KnowledgeSpecs
     from taurank.orchestrator.experiment.listing import experiment_description, list_experiments
+    from taurank.orchestrator.experiment.own_training import MetricSpec
     from taurank.orchestrator.experiment.parts import (
         ASSUMED_TRAIN,
         BaselineSpec,
@@ -54,6 +56,7 @@ __all__ = [
     "PUBLISHED",
     "SAMPLERS",
     "BaselineSpec",
+    "Budget",
     "BudgetError",
     "DataSpec",
     "Experiment",
@@ -62,6 +65,7 @@ __all__ = [
     "KnowledgeSpec",
     "KnowledgeSpecs",
     "LatencySpec",
+    "MetricSpec",
     "ModelsError",
     "ObjectiveSpec",
     "ProxySpec",
@@ -72,7 +76,6 @@ __all__ = [
     "SupernetSearchOptions",
     "SupernetSpec",
     "TrainingSpec",
-    "budget_factor",
     "experiment_description",
     "experiment_of_models",
     "experiment_of_search",
@@ -81,11 +84,13 @@ __all__ = [
     "load_with_test",
     "parse_experiment",
     "read_budget",
+    "read_factor",
     "read_knowledge",
     "searcher_options",
     "split_names",
     "with_baseline",
     "with_knowledge",
+    "with_loggers",
     "write_models",
 ]
 

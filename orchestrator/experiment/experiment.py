@@ -14,9 +14,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
-from taurank.orchestrator.experiment.budget import budget_factor, read_budget
+from taurank.orchestrator.evidence import ACCURACY, RankedMetric
+from taurank.orchestrator.experiment.budget import Budget, read_budget
 from taurank.orchestrator.experiment.hardware import LatencySpec, ObjectiveSpec
 from taurank.orchestrator.experiment.knowledge import KnowledgeSpecs
+from taurank.orchestrator.experiment.own_training import SPACE as OWN_SPACE
+from taurank.orchestrator.experiment.own_training import MetricSpec
 from taurank.orchestrator.experiment.parts import BaselineSpec, DataSpec, NarrowSpec, ProxySpec, ResourceSpec, SpaceSpec
 from taurank.orchestrator.experiment.recipes import families_from_auto, recipe_from_name
 from taurank.orchestrator.experiment.search import SearchSpec
@@ -27,10 +30,16 @@ from taurank.orchestrator.hardware import Constraint, ConstraintError, read_cons
 from taurank.orchestrator.ranker import RankerOptions
 from taurank.orchestrator.text import ProblemsError, write_yaml
 from taurank.spaces import Architecture
+from taurank.trainables.data import NO_IMAGES
 from taurank.trainables.training import FamilyRecipes, Recipe
 
 Problem: TypeAlias = tuple[tuple[str | int, ...], str]
 """The place of a problem, and its description with the way out."""
+
+OF_NETWORKS = ("search", "narrow", "latency", "objective", "families", "supernets")
+"""Sections about networks that taurank builds and trains."""
+Logger = Literal["tensorboard", "csv", "json", "mlflow", "wandb"]
+"""Loggers of Ray by name; see ``stages.loggers``."""
 
 
 class ExperimentError(ValueError):
@@ -84,7 +93,9 @@ class Experiment(Spec):
             smoothing and clipping of ``recipe``, or a whole recipe by name; ``auto`` for the shipped ones, which are
             whole recipes where ``data`` has a ``size`` of at least 96 pixels. It is the default for models by name,
             unless ``recipe`` has a name or sets one of these values.
-        budget: how many times cheaper than full training of all candidates the evidence is: ``10x``, or the number.
+        budget: how many times cheaper than full training of all candidates the evidence is: in epochs (``10x``, or the
+            number) or in seconds of devices (``10x seconds``). Or the time that it may take: ``4h``, ``30m`` or ``90s``
+            on the clock, ``30 gpu-hours`` or ``8 core-hours`` of devices. An epoch of each candidate is timed then.
         anchors: full trainings to keep if the budget is too small for them to improve the order; the final accuracies
             of other candidates are predicted from them. It has no effect beside ``trainings``.
         proxies: scores of the untrained candidates; a list of names is enough. ``auto``: those of the default split,
@@ -97,6 +108,13 @@ class Experiment(Spec):
         knowledge: results of the same architectures on other data, which cost nothing. ``auto``: finished runs of the
             same space on other data in the folder of the runs, and published accuracies of models by name.
         share_results: whether complete trainings are shared with the other runs of the folder.
+        trainable: ``package.module:name`` of the user's own training code, for candidates of any kind; it needs neither
+            ``space`` nor ``data``.
+        metric: with ``trainable``: the number to rank by, and which end of it is better.
+        features: with ``trainable``: a CSV with numbers per candidate.
+        loggers: Ray's own, beside the evidence log.
+        keep_tune: whether Ray's results of each stage are kept.
+        checkpoints: ``best`` keeps the weights of the best epoch of each training.
         seed: of the drawing of candidates and of the trainings.
     """
 
@@ -122,6 +140,12 @@ class Experiment(Spec):
     resources: Annotated[ResourceSpec, BeforeValidator(_no_resources)] = ResourceSpec()
     knowledge: KnowledgeSpecs = "auto"
     share_results: bool = True
+    trainable: str | None = None
+    metric: Annotated[MetricSpec | None, BeforeValidator(options_from_name)] = None
+    features: str | None = None
+    loggers: list[Logger] = Field(default_factory=list)
+    keep_tune: bool = False
+    checkpoints: Literal["best"] | None = None
     seed: Seed = 0
 
     @field_validator("name")
@@ -134,7 +158,7 @@ class Experiment(Spec):
     @field_validator("budget", mode="before")
     @classmethod
     def _cheaper(cls, budget: Any) -> str:
-        return read_budget(budget)
+        return str(read_budget(budget))
 
     @field_validator("constraints")
     @classmethod
@@ -177,6 +201,11 @@ class Experiment(Spec):
         return self.families.recipe(self.recipe, space.family(Architecture(space.name, code)))
 
     @property
+    def ranked_metric(self) -> RankedMetric:
+        """The metric by which candidates are ranked."""
+        return ACCURACY if self.metric is None else self.metric.ranked
+
+    @property
     def bounds(self) -> tuple[Constraint, ...]:
         """The parsed constraints."""
         return tuple(read_constraint(text) for text in self.constraints)
@@ -190,13 +219,18 @@ class Experiment(Spec):
         return self.latency or (LatencySpec() if wanted else None)
 
     @property
-    def speed_up(self) -> float:
-        """The budget as a factor: how many times cheaper than one full training of all candidates."""
-        return budget_factor(self.budget)
+    def allowance(self) -> Budget:
+        """The parsed budget."""
+        return read_budget(self.budget)
 
     def to_yaml(self) -> str:
         """The experiment as a file that can be run again."""
         content = _plain(self)
+        if self.trainable is None:
+            for field in ("trainable", "metric", "features"):
+                del content[field]
+        else:
+            del content["space"]["options"]["candidates"]  # listed below, too
         if self.search is None:
             del content["search"]
         else:  # its proposals are in the log
@@ -228,6 +262,7 @@ def problems_of(experiment: Experiment) -> Iterator[Problem]:
     yield from _bad_candidates(experiment)
     yield from _bad_narrowing(experiment)
     yield from _bad_search(experiment)
+    yield from _bad_own_training(experiment)
 
 
 def _repeated_stages(experiment: Experiment) -> Iterator[Problem]:
@@ -348,3 +383,37 @@ def _bad_search(experiment: Experiment) -> Iterator[Problem]:
     problem = experiment.search.problem_in(experiment.space.make())
     if problem is not None:
         yield ("search", problem[0]), problem[1]
+
+
+def _bad_own_training(experiment: Experiment) -> Iterator[Problem]:
+    if experiment.trainable is None:
+        for field in ("metric", "features"):
+            if getattr(experiment, field) is not None:
+                yield (field,), "it is for own training code; name that as trainable: package.module:function"
+        if experiment.space.name == OWN_SPACE:
+            yield ("space",), "such candidates need own training code; name it as trainable: package.module:function"
+        if experiment.data.name == NO_IMAGES:
+            yield ("data",), "only own training code (trainable) needs no images"
+        return
+    if experiment.metric is None:
+        text = "metric is missing: name the number to rank by, which the trainable gives: {name: val_loss, mode: min}"
+        yield (), text
+    default = Recipe(epochs=experiment.recipe.epochs)
+    if experiment.recipe != default:
+        yield ("recipe",), "own training code has its own; give recipe: {epochs: N} alone"
+    if experiment.data.name != NO_IMAGES:
+        yield ("data",), "own training code reads its data itself; omit data"
+    for field in OF_NETWORKS:
+        if getattr(experiment, field):
+            yield (field,), f"it needs networks that taurank builds; omit {field} for own training code"
+    if experiment.allowance.is_time:
+        yield ("budget",), "own training code is not timed beforehand; write how many times cheaper, as 10x"
+    if experiment.constraints:
+        yield ("constraints",), "they need networks that taurank builds; list only candidates that satisfy them"
+    if experiment.proxies not in (None, "auto"):
+        yield ("proxies",), "they score networks that taurank builds; give their values as features"
+    if experiment.share_results:
+        yield ("share_results",), "own training code may have changed since; omit share_results"
+    for index, spec in enumerate(experiment.trainings or []):
+        if spec.task is not None or spec.epoch_share != 1:
+            yield ("trainings", index), "own training code trains on its own data; omit task, subset and resolution"

@@ -28,8 +28,16 @@ TEST = 0.2
 
 
 def split_names(texts: Sequence[str]) -> list[str]:
-    """The names and patterns in some texts, of which each may have several, separated by commas."""
-    return [name for text in texts for part in text.split(",") if (name := part.strip())]
+    """The names and patterns in some texts, of which each may have several, separated by commas.
+
+    A mapping of options in JSON is one.
+    """
+    return [
+        name
+        for text in texts
+        for part in ([text] if text.lstrip().startswith("{") else text.split(","))
+        if (name := part.strip())
+    ]
 
 
 def experiment_of_models(

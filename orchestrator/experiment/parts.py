@@ -12,7 +12,7 @@ from taurank.orchestrator.experiment.spec import Seed, Spec
 from taurank.orchestrator.tau import PER_STRATUM
 from taurank.orchestrator.text import ProblemsError
 from taurank.spaces import SearchSpace, get_space, list_spaces
-from taurank.trainables.data import check_dataset_name, split_own
+from taurank.trainables.data import NO_IMAGES, check_dataset_name, split_own
 from taurank.trainables.latency import Capacity
 from taurank.trainables.proxies import ProxyConfig, batch_size, check_proxy, score_cost
 
@@ -114,7 +114,8 @@ class DataSpec(Spec):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        check_dataset_name(name)
+        if name != NO_IMAGES:
+            check_dataset_name(name)
         return name
 
     def relative_to(self, folder: Path) -> DataSpec:

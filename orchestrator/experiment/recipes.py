@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from taurank.orchestrator.experiment.spec import Spec
 from taurank.orchestrator.text import ProblemsError, hint, problem_lines
-from taurank.trainables.training import FAMILIES_OF_LARGE_IMAGES, LARGE, RECIPES, FamilyRecipe, Recipe
+from taurank.trainables.training import COMMON, FAMILIES_OF_LARGE_IMAGES, LARGE, RECIPES, FamilyRecipe, Recipe
 
 
 def recipe_from_name(value: Any) -> Any:
@@ -41,6 +41,9 @@ def recipe_from_name(value: Any) -> Any:
     if isinstance(found["augmentation"], Mapping):
         found["augmentation"] = asdict(recipe.augmentation) | dict(found["augmentation"])
     return found
+
+
+_MISSING = "is missing"
 
 
 class _Whole(Spec):
@@ -73,17 +76,23 @@ def families_from_auto(value: Any) -> Any:
         except ProblemsError as error:
             problems += [((family, *place), text) for place, text in error.found]
         except ValidationError as error:
-            for line in problem_lines(error, kind, {"own": own}):
-                place, _, text = line.partition(": ")
-                key = place.removeprefix("own").removeprefix(".")
-                # A key that is not there has no place of its own in the file.
-                problems.append(((family,), f"{key} {text}") if key not in own else ((family, key), text))
+            lines = [line.partition(": ") for line in problem_lines(error, kind, {"own": own})]
+            for place, _, text in sorted(lines, key=lambda line: line[2].startswith(_MISSING)):
+                *above, key = place.split(".")[1:]
+                if text.startswith(_MISSING):  # such a key has no place of its own in the file
+                    problems.append(((family, *above), f"{key} {text}"))
+                else:
+                    problems.append(((family, *above, key), text))
     if problems:
         raise ProblemsError(problems)
     return found
 
 
-def families_for(data: Any) -> Any:
-    """What ``families: auto`` stands for with these images: their size is what the file says of it."""
+def families_for(data: Any, recipe: Any) -> Any:
+    """What ``families: auto`` stands for with these sections of a file: large images have whole recipes.
+
+    Not beside a recipe with more than what is common to all families, such as an augmentation.
+    """
     size = data.get("size") if isinstance(data, Mapping) else None
-    return FAMILIES_OF_LARGE_IMAGES if type(size) is int and size >= LARGE else "auto"
+    is_common = not isinstance(recipe, Mapping) or set(recipe) <= set(COMMON)
+    return FAMILIES_OF_LARGE_IMAGES if type(size) is int and size >= LARGE and is_common else "auto"

@@ -8,11 +8,9 @@ if TYPE_CHECKING:
     from taurank.orchestrator.own_results.following import NextTraining, NextTrainings, plan_next
     from taurank.orchestrator.own_results.ranking import ResultsModel, model_of
     from taurank.orchestrator.own_results.records import ResultsError
-    from taurank.orchestrator.own_results.results import Results, read_results
-    from taurank.orchestrator.own_results.scale import MetricScale
+    from taurank.orchestrator.own_results.results import Results, read_features, read_results
 
 __all__ = [
-    "MetricScale",
     "NextTraining",
     "NextTrainings",
     "Results",
@@ -20,6 +18,7 @@ __all__ = [
     "ResultsModel",
     "model_of",
     "plan_next",
+    "read_features",
     "read_results",
 ]
 

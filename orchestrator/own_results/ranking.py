@@ -11,8 +11,7 @@ import pandas as pd
 
 from taurank.orchestrator.evidence import PREDICTED, PREDICTED_SD, TRAINING, VALIDATION_ACCURACY
 from taurank.orchestrator.own_results.results import Results
-from taurank.orchestrator.own_results.scale import MetricScale
-from taurank.orchestrator.ranker import Ranking, RankingModel
+from taurank.orchestrator.ranker import MetricScale, Ranking, RankingModel, in_unit
 from taurank.schedulers.curves import CurveMatrix, Floats, Ladder, Metric
 
 NOT_FINITE = "its last value is not finite"
@@ -57,19 +56,7 @@ class ResultsModel:
 
     def finals(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table of a ranking with its final values in the unit of the metric, those measured as they were."""
-        value, low, high = (
-            self.scale.values(table[column].to_numpy(dtype=float))
-            for column in ("predicted_accuracy", "accuracy_low", "accuracy_high")
-        )
-        if self.results.mode == "min":
-            low, high = high, low
-        own = table["architecture"].map(self.measured).to_numpy(dtype=float)
-        measured = np.isfinite(own) & np.isfinite(value)
-        value = np.where(measured, own, value)
-        # The mean of seeds may lie beyond an interval that was made on another scale.
-        return table.assign(
-            predicted_accuracy=value, accuracy_low=np.fmin(low, value), accuracy_high=np.fmax(high, value)
-        )
+        return in_unit(table, self.scale, self.measured)
 
     @cached_property
     def measured(self) -> pd.Series:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from taurank.orchestrator.evidence import Mode
 from taurank.orchestrator.own_results.folders import table_of_folder
 from taurank.orchestrator.own_results.records import Columns, ResultsError, Table, find_column, first_row, listed
-from taurank.orchestrator.own_results.scale import Mode
 from taurank.orchestrator.own_results.tables import as_frame, read_frame, table_of
 from taurank.trainables.table import direction_of
 
@@ -229,6 +229,24 @@ def _features(given: Source | None, columns: Columns, trained: list[str]) -> pd.
     """
     if given is None:
         return pd.DataFrame(index=pd.Index(trained, name="candidate"))
+    described = read_features(given, columns.candidate)
+    lacking = [code for code in trained if code not in described.index]
+    if lacking:
+        where = str(given) if isinstance(given, str | os.PathLike) else "the features"
+        raise ResultsError(f"{where} lacks {len(lacking)} of {len(trained)} candidates: {listed(lacking, 5)}")
+    return described.sort_index()
+
+
+def read_features(given: Source, column: str | None = None) -> pd.DataFrame:
+    """Numbers per candidate, index = candidate.
+
+    Args:
+        given: a table with a column for the candidate.
+        column: its name; None to find it.
+
+    Raises:
+        ResultsError: a column is not numeric, or a candidate stands twice.
+    """
     where = "the features"
     if isinstance(given, str | os.PathLike):
         where, frame = str(given), read_frame(Path(given))
@@ -236,24 +254,20 @@ def _features(given: Source | None, columns: Columns, trained: list[str]) -> pd.
         frame = as_frame(given)
     frame = frame.rename(columns=str)
     name = find_column(list(frame.columns), "candidate", None, where=where)
-    if columns.candidate in frame.columns:
-        name = columns.candidate
+    if column in frame.columns:
+        name = column
     if name is None:
         raise ResultsError(f"{where} has no column for the candidate: it has {listed(list(frame.columns))}")
     frame[name] = frame[name].astype(str).str.strip()
     if frame[name].duplicated().any():
         raise ResultsError(f"{where} has {frame.loc[first_row(frame[name].duplicated()), name]!r} twice; leave one row")
     numbers = {}
-    for column in frame.columns.drop(name):
-        numbers[column] = pd.to_numeric(frame[column], errors="coerce").astype(float).to_numpy()
-        broken = np.flatnonzero(~np.isfinite(numbers[column]))
+    for own in frame.columns.drop(name):
+        numbers[own] = pd.to_numeric(frame[own], errors="coerce").astype(float).to_numpy()
+        broken = np.flatnonzero(~np.isfinite(numbers[own]))
         if len(broken):
             raise ResultsError(
-                f"{where}, row {broken[0] + 1}: {column} {str(frame[column].iloc[broken[0]])!r} is not a number; "
+                f"{where}, row {broken[0] + 1}: {own} {str(frame[own].iloc[broken[0]])!r} is not a number; "
                 "every candidate needs one, or leave the column out"
             )
-    described = pd.DataFrame(numbers, index=pd.Index(frame[name], name="candidate"))
-    lacking = [code for code in trained if code not in described.index]
-    if lacking:
-        raise ResultsError(f"{where} lacks {len(lacking)} of {len(trained)} candidates: {listed(lacking, 5)}")
-    return described.sort_index()
+    return pd.DataFrame(numbers, index=pd.Index(frame[name], name="candidate"))

@@ -1,4 +1,4 @@
-"""Failed trainings of a log, in the form in which the ranker reads them: a missing accuracy at their end."""
+"""Failed trainings of a log, in the form in which the ranker reads them: a missing value at their end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import EvidenceLog
+from taurank.orchestrator.evidence import VALIDATION_ACCURACY, EvidenceLog
 
 OF_TRAININGS = ("training", "pretext", "search")
 """Stages whose trials train one candidate each begin with one of these."""
@@ -20,9 +20,13 @@ def failure_reasons(log: EvidenceLog) -> dict[str, str]:
 
 
 def with_failures(
-    rows: pd.DataFrame, log: EvidenceLog, reasons: Mapping[str, str], names: Mapping[str, str]
+    rows: pd.DataFrame,
+    log: EvidenceLog,
+    reasons: Mapping[str, str],
+    names: Mapping[str, str],
+    metric: str = VALIDATION_ACCURACY,
 ) -> pd.DataFrame:
-    """The rows of a log in which every training that failed ends with a missing accuracy.
+    """The rows of a log in which every training that failed ends with a missing value of the metric.
 
     One that failed by itself has that row in the log. One that lost its worker too often ends with what it measured
     last, or has no row at all.
@@ -32,10 +36,11 @@ def with_failures(
         log: its events name the stage of a trial.
         reasons: of the trials that failed.
         names: short names of the candidates, by code; they stand in the keys of trials.
+        metric: by which candidates are ranked.
     """
     if not reasons:
         return rows
-    of_trainings = rows["stage"].str.startswith(OF_TRAININGS) & (rows["metric"] == "validation_accuracy")
+    of_trainings = rows["stage"].str.startswith(OF_TRAININGS) & (rows["metric"] == metric)
     last = rows[of_trainings].sort_values("epoch", kind="stable").drop_duplicates("trial", keep="last")
     ends = {row["trial"]: {str(name): value for name, value in row.items()} for row in last.to_dict("records")}
     sources = dict(zip(last["stage"], last["source"], strict=True))
@@ -53,7 +58,7 @@ def with_failures(
             added.append({"stage": stages[trial], "trial": trial, "architecture": code, "source": source})
     if not added:
         return rows
-    nothing = {"time": 0.0, "epoch": 0, "schedule_epochs": 0, "seed": 0, "metric": "validation_accuracy"}
+    nothing = {"time": 0.0, "epoch": 0, "schedule_epochs": 0, "seed": 0, "metric": metric}
     free = {"value": math.nan, "seconds": 0.0, "epochs": 0.0}
     new = pd.DataFrame([nothing | {"epoch_share": 1.0} | row | free for row in added])
     return pd.concat([rows, new[rows.columns].astype(rows.dtypes)], ignore_index=True)

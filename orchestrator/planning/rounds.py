@@ -10,24 +10,29 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from taurank.orchestrator.evidence import BASELINE, CHOSEN, VALIDATION_ACCURACY, EvidenceLog
+from taurank.orchestrator.evidence import ACCURACY, BASELINE, CHOSEN, VALIDATION_ACCURACY, EvidenceLog, RankedMetric
 from taurank.orchestrator.experiment import TrainingSpec
 from taurank.orchestrator.planning.failed_trainings import failure_reasons, with_failures
+from taurank.orchestrator.planning.pace import Purse
 from taurank.orchestrator.planning.split import ROUNDING, Split, more_short_trainings, split_budget
 from taurank.orchestrator.ranker import (
     JUDGING,
     KnowledgeSource,
+    MetricScale,
     RankerOptions,
     Ranking,
     RankingModel,
     Validation,
+    final_values,
+    in_accuracies,
+    in_unit,
     signal_of,
 )
 
@@ -54,6 +59,7 @@ class Problem:
         names: short names of the candidates, by code; those without one are named by their code.
         knowledge: results of the same architectures on other data sets or tasks.
         knowledge_encoding: numeric description of known architectures; None without any outside the candidates.
+        metric: of the trainings, by which candidates are ranked.
     """
 
     candidates: tuple[str, ...]
@@ -66,6 +72,7 @@ class Problem:
     names: Mapping[str, str] = field(default_factory=dict)
     knowledge: tuple[KnowledgeSource, ...] = ()
     knowledge_encoding: pd.DataFrame | None = None
+    metric: RankedMetric = ACCURACY
 
 
 class LogRanker:
@@ -83,10 +90,18 @@ class LogRanker:
         self.problem, self.log = problem, log
         self._last: RankingModel | None = None
 
-    def model(self) -> RankingModel:
-        """The ranker's model of what the log holds now."""
+    def rows(self) -> tuple[pd.DataFrame, MetricScale]:
+        """The rows of the log now as the ranker reads them, baseline included, and the scale of their metric."""
         problem, reasons = self.problem, failure_reasons(self.log)
-        rows = with_failures(self.log.evidence(), self.log, reasons, problem.names)
+        rows = with_failures(self.log.evidence(), self.log, reasons, problem.names, problem.metric.name)
+        return in_accuracies(rows, problem.metric, full_epochs=problem.full_epochs)
+
+    def model(self) -> RankingModel:
+        """The ranker's model of what the log holds now; its accuracies are on the ranker's scale."""
+        return self._model(self.rows()[0])
+
+    def _model(self, rows: pd.DataFrame) -> RankingModel:
+        problem, reasons = self.problem, failure_reasons(self.log)
         self._last = RankingModel(
             rows[rows["stage"] != BASELINE],
             problem.encoding,
@@ -103,8 +118,14 @@ class LogRanker:
         return self._last
 
     def ranking(self, *, truth_seeds: int = 1) -> Ranking:
-        """The ranking from what the log holds now; see ``RankingModel.ranking``."""
-        return self.model().ranking(truth_seeds=truth_seeds)
+        """The ranking from what the log holds now, final values in the unit of the metric; see ``RankingModel``."""
+        problem = self.problem
+        rows, scale = self.rows()
+        ranking = self._model(rows).ranking(truth_seeds=truth_seeds)
+        if not problem.metric.is_own:
+            return ranking
+        measured = final_values(self.log.evidence(), problem.metric, full_epochs=problem.full_epochs)
+        return replace(ranking, table=in_unit(ranking.table, scale, measured))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_last": None}
@@ -145,6 +166,7 @@ def run_rounds(
     launch: Launch,
     budget_epochs: float,
     adaptive: bool,
+    purse: Purse | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> None:
     """Launches the trainings one after another, each for candidates chosen by then.
@@ -154,6 +176,9 @@ def run_rounds(
     epochs planned for short trainings suffice for as many as a pilot. The pilots that are left behind are paid from
     these epochs too.
 
+    Under a budget in time the epochs are those of the average candidate, candidates are chosen by what their training
+    tells for its seconds, and the last trainings are as many as the seconds that are left allow.
+
     Args:
         ranker: chooses the candidates; ``launch`` adds its rows to the ranker's log, which also notes the choices.
         trainings: in the order in which they run.
@@ -161,6 +186,7 @@ def run_rounds(
         budget_epochs: what the trainings may cost together.
         adaptive: whether short trainings may be made longer and fewer, and full trainings given up for more short ones
             where those turn out to be hard to predict.
+        purse: a budget in time; None for one in epochs.
         say: receives a line when the plan changes.
     """
     problem = ranker.problem
@@ -170,11 +196,14 @@ def run_rounds(
     given_up = _given_up(problem, trainings, budget_epochs) if adaptive else 0
     for place, spec in enumerate(trainings):
         full = spec.is_full(problem.full_epochs)
-        codes = _chosen(ranker, spec, given_up=given_up if full else 0)
-        if codes:
-            launch(spec, codes)
+        if purse is not None:
+            codes = _trained_for_seconds(ranker, spec, purse, launch, adaptive=adaptive)
+        else:
+            codes = _chosen(ranker, spec, given_up=given_up if full else 0)
+            if codes:
+                launch(spec, codes)
         if adaptive and not full and place + 1 < len(trainings):
-            more = _more(ranker, spec, trainings[place + 1], budget_epochs)
+            more = _more(ranker, spec, trainings[place + 1], budget_epochs, purse)
             if more:
                 # The same stage, gone on with: together they are one view.
                 launch(spec, codes + more)
@@ -336,8 +365,52 @@ def _chosen(ranker: LogRanker, spec: TrainingSpec, *, given_up: int) -> list[str
     return there + more
 
 
+def _trained_for_seconds(
+    ranker: LogRanker, spec: TrainingSpec, purse: Purse, launch: Launch, *, adaptive: bool
+) -> list[str]:
+    """Trains the candidates of a round, chosen while the budget in time lasts; returns them.
+
+    A plan of ours has no fixed number of them: short trainings may take what so many of the average candidate would,
+    full ones all that is left. Where they take less than expected, more are chosen. An experiment's own stage trains as
+    many as it asks for, if there is time for them.
+    """
+    problem, log = ranker.problem, ranker.log
+    if spec.candidates == "all":
+        codes = purse.in_order(problem.candidates)
+        launch(spec, codes)
+        return codes
+    key = f"selected:{spec.stage}"
+    full = spec.is_full(problem.full_epochs)
+    chosen = _noted(log, key)
+    if chosen:
+        launch(spec, purse.in_order(chosen))
+    while True:
+        count = (len(problem.candidates) if adaptive else spec.candidates) - len(chosen)
+        most = spec.cost(spec.candidates) - purse.worth(spec, chosen) if adaptive and not full else math.inf
+        if count < 1 or most < spec.cost(1):
+            return chosen
+        model, spending = ranker.model(), purse.spending(spec, most)
+        if full:
+            more = model.choose_full_trainings(count, spending=spending)
+        else:
+            more = model.choose_short_runs(count, again=spec.task is not None, spending=spending)
+        more = [code for code in more if code not in set(chosen)]
+        if not more:
+            return chosen
+        log.note(_next_key(log, key), json.dumps(more))
+        log.append_event(spec.stage, "", CHOSEN, _grounds(problem, spec, model, more, len(chosen), 0, purse))
+        chosen += more
+        launch(spec, purse.in_order(chosen))
+
+
 def _grounds(
-    problem: Problem, spec: TrainingSpec, model: RankingModel, chosen: Sequence[str], before: int, given_up: int
+    problem: Problem,
+    spec: TrainingSpec,
+    model: RankingModel,
+    chosen: Sequence[str],
+    before: int,
+    given_up: int,
+    purse: Purse | None = None,
 ) -> str:
     """Why these were chosen, and what the others save."""
     if not model.can_design:
@@ -346,8 +419,9 @@ def _grounds(
         why = "by design: their final scores are most informative about those of the others"
     else:
         why = "by design: their curves are most informative about those of the others"
+    why += " for their seconds" if model.can_design and purse is not None else ""
     left = len(problem.candidates) - before - len(chosen)
-    saved = f"; {spec.cost(left):g} epochs saved on the {left} others" if left else ""
+    saved = f"; {spec.cost(left):g} epochs saved on the {left} others" if left and purse is None else ""
     fewer = f"; {given_up} fewer than planned, for more short trainings" if given_up else ""
     more = "more " if before else ""
     return f"{len(chosen)} {more}of {len(problem.candidates)} {why}{saved}{fewer}: {_named(problem, chosen)}"
@@ -358,7 +432,9 @@ def _named(problem: Problem, codes: Sequence[str]) -> str:
     return shown if len(codes) <= NAMED else f"{shown} and {len(codes) - NAMED} more"
 
 
-def _more(ranker: LogRanker, spec: TrainingSpec, following: TrainingSpec, budget_epochs: float) -> list[str]:
+def _more(
+    ranker: LogRanker, spec: TrainingSpec, following: TrainingSpec, budget_epochs: float, purse: Purse | None
+) -> list[str]:
     problem, log = ranker.problem, ranker.log
     if spec.candidates == "all" or following.candidates == "all" or not following.is_full(problem.full_epochs):
         return []
@@ -375,7 +451,8 @@ def _more(ranker: LogRanker, spec: TrainingSpec, following: TrainingSpec, budget
             left_epochs=left,
             imputability=model.imputability,
         )
-        return model.choose_short_runs(count) if count else []
+        spending = None if purse is None else purse.spending(spec, spec.cost(count))
+        return model.choose_short_runs(count, spending=spending) if count else []
 
     noted = log.noted(f"selected:{spec.stage}:more") is not None
     more = _once(log, f"selected:{spec.stage}:more", choose)

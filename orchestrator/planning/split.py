@@ -19,6 +19,9 @@ FEW, MANY = 25.0, 60.0
 """Budgets in full trainings: below the first, no full training improves the order; above the second, they pay most."""
 SHARE_OF_SOME, SHARE_OF_MANY = 0.35, 0.25
 """Share of the budget for short trainings between FEW and MANY, and above."""
+SPARED = 0.1
+"""Share of the candidates that get no short training where those of all others are an epoch longer for it: proxies cost
+little, but with them ten times cheaper than 40 epochs is no longer 4 epochs for all (docs/real-lists.md)."""
 ANCHORS = 3
 """Full trainings that are kept for the scale of final accuracies when more candidates get a short training."""
 IMPUTABLE = 0.9
@@ -83,8 +86,8 @@ def split_budget(
     share = SHARE_OF_MANY if units > MANY else SHARE_OF_SOME if units >= FEW else 1.0
     for_shorts = share * units * full_epochs if share < 1 else budget_epochs + ROUNDING - anchors * full_epochs
     if share == 1.0 and (schedules is None or cut):
-        # Every candidate gets one where a shorter one suffices for that.
-        short = min(short, max(1, math.floor(for_shorts / candidates)))
+        # Nearly every candidate gets one where a shorter one suffices for that.
+        short = min(short, max(1, math.floor(for_shorts / math.ceil((1 - SPARED) * candidates))))
     shorts = min(candidates, math.floor(for_shorts / short))
     fulls = math.floor((budget_epochs + ROUNDING - shorts * short) / full_epochs)
     return Split(short if shorts else 0, cut, shorts, min(candidates, fulls))

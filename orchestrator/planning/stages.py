@@ -14,6 +14,7 @@ from taurank.orchestrator.experiment import (
     SupernetSpec,
     TrainingSpec,
 )
+from taurank.orchestrator.planning.pace import Pace, speed_up
 from taurank.orchestrator.planning.rounds import plan_trainings, planned_epochs
 from taurank.trainables.proxies import batch_size
 from taurank.trainables.supernet import list_supernets
@@ -28,7 +29,9 @@ ASSUMED_IMAGES = ImageCounts(ASSUMED_TRAIN, ASSUMED_TRAIN // 4)
 """Images where nothing is known of any: validation takes its default, a fifth of those there are."""
 
 
-def default_proxies(experiment: Experiment, *, train_images: int, values: int | None = None) -> ProxySpec | None:
+def default_proxies(
+    experiment: Experiment, *, train_images: int, values: int | None = None, pace: Pace | None = None
+) -> ProxySpec | None:
     """The proxies of an experiment: its own, or ``cheap_proxies`` where stages are default.
 
     Args:
@@ -36,20 +39,20 @@ def default_proxies(experiment: Experiment, *, train_images: int, values: int | 
         train_images: how many there are.
         values: numbers in an image, if known: they determine how many images the batch has where the experiment does
             not.
+        pace: of the candidates, under a budget in time.
     """
-    asked = _wanted_proxies(experiment, train_images)
+    asked = _wanted_proxies(experiment, train_images, pace)
     if asked is None or asked.images is not None or values is None:
         return asked
     return asked.model_copy(update={"images": batch_size(values)})
 
 
-def _wanted_proxies(experiment: Experiment, train_images: int) -> ProxySpec | None:
+def _wanted_proxies(experiment: Experiment, train_images: int, pace: Pace | None) -> ProxySpec | None:
     if experiment.proxies != "auto":
         return experiment.proxies
     if experiment.trainings is not None or experiment.supernets is not None:
         return None
-    full, speed_up = experiment.recipe.epochs, experiment.speed_up
-    return cheap_proxies(full, speed_up=speed_up, train_images=train_images)
+    return cheap_proxies(experiment.recipe.epochs, speed_up=speed_up(experiment, pace), train_images=train_images)
 
 
 def cheap_proxies(full_epochs: int, *, speed_up: float, train_images: int) -> ProxySpec | None:
@@ -67,7 +70,7 @@ def cheap_proxies(full_epochs: int, *, speed_up: float, train_images: int) -> Pr
 
 
 def default_stages(
-    experiment: Experiment, count: int, *, images: ImageCounts, proxy_epochs: float = 0.0
+    experiment: Experiment, count: int, *, images: ImageCounts, proxy_epochs: float = 0.0, pace: Pace | None = None
 ) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
     """Splits the budget when the experiment does not, less what proxies cost; see ``split.split_budget``.
 
@@ -80,7 +83,7 @@ def default_stages(
         experiment.space.name,
         count,
         full_epochs=experiment.recipe.epochs,
-        speed_up=experiment.speed_up,
+        speed_up=speed_up(experiment, pace),
         seed=next(seed for seed in itertools.count() if seed not in taken),
         images=images,
         proxy_epochs=proxy_epochs,

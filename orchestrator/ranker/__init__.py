@@ -7,6 +7,7 @@ from taurank.spaces.lazy_names import lazy_names
 if TYPE_CHECKING:
     from taurank.orchestrator.ranker.accuracy import FEWEST_ANCHORS
     from taurank.orchestrator.ranker.contenders import find_contenders
+    from taurank.orchestrator.ranker.design import Spending
     from taurank.orchestrator.ranker.failures import find_failures
     from taurank.orchestrator.ranker.final import Labels, align_to_prior, final_inputs, score_targets
     from taurank.orchestrator.ranker.gaussian_process import JITTER, GaussianProcess, cholesky
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
     from taurank.orchestrator.ranker.knowledge import FEWEST_COMPARED, FEWEST_KNOWN, KNOWLEDGE
     from taurank.orchestrator.ranker.knowledge_sources import KnowledgeSource, KnowledgeUse, Relation
+    from taurank.orchestrator.ranker.metric_scale import MetricScale, final_values, in_accuracies, in_unit
     from taurank.orchestrator.ranker.model import RankingModel, rank_evidence
     from taurank.orchestrator.ranker.options import RankerOptions
     from taurank.orchestrator.ranker.prior import prior_order
@@ -53,11 +55,13 @@ __all__ = [
     "KnowledgeSource",
     "KnowledgeUse",
     "Labels",
+    "MetricScale",
     "Prospect",
     "RankerOptions",
     "Ranking",
     "RankingModel",
     "Relation",
+    "Spending",
     "SupernetTrust",
     "TrainingOption",
     "Validation",
@@ -66,8 +70,11 @@ __all__ = [
     "cholesky",
     "complete_short_runs",
     "final_inputs",
+    "final_values",
     "find_contenders",
     "find_failures",
+    "in_accuracies",
+    "in_unit",
     "make_inputs",
     "make_views",
     "normal_scores",

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from taurank.orchestrator.ranker.accuracy import FinalAccuracies, final_accuracies, sampling_noise
 from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_latent, draw_scores
-from taurank.orchestrator.ranker.design import POOL, choose
+from taurank.orchestrator.ranker.design import POOL, Account, Spending, choose
 from taurank.orchestrator.ranker.failures import Failures, find_failures
 from taurank.orchestrator.ranker.final import (
     FEW_LABELS,
@@ -226,36 +226,44 @@ class RankingModel:
         return max(known[-2:]) if known else float("nan")
 
     @_one_thread
-    def choose_short_runs(self, count: int, *, again: bool = False) -> list[str]:
+    def choose_short_runs(self, count: int, *, again: bool = False, spending: Spending | None = None) -> list[str]:
         """Codes of the next ``count`` candidates for a short training, by design.
 
-        Those that had one are left out, but not where they are to be trained ``again`` for another purpose.
+        Those that had one are left out, but not where they are to be trained ``again`` for another purpose. With
+        ``spending`` they are as many as it allows, ``count`` at most, the most informative ones for their cost.
         """
         short = [] if again else [view for view in self.views if view.is_short and not view.is_loss]
         # Failed ones too: they would fail again.
         had = np.flatnonzero(short[-1].reached > 0) if short else np.zeros(0, dtype=np.intp)
         process = short_run_process(self.inputs, relevance=False)
-        return self._choose(process, SHORT_RUN_NOISE, count, had, most_of_pool=0.5, step=4)
+        return self._choose(process, SHORT_RUN_NOISE, count, had, most_of_pool=0.5, step=4, spending=spending)
 
     @_one_thread
-    def choose_full_trainings(self, count: int) -> list[str]:
+    def choose_full_trainings(self, count: int, *, spending: Spending | None = None) -> list[str]:
         """Codes of the next ``count`` candidates for a full training, by design; trained ones are left out.
 
         So are those that failed in every training, since they would fail again. Up to ``FEW_LABELS`` never change a
-        prior order; they give it accuracies, so they are spread evenly over it, a single one in its middle.
+        prior order; they give it accuracies, so they are spread evenly over it, a single one in its middle. With
+        ``spending`` they are as many as it allows, ``count`` at most, the most informative ones for their cost.
         """
         process = final_process(self.final_inputs)
         had = np.union1d(self.labels.rows, np.flatnonzero(self._are(self.failures.entirely)))
-        if len(self.labels.rows) + count <= FEW_LABELS and np.ptp(self.prior.scores) > 0:
-            return self._spread_over_the_order(count, had)
-        return self._choose(process, LABEL_NOISE, count, had, most_of_pool=0.6, step=5)
+        few = count if spending is None else min(count, max(1, int(spending.labels)))
+        spread = []
+        if len(self.labels.rows) + few <= FEW_LABELS and np.ptp(self.prior.scores) > 0:
+            spread = self._spread_over_the_order(few, had, spending)
+        return spread or self._choose(process, LABEL_NOISE, count, had, most_of_pool=0.6, step=5, spending=spending)
 
-    def _spread_over_the_order(self, count: int, had: Rows) -> list[str]:
-        """Codes in the middle of each of ``count`` equal parts of the prior order."""
+    def _spread_over_the_order(self, count: int, had: Rows, spending: Spending | None) -> list[str]:
+        """Codes in the middle of each of ``count`` equal parts of the prior order; of fewer parts if they cost less."""
         others = np.setdiff1d(np.arange(len(self.codes)), had)
         order = others[np.argsort(-self.prior.scores[others], kind="stable")]
-        count = min(count, len(order))
-        return [self.codes[order[int((part + 0.5) * len(order) / count)]] for part in range(count)]
+        for parts in range(min(count, len(order)), 0, -1):
+            rows = [int(order[int((part + 0.5) * len(order) / parts)]) for part in range(parts)]
+            account = Account(spending, len(self.codes))
+            if all(account.pay(row) for row in rows):
+                return [self.codes[row] for row in rows]
+        return []
 
     @property
     def can_design(self) -> bool:
@@ -263,15 +271,32 @@ class RankingModel:
         return bool(short_run_process(self.inputs, relevance=False).blocks)
 
     def _choose(
-        self, process: GaussianProcess, noise: float, count: int, had: Rows, *, most_of_pool: float, step: int
+        self,
+        process: GaussianProcess,
+        noise: float,
+        count: int,
+        had: Rows,
+        *,
+        most_of_pool: float,
+        step: int,
+        spending: Spending | None,
     ) -> list[str]:
         generator = self._generator(step)
-        if not process.blocks:
-            places = generator.permutation(np.setdiff1d(np.arange(len(self.codes)), had))[:count]
-        else:
+        if process.blocks:
             places = choose(
-                process, len(self.codes), noise, count, taken=had, generator=generator, most_of_pool=most_of_pool
-            )
+                process,
+                len(self.codes),
+                noise,
+                count,
+                taken=had,
+                generator=generator,
+                most_of_pool=most_of_pool,
+                spending=spending,
+            ).tolist()
+        else:
+            account = Account(spending, len(self.codes))
+            drawn = generator.permutation(np.setdiff1d(np.arange(len(self.codes)), had)).tolist()
+            places = [place for place in drawn if account.pay(place)][:count]
         return [self.codes[place] for place in places]
 
     @_one_thread

@@ -15,7 +15,7 @@ class RankerOptions:
         models: regressors of the final score; the Gaussian process always takes part.
         aggregation: how the sources are fused into the prior order.
         training_loss: whether the training loss counts beside the accuracy of short trainings. Between families of
-            networks, and between recipes, it measures how fast one fits, not how well it generalises.
+            networks, and between recipes, it measures how fast a network fits, not how well it generalises.
         failed: place of a candidate all of whose trainings failed: ``last``, below all others, or ``unknown``, where
             the evidence without training puts it (in the middle without any).
     """

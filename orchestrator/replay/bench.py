@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from taurank.orchestrator.experiment import TrainingSpec
-from taurank.orchestrator.planning import Setting
+from taurank.orchestrator.planning import Pace, Setting
 from taurank.orchestrator.replay.curves import encode, whole_trainings
 from taurank.orchestrator.replay.truth import ENOUGH, EVIDENCE_METRIC, MEAN, ReplayError, Truth, make_truth
 from taurank.spaces import Architecture, SearchSpace, get_space, list_spaces
@@ -120,6 +120,24 @@ class Bench:
         """Seconds of an epoch for trainings without a time; 1 where none has one, so that the clock counts epochs."""
         seconds = self.table.seconds_per_epoch
         return seconds if np.isfinite(seconds) else 1.0
+
+    def pace(self, codes: Sequence[str], *, workers: int, device: str) -> Pace:
+        """Recorded seconds of an epoch of full training of each of these architectures.
+
+        Raises:
+            ReplayError: the table lacks those of one of them.
+        """
+        seconds = {}
+        for code in codes:
+            of_epochs = self.table.curve(code, schedule_epochs=self.full_epochs, seed=self.seeds[self.full_epochs])
+            seconds[code] = float(of_epochs["seconds"].sum()) / self.full_epochs
+        unknown = [code for code, took in seconds.items() if not took > 0]
+        if unknown:
+            raise ReplayError(
+                f"--budget: the table has no seconds of {len(unknown):,} of {len(codes):,} full trainings, so it "
+                "counts epochs only: write how many times cheaper, as 10x"
+            )
+        return Pace(seconds, workers, device=device)
 
 
 def make_bench(table: RecordedTable, *, truth: str = "", buy_seed: int | None = None, among: str = "distinct") -> Bench:

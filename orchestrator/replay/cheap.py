@@ -25,14 +25,16 @@ class Cheap:
     Attributes:
         proxies: names of proxies.
         supernets: what each costs as a whole, by name, in epochs of training one candidate; tables do not record it.
+        proxy_epochs: what a score by a proxy costs, in epochs.
     """
 
     proxies: tuple[str, ...]
     supernets: dict[str, float]
+    proxy_epochs: float = PROXY_EPOCHS
 
     def epochs(self, candidates: int) -> float:
         """Cost in epoch-equivalents."""
-        return candidates * PROXY_EPOCHS * len(self.proxies) + sum(self.supernets.values())
+        return candidates * self.proxy_epochs * len(self.proxies) + sum(self.supernets.values())
 
 
 def choose_cheap(table: RecordedTable, *, proxies: str, supernets: str) -> Cheap:
@@ -72,7 +74,7 @@ def book_cheap(bench: Bench, cheap: Cheap, log: EvidenceLog, candidates: Sequenc
     same. A candidate without any score was never measured and costs nothing. The cost of a supernet is spread over all.
     """
     log.append(_sizes(bench, candidates))
-    log.append(_proxies(bench, cheap.proxies, candidates))
+    log.append(_proxies(bench, cheap, candidates))
     for name, epochs in cheap.supernets.items():
         source = f"supernet:{name}"
         scores = bench.table.wide(source).reindex(list(candidates))
@@ -95,12 +97,12 @@ def _sizes(bench: Bench, candidates: Sequence[str]) -> list[Evidence]:
     ]
 
 
-def _proxies(bench: Bench, names: Sequence[str], candidates: Sequence[str]) -> list[Evidence]:
+def _proxies(bench: Bench, cheap: Cheap, candidates: Sequence[str]) -> list[Evidence]:
     computed = bench.proxies.index.intersection(pd.Index(candidates), sort=False)
     scores, seconds = bench.proxies.loc[computed], bench.proxy_seconds.loc[computed].fillna(0.0)
     return [
-        Evidence(PROXIES, f"{PROXIES}/{name}", code, f"proxy:{name}", 0, 0, 0, "score", value, cost, PROXY_EPOCHS)
-        for name in names
+        Evidence(PROXIES, f"{PROXIES}/{name}", code, f"proxy:{name}", 0, 0, 0, "score", value, cost, cheap.proxy_epochs)
+        for name in cheap.proxies
         for code, value, cost in zip(computed, scores[name], seconds[name], strict=True)
     ]
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from taurank.orchestrator.evidence import PROXIES, EvidenceLog
 from taurank.orchestrator.experiment import TrainingSpec
-from taurank.orchestrator.planning import LogRanker, Problem, forecast, run_rounds, shipped_replays
+from taurank.orchestrator.planning import LogRanker, Problem, Purse, book_pace, forecast, run_rounds, shipped_replays
 from taurank.orchestrator.ranker import KNOWLEDGE, Ranking
 from taurank.orchestrator.replay.bench import SIZES, Bench
 from taurank.orchestrator.replay.cheap import book_cheap
@@ -90,10 +90,13 @@ def _rank(
         bench.encoding(candidates),
         bench.full_epochs,
         plan.seed,
+        images=plan.images,
+        classes=plan.classes,
         knowledge=plan.knowledge,
         knowledge_encoding=plan.knowledge_encoding,
     )
     book_cheap(bench, plan.cheap, log, candidates)
+    launch.purse = _purse(bench, plan, candidates, log, launch)
     launching = 0.0
 
     def timed(spec: TrainingSpec, codes: Sequence[str]) -> None:
@@ -104,9 +107,29 @@ def _rank(
 
     started = time.perf_counter()
     ranker = LogRanker(problem, log)
-    run_rounds(ranker, list(plan.trainings), launch=timed, budget_epochs=plan.budget_epochs, adaptive=plan.adaptive)
+    run_rounds(
+        ranker,
+        list(plan.trainings),
+        launch=timed,
+        budget_epochs=plan.budget_epochs,
+        adaptive=plan.adaptive,
+        purse=launch.purse,
+    )
     order = ranker.ranking(truth_seeds=len(bench.truth.seeds))
     return order, time.perf_counter() - started - launching
+
+
+def _purse(bench: Bench, plan: ReplayPlan, candidates: Sequence[str], log: EvidenceLog, launch: Launch) -> Purse | None:
+    """A budget in time, with the recorded seconds as measured beforehand; their measurement is not recorded."""
+    if not plan.budget.is_time:
+        return None
+    pace = bench.pace(candidates, workers=plan.workers, device=plan.budget.device or "core")
+    book_pace(log, pace)
+
+    def wall_seconds() -> float:
+        return launch.wall_seconds + log.spent_in(PROXIES)[0] / plan.workers
+
+    return Purse(plan.budget, log, tuple(candidates), bench.full_epochs, wall_seconds)
 
 
 def _predicted_tau(bench: Bench, plan: ReplayPlan) -> float:

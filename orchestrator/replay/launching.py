@@ -15,6 +15,7 @@ import ray
 from taurank.orchestrator.cluster import Slot, connect
 from taurank.orchestrator.evidence import FINAL_EVENTS, FROZEN, Evidence, EvidenceLog
 from taurank.orchestrator.experiment import ResourceSpec, TrainingSpec
+from taurank.orchestrator.planning import Purse
 from taurank.orchestrator.replay.bench import Bench
 from taurank.orchestrator.replay.clock import InTurn, Result, SimulatedStage
 from taurank.orchestrator.replay.truth import ReplayError
@@ -44,7 +45,9 @@ SIMULATED = ("none", *list_policies())
 
 
 class Launch(Protocol):
-    """Runs trainings of candidates and leaves their rows in a log."""
+    """Runs trainings of candidates and leaves their rows in a log, until ``purse``, a budget in time, is spent."""
+
+    purse: Purse | None
 
     @property
     def wall_seconds(self) -> float:
@@ -85,10 +88,14 @@ class ClockLaunch:
         bench: what is recorded.
         log: where rows go.
         workers: trainings at once.
+
+    Attributes:
+        purse: a budget in time; trainings end when it is spent.
     """
 
     def __init__(self, bench: Bench, log: EvidenceLog, workers: int) -> None:
         self._bench, self._log, self._workers = bench, log, workers
+        self.purse: Purse | None = None
         self._seconds, self._timed = 0.0, True
 
     @property
@@ -114,7 +121,9 @@ class ClockLaunch:
         )
         rows: list[Evidence] = []
         events: list[tuple[str, str, str]] = []
-        for happened in simulated.run():
+        left, spent = math.inf if self.purse is None else self.purse.left(), 0.0
+        by_clock = self.purse is not None and self.purse.budget.is_wall
+        for happened in simulated.run() if left > 0 else ():
             if isinstance(happened, Step):
                 again = happened.trial in begun
                 begun.add(happened.trial)
@@ -122,12 +131,15 @@ class ClockLaunch:
                 events.append((happened.trial, *sent))
                 continue
             trial, curve, decision = happened.trial, happened.curve, happened.decision
+            spent = simulated.seconds if by_clock else spent + happened.step.seconds
             rows.extend(_rows(spec, codes_of[trial], happened))
             if happened.action == "stop":
                 rows.extend(_predictions(spec, codes_of[trial], curve, decision))
                 events.append((trial, *ended_event(curve, decision, "")))
             elif happened.action == "pause" and decision is not None and spec.scheduler.is_policy:
                 events.append((trial, *paused_event(curve, decision)))
+            if spent >= left:
+                break
         over = {trial for trial, event, _ in events if event in FINAL_EVENTS}
         resumed = {trial for trial, event, _ in events if event == "resumed"}
         outcomes = log.outcomes()
@@ -216,6 +228,7 @@ class _RayLaunch:
     ) -> None:
         self._bench, self._log, self._data, self._run, self._interruption = bench, log, data, run, interruption
         self._slots = slots
+        self.purse: Purse | None = None
 
     def __call__(self, spec: TrainingSpec, codes: Sequence[str]) -> None:
         epochs = float(len(codes) * spec.last_epoch)
@@ -244,6 +257,7 @@ class _RayLaunch:
                 display=display,
                 interruption=self._interruption,
                 checkpoints=CheckpointStore(self._run / "checkpoints"),
+                purse=self.purse,
             )
             run_stage(stage, setting, data=self._data)
 

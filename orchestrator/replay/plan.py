@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from taurank.orchestrator.experiment import BudgetError, TrainingSpec, budget_factor, load_experiment, read_budget
+from taurank.orchestrator.experiment import Budget, BudgetError, TrainingSpec, load_experiment, read_budget, read_factor
 from taurank.orchestrator.planning import ROUNDING, plan_trainings
 from taurank.orchestrator.ranker import KnowledgeSource
 from taurank.orchestrator.replay.bench import Bench, drawn_count
@@ -35,6 +35,9 @@ class ReplayPlan:
         adaptive: whether the stages were planned by default and may change with the evidence.
         knowledge: what is known from other data; it costs nothing.
         knowledge_encoding: see ``known.known_encoding``.
+        budget: as it was asked for.
+        images: of validation; None if that is unknown, and no pilot of short trainings is asked then.
+        classes: of images; None if that is unknown.
     """
 
     candidates: int
@@ -47,6 +50,9 @@ class ReplayPlan:
     adaptive: bool
     knowledge: tuple[KnowledgeSource, ...] = ()
     knowledge_encoding: pd.DataFrame | None = field(default=None, compare=False, repr=False)
+    budget: Budget = field(default_factory=lambda: Budget(1.0))
+    images: int | None = None
+    classes: int | None = None
 
 
 class _Trainings(BaseModel):
@@ -71,7 +77,7 @@ def plan_replay(
     Args:
         bench: what is recorded.
         candidates: how many are drawn; None for ``CANDIDATES``, or all that can be candidates if these are fewer.
-        budget: how many times cheaper, as ``10x``.
+        budget: as an experiment has it. An amount of time is planned for the average architecture of the table.
         seed: of the draws and of the ranking.
         workers: trainings at once.
         cheap: what is measured of every candidate before any training.
@@ -90,7 +96,8 @@ def plan_replay(
             f"--candidates: {candidates:,} asked, but the table has {there:,} among {bench.described} with a full "
             f"training of seed {bench.truth.evidence_seed} and the truth; give 2 to {there:,}{ask}"
         )
-    speed_up = parse_budget(budget)
+    asked = _read(budget)
+    speed_up = _speed_up(bench, asked, candidates, workers)
     whole = candidates * bench.full_epochs / speed_up
     left = whole - cheap.epochs(candidates)
     if left < -ROUNDING:
@@ -112,7 +119,28 @@ def plan_replay(
             "take fewer candidates, shorten them, give a scheduled one budget_epochs, or lower --budget"
         )
     described = known_encoding(bench, knowledge)
-    return ReplayPlan(candidates, speed_up, seed, workers, cheap, recorded, left, adaptive, tuple(knowledge), described)
+    return ReplayPlan(
+        candidates, speed_up, seed, workers, cheap, recorded, left, adaptive, tuple(knowledge), described, asked
+    )
+
+
+def _speed_up(bench: Bench, budget: Budget, candidates: int, workers: int) -> float:
+    """The budget as a factor: times cheaper than so many trainings of the average architecture of the table."""
+    if not budget.is_time and budget.factor is not None:
+        return budget.factor
+    pace = bench.pace(bench.pool, workers=workers, device=budget.device or "core")
+    try:
+        of_all = pace.speed_up(budget, bench.full_epochs)
+    except BudgetError as error:
+        raise ReplayError(f"--{error}") from None
+    return of_all if budget.factor is not None else max(1.0, of_all * candidates / len(bench.pool))
+
+
+def _read(text: str) -> Budget:
+    try:
+        return read_budget(text)
+    except BudgetError as error:
+        raise ReplayError(f"--budget: {error}") from None
 
 
 def parse_budget(text: str) -> float:
@@ -122,7 +150,7 @@ def parse_budget(text: str) -> float:
         ReplayError: it is not of that form, or below 1x.
     """
     try:
-        return budget_factor(read_budget(text))
+        return read_factor(text)
     except BudgetError as error:
         raise ReplayError(f"--budget: {error}") from None
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from taurank.orchestrator.evidence import ACCURACY, RankedMetric
+
 
 @dataclass(frozen=True)
 class TrainingStage:
@@ -69,7 +71,7 @@ class Training:
         state: its current state, as text.
         schedule_epochs: length of its schedule.
         epochs: epochs at which it was validated.
-        accuracies: validation accuracy at these epochs, in [0, 1]; NaN where training diverged.
+        accuracies: validation accuracy at these epochs, in [0, 1], or the user's own metric; NaN where it diverged.
         forecast: of its end; None before the first result.
         decisions: its events, in order.
         cost_epochs: epochs trained.
@@ -184,6 +186,7 @@ class Explanation:
         other_evidence: of sources without training, and of knowledge.
         cost_epochs: of all its evidence, in epochs; shared costs such as a supernet are not included.
         cost_seconds: the same in device seconds.
+        metric: what values of trainings are.
     """
 
     architecture: str
@@ -196,3 +199,4 @@ class Explanation:
     other_evidence: tuple[CheapEvidence, ...]
     cost_epochs: float
     cost_seconds: float
+    metric: RankedMetric = ACCURACY

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
+from taurank.orchestrator.evidence import RankedMetric
 from taurank.orchestrator.planning import Forecast
 from taurank.orchestrator.ranker import FEWEST_ANCHORS, Ranking
 from taurank.orchestrator.scoring import Score, are_accuracies
@@ -23,6 +26,11 @@ def percent(value: float) -> str:
 def number(value: float, *, digits: int) -> str:
     """A number of any size, a dash if missing."""
     return f"{value:.{digits}g}" if math.isfinite(value) else "-"
+
+
+def value_text(metric: RankedMetric) -> Callable[[float], str]:
+    """How final values are written: accuracies in percent, those of the user's own metric as numbers."""
+    return partial(number, digits=5) if metric.is_own else percent
 
 
 def decimal(value: float) -> str:
@@ -70,8 +78,8 @@ def failed_note(ranking: Ranking) -> str:
     if not ranking.failed:
         return ""
     return (
-        f"{counted(len(ranking.failed), 'candidate')} failed in every training: no accuracy is predicted for them, and "
-        "the expected tau leaves them out"
+        f"{counted(len(ranking.failed), 'candidate')} failed in every training: no final value is predicted for them, "
+        "and the expected tau leaves them out"
     )
 
 

@@ -16,7 +16,7 @@ GLOSSARY = {
     "epochs": "Cost of the evidence on a candidate in epoch-equivalents: passes over all training images. A forward "
     "pass counts a third. Costs that all share are divided equally.",
     "seconds": "Device seconds of the evidence on a candidate.",
-    "status": "State of the longest training of the candidate, with its last epoch and the length of its schedule.",
+    "status": "State of the candidate's training with the longest schedule, with its last epoch and that length.",
     "tau-b": "Kendall's rank correlation of two orders, in [-1, 1]: 1 is the same order, 0 is chance.",
     "expected tau": "The tau-b with full training that the ranking expects of itself, from its own uncertainty, with a "
     "90 % interval.",

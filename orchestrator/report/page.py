@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +24,7 @@ from taurank.orchestrator.report.glossary import GLOSSARY
 from taurank.orchestrator.report.hardware import HEADINGS, cost_text
 from taurank.orchestrator.report.pages import asset, render
 from taurank.orchestrator.report.plots import plot_curves, plot_front, plot_predictions
-from taurank.orchestrator.report.sources import source_uses
+from taurank.orchestrator.report.sources import SourceUse, source_uses
 from taurank.orchestrator.report.standings import TOP, columns_of, standings
 from taurank.orchestrator.report.trained import STATE_WORDS, Trained, foremost, read_trainings, thinned
 from taurank.orchestrator.report.trust import TITLE, name_of, trust_note, trust_rows
@@ -151,10 +152,11 @@ def _shown(content: Content, ranking: Ranking) -> dict[str, Any]:
         "count": len(table),
         "top": min(TOP, len(table)),
         "cells": [[column.text(row) for column in columns] for row in rows],
-        "sources": sources,
+        "sources": [_source_row(use, len(codes)) for use in sources],
         "compared": next((use.against for use in sources if use.found is not None), ""),
         "data": _data(content, ranking, rows, columns, places),
         "static": _static_figures(content, ranking, table),
+        "score": None if content.score is None else _score(content.score),
         "front": _front(content),
         "trust": _trust(content),
     }
@@ -217,11 +219,45 @@ def _static_figures(content: Content, ranking: Ranking, table: pd.DataFrame) -> 
         figure = plot_curves(drawn, place, content.metric, percent=content.final is figures.percent)
         found.append(("curves", "Learning curves", Markup(figure)))
     if content.score is not None:
-        found.append(("predictions", "Predicted against measured", Markup(plot_predictions(ranking, content.truth))))
+        figure = plot_predictions(ranking, content.truth, content.metric, percent=content.final is figures.percent)
+        found.append(("predictions", "Predicted against measured", Markup(figure)))
     if content.tradeoff is not None and len(content.tradeoff.members):
-        title = f"Accuracy against {content.tradeoff.against}"
-        found.append(("front", title, Markup(plot_front(content.tradeoff, content.names))))
+        title = f"{content.metric[0].upper()}{content.metric[1:]} against {content.tradeoff.against}"
+        figure = plot_front(
+            content.tradeoff,
+            content.names,
+            content.metric,
+            percent=content.final is figures.percent,
+            lower_is_better=content.lower_is_better,
+        )
+        found.append(("front", title, Markup(figure)))
     return found
+
+
+def _source_row(use: SourceUse, candidates: int) -> tuple[str, tuple[str, ...]]:
+    tau = (
+        ("-", "-") if use.found is None else (f"{use.found.tau:.2f} ({figures.interval(use.found)})", str(use.found.n))
+    )
+    return use.name, (f"{use.weight:.2f}", f"{use.covered} of {candidates}", *tau)
+
+
+def _score(score: Score) -> dict[str, Any]:
+    """The ranking and each source alone against full training."""
+    whole = score.truth.sample is None
+    speed_up = math.nan if score.speed_up is None else score.speed_up.seconds
+    rows = [("taurank", score.ranking, speed_up)]
+    rows += [(source.name, source.agreement, source.speed_up) for source in score.sources]
+    heads = ("tau-b", "95 % interval", *(["Spearman"] if whole else []), "architectures", "cheaper")
+    body = []
+    for name, found, cheaper in rows:
+        taus = (figures.decimal(found.tau), figures.interval(found))
+        spearman = [figures.decimal(found.spearman)] if whole else []
+        body.append((name, (*taus, *spearman, str(found.n), figures.times(cheaper))))
+    return {
+        "heads": heads,
+        "body": body,
+        "measures": [(name, (value,)) for name, value in figures.measures(score).items()],
+    }
 
 
 def _front(content: Content) -> dict[str, Any] | None:
@@ -235,7 +271,7 @@ def _front(content: Content) -> dict[str, Any] | None:
             (
                 cost_text(found.against, row[found.column]),
                 str(row["rank"]),
-                figures.percent(row["predicted_accuracy"]),
+                content.final(row["predicted_accuracy"]),
                 f"{row['front_probability']:.0%}",
             ),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -40,6 +41,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    found.globals["nan"] = math.nan
     found.filters["breakable"] = breakable
     found.filters["sentence"] = lambda line: f"{line[0].upper()}{line[1:]}."
     return found

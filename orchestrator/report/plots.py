@@ -84,7 +84,9 @@ def interval_figure(ranking: Ranking, truth: Mapping[str, float], names: Mapping
     return figure
 
 
-def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
+def plot_predictions(
+    ranking: Ranking, truth: Mapping[str, float], metric: str = "accuracy", *, percent: bool = True
+) -> str:
     """Predicted final accuracy with its interval against the measured one; the score if no accuracy was predicted."""
     table = ranking.table
     measured = np.array([truth.get(code, np.nan) for code in table["architecture"]])
@@ -98,18 +100,26 @@ def plot_predictions(ranking: Ranking, truth: Mapping[str, float]) -> str:
         ends = [np.nanmin([predicted, measured]), np.nanmax([predicted, measured])]
         axes.plot(ends, ends, color=GREY, linewidth=1, label="predicted = measured")
         axes.legend(frameon=False, fontsize=9, loc="upper left")
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_xlabel("predicted final accuracy, 90 % interval")
+        if percent:
+            axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_xlabel(f"predicted final {metric}, 90 % interval", parse_math=False)
     else:
         axes.plot(table["score"], measured, "o", markersize=4.5, color=BLUE, alpha=0.7)
         axes.set_xlabel("score (too few candidates were trained to the end to predict accuracies)")
-    if np.nanmax(measured) <= 1:
+    if percent and np.nanmax(measured) <= 1:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylabel("measured after full training")
     return _svg(figure)
 
 
-def plot_front(found: Front, names: Mapping[str, str]) -> str:
+def plot_front(
+    found: Front,
+    names: Mapping[str, str],
+    metric: str = "accuracy",
+    *,
+    percent: bool = True,
+    lower_is_better: bool = False,
+) -> str:
     """Predicted accuracy (or the score) against cost, with the front of the means as steps."""
     table, members = found.table, found.members
     figure, axes = _axes(WIDTH, 4.6)
@@ -127,7 +137,10 @@ def plot_front(found: Front, names: Mapping[str, str]) -> str:
     if known:
         error = [y - members["accuracy_low"], members["accuracy_high"] - y]
         axes.errorbar(x, y, yerr=error, fmt="none", ecolor=ORANGE, elinewidth=0.8, alpha=0.7)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if percent:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if lower_is_better:
+            axes.invert_yaxis()
     axes.plot(x, y, "o", color=ORANGE, markersize=4, markerfacecolor="none")
     if len(members) <= LABELLED:
         for at, height, code in zip(x, y, members["architecture"], strict=True):
@@ -137,7 +150,8 @@ def plot_front(found: Front, names: Mapping[str, str]) -> str:
     if cost.min() > 0 and cost.max() > 20 * cost.min():
         axes.set_xscale("log")
     axes.set_xlabel(label)
-    axes.set_ylabel("predicted final accuracy" if known else "score (not all have a predicted accuracy)")
+    without = "score (not all have a predicted final value)"
+    axes.set_ylabel(f"predicted final {metric}" if known else without, parse_math=False)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     return _svg(figure)
 

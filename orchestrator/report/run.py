@@ -10,7 +10,7 @@ from rich.console import Console
 
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import ObjectiveError
-from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.ranker import Ranking, final_values
 from taurank.orchestrator.report.conclusion import conclusion
 from taurank.orchestrator.report.figures import against
 from taurank.orchestrator.report.hardware import front_line, objective_line, print_hardware
@@ -112,7 +112,17 @@ def report_run(
             raise
     content = run_content(run, ranking, score)
     experiment, evidence = run.experiment, content.own_rows
-    print_ranking(console, ranking, score, evidence, run.names)
+    metric = experiment.ranked_metric
+    measured = final_values(run.log.evidence(), metric, full_epochs=experiment.recipe.epochs)
+    print_ranking(
+        console,
+        ranking,
+        score,
+        evidence,
+        run.names,
+        metric=metric.name if metric.is_own else None,
+        measured=len(measured),
+    )
     print_trust(console, content.trust, full_epochs=experiment.recipe.epochs)
     print_void(console, content.void)
     taken_over = taken_over_line(run.log)

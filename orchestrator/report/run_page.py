@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import BASELINE, SIZE, SUPERNET, TRAINING, VALIDATION_ACCURACY
-from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.evidence import BASELINE, SUPERNET, TRAINING, VALIDATION_ACCURACY, RankedMetric
+from taurank.orchestrator.ranker import Ranking, in_accuracies
+from taurank.orchestrator.report.figures import value_text
 from taurank.orchestrator.report.hardware import hardware_lines
 from taurank.orchestrator.report.page import Content
 from taurank.orchestrator.report.searched import search_lines
@@ -30,6 +31,11 @@ def run_content(
         refresh: see `Content`.
     """
     experiment, rows = run.experiment, run.log.evidence()
+    metric, full_epochs = experiment.ranked_metric, experiment.recipe.epochs
+    evidence = None
+    if metric.is_own:
+        scaled = in_accuracies(rows, metric, full_epochs=full_epochs)[0]
+        evidence, rows = scaled[scaled["stage"] != BASELINE], _as_shown(rows, metric)
     return Content(
         title=experiment.name,
         description=experiment.description,
@@ -37,9 +43,13 @@ def run_content(
         ranking=ranking,
         rows=rows,
         events=run.log.events(),
-        full_epochs=experiment.recipe.epochs,
+        full_epochs=full_epochs,
+        final=value_text(metric),
+        metric=metric.final_title,
+        lower_is_better=metric.lower_is_better,
+        evidence=evidence,
         score=score,
-        measured={} if score is not None or ranking is None else _measured(rows, experiment.recipe.epochs),
+        measured={} if score is not None or ranking is None else _measured(rows, full_epochs),
         void=void_lines(void_scores(run.log), len(run.candidates)),
         trust=run.trust() if ranking is not None else (),
         tradeoff=None if ranking is None else _tradeoff(ranking, rows),
@@ -49,6 +59,13 @@ def run_content(
         definition=experiment.to_yaml(),
         refresh=refresh,
     )
+
+
+def _as_shown(rows: pd.DataFrame, metric: RankedMetric) -> pd.DataFrame:
+    """The rows with the user's metric in the place of accuracies, its values as they are."""
+    trained = rows["source"] == TRAINING
+    kept = rows[~trained | (rows["metric"] == metric.name)]
+    return kept.assign(metric=kept["metric"].where(kept["metric"] != metric.name, VALIDATION_ACCURACY))
 
 
 def _measured(rows: pd.DataFrame, full_epochs: int) -> dict[str, float]:
@@ -65,7 +82,8 @@ def _measured(rows: pd.DataFrame, full_epochs: int) -> dict[str, float]:
 
 def _tradeoff(ranking: Ranking, rows: pd.DataFrame) -> Front | None:
     evidence = rows[rows["stage"] != BASELINE]
-    return make_front(ranking, evidence, known_cost(evidence)) if (evidence["source"] == SIZE).any() else None
+    cost = known_cost(evidence)
+    return None if cost is None else make_front(ranking, evidence, cost)
 
 
 def _searched(run: Run, ranking: Ranking, rows: pd.DataFrame) -> list[str]:

@@ -67,22 +67,19 @@ def print_plan(
     """Prints the stages and their cost, in epochs of training one candidate."""
     print_candidates(console, experiment, run.log, run.candidates)
     print_hardware(console, hardware_lines(experiment, run.log, run.candidates))
-    shape = "x".join(map(str, data.input_shape))
     full = len(run.candidates) * experiment.recipe.epochs
-    _line(
-        console,
-        f"taurank ranks {len(run.candidates)} architectures of {experiment.space.name} on {experiment.data.name} "
-        f"({len(data.train)} training, {len(data.validation)} validation, {len(data.test)} test images of {shape}, "
-        f"{len(data.classes)} classes)",
-    )
+    _line(console, f"taurank ranks {len(run.candidates)} {_task(experiment, data)}")
     _line(
         console,
         f"full training is {experiment.recipe.epochs} epochs each, {full} in all; "
-        f"budget: {experiment.budget} cheaper, {budget:.1f}",
+        f"budget: {experiment.allowance.in_words}, {budget:.1f}",
     )
+    if run.pace is not None:
+        _line(console, run.pace.in_words(experiment.recipe.epochs, cost / len(run.candidates)))
     print_recipes(console, experiment, run.candidates)
     table = _table("stage", "trials", "at most epochs", "share of full")
-    table.add_row("size", str(len(run.candidates)), "0.0", "0.0%")
+    if experiment.trainable is None:
+        table.add_row("size", str(len(run.candidates)), "0.0", "0.0%")
     for stage in stages:
         table.add_row(MiddleElided(stage.title), str(len(stage.specs)), f"{stage.cost:.1f}", f"{stage.cost / full:.1%}")
     table.add_row("evidence in all", "", f"{cost:.1f}", f"{cost / full:.1%}")
@@ -97,12 +94,25 @@ def print_plan(
     if run.has_default_plan and any(stage.source == TRAINING for stage in stages):
         proxies = any(stage.booking for stage in stages)
         setting = Setting(experiment.space.name, experiment.data.name, experiment.recipe.epochs)
-        expected = forecast(setting, len(run.candidates), experiment.speed_up, proxies=proxies)
+        expected = forecast(setting, len(run.candidates), run.speed_up, proxies=proxies)
         _line(console, f"predicted tau: {predicted(expected)}")
     known = knowledge_line(run.knowledge, run.candidates)
     if known:
         _line(console, known)
     _line(console, f"folder: {run.folder}")
+
+
+def _task(experiment: Experiment, data: ImageData) -> str:
+    """What is ranked, and by what."""
+    if experiment.trainable is not None:
+        metric = experiment.ranked_metric
+        end = "lower" if metric.lower_is_better else "higher"
+        return f"candidates that {experiment.trainable} trains, by {metric.name} ({end} is better)"
+    shape = "x".join(map(str, data.input_shape))
+    return (
+        f"architectures of {experiment.space.name} on {experiment.data.name} ({len(data.train)} training, "
+        f"{len(data.validation)} validation, {len(data.test)} test images of {shape}, {len(data.classes)} classes)"
+    )
 
 
 def print_ranking(
@@ -168,7 +178,7 @@ def print_ranking(
                 else "-"
             )
         if truth:
-            cells.append(percent(truth[row["architecture"]]))
+            cells.append(shown(truth[row["architecture"]]))
         if by_objective:
             cells += (
                 ["-", "-"] if pd.isna(row["objective"]) else [f"{row['objective']:.4f}", str(row["objective_rank"])]
@@ -260,13 +270,13 @@ def print_score(console: Console, score: Score) -> None:
             f"ranking against the same: {best.ours:.3f}; retained {best.retained:.2f}",
         )
     if np.isfinite(score.coverage):
-        _line(console, f"{score.coverage:.0%} of the 90 % intervals of predicted accuracy contain the measured one")
+        _line(console, f"{score.coverage:.0%} of the 90 % intervals of predicted final values contain the measured one")
     if score.speed_up is not None:
         _line(console, _speed_up_line(score.speed_up, len(score.candidates)))
 
 
 def _speed_up_line(speed: SpeedUp, candidates: int) -> str:
-    cheaper = f"{times(speed.epochs)} in epochs, {times(speed.seconds)} in seconds of trials"
+    cheaper = f"{times(speed.seconds)} in seconds of trials, {times(speed.epochs)} in epochs"
     if speed.estimated:
         return f"speed-up, everything counted, full cost estimated as mean sampled training x {candidates}: {cheaper}"
     wall = f", {times(speed.wall)} in wall time" if np.isfinite(speed.wall) else ""

@@ -128,13 +128,17 @@ def _state(state: str) -> State:
 
 
 def foremost(trainings: Sequence[Trained]) -> Mapping[str, Trained]:
-    """The training of each candidate that says most of its state: the longest that is evidence, by code."""
+    """The training of each candidate that tells its state: the one closest to full training, by code."""
     found: dict[str, Trained] = {}
     for one in trainings:
         before = found.get(one.code)
-        if one.is_evidence and one.code and (before is None or one.last_epoch >= before.last_epoch):
+        if one.is_evidence and one.code and (before is None or _length(one) >= _length(before)):
             found[one.code] = one
     return found
+
+
+def _length(one: Trained) -> tuple[int, int]:
+    return one.schedule_epochs, one.last_epoch
 
 
 def thinned(trainings: Sequence[Trained]) -> list[NDArray[np.intp]]:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from taurank.orchestrator.evidence import (
+    ACCURACY,
     BASELINE,
     COMPLETED,
     CONTENDERS,
@@ -35,6 +36,7 @@ from taurank.orchestrator.evidence import (
     VALIDATION_ACCURACY,
     VALIDATION_ACCURACY_SD,
     EvidenceLog,
+    RankedMetric,
 )
 from taurank.orchestrator.knowledge import Known
 from taurank.orchestrator.ranker import LOWER_IS_BETTER, PRETEXT_TASKS, SUPERNETS, Ranking
@@ -48,7 +50,7 @@ from taurank.orchestrator.report.explanation import (
     Training,
     TrainingStage,
 )
-from taurank.orchestrator.stages import features_by_code, logged_curves, void_scores
+from taurank.orchestrator.stages import features_by_code, kind_of, logged_curves, void_scores
 from taurank.schedulers.curves import Floats, Forecast, Ladder
 from taurank.schedulers.policies import Curve, Limits, curve_matrix
 
@@ -76,6 +78,7 @@ def explain(
     encoding: pd.DataFrame,
     ranking: Ranking | None = None,
     knowledge: Sequence[Known] = (),
+    metric: RankedMetric = ACCURACY,
 ) -> Explanation:
     """Collects the evidence and decisions of one candidate from the log and the ranking.
 
@@ -87,12 +90,13 @@ def explain(
         encoding: features of the candidates, (candidates, features), index = code; it may have no columns.
         ranking: of the run; None before there is one.
         knowledge: what the run knew beforehand.
+        metric: of the trainings.
     """
     rows, events = log.evidence(), log.events()
     own = rows[(rows["architecture"] == code) & (rows["stage"] != BASELINE)]
-    forecasts = {stage.name: _forecast(log, stage, encoding) for stage in stages}
+    forecasts = {stage.name: _forecast(log, stage, encoding, metric) for stage in stages}
     trainings = tuple(
-        _training(trial, stage, forecasts[stage.name], rows, events)
+        _training(trial, stage, forecasts[stage.name], rows, events, metric)
         for stage in stages
         for trial, architecture in stage.trials.items()
         if architecture == code
@@ -125,17 +129,21 @@ def explain(
         ),
         cost_epochs=float(own["epochs"].sum()),
         cost_seconds=float(own["seconds"].sum()),
+        metric=metric,
     )
 
 
-def _forecast(log: EvidenceLog, stage: TrainingStage, encoding: pd.DataFrame) -> tuple[dict[str, Curve], Forecast]:
+def _forecast(
+    log: EvidenceLog, stage: TrainingStage, encoding: pd.DataFrame, metric: RankedMetric
+) -> tuple[dict[str, Curve], Forecast]:
     """The curves of all trials of a stage, and the ladder's forecast from them."""
     features = features_by_code(encoding)
-    logged = {curve.trial: curve for curve in logged_curves(log, stage.name, list(stage.trials))}
+    logged = {curve.trial: curve for curve in logged_curves(log, stage.name, list(stage.trials), metric)}
     curves = {
         trial: replace(logged.get(trial, Curve(trial)), features=features[code]) for trial, code in stage.trials.items()
     }
-    return curves, Ladder().forecast(curve_matrix(curves, Limits(stage.schedule_epochs)))
+    limits = Limits(stage.schedule_epochs, metric=kind_of(metric, curves.values()))
+    return curves, Ladder().forecast(curve_matrix(curves, limits))
 
 
 def _training(
@@ -144,6 +152,7 @@ def _training(
     found: tuple[dict[str, Curve], Forecast],
     rows: pd.DataFrame,
     events: pd.DataFrame,
+    metric: RankedMetric,
 ) -> Training:
     curves, forecast = found
     curve, row = curves[trial], list(curves).index(trial)
@@ -158,7 +167,9 @@ def _training(
         mean, spread = float(forecast.means[row]), WIDTH_90 * float(forecast.sds[row])
         known = np.isfinite(forecast.scores)
         place = 1 + int((forecast.scores[known] > forecast.scores[row]).sum())
-        low, high = max(mean - spread, 0.0), min(mean + spread, 1.0)
+        low, high = mean - spread, mean + spread
+        if not metric.is_own:
+            low, high = max(low, 0.0), min(high, 1.0)
         final = FinalForecast(mean, low, high, place, int(known.sum()))
     begun = bool(decisions) or bool(curve.epochs)
     state = _STATES.get(decisions[-1].event if decisions else "", "in training") if begun else "not begun"

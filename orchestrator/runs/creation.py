@@ -14,6 +14,7 @@ from taurank.orchestrator.candidates import (
     book_latencies,
     book_narrowing,
     choose_candidates,
+    measure_paces,
     narrowed_space,
     open_meter,
 )
@@ -22,6 +23,7 @@ from taurank.orchestrator.evidence import CLASSES, DEFAULT_PLAN, IMAGES, MADE, P
 from taurank.orchestrator.experiment import Experiment, ImageCounts
 from taurank.orchestrator.knowledge import gather_knowledge, resolved_knowledge, write_known
 from taurank.orchestrator.planning import default_proxies, default_stages
+from taurank.orchestrator.runs.features import described
 from taurank.orchestrator.runs.planned import plan_run
 from taurank.orchestrator.runs.run import EXPERIMENT_FILE, LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
@@ -51,7 +53,9 @@ def create_run(
         KnowledgeError: knowledge that the experiment names cannot be used.
         ClusterError: no node has room for a trial, or latencies cannot be measured.
     """
-    note_large_batch(experiment, data, say)
+    if experiment.trainable is None:
+        note_large_batch(experiment, data, say)
+    experiment = described(experiment)
     check_room_for_trials(address, experiment.resources)
     # A path that came from the command line is relative to where that was typed.
     images = experiment.data.relative_to(Path.cwd())
@@ -67,26 +71,32 @@ def create_run(
             say(f"latencies of {len(candidates):,} candidates ...")
             meter.measure(candidates)
             check_objective(experiment.objective, [meter.found[code].milliseconds for code in candidates])
+    measured = measure_paces(experiment, candidates, data, address=address) if experiment.allowance.is_time else None
+    pace = None if measured is None else measured.pace
+    if measured is not None:
+        measured.check_left(experiment.allowance, experiment.recipe.epochs)
     resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images, "narrow": None})
     trainings, supernets = experiment.trainings, experiment.supernets
-    counts = ImageCounts.of(data)
+    counts = ImageCounts.of(data) if experiment.trainable is None else experiment.data.expected_counts
     train_images = counts.train
-    proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape))
+    proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape), pace=pace)
     if trainings is None and supernets is None:
-        proxy_epochs = 0.0 if proxies is None else len(candidates) * proxies.epochs(train_images)
-        trainings, supernets = default_stages(experiment, len(candidates), images=counts, proxy_epochs=proxy_epochs)
+        spent = 0.0 if proxies is None else len(candidates) * proxies.epochs(train_images)
+        spent += 0.0 if measured is None else measured.epochs
+        trainings, supernets = default_stages(experiment, len(candidates), images=counts, proxy_epochs=spent, pace=pace)
     resolved = resolved.model_copy(
         update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}
     )
     resolved = resolved.model_copy(update={"knowledge": resolved_knowledge(experiment, known)})
-    plan_run(resolved, candidates, data, parent)
+    plan_run(resolved, candidates, data, parent, pace=pace)
     folder = make_folder(parent, experiment.name)
     write_known(known, folder)
     log = first_log(folder)
     if experiment.trainings is None and experiment.supernets is None:
         log.note(PLAN, DEFAULT_PLAN)
-    log.note(IMAGES, json.dumps(asdict(counts)))
-    log.note(CLASSES, str(len(data.classes)))
+    if experiment.trainable is None:
+        log.note(IMAGES, json.dumps(asdict(counts)))
+        log.note(CLASSES, str(len(data.classes)))
     book_candidates(log, resolved, chosen)
     if narrowed is not None:
         book_narrowing(log, experiment, narrowed)
@@ -94,6 +104,8 @@ def create_run(
         book_latencies(log, meter, candidates)
         if meter.table is not None:
             meter.table.save(folder / TABLE_FILE)
+    if measured is not None:
+        measured.book(log)
     write_experiment(resolved, folder)
     return Run(folder, resolved, candidates, log)
 

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from taurank.orchestrator.candidates import (
     check_size,
     choose_candidates,
     logged_narrowing,
+    measure_paces,
     open_meter,
     resume_meter,
 )
@@ -38,11 +39,13 @@ from taurank.orchestrator.experiment import (
     SearchSpec,
     TrainingSpec,
     parse_experiment,
+    read_budget,
     with_knowledge,
 )
 from taurank.orchestrator.knowledge import gather_knowledge, resolved_knowledge, write_known
-from taurank.orchestrator.planning import ROUNDING, plan_trainings, planned_epochs
+from taurank.orchestrator.planning import ROUNDING, Pace, plan_trainings, planned_epochs, seconds_spent, speed_up
 from taurank.orchestrator.runs.creation import RGB, make_folder, write_experiment
+from taurank.orchestrator.runs.features import described
 from taurank.orchestrator.runs.planned import plan_run
 from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run, RunError
 from taurank.orchestrator.scoring import check_objective
@@ -64,7 +67,7 @@ class Changes:
     Attributes:
         candidates: how many in all, the new ones drawn like the first; None for none drawn.
         add: more candidates, by name.
-        budget: as an experiment has it; None for the same.
+        budget: as an experiment has it; None for the same. An amount of time is added to what the run had.
         seeds: more seeds of the baseline.
         stages: lists of more ``trainings`` and ``supernets``, as an experiment has them.
         evaluations: of a search, how many in all; None for the same.
@@ -136,15 +139,25 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
             new, sizes = _new_candidates(run, changes, data, meter, say)
         candidates = (*run.candidates, *new)
         changed = _changed(run, changes, list(candidates))
+        pace, measured = run.pace, None
+        if changed.allowance.is_time:
+            timed = {} if pace is None else pace.epoch_seconds
+            untimed = candidates if pace is None else new
+            if untimed:
+                measured = measure_paces(changed, untimed, data, address=address)
+                pace = replace(measured.pace, epoch_seconds={**measured.pace.epoch_seconds, **timed})
         if run.has_default_plan and not changes.stages:
-            changed = changed.model_copy(update={"trainings": _more_trainings(changed, len(candidates), data)})
+            trainings = _more_trainings(changed, len(candidates), data, pace)
+            changed = changed.model_copy(update={"trainings": trainings})
         known = run.knowledge
         if changes.knowledge:
             asked = with_knowledge(changed, changes.knowledge)
             known = gather_knowledge(asked, candidates, run.folder.parent, natural=data.input_shape[0] == RGB)
             changed = changed.model_copy(update={"knowledge": resolved_knowledge(asked, known)})
-        plan_run(changed, candidates, data, run.folder)
+        plan_run(changed, candidates, data, run.folder, pace=pace)
         folder, log = _copy(run)
+        if measured is not None:
+            measured.book(log)
         write_known(known, folder)
         book_sizes(log, changed, sizes)
         write_experiment(changed, folder)
@@ -183,14 +196,16 @@ def _changed(run: Run, changes: Changes, candidates: int | list[str]) -> Experim
     content = read_yaml(run.experiment.to_yaml())
     content["candidates"] = candidates
     if changes.budget is not None:
-        content["budget"] = changes.budget
+        more = read_budget(changes.budget)
+        spent = seconds_spent(run.log, wall=more.is_wall)
+        content["budget"] = str(run.experiment.allowance.plus(more, spent))
     if changes.seeds:
         if content["baseline"] is None:
             content["baseline"] = {"seeds": []}
         content["baseline"]["seeds"] += list(changes.seeds)
     for name, stages in changes.stages.items():
         content[name] = [*(content[name] or []), *stages]
-    return parse_experiment(write_yaml(content), where="the extended experiment")
+    return described(parse_experiment(write_yaml(content), where="the extended experiment"))
 
 
 def _new_candidates(
@@ -216,6 +231,8 @@ def _new_candidates(
     if changes.candidates is not None:
         if changes.candidates <= len(there):
             raise ExperimentError(f"--candidates: {changes.candidates} in all; there are {len(there)}, so give more")
+        if run.experiment.trainable is not None:
+            raise ExperimentError("--candidates: own training code has no space to draw from; name more with --add")
         asked = _changed(run, changes, changes.candidates)
         narrowed = logged_narrowing(run.log, run.experiment)
         if narrowed is not None:
@@ -248,10 +265,10 @@ def _with_added(run: Run, changes: Changes) -> Experiment:
     return _changed(run, changes, [*run.candidates, *changes.add])
 
 
-def _more_trainings(experiment: Experiment, count: int, data: ImageData) -> list[TrainingSpec]:
+def _more_trainings(experiment: Experiment, count: int, data: ImageData, pace: Pace | None) -> list[TrainingSpec]:
     """The trainings that we had planned, of as many candidates as the new budget pays for; never of fewer."""
     full, trainings = experiment.recipe.epochs, list(experiment.trainings or [])
-    budget = count * full / experiment.speed_up - _untrained_epochs(experiment, count, data)
+    budget = count * full / speed_up(experiment, pace) - _untrained_epochs(experiment, count, data)
     if not trainings:
         return trainings
     shorts = [spec for spec in trainings if not spec.is_full(full)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taurank.orchestrator.experiment import Experiment, ExperimentError, ProxySpec, SupernetSpec
+from taurank.orchestrator.planning import Pace
 from taurank.orchestrator.stages import (
     Stage,
     SupernetRun,
@@ -56,6 +57,8 @@ def plan_run(
     *,
     trained_for: Callable[[SupernetSpec], int | None] = lambda spec: None,
     with_baseline: bool = True,
+    pace: Pace | None = None,
+    begun: bool = False,
 ) -> PlannedRun:
     """Plans the stages of an experiment whose stages are given.
 
@@ -66,6 +69,8 @@ def plan_run(
         folder: of the run; it need not exist.
         trained_for: how many of the candidates a supernet is trained for; None for all.
         with_baseline: whether the baseline is trained.
+        pace: of the candidates, under a budget in time.
+        begun: see ``check_budget``.
 
     Raises:
         ExperimentError: a stage cannot be run with these candidates and images, or the evidence costs more than the
@@ -81,7 +86,7 @@ def plan_run(
         trainings=tuple(_trainings(experiment, candidates, data, folder)),
         baseline=_baseline(experiment, candidates, folder) if with_baseline else None,
     )
-    check_budget(experiment, planned.evidence, candidates)
+    check_budget(experiment, planned.evidence, candidates, pace=pace, begun=begun)
     return planned
 
 

@@ -25,7 +25,7 @@ from taurank.orchestrator.evidence import (
 )
 from taurank.orchestrator.experiment import Experiment, ImageCounts, parse_experiment
 from taurank.orchestrator.knowledge import Known, is_predictable, read_known
-from taurank.orchestrator.planning import LogRanker, Problem
+from taurank.orchestrator.planning import LogRanker, Pace, Problem, Purse, logged_pace, speed_up
 from taurank.orchestrator.ranker import Ranking, SupernetTrust, supernet_trust
 from taurank.orchestrator.scoring import Score, Truth, baseline_truth, score_ranking, with_objective
 from taurank.orchestrator.search import proposed_codes, unseen_codes
@@ -133,6 +133,22 @@ class Run:
         return f"interrupted; everything finished is kept. Go on with: taurank resume {self.folder}"
 
     @property
+    def purse(self) -> Purse | None:
+        """What is left of a budget in time; None for one in epochs."""
+        budget = self.experiment.allowance
+        return Purse(budget, self.log, self.candidates, self.experiment.recipe.epochs) if budget.is_time else None
+
+    @property
+    def pace(self) -> Pace | None:
+        """The seconds of an epoch of each candidate; None if they were not measured."""
+        return logged_pace(self.log, self.candidates)
+
+    @property
+    def speed_up(self) -> float:
+        """The budget as a factor, how many times cheaper than full training of all candidates."""
+        return speed_up(self.experiment, self.pace)
+
+    @property
     def names(self) -> dict[str, str]:
         """Short names of the candidates, by code."""
         space = self.experiment.space.make()
@@ -179,6 +195,7 @@ class Run:
             names=self.names,
             knowledge=tuple(known.source for known in self.knowledge),
             knowledge_encoding=self._known_encoding(),
+            metric=experiment.ranked_metric,
         )
 
     def _encoding(self, codes: Sequence[str]) -> pd.DataFrame:
@@ -227,8 +244,15 @@ class Run:
         Raises:
             ScoringError: there is none.
         """
-        found = truth or baseline_truth(self.log, self.candidates)
-        return score_ranking(ranking, found, self.log, self.candidates, full_epochs=self.experiment.recipe.epochs)
+        metric = self.experiment.ranked_metric
+        return score_ranking(
+            ranking,
+            truth or baseline_truth(self.log, self.candidates, metric),
+            self.log,
+            self.candidates,
+            full_epochs=self.experiment.recipe.epochs,
+            metric=metric,
+        )
 
     def trust(self) -> list[SupernetTrust]:
         """How far its supernets can be trusted, from the current log."""

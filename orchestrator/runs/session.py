@@ -102,7 +102,7 @@ class RunSession:
             connect(
                 address, resources=run.experiment.resources, dashboard=dashboard, log_file=run.folder / RAY_LOG
             ) as cluster,
-            run_metrics(run.folder.name, run.log) as metrics,
+            run_metrics(run.folder.name, run.log, run.experiment.ranked_metric) as metrics,
             Display(
                 console,
                 total_epochs=total_epochs,
@@ -111,6 +111,7 @@ class RunSession:
                 plan=self._plan,
                 tell=broadcast(self._status.tell, metrics.tell),
                 run_log=self._run_log,
+                metric=run.experiment.ranked_metric,
             ) as display,
         ):
             display.doing("checking the nodes, sending the images to Ray")
@@ -132,7 +133,7 @@ def run_session(run: Run) -> Iterator[RunSession]:
         RunError: another process works on it.
         StorageError, EvidenceError: its folder cannot be written to; one line.
     """
-    run_log = RunLog(run.folder)
+    run_log = RunLog(run.folder, run.experiment.ranked_metric)
     with (
         storage_failures(run.folder, run.log),
         run.locked(),

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from taurank.orchestrator.evidence import PREDICTED, PREDICTED_SD
+from taurank.orchestrator.evidence import PREDICTED, PREDICTED_SD, TRAINING, VALIDATION_ACCURACY, RankedMetric
+from taurank.orchestrator.ranker import in_accuracies
 from taurank.orchestrator.runs.run import Run
-from taurank.trainables.table import COLUMNS, IDENTITY, RecordedTable, TableError, TableInfo, describe_all
+from taurank.trainables.table import COLUMNS, IDENTITY, Metric, RecordedTable, TableError, TableInfo, describe_all
 
 OPINIONS = (PREDICTED, PREDICTED_SD)
 """Predictions of a policy for trainings that it ended early, which are not measurements."""
@@ -27,7 +28,9 @@ def import_run(folder: Path) -> RecordedTable:
         RunError: the folder is not that of a run.
     """
     run = Run.open(folder)
-    rows = run.log.evidence()
+    metric, rows = run.experiment.ranked_metric, run.log.evidence()
+    if metric.is_own:
+        rows = _with_accuracies(rows, metric, full_epochs=run.experiment.recipe.epochs)
     shared = rows["architecture"] == ""
     kept = rows[~shared & (~rows["metric"].isin(OPINIONS))]
     if kept["value"].notna().sum() == 0:
@@ -42,16 +45,29 @@ def import_run(folder: Path) -> RecordedTable:
               for source, seconds in spread.items()]  # fmt: skip
     if twice:
         notes.append(f"{twice:,} numbers measured by two stages are kept once")
-    experiment = run.experiment
+    if metric.is_own:
+        notes.append(f"validation_accuracy is {metric.name} on the ranker's scale: a monotone map, higher is better")
+    experiment, described = run.experiment, describe_all(kept["metric"].unique())
+    if metric.is_own:
+        described[metric.name] = Metric("lower" if metric.lower_is_better else "higher")
     info = TableInfo(
         space=experiment.space.name,
         data=experiment.data.name,
-        metrics=describe_all(kept["metric"].unique()),
+        metrics=described,
         space_options=experiment.space.options,
         origin=f"run {experiment.name} of taurank",
         notes=tuple(notes),
     )
     return RecordedTable(info, kept[list(COLUMNS)])
+
+
+def _with_accuracies(rows: pd.DataFrame, metric: RankedMetric, *, full_epochs: int) -> pd.DataFrame:
+    """The rows with those of the user's metric once more as accuracies, which replays work with and which cost."""
+    accuracies = in_accuracies(rows, metric, full_epochs=full_epochs)[0]
+    accuracies = accuracies[accuracies["metric"] == VALIDATION_ACCURACY]
+    free = rows[rows["metric"] != VALIDATION_ACCURACY]
+    free = free.assign(seconds=free["seconds"].where(free["source"] != TRAINING, 0.0))
+    return pd.concat([accuracies, free], ignore_index=True)
 
 
 def _rebooked(rows: pd.DataFrame) -> pd.DataFrame:

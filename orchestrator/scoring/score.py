@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from taurank.orchestrator.evidence import BASELINE, SIZE, EvidenceLog
-from taurank.orchestrator.ranker import Ranking, find_failures, make_views
+from taurank.orchestrator.evidence import ACCURACY, BASELINE, SIZE, EvidenceLog, RankedMetric
+from taurank.orchestrator.ranker import Ranking, find_failures, in_accuracies, make_views
 from taurank.orchestrator.scoring.speed_up import SpeedUp, ratio, seconds_of_full_training, speed_up
 from taurank.orchestrator.scoring.truth import Truth
 from taurank.orchestrator.tau import (
@@ -90,8 +90,8 @@ class Score:
         sources: the orders by each source alone.
         speed_up: None unless the run has trained every candidate, or its sample of them, with at least one seed.
         truth: full training.
-        coverage: share of the intervals of predicted accuracy that contain the truth; NaN without intervals, and if the
-            truth is not an accuracy in [0, 1].
+        coverage: share of the intervals of predicted final values that contain the truth; NaN without intervals, and if
+            the truth is of another metric.
         failed: number of candidates whose own full trainings all failed. They have no truth and are not scored.
     """
 
@@ -128,12 +128,18 @@ class Score:
 
 
 def score_ranking(
-    ranking: Ranking, truth: Truth, log: EvidenceLog, candidates: Sequence[str], *, full_epochs: int
+    ranking: Ranking,
+    truth: Truth,
+    log: EvidenceLog,
+    candidates: Sequence[str],
+    *,
+    full_epochs: int,
+    metric: RankedMetric = ACCURACY,
 ) -> Score:
     """Scores a ranking, and each source alone, against the truth."""
     table = ranking.table.set_index("architecture").reindex(list(candidates))
     scores = -table["rank"].to_numpy(dtype=float)
-    rows = log.evidence()
+    rows = in_accuracies(log.evidence(), metric, full_epochs=full_epochs)[0]
     evidence = rows[rows["stage"] != BASELINE]
     compare = comparison(truth, candidates)
     known = np.isfinite(truth.values)
@@ -150,7 +156,7 @@ def score_ranking(
         sources=sources,
         speed_up=speed_up(log, rows, full_seconds=full_seconds, full_epochs=float(full_epochs * len(candidates))),
         truth=truth,
-        coverage=_coverage(table, truth.values),
+        coverage=_coverage(table, truth, metric),
         failed=len(find_failures(rows[rows["stage"] == BASELINE], lacking, {}).entirely),
     )
 
@@ -191,12 +197,13 @@ def _beyond_size(
     return Coefficient(partial_of(found.tau, agreement(scores, sizes).tau, size.tau), found.n, found.ties)
 
 
-def _coverage(table: pd.DataFrame, truth: NDArray[np.float64]) -> float:
+def _coverage(table: pd.DataFrame, truth: Truth, metric: RankedMetric) -> float:
     low, high = table["accuracy_low"].to_numpy(dtype=float), table["accuracy_high"].to_numpy(dtype=float)
-    stated = np.isfinite(low) & np.isfinite(truth)
-    if not stated.any() or not are_accuracies(truth):
+    stated = np.isfinite(low) & np.isfinite(truth.values)
+    alike = truth.metric == metric.name if metric.is_own else are_accuracies(truth.values)
+    if not stated.any() or not alike:
         return math.nan
-    return float(((truth >= low) & (truth <= high))[stated].mean())
+    return float(((truth.measured >= low) & (truth.measured <= high))[stated].mean())
 
 
 def are_accuracies(truth: NDArray[np.float64]) -> bool:

@@ -63,9 +63,12 @@ def costs(evidence: pd.DataFrame, codes: Sequence[str], against: Measure) -> NDA
     return found.to_numpy(dtype=float)
 
 
-def known_cost(evidence: pd.DataFrame) -> Measure:
-    """Latency if it was measured, else FLOPs."""
-    return "latency" if (evidence["source"] == LATENCY).any() else "flops"
+def known_cost(evidence: pd.DataFrame) -> Measure | None:
+    """Latency if it was measured, else FLOPs, else parameters; None without any."""
+    if (evidence["source"] == LATENCY).any():
+        return "latency"
+    sizes = set(evidence.loc[evidence["source"] == SIZE, "metric"])
+    return "flops" if "flops" in sizes else "parameters" if "parameters" in sizes else None
 
 
 def make_front(ranking: Ranking, evidence: pd.DataFrame, against: Measure) -> Front:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from taurank.orchestrator.evidence import BASELINE, TEST_ACCURACY, EvidenceLog
+from taurank.orchestrator.evidence import ACCURACY, BASELINE, EvidenceLog, RankedMetric
 from taurank.orchestrator.scoring.baseline_sample import BaselineSample, sampled_baseline
 from taurank.orchestrator.text import CsvError, read_text_cells
 from taurank.trainables.table import Direction, direction_of, read_table, truth_metrics
@@ -56,8 +56,8 @@ class Truth:
         return -self.values if self.lower_is_better else self.values
 
 
-def baseline_truth(log: EvidenceLog, candidates: Sequence[str]) -> Truth:
-    """The truth from a run's own full trainings.
+def baseline_truth(log: EvidenceLog, candidates: Sequence[str], metric: RankedMetric = ACCURACY) -> Truth:
+    """The truth from a run's own full trainings, by the metric of its candidates.
 
     An interrupted baseline has a seed with results of only some candidates. It is used only if no seed has the results
     of all candidates that any seed has. Candidates whose full training failed have no truth.
@@ -72,13 +72,19 @@ def baseline_truth(log: EvidenceLog, candidates: Sequence[str]) -> Truth:
             f"do not represent these {len(candidates)}; give a baseline of all, or of the same candidates"
         )
     rows = log.evidence()
-    rows = rows[(rows["stage"] == BASELINE) & (rows["metric"] == TEST_ACCURACY)]
+    rows = rows[(rows["stage"] == BASELINE) & (rows["metric"] == metric.final)]
+    if metric.is_own:
+        # Each epoch has a value, and the truth is that of the end.
+        rows = rows[rows["epoch"] == rows["schedule_epochs"]]
+        rows = rows.assign(value=rows["value"].map(metric.rising))
     seeds = _by_seed(rows, candidates)
     known = np.isfinite(seeds).any(axis=0)
     if known.sum() < 2:
         raise ScoringError(f"{log.path.parent} has no finished baseline trainings; run them, or give --baseline")
     whole = np.isfinite(seeds[:, known]).all(axis=1)
-    return _truth(seeds[whole] if whole.any() else seeds, "test accuracy", sample)
+    name = metric.name if metric.is_own else "test accuracy"
+    found = _truth(seeds[whole] if whole.any() else seeds, name, sample)
+    return replace(found, lower_is_better=metric.lower_is_better)
 
 
 def read_truth(
@@ -87,6 +93,7 @@ def read_truth(
     *,
     parse: Callable[[str], str] | None = None,
     lower_is_better: bool | None = None,
+    ranked: RankedMetric = ACCURACY,
 ) -> Truth:
     """The truth from another run's folder, a table of recorded trainings (.parquet), or a CSV.
 
@@ -100,6 +107,7 @@ def read_truth(
         candidates: codes of the architectures that were ranked; others in the source are left out.
         parse: turns another spelling (a short name) into the code, or raises ``ValueError``.
         lower_is_better: whether a lower value is better; None: what the name of the column or the table says.
+        ranked: metric of the run; that of a folder is the same.
 
     Raises:
         ScoringError: none of the three, a value that is not a number, or no architecture in common with the candidates.
@@ -110,9 +118,11 @@ def read_truth(
         log = EvidenceLog(source / "evidence.sqlite")
         if not log.path.is_file():
             raise ScoringError(f"{source} is not the folder of a run: it has no evidence.sqlite")
-        if asked == "lower":
-            raise ScoringError(f"--lower-is-better: the baseline of {source} is an accuracy; leave the option out")
-        return baseline_truth(log, candidates)
+        if asked is not None and (asked == "lower") != ranked.lower_is_better:
+            raise ScoringError(
+                f"--{asked}-is-better: the baseline of {source} is of {ranked.final_title}; leave the option out"
+            )
+        return baseline_truth(log, candidates, ranked)
     is_table = source.suffix == ".parquet"
     rows, metric, direction, notes = (_recorded if is_table else _from_csv)(source, asked)
     codes = set(candidates)

@@ -116,6 +116,9 @@ class Embedding(nn.Module):
         options: number of options of each decision.
     """
 
+    _starts: Tensor
+    _closed: Tensor
+
     def __init__(self, options: Sequence[int]) -> None:
         super().__init__()
         starts = torch.tensor([0, *accumulate(options)])
@@ -144,13 +147,13 @@ class Embedding(nn.Module):
         optimiser = torch.optim.Adam(self.parameters(), lr=LEARNING_RATE)
         tokens = choices + self._starts
         for _ in range(epochs):
-            for rows in torch.randperm(len(tokens)).split(BATCH):
+            for rows in torch.randperm(len(tokens)).split(BATCH):  # type: ignore[no-untyped-call]
                 encoded = self._encode(tokens[rows])
                 wrong = functional.mse_loss(self._predict(encoded), targets[rows])
                 scores = self._decode(encoded, tokens[rows, :-1])
                 lost = functional.cross_entropy(scores.flatten(0, 1), tokens[rows].flatten())
                 optimiser.zero_grad()
-                (loss_weight * wrong + (1 - loss_weight) * lost).backward()
+                (loss_weight * wrong + (1 - loss_weight) * lost).backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(self.parameters(), CLIP)
                 optimiser.step()
 

@@ -9,7 +9,7 @@ from taurank.orchestrator.session.log import RAY_LOG, RunLog
 from taurank.orchestrator.session.state import Counts, RunState, StagePlan, StatusFile, Waiting
 from taurank.orchestrator.session.status import RunStatus, StageStatus, StatusError, run_status, run_trials
 from taurank.orchestrator.session.storage import check_after_loss, check_room, storage_failures
-from taurank.orchestrator.session.time_left import time_left
+from taurank.orchestrator.session.time_left import StageLeft, Work, time_left, trainings_left
 
 __all__ = [
     "EXIT_CODE",
@@ -21,11 +21,13 @@ __all__ = [
     "RunLog",
     "RunState",
     "RunStatus",
+    "StageLeft",
     "StagePlan",
     "StageStatus",
     "StatusError",
     "StatusFile",
     "Waiting",
+    "Work",
     "check_after_loss",
     "check_room",
     "hold_run",
@@ -34,4 +36,5 @@ __all__ = [
     "run_trials",
     "storage_failures",
     "time_left",
+    "trainings_left",
 ]

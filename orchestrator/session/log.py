@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from taurank.orchestrator.evidence import COMPLETED, ENDED, FINAL_EVENTS, STARTED, VALIDATION_ACCURACY, Evidence
+from taurank.orchestrator.evidence import ACCURACY, COMPLETED, ENDED, FINAL_EVENTS, STARTED, Evidence, RankedMetric
 from taurank.orchestrator.session.interruption import RunInterruptedError
 
 RUN_LOG, RAY_LOG = "run.log", "ray.log"
@@ -28,12 +28,17 @@ class RunLog:
 
     It follows the evidence log, so that every event there has a line here. The columns are time, stage, candidate (with
     the seed of its training), decision and reason, separated by two spaces.
+
+    Args:
+        folder: of the run.
+        metric: of the trainings; lines on complete ones have their last value.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, metric: RankedMetric = ACCURACY) -> None:
+        self._metric = metric
         self._file = folder / RUN_LOG
         self._ended: Counter[str] = Counter()
-        self._accuracy: dict[str, tuple[str, int, float]] = {}
+        self._last: dict[str, tuple[str, int, float]] = {}
 
     def line(self, stage: str, candidate: str, decision: str, reason: str = "") -> None:
         """Writes one line with the current time."""
@@ -60,9 +65,9 @@ class RunLog:
     def rows(self, rows: Sequence[Evidence]) -> None:
         """Remembers the last epoch of each training."""
         for row in rows:
-            if row.metric == VALIDATION_ACCURACY:
-                same = self._accuracy.get(row.trial, (row.architecture,))[0] == row.architecture
-                self._accuracy[row.trial] = (row.architecture if same else "", row.epoch, row.value)
+            if row.metric == self._metric.name:
+                same = self._last.get(row.trial, (row.architecture,))[0] == row.architecture
+                self._last[row.trial] = (row.architecture if same else "", row.epoch, row.value)
 
     def event(self, stage: str, trial: str, event: str, reason: str) -> None:
         """Writes an event of a trial, or a decision for a stage."""
@@ -84,6 +89,6 @@ class RunLog:
         self.line(title, "", "ends", f"{became or 'no trial ended'}; {text}")
 
     def _reached(self, trial: str) -> str:
-        """The last accuracy of a training; a trial that scored many candidates has none."""
-        architecture, epoch, accuracy = self._accuracy.pop(trial, ("", 0, 0.0))
-        return f"validation accuracy {accuracy:.1%} after epoch {epoch}" if architecture else ""
+        """The last value of a training; a trial that scored many candidates has none."""
+        architecture, epoch, value = self._last.pop(trial, ("", 0, 0.0))
+        return f"{self._metric.title} {self._metric.text(value)} after epoch {epoch}" if architecture else ""

@@ -84,6 +84,7 @@ class RunState:
         budget_epochs: budget of the evidence in epoch-equivalents.
         waiting: resources that the trials of the stage wait for.
         patience: seconds after which a worker that reports nothing is ended.
+        left: seconds that the run takes on; None if there is no basis for an estimate.
     """
 
     doing: str = ""
@@ -95,6 +96,7 @@ class RunState:
     budget_epochs: float = 0.0
     waiting: Waiting | None = None
     patience: float | None = None
+    left: float | None = None
 
 
 class StatusFile:

@@ -6,6 +6,7 @@ the folder.
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import yaml
 from taurank.orchestrator.evidence import (
     BASELINE,
     LATENCY,
+    PACE,
     RANKING,
     SIZE,
     TRAINING,
@@ -169,7 +171,7 @@ def run_status(folder: Path) -> RunStatus:
         taken_epochs=found.taken[1],
         rows=sum(stage.rows for stage in found.stages.values()),
         last_row=found.last_row,
-        left=_left(stages, current, booked) if state in ("running", "interrupted") else None,
+        left=_left(stages, current, booked, saved, state) if state in ("running", "interrupted") else None,
         standstill=why,
         last_line=_last_line(folder / RUN_LOG),
     )
@@ -180,7 +182,7 @@ def _state(folder: Path, found: LogSummary, saved: SavedState | None, holder: Ho
         return "running"
     if RANKING in found.ended and (BASELINE in found.ended or not _has_baseline(folder, saved)):
         return "finished"
-    return "interrupted" if saved is not None or found.began.keys() - {SIZE, LATENCY} else "not begun"
+    return "interrupted" if saved is not None or found.began.keys() - {SIZE, LATENCY, PACE} else "not begun"
 
 
 def _has_baseline(folder: Path, saved: SavedState | None) -> bool:
@@ -245,7 +247,17 @@ def _current(found: LogSummary, saved: SavedState | None, stages: tuple[StageSta
     return max(begun, default=(0.0, ""))[1]
 
 
-def _left(stages: tuple[StageStatus, ...], current: str, booked: list[tuple[float, float]]) -> TimeLeft | None:
+def _left(
+    stages: tuple[StageStatus, ...],
+    current: str,
+    booked: list[tuple[float, float]],
+    saved: SavedState | None,
+    state: State,
+) -> TimeLeft | None:
+    if saved is not None and saved.state.left is not None:
+        # The driver knows more: what an epoch of each candidate takes.
+        passed = time.time() - saved.written if state == "running" else 0.0
+        return TimeLeft(max(saved.state.left - passed, 0.0), math.nan, math.nan, of_stage=False)
     of_stage = not current.startswith(TRAININGS)
     left = sum(
         max(0.0, stage.most_epochs - stage.epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,8 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from taurank.orchestrator.evidence import BASELINE, PROXIES, SKIPPED, Evidence
-from taurank.orchestrator.session import Counts, RunLog, RunState, StagePlan, Waiting, time_left
+from taurank.orchestrator.evidence import ACCURACY, BASELINE, PROXIES, SKIPPED, Evidence, RankedMetric
+from taurank.orchestrator.session import Counts, RunLog, RunState, StageLeft, StagePlan, Waiting, time_left
 from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration, print_line
 
 BOOKINGS = 512
@@ -35,6 +36,7 @@ class Display:
         plan: the stages in their order.
         tell: receives each new state.
         run_log: receives the printed lines as well.
+        metric: of the trainings, in which the best so far is shown.
     """
 
     def __init__(
@@ -47,12 +49,15 @@ class Display:
         plan: Sequence[StagePlan] = (),
         tell: Callable[[RunState], None] = _ignore,
         run_log: RunLog | None = None,
+        metric: RankedMetric = ACCURACY,
     ) -> None:
+        self._metric = metric
         self._console, self._names = console, names
         self._plan, self._tell, self._run_log = {stage.title: stage for stage in plan}, tell, run_log
         self._doing = ""
         self._waiting: Waiting | None = None
         self._patience: float | None = None
+        self._left: StageLeft | None = None
         self._saved: dict[str, float] = {}
         self.total_epochs, self.budget_epochs = total_epochs, budget_epochs
         self._stage, self._trials, self._counts = "", 0, Counts()
@@ -63,7 +68,7 @@ class Display:
         # By stage, since a stage can be resumed: epochs used so far, and planned epochs of completed stages.
         self._spent: dict[str, float] = {}
         self._behind: dict[str, float] = {}
-        self._best, self._best_value = "", -1.0
+        self._best, self._best_value = "", math.nan
         self._said = self._stage_started = time.monotonic()
         self._live: Live | None = None
         self._bar = Progress(
@@ -107,6 +112,7 @@ class Display:
             budget_epochs=self.budget_epochs,
             waiting=self._waiting,
             patience=self._patience,
+            left=self._seconds_left(),
         )
 
     def skip_stage(self, name: str, *, epochs: float, spent: float) -> None:
@@ -123,7 +129,7 @@ class Display:
         self._stage, self._trials, self._counts = name, trials, Counts(waiting=trials)
         self._stage_epochs, self._spent[name] = epochs, spent
         self._stage_started = self._said = time.monotonic()
-        self._best, self._best_value = "", -1.0
+        self._best, self._best_value = "", math.nan
         known = self._plan.get(name)
         self._plan[name] = StagePlan(name, trials, epochs if known is None else max(epochs, known.epochs))
         self._task = self._bar.add_task(name, total=max(epochs, 1e-9), completed=spent)  # type: ignore[arg-type]
@@ -136,21 +142,28 @@ class Display:
             self._run_log.line(name, "", "begins", text)
         self._tell(self.state)
 
-    def advance(self, epochs: float, accuracies: Sequence[Evidence]) -> None:
-        """Adds the epoch-equivalents and accuracies of new rows."""
+    def advance(self, epochs: float, results: Sequence[Evidence]) -> None:
+        """Adds the epoch-equivalents of new rows, and those of them that have the metric."""
         self._spent[self._stage] += epochs
         if epochs > 0:
             self._book(epochs)
-        for row in accuracies:
-            if row.value > self._best_value:
+        for row in (row for row in results if math.isfinite(row.value)):
+            if not self._best or self._metric.rising(row.value - self._best_value) > 0:
                 self._best_value, self._best = row.value, self._names.get(row.architecture, row.architecture)
         if self._task is not None:
             self._bar.update(self._task, completed=self._spent[self._stage])
 
     def update(
-        self, counts: Counts, *, saved: float = 0.0, waiting: Waiting | None = None, patience: float | None = None
+        self,
+        counts: Counts,
+        *,
+        saved: float = 0.0,
+        waiting: Waiting | None = None,
+        patience: float | None = None,
+        left: StageLeft | None = None,
     ) -> None:
-        """Updates counts, saved epochs, awaited resources and the hang limit in seconds (``patience``)."""
+        """Updates counts, saved epochs, awaited resources, the hang limit in seconds (``patience``) and time left."""
+        self._left = left
         self._counts, self._saved[self._stage] = counts, saved
         self._waiting, self._patience = waiting, patience
         self._tell(self.state)
@@ -183,7 +196,7 @@ class Display:
         if self._stage == PROXIES:  # seconds per epoch differ from those of trainings: no basis for the remaining time
             self._booked.clear()
         self._last_booked = None
-        self._stage, self._task, self._waiting = "", None, None
+        self._stage, self._task, self._waiting, self._left = "", None, None, None
         self._doing = "between stages"
 
     def _book(self, epochs: float) -> None:
@@ -200,14 +213,22 @@ class Display:
             spent = sum(epochs for stage, epochs in self._spent.items() if stage != BASELINE)
             parts.append(f"budget {spent:.0f} of {self.budget_epochs:.0f} epochs")
         if self._best:
-            parts.append(f"best so far {self._best_value:.1%} {self._best}")
-        left = self.total_epochs - sum(self._behind.values()) - self._spent.get(self._stage, 0.0)
+            parts.append(f"best so far {self._metric.text(self._best_value)} {self._best}")
         if not self._counts.running and self._counts.waiting:
             parts.append("workers are starting")
-        pace = None if self._stage == PROXIES else time_left(self._booked, left, of_stage=False)
-        if pace is not None and left > 0:
-            parts.append(f"about {duration(pace.seconds)} left")
+        seconds = self._seconds_left()
+        if seconds is not None:
+            parts.append(f"about {duration(seconds)} left")
         return ", ".join(parts)
+
+    def _seconds_left(self) -> float | None:
+        """Of all stages; None where that is unknown."""
+        ahead = self.total_epochs - sum(self._behind.values())
+        if self._left is not None:
+            return self._left.seconds + max(ahead - self._stage_epochs, 0.0) * self._left.epoch_seconds
+        epochs = ahead - self._spent.get(self._stage, 0.0)
+        pace = None if self._stage == PROXIES else time_left(self._booked, epochs, of_stage=False)
+        return None if pace is None or epochs <= 0 else pace.seconds
 
     def _render(self) -> Group:
         if not self._stage:

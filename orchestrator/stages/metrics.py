@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,16 @@ from dataclasses import asdict
 import numpy as np
 from ray.util.metrics import Counter, Gauge
 
-from taurank.orchestrator.evidence import BASELINE, FAILED, LOST, RECOVERED, TEST_ACCURACY, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import (
+    ACCURACY,
+    BASELINE,
+    FAILED,
+    LOST,
+    RECOVERED,
+    Evidence,
+    EvidenceLog,
+    RankedMetric,
+)
 from taurank.orchestrator.session import RunState
 from taurank.orchestrator.tau import tau_b
 
@@ -24,9 +34,11 @@ class RunMetrics:
     Args:
         run: name of the run's folder, the tag ``run`` of all metrics.
         log: of the run; its existing rows count.
+        metric: of its trainings.
     """
 
-    def __init__(self, run: str, log: EvidenceLog) -> None:
+    def __init__(self, run: str, log: EvidenceLog, metric: RankedMetric = ACCURACY) -> None:
+        self._metric = metric
         self._tags = {"run": run}
         of_run, of_stage = ("run",), ("run", "stage")
         self._trials = Gauge("taurank_trials", "Trials of the stage that runs.", (*of_stage, "state"))
@@ -41,9 +53,10 @@ class RunMetrics:
         self._stage = ""
         self._order: list[str] = []
         self._truth: dict[str, dict[int, float]] = defaultdict(dict)
-        tested = rows[(rows["stage"] == BASELINE) & (rows["metric"] == TEST_ACCURACY)]
+        tested = rows[(rows["stage"] == BASELINE) & (rows["metric"] == metric.final)]
+        tested = tested[(tested["epoch"] == tested["schedule_epochs"]) & tested["value"].notna()]
         for code, seed, value in tested[["architecture", "seed", "value"]].itertuples(index=False):
-            self._truth[str(code)][int(seed)] = float(value)
+            self._truth[str(code)][int(seed)] = metric.rising(float(value))
 
     def tell(self, state: RunState) -> None:
         """Sets the gauges from a new state of the run."""
@@ -68,8 +81,9 @@ class RunMetrics:
         """Counts rows and collects the baseline."""
         self._count += len(rows)
         for row in rows:
-            if row.stage == BASELINE and row.metric == TEST_ACCURACY:
-                self._truth[row.architecture][row.seed] = row.value
+            ended = row.epoch == row.schedule_epochs and math.isfinite(row.value)
+            if ended and row.stage == BASELINE and row.metric == self._metric.final:
+                self._truth[row.architecture][row.seed] = self._metric.rising(row.value)
                 self._compare()
 
     def event(self, stage: str, trial: str, event: str, reason: str) -> None:
@@ -87,9 +101,9 @@ class RunMetrics:
 
 
 @contextmanager
-def run_metrics(run: str, log: EvidenceLog) -> Iterator[RunMetrics]:
+def run_metrics(run: str, log: EvidenceLog, metric: RankedMetric = ACCURACY) -> Iterator[RunMetrics]:
     """The metrics of a run, updated from its log within the context."""
-    metrics = RunMetrics(run, log)
+    metrics = RunMetrics(run, log, metric)
     with log.followed_by(metrics):
         yield metrics
 

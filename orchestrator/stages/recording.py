@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial
 
 from taurank.orchestrator.cluster import WorkerWatch
 from taurank.orchestrator.evidence import (
+    ACCURACY,
     FAILED,
     FINAL_EVENTS,
     FROZEN,
@@ -21,12 +22,12 @@ from taurank.orchestrator.evidence import (
     STARTED,
     STOPPED,
     TAKEN,
-    VALIDATION_ACCURACY,
     VOID,
     Evidence,
     EvidenceLog,
+    RankedMetric,
 )
-from taurank.orchestrator.session import check_after_loss
+from taurank.orchestrator.session import check_after_loss, trainings_left
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
 from taurank.orchestrator.stages.decisions import (
     DROPPED_EVENT,
@@ -69,6 +70,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         watch: of the workers.
         places: returns the number of trials that fit into the cluster now.
         wait: detects that all trials wait for resources.
+        metric: that its trials report.
+        weights: what an epoch of each trial is expected to take beside the others, by trial, if that is known.
+        in_seconds: whether these are seconds.
     """
 
     def __init__(
@@ -87,9 +91,14 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         watch: WorkerWatch | None = None,
         places: Callable[[], int] | None = None,
         wait: ResourceWait | None = None,
+        metric: RankedMetric = ACCURACY,
+        weights: Mapping[str, float] | None = None,
+        in_seconds: bool = False,
     ) -> None:
+        self._metric = metric
         self._watch, self._places, self._wait = watch or WorkerWatch(), places, wait
         self._checkpoints, self._booking = checkpoints, booking
+        self._weights, self._in_seconds = weights, in_seconds
         self._share = share
         self._log, self._stage, self._source = log, stage, source
         self._specs = {spec.trial: spec for spec in specs}
@@ -110,7 +119,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         # A worker that has just ended a trial is given the next one before the next step: between the two it is idle.
         self._running: set[str] = set()
         self._most_running = 0
-        self.spent_epochs = float(log.spent_in(stage)[1])
+        self.began: float | None = None
+        self.spent_seconds, self.spent_epochs = log.spent_in(stage)
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles callbacks with its own state, which is never restored: the log has all results.
@@ -124,7 +134,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Logs the start of a trial, with the reason under a policy; a restart after a loss is already logged."""
         key = trial.config["trial"]
+        self.began = self.began or time.monotonic()
         self._watch.started(key)
+        self._tally.started(key, at=time.monotonic())
         self._running.add(key)
         self._most_running = max(self._most_running, len(self._running))
         if self._policy is None:
@@ -156,8 +168,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if new:
             epochs = sum(row.epochs for row in rows)
             self.spent_epochs += epochs
+            self.spent_seconds += sum(row.seconds for row in rows)
             self._tally.reached(key, max(row.epoch for row in rows))
-            self._display.advance(epochs, [row for row in rows if row.metric == VALIDATION_ACCURACY])
+            seconds = sum(row.seconds for row in rows) / self._share
+            self._tally.timed(key, at=time.monotonic(), seconds=seconds)
+            self._display.advance(epochs, [row for row in rows if row.metric == self._metric.name])
         if result.get("outcome") in FINAL_EVENTS:
             self._end(key, result["outcome"], result["reason"])
         elif self._policy is not None:
@@ -212,7 +227,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             ready = sum(trial.status == Trial.PENDING for trial in trials)
             waiting = self._wait.look(running=counts.running, ready=ready)
         saved = self._tally.saved(self._outcomes)
-        self._display.update(counts, saved=saved, waiting=waiting, patience=self._watch.patience)
+        left = None
+        if self._weights is not None:
+            work = self._tally.work(self._weights, self._outcomes, at=now)
+            left = trainings_left(work, max(counts.running, 1), in_seconds=self._in_seconds)
+        self._display.update(counts, saved=saved, waiting=waiting, patience=self._watch.patience, left=left)
 
     def _note_taken(self, key: str, run: str) -> None:
         """Logs once that the training is of another run, before its rows, which would count as measured here."""
@@ -225,7 +244,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if reason and not self._said_unsaved:
             self._said_unsaved = True
             self._log.append_event(self._stage, key, *unsaved_event(reason))
-            self._display.say(f"the states of trainings cannot be saved: {reason}; they continue without")
+            self._display.say(f"states of trainings are not saved: {reason}; they continue without")
 
     def _idle(self) -> list[str]:
         """Trials whose state may be dropped: ended ones, then paused ones, each with the cheapest to repeat first.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import ray
 
 from taurank.orchestrator.cluster import Cluster, Slot, measure_peak_memory, plan_slot
-from taurank.orchestrator.evidence import FLOPS, SIZE, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, FAILED, FLOPS, SIZE, EvidenceLog
 from taurank.orchestrator.experiment import Experiment, TrainingSpec
+from taurank.orchestrator.planning import Purse
 from taurank.orchestrator.search import Proposals
 from taurank.orchestrator.session import Interruption
 from taurank.orchestrator.stages.checkpoints import CheckpointStore
@@ -24,9 +26,31 @@ from taurank.orchestrator.stages.shared_results import FOLDER, SharedResults, im
 from taurank.orchestrator.stages.stage import Stage, training_stage
 from taurank.spaces import Architecture
 from taurank.trainables.data import ImageData, digest_images
+from taurank.trainables.own import find_own_code
 from taurank.trainables.proxies import ProxyBatch
 
 GIGABYTE = 1e9
+
+
+class TrainableError(RuntimeError):
+    """Own training code that fails for every candidate; one line with the first reason."""
+
+
+def check_not_all_failed(stage: Stage, log: EvidenceLog) -> None:
+    """Refuses to rank candidates that own training code cannot train.
+
+    Raises:
+        TrainableError: no training of the stage has come to a result.
+    """
+    outcomes = log.outcomes()
+    reasons = [
+        reason for spec in stage.specs for event, reason in [outcomes.get(spec.trial, ("", ""))] if event == FAILED
+    ]
+    if len(reasons) == len(stage.specs) > 1:
+        raise TrainableError(
+            f"{stage.title}: all {len(reasons)} trainings failed; the first: {reasons[0]}. Correct the trainable, and "
+            "start a new run"
+        )
 
 
 class _Run(Protocol):
@@ -40,6 +64,8 @@ class _Run(Protocol):
     def candidates(self) -> tuple[str, ...]: ...
     @property
     def log(self) -> EvidenceLog: ...
+    @property
+    def purse(self) -> Purse | None: ...
 
 
 class _OnRay(Protocol):
@@ -68,7 +94,8 @@ class StageRunner:
 
     def __init__(self, run: _Run, on_ray: _OnRay, data: ImageData, *, needed: Iterable[Stage] = ()) -> None:
         self._run, self._on_ray, self._file = run, on_ray, data.file
-        self._images = ray.put(data)
+        trainable = run.experiment.trainable
+        self._images = ray.put(data if trainable is None else find_own_code(trainable))
         self._digest = digest_images(data) if run.experiment.share_results else ""
         states = [Path(spec.checkpoint) for stage in needed if stage.keeps_states for spec in stage.specs]
         most = run.experiment.resources.checkpoint_gigabytes * GIGABYTE
@@ -85,10 +112,17 @@ class StageRunner:
         """Trains these candidates, on the images of the stage."""
         run = self._run
         stage = training_stage(run.experiment, spec, codes, run.folder)
+        if run.purse is not None and stage.limits is not None:
+            # A policy plans ahead: it needs to know what the time that is left amounts to.
+            left = (stage.spent(run.log) + run.purse.epochs_left) / spec.epoch_cost
+            most = min(stage.limits.budget_epochs, max(left, len(codes)))
+            stage = replace(stage, limits=replace(stage.limits, budget_epochs=most))
         if not self._skip(stage):
             reference_code = run.candidates[0]
             images = self._less.for_stage(spec, reference_code, self.slot(trials=1))
             self._launch(stage, images, images_of(self._digest, spec, reference_code))
+        if run.experiment.trainable is not None:
+            check_not_all_failed(stage, run.log)
 
     def search(self, proposals: Proposals, *, epochs: int, spare: Callable[[], float]) -> None:
         """Trains the proposals of a search and leaves ``spare()`` cores free; see `run_search_stage`."""
@@ -116,7 +150,10 @@ class StageRunner:
 
     def _launch(self, stage: Stage, data: ray.ObjectRef, digest: str, weights: ray.ObjectRef | None = None) -> None:
         slot = self.slot(trials=len(stage.specs))
-        run_stage(stage, self._setting(slot), data=data, weights=weights, results=self._results(digest, slot))
+        setting = self._setting(slot)
+        if stage.name != BASELINE:  # it scores the evidence, and is none
+            setting = replace(setting, purse=self._run.purse)
+        run_stage(stage, setting, data=data, weights=weights, results=self._results(digest, slot))
 
     def _setting(self, slot: Slot, spare: Callable[[], float] = lambda: 0.0) -> Setting:
         cluster = self._on_ray.cluster
@@ -130,10 +167,13 @@ class StageRunner:
             checkpoints=self._checkpoints,
             images=self._file,
             patience=self._run.experiment.resources.patience,
+            loggers=tuple(self._run.experiment.loggers),
+            keeps_tune=self._run.experiment.keep_tune,
         )
 
     def _results(self, digest: str, slot: Slot) -> SharedResults | None:
-        if not self._run.experiment.share_results:
+        # What another run has trained has no weights here.
+        if not self._run.experiment.share_results or self._run.experiment.checkpoints:
             return None
         return SharedResults(self._run.folder.parent / FOLDER, digest, "cuda" if slot.gpus else "cpu")
 
@@ -141,6 +181,8 @@ class StageRunner:
         """Share of a GPU that the largest candidate takes; None if it is not needed, and in a search."""
         experiment = self._run.experiment
         if not self._on_ray.cluster.gpus or experiment.resources.gpus_per_trial != "auto" or experiment.search:
+            return None
+        if experiment.trainable is not None:  # not a network that can be built here: a whole GPU each
             return None
         rows, space = self._run.log.evidence(), experiment.space.make()
         flops = rows[(rows["source"] == SIZE) & (rows["metric"] == FLOPS)].set_index("architecture")["value"]

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
 
 from taurank.orchestrator.cluster import TrialNames, WorkerKeepingGenerator, WorkerWatch
-from taurank.orchestrator.evidence import COMPLETED, ENDED, FAILED, FROZEN, LOST, PROXIES, STARTED, STOPPED, EvidenceLog
+from taurank.orchestrator.evidence import (
+    COMPLETED,
+    ENDED,
+    FAILED,
+    FLOPS,
+    FROZEN,
+    LOST,
+    PROXIES,
+    STARTED,
+    STOPPED,
+    EvidenceLog,
+    RankedMetric,
+)
+from taurank.orchestrator.planning import Purse, logged_pace
 from taurank.orchestrator.stages.launch import Setting, StageStopper, launch
 from taurank.orchestrator.stages.proxy_rows import left_to_score
 from taurank.orchestrator.stages.recording import Recorder
 from taurank.orchestrator.stages.resource_wait import ResourceWait
-from taurank.orchestrator.stages.scheduling import logged_curves
+from taurank.orchestrator.stages.scheduling import kind_of, logged_curves
 from taurank.orchestrator.stages.shared_results import SharedResults
 from taurank.orchestrator.stages.stage import Stage
 from taurank.schedulers.policies import Driver, make_policy
 from taurank.schedulers.tune import make_scheduler
 from taurank.trainables.trials import ArchitectureTrial, TrialSpec
 
+OUT_OF_TIME = "the time of the run is up"
+"""Why trials are frozen that a budget in time has ended."""
 LAUNCHES = 3
 """Consecutive launches without a new result after which the remaining trials have failed."""
 
@@ -48,6 +64,8 @@ def run_stage(
         ClusterError: the images are missing; finished results are in the log.
     """
     log = setting.log
+    if stage.booking is not None:  # scores of untrained networks have no curves to log
+        setting = replace(setting, loggers=(), keeps_tune=False)
     watch = setting.watch(stage.name, [spec.trial for spec in stage.specs])
     if results is not None and stage.trainable is ArchitectureTrial:
         # Trainings from scratch depend on their specs only.
@@ -55,7 +73,7 @@ def run_stage(
     log.append_event(stage.name, "", STARTED)
     setting.display.start_stage(stage.title, trials=len(stage.specs), epochs=stage.cost, spent=stage.spent(log))
     fruitless = 0
-    while fruitless < LAUNCHES and (waiting := _to_launch(stage, log)):
+    while fruitless < LAUNCHES and (waiting := _to_launch(stage, log, setting.purse)):
         known = watch.results
         stopper = _launch(stage, waiting, setting, watch=watch, data=data, weights=weights)
         left = [spec for spec in stage.specs if spec.trial not in log.outcomes()]
@@ -63,13 +81,20 @@ def run_stage(
         fruitless = 0 if watch.results > known else fruitless + 1
         lost = _lost(log, stage)
         for spec in left:
-            if stopper.out_of_budget:
+            if stopper.out_of_time:
+                log.append_event(stage.name, spec.trial, FROZEN, OUT_OF_TIME)
+            elif stopper.out_of_budget:
                 log.append_event(stage.name, spec.trial, STOPPED, "the budget of the stage is spent")
             elif stage.scheduler.name != "none" and stage.limits is None and spec.trial not in lost:
                 log.append_event(stage.name, spec.trial, STOPPED, f"by {stage.scheduler.name} while paused")
             elif fruitless == LAUNCHES:
                 reason = lost.get(spec.trial, "it never ended")
                 log.append_event(stage.name, spec.trial, FAILED, f"given up after {LAUNCHES} launches: {reason}")
+        if stopper.out_of_time:
+            break
+    for spec in stage.specs:
+        if spec.trial not in log.outcomes():  # no time was left to begin with
+            log.append_event(stage.name, spec.trial, FROZEN, OUT_OF_TIME)
     _drop_checkpoints(stage, log)
     log.append_event(stage.name, "", ENDED)
 
@@ -78,18 +103,24 @@ def can_continue(stage: Stage, log: EvidenceLog) -> bool:
     """Whether the policy of a stage would start or resume a trial, for example because its budget has grown."""
     if stage.limits is None:
         return False
-    driver = Driver(make_policy(stage.scheduler.name, **stage.scheduler.options), stage.limits, stage.trials)
-    driver.load(logged_curves(log, stage.name, stage.trials))
+    curves = logged_curves(log, stage.name, stage.trials, stage.metric)
+    limits = replace(stage.limits, metric=kind_of(stage.metric, curves))
+    driver = Driver(make_policy(stage.scheduler.name, **stage.scheduler.options), limits, stage.trials)
+    driver.load(curves)
     return driver.choose() is not None
 
 
-def _to_launch(stage: Stage, log: EvidenceLog) -> list[TrialSpec]:
-    """Trials that have not ended, and frozen ones that their policy may resume.
+def _to_launch(stage: Stage, log: EvidenceLog, purse: Purse | None = None) -> list[TrialSpec]:
+    """Trials that have not ended, and frozen ones that their policy may resume; none once the time of the run is up.
 
+    Those that the time has ended go on in an extended run.
     A chunk of untrained networks is reduced to those without logged scores. Schedulers of Ray are not stored: their
     state is rebuilt by trials that have ended, which come first, report their curves again and train nothing.
     """
     outcomes, last = log.outcomes(), log.last_epochs()
+    if purse is not None and purse.left() <= 0:
+        return []
+    outcomes = {key: outcome for key, outcome in outcomes.items() if outcome != (FROZEN, OUT_OF_TIME)}
     open_ones = _unscored([spec for spec in stage.specs if spec.trial not in outcomes], log)
     if stage.limits is not None:
         resumable = [spec for spec in stage.specs if outcomes.get(spec.trial, (FROZEN, ""))[0] == FROZEN]
@@ -116,7 +147,9 @@ def _scheduler(stage: Stage, specs: list[TrialSpec], log: EvidenceLog, slots: in
     name, options = stage.scheduler.name, stage.scheduler.options
     if stage.limits is None:
         trials: dict[str, tuple[float, ...]] = {spec.trial: () for spec in specs}
-        return make_scheduler(name, schedule_epochs=stage.schedule_epochs, trials=trials, **options)
+        return make_scheduler(
+            name, schedule_epochs=stage.schedule_epochs, trials=trials, **_reported(stage.metric), **options
+        )
     limits = stage.limits
     scheduler = make_scheduler(
         name,
@@ -125,10 +158,15 @@ def _scheduler(stage: Stage, specs: list[TrialSpec], log: EvidenceLog, slots: in
         budget_epochs=limits.budget_epochs,
         slots=slots,
         points=limits.points,
+        **_reported(stage.metric),
         **options,
     )
-    scheduler.load_curves(logged_curves(log, stage.name, stage.trials))
+    scheduler.load_curves(logged_curves(log, stage.name, stage.trials, stage.metric))
     return scheduler
+
+
+def _reported(metric: RankedMetric) -> dict[str, Any]:
+    return {"metric": metric.name, "mode": metric.mode, "scale": None} if metric.is_own else {}
 
 
 def _launch(
@@ -143,6 +181,7 @@ def _launch(
     by_key = {spec.trial: spec for spec in specs}
     setting.checkpoints.tidy()
     scheduler = _scheduler(stage, specs, setting.log, setting.slots())
+    weights, in_seconds = _weights(stage, setting)
     recorder = Recorder(
         setting.log,
         stage=stage.name,
@@ -157,10 +196,13 @@ def _launch(
         watch=watch,
         places=setting.slots,
         wait=ResourceWait(setting.slot.resources),
+        metric=stage.metric,
+        weights=weights,
+        in_seconds=in_seconds,
     )
     # A policy enforces the budget itself.
     budget = stage.budget_epochs if stage.limits is None else None
-    stopper = StageStopper(recorder, setting.interruption, watch, budget)
+    stopper = StageStopper(recorder, setting.interruption, watch, budget, setting.purse)
     launch(
         setting,
         stage.trainable,
@@ -174,6 +216,26 @@ def _launch(
         search_alg=WorkerKeepingGenerator(stopper.stop_all),
     )
     return stopper
+
+
+def _weights(stage: Stage, setting: Setting) -> tuple[dict[str, float] | None, bool]:
+    """What an epoch of each trial is expected to take beside the others, by trial, and whether that is in seconds.
+
+    None for trials that are not trainings to a known epoch.
+    """
+    if stage.trainable is not ArchitectureTrial or stage.scheduler.name != "none":
+        return None, False
+    log, codes = setting.log, {spec.architectures[0] for spec in stage.specs}
+    pace = logged_pace(log, codes)
+    if pace is not None:
+        by_code = {code: seconds / setting.slot.share for code, seconds in pace.epoch_seconds.items()}
+    else:
+        rows = log.evidence()
+        of_size = rows[(rows["metric"] == FLOPS) & (rows["value"] > 0)]
+        by_code = {str(code): float(flops) for code, flops in of_size.groupby("architecture")["value"].last().items()}
+    if not codes <= by_code.keys():
+        return None, False
+    return {spec.trial: by_code[spec.architectures[0]] * spec.epoch_share for spec in stage.specs}, pace is not None
 
 
 def _lost(log: EvidenceLog, stage: Stage) -> dict[str, str]:

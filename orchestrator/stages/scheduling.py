@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import pandas as pd
 
-from taurank.orchestrator.evidence import FROZEN, EvidenceLog
+from taurank.orchestrator.evidence import ACCURACY, FROZEN, TRAIN_LOSS, EvidenceLog, RankedMetric
 from taurank.orchestrator.experiment import TrainingSpec
+from taurank.schedulers.curves import Metric
 from taurank.schedulers.policies import Curve, Driver, Limits, State, make_policy
 
 _STATES: Mapping[str, State] = {"completed": "finished", "stopped": "stopped", "failed": "failed"}
@@ -44,12 +45,22 @@ def features_by_code(encoding: pd.DataFrame) -> dict[str, tuple[float, ...]]:
     return {str(code): tuple(row) for code, row in zip(encoding.index, rows, strict=True)}
 
 
-def logged_curves(log: EvidenceLog, stage: str, trials: Collection[str]) -> list[Curve]:
+def kind_of(metric: RankedMetric, curves: Iterable[Curve]) -> Metric:
+    """What policies and curve models take the values of a metric for, by its direction and the values so far."""
+    if metric.lower_is_better:
+        return "loss"
+    values = [value for curve in curves for value in curve.values if math.isfinite(value)]
+    return "accuracy" if all(0 <= value <= 1 for value in values) else "score"
+
+
+def logged_curves(
+    log: EvidenceLog, stage: str, trials: Collection[str], metric: RankedMetric = ACCURACY
+) -> list[Curve]:
     """The logged learning curves of these trials; frozen trials are paused."""
     rows = log.evidence()
     rows = rows[(rows["stage"] == stage) & rows["trial"].isin(list(trials))]
-    measured = rows[rows["metric"] == "validation_accuracy"].set_index(["trial", "epoch"])["value"].sort_index()
-    losses = rows[rows["metric"] == "train_loss"].set_index(["trial", "epoch"])["value"]
+    measured = rows[rows["metric"] == metric.name].set_index(["trial", "epoch"])["value"].sort_index()
+    losses = rows[(rows["metric"] == TRAIN_LOSS) & (not metric.is_own)].set_index(["trial", "epoch"])["value"]
     losses = losses.reindex(measured.index)
     outcomes = log.outcomes()
     curves = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ray import tune
 
-from taurank.orchestrator.evidence import BASELINE, PROXIES, TRAINING, EvidenceLog
+from taurank.orchestrator.evidence import ACCURACY, BASELINE, PROXIES, TRAINING, EvidenceLog, RankedMetric
 from taurank.orchestrator.experiment import (
     BaselineSpec,
     Experiment,
@@ -19,18 +19,24 @@ from taurank.orchestrator.experiment import (
     SchedulerSpec,
     TrainingSpec,
 )
-from taurank.orchestrator.planning import ROUNDING
+from taurank.orchestrator.planning import ROUNDING, Pace, speed_up
+from taurank.orchestrator.stages.loggers import folder_name
 from taurank.orchestrator.stages.proxy_rows import ProxyBooking, make_booking
 from taurank.orchestrator.stages.scheduling import training_limits
+from taurank.orchestrator.text import duration
 from taurank.schedulers.policies import Limits
 from taurank.spaces import Architecture
 from taurank.trainables.training import Recipe
-from taurank.trainables.trials import ArchitectureTrial, ProxyTrial, TrialSpec
+from taurank.trainables.trials import ArchitectureTrial, OwnTrial, ProxyTrial, TrialSpec
 
 CHUNK = 16
 """Candidates scored by one trial; small, so that workers finish at about the same time."""
 MOST_CHUNKS = 256
 """Largest number of trials; beyond it chunks grow, since Tune iterates over all trials repeatedly."""
+
+
+WEIGHTS = "weights"
+"""Folder of a run with the best weights of each training, where they are kept."""
 
 
 def chunked(candidates: Sequence[str]) -> list[Sequence[str]]:
@@ -57,6 +63,7 @@ class Stage:
         booking: cost of scores of untrained networks; None if its trials train.
         part: distinguishes stages of the same name.
         keeps_states: whether later stages need the final states of its trials.
+        metric: that its trials report.
     """
 
     name: str
@@ -72,6 +79,7 @@ class Stage:
     booking: ProxyBooking | None = None
     part: str = ""
     keeps_states: bool = False
+    metric: RankedMetric = ACCURACY
 
     @property
     def title(self) -> str:
@@ -115,13 +123,22 @@ def trial_spec(
         trial=trial,
         label=label,
         space=experiment.space.name,
-        space_options=experiment.space.options,
+        space_options={} if experiment.trainable else experiment.space.options,
         recipe=recipe,
         seed=seed,
         checkpoint=str(run / "checkpoints" / f"{file}.pt"),
         architectures=tuple(architectures),
         until=until,
+        trainable=experiment.trainable or "",
+        metric=experiment.ranked_metric.name,
+        lower_is_better=experiment.ranked_metric.lower_is_better,
+        best=str(run / WEIGHTS / f"{folder_name(label, trial)}.pt") if experiment.checkpoints else "",
     )
+
+
+def trial_class(experiment: Experiment) -> type[tune.Trainable]:
+    """Class of the trials that train one candidate each."""
+    return OwnTrial if experiment.trainable else ArchitectureTrial
 
 
 def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Sequence[str], run: Path) -> Stage:
@@ -144,13 +161,14 @@ def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Seque
             for code in candidates
             for recipe in (experiment.recipe_of(code).of_length(spec.epochs),)
         ),
-        trainable=ArchitectureTrial,
+        trainable=trial_class(experiment),
         scheduler=spec.scheduler,
         schedule_epochs=spec.epochs,
         planned_epochs=spec.cost(len(candidates)) + choosing,
         budget_epochs=None if spec.budget_epochs is None else spec.budget_epochs + choosing,
         limits=limits,
         features=features,
+        metric=experiment.ranked_metric,
     )
 
 
@@ -189,27 +207,48 @@ def baseline_stage(experiment: Experiment, spec: BaselineSpec, candidates: Seque
             for seed in spec.seeds
             for code in candidates
         ),
-        trainable=ArchitectureTrial,
+        trainable=trial_class(experiment),
         scheduler=SchedulerSpec(),
         schedule_epochs=experiment.recipe.epochs,
         planned_epochs=float(len(spec.seeds) * len(candidates) * experiment.recipe.epochs),
+        metric=experiment.ranked_metric,
     )
 
 
-def check_budget(experiment: Experiment, stages: Sequence[Stage], candidates: Sequence[str]) -> tuple[float, float]:
+def check_budget(
+    experiment: Experiment,
+    stages: Sequence[Stage],
+    candidates: Sequence[str],
+    *,
+    pace: Pace | None = None,
+    begun: bool = False,
+) -> tuple[float, float]:
     """Upper bound of the cost of the evidence, and its budget, in epoch-equivalents.
+
+    Args:
+        experiment: what is run.
+        stages: of the evidence.
+        candidates: codes.
+        pace: of the candidates, under a budget in time; then both are in epochs of the average candidate.
+        begun: whether the run has begun. A budget in time then ends it, whatever its trainings really take.
 
     Raises:
         ExperimentError: the cost exceeds the budget; says by how much and what to change.
     """
     cost = sum(stage.cost for stage in stages)
     full = len(candidates) * experiment.recipe.epochs
-    budget = full / experiment.speed_up
-    if cost > budget + ROUNDING:
-        parts = ", ".join(f"{stage.title} {stage.cost:.1f}" for stage in stages)
+    budget = full / speed_up(experiment, pace)
+    if cost <= budget + ROUNDING or (begun and experiment.allowance.is_time):
+        return cost, budget
+    parts = ", ".join(f"{stage.title} {stage.cost:.1f}" for stage in stages)
+    if pace is not None and experiment.allowance.is_time:
+        wall, device = (duration(3600 * hours) for hours in pace.hours(cost / len(candidates)))
         raise ExperimentError(
-            f"budget: the evidence costs up to {cost:.1f} epochs ({parts}), but {experiment.budget} cheaper than full "
-            f"training ({len(candidates)} x {experiment.recipe.epochs} epochs) is {budget:.1f}; "
-            "shorten stages, give a scheduled one budget_epochs, or lower budget"
+            f"budget: the evidence takes up to {wall} on the clock, {device} of {pace.device}s ({parts} epochs), which "
+            f"is more than {experiment.budget}; shorten stages, give a scheduled one budget_epochs, or allow more time"
         )
-    return cost, budget
+    raise ExperimentError(
+        f"budget: the evidence costs up to {cost:.1f} epochs ({parts}), but {experiment.budget} cheaper than full "
+        f"training ({len(candidates)} x {experiment.recipe.epochs} epochs) is {budget:.1f}; "
+        "shorten stages, give a scheduled one budget_epochs, or lower budget"
+    )

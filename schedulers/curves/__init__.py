@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from taurank.schedulers.curves.forecast import Extrapolator, Forecast
     from taurank.schedulers.curves.freeze_thaw import FreezeThaw
     from taurank.schedulers.curves.ladder import FEWEST, Ladder, LadderFit
-    from taurank.schedulers.curves.penguin import Convergence, FitSettings, PenguinConfig, converge, fit_curve, predict
+    from taurank.schedulers.curves.penguin import (
+        Convergence,
+        PenguinConfig,
+        converge,
+        converge_all,
+        fit_curve,
+        fit_curves,
+        predict,
+    )
 
 _MODULES = {
     "ensemble": ("CurveEnsemble",),
@@ -25,7 +33,7 @@ _MODULES = {
     "forecast": ("Extrapolator", "Forecast"),
     "freeze_thaw": ("FreezeThaw",),
     "ladder": ("FEWEST", "Ladder", "LadderFit"),
-    "penguin": ("Convergence", "FitSettings", "PenguinConfig", "converge", "fit_curve", "predict"),
+    "penguin": ("Convergence", "PenguinConfig", "converge", "converge_all", "fit_curve", "fit_curves", "predict"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -44,7 +52,6 @@ __all__ = [
     "CurveEnsemble",
     "CurveMatrix",
     "Extrapolator",
-    "FitSettings",
     "Floats",
     "Forecast",
     "FreezeThaw",
@@ -54,7 +61,9 @@ __all__ = [
     "PenguinConfig",
     "best_so_far",
     "converge",
+    "converge_all",
     "fit_curve",
+    "fit_curves",
     "last_value",
     "predict",
     "training_speed_late",

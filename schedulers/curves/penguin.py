@@ -1,4 +1,4 @@
-"""The PENGUIN engine: extrapolates one learning curve and detects when the extrapolation has settled.
+"""The PENGUIN engine: extrapolates learning curves and detects when an extrapolation has settled.
 
 The family is ``f(x) = a - b ** (c - x)``, concave and rising towards ``a``. It is fitted anew after every measured
 point; training may end once the last few values of ``f(target)`` agree. Accuracies are in percent throughout.
@@ -12,57 +12,37 @@ Source: the PENGUIN engine of PEng4NN (TPDS 2022) and of A4NN (ICPP 2023).
 
 import math
 import statistics
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeWarning, curve_fit
 
+Floats = NDArray[np.float64]
 Parameters = tuple[float, float, float]
 
-
-@dataclass(frozen=True, kw_only=True)
-class FitSettings:
-    """Where the search for ``(a, b, c)`` starts and ends.
-
-    Attributes:
-        start: first guess.
-        lower_bounds: least parameters.
-        upper_bounds: greatest parameters.
-        max_evaluations: evaluations of the curve after which a fit counts as failed. It cuts off fits that creep along
-            a ridge (curves still rising almost linearly). SciPy's own limit for three parameters is 300, which cuts
-            off some that the authors' record has; see `benchmarks/curves/penguin_record.py`.
-
-    Raises:
-        ValueError: the start is outside the bounds, or no evaluation is allowed.
-    """
-
-    start: Parameters = (10.0, 1.001, 100.0)
-    lower_bounds: Parameters = (0.5, 1.0, 0.0)
-    upper_bounds: Parameters = (200.0, math.inf, math.inf)
-    max_evaluations: int = 600
-
-    def __post_init__(self) -> None:
-        boxes = zip(self.lower_bounds, self.start, self.upper_bounds, strict=True)
-        if not all(low <= value <= high and low < high for low, value, high in boxes):
-            raise ValueError(
-                f"start must lie between lower_bounds {self.lower_bounds} and upper_bounds {self.upper_bounds}, "
-                f"got {self.start}"
-            )
-        if self.max_evaluations < 1:
-            raise ValueError(f"max_evaluations must be at least 1, got {self.max_evaluations!r}")
-
-
-DEFAULT_FIT = FitSettings()
+_LEAST_A, _MOST_A = 0.5, 200.0
+"""Bounds of ``a`` in percent. Those of the others are b >= 1 and c >= 0."""
+_SLOWEST, _FASTEST = 1e-4, 50.0
+"""Rates ``log(b)`` that are tried: over the whole curve, where it is as good as straight, and for a step of x."""
+_GRID, _ZOOM, _ZOOMS = 64, 9, 8
+"""Rates on the first grid and on each finer one, and how many finer ones; each is four times as fine."""
+_EQUAL = 1e-13
+"""Share of the squares of a curve below which squared errors are equal."""
+_MOST_NUMBERS = 1 << 18
+"""Largest array of a pass; it should fit into a cache."""
+_BLOCK = 16
+"""Curves are padded to a multiple of so many points."""
+_INTERPOLATED, _EXACT = 3, 0.01
+"""The curve has as many parameters: it passes so many points within so many accuracy points, or does not have their
+shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PenguinConfig:
     """What counts as settled.
 
-    The defaults are those of the published configuration, including three habits of its code that its papers do not
+    The defaults are those of the published configuration, including two habits of its code that its papers do not
     mention; each has a switch here, so that what it does to the result can be measured.
 
     Attributes:
@@ -74,10 +54,7 @@ class PenguinConfig:
             three parameters. False begins at ``minimum_points``.
         clear_window_at_bound: a fit whose ``a`` reaches ``saturation`` yields no prediction and empties the window,
             so curves still rising almost linearly wait longer. False treats it like any other fit.
-        clear_window_at_failure: so does a fit that fails: in A4NN's record its prediction is infinite, and no window
-            with one settles. PENGUIN's own code (False) leaves the window as it is.
         saturation: the ``a`` from which a fit counts as stuck at its upper bound.
-        fit: settings of the search.
     """
 
     target: float
@@ -86,9 +63,7 @@ class PenguinConfig:
     minimum_points: int = 3
     fit_one_point_early: bool = True
     clear_window_at_bound: bool = True
-    clear_window_at_failure: bool = True
     saturation: float = 199.99
-    fit: FitSettings = DEFAULT_FIT
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.target) and self.target > 0):
@@ -116,8 +91,9 @@ class Convergence:
         prediction: accuracy at the target in percent: the prediction at ``stop_index``, or the last measured accuracy
             when the predictions never settled; nan when nothing finite was measured.
         predictions: prediction after each point up to ``stop_index`` (or the last), in percent; nan where there were
-            too few points, the point or the fit was not finite, or the fit was stuck at its bound.
-        cleared: True where a fit that failed or was stuck at its bound emptied the window.
+            too few points, the point was not finite, or the fit was void.
+        cleared: True where a void fit emptied the window: one that was stuck at its bound, or that misses one of no
+            more points than it has parameters.
     """
 
     converged: bool
@@ -133,117 +109,211 @@ def predict(params: Parameters, x: ArrayLike) -> NDArray[np.float64]:
         return _curve(np.asarray(x, dtype=np.float64), *params)
 
 
-def fit_curve(x: ArrayLike, y: ArrayLike, settings: FitSettings = DEFAULT_FIT) -> Parameters | None:
-    """Fit ``(a, b, c)`` by unweighted least squares (SciPy's bounded trust-region reflective method).
-
-    Two points are enough for an answer, though not for a unique one. The problem has several local optima: another
-    SciPy, processor or start may find another one. The published code differentiates numerically; the derivative
-    here is exact, which is a quarter faster and finds the same optima (the golden curves to five digits).
-
-    Args:
-        x: positions, shape (n,).
-        y: accuracies in percent, shape (n,). Points that are not finite are left out.
-        settings: where the search starts and ends.
-
-    Returns:
-        The parameters, or None when fewer than two points are finite or the search fails.
+def fit_curve(x: ArrayLike, y: ArrayLike) -> Parameters | None:
+    """``fit_curves`` of one curve, x and y of shape (n,); None where fewer than two points are finite.
 
     Raises:
         ValueError: ``x`` and ``y`` are not two rows of equal length.
     """
     x_all, y_all = _rows(x, y)
-    finite = np.isfinite(x_all) & np.isfinite(y_all)
-    if finite.sum() < 2:
-        return None
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # The covariance, which is not used, does not exist for fewer than four points.
-        warnings.simplefilter("ignore", OptimizeWarning)
-        try:
-            fitted, _ = curve_fit(
-                _curve,
-                x_all[finite],
-                y_all[finite],
-                p0=settings.start,
-                bounds=(settings.lower_bounds, settings.upper_bounds),
-                method="trf",
-                jac=_jacobian,
-                max_nfev=settings.max_evaluations,
-            )
-        except (RuntimeError, ValueError, np.linalg.LinAlgError):
-            return None
-    a, b, c = (float(value) for value in fitted)
-    return (a, b, c) if math.isfinite(a + b + c) else None
+    a, b, c = (float(value) for value in fit_curves(x_all[None], y_all[None])[0])
+    return None if math.isnan(a) else (a, b, c)
+
+
+def fit_curves(x: Floats, y: Floats) -> Floats:
+    """Fit ``(a, b, c)`` of many curves at once by unweighted least squares within the bounds of the published code.
+
+    With ``b ** (c - x) = A exp(-rate x)`` the curve is linear in ``a`` and ``A``. Their best values for a rate have a
+    closed form, so only the rate is searched: on a grid over all rates, then on ever finer ones around the best. The
+    published code searches locally (SciPy's trust-region reflective method) and starts with a slow rate. So of several
+    local minima the slowest is taken whose ``a`` is at most 100, and the global one if there is none. 99 % of the
+    recorded predictions are reproduced (`benchmarks/curves/penguin_record.py`).
+
+    Two points are enough for an answer, though not for a unique one: of rates that fit equally well the slowest is
+    taken.
+
+    Args:
+        x: positions, (curves, points).
+        y: accuracies in percent, (curves, points). Points that are not finite are left out.
+
+    Returns:
+        (curves, 3); nan where fewer than two points are finite.
+    """
+    found = np.full((len(x), 3), np.nan)
+    x, y = (np.pad(part, ((0, 0), (0, -part.shape[1] % _BLOCK)), constant_values=np.nan) for part in (x, y))
+    known = np.isfinite(x) & np.isfinite(y)
+    # Rounding depends on the padding, so a curve is padded alike whatever the others are.
+    blocks = -(-np.where(known, np.arange(1, x.shape[1] + 1), 0).max(axis=1, initial=0) // _BLOCK)
+    enough = known.sum(axis=1) >= 2
+    for count in np.unique(blocks[enough]):
+        alike, points = np.flatnonzero(enough & (blocks == count)), int(count) * _BLOCK
+        size = max(1, _MOST_NUMBERS // (_GRID * points))
+        for rows in np.array_split(alike, -(-len(alike) // size)):
+            found[rows] = _fitted(x[rows, :points], y[rows, :points], known[rows, :points])
+    return found
+
+
+def _fitted(x: Floats, y: Floats, known: NDArray[np.bool_]) -> Floats:
+    """``fit_curves`` of curves with at least two known points each, in one pass."""
+    first = np.where(known, x, np.inf).min(axis=1)
+    ahead = np.where(known, x - first[:, None], 0.0)
+    y = np.where(known, y, 0.0)
+    weights = known.astype(np.float64)
+    equal = _EQUAL * np.square(y).sum(axis=1)[:, None]
+    slowest = np.log(_SLOWEST / ahead.max(axis=1).clip(min=np.finfo(float).tiny))[:, None]
+    step = (math.log(_FASTEST) - slowest) / (_GRID - 1)
+    logs = slowest + step * np.arange(_GRID)
+    picked, best = np.arange(len(x)), None
+    for _ in range(1 + _ZOOMS):
+        error, a, scale = _linear_parts(np.exp(logs), first, ahead, y, weights)
+        lowest = (error <= error.min(axis=1)[:, None] + equal).argmax(axis=1)
+        best = _slowest_valley(error, a, equal, lowest) if best is None else lowest
+        log_rate, a, scale = logs[picked, best], a[picked, best], scale[picked, best]
+        logs = np.clip(log_rate[:, None] + step * np.linspace(-1, 1, _ZOOM), slowest, math.log(_FASTEST))
+        step = step * 2 / (_ZOOM - 1)
+    rate = np.exp(log_rate)
+    return np.stack([a, np.exp(rate), np.maximum(first + np.log(scale) / rate, 0.0)], axis=1)
+
+
+def _slowest_valley(error: Floats, a: Floats, equal: Floats, lowest: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The first local minimum of each row whose ``a`` is an accuracy, else the lowest error; (curves,) places."""
+    valley = (error[:, 1:-1] < error[:, :-2] - equal) & (error[:, 1:-1] <= error[:, 2:]) & (a[:, 1:-1] <= 100)
+    return np.where(valley.any(axis=1), 1 + valley.argmax(axis=1), lowest)
+
+
+def _linear_parts(
+    rates: Floats, first: Floats, ahead: Floats, y: Floats, weights: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Squared error, ``a`` and ``s`` of the best ``a - s exp(-rate (x - first))`` within the bounds.
+
+    Args:
+        rates: (curves, rates).
+        first: x of the first point, (curves,).
+        ahead: x beyond the first, (curves, points).
+        y: (curves, points).
+        weights: 1 for points that count, else 0, (curves, points).
+
+    Returns:
+        (curves, rates) each.
+    """
+    falls = np.exp(-rates[:, :, None] * ahead[:, None]) * weights[:, None]  # (curves, rates, points)
+    count = weights.sum(axis=1)[:, None]
+    mean_y = y.sum(axis=1)[:, None] / count
+    rest_y = (y - mean_y) * weights
+    columns = np.stack([weights, rest_y], axis=2)  # (curves, points, 2)
+    sum_f, sum_fy = np.moveaxis(falls @ columns, 2, 0)
+    sum_ff = np.einsum("crp,crp->cr", falls, falls)
+    mean_f = sum_f / count
+    slope = sum_fy / (sum_ff - count * mean_f**2).clip(min=np.finfo(float).tiny)
+    least = np.exp(-rates * first[:, None])  # c >= 0
+    # The best is inside the bounds, or the best on one of their edges.
+    inside = mean_y - slope * mean_f, -slope
+    inside = np.clip(inside[0], _LEAST_A, _MOST_A), np.maximum(inside[1], least)
+    edges = [inside, (np.clip(mean_y + least * mean_f, _LEAST_A, _MOST_A), least)]
+    for bound in (_LEAST_A, _MOST_A):
+        edges.append((np.full_like(rates, bound), np.maximum(((bound - mean_y) * sum_f - sum_fy) / sum_ff, least)))
+    a, scale = (np.stack(parts) for parts in zip(*edges, strict=True))  # (edges, curves, rates)
+    # Against the mean of y, so that errors of good fits are not lost in large sums.
+    shift = a - mean_y
+    error = np.square(rest_y).sum(axis=1)[:, None] + count * shift**2
+    error = error + scale * (scale * sum_ff + 2 * (sum_fy - shift * sum_f))
+    which = error.argmin(axis=0)[None]
+    return tuple(np.take_along_axis(part, which, axis=0)[0] for part in (error, a, scale))
 
 
 def converge(
     x: ArrayLike, accuracy_percent: ArrayLike, config: PenguinConfig, previous: Convergence | None = None
 ) -> Convergence:
-    """Walk along the curve and stop at the first point where the predictions agree.
-
-    After each point the curve so far is fitted and ``f(target)`` joins the window; a failed fit, or one stuck at its
-    bound, empties the window. The predictions have settled when the window is full, all of it lies within
-    ``tolerance`` of its median, and the newest lies in (0, 100]. Otherwise the oldest leaves the window.
-
-    Args:
-        x: positions in rising order, shape (n,): half epochs or epochs, from 1.
-        accuracy_percent: measured accuracies in percent, shape (n,).
-        config: what counts as settled.
-        previous: the result for a beginning of this very curve under this very config; its fits are not repeated, so
-            a curve that grows costs one fit a point.
+    """``converge_all`` of one curve, x and accuracies of shape (n,).
 
     Raises:
         ValueError: ``x`` and ``accuracy_percent`` are not two rows of equal length.
     """
-    x_all, y_all = _rows(x, accuracy_percent)
-    predictions: list[float] = list(previous.predictions) if previous else []
-    cleared: list[bool] = list(previous.cleared) if previous else []
+    return converge_all([(x, accuracy_percent)], config, [previous])[0]
+
+
+def converge_all(
+    curves: Sequence[tuple[ArrayLike, ArrayLike]],
+    config: PenguinConfig,
+    previous: Sequence[Convergence | None] | None = None,
+) -> list[Convergence]:
+    """Walk along each curve and stop at the first point where its predictions agree; all fits are made in one pass.
+
+    After each point the curve so far is fitted and ``f(target)`` joins the window; a void fit (see ``Convergence``)
+    empties the window. The predictions have settled when the window is full and all of it lies in (0, 100] and within
+    ``tolerance`` of its median. Otherwise the oldest leaves the window.
+
+    Args:
+        curves: for each its positions in rising order, (n,): half epochs or epochs, from 1; and its measured
+            accuracies in percent, (n,).
+        config: what counts as settled.
+        previous: for each the result for a beginning of this very curve under this very config, or None; its fits are
+            not repeated, so a curve that grows costs one fit a point.
+
+    Raises:
+        ValueError: positions and accuracies of a curve are not two rows of equal length.
+    """
+    rows = [_rows(*curve) for curve in curves]
+    known = previous or [None] * len(rows)
+    predictions = [list(before.predictions) if before else [] for before in known]
+    cleared = [list(before.cleared) if before else [] for before in known]
+    beginnings = [
+        (place, n)
+        for place, (x, _) in enumerate(rows)
+        for n in range(len(predictions[place]) + 1, len(x) + 1)
+        if not (known[place] and known[place].converged)  # type: ignore[union-attr]
+    ]
+    fitted = _extrapolate([(rows[place][0][:n], rows[place][1][:n]) for place, n in beginnings], config)
+    for (place, _), (prediction, clears) in zip(beginnings, fitted, strict=True):
+        predictions[place].append(prediction)
+        cleared[place].append(clears)
+    return [_walk(y, predictions[place], cleared[place], config) for place, (_, y) in enumerate(rows)]
+
+
+def _walk(y: Floats, predictions: list[float], cleared: list[bool], config: PenguinConfig) -> Convergence:
+    """Where the predictions from the beginnings of a curve settle."""
     window: list[float] = []
-    for i in range(len(x_all)):
-        if i == len(predictions):
-            prediction, clears = _extrapolate(x_all[: i + 1], y_all[: i + 1], config)
-            predictions.append(prediction)
-            cleared.append(clears)
-        if cleared[i]:
+    for i, (prediction, clears) in enumerate(zip(predictions, cleared, strict=True)):
+        if clears:
             window.clear()
-        elif math.isfinite(predictions[i]):
-            window.append(predictions[i])
+        elif math.isfinite(prediction):
+            window.append(prediction)
             if len(window) == config.window:
                 if _settled(window, config.tolerance):
-                    return Convergence(True, i, predictions[i], tuple(predictions[: i + 1]), tuple(cleared[: i + 1]))
+                    return Convergence(True, i, prediction, tuple(predictions[: i + 1]), tuple(cleared[: i + 1]))
                 window.pop(0)
-    measured = y_all[np.isfinite(y_all)]
+    measured = y[np.isfinite(y)]
     last = float(measured[-1]) if measured.size else math.nan
     return Convergence(False, None, last, tuple(predictions), tuple(cleared))
 
 
-def _curve(x: NDArray[np.float64], a: float, b: float, c: float) -> NDArray[np.float64]:
+def _curve(x: Floats | np.float64, a: Floats | float, b: Floats | float, c: Floats | float) -> Floats:
     return np.asarray(a - np.power(b, c - x))
 
 
-def _jacobian(x: NDArray[np.float64], a: float, b: float, c: float) -> NDArray[np.float64]:
-    power = np.power(b, c - x)
-    return np.stack([np.ones_like(x), -(c - x) * power / b, -math.log(b) * power], axis=1)  # (n, 3)
-
-
-def _extrapolate(x: NDArray[np.float64], y: NDArray[np.float64], config: PenguinConfig) -> tuple[float, bool]:
-    """Return the prediction from one beginning of a curve (nan for none) and whether it empties the window."""
-    if not math.isfinite(y[-1]) or np.isfinite(y).sum() < config.first_fit:
-        return math.nan, False
-    params = fit_curve(x, y, config.fit)
-    if params is None:
-        return math.nan, config.clear_window_at_failure
-    if config.clear_window_at_bound and params[0] >= config.saturation:
-        return math.nan, True
-    prediction = float(predict(params, config.target))
-    return (prediction, False) if math.isfinite(prediction) else (math.nan, config.clear_window_at_failure)
+def _extrapolate(beginnings: Sequence[tuple[Floats, Floats]], config: PenguinConfig) -> list[tuple[float, bool]]:
+    """Of beginnings of curves: the prediction from each (nan for none), and whether it empties the window."""
+    longest = max((len(x) for x, _ in beginnings), default=0)
+    x_all, y_all = np.full((2, len(beginnings), longest), np.nan)
+    for place, (x, y) in enumerate(beginnings):
+        if math.isfinite(y[-1]) and np.isfinite(y).sum() >= config.first_fit:
+            x_all[place, : len(x)], y_all[place, : len(y)] = x, y
+    a, b, c = fit_curves(x_all, y_all).T[:, :, None]
+    with np.errstate(over="ignore"):
+        missed = (np.abs(_curve(x_all, a, b, c) - y_all) > _EXACT).any(axis=1)
+        predictions = _curve(np.float64(config.target), a, b, c)[:, 0]
+    stuck = a[:, 0] >= config.saturation
+    void = missed & ~stuck & (np.isfinite(y_all).sum(axis=1) <= _INTERPOLATED)
+    void |= config.clear_window_at_bound & stuck
+    return list(zip(np.where(void, np.nan, predictions).tolist(), void.tolist(), strict=True))
 
 
 def _settled(window: Sequence[float], tolerance: float) -> bool:
     middle = statistics.median(window)
-    return 0 < window[-1] <= 100 and all(abs(value - middle) <= tolerance for value in window)
+    return all(0 < value <= 100 and abs(value - middle) <= tolerance for value in window)
 
 
-def _rows(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _rows(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     x_all, y_all = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if x_all.ndim != 1 or x_all.shape != y_all.shape:
         raise ValueError(f"x and the accuracies must be two rows of equal length, got {x_all.shape} and {y_all.shape}")

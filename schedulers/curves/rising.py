@@ -7,9 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.signals import contained
 
 _SCORE_LIMIT = 2.0
 """A score has no known limit: twice the way from where trials begin to the best value seen."""
+
+_FURTHEST = 2.0
+"""Forecasts are at most so far below the start, and as uncertain, where 1 is as far as a perfect value is above it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +23,7 @@ class RisingCurves:
     Accuracy stays as it is and error becomes 1 - error. A loss becomes ``1 - loss / start``, the logarithm of a
     perplexity likewise, and a score ``(score - start) / (best - start)``: ``start`` is the median first value of the
     trials, ``best`` the best value of any. A loss with values below 0 has no known limit and is a score turned round.
+    Values below -2, twice as far below the start as a perfect value is above it, are ``contained``.
 
     Attributes:
         values: (trials, points); NaN where nothing finite was measured.
@@ -37,7 +42,11 @@ class RisingCurves:
     logarithmic: bool = False
 
     def metric(self, values: Floats, sds: Floats) -> tuple[Floats, Floats]:
-        """Values and standard deviations on this scale, in the unit of the metric."""
+        """Values and standard deviations on this scale, in the unit of the metric.
+
+        Of a training that diverged no more is said than that it ends far below where trials began: at -2 or higher.
+        """
+        values, sds = np.maximum(values, -_FURTHEST), np.minimum(sds, _FURTHEST)
         means = self.offset + self.slope * values
         spreads = abs(self.slope) * sds
         if self.logarithmic:
@@ -60,12 +69,18 @@ def rising_curves(curves: CurveMatrix) -> RisingCurves:
         start = _first(values)
         reach = float(np.nanmax(sign * values)) - sign * start if np.isfinite(values).any() else 0.0
         slope = sign * reach if reach > 0 else sign
-        return RisingCurves((values - start) / slope, times, limit=_SCORE_LIMIT, offset=start, slope=slope)
+        rising = _contained(values / slope - start / slope)
+        return RisingCurves(rising, times, limit=_SCORE_LIMIT, offset=start, slope=slope)
     logarithmic = curves.metric == "perplexity"
     if logarithmic:
         values = np.log(values, out=np.full_like(values, np.nan), where=values > 0)
     start = abs(_first(values)) or 1.0
-    return RisingCurves(1.0 - values / start, times, limit=1.0, offset=start, slope=-start, logarithmic=logarithmic)
+    rising = _contained(1.0 - values / start)
+    return RisingCurves(rising, times, limit=1.0, offset=start, slope=-start, logarithmic=logarithmic)
+
+
+def _contained(rising: Floats) -> Floats:
+    return contained(rising, centre=0.0, reach=_FURTHEST)
 
 
 def last_values(values: Floats) -> Floats:

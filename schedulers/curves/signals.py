@@ -49,6 +49,18 @@ def from_quality(qualities: Floats, metric: Metric) -> Floats:
     return np.exp(-qualities) if metric == "perplexity" else qualities
 
 
+def contained(values: Floats, centre: float, reach: float) -> Floats:
+    """Values that rise, where those more than ``reach`` below ``centre`` are pushed together within another ``reach``.
+
+    A training that diverged is far below all others by a number that says nothing. It stays in its place, but sums of
+    squares no longer consist of it alone. The rest is unchanged.
+    """
+    floor = centre - reach
+    # The quotient first: the difference of huge numbers overflows.
+    below = np.maximum(floor / reach - values / reach, 0.0)
+    return np.where(below > 0, floor - reach * below / (1 + below), values)
+
+
 def filled_gaps(values: Floats) -> Floats:
     """Points that were passed over take the value before them, those before the first value that one.
 

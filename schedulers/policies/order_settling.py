@@ -18,14 +18,14 @@ from taurank.schedulers.policies.options import require_integer, require_number
 from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits, Step, curve_matrix, used_epochs
 from taurank.schedulers.policies.standing import affordable, drawn_order, ending, has_ended, waiting
 
-Goal = Literal["order", "top", "best"]
+Goal = Literal["order", "top", "best", "tenth"]
 
 RUNG_RATIO = 1.4
 BATCH_SHARE = 0.04
 """Of the trials, sent on before the model is asked again."""
 HORIZONS = (1, 2, 3, 5, 8)
 """Rungs ahead, and the end, of which the best gain an epoch counts."""
-RESERVES: dict[Goal, float] = {"order": 0.0, "top": 0.15, "best": 0.4}
+RESERVES: dict[Goal, float] = {"order": 0.0, "top": 0.15, "best": 0.4, "tenth": 0.7}
 """Share of the budget kept for the predicted top, by goal."""
 
 
@@ -70,8 +70,8 @@ class OrderSettlingPolicy:
     2. What is left goes to those trials at the lowest rung with the largest expected gain in tau per epoch:
        ``sum over j of G(|s_i - s_j|, ...) / epochs``, see ``gain.tau_gains``. Near-ties that not even
        the end would settle gain nothing and are left alone.
-    3. With the goal ``top`` or ``best`` a share of the budget is kept for the predicted top: the trials of best
-       ``score + sd / 2``, least advanced first, one rung at a time.
+    3. With the goals ``top``, ``best`` and ``tenth`` a share of the budget is kept for the predicted top: the trials of
+       best ``score + sd / 2``, least advanced first, one rung at a time.
 
     Once three trainings have finished it predicts the finals of the others.
 
@@ -91,10 +91,11 @@ class OrderSettlingPolicy:
         [('a', 6), ('b', 6), ('c', 6)]
 
     Attributes:
-        goal: ``order`` of all trials, ``top`` for the best tenth, ``best`` for the best one.
+        goal: ``order`` of all trials, ``top`` for the order of the best tenth too, ``best`` for the best one,
+            ``tenth`` for which ones the best tenth are, at a lower tau of all.
         target_tau: expected tau at which to finish; None to spend the budget.
         min_fraction: share of the schedule that every trial trains at least before that.
-        reserve: share of the budget for the predicted top; None for that of the goal (0, .15, .4).
+        reserve: share of the budget for the predicted top; None for that of the goal (0, .15, .4, .7).
         seed: of the order in which equal trials start.
     """
 

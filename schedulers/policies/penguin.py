@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from taurank.schedulers.curves import Convergence, Metric, PenguinConfig, converge
+from taurank.schedulers.curves import Convergence, Metric, PenguinConfig, converge_all
 from taurank.schedulers.policies.full import whole_trainings
 from taurank.schedulers.policies.options import require_integer, require_number
 from taurank.schedulers.policies.policy import Curve, Decision, Decisions, Limits
@@ -53,8 +53,8 @@ class PenguinPolicy:
     tolerance_points: float = 0.5
     minimum_points: int = 3
     seed: int = 0
-    # The last curve of each trial and its convergence. It saves fits and never changes a decision.
-    _memory: dict[tuple[str, int, int], tuple[Curve, _Percent, Convergence]] = field(
+    # The last points of each trial and their convergence. It saves fits and never changes a decision.
+    _memory: dict[tuple[str, int, int], tuple[_Shown, Convergence]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -82,40 +82,59 @@ class PenguinPolicy:
         Raises:
             ValueError: a budget below one training.
         """
-        open_curves = [curve for curve in curves.values() if curve.epochs and not has_ended(curve, limits)]
-        verdicts = {curve.trial: self._judge(curve, limits) for curve in open_curves}
-        return whole_trainings(curves, limits, drawn_order(curves, self.seed), verdicts)
+        # In one order, whatever order the trials come in.
+        order = drawn_order(curves, self.seed)
+        judged = [curves[trial] for trial in order if curves[trial].epochs and not has_ended(curves[trial], limits)]
+        shown = [_Shown.of(curve, limits) for curve in judged]
+        verdicts = {
+            curve.trial: self._verdict(curve, view, found, limits)
+            for curve, view, found in zip(judged, shown, self._converge(judged, shown, limits), strict=True)
+        }
+        return whole_trainings(curves, limits, order, verdicts)
 
-    def _judge(self, curve: Curve, limits: Limits) -> Decision:
-        # Under a cyclic learning rate only points at equal phase lie on one curve.
-        shown = [place for place, epoch in enumerate(curve.epochs) if epoch % limits.period == 0]
-        epochs = [curve.epochs[place] for place in shown]
-        values = [curve.values[place] for place in shown]
-        percent = _Percent.of(values, limits.metric)
-        convergence = self._converge(curve, limits, epochs, values, percent)
-        if convergence.stop_index is not None:
-            epoch = epochs[convergence.stop_index]
+    def _verdict(self, curve: Curve, shown: _Shown, found: Convergence, limits: Limits) -> Decision:
+        percent = shown.percent
+        if found.stop_index is not None:
+            epoch = shown.epochs[found.stop_index]
             reason = f"the last {self.window} predictions agree within {self.tolerance_points} points at epoch {epoch}"
             saved = float(limits.schedule_epochs - curve.last_epoch)
-            return Decision("stop", reason, percent.value(convergence.prediction), saved_epochs=saved)
-        latest = convergence.predictions[-1] if convergence.predictions else math.nan
+            return Decision("stop", reason, percent.value(found.prediction), saved_epochs=saved)
+        latest = found.predictions[-1] if found.predictions else math.nan
         return Decision(
             "continue", "predictions have not settled", percent.value(latest) if 0 < latest <= 100 else math.nan
         )
 
-    def _converge(
-        self, curve: Curve, limits: Limits, epochs: list[int], values: list[float], percent: _Percent
-    ) -> Convergence:
-        key = (curve.trial, limits.schedule_epochs, limits.period)
-        known, scale, previous = self._memory.get(key, (None, None, None))
-        if known == curve and scale == percent and previous is not None:
-            return previous
-        if known is not None and (scale != percent or not _begins_with(curve, known)):
-            previous = None
-        points = [percent.percent(value) for value in values]
-        convergence = converge(epochs, points, self.config(limits.schedule_epochs), previous)
-        self._memory[key] = curve, percent, convergence
-        return convergence
+    def _converge(self, judged: Sequence[Curve], shown: Sequence[_Shown], limits: Limits) -> list[Convergence]:
+        """All curves in one pass; fits of an earlier decision are not repeated."""
+        keys = [(curve.trial, limits.schedule_epochs, limits.period) for curve in judged]
+        previous = []
+        for key, view in zip(keys, shown, strict=True):
+            known, found = self._memory.get(key, (None, None))
+            previous.append(found if known is not None and view.begins_with(known) else None)
+        points = [(view.epochs, [view.percent.percent(value) for value in view.values]) for view in shown]
+        found_all = converge_all(points, self.config(limits.schedule_epochs), previous)
+        self._memory.update(zip(keys, zip(shown, found_all, strict=True), strict=True))
+        return found_all
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The points of a curve that are compared, with their scale."""
+
+    epochs: tuple[int, ...]
+    values: tuple[float, ...]
+    percent: _Percent
+
+    @classmethod
+    def of(cls, curve: Curve, limits: Limits) -> _Shown:
+        # Under a cyclic learning rate only points at equal phase lie on one curve.
+        places = [place for place, epoch in enumerate(curve.epochs) if epoch % limits.period == 0]
+        values = tuple(curve.values[place] for place in places)
+        return cls(tuple(curve.epochs[place] for place in places), values, _Percent.of(values, limits.metric))
+
+    def begins_with(self, other: _Shown) -> bool:
+        n = len(other.epochs)
+        return (self.epochs[:n], self.values[:n], self.percent) == (other.epochs, other.values, other.percent)
 
 
 @dataclass(frozen=True)
@@ -153,8 +172,3 @@ def _rising(value: float, metric: Metric) -> float:
     if metric == "perplexity":
         return -math.log(value) if value > 0 else math.nan
     return -value if metric == "loss" else value
-
-
-def _begins_with(curve: Curve, beginning: Curve) -> bool:
-    n = len(beginning.epochs)
-    return curve.epochs[:n] == beginning.epochs and curve.values[:n] == beginning.values

@@ -17,6 +17,7 @@ DOCS = ROOT / "docs"
 GENERATED = {*reference_files(), *measurement_files()}
 SOURCES = (
     "README.md",
+    "CHANGELOG.md",
     "cluster.yaml",
     "Makefile",
     "docs",
@@ -79,9 +80,8 @@ def test_measurements_name_their_benchmarks() -> None:
         text = page.read_text(encoding="utf-8")
         named |= set(re.findall(r"<!-- benchmark: (\w+\.\w+) -->", text))
         assert "<!--" not in with_sources(text), page
-    ours = {f"{one.area}.{one.name}" for one in benchmarks() if one.results}
-    assert named <= ours
-    assert not ours - named, "no page shows what these measured"
+    measured = {f"{one.area}.{one.name}" for one in benchmarks() if one.results}
+    assert not measured - named, "no page shows what these measured"
 
 
 def test_means_are_those_of_the_results() -> None:

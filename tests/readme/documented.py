@@ -8,6 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
+OWN_TRAINING = next(page for page in PAGES if page.endswith("/own-training.md"))
+"""The page whose module and experiment its commands use."""
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.M | re.S)
 _SPAN = re.compile(r"`(taurank [^`]+)`")
 _NAME_ALONE = re.compile(r"taurank (table )?[a-z-]+( (RUN|DIR|FOLDER|NAME( --run (RUN|DIR))?))?")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from taurank.spaces import get_space
-from tests.readme.documented import PAGES, ROOT, commands
+from tests.readme.documented import OWN_TRAINING, PAGES, ROOT, commands, snippets
 from tests.readme.typed import NOT_TYPED, SESSION, Typed
 
 MY_NETS = """
@@ -82,6 +82,8 @@ class Desk:
             rows += [f"net-{net},{epoch},{value},30" for epoch, value in enumerate(curve, start=1)]
         (folder / "curves.csv").write_text("\n".join(rows) + "\n")
         write_results(folder)
+        (folder / "my_models.py").write_text(snippets(OWN_TRAINING, "python")[0])
+        (folder / "models.yaml").write_text(snippets(OWN_TRAINING, "yaml")[0])
         for number, name in enumerate(("circles", "squares", "stripes")):
             (folder / "photos" / name).mkdir(parents=True)
             for index in range(20):

@@ -56,7 +56,7 @@ GIVEN: dict[str, Callable[[Path], dict[str, Any]]] = {
 """Names that the text of a page introduces, by page."""
 
 
-STARTS_RAY = ("docs/how-to/python.md", "docs/how-to/schedulers.md")
+STARTS_RAY = ("docs/how-to/own-training.md", "docs/how-to/python.md", "docs/how-to/schedulers.md")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,12 @@ SESSION = (
         small=True,
     ),
     Typed("taurank status RUN", r"last line of run\.log: .*", ("taurank status runs/...",), small=True),
+    Typed(
+        "taurank status RUN --watch",
+        r".*\bdone +\d+ of \d+ .*|\.\.\. and \d+ more",
+        ("taurank status runs/... --watch",),
+        prints=("trial +state +epoch",),
+    ),
     Typed("taurank why timm:test_vit --run RUN", r"cost of all its evidence: .*", ("taurank why NAME --run runs/...",)),
     Typed(
         "taurank why test_vit --run RUN",
@@ -79,6 +85,11 @@ SESSION = (
         ),
         prints=(r"12 candidates by val_loss \(lower is better\)", "predicted final val_loss"),
         small=True,
+    ),
+    Typed(
+        "taurank rank results.csv --full-epochs 20 --metric val_loss --report report.html",
+        r"written: report\.html",
+        ("taurank rank results.csv --full-epochs 200 --metric val_acc --report report.html",),
     ),
     Typed(
         "taurank next results.csv --full-epochs 20 --metric val_loss --features sizes.csv --budget 2x",
@@ -151,6 +162,20 @@ SESSION = (
             "taurank run nine-subnets --data-dir PATH",
             "taurank run nine-subnets-reference --data-dir PATH",
         ),
+    ),
+    Typed(
+        "taurank run models.yaml --baseline",
+        WRITTEN,
+        prints=(r"by val_loss \(lower is better\)", "tiny steps", "val_loss of 5 architectures.*lower is better"),
+    ),
+    Typed(
+        """taurank extend RUN --add '{"alpha": 0.01, "rate": 0.1}'""",
+        WRITTEN,
+        prints=("1 more candidate",),
+    ),
+    Typed(
+        "taurank run cells.yaml --logger tensorboard --logger csv",
+        WRITTEN,
     ),
     Typed("taurank plan nine-subnets", r"note: the experiment defines its stages itself; .*"),
     Typed(
@@ -252,12 +277,13 @@ SESSION = (
 """In the order in which a user comes across them; later ones go on with what earlier ones wrote."""
 
 NOT_TYPED = {
+    "taurank compare runs/first-... runs/second-...": "tests/orchestrator/report/test_comparison.py",
     "make demo": "make test-all runs it",
     "make test": "runs this test",
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",
     "taurank run --address 127.0.0.2:6399": "benchmarks.system.faults",
     "taurank run mine.yaml --address auto --out /shared/runs": "benchmarks.system.jobs",
-    "taurank serve runs/...": "tests/orchestrator/report/test_browser.py; it runs until Ctrl-C",
+    "taurank serve runs/...": "tests/orchestrator/report/test_serving.py; it runs until Ctrl-C",
     "taurank status /shared/runs/mine-TIME": "the same as taurank status RUN",
     "taurank run own.yaml": "tests/orchestrator/cli/test_own_space.py",
     "taurank spaces my_space:SmallNetworks": "tests/orchestrator/cli/test_own_space.py",

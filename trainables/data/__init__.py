@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from taurank.trainables.data.own_images import split_own
     from taurank.trainables.data.prefetch import prefetched
     from taurank.trainables.data.resize import resize_image, resize_images
-    from taurank.trainables.data.splits import ImageData, make_splits
+    from taurank.trainables.data.splits import NO_IMAGES, ImageData, make_splits, no_images
     from taurank.trainables.data.subsets import Choice, Losses, choose_images, less_data, smaller_side
 
 __all__ = [
+    "NO_IMAGES",
     "Augmentation",
     "Choice",
     "DataError",
@@ -41,6 +42,7 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "make_splits",
+    "no_images",
     "normalise",
     "prefetched",
     "repr_of",

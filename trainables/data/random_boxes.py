@@ -89,5 +89,4 @@ def _first_fitting(
     fits = ((sides > 0) & (sides <= bounds[:, None] - left_over)).all(0)
     chosen = sides[:, fits.argmax(0), np.arange(sides.shape[2])]
     place = (generator.random(chosen.shape) * np.maximum(bounds - chosen + 1, 1)).astype(np.int64)
-    found: npt.NDArray[np.bool_] = fits.any(0)
-    return np.concatenate([place, chosen]).T, found
+    return np.concatenate([place, chosen]).T, np.asarray(fits.any(0), np.bool_)

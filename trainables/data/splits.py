@@ -57,6 +57,16 @@ class ImageData:
         return self.train.images.path if isinstance(self.train.images, MappedImages) else None
 
 
+NO_IMAGES = "none"
+"""Name of the data of candidates that are not trained on images."""
+
+
+def no_images() -> ImageData:
+    """Where candidates are not trained on images."""
+    empty = ImageSet(np.zeros((0, 32, 32, 1), dtype=np.uint8), np.zeros(0, dtype=np.int64))
+    return ImageData(empty, empty, empty, (), (0.0,), (1.0,))
+
+
 def make_splits(
     dataset: Dataset,
     *,

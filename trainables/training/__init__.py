@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from taurank.trainables.training.difficulty_cost import COST, EPOCHS
     from taurank.trainables.training.failure import describe_failure, describe_lost_images, gpu_is_lost
     from taurank.trainables.training.families import (
+        COMMON,
         FAMILIES_OF_LARGE_IMAGES,
         GOVERNED,
         LARGE,
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     )
     from taurank.trainables.training.named_recipes import RECIPES
     from taurank.trainables.training.recipe import Recipe
+    from taurank.trainables.training.step_time import EpochTime, batches_needed, measure_epoch
     from taurank.trainables.training.training import EVALUATION_BATCH, Row, Training
 
 __all__ = [
+    "COMMON",
     "COST",
     "EPOCHS",
     "EVALUATION_BATCH",
@@ -27,15 +30,18 @@ __all__ = [
     "GOVERNED",
     "LARGE",
     "RECIPES",
+    "EpochTime",
     "FamilyRecipe",
     "FamilyRecipes",
     "Recipe",
     "Row",
     "Training",
+    "batches_needed",
     "describe_failure",
     "describe_lost_images",
     "gpu_is_lost",
     "measure_difficulty",
+    "measure_epoch",
 ]
 
 __getattr__ = lazy_names(__name__)

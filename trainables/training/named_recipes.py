@@ -35,7 +35,7 @@ def imagenet_90() -> Recipe:
     Goyal et al. 2017 (arXiv 1706.02677, section 5.1): rate 0.1 for 256 images, warm-up of 5 epochs, decay 1e-4,
     branches that begin at zero. Published: ResNet-50 76.3 %, with the rate divided by 10 after 30, 60 and 80 epochs, as
     here by ``{schedule: steps, step_epochs: [30, 60, 80]}``. The cosine, no decay of norms and biases, and label
-    smoothing are from He et al. 2019 (arXiv 1812.01187, sections 3.1 and 5), who train 120 epochs: this very recipe has
+    smoothing are from He et al. 2019 (arXiv 1812.01187, sections 3.1 and 5), with 120 epochs: this very recipe has
     no published number. torchvision's reference, 90 epochs in three steps without smoothing, states 76.13 %.
     """
     return Recipe(

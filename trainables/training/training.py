@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -97,7 +98,7 @@ class Training:
         steps = math.ceil(len(data.train) / recipe.batch_size)
         self._average = WeightAverage(self.model, recipe.ema_epochs * steps) if recipe.ema_epochs else None
         self._mixing = Mixing(recipe, classes=len(data.classes))
-        self.micro_batch = recipe.micro_batch or recipe.batch_size + 1  # one that is left over joins the last batch
+        self.micro_batch = recipe.micro_batch or sys.maxsize
         self._evaluation_batch = EVALUATION_BATCH
         self._precision: torch.dtype | None = None
         if recipe.mixed_precision and self.device.type == "cuda":
@@ -188,8 +189,10 @@ class Training:
         """
         images, targets = self._mixing(images, labels)
         images = images.contiguous(memory_format=self._memory_format)
+        # Where a target belongs to several inputs, as in a pretext task, a batch cannot be parted.
+        divisible = len(images) if len(images) == len(targets) else 1
         (loss, correct), self.micro_batch = halving(
-            lambda size: self._add_gradients(images, targets, size), self.micro_batch, batch=len(labels)
+            lambda size: self._add_gradients(images, targets, size), self.micro_batch, batch=divisible
         )
         self._take_step()
         if self._average is not None:
@@ -208,7 +211,8 @@ class Training:
                 loss = self.loss(logits, wanted) * (len(some) / len(images))
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             predicted = logits.detach().argmax(1)
-            hits = predicted == wanted if wanted.ndim == 1 else wanted.gather(1, predicted[:, None])
+            mixed = wanted.is_floating_point()
+            hits = wanted.gather(1, predicted[:, None]) if mixed else predicted == wanted
             outcomes.append((loss.detach(), hits.sum()))
         losses, correct = zip(*outcomes, strict=True)
         return torch.stack(losses).sum(), torch.stack(correct).sum()
@@ -219,7 +223,7 @@ class Training:
         if self.recipe.loss == "cross-entropy":
             return functional.cross_entropy(logits, targets, label_smoothing=smoothing)
         classes = logits.shape[1]
-        shares = functional.one_hot(targets, classes) if targets.ndim == 1 else targets
+        shares = targets if targets.is_floating_point() else functional.one_hot(targets, classes)
         smooth = shares.to(logits.dtype) * (1 - smoothing) + smoothing / classes
         return functional.binary_cross_entropy_with_logits(logits, smooth)
 

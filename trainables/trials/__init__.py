@@ -2,6 +2,7 @@
 
 from taurank.trainables.trials.architecture import ArchitectureTrial
 from taurank.trainables.trials.checkpoint_file import PARTIAL, drop_state, read_checkpoint
+from taurank.trainables.trials.own import OwnTrial
 from taurank.trainables.trials.proposed import ProposedTrial
 from taurank.trainables.trials.proxies import ProxyTrial
 from taurank.trainables.trials.spec import TrialSpec
@@ -19,6 +20,7 @@ __all__ = [
     "PARTIAL",
     "ArchitectureTrial",
     "ContenderTrial",
+    "OwnTrial",
     "PathScoresTrial",
     "ProposedTrial",
     "ProxyTrial",

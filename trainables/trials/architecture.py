@@ -48,6 +48,10 @@ class ArchitectureTrial(CheckpointedTrial):
                 evidence.append((self._spec.architectures[0], epoch, name, value, *cost))
         return {"epoch": epoch, "evidence": evidence} | shown_metrics(metrics)
 
+    def _weights_now(self) -> dict[str, Any] | None:
+        assert isinstance(self._work, Training)
+        return dict(self._work.model.state_dict())
+
     def _failed_row(self, epoch: int, seconds: float, epochs: float) -> EvidenceRow:
         return self._spec.architectures[0], epoch, "validation_accuracy", float("nan"), seconds, epochs
 

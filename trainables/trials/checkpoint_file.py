@@ -49,8 +49,12 @@ def read_checkpoint(file: Path, fingerprint: str) -> Saved | None:
 
 def write_checkpoint(file: Path, fingerprint: str, saved: Saved) -> str:
     """Replaces the file as a whole or not at all; returns why it cannot be written, nothing where it is."""
+    return write_tensors(file, {"fingerprint": fingerprint, "state": saved.state, "rows": saved.rows})
+
+
+def write_tensors(file: Path, content: dict[str, Any]) -> str:
+    """The same for any content that ``torch.save`` takes."""
     partial = file.with_suffix(f".{os.getpid()}{PARTIAL}")
-    content = {"fingerprint": fingerprint, "state": saved.state, "rows": saved.rows}
     try:
         try:
             with partial.open("wb") as opened:  # torch's own writer hides the error of the disk

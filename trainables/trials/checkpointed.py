@@ -8,7 +8,8 @@ far. A trial that starts over, for whatever reason (another worker, a resumed ru
 that file again and then continues. So a scheduler always sees whole curves, the log ignores what it has already, and
 nothing is trained twice.
 
-A result holds, beside what Tune adds: ``trial``, ``epoch``, ``validation_accuracy`` (NaN where there is none),
+A result holds, beside what Tune adds: ``trial``, ``epoch``, ``validation_accuracy`` (NaN where there is none; another
+metric for training code of the user's own),
 ``train_loss`` in nats where the training of one architecture has it, ``evidence`` as tuples of architecture, epoch,
 metric, value, seconds and epoch-equivalents, ``outcome`` (``completed``, ``failed`` or empty while the trial runs),
 ``reason``, ``taken_from`` (the run and stage that trained, where this one did not; see `kept_results`), ``unsaved``
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -31,10 +33,11 @@ import torch
 from ray import tune
 
 from taurank.trainables.data import ImageData
+from taurank.trainables.own import OwnCode
 from taurank.trainables.proxies import ProxyBatch
 from taurank.trainables.table import RecordedTable
 from taurank.trainables.training import describe_failure, describe_lost_images, gpu_is_lost
-from taurank.trainables.trials.checkpoint_file import Saved, read_checkpoint, write_checkpoint
+from taurank.trainables.trials.checkpoint_file import Saved, read_checkpoint, write_checkpoint, write_tensors
 from taurank.trainables.trials.kept_results import keep_result, read_result
 from taurank.trainables.trials.spec import TrialSpec
 
@@ -72,7 +75,7 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         self,
         config: dict[str, Any],
         specs: Mapping[str, TrialSpec],
-        data: ImageData | ProxyBatch | RecordedTable,
+        data: ImageData | ProxyBatch | RecordedTable | OwnCode,
         stage: str = "",
         weights: Mapping[str, Any] | None = None,
     ) -> None:
@@ -190,6 +193,8 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         row |= {"trial": self._spec.trial, "outcome": "completed" if self._completed(self._work) else "", "reason": ""}
         self._rows.append(row)
         self._write_checkpoint()
+        if self._spec.best:
+            self._keep_best()
         if self._spec.kept and row["outcome"] == "completed":
             keep_result(Path(self._spec.kept), run=self._stage, rows=self._rows)
 
@@ -204,12 +209,16 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         self._failure = {
             "trial": self._spec.trial,
             "epoch": epoch,
-            "validation_accuracy": float("nan"),
+            self._spec.metric: float("nan"),
             "evidence": [self._failed_row(epoch, self._seconds, epochs)],
             "outcome": "failed",
-            "reason": describe_failure(error, doing=doing),
+            "reason": self._reason_of(error, doing),
             "done": True,
         }
+
+    def _reason_of(self, error: Exception, doing: str) -> str:
+        """Why the trial failed, in one line."""
+        return describe_failure(error, doing=doing)
 
     @property
     def _images_are_gone(self) -> bool:
@@ -252,6 +261,24 @@ class CheckpointedTrial(tune.Trainable):  # type: ignore[misc]
         needed = self.keeps_state or not self._rows[-1]["outcome"]
         saved = Saved(self._rows, self._work.state_dict() if needed else None)
         self._unsaved = write_checkpoint(Path(self._spec.checkpoint), self._spec.fingerprint, saved)
+
+    def _keep_best(self) -> None:
+        """Writes the weights of an epoch that is better than all before it."""
+        name, sign = self._spec.metric, -1.0 if self._spec.lower_is_better else 1.0
+        values = [sign * row.get(name, math.nan) for row in self._rows]
+        known = [value for value in values[:-1] if math.isfinite(value)]
+        weights = self._weights_now()
+        if weights is None or not math.isfinite(values[-1]) or (known and values[-1] <= max(known)):
+            return
+        file, row = Path(self._spec.best), self._rows[-1]
+        with suppress(OSError):  # the writing below gives the reason
+            file.parent.mkdir(parents=True, exist_ok=True)
+        found = {"candidate": self._spec.architectures[0], "trial": self._spec.trial, "epoch": row["epoch"]}
+        self._unsaved = write_tensors(file, found | {name: row[name], "weights": weights}) or self._unsaved
+
+    def _weights_now(self) -> dict[str, Any] | None:
+        """The weights of the training, in tensors; None where it has none."""
+        return None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the number of reported rows; all else is in the trial's own file."""

@@ -33,6 +33,10 @@ class TrialSpec:
         until: when given, the trial is complete after that many epochs of its schedule.
         proxies: settings of a trial that scores untrained networks.
         kept: file that a complete training is kept in for other runs, and taken from; empty for none.
+        trainable: name of the user's training code; empty for trainings by taurank.
+        metric: that the trial reports in each result, and that is NaN where it fails.
+        lower_is_better: direction of the metric.
+        best: file for the weights of the epoch with the best value of the metric; empty for none.
     """
 
     trial: str
@@ -51,6 +55,10 @@ class TrialSpec:
     epoch_share: float = 1.0
     task: str | None = None
     kept: str = ""
+    trainable: str = ""
+    metric: str = "validation_accuracy"
+    lower_is_better: bool = False
+    best: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -58,4 +66,5 @@ class TrialSpec:
         options = sorted(self.space_options.items())
         what = (self.trial, self.space, options, self.recipe, self.seed, self.architectures, self.supernet)
         more = (self.proxies, self.candidates, self.epoch_share, self.task)
-        return hashlib.sha256(repr(what + more).encode()).hexdigest()
+        own = (self.trainable, self.metric) if self.trainable else ()
+        return hashlib.sha256(repr(what + more + own).encode()).hexdigest()

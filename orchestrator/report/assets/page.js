@@ -167,6 +167,7 @@
       return (state.down ? -compared : compared) || a - b;
     });
     find("#table tbody").append(...order.map((place) => rows[place]));
+    find("#table").classList.toggle("tiers", state.sort === "rank" && !state.down);
     all("#table thead th[data-key]").forEach((head) => {
       if (head.dataset.key === state.sort) head.setAttribute("aria-sort", state.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");

@@ -171,7 +171,7 @@ class TestWithoutAFile:
         experiment, _ = experiment_of_models(
             ["torchvision:vgg1*"], "digits", size=32, epochs=5, budget="2x", baseline=True
         )
-        assert (experiment.data.size, experiment.recipe.epochs, experiment.speed_up) == (32, 5, 2)
+        assert (experiment.data.size, experiment.recipe.epochs, experiment.budget) == (32, 5, "2x")
         assert experiment.baseline.seeds == (1,)
 
 

@@ -198,6 +198,10 @@ MISTAKES = {
             *(f"families.bare_cnn: {key} is missing; it has no default" for key in MISSING),
         ],
     ),
+    "a key of no augmentation of a family": (
+        "families: {cnn: {name: imagenet-90, augmentation: {flipp: true}}}",
+        ["families.cnn.augmentation.flipp: unknown key; did you mean 'flip'?"],
+    ),
     "a value beside whole recipes": (
         "recipe: {momentum: 0.8}\nfamilies: {cnn: imagenet-90}",
         ["recipe.momentum: each family has its own value; .*"],

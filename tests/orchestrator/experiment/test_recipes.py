@@ -88,6 +88,13 @@ def test_large_images_have_recipes_of_imagenet(asked, size, large):
     assert recipes == [ninety, replace(ninety, learning_rate=0.01), vit, vit]
 
 
+@pytest.mark.parametrize("recipe", [{"augmentation": {"crop": 4}}, {"epochs": 9, "momentum": 0.8, "scaling": "unit"}])
+def test_large_images_with_a_recipe_by_hand_are_trained_as_ever(recipe):
+    found = experiment(space="zoo", candidates=MODELS, data={"name": "digits", "size": 96}, recipe=recipe)
+    assert found.families == FamilyRecipes()
+    assert all(found.recipe_of(code).augmentation == found.recipe.augmentation for code in MODELS)
+
+
 def test_families_by_name_beside_short_ones():
     short = {"optimizer": "sgd", "learning_rate": 0.2, "weight_decay": 0, "warmup": 0, "label_smoothing": 0}
     families = {"cnn": "imagenet-mobile", "transformer": {"name": "imagenet-vit", "drop_path": 0.2}}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import taurank
-from taurank.orchestrator.own_results import MetricScale
+from taurank.orchestrator.ranker import MetricScale
 
 FULL, SHORT = 20, 6
 

@@ -11,7 +11,9 @@ import pytest
 
 from taurank.orchestrator.evidence import BASELINE, CHOSEN
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
+from taurank.orchestrator.experiment.budget import read_budget
 from taurank.orchestrator.experiment.trainings import TrainingSpec
+from taurank.orchestrator.planning.pace import Pace, Purse, book_pace
 from taurank.orchestrator.planning.rounds import (
     PILOT,
     LogRanker,
@@ -49,6 +51,19 @@ class Lab:
         self.log = EvidenceLog(Path(":memory:"))
         self.ranker = LogRanker(self.problem, self.log)
         self.launched: list[tuple[str, list[str]]] = []
+        self.epoch_seconds: dict[str, float] = {}
+
+    def purse(self, budget: str, *, slower: float = 1.0) -> Purse:
+        """A budget in time for candidates from 1 to 50 seconds an epoch, which really are so many times slower."""
+        seconds = np.random.default_rng(7).permutation(np.geomspace(1.0, 50.0, N))
+        measured = dict(zip(self.problem.candidates, seconds.tolist(), strict=True))
+        self.epoch_seconds = {code: slower * took for code, took in measured.items()}
+        book_pace(self.log, Pace(measured))
+        return Purse(read_budget(budget), self.log, self.problem.candidates, FULL)
+
+    @property
+    def seconds(self) -> float:
+        return float(self.log.evidence()["seconds"].sum())
 
     def launch(self, spec: TrainingSpec, codes: Sequence[str]) -> None:
         self.launched.append((spec.stage, list(codes)))
@@ -58,15 +73,21 @@ class Lab:
             if trial in done:
                 continue
             value = self.accuracy[code] * (1 - 0.3 / spec.last_epoch)
-            cost = float(spec.last_epoch)
+            cost = float(spec.last_epoch) * self.epoch_seconds.get(code, 1.0)
             at = (spec.last_epoch, spec.epochs, spec.seed)
             self.log.append(
-                [Evidence(spec.stage, trial, code, "training", *at, "validation_accuracy", value, cost, cost)]
+                [
+                    Evidence(
+                        spec.stage, trial, code, "training", *at, "validation_accuracy", value, cost, spec.last_epoch
+                    )
+                ]
             )
             self.log.append_event(spec.stage, trial, "completed")
 
-    def run(self, *trainings: TrainingSpec, adaptive: bool = False, budget: float = 200.0) -> None:
-        run_rounds(self.ranker, trainings, launch=self.launch, budget_epochs=budget, adaptive=adaptive)
+    def run(
+        self, *trainings: TrainingSpec, adaptive: bool = False, budget: float = 200.0, purse: Purse | None = None
+    ) -> None:
+        run_rounds(self.ranker, trainings, launch=self.launch, budget_epochs=budget, adaptive=adaptive, purse=purse)
 
     @property
     def spent(self) -> float:
@@ -364,3 +385,66 @@ class TestPilot:
         assert said.startswith("8 first, since 2 epochs tell too little: 8 trainings reach ")
         assert "; then 18 more of 40 by design: " in said
         assert "56 epochs saved on the 14 others" in said
+
+
+class TestSeconds:
+    """A budget in time: candidates differ by 50 times in the seconds of an epoch."""
+
+    def test_all_that_is_left_goes_to_full_trainings(self):
+        lab = Lab()
+        purse = lab.purse("3 core-hours")
+        lab.run(TrainingSpec(epochs=2), LONG, adaptive=True, budget=700.0, purse=purse)
+        assert len(lab.launched[0][1]) == N
+        fulls = lab.launched[-1][1]
+        cheapest_left = min(lab.epoch_seconds[code] for code in set(lab.problem.candidates) - set(fulls))
+        assert 0 <= purse.left() < FULL * cheapest_left
+        assert lab.seconds == pytest.approx(3 * 3600 - purse.left())
+
+    def test_candidates_are_chosen_for_their_seconds(self):
+        aware, plain = Lab(), Lab()
+        purse = aware.purse("10m")
+        aware.run(SHORT, adaptive=True, budget=40.0, purse=purse)
+        plain.run(SHORT)
+        chosen, others = aware.launched[-1][1], plain.launched[-1][1]
+        mean = np.mean(list(aware.epoch_seconds.values()))
+        # As much work as that of 20 average candidates, spread over more of them.
+        assert len(chosen) > len(others) == 20
+        assert sum(aware.epoch_seconds[code] for code in chosen) <= 20 * mean
+        reason = choice_of(aware.log, SHORT)
+        assert "most informative about those of the others for their seconds" in reason
+        assert "epochs saved" not in reason
+
+    def test_slower_than_measured_there_are_fewer(self):
+        slow, fast = Lab(), Lab()
+        for lab, slower in ((slow, 1.5), (fast, 1.0)):
+            purse = lab.purse("3 core-hours", slower=slower)
+            lab.run(TrainingSpec(epochs=2), LONG, adaptive=True, budget=700.0, purse=purse)
+            assert purse.left() >= 0
+        assert len(slow.launched[-1][1]) < len(fast.launched[-1][1])
+
+    def test_a_stage_of_an_experiment_trains_as_many_as_it_asks_for(self):
+        lab = Lab()
+        lab.run(TrainingSpec(epochs=2), LONG, purse=lab.purse("30 core-hours"))
+        assert len(lab.launched[-1][1]) == 8
+        short = Lab()
+        short.run(TrainingSpec(epochs=2), LONG, purse=short.purse("0.31 core-hours"))
+        assert 0 < len(short.launched[-1][1]) < 8
+
+    def test_resumed_it_is_the_same(self):
+        lab = Lab()
+        purse = lab.purse("3 core-hours")
+        for _ in range(2):
+            lab.run(TrainingSpec(epochs=2), LONG, adaptive=True, budget=700.0, purse=purse)
+            spent, chosen = lab.seconds, set(lab.launched[-1][1])
+        assert set(lab.launched[-1][1]) == chosen
+        assert lab.seconds == spent
+
+    def test_more_time_goes_on_from_there(self):
+        lab = Lab()
+        purse = lab.purse("2 core-hours")
+        lab.run(TrainingSpec(epochs=2), LONG, adaptive=True, budget=700.0, purse=purse)
+        before = lab.launched[-1][1]
+        longer = replace(purse, budget=read_budget("4 core-hours"))
+        lab.run(TrainingSpec(epochs=2), LONG, adaptive=True, budget=700.0, purse=longer)
+        assert set(before) < set(lab.launched[-1][1])
+        assert longer.left() >= 0

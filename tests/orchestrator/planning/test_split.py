@@ -72,6 +72,19 @@ class TestSplit:
         # 6 % of 200 epochs are 12, which 10 full trainings buy for 166; 10 epochs for all 200.
         assert split_budget(200, full_epochs=200, budget_epochs=7 * 200) == Split(7, False, 200, 0)
 
+    @pytest.mark.parametrize(
+        ("count", "budget", "found"),
+        [
+            (50, 50 * 4 - 3.1, Split(4, False, 49, 0)),  # a tenth of 40 epochs each, less what proxies cost
+            (12, 12 * 4 - 0.8, Split(4, False, 11, 0)),
+            (50, 50 * 2 - 3.1, Split(2, False, 48, 0)),
+            (50, 50 * 4 - 21, Split(3, False, 50, 0)),  # an epoch more for less than nine in ten
+            (8, 8 * 4 - 0.5, Split(3, False, 8, 0)),  # one of eight is too many
+        ],
+    )
+    def test_a_few_candidates_are_spared_so_that_the_others_are_trained_longer(self, count, budget, found):
+        assert split_budget(count, full_epochs=40, budget_epochs=budget) == found
+
     @pytest.mark.parametrize("units", [1, 8.9, 9, 24.9])
     def test_a_small_budget_keeps_no_anchors(self, units):
         assert split_budget(1000, full_epochs=200, budget_epochs=units * 200, schedules=[12, 200]).fulls == 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from taurank.orchestrator.ranker.design import a_optimal, choose
+from taurank.orchestrator.ranker.design import Account, Spending, a_optimal, choose
 from taurank.orchestrator.ranker.gaussian_process import Block, GaussianProcess
 
 
@@ -97,3 +97,49 @@ class TestChoose:
         generator = np.random.default_rng(2)
         chances = [left_variance(covariance, 0.1, generator.permutation(40)[:8].tolist()) for _ in range(20)]
         assert left_variance(covariance, 0.1, self.choose(process, 40, 8)) < min(chances)
+
+
+class TestSpending:
+    def test_each_pick_lowers_the_variance_most_for_its_cost(self, covariance):
+        costs = np.random.default_rng(1).uniform(0.5, 20.0, 40)
+        chosen = a_optimal(covariance, 0.1, 40, account=Account(Spending(costs, 25.0), 40)).tolist()
+        assert 0 < costs[chosen].sum() <= 25.0
+        for step, place in enumerate(chosen):
+            before = chosen[:step]
+            open_ones = [other for other in range(40) if other not in before and costs[[*before, other]].sum() <= 25.0]
+            start = left_variance(covariance, 0.1, before) if before else float(np.trace(covariance))
+            gains = {one: (start - left_variance(covariance, 0.1, [*before, one])) / costs[one] for one in open_ones}
+            assert gains[place] == pytest.approx(max(gains.values()), rel=1e-4)
+        rest = np.setdiff1d(np.arange(40), chosen)
+        assert costs[chosen].sum() + costs[rest].min() > 25.0  # nothing more fits
+
+    def test_equal_costs_change_nothing(self, covariance):
+        equal = Account(Spending(np.full(40, 7.0), 7.0 * 12), 40)
+        np.testing.assert_array_equal(a_optimal(covariance, 0.1, 40, account=equal), a_optimal(covariance, 0.1, 12))
+
+    def test_workers_share_the_clock(self):
+        account = Account(Spending(np.array([4.0, 3.0, 3.0, 2.0, 5.0]), 6.0, workers=2), 5)
+        assert [account.pay(place) for place in (0, 1, 2)] == [True, True, True]  # 4 beside 3 + 3
+        assert account.affordable.tolist() == [False, False, False, True, False]
+        assert account.pay(3)
+        assert not account.affordable.any()
+
+    def test_of_many_candidates(self):
+        process = GaussianProcess(
+            [Block(np.random.default_rng(0).standard_normal((1600, 2)), "matern", 1.0)], noise=0.1
+        )
+        costs = np.random.default_rng(1).uniform(1.0, 50.0, 1600)
+        taken = np.arange(10)
+        chosen = choose(
+            process,
+            1600,
+            0.1,
+            1600,
+            taken=taken,
+            generator=np.random.default_rng(2),
+            most_of_pool=0.01,
+            spending=Spending(costs, 300.0),
+        )
+        assert len(set(chosen.tolist())) == len(chosen) > 15
+        assert costs[chosen].sum() <= 300.0
+        assert not set(chosen.tolist()) & set(taken.tolist())

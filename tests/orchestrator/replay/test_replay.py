@@ -368,3 +368,49 @@ def test_recorded_nasbench201(recorded: Path) -> None:
     assert 0.65 < row["tau"] < row["ceiling"]
     assert row["cost"] <= 0.1 + 1e-9
     assert row["tau_depth"] > 0.2
+
+
+class TestSeconds:
+    """Budgets in recorded seconds; an epoch of ``net-k`` takes k + 1 of them."""
+
+    @pytest.fixture(scope="class")
+    def uneven(self, table: RecordedTable) -> Bench:
+        rows = table.rows.copy()
+        number = rows["architecture"].astype(str).str.rpartition("-")[2].astype(int)
+        rows["seconds"] = rows["seconds"].where(rows["source"] != "training", rows["seconds"] / 2 * (number + 1))
+        return make_bench(RecordedTable(table.info, rows), truth="seeds 1,2")
+
+    @pytest.mark.parametrize("budget", ["4x seconds", "0.1 gpu-hours", "200s"])
+    @pytest.mark.parametrize("workers", [1, 4])
+    def test_nothing_is_overspent(self, uneven: Bench, make_plan: MakePlan, budget: str, workers: int) -> None:
+        plan = make_plan(uneven, budget=budget, workers=workers)
+        row = replay_draw(uneven, plan, 0)
+        drawn = [int(code[-2:]) + 1 for code in draw_candidates(uneven, plan, 0)]
+        spent = row["seconds_trainings"] + row["seconds_proxies"]
+        if budget == "200s":
+            assert 100.0 < row["wall_seconds"] <= 200.0 + max(drawn)
+        else:
+            allowed = 10 * sum(drawn) / 4 if budget.endswith("x seconds") else 360.0
+            assert 0.7 * allowed < spent <= allowed + max(drawn)
+
+    def test_own_stages_end_with_the_time(self, uneven: Bench, make_plan: MakePlan) -> None:
+        policy = read_trainings("[{epochs: 10, scheduler: order-settling, budget_epochs: 38}]")
+        row = replay_draw(uneven, make_plan(uneven, budget="5x seconds", trainings=policy), 0)
+        drawn = [int(code[-2:]) + 1 for code in draw_candidates(uneven, make_plan(uneven), 0)]
+        assert row["seconds_trainings"] <= 10 * sum(drawn) / 5 + max(drawn)
+
+    def test_a_table_without_seconds(self, table: RecordedTable, make_plan: MakePlan) -> None:
+        untimed = RecordedTable(table.info, table.rows.assign(seconds=math.nan))
+        with pytest.raises(ReplayError, match=r"--budget: the table has no seconds of 30 of 30 full trainings"):
+            make_plan(make_bench(untimed, truth="seeds 1,2"), budget="4x seconds")
+
+    @pytest.mark.parametrize(
+        ("budget", "problem"),
+        [
+            ("4 hours", r"--budget: 4 hours is no budget \(perhaps 4h\)"),
+            ("0.5s", "--budget: 0.5s is less than one epoch"),
+        ],
+    )
+    def test_refused(self, uneven: Bench, make_plan: MakePlan, budget: str, problem: str) -> None:
+        with pytest.raises(ReplayError, match=problem):
+            make_plan(uneven, budget=budget)

@@ -85,6 +85,7 @@ def test_sorts_by_every_column(opened: Callable[..., Any]) -> None:
         page.locator(f"th[data-key={key}] button").press("Enter")
         assert {first, page.locator(f"th[data-key={key}]").get_attribute("aria-sort")} == {"ascending", "descending"}
         assert sorted(shown(page), key=int) == ranks
+    assert page.locator("#table.tiers").count() == 0  # its lines are for the order by rank
     page.locator("th[data-key=flops] button").click()
     costs = [row["flops"] for row in data_of(page)]
     assert [int(rank) for rank in shown(page)] == sorted(range(1, COUNT + 1), key=lambda rank: costs[rank - 1])
@@ -201,6 +202,11 @@ def test_colours_follow_the_system_and_the_switch(opened: Callable[..., Any], sc
     assert page.inner_text("#theme") == scheme
     page.reload()
     assert page.evaluate(ground) == colours[other]
+
+
+def test_a_desk_shows_every_column(opened: Callable[..., Any]) -> None:
+    page = opened()
+    assert page.evaluate("(one => one.scrollWidth - one.clientWidth)(document.querySelector('.tall'))") <= 0
 
 
 def test_a_telephone_needs_no_sideways_scroll(opened: Callable[..., Any]) -> None:

@@ -126,6 +126,12 @@ class TestPage:
         assert f"trained 17.5 % of full cost; tau {score.tau:.2f} ({score.low:.2f} to {score.high:.2f})" in words
         assert words.index("Take") < words.index("The ranking")
 
+    def test_a_score_against_results_of_others_has_no_speed_up(self, finished, finished_log, codes, tmp_path):
+        unmeasured = replace(finished[1], speed_up=None)
+        words = Page(report(finished_log, codes, tmp_path, score=unmeasured)[3]).words
+        assert f"{unmeasured.ranking.tau:.3f}" in words
+        assert f"{finished[1].speed_up.epochs:.1f}x" not in words
+
     def test_says_the_headline_figures(self, finished):
         _, score, _, text, _ = finished
         words = Page(text).words
@@ -219,6 +225,15 @@ class TestPage:
         assert Page(text).open == []
         assert "nan" not in Page(text).words.lower()
         assert ("Score against full training" in Page(text).words) == (count > 1 and "seeds" not in settings)
+
+    def test_opens_while_the_baseline_is_trained(self, make_log, codes, tmp_path):
+        log = make_log(seeds=(1,))
+        log.connection.execute("DELETE FROM evidence WHERE stage = 'baseline' AND architecture = ?", (codes[0],))
+        _, score, _, text = report(log, codes, tmp_path)
+        assert score.speed_up is None
+        assert Page(text).open == []
+        assert "cheaper in epochs" not in Page(text).words
+        assert "test accuracy of 23 architectures" in Page(text).words
 
     def test_says_how_far_its_certainty_can_be_believed(self, make_log, codes, tmp_path):
         *_, text = report(make_log(seeds=()), codes, tmp_path)
@@ -329,7 +344,7 @@ class TestTables:
         assert re.search(r"^\d tiers: the first of each beats the first of the next with 90 % prob", text, re.MULTILINE)
         assert re.search(r"expects of itself: 0\.\d\d \(0\.\d\d to 0\.\d\d\) \(uncalibrated\)$", text, re.MULTILINE)
         assert re.search(r"ceiling: tau 0\.\d+ .*; retained \d\.\d\d", text)
-        assert "speed-up as measured, everything counted: 5.7x in epochs, 5.6x in seconds of trials" in text
+        assert "speed-up as measured, everything counted: 5.6x in seconds of trials, 5.7x in epochs" in text
 
     def test_without_full_trainings_no_accuracy_is_predicted(self, printed):
         text = "\n".join(printed(130, trainings=False, seeds=()))

@@ -1,4 +1,4 @@
-"""The engine against the predictions that its authors recorded (A4NN, runs that stopped early)."""
+"""The engine against the predictions and decisions that its authors recorded (A4NN, runs that stopped early)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taurank.schedulers.curves import fit_curve, predict
+from taurank.schedulers.curves import Convergence, PenguinConfig, converge, fit_curve, predict
 
 CURVES = 20  # of 300, evenly spread; `benchmarks/curves/penguin_record.py` takes all of them
 
@@ -37,3 +37,16 @@ def test_predictions_agree_within_half_a_percent(record):
             agree.append(abs(ours - theirs) <= 0.005 * abs(theirs))
     assert len(agree) > 200
     assert np.mean(agree) >= 0.95
+
+
+def test_every_recorded_decision_follows_from_the_recorded_predictions(record):
+    """One decision per epoch. 29 of them differ if only the newest prediction has to lie in (0, 100]."""
+    wrong = 0
+    for _, curve in record.groupby(["gpus", "beam", "arch"]):
+        curve = curve.sort_values("epoch")
+        known = np.where(np.isfinite(curve["prediction"]), curve["prediction"], np.nan)
+        so_far = Convergence(False, None, np.nan, tuple(known.tolist()), tuple(np.isnan(known).tolist()))
+        stop = converge(curve["epoch"], curve["val_accs"], PenguinConfig(target=25), so_far).stop_index
+        ours = np.arange(len(curve)) == (len(curve) if stop is None else stop)
+        wrong += int((ours != (curve["converged"].astype(str) == "True")).sum())
+    assert (len(record), wrong) == (5551, 0)

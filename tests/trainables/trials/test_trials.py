@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from taurank.spaces import SpaceError, get_space
+from taurank.spaces import ModelOptions, SpaceError, get_space
 from taurank.trainables.data import Augmentation, ImageData
 from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.training.training import Training
@@ -393,7 +393,7 @@ class FaultySpace:
     def parse(self, text: str) -> str:
         return text
 
-    def build(self, architecture: str, **task: Any) -> nn.Module:
+    def build_with(self, architecture: str, options: ModelOptions, **task: Any) -> nn.Module:
         if self.broken is not None:
             raise self.broken
         assert self.fault is not None
@@ -647,3 +647,14 @@ def test_no_warnings_from_shared_images(make: MakeTrial, spec: TrialSpec, digits
         trial = make(spec)
         results(trial)
     assert trial._data is digits
+
+
+def test_best_weights_of_a_network_load_into_it(make: MakeTrial, spec: TrialSpec, tmp_path: Path) -> None:
+    file = tmp_path / "weights" / "best.pt"
+    rows = results(make(replace(spec, best=str(file))))
+    content = torch.load(file, weights_only=True)
+    values = [row["validation_accuracy"] for row in rows]
+    assert content["epoch"] == 1 + values.index(max(values))
+    assert content["validation_accuracy"] == max(values)
+    space = get_space("mnist_blocks")
+    space.build(space.parse("2,1"), input_shape=(1, 8, 8), classes=10).load_state_dict(content["weights"])
