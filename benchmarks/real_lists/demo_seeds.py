@@ -142,6 +142,7 @@ def row(run: Run, ranking: Ranking, score: Score) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs and the trainings")
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(SEEDS))
     options = parser.parse_args()
     torch.set_num_threads(1)
     # Runs of the other seeds are no earlier knowledge.
@@ -149,7 +150,7 @@ def main() -> None:
     data = load_images(shipped.data, root=None, download=False)
     options.out.mkdir(parents=True, exist_ok=True)
     trainings, rows = Trainings(options.out / "trainings.jsonl", shipped, data), []
-    for seed in range(shipped.seed, shipped.seed + SEEDS):
+    for seed in options.seeds:
         run = create_run(shipped.model_copy(update={"seed": seed}), options.out, data)
         ranking, score = replayed(run, data, trainings)
         rows.append(row(run, ranking, score))

@@ -165,17 +165,17 @@ SESSION = (
     ),
     Typed(
         "taurank run models.yaml --baseline",
-        WRITTEN,
+        CONCLUDED,
         prints=(r"by val_loss \(lower is better\)", "tiny steps", "val_loss of 5 architectures.*lower is better"),
     ),
     Typed(
         """taurank extend RUN --add '{"alpha": 0.01, "rate": 0.1}'""",
-        WRITTEN,
+        CONCLUDED,
         prints=("1 more candidate",),
     ),
     Typed(
         "taurank run cells.yaml --logger tensorboard --logger csv",
-        WRITTEN,
+        CONCLUDED,
     ),
     Typed("taurank plan nine-subnets", r"note: the experiment defines its stages itself; .*"),
     Typed(
