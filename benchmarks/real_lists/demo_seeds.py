@@ -113,7 +113,7 @@ def replayed(run: Run, data: ImageData, trainings: Trainings) -> tuple[Ranking, 
         for code in codes:
             log.append(trainings.evidence(spec.stage, f"{spec.stage}/{code}", code, spec.epochs, spec.seed))
 
-    budget = len(run.candidates) * experiment.recipe.epochs / experiment.speed_up - spent
+    budget = len(run.candidates) * experiment.recipe.epochs / run.speed_up - spent
     run_rounds(run.ranker, experiment.trainings or [], launch=launch, budget_epochs=budget, adaptive=True)
     ranking = run.rank()
     for seed in experiment.baseline.seeds:
@@ -130,7 +130,7 @@ def row(run: Run, ranking: Ranking, score: Score) -> dict[str, Any]:
     assert best is not None
     assert speed is not None
     setting = Setting(experiment.space.name, experiment.data.name, experiment.recipe.epochs)
-    before = forecast(setting, len(run.candidates), experiment.speed_up, proxies=True)
+    before = forecast(setting, len(run.candidates), run.speed_up, proxies=True)
     low, high = ranking.expected_tau_interval
     found = {"seed": experiment.seed, "candidates": len(run.candidates), "tau": score.tau, "ceiling": best.ceiling}
     found |= {"retained": best.retained, "epochs_cheaper": speed.epochs, "seconds_cheaper": speed.seconds}
