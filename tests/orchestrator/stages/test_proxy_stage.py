@@ -113,10 +113,10 @@ class TestDefault:
         quickstart = load_experiment("quickstart")
         spec = default_proxies(quickstart, train_images=400, values=64)
         assert spec == ProxySpec(names=["jacob_cov"], images=32)
-        # 48 x 1.5 steps on 32 of 400 images, of 288 epochs.
+        # 48 x 1.5 steps on 32 of 400 images, of 288 epochs, which leaves 6 epochs for 47.
         assert 48 * spec.epochs(400) == pytest.approx(5.76)
         trainings, _ = default_stages(quickstart, 48, images=ASSUMED_IMAGES, proxy_epochs=5.76)
-        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(5, "all")]
+        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(6, 47)]
 
 
 class TestStage:
