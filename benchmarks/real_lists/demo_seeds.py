@@ -9,7 +9,7 @@ A row per seed: tau, ceiling and retained tau of the ranking, what was expected 
 end, the speed-ups, and the tau of each source alone.
 
 The file has the seeds 0, 3 and 4 so far: tau .81, ceiling .89, retained .89 in the mean. Its full trainings of the 48
-candidates of seed 0 are those of a run through Ray; their seconds are 11.9 times those of the trainings of 5 epochs, the
+candidates of seed 0 are those of a run through Ray; their seconds are 11.9 times those of trainings of 5 epochs, the
 mean ratio of the other networks.
 
     python -m benchmarks.real_lists.demo_seeds --out runs/demo
