@@ -47,6 +47,7 @@ RAY = (
     "schedulers/ray_schedulers.py",
     "orchestrator/cluster/",
     "orchestrator/candidates/latencies.py",
+    "orchestrator/candidates/paces.py",
     "orchestrator/stages/",
     "orchestrator/replay/launching.py",
     "orchestrator/proxy_scores/workers.py",

@@ -97,10 +97,10 @@ def experiment_page() -> str:
     names = {title: _section_name(title, used_in) for title in parts}
     lines = [
         "# Keys of an experiment file\n",
-        "An experiment is a YAML file. Only `name`, `space` and `data` are required. Unknown keys and values of a "
-        "wrong type are refused, all in one message. `experiment.yaml` in the folder of a run lists every key with "
-        "the value that was used. Where a section has a `name`, the name alone stands for the section: "
-        "`space: nasbench201`, `data: cifar10`, `scheduler: asha`.\n",
+        "An experiment is a YAML file. Only `name`, `space` and `data` are required, and with `trainable` only `name`. "
+        "Unknown keys and values of a wrong type are refused, all in one message. `experiment.yaml` in the folder of a "
+        "run lists every key with the value that was used. Where a section has a `name`, the name alone stands for the "
+        "section: `space: nasbench201`, `data: cifar10`, `scheduler: asha`.\n",
     ]
     for title, part in parts.items():
         docs = {key_of(classes[title], name): text for name, text in attribute_docs(classes[title]).items()}
@@ -109,7 +109,7 @@ def experiment_page() -> str:
         for key, value in part["properties"].items():
             needed = key in part.get("required", ())
             default = "**required**" if needed else _default(value)
-            lines.append(f"| `{key}` | {_kind(value, names)} | {default} | {_cell(docs[key])} |")
+            lines.append(f"| `{key}` | {_kind(value, names)} | {default} | {_cell(docs.get(key, ''))} |")
         lines.append("")
     return "\n".join(lines)
 

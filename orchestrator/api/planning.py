@@ -104,7 +104,7 @@ def plan(
         data: name of the data set; empty if unknown.
         candidates: number of candidates.
         epochs: length of full training.
-        budget: how many times cheaper than full training of all, such as ``"10x"``.
+        budget: as an experiment has it, such as ``"10x"`` or ``"4h"``.
         tau: instead of ``budget``, the tau to reach, in (0, 1): the cheapest budget that is expected to.
         schedules: schedule lengths that can be trained; empty for any.
         epoch_seconds: seconds per epoch; None for those of the run or table.

@@ -149,7 +149,9 @@ def plan_ahead(
     if isinstance(what, Experiment) and (measure or (asked is not None and asked.is_time)) and epoch_seconds is None:
         subject = _measured(subject, what, place or Place(), say)
     if subject.pace is None and epoch_seconds is not None:
-        subject = replace(subject, pace=Pace({str(place): epoch_seconds for place in range(subject.candidates)}))
+        device = (asked.device if asked is not None else "") or "device"
+        each = {str(place): epoch_seconds for place in range(subject.candidates)}
+        subject = replace(subject, pace=Pace(each, device=device))
     if asked is not None and tau is None:
         subject = replace(subject, budget=_factor(asked, subject))
     if budget is not None or tau is not None:

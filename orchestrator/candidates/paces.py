@@ -120,7 +120,8 @@ def measure_paces(
             architecture = Architecture(space.name, code)
 
             def build() -> torch.nn.Module:
-                return space.build(architecture, input_shape=few.input_shape, classes=len(few.classes))
+                shape, classes = few.input_shape, len(few.classes)
+                return space.build_with(architecture, recipe.model_options, input_shape=shape, classes=classes)
 
             device = "cuda" if slot.gpus and torch.cuda.is_available() else "cpu"
             try:

@@ -34,7 +34,7 @@ def front(
     evidence = rows[rows["stage"] != BASELINE]
     found = make_front(opened.rank(), evidence, against or known_cost(evidence) or "flops")
     console = make_console()
-    print_front(console, found, opened.names)
+    print_front(console, found, opened.names, metric=opened.experiment.ranked_metric)
     found.write(opened.folder)
     print_line(make_progress_console(), f"written: {FRONT_FILE} in {opened.folder}")
     return {"folder": opened.folder, "against": found.against, "front": found.table.to_dict("records")}

@@ -318,7 +318,7 @@ def _bad_recipes(experiment: Experiment) -> Iterator[Problem]:
 
 def _bad_resources(experiment: Experiment) -> Iterator[Problem]:
     gpus = experiment.resources.gpus_per_trial
-    if isinstance(gpus, float) and gpus > 1:
+    if experiment.trainable is None and isinstance(gpus, float) and gpus > 1:
         text = f"{gpus:g} GPUs for a trial, but a training here uses one, and the others would be idle; write at most 1"
         yield ("resources", "gpus_per_trial"), text
 

@@ -23,7 +23,10 @@ RESERVED = frozenset((
 class MetricSpec(Spec):
     """The number that the user's training code gives after each epoch, and which end of it is better.
 
-    Without ``mode`` the name has to say it: lower is better for losses and errors, higher for accuracies and scores.
+    Attributes:
+        name: its name in the results.
+        mode: ``min`` or ``max``, the better end. By default it follows from the name: lower is better for losses and
+            errors, higher for accuracies and scores.
     """
 
     name: str

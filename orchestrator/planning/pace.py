@@ -30,7 +30,7 @@ class Pace:
         epoch_seconds: device seconds of an epoch of training with labels on all images, by code.
         workers: trainings at once.
         share: devices that each of them holds.
-        device: ``gpu`` or ``core``.
+        device: ``gpu`` or ``core``; ``device`` if that is not known.
     """
 
     epoch_seconds: Mapping[str, float]

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from taurank.orchestrator.candidates import logged_conditions, narrowing_line
-from taurank.orchestrator.evidence import CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE, VOID, EvidenceLog
+from taurank.orchestrator.evidence import ACCURACY, CONSTRAINTS, DRAWN_AGAIN, SET_ASIDE, VOID, EvidenceLog, RankedMetric
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.hardware import Measure
-from taurank.orchestrator.report.figures import decimal, interval, percent
+from taurank.orchestrator.report.figures import decimal, interval, value_text
 from taurank.orchestrator.scoring import FRONT_FILE, Front, ObjectiveScore, costs
 from taurank.orchestrator.text import MiddleElided, print_line
 from taurank.spaces import Architecture
@@ -67,12 +67,15 @@ def print_hardware(console: Console, lines: Sequence[str]) -> None:
         print_line(console, f"... and {named - NAMED:,} more excluded, in the log and in report.html")
 
 
-def print_front(console: Console, found: Front, names: Mapping[str, str], *, most: int = 40) -> None:
+def print_front(
+    console: Console, found: Front, names: Mapping[str, str], *, metric: RankedMetric = ACCURACY, most: int = 40
+) -> None:
     """Prints the front of the means and the candidates that may belong to it, cheapest first."""
     table = found.table
     shown = table[table["on_front"] | (table["front_probability"] >= WORTH_SHOWING)]
     print_line(
-        console, f"Pareto front of accuracy against {found.against}, cheapest first (* on the front by the means)"
+        console,
+        f"Pareto front of {metric.final_title} against {found.against}, cheapest first (* on the front by the means)",
     )
     drawn = Table(box=None, pad_edge=False)
     drawn.add_column("", no_wrap=True)
@@ -85,7 +88,7 @@ def print_front(console: Console, found: Front, names: Mapping[str, str], *, mos
             MiddleElided(names[row["architecture"]]),
             cost_text(found.against, row[found.column]),
             str(row["rank"]),
-            percent(row["predicted_accuracy"]),
+            value_text(metric)(row["predicted_accuracy"]),
             f"{row['front_probability']:.0%}",
         )
     console.print(drawn)
@@ -116,10 +119,10 @@ def number_of(candidates: int) -> str:
     return f"{candidates:,} candidate" + ("" if candidates == 1 else "s")
 
 
-def front_line(found: Front, folder: Path) -> str:
+def front_line(found: Front, folder: Path, metric: RankedMetric = ACCURACY) -> str:
     """The number of candidates on the front, and the command that shows them."""
     return (
-        f"accuracy against {found.against}: {number_of(len(found.members))} on the Pareto front; "
+        f"{metric.final_title} against {found.against}: {number_of(len(found.members))} on the Pareto front; "
         f"taurank front {folder} shows it"
     )
 

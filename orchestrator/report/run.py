@@ -139,7 +139,7 @@ def report_run(
     tradeoff = content.tradeoff
     if tradeoff is not None:
         tradeoff.write(run.folder)
-        print_line(console, front_line(tradeoff, run.folder))
+        print_line(console, front_line(tradeoff, run.folder, metric))
     page = write_page(run.folder / "report.html", content)
     fronts = f"{FRONT_FILE}, " if tradeoff else ""
     last_line = f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {run.folder}"

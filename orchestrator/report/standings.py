@@ -168,7 +168,7 @@ def _with_interval(row: Mapping[str, Any], final: Callable[[float], str]) -> str
     if np.isnan(row["predicted"]):
         return "-"
     ends = [final(row[end]).removesuffix("%").strip() for end in ("low", "high")]
-    between = "-" if row["low"] >= 0 else " to "
+    between = "\u2060-\u2060" if row["low"] >= 0 else " to "  # no line breaks within an interval
     return final(row["predicted"]) + (f" ({between.join(ends)})" if row["low"] < row["high"] else "")
 
 

@@ -32,6 +32,7 @@ from taurank.orchestrator.candidates import (
 from taurank.orchestrator.cluster import check_room_for_trials
 from taurank.orchestrator.evidence import DIFFICULTY, EXTENDED, PLAN_CHANGED, EvidenceLog
 from taurank.orchestrator.experiment import (
+    BudgetError,
     Experiment,
     ExperimentError,
     ImageCounts,
@@ -196,7 +197,10 @@ def _changed(run: Run, changes: Changes, candidates: int | list[str]) -> Experim
     content = read_yaml(run.experiment.to_yaml())
     content["candidates"] = candidates
     if changes.budget is not None:
-        more = read_budget(changes.budget)
+        try:
+            more = read_budget(changes.budget)
+        except BudgetError as error:
+            raise ExperimentError(f"budget: {error}") from None
         spent = seconds_spent(run.log, wall=more.is_wall)
         content["budget"] = str(run.experiment.allowance.plus(more, spent))
     if changes.seeds:

@@ -54,6 +54,7 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
         variances: of these, (trials,).
     """
     means, sds = np.full(len(scores), np.nan), np.full(len(scores), np.nan)
+    variances = np.minimum(variances, 1.0)  # of the spread of all: no score leaves more unknown
     placed = np.isfinite(scores)
     begun = placed & (curves.counts > 0)
     if not begun.any():

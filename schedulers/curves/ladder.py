@@ -48,6 +48,8 @@ DECAY = 0.08
 DECAY_TRIALS = 10.0
 """Prior of the exponent by which the correlation with what follows decays, and the trials that it counts for."""
 SMALLEST_CORRELATION = 0.05
+DOUBT_TRIALS = 2.0
+"""Trials that count for the scores at the lowest rung foretelling as much as prefixes show; see ``_doubt``."""
 FINAL_NOISE = 0.01
 """Variance of the final result itself, in units of the spread of all trials."""
 JOINED = 4.0
@@ -100,6 +102,9 @@ class Ladder:
 
     From the lowest rung that trials stand at upwards, the trials that reached the next rung are placed again among
     themselves: their mean stays, and their spread grows by the variance that the epochs between the two rungs reveal.
+
+    Where trials that went further show that the scores at the lowest rung foretold less than prefixes did, the
+    variances of all unfinished trials grow: see ``_doubt``.
 
     Caveats: it cannot foresee a change of order that no trial has reached yet (a drop of the learning rate, a
     plateau that some leave late); its expected tau is a guess until checked against trainings to the end, too high
@@ -161,6 +166,7 @@ class _Fit:
         for rung in rungs[1:]:
             weights[rung] = self._weights(rung)
             self._climb(rung, weights[rung], scores, variances, variance_at)
+        variances[self.counts < len(self.epochs)] *= self._doubt(rungs, weights, variance_at)
         return LadderFit(scores, start, variances, variance_at, weights)
 
     def _climb(self, rung: int, weights: Floats, scores: Floats, variances: Floats, variance_at: Floats) -> None:
@@ -300,11 +306,47 @@ class _Fit:
         noise, decay = nnls(np.array(rows), np.array(right))[0]
         return float(decay), float(noise) / 2
 
+    def _doubt(self, rungs: list[int], weights: dict[int, Floats], variance_at: Floats) -> float:
+        """Factor, 1 or more, for variances where the scores at the lowest rung foretell less than prefixes show.
+
+        Where a policy stopped most trials early, the others show how the order changed since. They were selected by
+        their scores, and among them correlations are lower than among all, which is corrected for.
+        """
+        lowest = rungs[0]
+        members, signals = self._signals(lowest)
+        now = signals @ weights[lowest]
+        if lowest == len(self.epochs) or np.ptp(now) == 0:
+            return 1.0
+        known = total = DOUBT_TRIALS
+        for later in rungs[1:]:
+            ahead, after = self._signals(later)
+            before = now[np.searchsorted(members, ahead)]
+            if len(ahead) < FEWEST or np.ptp(before) == 0 or np.ptp(after @ weights[later]) == 0:
+                continue
+            ratio = float(before.std() / now.std())
+            inside = float(np.corrcoef(before, after @ weights[later])[0, 1])
+            correlation = max(_of_all(inside, ratio), SMALLEST_CORRELATION)
+            expected = (1 - variance_at[lowest - 1]) / (1 - variance_at[later - 1])
+            weight = len(ahead) * ratio**2
+            known += weight * min(correlation**2 / expected, 1.0)
+            total += weight
+        share, left = known / total, float(variance_at[lowest - 1])
+        return (1 - share * (1 - left)) / (share * left) if share < 1 else 1.0
+
     def _variance_at(self, decay: float, noise: float) -> Floats:
         """Variance that is left at each point: ``1 - exp(-2 n) (e / T) ** (2 d)``, and the final result's own."""
         left = 1 - math.exp(-2 * noise) * (self.epochs / self.epochs[-1]) ** (2 * decay)
         left[-1] = 0.0
         return np.asarray(np.clip(left + FINAL_NOISE, FINAL_NOISE, 1.0 - 1e-6))
+
+
+def _of_all(correlation: float, ratio: float) -> float:
+    """The correlation among all, from that among those who were selected by one of the two.
+
+    ``ratio`` is the spread of the selected in it, relative to that of all. Source: Thorndike, Personnel Selection
+    (1949), case 2.
+    """
+    return correlation / math.sqrt(ratio**2 + correlation**2 * (1 - ratio**2))
 
 
 def _late(later: Floats) -> Floats:

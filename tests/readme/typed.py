@@ -124,6 +124,12 @@ SESSION = (
         ("taurank extend runs/mine-TIME --budget 5x --baseline-seed 2",),
     ),
     Typed("taurank plan cells.yaml", BUDGETS, ("taurank plan cells.yaml",)),
+    Typed(
+        "taurank plan cells.yaml --budget 1m",
+        r"an epoch takes .* core seconds .*",
+        ("taurank plan cells.yaml --budget 4h",),
+        prints=("predicted tau: ",),
+    ),
     Typed("taurank plan cells.yaml --budget 2x", BUDGETS, ("taurank plan cells.yaml --budget 20x",)),
     Typed(
         "taurank plan --space nasbench201 --candidates 1000 --epochs 200 --budget 10x",
@@ -277,6 +283,8 @@ SESSION = (
 """In the order in which a user comes across them; later ones go on with what earlier ones wrote."""
 
 NOT_TYPED = {
+    "taurank extend RUN --budget 2h": "it may take two hours; tests/orchestrator/runs/test_budgets_in_time.py",
+    "taurank extend runs/mine-TIME --budget 2h": "the same",
     "taurank compare runs/first-... runs/second-...": "tests/orchestrator/report/test_comparison.py",
     "make demo": "make test-all runs it",
     "make test": "runs this test",

@@ -175,6 +175,12 @@ def _rotate(planes: Tensor, degrees: float) -> Any:
     return _functional().rotate(planes, angle=degrees, interpolation=_mode("bilinear"))
 
 
+def _solarize(planes: Tensor, by: float) -> Any:
+    # Counted down, as torchvision does it: rounded otherwise, a threshold of 85 would leave pixels of 85 as they are.
+    left = float(torch.linspace(1.0, 0.0, STRONGEST + 1)[round(abs(by) * STRONGEST)])
+    return _functional().solarize(planes, threshold=255.0 * left)
+
+
 Operation = tuple[Callable[[Tensor, float], Any], float | str, float]
 OPERATIONS: dict[str, Operation] = {
     "Identity": (lambda planes, _: planes, 0.0, 0.0),
@@ -188,7 +194,7 @@ OPERATIONS: dict[str, Operation] = {
     "Contrast": (lambda planes, by: _functional().adjust_contrast(planes, 1 + by), 0.9, 0.99),
     "Sharpness": (lambda planes, by: _functional().adjust_sharpness(planes, 1 + by), 0.9, 0.99),
     "Posterize": (lambda planes, by: _functional().posterize(planes, bits=8 - round(abs(by))), 4.0, 6.0),
-    "Solarize": (lambda planes, by: _functional().solarize(planes, threshold=255.0 * (1 - abs(by))), 1.0, 1.0),
+    "Solarize": (_solarize, 1.0, 1.0),
     "AutoContrast": (lambda planes, _: _functional().autocontrast(planes), 0.0, 0.0),
     "Equalize": (lambda planes, _: _functional().equalize(planes), 0.0, 0.0),
 }

@@ -98,6 +98,7 @@ class Training:
         steps = math.ceil(len(data.train) / recipe.batch_size)
         self._average = WeightAverage(self.model, recipe.ema_epochs * steps) if recipe.ema_epochs else None
         self._mixing = Mixing(recipe, classes=len(data.classes))
+        self._mixing.start_epoch(seed, 0)  # a measurement trains single batches
         self.micro_batch = recipe.micro_batch or sys.maxsize
         self._evaluation_batch = EVALUATION_BATCH
         self._precision: torch.dtype | None = None

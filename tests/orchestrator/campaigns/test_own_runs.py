@@ -132,7 +132,7 @@ def test_the_run_is_opened_again_explained_and_extended(tmp_path):
 def test_features_and_sizes_come_from_a_file(tmp_path):
     rows = [{"candidate": f"width={width}", "parameters": 100 * width} for width in range(4, 20) if width != 13]
     pd.DataFrame(rows).to_csv(tmp_path / "sizes.csv", index=False)
-    report, _ = run_own(
+    report, printed = run_own(
         tmp_path, features=str(tmp_path / "sizes.csv"), trainings=[{"epochs": 2, "candidates": 5}], budget="6x"
     )
     (tmp_path / "sizes.csv").unlink()
@@ -141,6 +141,7 @@ def test_features_and_sizes_come_from_a_file(tmp_path):
     assert run.problem.encoding.loc['{"width": 7}'].tolist() == [700.0, 7.0]
     assert any(source.name.startswith("parameters") for source in report.score.sources)  # type: ignore[union-attr]
     assert (run.folder / "front.csv").is_file()
+    assert "val_loss against parameters: " in printed
     assert report.score.tau > 0.5  # type: ignore[union-attr]
     with pytest.raises(ExperimentError, match=r"features: .* does not exist|features: .* cannot be read"):
         extend(run, Changes(add=('{"width": 30}',)), no_images(), say=list)

@@ -185,7 +185,7 @@ class TestCommands:
             (("--models", "torchvision:vgg1*", "--data", "digit"), "--models: data.name: unknown data set 'digit'"),
             (
                 ("--models", "torchvision:vgg1*", "--data", "digits", "--budget", "ten"),
-                "--models: budget: ten is not",
+                "--models: budget: ten is no budget",
             ),
             (("--models", "torchvision:vgg11", "--data", "digits"), "--models: candidates: lists 1; an order needs"),
             (("--models", "torchvision:vg*,vgg11", "--data", "digits"), "candidates.1: code: 'vgg11' names no model"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ Taurank = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[3]
 CSV = "net,ep,acc\na,1,50\na,2,60\nb,1,55\nb,2,65.5\n"
 STARTS_RAY = {"run", "search", "resume", "extend"}
+SERVES = {"serve"}
+"""Ends with Ctrl-C; tests/orchestrator/report/test_serving.py has its document."""
 
 
 @pytest.fixture
@@ -50,6 +53,7 @@ def arguments(
         "score": [run_folder],
         "front": [run_folder],
         "status": [run_folder],
+        "compare": [run_folder, shutil.copytree(run_folder, tmp_path / "other")],
         "why": [codes[0], "--run", run_folder],
         "replay": ["--table", recorded, "--candidates", 12, "--budget", "3x", "--truth", "seeds 1,2", "--draws", 1],
         "table show": [recorded],
@@ -73,7 +77,7 @@ def refuse(constant: str) -> None:
 
 
 def test_every_command_prints_one_json_document(arguments: dict[str, list[object]], taurank: Taurank) -> None:
-    assert set(commands()) == set(arguments) | STARTS_RAY
+    assert set(commands()) == set(arguments) | STARTS_RAY | SERVES
     for name, given in arguments.items():
         code, out, err = taurank(*name.split(), *given, "--json")
         assert code == 0, (name, err)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -274,10 +275,20 @@ def test_a_run_says_it_before_it_starts(tmp_path: Path) -> None:
     assert f"predicted tau: {predicted(expected)}" in written.getvalue().splitlines()
 
 
+def test_hours_of_a_budget_in_time(plan: Taurank) -> None:
+    code, out, _ = plan(*OPTIONS, "--budget", "30 gpu-hours", "--epoch-seconds", 10)
+    assert code == 0
+    assert "full training of all would take" in out
+    assert re.search(r"the evidence at most (29 h 5\d|30 h 00) min", out)
+
+
 MISTAKES = [
     ((*OPTIONS,), "--budget or --tau is missing"),
     ((*OPTIONS, "--budget", "10x", "--tau", 0.8), "--budget and --tau: give one of the two"),
-    ((*OPTIONS, "--budget", "0.5x"), "--budget: 0.5x is not how many times cheaper"),
+    ((*OPTIONS, "--budget", "0.5x"), "--budget: 0.5x is more than full training"),
+    ((*OPTIONS, "--budget", "4 hours"), "--budget: 4 hours is no budget (perhaps 4h)"),
+    ((*OPTIONS, "--budget", "4h"), "--budget: 4h needs the seconds of an epoch: give --epoch-seconds"),
+    ((*OPTIONS, "--budget", "1s", "--epoch-seconds", 2), "budget: 1s is less than one epoch of the fastest"),
     ((*OPTIONS, "--tau", 1.2), "--tau: 1.2 is not a tau to reach"),
     (
         (*OPTIONS, "--tau", 0.99),

@@ -258,8 +258,8 @@ MISTAKES = {
     ),
     "a share above one": ("resources: {cpus_per_trial: 1.5}", ["resources.cpus_per_trial: 1.5 is not a share .*"]),
     "no CPU at all": ("resources: {cpus_per_trial: 0}", ["resources.cpus_per_trial: 0 CPUs would start all .*"]),
-    "a budget in words": ("budget: ten", ["budget: ten is not how many times cheaper .*: write 10x.*"]),
-    "a budget below one": ("budget: 0.5x", ["budget: 0.5x is not how many times cheaper .*"]),
+    "a budget in words": ("budget: ten", ["budget: ten is no budget: write 10x.*"]),
+    "a budget below one": ("budget: 0.5x", ["budget: 0.5x is more than full training of all candidates.*"]),
     # Words that are not known.
     "a word out of two": (
         "recipe: {optimizer: adam}",

@@ -115,3 +115,8 @@ def test_training_code_may_be_given_beside_the_file():
 )
 def test_what_does_not_fit_is_one_line(changes, line):
     assert [found for found in problems(**changes) if found.startswith(line)]
+
+
+def test_a_trial_may_have_several_gpus():
+    """Own code may use them all; a training of taurank's would leave all but one idle."""
+    assert load_experiment(FILE | {"resources": {"gpus_per_trial": 2.0}}).resources.gpus_per_trial == 2

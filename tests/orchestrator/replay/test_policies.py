@@ -346,7 +346,7 @@ class TestCommand:
             (("--policy", "asha", "--metric", "validation_los"), "there is validation_accuracy"),
             (("--policy", "asha", "--metric", "test_accuracy"), "is no evidence, it may be the truth"),
             (("--policy", "asha", "--candidates", 10, "--truth", "test"), "--truth: the table has no test_accuracy"),
-            (("--policy", "asha", "--candidates", 10, "--budget", "0.5x"), "--budget: 0.5x is not"),
+            (("--policy", "asha", "--candidates", 10, "--budget", "0.5x"), "--budget: 0.5x is more than full training"),
             (("--policy", "asha", "--candidates", 10, "--period", 11), "take a shorter --period"),
             (("--policy", "asha", "--candidates", 10, "--among", "some"), "--among: 'some' is none of"),
             (("--policy", "asha", "--candidates", 10, "--buy-seed", 4), "--buy-seed: 4 has no full training"),

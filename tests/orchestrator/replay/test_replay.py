@@ -281,7 +281,7 @@ def test_json_has_null_for_what_is_missing(bench: Bench, row: Row, make_plan: Ma
     [
         ({"candidates": 31}, "--candidates: 31 asked, but the table has 30 among architectures"),
         ({"budget": "400x"}, "proxies and supernets cost 0.6"),
-        ({"budget": "0.5x"}, "--budget: 0.5x is not"),
+        ({"budget": "0.5x"}, "--budget: 0.5x is more than full"),
         ({"trainings": [TrainingSpec(epochs=7)]}, "no schedule of 7 epochs is recorded, but 10"),
         ({"trainings": [TrainingSpec(epochs=10)]}, "they cost up to 200.0 epochs"),
         ({"trainings": [TrainingSpec(epochs=10, candidates=2, seed=1)]}, "seed 1 is not the evidence, but seed 0 is"),

@@ -37,7 +37,7 @@ def test_says_so_and_predicts_nothing(failing: tuple[Path, list[str]], taurank: 
     assert (code, err) == (0, "")
     words = " ".join(out.split())
     assert len(re.findall(r" - - \d+\.\d \d+\.\d size; failed: non-finite loss", words)) == 2
-    assert "2 candidates failed in every training: no accuracy is predicted for them" in words
+    assert "2 candidates failed in every training: no final value is predicted for them" in words
     assert "final accuracies: measured where trained to the end, else predicted from 3 full trainings" in words
     assert "left out of the score: 2 candidates whose full training failed" in words
     assert "against full training: test accuracy of 22 architectures, 2 seeds" in words

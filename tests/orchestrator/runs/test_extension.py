@@ -118,7 +118,7 @@ class TestCandidates:
             (Changes(candidates=8), "--candidates: 8 in all; there are 8, so give more"),
             (Changes(candidates=15_626), "15626 are more than the 15625 of nasbench201"),
             (Changes(add=("no such cell",)), "no such cell"),
-            (Changes(budget="cheap"), "cheap is not how many times cheaper"),
+            (Changes(budget="cheap"), "cheap is no budget: write 10x"),
             (Changes(seeds=(1,)), "1"),
             (Changes(stages={"trainings": [{"epochs": 2}]}), "training-2 is listed twice"),
         ],

@@ -113,6 +113,27 @@ def test_intervals_cover_with_finished_trials(finished: int) -> None:
     assert 0.85 < np.mean(covered) < 0.95
 
 
+@pytest.mark.parametrize("reversing", [True, False])
+def test_trials_that_went_on_show_what_early_scores_are_worth(reversing: bool) -> None:
+    """Halving stops two thirds at epoch 2 and at epoch 6; where the order changes after epoch 2, the rest shows it."""
+    expected, reached = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        early, late = rng.normal(0.6, 0.05, (2, 90, 1))
+        time = np.arange(1, EPOCHS + 1)
+        level = np.where(time <= 2, early, late if reversing else early)
+        whole = CurveMatrix(level - 0.2 * time**-0.5 + rng.normal(0, 0.005, (90, EPOCHS)), time)
+        points = np.full(90, 2)
+        for rung, count in ((2, 30), (6, 10)):
+            best = np.argsort(-np.where(points == rung, whole.values[:, rung - 1], -1))[:count]
+            points[best] = 6 if rung == 2 else EPOCHS
+        found = Ladder().forecast(cut(whole, points))
+        expected.append(found.expected_tau())
+        reached.append(tau(found.scores, whole.values[:, -1]))
+    assert np.mean(reached) < 0.1 if reversing else np.mean(reached) > 0.85
+    assert np.mean(expected) < 0.5 if reversing else np.mean(expected) > 0.65
+
+
 def test_order_does_not_depend_on_the_names_scale_or_direction() -> None:
     curves = cut(power_curves(3), 14)
     scores = Ladder().fit(curves).scores

@@ -50,3 +50,13 @@ def test_an_epoch_of_training_and_its_evaluation(monkeypatch: pytest.MonkeyPatch
     # A forward pass on 512 images is a third of a step.
     batches = {6400: 5, 192: 2, 40: 2}[train]
     assert found.spent_epochs == pytest.approx((batches * min(64, train) + 512 / 3) / train)
+
+
+def test_recipes_that_mix_batches_are_measured_too() -> None:
+    recipe = Recipe(epochs=2, mixup=0.2, cutmix=1.0, ema_epochs=1.0, micro_batch=16)
+    few = batches_needed(recipe, data(200))
+
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+
+    assert measure_epoch(build, recipe, few, train_images=200, validation_images=600).seconds > 0

@@ -1,0 +1,137 @@
+"""Runs with a budget in time, without Ray: an epoch of each candidate takes as long as is made up here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taurank.orchestrator.candidates import MeasuredPace
+from taurank.orchestrator.cluster import Slot
+from taurank.orchestrator.evidence.log import Evidence
+from taurank.orchestrator.experiment.budget import BudgetError
+from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
+from taurank.orchestrator.experiment.file import parse_experiment
+from taurank.orchestrator.runs import creation, extension
+from taurank.orchestrator.runs.creation import create_run
+from taurank.orchestrator.runs.extension import Changes, extend
+from taurank.orchestrator.runs.image_loading import load_images
+from taurank.orchestrator.runs.run import Run
+from taurank.trainables.data import ImageData
+from taurank.trainables.training import EpochTime
+
+TEXT = """
+name: timed
+space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}
+candidates: 8
+data: {name: digits, validation: 200, test: 200, train: 200}
+recipe: {epochs: 20, batch_size: 64}
+proxies: null
+"""
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return load_images(parse_experiment(TEXT, where="test").data, root=None, download=False)
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Replaces the workers: an epoch of the k-th candidate takes k seconds, its measurement half a second."""
+    asked: list[list[str]] = []
+
+    def measure(experiment: Experiment, codes: Sequence[str], data: ImageData, **_: Any) -> MeasuredPace:
+        asked.append(list(codes))
+        found = MeasuredPace(Slot(1.0), 2)
+        found.found |= {code: EpochTime(1.0 + place, 0.5, 0.1) for place, code in enumerate(codes)}
+        found.ended = found.began
+        return found
+
+    monkeypatch.setattr(creation, "check_room_for_trials", lambda *_: None)
+    monkeypatch.setattr(extension, "check_room_for_trials", lambda *_: None)
+    monkeypatch.setattr(creation, "measure_paces", measure)
+    monkeypatch.setattr(extension, "measure_paces", measure)
+    return asked
+
+
+def make(text: str, data: ImageData, folder: Path) -> Run:
+    return create_run(parse_experiment(TEXT + text, where="test"), folder, data, say=lambda _: None)
+
+
+def stages(run: Run) -> list[tuple[int, Any]]:
+    return [(spec.epochs, spec.candidates) for spec in run.experiment.trainings or []]
+
+
+def test_ten_times_cheaper_in_seconds(data: ImageData, tmp_path: Path, asked: list[list[str]]) -> None:
+    run = make("budget: 10x seconds", data, tmp_path)
+    assert asked == [list(run.candidates)]
+    assert stages(run) == [(1, "all")]  # 2 epochs each, less the measurement of 4 seconds
+    assert run.speed_up == 10.0
+    assert run.purse is not None
+    assert run.purse.left() == pytest.approx(20 * 36 / 10 - 4.0)
+
+
+def test_time_on_the_clock(data: ImageData, tmp_path: Path) -> None:
+    run = make("budget: 2m", data, tmp_path)
+    # Two at once take 18 s for an epoch of each of the eight, 360 for all of their epochs.
+    assert run.speed_up == pytest.approx(3.0)
+    assert stages(run)[0] == (4, "all")
+
+
+def test_opened_again_it_is_the_same(data: ImageData, tmp_path: Path, asked: list[list[str]]) -> None:
+    run = make("budget: 2m", data, tmp_path)
+    again = Run.open(run.folder)
+    assert again.pace == run.pace
+    assert again.speed_up == run.speed_up
+    assert len(asked) == 1
+
+
+def test_epochs_need_no_measurement(data: ImageData, tmp_path: Path, asked: list[list[str]]) -> None:
+    run = make("budget: 10x", data, tmp_path)
+    assert not asked
+    assert run.purse is None
+    assert run.pace is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("budget: 0.5s", "0.5s is less than one epoch of the fastest candidate"),
+        ("budget: 3 gpu-hours", "there is no GPU for the trainings: write core-hours"),
+        (
+            "budget: 4.5 core-minutes\ntrainings: [{epochs: 12}]",
+            "the evidence takes up to 3:36 min on the clock, 7:12 min",
+        ),
+        ("budget: 1000x seconds", "of 1000x seconds too little is left for an epoch of the fastest candidate"),
+    ],
+)
+def test_refused_before_a_folder_is_made(text: str, problem: str, data: ImageData, tmp_path: Path) -> None:
+    with pytest.raises((BudgetError, ExperimentError), match=problem) as caught:
+        make(text, data, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_extended_by_time_and_candidates(data: ImageData, tmp_path: Path, asked: list[list[str]]) -> None:
+    run = make("budget: 1 core-minutes", data, tmp_path)
+    longer = extend(run, Changes(budget="4 core-minutes"), data)
+    assert longer.experiment.budget == "5 core-minutes"
+    assert len(asked) == 1
+    more = extend(longer, Changes(candidates=10), data)
+    assert asked[1] == list(more.candidates[8:])
+    assert more.pace is not None
+    assert len(more.pace.epoch_seconds) == 10
+    assert more.experiment.budget == "5 core-minutes"
+
+
+def test_time_added_to_a_run_in_epochs(data: ImageData, tmp_path: Path, asked: list[list[str]]) -> None:
+    run = make("budget: 10x", data, tmp_path)
+    at = (2, 2, 0, "validation_accuracy", 0.5, 30.0, 2.0)
+    run.log.append([Evidence("training-2", "training-2/a", run.candidates[0], "training", *at)])
+    longer = extend(run, Changes(budget="2 core-minutes"), data)
+    assert longer.experiment.budget == "2.5 core-minutes"
+    assert asked == [list(run.candidates)]
+    assert longer.purse is not None
+    assert longer.purse.left() == pytest.approx(120.0 - 4.0)  # half a minute was spent before
