@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from taurank.spaces.registry import get_space, list_spaces, register_space
     from taurank.spaces.restricted import RestrictedSpace
     from taurank.spaces.size import Size, measure_size
+    from taurank.spaces.small_convnets import SmallConvnets
     from taurank.spaces.structure import Structure, describe_structure
     from taurank.spaces.user_cache import cache_folder
     from taurank.spaces.zoo import KeptSizes, Zoo, import_torchvision
@@ -45,6 +46,7 @@ __all__ = [
     "RestrictedSpace",
     "SearchSpace",
     "Size",
+    "SmallConvnets",
     "SpaceError",
     "Structure",
     "Zoo",

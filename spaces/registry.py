@@ -24,6 +24,7 @@ _SPACES: NamedClasses[SearchSpace] = NamedClasses(
         "once_for_all_resnet50": "taurank.spaces.once_for_all.resnet50:OnceForAllResNet50",
         "pnas": "taurank.spaces.cells.pnas:PNAS",
         "proxyless": "taurank.spaces.mobile.proxyless:ProxylessNAS",
+        "small_convnets": "taurank.spaces.small_convnets:SmallConvnets",
         "zoo": "taurank.spaces.zoo.space:Zoo",
     },
 )

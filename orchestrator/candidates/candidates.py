@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from taurank.orchestrator.evidence import (
     EvidenceLog,
 )
 from taurank.orchestrator.experiment import Experiment, ExperimentError
-from taurank.spaces import Architecture, SearchSpace, SpaceError, measure_size
+from taurank.spaces import Architecture, SearchSpace, SpaceError, get_space, measure_size
 from taurank.trainables.data import ImageData
 
 SIDES = (32, 64, 96, 128, 160, 192, 224, 256, 288, 384)
@@ -164,7 +165,15 @@ def sides_taken(space: SearchSpace, architecture: Architecture, *, channels: int
     return taken
 
 
+@cache
+def _warm_up() -> None:
+    """Sizes a network that is no candidate: the first one of a process waits a second for what torch loads then."""
+    space = get_space("mnist_blocks")
+    measure_size(space, space.parse("1,1"), input_shape=(1, 8, 8), classes=2)
+
+
 def _measure(space: SearchSpace, code: str, data: ImageData) -> Measured:
+    _warm_up()
     started = time.perf_counter()
     size = measure_size(space, Architecture(space.name, code), input_shape=data.input_shape, classes=len(data.classes))
     return Measured(size, time.perf_counter() - started)

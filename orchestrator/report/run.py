@@ -11,6 +11,7 @@ from rich.console import Console
 from taurank.orchestrator.experiment import ObjectiveSpec
 from taurank.orchestrator.hardware import ObjectiveError
 from taurank.orchestrator.ranker import Ranking, final_values
+from taurank.orchestrator.report.conclusion import conclusion
 from taurank.orchestrator.report.figures import against
 from taurank.orchestrator.report.hardware import front_line, objective_line, print_hardware
 from taurank.orchestrator.report.page import write_page
@@ -33,6 +34,7 @@ class RunReport:
         score: the ranking against full training; None where there is nothing to score it by.
         evidence: rows that the ranking was made of.
         last_line: the files that were written.
+        conclusion: what it comes to, in plain sentences; empty for a search.
     """
 
     run: Run
@@ -40,6 +42,7 @@ class RunReport:
     score: Score | None
     evidence: pd.DataFrame
     last_line: str
+    conclusion: str
 
     def document(self) -> dict[str, Any]:
         """All of it but the samples, for JSON; NaN for what is missing."""
@@ -54,6 +57,7 @@ class RunReport:
             "knowledge": [asdict(use) for use in ranking.knowledge],
             "expected_tau": ranking.expected_tau,
             "expected_tau_interval": ranking.expected_tau_interval,
+            "conclusion": self.conclusion,
             "score": None if self.score is None else _score_document(self.score),
             "cost": {name: self.evidence[name].sum() for name in ("epochs", "seconds")},
         }
@@ -140,7 +144,12 @@ def report_run(
     fronts = f"{FRONT_FILE}, " if tradeoff else ""
     last_line = f"written: ranking.csv, ranking.parquet, {fronts}{page.name}, {LOG_FILE} in {run.folder}"
     print_line(console, last_line)
-    return RunReport(run, ranking, score, evidence, last_line)
+    ending = ""
+    if experiment.search is None:
+        share = float(evidence["epochs"].sum()) / (experiment.recipe.epochs * len(run.candidates))
+        ending = conclusion(ranking, score, run.names, share=share)
+        print_line(console, ending, wrap=True)
+    return RunReport(run, ranking, score, evidence, last_line, ending)
 
 
 def _scored_objective(run: Run, ranking: Ranking, spec: ObjectiveSpec, truth: Truth, evidence: pd.DataFrame) -> str:

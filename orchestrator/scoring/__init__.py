@@ -2,7 +2,7 @@
 
 from taurank.orchestrator.scoring.baseline_sample import draw_baseline
 from taurank.orchestrator.scoring.objective import ObjectiveScore, score_objective
-from taurank.orchestrator.scoring.score import Score, are_accuracies, score_ranking
+from taurank.orchestrator.scoring.score import SIZES, Score, SourceScore, are_accuracies, score_ranking
 from taurank.orchestrator.scoring.speed_up import SpeedUp
 from taurank.orchestrator.scoring.tradeoff import (
     FRONT_FILE,
@@ -17,10 +17,12 @@ from taurank.orchestrator.scoring.truth import ScoringError, Truth, baseline_tru
 
 __all__ = [
     "FRONT_FILE",
+    "SIZES",
     "Front",
     "ObjectiveScore",
     "Score",
     "ScoringError",
+    "SourceScore",
     "SpeedUp",
     "Truth",
     "are_accuracies",

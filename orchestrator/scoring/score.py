@@ -34,6 +34,8 @@ TOP = 5
 FEWEST_AT_TOP = 5
 """Minimal number of candidates for the tau within the true top."""
 PARAMETERS = "parameters only"
+SIZES = {"parameters": PARAMETERS, "flops": "flops only", "depth": "depth only"}
+"""Names of the orders by size alone, by metric."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ def _source_scores(
     full_seconds: float,
 ) -> tuple[SourceScore, ...]:
     sources = []
-    for metric, name in (("parameters", PARAMETERS), ("flops", "flops only"), ("depth", "depth only")):
+    for metric, name in SIZES.items():
         size = evidence[(evidence["source"] == SIZE) & (evidence["metric"] == metric)]
         if len(size):
             values = size.groupby("architecture")["value"].mean().reindex(list(candidates)).to_numpy(dtype=float)

@@ -29,6 +29,7 @@ class Typed:
     small: bool = False
 
 
+CONCLUDED = r"Trained .*; .*\. Take .*\."
 WRITTEN = r"written: ranking\.csv, .* in .*"
 MODELS = "timm:test_resnet,timm:test_vit,torchvision:squeezenet1_1,my_nets:make"
 BUDGETS = r"(\d+x .*|note: .*)"
@@ -47,7 +48,7 @@ SESSION = (
     ),
     Typed(
         f"taurank run --models '{MODELS}' --data folder:photos {SMALL} --baseline",
-        WRITTEN,
+        CONCLUDED,
         ("taurank run --models 'timm:*_tiny*' --data folder:photos",),
         prints=("ranking, best first", "against full training", "ceiling|order by"),
         small=True,
@@ -74,7 +75,7 @@ SESSION = (
         r"written: front\.csv in .*",
         ("taurank front runs/cells-... --against parameters",),
     ),
-    Typed("taurank rank RUN", WRITTEN, ("taurank rank runs/...",), small=True),
+    Typed("taurank rank RUN", CONCLUDED, ("taurank rank runs/...",), small=True),
     Typed(
         "taurank rank results.csv --full-epochs 20 --metric val_loss --features sizes.csv",
         r"tau that the ranking expects of itself: .*",
@@ -97,17 +98,17 @@ SESSION = (
         prints=("from epoch",),
         small=True,
     ),
-    Typed("taurank score RUN", WRITTEN, ("taurank score runs/cells-...",)),
+    Typed("taurank score RUN", CONCLUDED, ("taurank score runs/cells-...",)),
     Typed(
         "taurank score RUN --baseline truth.csv",
-        WRITTEN,
+        CONCLUDED,
         ("taurank score runs/... --baseline truth.csv",),
     ),
     Typed("taurank plan RUN", BUDGETS, ("taurank plan runs/cells-20260101-120000",)),
-    Typed("taurank resume RUN", WRITTEN, ("taurank resume runs/...",)),
+    Typed("taurank resume RUN", CONCLUDED, ("taurank resume runs/...",)),
     Typed(
         "taurank extend RUN --add timm:test_efficientnet",
-        WRITTEN,
+        CONCLUDED,
         ("taurank extend runs/mine-TIME --add 'timm:resnet18' --add my_nets:make",),
         prints=("1 more candidate",),
     ),
@@ -119,7 +120,7 @@ SESSION = (
     ),
     Typed(
         "taurank extend RUN --budget 1x",
-        WRITTEN,
+        CONCLUDED,
         ("taurank extend runs/mine-TIME --budget 5x --baseline-seed 2",),
     ),
     Typed("taurank plan cells.yaml", BUDGETS, ("taurank plan cells.yaml",)),
@@ -142,13 +143,13 @@ SESSION = (
     ),
     Typed(
         "taurank run cells.yaml --knowledge old.csv:metric=top1",
-        WRITTEN,
+        CONCLUDED,
         ("taurank run cells.yaml --knowledge runs/earlier-TIME,old.csv:metric=top1",),
         prints=("knowledge: old .*4 of 4 candidates", "knowledge old .*weight 0"),
     ),
     Typed(
         "taurank extend RUN --knowledge none",
-        WRITTEN,
+        CONCLUDED,
         (
             "taurank run cells.yaml --knowledge none",
             "taurank extend runs/mine-TIME --knowledge old.csv:metric=top1",
@@ -160,7 +161,7 @@ SESSION = (
     ),
     Typed(
         "taurank run cells.yaml",
-        WRITTEN,
+        CONCLUDED,
         (
             "taurank run cells.yaml --data-dir PATH",
             "taurank run quickstart",
@@ -170,34 +171,34 @@ SESSION = (
     ),
     Typed(
         "taurank run models.yaml --baseline",
-        WRITTEN,
+        CONCLUDED,
         prints=(r"by val_loss \(lower is better\)", "tiny steps", "val_loss of 5 architectures.*lower is better"),
     ),
     Typed(
         """taurank extend RUN --add '{"alpha": 0.01, "rate": 0.1}'""",
-        WRITTEN,
+        CONCLUDED,
         prints=("1 more candidate",),
     ),
     Typed(
         "taurank run cells.yaml --logger tensorboard --logger csv",
-        WRITTEN,
+        CONCLUDED,
     ),
     Typed("taurank plan nine-subnets", r"note: the experiment defines its stages itself; .*"),
     Typed(
         "taurank extend RUN --stages more.yaml --budget 1x",
-        WRITTEN,
+        CONCLUDED,
         ("taurank extend runs/mine-TIME --stages more.yaml",),
     ),
     Typed(
         "taurank extend RUN --candidates 5 --budget 1x",
-        WRITTEN,
+        CONCLUDED,
         ("taurank extend runs/... --candidates 60 --budget 5x", "taurank extend runs/mine-TIME --candidates 60"),
         prints=("1 more candidate",),
     ),
     Typed(
         "taurank run --models torchvision:mnasnet0_5,torchvision:mnasnet0_75,torchvision:mnasnet1_3"
         f" --data folder:photos {SMALL} --constraint 'params <= 3M'",
-        WRITTEN,
+        CONCLUDED,
         ("taurank run --models 'torchvision:mnasnet*' --data digits --size 32 --constraint 'params <= 3M'",),
     ),
     Typed(

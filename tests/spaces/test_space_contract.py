@@ -26,6 +26,7 @@ SPACES: dict[str, dict[str, Any]] = {
     "once_for_all_resnet50": {"variant": "mini"},
     "pnas": {"blocks": 3, "width": 4, "layers": 3},
     "proxyless": {"variant": "mini"},
+    "small_convnets": {},
     "zoo": {
         "models": [
             "torchvision:shufflenet_v2_x[01]*",
@@ -77,6 +78,7 @@ DECISIONS: dict[str, Callable[[str], Sequence[Hashable]]] = {
     "once_for_all_resnet50": split_resnet,
     "pnas": split_blocks,
     "proxyless": split_layers,
+    "small_convnets": lambda code: code.split(","),
     "zoo": lambda code: [code],
 }
 

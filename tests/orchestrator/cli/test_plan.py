@@ -146,10 +146,12 @@ class TestExperiments:
     def test_by_name(self, plan: Taurank) -> None:
         code, out, err = plan("quickstart")
         assert (code, err) == (0, "")
-        assert out.startswith("24 candidates of nasbench201; full training is 36 epochs each, 864 in all; budget: 10x")
+        assert out.startswith(
+            "48 candidates of small_convnets; full training is 60 epochs each, 2,880 in all; budget: 10x"
+        )
         assert "note:" not in out
-        # 24 x 1.5 steps on 64 of 640 images.
-        assert ["proxies", "all", "3.6", "0.4%"] in [line.split() for line in out.splitlines()]
+        # 48 x 1.5 steps on 64 of 400 images.
+        assert ["proxies", "all", "11.5", "0.4%"] in [line.split() for line in out.splitlines()]
 
     def test_all_candidates_and_stages_of_its_own(self, plan: Taurank) -> None:
         code, out, _ = plan("nine-subnets")
@@ -268,8 +270,8 @@ def test_a_run_says_it_before_it_starts(tmp_path: Path) -> None:
         training_stage(run.experiment, spec, run.candidates, run.folder) for spec in run.experiment.trainings or []
     ]
     written = io.StringIO()
-    print_plan(Console(file=written, width=300), run.experiment, data, stages, None, 72.0, 86.4, run)
-    expected = forecast(Setting("nasbench201", experiment.data.name, experiment.recipe.epochs), 24, 10)
+    print_plan(Console(file=written, width=300), run.experiment, data, stages, None, 245.8, 288.0, run)
+    expected = forecast(Setting("small_convnets", experiment.data.name, experiment.recipe.epochs), 48, 10)
     assert f"predicted tau: {predicted(expected)}" in written.getvalue().splitlines()
 
 

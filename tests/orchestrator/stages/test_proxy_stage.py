@@ -111,12 +111,12 @@ class TestDefault:
 
     def test_of_the_demo(self):
         quickstart = load_experiment("quickstart")
-        spec = default_proxies(quickstart, train_images=640, values=64)
+        spec = default_proxies(quickstart, train_images=400, values=64)
         assert spec == ProxySpec(names=["jacob_cov"], images=32)
-        # 24 x 1.5 steps on 32 of 640 images, of 86.4 epochs.
-        assert 24 * spec.epochs(640) == pytest.approx(1.8)
-        trainings, _ = default_stages(quickstart, 24, images=ASSUMED_IMAGES, proxy_epochs=1.8)
-        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(3, "all")]
+        # 48 x 1.5 steps on 32 of 400 images, of 288 epochs, which leaves 6 epochs for 47.
+        assert 48 * spec.epochs(400) == pytest.approx(5.76)
+        trainings, _ = default_stages(quickstart, 48, images=ASSUMED_IMAGES, proxy_epochs=5.76)
+        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(6, 47)]
 
 
 class TestStage:
