@@ -20,9 +20,9 @@ FEW, MANY = 25.0, 60.0
 SHARE_OF_SOME, SHARE_OF_MANY = 0.35, 0.25
 """Share of the budget for short trainings between FEW and MANY, and above."""
 SPARED = 0.1
-"""Share of the candidates that get no short training where those of all others are an epoch longer for it: proxies cost
-little, but with them ten times cheaper than 40 epochs is no longer 4 epochs for all (docs/measurements/real-lists.md).
-"""
+"""Share of the candidates that get no short training where those of all others are an epoch longer for it. Proxies cost
+little, but with them ten times cheaper than 40 epochs is no longer 4 epochs for all; measured on `own_code` of
+docs/measurements/real-lists.md."""
 ANCHORS = 3
 """Full trainings that are kept for the scale of final accuracies when more candidates get a short training."""
 IMPUTABLE = 0.9
