@@ -23,7 +23,7 @@ from taurank.orchestrator.stages.display import Display
 from taurank.orchestrator.stages.loggers import folder_name, make_loggers
 from taurank.orchestrator.stages.recording import Recorder
 
-STATE_FILES = ("*.pkl", "experiment_state-*.json", ".validate_storage_marker")
+STATE_FILES = ("*.pkl", "*state-*.json", ".validate_storage_marker")
 """What Tune writes of itself beside the folders of trials."""
 
 

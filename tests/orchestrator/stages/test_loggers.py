@@ -127,7 +127,7 @@ def test_an_experiment_takes_loggers_and_refuses_others():
 
 
 def test_without_keep_tune_only_logs_stay(tmp_path):
-    for name in ("tuner.pkl", "experiment_state-1.json", "a-1/progress.csv"):
+    for name in ("tuner.pkl", "experiment_state-1.json", "basic-variant-state-1.json", "a-1/progress.csv"):
         file = tmp_path / "tune" / "training-2" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
