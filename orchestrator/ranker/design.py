@@ -41,9 +41,9 @@ class Spending:
     workers: int = 1
 
     @property
-    def labels(self) -> float:
-        """How many labels of the mean cost it allows."""
-        return self.workers * self.budget / float(self.costs.mean())
+    def labels(self) -> int:
+        """How many labels it allows at most, if they are the cheapest."""
+        return int((np.cumsum(np.sort(self.costs)) <= self.workers * self.budget).sum())
 
     def of(self, rows: Rows) -> Spending:
         """The same for some of the candidates."""

@@ -248,7 +248,7 @@ class RankingModel:
         """
         process = final_process(self.final_inputs)
         had = np.union1d(self.labels.rows, np.flatnonzero(self._are(self.failures.entirely)))
-        few = count if spending is None else min(count, max(1, int(spending.labels)))
+        few = count if spending is None else min(count, spending.labels)
         spread = []
         if len(self.labels.rows) + few <= FEW_LABELS and np.ptp(self.prior.scores) > 0:
             spread = self._spread_over_the_order(few, had, spending)

@@ -155,7 +155,9 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
             asked = with_knowledge(changed, changes.knowledge)
             known = gather_knowledge(asked, candidates, run.folder.parent, natural=data.input_shape[0] == RGB)
             changed = changed.model_copy(update={"knowledge": resolved_knowledge(asked, known)})
-        plan_run(changed, candidates, data, run.folder, pace=pace)
+        # Trainings of our own plan are as many as the time allows; those of an experiment are what it asks for.
+        ours = run.has_default_plan and not changes.stages
+        plan_run(changed, candidates, data, run.folder, pace=pace, begun=ours)
         folder, log = _copy(run)
         if measured is not None:
             measured.book(log)

@@ -341,7 +341,7 @@ class _Fit:
 
 
 def _of_all(correlation: float, ratio: float) -> float:
-    """The correlation among all, from that among those who were selected by one of the two.
+    """The correlation among all, from that among those selected by one of the two.
 
     ``ratio`` is the spread of the selected in it, relative to that of all. Source: Thorndike, Personnel Selection
     (1949), case 2.

@@ -284,7 +284,6 @@ SESSION = (
 NOT_TYPED = {
     "taurank extend RUN --budget 2h": "it may take two hours; tests/orchestrator/runs/test_budgets_in_time.py",
     "taurank extend runs/mine-TIME --budget 2h": "the same",
-    "taurank compare runs/first-... runs/second-...": "tests/orchestrator/report/test_comparison.py",
     "make demo": "make test-all runs it",
     "make test": "runs this test",
     "taurank run quickstart --dashboard": "tests/orchestrator/cluster",

@@ -51,7 +51,7 @@ class TestAccepted:
         found = parse_experiment(BASE, where="x.yaml")
         assert found.candidates == "all"
         assert found.recipe == Recipe()
-        assert found.speed_up == 10.0
+        assert found.allowance.factor == 10.0
         assert found.baseline is None
         assert found.trainings is None
 

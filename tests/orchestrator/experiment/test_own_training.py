@@ -93,6 +93,7 @@ def test_training_code_may_be_given_beside_the_file():
         ({"metric": {"name": "epoch", "mode": "min"}}, "metric.name: 'epoch' has another meaning"),
         ({"metric": {"name": "a", "mode": "least"}}, "metric.mode: "),
         ({"recipe": {"epochs": 5, "learning_rate": 0.5}}, "recipe: own training code has its own"),
+        ({"budget": "2h"}, "budget: the pace of own training code is not measured"),
         ({"proxies": ["synflow"]}, "proxies: they score networks that taurank builds"),
         ({"supernets": ["uniform"]}, "supernets: "),
         ({"search": {"method": "random", "evaluations": 3}}, "search: it needs networks"),

@@ -135,3 +135,12 @@ def test_time_added_to_a_run_in_epochs(data: ImageData, tmp_path: Path, asked: l
     assert asked == [list(run.candidates)]
     assert longer.purse is not None
     assert longer.purse.left() == pytest.approx(120.0 - 4.0)  # half a minute was spent before
+
+
+def test_a_plan_of_ours_that_turned_out_slow_is_extended_by_what_time_there_is(data: ImageData, tmp_path: Path) -> None:
+    run = make("budget: 2 core-minutes", data, tmp_path)
+    for code in run.candidates:
+        at = (2, 2, 0, "validation_accuracy", 0.5, 100.0, 2.0)
+        run.log.append([Evidence("training-2", f"training-2/{code}", code, "training", *at)])
+    longer = extend(run, Changes(budget="1 core-minutes"), data)
+    assert longer.experiment.budget == "3 core-minutes"
