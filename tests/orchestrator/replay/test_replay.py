@@ -99,6 +99,13 @@ def test_cost_of_trainings_that_are_asked_for(bench: Bench, make_plan: MakePlan)
     assert row["cost"] == pytest.approx((70 + 20 * 2 * PROXY_EPOCHS) / 200, abs=1e-9)
 
 
+def test_proxies_cost_what_the_plan_says(bench: Bench, make_plan: MakePlan) -> None:
+    plan = make_plan()
+    dearer = replace(plan, cheap=replace(plan.cheap, proxy_epochs=0.05))
+    assert dearer.cheap.epochs(20) == pytest.approx(20 * 2 * 0.05)
+    assert replay_draw(bench, dearer, 0)["epochs_proxies"] == pytest.approx(20 * 2 * 0.05, abs=1e-9)
+
+
 def test_supernets_cost_what_the_option_says(bench: Bench, make_plan: MakePlan) -> None:
     row = replay_draw(bench, make_plan(proxies="none", supernets="shared=12.5"), 0)
     assert row["epochs_supernets"] == pytest.approx(12.5, abs=1e-9)
