@@ -59,7 +59,7 @@ def load_experiment(
     Example:
         >>> from taurank import load_experiment
         >>> load_experiment("quickstart").candidates
-        24
+        48
         >>> load_experiment({"name": "cells", "space": "nasbench201", "data": "digits", "budget": "5x"}).budget
         '5x'
     """

@@ -57,7 +57,7 @@ class NaoSearcher(Searcher):
     ) -> None:
         super().__init__(problem)
         if not self.space.decisions:
-            raise SearchError(f"searcher nao: {self.space.name} has no fixed decisions to encode; take evolution")
+            raise SearchError(f"space: {self.space.name} has no fixed decisions, which nao encodes; take random")
         for name, value, least in (
             ("initial", initial, 2),
             ("parents", parents, 1),

@@ -10,6 +10,7 @@ from scipy.stats import t as student
 
 from taurank.schedulers.curves.ensemble import CurveEnsemble
 from taurank.schedulers.curves.matrix import CurveMatrix, Floats
+from taurank.schedulers.curves.rising import last_values
 from taurank.schedulers.curves.signals import best_level, contained, filled_gaps, from_quality, quality
 
 Integers = NDArray[np.int64]
@@ -119,11 +120,17 @@ def _common_gain(curves: CurveMatrix, begun: Integers, latest: Floats) -> tuple[
 
 
 def _contained_qualities(curves: CurveMatrix) -> Floats:
-    """Qualities; without bounds, those further below the first values than the best are above them are contained."""
+    """Qualities; without bounds, those further below the first values than the best are above them are contained.
+
+    Where the usual trial is below its first value, as one that overfits, those twice as far below are.
+    """
     qualities = quality(curves.values, curves.metric)
     if curves.metric in UNSEEN_DROP:
         return qualities
     first, way = _way(qualities)
+    last = last_values(qualities)
+    if np.isfinite(last).any():
+        way = max(way, 2 * (first - float(np.nanmedian(last))))
     return contained(qualities, first, way) if way > 0 else qualities
 
 

@@ -13,7 +13,10 @@ _SCORE_LIMIT = 2.0
 """A score has no known limit: twice the way from where trials begin to the best value seen."""
 
 _FURTHEST = 2.0
-"""Forecasts are at most so far below the start, and as uncertain, where 1 is as far as a perfect value is above it."""
+"""Least bound on how far forecasts are below the start, and on their uncertainty; 1 is as far as a perfect value is
+above it."""
+_USUAL = 2.0
+"""Where the usual trial ends below the start, as one that overfits, the bound is so many times as far."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,7 @@ class RisingCurves:
     Accuracy stays as it is and error becomes 1 - error. A loss becomes ``1 - loss / start``, the logarithm of a
     perplexity likewise, and a score ``(score - start) / (best - start)``: ``start`` is the median first value of the
     trials, ``best`` the best value of any. A loss with values below 0 has no known limit and is a score turned round.
-    Values below -2, twice as far below the start as a perfect value is above it, are ``contained``.
+    Values below ``-furthest``, where few but diverged trials are, are ``contained``.
 
     Attributes:
         values: (trials, points); NaN where nothing finite was measured.
@@ -32,6 +35,7 @@ class RisingCurves:
         offset: metric at 0.
         slope: metric gained by 1; below 0 where lower is better.
         logarithmic: whether offset and slope are those of the logarithm of the metric.
+        furthest: how far below the start a forecast may be.
     """
 
     values: Floats
@@ -40,13 +44,14 @@ class RisingCurves:
     offset: float
     slope: float
     logarithmic: bool = False
+    furthest: float = _FURTHEST
 
     def metric(self, values: Floats, sds: Floats) -> tuple[Floats, Floats]:
         """Values and standard deviations on this scale, in the unit of the metric.
 
-        Of a training that diverged no more is said than that it ends far below where trials began: at -2 or higher.
+        Of a training that diverged no more is said than that it ends far below where trials began.
         """
-        values, sds = np.maximum(values, -_FURTHEST), np.minimum(sds, _FURTHEST)
+        values, sds = np.maximum(values, -self.furthest), np.minimum(sds, self.furthest)
         means = self.offset + self.slope * values
         spreads = abs(self.slope) * sds
         if self.logarithmic:
@@ -69,18 +74,23 @@ def rising_curves(curves: CurveMatrix) -> RisingCurves:
         start = _first(values)
         reach = float(np.nanmax(sign * values)) - sign * start if np.isfinite(values).any() else 0.0
         slope = sign * reach if reach > 0 else sign
-        rising = _contained(values / slope - start / slope)
-        return RisingCurves(rising, times, limit=_SCORE_LIMIT, offset=start, slope=slope)
+        return _contained(values / slope - start / slope, times, limit=_SCORE_LIMIT, offset=start, slope=slope)
     logarithmic = curves.metric == "perplexity"
     if logarithmic:
         values = np.log(values, out=np.full_like(values, np.nan), where=values > 0)
     start = abs(_first(values)) or 1.0
-    rising = _contained(1.0 - values / start)
-    return RisingCurves(rising, times, limit=1.0, offset=start, slope=-start, logarithmic=logarithmic)
+    rising = 1.0 - values / start
+    return _contained(rising, times, limit=1.0, offset=start, slope=-start, logarithmic=logarithmic)
 
 
-def _contained(rising: Floats) -> Floats:
-    return contained(rising, centre=0.0, reach=_FURTHEST)
+def _contained(
+    rising: Floats, times: Floats, *, limit: float, offset: float, slope: float, logarithmic: bool = False
+) -> RisingCurves:
+    last = last_values(rising)
+    last = last[np.isfinite(last)]
+    furthest = max(_FURTHEST, -_USUAL * float(np.median(last))) if len(last) else _FURTHEST
+    kept = contained(rising, centre=0.0, reach=furthest)
+    return RisingCurves(kept, times, limit, offset, slope, logarithmic, furthest)
 
 
 def last_values(values: Floats) -> Floats:

@@ -283,6 +283,10 @@ SESSION = (
 """In the order in which a user comes across them; later ones go on with what earlier ones wrote."""
 
 NOT_TYPED = {
+    "taurank replay --table benchmarks/real_lists/own_code.parquet --truth test --candidates 24 --draws 5": (
+        "from a clone; tests/benchmarks/test_real_lists.py reads such tables"
+    ),
+    "taurank run benchmarks/real_lists/own_code.yaml": "half an hour of trainings; the same",
     "taurank extend RUN --budget 2h": "it may take two hours; tests/orchestrator/runs/test_budgets_in_time.py",
     "taurank extend runs/mine-TIME --budget 2h": "the same",
     "make demo": "make test-all runs it",

@@ -80,7 +80,7 @@ class TestDefaultStages:
         trainings, supernets = default_stages(asked, count, images=IMAGES)
         cost = sum(spec.epochs * (count if spec.candidates == "all" else spec.candidates) for spec in trainings)
         cost += sum(spec.epochs + 0.4 * count for spec in supernets)
-        assert cost <= count * epochs / asked.speed_up + 1e-6
+        assert cost <= count * epochs / asked.allowance.factor + 1e-6
         assert len({spec.stage for spec in trainings}) == len(trainings)
         assert all(spec.epochs <= epochs for spec in trainings)
 

@@ -15,7 +15,7 @@ import torch
 from taurank.orchestrator.search import Observation, Searcher, SearchError, list_searchers, make_searcher
 from taurank.orchestrator.search.drawing import listed, mutant
 from taurank.orchestrator.search.nao import Embedding
-from taurank.spaces import Architecture, RestrictedSpace, SearchSpace, get_space
+from taurank.spaces import Architecture, OwnCandidates, RestrictedSpace, SearchSpace, get_space
 from taurank.trainables.proxies.pruning import Active
 
 CELLS = get_space("nasbench201")
@@ -285,8 +285,8 @@ def test_a_space_without_growing_cells_is_nothing_for_pnas() -> None:
 
 
 def test_a_space_without_fixed_decisions_is_nothing_for_nao() -> None:
-    with pytest.raises(SearchError, match="pnas has no fixed decisions to encode; take evolution"):
-        make_searcher("nao", get_space("pnas"))
+    with pytest.raises(SearchError, match="own has no fixed decisions, which nao encodes; take random"):
+        make_searcher("nao", OwnCandidates(["small", "large"]))
 
 
 def test_the_embedding_of_nao_gives_back_what_it_encoded_and_climbs_when_moved() -> None:

@@ -92,9 +92,9 @@ class TestDefault:
         assert cheap_proxies(10_000, speed_up=10.0, train_images=63) is None
 
     def test_trainings_get_what_is_left(self):
-        # 96 epochs are 24 x 4; one less are 24 x 3, and no full training of 40 fits in the rest.
+        # 96 epochs are 24 x 4; one less spares a candidate, and no full training of 40 fits in the rest.
         trainings, _ = default_stages(experiment(proxies="null"), 24, images=ASSUMED_IMAGES, proxy_epochs=1.0)
-        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(3, "all")]
+        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(4, 23)]
         assert default_stages(experiment(), 24, images=ASSUMED_IMAGES, proxy_epochs=1000.0) == ([], [])
 
     def test_small_images_make_small_batches(self):

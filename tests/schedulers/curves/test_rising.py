@@ -63,3 +63,13 @@ def test_there_and_back(metric):
 
 def test_last_values():
     np.testing.assert_array_equal(last_values(VALUES), [0.2, 0.5, NAN])
+
+
+@pytest.mark.parametrize("metric", ["loss", "perplexity"])
+def test_a_list_that_overfits_has_not_diverged(metric: str) -> None:
+    """All end far above the loss that they began with; their order and values stay."""
+    losses = 1 + np.linspace(2, 6, 20)[:, None] * np.linspace(0, 1, 10)
+    values = np.exp(losses) if metric == "perplexity" else losses
+    found = rising_curves(CurveMatrix(values, np.arange(1, 11), metric))
+    means, _ = found.metric(found.values, np.zeros_like(found.values))
+    assert np.allclose(means, values)

@@ -25,6 +25,7 @@ SPACES: dict[str, dict[str, Any]] = {
     "once_for_all_resnet50": {"variant": "mini"},
     "pnas": {"blocks": 3, "width": 4, "layers": 3},
     "proxyless": {"variant": "mini"},
+    "small_convnets": {},
     "zoo": {"models": ["torchvision:shufflenet_v2_x0_5", "torchvision:mobilenet_v3_small"]},
 }
 SHAPE = 3, 32, 32
