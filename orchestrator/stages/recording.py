@@ -71,7 +71,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         places: returns the number of trials that fit into the cluster now.
         wait: detects that all trials wait for resources.
         metric: that its trials report.
-        weights: what an epoch of each trial is expected to take beside the others, by trial, if that is known.
+        paces: what an epoch of each trial is expected to take beside the others, by trial, if that is known.
         in_seconds: whether these are seconds.
     """
 
@@ -92,13 +92,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         places: Callable[[], int] | None = None,
         wait: ResourceWait | None = None,
         metric: RankedMetric = ACCURACY,
-        weights: Mapping[str, float] | None = None,
+        paces: Mapping[str, float] | None = None,
         in_seconds: bool = False,
     ) -> None:
         self._metric = metric
         self._watch, self._places, self._wait = watch or WorkerWatch(), places, wait
         self._checkpoints, self._booking = checkpoints, booking
-        self._weights, self._in_seconds = weights, in_seconds
+        self._paces, self._in_seconds = paces, in_seconds
         self._share = share
         self._log, self._stage, self._source = log, stage, source
         self._specs = {spec.trial: spec for spec in specs}
@@ -228,8 +228,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             waiting = self._wait.look(running=counts.running, ready=ready)
         saved = self._tally.saved(self._outcomes)
         left = None
-        if self._weights is not None:
-            work = self._tally.work(self._weights, self._outcomes, at=now)
+        if self._paces is not None:
+            work = self._tally.work(self._paces, self._outcomes, at=now)
             left = trainings_left(work, max(counts.running, 1), in_seconds=self._in_seconds)
         self._display.update(counts, saved=saved, waiting=waiting, patience=self._watch.patience, left=left)
 

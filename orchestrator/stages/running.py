@@ -181,7 +181,7 @@ def _launch(
     by_key = {spec.trial: spec for spec in specs}
     setting.checkpoints.tidy()
     scheduler = _scheduler(stage, specs, setting.log, setting.slots())
-    weights, in_seconds = _weights(stage, setting)
+    paces, in_seconds = _paces(stage, setting)
     recorder = Recorder(
         setting.log,
         stage=stage.name,
@@ -197,7 +197,7 @@ def _launch(
         places=setting.slots,
         wait=ResourceWait(setting.slot.resources),
         metric=stage.metric,
-        weights=weights,
+        paces=paces,
         in_seconds=in_seconds,
     )
     # A policy enforces the budget itself.
@@ -218,7 +218,7 @@ def _launch(
     return stopper
 
 
-def _weights(stage: Stage, setting: Setting) -> tuple[dict[str, float] | None, bool]:
+def _paces(stage: Stage, setting: Setting) -> tuple[dict[str, float] | None, bool]:
     """What an epoch of each trial is expected to take beside the others, by trial, and whether that is in seconds.
 
     None for trials that are not trainings to a known epoch.

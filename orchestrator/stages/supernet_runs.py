@@ -112,6 +112,8 @@ class SupernetRun:
         own = rows[rows["source"] == self.spec.stage].pivot_table(
             index="architecture", columns="metric", values="value", aggfunc="last", dropna=False
         )
+        if VALIDATION_ACCURACY not in own:  # no candidate could be scored
+            return ()
         table = own.reindex(list(self.candidates))
         found = find_contenders(
             table[VALIDATION_ACCURACY].to_numpy(dtype=float),
