@@ -65,7 +65,7 @@ def _agreement(ranking: Ranking, score: Score | None) -> str:
     if best.retained >= 1:
         return f"the order agrees with full training as well as a second full training would ({measured})"
     return (
-        f"the order agrees with full training {math.floor(100 * best.retained)} % as well as a second full training "
+        f"the order agrees with full training {min(99, round(100 * best.retained))} % as well as a second full training "
         f"would ({measured})"
     )
 
