@@ -64,10 +64,8 @@ def _agreement(ranking: Ranking, score: Score | None) -> str:
         )
     if best.retained >= 1:
         return f"the order agrees with full training as well as a second full training would ({measured})"
-    return (
-        f"the order agrees with full training {min(99, round(100 * best.retained))} % as well as a second full training "
-        f"would ({measured})"
-    )
+    share = min(99, round(100 * best.retained))
+    return f"the order agrees with full training {share} % as well as a second full training would ({measured})"
 
 
 def _expected(ranking: Ranking) -> str:
