@@ -8,6 +8,7 @@ trained to the end. Where a source does something that this package does not, th
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from taurank.trainables.data import Augmentation
 from taurank.trainables.training.recipe import Recipe
@@ -94,30 +95,9 @@ def imagenet_a3() -> Recipe:
     Procedure A3 of Wightman et al. 2021 (arXiv 2110.00476, table 2); published: ResNet-50 78.1 %. See ``imagenet_a2``.
     Networks that are made for one size of images cannot be trained at another; give them ``resolution: 1``.
     """
-    return Recipe(
-        epochs=100,
-        batch_size=2048,
-        optimizer="lamb",
-        learning_rate=8e-3,
-        learning_rate_batch=2048,
-        weight_decay=0.02,
-        decay_norms_and_biases=False,
-        warmup_epochs=5.0,
-        loss="bce",
-        mixup=0.1,
-        cutmix=1.0,
-        augmentation=Augmentation(
-            flip=True,
-            resized_crop=0.08,
-            resolution=160 / 224,
-            interpolation="bicubic",
-            policy="randaugment",
-            policy_share=0.5,
-            magnitude=18,
-        ),
-        zero_init_last=True,
-        evaluated_centre=0.95,
-    )
+    a2 = imagenet_a2()
+    augmentation = replace(a2.augmentation, resolution=160 / 224, magnitude=18, repeats=1)
+    return replace(a2, epochs=100, learning_rate=8e-3, drop_path=None, augmentation=augmentation)
 
 
 def imagenet_vit() -> Recipe:
