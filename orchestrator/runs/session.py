@@ -96,7 +96,7 @@ class RunSession:
         Raises:
             ClusterError: it cannot be joined, or a node lacks access to the files.
         """
-        run = self.run
+        run, purse = self.run, self.run.purse
         print_line(console, "starting Ray ..." if address is None else f"joining Ray at {address} ...")
         with (
             connect(
@@ -112,6 +112,7 @@ class RunSession:
                 tell=broadcast(self._status.tell, metrics.tell),
                 run_log=self._run_log,
                 metric=run.experiment.ranked_metric,
+                used=None if purse is None else lambda: purse.in_words,
             ) as display,
         ):
             display.doing("checking the nodes, sending the images to Ray")

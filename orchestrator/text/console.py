@@ -96,12 +96,12 @@ def progress_bar(title: str, *, console: Console | None = None) -> Iterator[Prog
 
 
 def _plain_progress(title: str, console: Console) -> Progress:
-    said = time.monotonic()
+    said, any_said = time.monotonic(), False
 
     def say(done: int, count: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= PLAIN_LINE_SECONDS:
-            said = time.monotonic()
+        nonlocal said, any_said
+        if time.monotonic() - said >= PLAIN_LINE_SECONDS or (any_said and done == count):
+            said, any_said = time.monotonic(), True
             print_line(console, f"{title}: {done:,} of {count:,}")
 
     return say
