@@ -25,6 +25,7 @@ from taurank.orchestrator.candidates.narrowing import (
 from taurank.orchestrator.candidates.paces import MeasuredPace, measure_paces
 from taurank.orchestrator.candidates.screening import Measured, Screen
 from taurank.orchestrator.candidates.search_latencies import KeptLatencies, keep_latencies
+from taurank.orchestrator.candidates.speeds import SpeedError, StatedPaces, stated_paces
 
 __all__ = [
     "KeptLatencies",
@@ -33,6 +34,8 @@ __all__ = [
     "Meter",
     "Say",
     "Screen",
+    "SpeedError",
+    "StatedPaces",
     "add_size",
     "book_candidates",
     "book_latencies",
@@ -49,4 +52,5 @@ __all__ = [
     "narrowing_line",
     "open_meter",
     "resume_meter",
+    "stated_paces",
 ]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from taurank.trainables.data.digest import digest_images
     from taurank.trainables.data.errors import DataError, NoTestSetError
     from taurank.trainables.data.image_set import ImageSet
+    from taurank.trainables.data.known import KnownImages, known_images, published_images
     from taurank.trainables.data.mapped import Images
     from taurank.trainables.data.own_images import split_own
     from taurank.trainables.data.prefetch import prefetched
@@ -29,6 +30,7 @@ __all__ = [
     "ImageData",
     "ImageSet",
     "Images",
+    "KnownImages",
     "Losses",
     "NoTestSetError",
     "augment",
@@ -38,6 +40,7 @@ __all__ = [
     "digest_images",
     "iterate_batches",
     "iterate_pixels",
+    "known_images",
     "less_data",
     "list_datasets",
     "load_dataset",
@@ -45,6 +48,7 @@ __all__ = [
     "no_images",
     "normalise",
     "prefetched",
+    "published_images",
     "repr_of",
     "resize_image",
     "resize_images",

@@ -41,6 +41,19 @@ def split_own(name: str) -> tuple[str, Path] | None:
     return kind, Path(path.strip()).expanduser()
 
 
+def count_own(name: str) -> tuple[int, int, int, int] | None:
+    """Training, validation and test images and classes among own files, which are not decoded; None for arrays.
+
+    Raises:
+        DataError: The path is missing or has another layout.
+    """
+    found = split_own(name)
+    if found is None or found[0] not in _LISTED:
+        return None
+    files = _LISTED[found[0]](name, found[1])
+    return len(files.train), len(files.validation), len(files.test), len(files.classes)
+
+
 def load_own(
     name: str, *, size: int | None = None, cache: Path | None = None, progress: Progress | None = None
 ) -> Dataset:
