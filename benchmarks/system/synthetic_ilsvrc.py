@@ -89,9 +89,11 @@ def write_layout(folder: Path, *, train: int, validation: int, seed: int = 0) ->
         ("train", train, published.train, 0),
         ("val", validation, published.test, 10_000_000),
     ):
+        by_class = [np.flatnonzero(source.labels == label) for label in range(len(published.classes))]
         for place in range(count):
-            which, cast = place % len(source.images), (place // 10) % CASTS
-            label = int(source.labels[which]) * CASTS + cast
+            label = place % (len(by_class) * CASTS)  # the same number of images in each class
+            same, cast = by_class[label // CASTS], label % CASTS
+            which = same[(place // len(by_class) + cast) % len(same)]
             name = f"{synset(label)}_{place}" if part == "train" else f"ILSVRC2012_val_{place + 1:08}"
             file = folder / part / synset(label) / f"{name}.JPEG"
             if file.exists():
