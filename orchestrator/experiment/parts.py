@@ -12,7 +12,7 @@ from taurank.orchestrator.experiment.spec import Seed, Spec
 from taurank.orchestrator.tau import PER_STRATUM
 from taurank.orchestrator.text import ProblemsError
 from taurank.spaces import SearchSpace, get_space, list_spaces
-from taurank.trainables.data import NO_IMAGES, check_dataset_name, split_own
+from taurank.trainables.data import NO_IMAGES, KnownImages, check_dataset_name, published_images, split_own
 from taurank.trainables.latency import Capacity
 from taurank.trainables.proxies import ProxyConfig, batch_size, check_proxy, score_cost
 
@@ -128,10 +128,13 @@ class DataSpec(Spec):
 
     @property
     def expected_counts(self) -> ImageCounts:
-        """The images as far as the experiment gives them; exact where all are given as numbers.
+        """The images as far as the experiment and the name of a published set give them.
 
         A data set of unknown size is taken to leave ``ASSUMED_TRAIN`` training images.
         """
+        published = published_images(self.name)
+        if published is not None:
+            return self.counts_of(published)
         shares = [share for share in (self.validation, self.test) if isinstance(share, float)]
         left = self.train if isinstance(self.train, float) else max(1 - sum(shares), 0.01)
         train = self.train if isinstance(self.train, int) else ASSUMED_TRAIN
@@ -139,6 +142,21 @@ class DataSpec(Spec):
             return ImageCounts(train, train)
         validation = self.validation if isinstance(self.validation, int) else round(self.validation * train / left)
         return ImageCounts(train, max(validation, 1))
+
+    def counts_of(self, images: KnownImages) -> ImageCounts:
+        """What a data set of so many images is split into; see ``make_splits``."""
+
+        def number(asked: float | int) -> int:
+            return asked if isinstance(asked, int) else round(asked * images.train)
+
+        if self.evaluate_on == "training":
+            train = number(1.0 if self.train is None else self.train)
+            return ImageCounts(train, train, images.classes)
+        test = number(self.test) if self.test is not None and not images.test else 0
+        validation = images.validation or number(self.validation)
+        left = images.train - test - (0 if images.validation else validation)
+        train = left if self.train is None else min(number(self.train), left)
+        return ImageCounts(max(train, 1), max(validation, 1), images.classes)
 
     @field_validator("validation", "test", "train")
     @classmethod

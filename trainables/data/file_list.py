@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from taurank.trainables.data.errors import DataError
@@ -45,6 +46,21 @@ class FileList:
     test: Listed
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> dict[Part, Listed]:
+        """Files by part."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of all files, part by part."""
+        return tuple(name for part in self.parts.values() for name, _ in part)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Labels of all files."""
+        return tuple(label for part in self.parts.values() for _, label in part)
 
 
 def list_folder(source: str, path: Path) -> FileList:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, get_args
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from taurank.trainables.data.errors import DataError
-from taurank.trainables.data.image_set import ImageSet
-from taurank.trainables.data.resize import resize_images
+from taurank.trainables.data.image_set import ImageSet, resize_images
 from taurank.trainables.data.splits import ImageData, stratified_indices
 
 Choice = Literal["stratified", "k-center", "difficulty"]
@@ -146,11 +144,8 @@ def k_center(features: npt.NDArray[np.float32], count: int) -> Rows:
 
 def _features(images: ImageSet, rows: Rows) -> npt.NDArray[np.float32]:
     """Pixels of the images shrunk to `FEATURE_SIDE`, (rows, d)."""
-    features = [
-        cv2.resize(images.images[row], (FEATURE_SIDE, FEATURE_SIDE), interpolation=cv2.INTER_AREA).ravel()
-        for row in rows
-    ]
-    return np.asarray(features, np.float32)
+    small = resize_images(images.part(rows).images, FEATURE_SIDE)
+    return np.asarray(small[:], np.float32).reshape(len(rows), -1)
 
 
 def _rarity(losses: Losses) -> Losses:
