@@ -11,7 +11,7 @@ training, the evidence comes from another one and from shorter trainings; both f
 - `early stopping`: `order-settling` on the curves of full training; ordered by the ladder's forecast.
 - `equal cut`: every full training cut after four epochs; ordered by the best value.
 - `regressor`, `classifier`: extremely randomised trees, and the classifier of pairs, of the ranker: full trainings of a
-  tenth of the candidates, inputs are sizes and proxies. Mean over 20 random tenths.
+  tenth of the candidates, inputs are sizes and proxies. Mean over 10 random tenths.
 - `together`: the default run, which has short schedules, proxies, sizes, full trainings of a few, regressors and
   classifiers.
 - `together, less data`: the same, with the trainings of `less data` in place of the short schedules.
@@ -49,7 +49,7 @@ from taurank.trainables.training import Training
 
 OUT = HERE / "results" / "equal_cost.csv"
 TRAININGS = OUT.with_name("equal_cost_trainings.csv")
-SHARE, TENTH, LABELLED_DRAWS = 0.25, 0.1, 20
+SHARE, TENTH, LABELLED_DRAWS = 0.25, 0.1, 10
 METRICS = ["validation_accuracy", "train_loss"]
 Measured = tuple[float, float, float, float]
 """Cost as a share of full training of all, tau, and the ends of its 95 % interval."""
