@@ -47,7 +47,7 @@ SPACE = get_space("nasbench201", width=8, cells_per_stage=1)
 DEVICES = ("raspi4", "edgetpu")
 WITHIN = 0.3
 RECIPE = Recipe(learning_rate=0.05, batch_size=32)
-CONFIG = SupernetConfig(calibration_images=128)
+CONFIG = SupernetConfig(calibration_images=64)
 STAGES, SINGLE = (7, 4), 16
 DEFAULT = SPACE.parse("|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|")
 METHODS = ("two stages", "single", "single, as short", "random", "best")
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=positive, default=5)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    data = make_splits(load_dataset("cifar10"), seed=0, validation=300, test=None, train=1000, size=16)
+    data = make_splits(load_dataset("cifar10"), seed=0, validation=200, test=None, train=1000, size=16)
     table = pd.read_parquet(data_folder() / "nb201" / "nb201_cifar10.parquet").set_index("arch_str")
     devices, truth = [read_device(name) for name in DEVICES], table["c10_test_hp200_mean"]
     rows = pd.read_csv(OUT) if OUT.is_file() else pd.DataFrame({"seed": []})

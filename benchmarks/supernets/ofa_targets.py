@@ -1,20 +1,20 @@
 """Once-for-All in small: cost for 1, 4 and 40 deployment targets, progressive shrinking, networks trained alone.
 
-The elastic network of `mini_ofa.py` on 1,000 images of Fashion-MNIST; 500 images to select by, 2,000 to test on. A
-target is a limit on FLOPs; 40 limits are spread evenly over those of 200 random networks, of which searches choose.
+The elastic network of `mini_ofa.py` on 800 images of Fashion-MNIST; 500 images to select by, 2,000 to test on. A
+target is a limit on FLOPs; 40 limits are spread evenly over those of 100 random networks, of which searches choose.
 
-- Elastic network: 24 epochs of progressive shrinking, and 24 of uniform paths from the start, which cost as much (an
-  epoch is the work of a pass over the images, whatever the paths of a step). Three seeds. Test accuracies of 12
-  networks: the largest, the smallest and ten random ones.
-- Alone: the ten random networks for 12 epochs each.
-- Search with the elastic network: 100 of them scored (forward passes, booked as a third of a training pass),
-  a perceptron over their decisions, the best predicted of the 200 within a limit; its test accuracy is with
+- Elastic network: 20 epochs of progressive shrinking, and 20 of uniform paths from the start, which cost as much (an
+  epoch is the work of a pass over the images, whatever the paths of a step). Three seeds. Test accuracies of 10
+  networks: the largest, the smallest and eight random ones.
+- Alone: the eight random networks for 10 epochs each.
+- Search with the elastic network: 60 of them scored (forward passes, booked as a third of a training pass),
+  a perceptron over their decisions, the best predicted of the 100 within a limit; its test accuracy is with
   inherited weights. Another target costs no epoch.
-- Search without: random networks within a limit, each trained alone for 12 epochs, the best by validation accuracy;
-  expected values over all orders of the ten. A search each for a target.
+- Search without: random networks within a limit, each trained alone for 10 epochs, the best by validation accuracy;
+  expected values over all orders of the eight. A search each for a target.
 
 Rows of `ofa_targets.csv`: `networks` (accuracies), `targets` (accuracy of both searches by limit, `trainings` alone
-until the expected accuracy is that of the elastic network, empty where all ten within the limit do not suffice) and
+until the expected accuracy is that of the elastic network, empty where all eight within the limit do not suffice) and
 `cost` in epochs. One thread; some three minutes of CPU time.
 
     python -m benchmarks.supernets.ofa_targets
@@ -47,8 +47,8 @@ from taurank.trainables.training.training import Training
 OUT = Path(__file__).parent / "results" / "ofa_targets.csv"
 SPACE = get_space("once_for_all", variant="mini")
 RECIPE = Recipe(learning_rate=0.05, batch_size=16)
-ELASTIC_EPOCHS, ALONE_EPOCHS = 24, 12
-NETWORKS, SCORED, ALONE, TARGETS = 200, 100, 10, (1, 4, 40)
+ELASTIC_EPOCHS, ALONE_EPOCHS = 20, 10
+NETWORKS, SCORED, ALONE, TARGETS = 100, 60, 8, (1, 4, 40)
 FORWARD = 1 / 3
 """Work of a forward pass in training passes."""
 
@@ -166,7 +166,7 @@ def measure(data: ImageData, seeds: int) -> Iterator[dict[str, object]]:
     scoring = SCORED * FORWARD * (len(data.validation) + 256) / len(data.train)
     for count in TARGETS:
         yield {"part": "cost", "targets": count, "training": "elastic", "epochs": ELASTIC_EPOCHS + scoring}
-        for trainings in (1, 4, 10):
+        for trainings in (1, 4, 8):
             epochs = count * trainings * ALONE_EPOCHS
             yield {"part": "cost", "targets": count, "training": f"{trainings} alone each", "epochs": epochs}
 
@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     images = load_dataset("fashion-mnist", root=None, download=False)
-    data = make_splits(images, seed=0, validation=500, test=2_000, train=1_000)
+    data = make_splits(images, seed=0, validation=500, test=2_000, train=800)
     rows: list[dict[str, object]] = []
     for row in measure(data, options.seeds):
         rows.append(row)
