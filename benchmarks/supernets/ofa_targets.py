@@ -3,7 +3,7 @@
 The elastic network of `mini_ofa.py` on 800 images of Fashion-MNIST; 500 images to select by, 2,000 to test on. A
 target is a limit on FLOPs; 40 limits are spread evenly over those of 100 random networks, of which searches choose.
 
-- Elastic network: 20 epochs of progressive shrinking, and 20 of uniform paths from the start, which cost as much (an
+- Elastic network: 30 epochs of progressive shrinking, and 30 of uniform paths from the start, which cost as much (an
   epoch is the work of a pass over the images, whatever the paths of a step). Three seeds. Test accuracies of 10
   networks: the largest, the smallest and eight random ones.
 - Alone: the eight random networks for 10 epochs each.
@@ -47,7 +47,7 @@ from taurank.trainables.training.training import Training
 OUT = Path(__file__).parent / "results" / "ofa_targets.csv"
 SPACE = get_space("once_for_all", variant="mini")
 RECIPE = Recipe(learning_rate=0.05, batch_size=16)
-ELASTIC_EPOCHS, ALONE_EPOCHS = 20, 10
+ELASTIC_EPOCHS, ALONE_EPOCHS = 30, 10
 NETWORKS, SCORED, ALONE, TARGETS = 100, 60, 8, (1, 4, 40)
 FORWARD = 1 / 3
 """Work of a forward pass in training passes."""
