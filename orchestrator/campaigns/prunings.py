@@ -63,15 +63,16 @@ def logged_prunings(log: EvidenceLog) -> Prunings:
     Raises:
         SearchError: one has failed.
     """
-    rows, outcomes = log.evidence(), log.outcomes()
+    rows = log.evidence()
     found: Prunings = {}
-    for trial, own in rows[rows["source"] == PRUNING].groupby("trial", sort=False):
-        outcome, reason = outcomes.get(str(trial), ("", ""))
-        if outcome == COMPLETED:
-            number = int(str(trial).split("/")[1])
-            found[number] = kept_options(zip(own["metric"], own["value"], strict=True))
-        elif outcome:
+    for trial, (outcome, reason) in log.outcomes().items():
+        stage, _, rest = trial.partition("/")
+        if stage != PRUNING:
+            continue
+        if outcome != COMPLETED:
             raise SearchError(f"{trial}: the pruning has failed: {reason}; begin another search, with another method")
+        own = rows[rows["trial"] == trial]
+        found[int(rest.split("/")[0])] = kept_options(zip(own["metric"], own["value"], strict=True))
     return found
 
 

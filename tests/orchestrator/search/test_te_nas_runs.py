@@ -11,7 +11,7 @@ import pytest
 
 import taurank.trainables.proxies.averaged_network as averaged_network
 from taurank.orchestrator.campaigns import create_search
-from taurank.orchestrator.campaigns.prunings import logged_prunings, prune, pruning_stage
+from taurank.orchestrator.campaigns.prunings import prune, pruning_stage
 from taurank.orchestrator.evidence import Evidence
 from taurank.orchestrator.experiment import Experiment, ExperimentError, parse_experiment
 from taurank.orchestrator.runs import Run, load_images
@@ -129,13 +129,14 @@ def test_the_first_prunings_are_one_stage_so_that_workers_share_them(tmp_path: P
     assert stage.cost == pytest.approx(5 * 171 * stage.specs[0].epoch_share)
 
 
-def test_a_failed_pruning_is_one_line_with_its_reason(tmp_path: Path, data: ImageData) -> None:
+def test_a_failed_pruning_is_one_line_with_its_reason_whether_it_left_rows_or_not(
+    tmp_path: Path, data: ImageData
+) -> None:
     run = create_search(read("search: {method: te_nas, evaluations: 2}"), tmp_path, data)
     (spec,) = pruning_stage(run, data, [0]).specs
-    run.log.append([Evidence("pruning", spec.trial, "", "pruning", 1, 171, 0, "condition_number", float("nan"))])
-    run.log.append_event("pruning", spec.trial, "failed", "measure: gave NaN")
-    with pytest.raises(SearchError, match=r"^pruning/0/.*: the pruning has failed: measure: gave NaN; begin another"):
-        logged_prunings(run.log)
+    run.log.append_event("pruning", spec.trial, "failed", "lost its worker too often")
+    with pytest.raises(SearchError, match=r"^pruning/0/.*: the pruning has failed: lost its worker too often; begin"):
+        prune(run, data, Workers(run), constraints=None)
 
 
 @pytest.mark.parametrize(
