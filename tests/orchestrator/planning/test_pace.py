@@ -125,6 +125,11 @@ class TestPurse:
         assert purse.left() == np.inf
         assert purse.spending(TrainingSpec(epochs=4), 8.0).budget > 0
 
+    def test_what_is_left_on_the_clock(self, log: EvidenceLog) -> None:
+        assert self.purse(log, "1m", clock=lambda: 15.0).clock_left == 45.0
+        # Two workers hold two devices each.
+        assert self.purse(log, "1 core-minutes").clock_left == pytest.approx(58.0 / 4)
+
     def test_what_is_spent_in_words(self, log: EvidenceLog) -> None:
         assert self.purse(log, "1m", clock=lambda: 15.0).in_words == "0:15 min of 1:00 min"
         assert self.purse(log, "3 core-minutes").in_words == "0:02 min of 3:00 min of cores"
