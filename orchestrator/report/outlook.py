@@ -21,7 +21,7 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
     print_line(
         console,
         f"{question.candidates:,} candidates{f' of {setting.space}' if setting.space else ''}; full training is "
-        f"{setting.full_epochs} epochs each, {whole:,} in all; budget: {budget:g}x cheaper, {whole / budget:,.1f}",
+        f"{setting.full_epochs} epochs each, {whole:,} in all; budget: {budget:.3g}x cheaper, {whole / budget:,.1f} epochs",
     )
     if outlook.progress is not None:
         _print_progress(console, outlook)
