@@ -111,7 +111,7 @@ def _neighbours(outlook: Outlook) -> Table:
         found = option.forecast
         hours = [f"{outlook.hours(option.stages):,.2f}"] if timed else []
         table.add_row(
-            f"{found.budget:g}x",
+            f"{found.budget:.3g}x",
             f"{shorts:,}",
             f"{fulls:,}",
             f"{outlook.epochs(option.stages):,.1f}",
