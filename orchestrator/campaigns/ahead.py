@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from taurank.orchestrator.campaigns.starting import Place, experiment_images
-from taurank.orchestrator.candidates import choose_candidates, flops_of, measure_paces, open_meter
+from taurank.orchestrator.candidates import choose_candidates, flops_of, measure_paces, open_meter, stated_paces
 from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, ImageCounts, ProxySpec, read_budget
 from taurank.orchestrator.knowledge import gather_knowledge, knowledge_line
 from taurank.orchestrator.planning import (
@@ -31,6 +31,7 @@ from taurank.orchestrator.replay import OwnReplays, choose_cheap, make_bench
 from taurank.orchestrator.runs import Run
 from taurank.orchestrator.text import hint
 from taurank.spaces import list_spaces
+from taurank.trainables.data import DataError, known_images
 from taurank.trainables.table import read_table
 
 RUNS = Path("runs")
@@ -102,6 +103,7 @@ def plan_ahead(
     tau: float | None = None,
     schedules: str = "",
     epoch_seconds: float | None = None,
+    speeds: Sequence[str] = (),
     table: Path | None = None,
     truth: str = "",
     among: str = "distinct",
@@ -122,6 +124,8 @@ def plan_ahead(
         tau: instead of the budget, the tau to reach.
         schedules: schedule lengths that can be trained, separated by commas; empty for any.
         epoch_seconds: seconds of an epoch; None for those of the run or table.
+        speeds: of training on a device that is not here, as ``MODEL=IMAGES_PER_SECOND`` or the name of a CSV; the
+            seconds of an epoch of each candidate of an experiment are estimated from them.
         table: recorded trainings that are replayed instead of using the forecast.
         truth: of the table, as `taurank replay` takes it.
         among: the same.
@@ -132,7 +136,7 @@ def plan_ahead(
         say: receives progress messages.
 
     Raises:
-        PlanError: nothing can be planned so; one line.
+        PlanError, SpeedError: nothing can be planned so; one line.
         TableError, ReplayError: the table cannot be replayed.
     """
     if budget is not None and tau is not None:
@@ -141,6 +145,10 @@ def plan_ahead(
         raise PlanError(f"--tau: {tau:g} is not a tau to reach; give one between 0 and 1")
     if epoch_seconds is not None and not 0 < epoch_seconds < math.inf:
         raise PlanError(f"--epoch-seconds: {epoch_seconds:g} is not the duration of an epoch; give seconds above 0")
+    if speeds and (epoch_seconds is not None or measure):
+        raise PlanError("--speed, --epoch-seconds and --measure: give one of them")
+    if speeds and not isinstance(what, Experiment):
+        raise PlanError("--speed: only an experiment names its candidates and images; give one, or --epoch-seconds")
     if table is None and (truth, among, draws) != ("", "distinct", 3):
         raise PlanError("--truth, --among and --draws configure the replay of a table: use them with --table")
     lengths = _lengths(schedules)
@@ -153,7 +161,9 @@ def plan_ahead(
     if measure and (not isinstance(what, Experiment) or epoch_seconds is not None):
         instead = "--epoch-seconds says what is measured" if epoch_seconds is not None else "give a YAML file"
         raise PlanError(f"--measure times the candidates of an experiment: {instead}, or omit the option")
-    if isinstance(what, Experiment) and (measure or (asked is not None and asked.is_time)) and epoch_seconds is None:
+    if isinstance(what, Experiment) and speeds:
+        subject = _stated(subject, what, speeds, device=asked.device if asked is not None else "", say=say)
+    elif isinstance(what, Experiment) and (measure or (asked is not None and asked.is_time)) and epoch_seconds is None:
         timed = what if asked is None else what.model_copy(update={"budget": str(asked)})
         subject = _measured(subject, timed, place or Place(), say)
     if subject.pace is None and epoch_seconds is not None:
@@ -213,7 +223,12 @@ def _factor(budget: Budget, subject: Subject) -> float:
 
 def _measured(subject: Subject, experiment: Experiment, place: Place, say: Callable[[str], None]) -> Subject:
     """The subject with the pace of the candidates that a run of the experiment would choose."""
-    data = experiment_images(experiment, place)
+    try:
+        data = experiment_images(experiment, place)
+    except DataError as error:
+        raise PlanError(
+            f"{error}; or, to plan without the images, state a speed: --speed MODEL=IMAGES_PER_SECOND"
+        ) from None
     with open_meter(experiment, data, address=place.address, say=say) as meter:
         chosen = choose_candidates(experiment, data, meter, say=say)
     flops = flops_of(experiment, chosen.sizes, chosen.codes, data)
@@ -222,6 +237,24 @@ def _measured(subject: Subject, experiment: Experiment, place: Place, say: Calla
     # A run in epochs times as many as cost an epoch.
     timing = found.epochs if experiment.allowance.is_time else 0.0
     return replace(subject, candidates=len(chosen.codes), images=images, pace=found.pace, timing=timing)
+
+
+def _stated(
+    subject: Subject, experiment: Experiment, speeds: Sequence[str], *, device: str, say: Callable[[str], None]
+) -> Subject:
+    """The subject with the pace of its candidates on a device whose speeds are stated."""
+    images = known_images(experiment.data.name, size=experiment.data.size)
+    found = stated_paces(experiment, images, speeds, say=say)
+    counts = experiment.data.counts_of(images)
+    notes = [
+        f"note: {counts.train:,} training and {counts.validation:,} validation images"
+        + (" are cut from the set as it was published; nothing was counted" if images.as_published else ""),
+        f"note: hours are an estimate: {found.stated} of {len(found.seconds)} candidates have a stated speed"
+        + ("; the others are scaled by FLOPs from the stated model nearest in size" if found.are_scaled else ""),
+    ]
+    pace = Pace(found.seconds, device=device or "device")
+    notes = [*subject.notes, *notes]
+    return replace(subject, candidates=len(found.seconds), images=counts, pace=pace, notes=tuple(notes))
 
 
 def _hours(subject: Subject, outlook: Outlook) -> list[str]:

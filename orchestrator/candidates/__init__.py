@@ -25,6 +25,7 @@ from taurank.orchestrator.candidates.narrowing import (
 from taurank.orchestrator.candidates.paces import MeasuredPace, flops_of, measure_paces, time_candidates
 from taurank.orchestrator.candidates.screening import Measured, Screen
 from taurank.orchestrator.candidates.search_latencies import KeptLatencies, keep_latencies
+from taurank.orchestrator.candidates.speeds import SpeedError, StatedPaces, stated_paces
 
 __all__ = [
     "KeptLatencies",
@@ -33,6 +34,8 @@ __all__ = [
     "Meter",
     "Say",
     "Screen",
+    "SpeedError",
+    "StatedPaces",
     "add_size",
     "book_candidates",
     "book_latencies",
@@ -50,5 +53,6 @@ __all__ = [
     "narrowing_line",
     "open_meter",
     "resume_meter",
+    "stated_paces",
     "time_candidates",
 ]

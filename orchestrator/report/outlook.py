@@ -18,7 +18,7 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
     """Prints the plan on the terminal, ``notes`` at the end."""
     question, setting, chosen = outlook.request, outlook.request.setting, outlook.chosen
     whole, budget = question.whole, chosen.forecast.budget
-    allowed = f"{rounded(budget)}x cheaper, {whole / budget:,.1f}"
+    allowed = f"{rounded(budget)}x cheaper, {whole / budget:,.1f} epochs"
     if question.asked is not None:
         allowed = budget_in_words(question.asked, whole, whole / budget)
     print_line(

@@ -45,9 +45,9 @@ def batches_needed(recipe: Recipe, data: ImageData) -> ImageData:
     looked_at = min(EVALUATION_BATCH, len(data.validation))
     return replace(
         data,
-        train=data.train.take(np.arange(train)),
-        validation=data.validation.take(np.arange(looked_at)),
-        test=data.test.take(np.arange(1)),
+        train=data.train.part(np.arange(train)),
+        validation=data.validation.part(np.arange(looked_at)),
+        test=data.test.part(np.arange(1)),
     )
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from taurank.orchestrator.evidence import BASELINE, PROXIES
 from taurank.orchestrator.evidence.log import Evidence
 from taurank.orchestrator.session.state import Counts
+from taurank.orchestrator.session.time_left import StageLeft
 from taurank.orchestrator.stages.display import Display
 
 
