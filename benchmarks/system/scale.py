@@ -1,10 +1,13 @@
-"""Scaling of taurank: thousands of trials in a run, proxies and ranking of a whole space, a million rows.
+"""Scaling of taurank: thousands of trials in a run, a whole space ranked and searched, a million rows.
 
 1. `trials`: `taurank run` over N networks of one linear layer that train one epoch on 40 images, so that hardly any
    time is training: wall time of the stage, milliseconds per trial (of all, and of the first and last tenth), peak
    memory of the driver, seconds of the whole command with Ray's start and the ranking.
-2. `space`: all 15,625 cells of NAS-Bench-201: seconds of the parameters and FLOPs, of two proxies on eight images
-   (`--cells` of them, in chunks through one process), and of the ranking from size, proxies and 400 trainings.
+2. `space`: all 15,625 cells of NAS-Bench-201: CPU seconds of the parameters and FLOPs on one thread; wall seconds
+   of two proxies on eight images through the workers of `taurank proxies` (`--cells` of them), and what these add up to; of the ranking
+   from size, proxies and 400 trainings. End to end on recorded trainings, each in a process of its own with its peak
+   memory: `taurank replay` over all cells at a tenth of the cost, and a search of 300 trainings by `posterior`. The
+   last two need nb201 in $TAURANK_DATA.
 3. `log`: evidence logs of up to a million rows: rows per second in transactions of 4 and of 1,000, seconds to read all,
    and of the queries that a run makes.
 
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -31,12 +35,12 @@ import numpy as np
 import pandas as pd
 import psutil
 
+from benchmarks.common.recorded import data_folder
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.ranker import rank_evidence
 from taurank.spaces import Architecture, get_space, measure_size
-from taurank.trainables.data import ImageData, load_dataset, make_splits
-from taurank.trainables.proxies import draw_batch
-from taurank.trainables.proxies.scoring import score_network
+from taurank.trainables.table import write_table
+from taurank.trainables.table.importers import import_table
 
 ROOT = Path(__file__).parents[2]
 OUT = Path(__file__).parent / "results" / "scale.csv"
@@ -67,6 +71,13 @@ supernets: []
 baseline: null
 share_results: false
 """
+SEARCH = """
+from benchmarks.common.recorded import data_folder
+from benchmarks.search.search import Method, Table, search
+
+assert len(search(Method("posterior", 300), 0, Table(data_folder() / "nb201")).observations) == 300
+"""
+ALL_CELLS = 15_625
 MEGABYTE = 1e6
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
@@ -131,35 +142,25 @@ def watched_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
     return result
 
 
-def small_digits() -> ImageData:
-    return make_splits(load_dataset("digits"), seed=0, train=200, validation=200, test=200)
-
-
 def space_rows(cells: int) -> Iterator[dict[str, Any]]:
-    """Sizes, proxies and ranking of a whole space."""
-    space, data = get_space("nasbench201", width=4, cells_per_stage=1), small_digits()
-    codes = [architecture.code for architecture in space.enumerate()]
-    shape, classes = data.input_shape, len(data.classes)
+    """Sizes, proxies, ranking, replay and search of a whole space."""
+    space = get_space("nasbench201", width=4, cells_per_stage=1)
+    architectures = list(space.enumerate())
+    codes = [one.code for one in architectures]
 
-    began = time.perf_counter()
-    chosen = [Architecture(space.name, code) for code in codes[:cells]]
-    sizes = [measure_size(space, one, input_shape=shape, classes=classes) for one in chosen]
-    yield {"part": "space", "what": "parameters and FLOPs", "count": cells, "seconds": time.perf_counter() - began}
+    def line(what: str, count: int, began: float, **more: Any) -> dict[str, Any]:
+        return {"part": "space", "what": what, "count": count, "cpu_seconds": time.process_time() - began} | more
 
-    batch = draw_batch(data, images=8, seed=0)
-    proxies = ("jacob_cov", "synflow")
-    began = time.perf_counter()
-    found = []
-    for one in chosen:
-        network = space.build(one, input_shape=shape, classes=classes)
-        found.append(score_network(network, batch, proxies))
-    yield {"part": "space", "what": " + ".join(proxies), "count": cells, "seconds": time.perf_counter() - began}
+    began = time.process_time()
+    sizes = [measure_size(space, one, input_shape=(1, 8, 8), classes=10) for one in architectures]
+    yield line("parameters and FLOPs", len(codes), began)
+    yield proxies_row(cells)
 
     generator = np.random.default_rng(0)
     quality = generator.standard_normal(len(codes))
-    repeated = np.resize(np.array([size.flops for size in sizes], dtype=float), len(codes))
+    flops = np.array([size.flops for size in sizes], dtype=float)
     columns = {
-        ("size", "size", "flops"): repeated,
+        ("size", "size", "flops"): flops,
         ("proxies", "proxy:jacob_cov", "score"): quality + generator.standard_normal(len(codes)),
         ("proxies", "proxy:synflow", "score"): quality + 2 * generator.standard_normal(len(codes)),
     }
@@ -176,10 +177,53 @@ def space_rows(cells: int) -> Iterator[dict[str, Any]]:
     encoding = pd.DataFrame(
         [space.features(Architecture(space.name, code)) for code in codes], index=codes, columns=space.feature_names
     )
-    began = time.perf_counter()
+    began = time.process_time()
     ranking = rank_evidence(pd.DataFrame(rows), encoding.astype(float), full_epochs=200, seed=0)
     assert len(ranking.table) == len(codes)
-    yield {"part": "space", "what": "ranking", "count": len(codes), "seconds": time.perf_counter() - began}
+    yield line("ranking", len(codes), began)
+    yield replay_row(len(codes))
+    yield measured_alone("search", len(codes), [sys.executable, "-c", SEARCH])
+
+
+def proxies_row(cells: int) -> dict[str, Any]:
+    """Two proxies of this many cells, through workers."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "scores.csv")
+        command = [sys.executable, "-m", "taurank", "proxies", "--space", "nasbench201", "--option", "width=4"]
+        command += ["--option", "cells_per_stage=1", "--data", "digits", "--images", "8", "--output", str(file)]
+        command += ["--proxies", "jacob_cov,synflow", "--candidates", "all" if cells == ALL_CELLS else str(cells)]
+        row = measured_alone("jacob_cov + synflow, by workers", cells, command)
+        scores = pd.read_csv(file)
+        assert scores["architecture"].nunique() == cells
+        del row["cpu_seconds"]  # of the driver alone: workers are not its children
+        return row | {"scoring_seconds": float(scores["seconds"].sum())}
+
+
+def replay_row(cells: int) -> dict[str, Any]:
+    """A replay over this many cells."""
+    files = [data_folder() / "nb201" / f"nb201_cifar10{part}.parquet" for part in ("", "_proxies")]
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "table.parquet")
+        write_table(import_table(files), table)
+        command = [sys.executable, "-m", "taurank", "replay", "--table", str(table), "--candidates", str(cells)]
+        command += ["--among", "all", "--truth", "seeds 1", "--draws", "1", "--proxies", "jacov,synflow"]
+        return measured_alone("replay", cells, command)
+
+
+def measured_alone(what: str, count: int, command: list[str]) -> dict[str, Any]:
+    """Wall seconds, CPU seconds and peak memory of a command."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    peak = watched_memory(process)
+    if process.wait():
+        raise SystemExit(f"{what} failed")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "part": "space", "what": what, "count": count, "seconds": time.perf_counter() - began, "cpu_seconds": spent,
+        "driver_peak_megabytes": peak() / MEGABYTE,
+    }  # fmt: skip
 
 
 def row(stage: str, source: str, metric: str, code: str, value: float, epoch: int) -> dict[str, Any]:
@@ -241,7 +285,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=("trials", "space", "log"), default=["trials", "space", "log"])
     parser.add_argument("--trials", type=int, nargs="+", default=[500, 1000, 2000, 5000])
-    parser.add_argument("--cells", type=int, default=15_625)
+    parser.add_argument("--cells", type=int, default=ALL_CELLS, help="that proxies are scored of")
     parser.add_argument("--rows", type=int, default=1_000_000)
     options = parser.parse_args()
     parts: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {

@@ -341,10 +341,9 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
             subject.space,
             subject.candidates,
             full_epochs=full,
-            speed_up=budget,
+            budget_epochs=subject.candidates * full / budget - cost,
             images=images,
             schedules=lengths,
-            proxy_epochs=cost,
             anchors=subject.anchors,
         )
         return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None

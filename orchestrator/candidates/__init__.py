@@ -22,7 +22,7 @@ from taurank.orchestrator.candidates.narrowing import (
     narrowed_space,
     narrowing_line,
 )
-from taurank.orchestrator.candidates.paces import MeasuredPace, measure_paces
+from taurank.orchestrator.candidates.paces import MeasuredPace, flops_of, measure_paces, time_candidates
 from taurank.orchestrator.candidates.screening import Measured, Screen
 from taurank.orchestrator.candidates.search_latencies import KeptLatencies, keep_latencies
 from taurank.orchestrator.candidates.speeds import SpeedError, StatedPaces, stated_paces
@@ -43,6 +43,7 @@ __all__ = [
     "book_sizes",
     "check_size",
     "choose_candidates",
+    "flops_of",
     "keep_latencies",
     "logged_conditions",
     "logged_narrowing",
@@ -53,4 +54,5 @@ __all__ = [
     "open_meter",
     "resume_meter",
     "stated_paces",
+    "time_candidates",
 ]

@@ -12,7 +12,14 @@ from taurank.orchestrator.experiment.spec import Seed, Spec
 from taurank.orchestrator.tau import PER_STRATUM
 from taurank.orchestrator.text import ProblemsError
 from taurank.spaces import SearchSpace, get_space, list_spaces
-from taurank.trainables.data import NO_IMAGES, KnownImages, check_dataset_name, published_images, split_own
+from taurank.trainables.data import (
+    NO_IMAGES,
+    KnownImages,
+    check_dataset_name,
+    published_images,
+    read_classes,
+    split_own,
+)
 from taurank.trainables.latency import Capacity
 from taurank.trainables.proxies import ProxyConfig, batch_size, check_proxy, score_cost
 
@@ -85,6 +92,13 @@ class ImageCounts:
         """How many there are of these."""
         return cls(len(data.train), len(data.validation), len(data.classes))
 
+    def of_some_classes(self, share: float) -> ImageCounts:
+        """How many there are of a share of the classes; at least two are taken."""
+        if share == 1:
+            return self
+        classes = None if self.classes is None else max(round(share * self.classes), 2)
+        return ImageCounts(*(max(round(share * count), 1) for count in (self.train, self.validation)), classes)
+
 
 class DataSpec(Spec):
     """Images and how they are split.
@@ -93,14 +107,16 @@ class DataSpec(Spec):
 
     Attributes:
         name: a published data set (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``, ``svhn``), or
-            own images as ``folder:PATH``, ``imagenet:PATH`` or ``npz:PATH``. A path is relative to the folder of the
-            experiment file.
+            own images as ``folder:PATH``, ``imagenet:PATH``, ``packed:FILE`` or ``npz:PATH``. A path is relative to the
+            folder of the experiment file; ``#100`` at its end takes the first hundred classes.
         validation: share of the images (below 1), or number of images; without effect where there is an official part.
         test: the same for test images, where there is no official part.
         train: the same for training images, to use fewer than are left.
         size: side to which all images are resized; by default 64 for image files, and the own size of a data set.
         seed: of the split.
         evaluate_on: ``training`` evaluates on the training images, to reproduce a published study.
+        classes: how many classes, the first by name; or their names, or a file with one on each line; by default all.
+        local_copy: folder on the local disk of each node, to which a packed file is copied once before it is read.
     """
 
     name: str
@@ -110,6 +126,8 @@ class DataSpec(Spec):
     size: int | None = Field(default=None, ge=4)
     seed: Seed = 0
     evaluate_on: Literal["held-out", "training"] = "held-out"
+    classes: int | list[str] | str | None = None
+    local_copy: Path | None = None
 
     @field_validator("name")
     @classmethod
@@ -119,12 +137,20 @@ class DataSpec(Spec):
         return name
 
     def relative_to(self, folder: Path) -> DataSpec:
-        """The same with an absolute path of own images, so that the run can be resumed from any folder."""
+        """The same with absolute paths and the classes of a file, so that the run can be resumed from any folder.
+
+        Raises:
+            DataError: the file of the classes cannot be read.
+        """
+        update: dict[str, Any] = {}
         own = split_own(self.name)
-        if own is None:
-            return self
-        kind, path = own
-        return self.model_copy(update={"name": f"{kind}:{(folder / path).resolve()}"})
+        if own is not None:
+            update["name"] = f"{own[0]}:{(folder / own[1]).resolve()}"
+        if isinstance(self.classes, str):
+            update["classes"] = read_classes(folder / Path(self.classes).expanduser())
+        if self.local_copy is not None:
+            update["local_copy"] = (folder / self.local_copy.expanduser()).resolve()
+        return self.model_copy(update=update)
 
     @property
     def expected_counts(self) -> ImageCounts:

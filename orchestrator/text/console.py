@@ -121,13 +121,13 @@ class _Pace:
 
 
 def _plain_progress(title: str, console: Console, pace: _Pace) -> Progress:
-    said = time.monotonic()
+    said, any_said = time.monotonic(), False
 
     def say(done: int, count: int) -> None:
-        nonlocal said
+        nonlocal said, any_said
         shown = ", ".join(filter(None, pace(done, count)))
-        if time.monotonic() - said >= PLAIN_LINE_SECONDS:
-            said = time.monotonic()
+        if time.monotonic() - said >= PLAIN_LINE_SECONDS or (any_said and done == count):
+            said, any_said = time.monotonic(), True
             print_line(console, f"{title}: {done:,} of {count:,}" + (f" ({shown})" if shown else ""))
 
     return say

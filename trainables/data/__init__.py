@@ -7,6 +7,7 @@ from taurank.spaces.lazy_names import lazy_names
 if TYPE_CHECKING:
     from taurank.trainables.data.augmentation import Augmentation, augment, normalise, repr_of
     from taurank.trainables.data.batches import iterate_batches, iterate_pixels
+    from taurank.trainables.data.class_choice import read_classes
     from taurank.trainables.data.dataset import Dataset
     from taurank.trainables.data.datasets import check_dataset_name, list_datasets, load_dataset
     from taurank.trainables.data.decode import decode_image
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from taurank.trainables.data.known import KnownImages, known_images, published_images
     from taurank.trainables.data.mapped import Images
     from taurank.trainables.data.own_images import pack_images, split_own
+    from taurank.trainables.data.pack_file import check_pack_length
     from taurank.trainables.data.packed import PackedImages
     from taurank.trainables.data.packing import Packing, check_pack
     from taurank.trainables.data.prefetch import prefetched
@@ -40,6 +42,7 @@ __all__ = [
     "augment",
     "check_dataset_name",
     "check_pack",
+    "check_pack_length",
     "choose_images",
     "decode_image",
     "digest_images",
@@ -55,6 +58,7 @@ __all__ = [
     "pack_images",
     "prefetched",
     "published_images",
+    "read_classes",
     "repr_of",
     "resize_image",
     "resize_images",

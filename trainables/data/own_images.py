@@ -1,19 +1,21 @@
-"""The user's own images: `folder:PATH`, `imagenet:PATH` and `npz:PATH`."""
+"""The user's own images: `folder:PATH`, `imagenet:PATH`, `packed:FILE` and `npz:PATH`."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from taurank.spaces import cache_folder
+from taurank.trainables.data.class_choice import Classes, dataset_of_classes, list_of_classes
 from taurank.trainables.data.dataset import Dataset
 from taurank.trainables.data.decoded_cache import CHANNELS, Progress, decode_files, files_key, image_digests
 from taurank.trainables.data.duplicates import duplicate_warnings
 from taurank.trainables.data.errors import DataError
-from taurank.trainables.data.file_list import FileList, list_folder, list_imagenet
+from taurank.trainables.data.file_list import FileList, list_folder
+from taurank.trainables.data.imagenet_layout import list_imagenet
 from taurank.trainables.data.listed import arrange, dataset_of, lines_about
 from taurank.trainables.data.npz import read_npz_file
 from taurank.trainables.data.pack_file import PackIndex, read_index
@@ -65,32 +67,42 @@ def count_own(name: str) -> tuple[int, int, int, int] | None:
 
 
 def load_own(
-    name: str, *, size: int | None = None, cache: Path | None = None, progress: Progress | None = None
+    name: str,
+    *,
+    size: int | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    classes: Classes | None = None,
+    local_copy: Path | None = None,
 ) -> Dataset:
-    """Reads the user's own images; files are decoded once and then kept, see `decode_files`.
+    """Reads the user's own images.
+
+    Files are decoded once and then kept, see `decode_files`; those that would be more than `PACKED_BYTES` are packed,
+    see `write_pack`, and decoded as they are used.
 
     Args:
-        name: `folder:PATH`, `imagenet:PATH` (see `list_folder`, `list_imagenet`) or `npz:PATH` (see `read_npz_file`).
+        name: `folder:PATH`, `imagenet:PATH` (see `list_folder`, `list_imagenet`), `packed:FILE` (see `pack_images`) or
+            `npz:PATH` (see `read_npz_file`). `#100` at its end takes the first hundred classes.
         size: Pixels on each side that files are decoded to; None for `SIZE`. Arrays of an `.npz` keep their size.
         cache: Folder that decoded files are kept in; see `cache_folder`.
         progress: Called with the numbers of decoded and of all files.
+        classes: Those that are read; None for all.
+        local_copy: Folder on a local disk to which a packed file is copied once before it is read.
 
     Raises:
         DataError: The path is missing or has another layout. Undecodable files are skipped and logged.
     """
-    found = split_own(name)
-    if found is None:
-        raise DataError(f"{name!r} is none of {', '.join(f'{kind}:PATH' for kind in KINDS)}")
-    kind, path = found
-    if not path.exists():
-        raise DataError(f"{name}: there is no {path.absolute()}")
-    if kind == "npz":
-        return _warned(read_npz_file(name, path))
-    if size is None:
+    kind, path, classes = _found(name, KINDS, classes)
+    if kind != "npz" and size is None:
         logger.warning("%s: no size is given: images are brought to %d x %d", name, SIZE, SIZE)
+    if kind in _LISTED:
+        files = _listed(name, kind, path, classes)
+        return _load_files(files, size=size or SIZE, cache=cache, progress=progress, local_copy=local_copy)
     if kind == "packed":
-        return _of_pack(name, path, read_index(path), size or SIZE)
-    return _load_files(_LISTED[kind](name, path), size=size or SIZE, cache=cache, progress=progress)
+        dataset = _of_pack(name, path, read_index(path), size or SIZE, local_copy)
+    else:
+        dataset = _warned(read_npz_file(name, path))
+    return dataset if classes is None else dataset_of_classes(dataset, classes)
 
 
 def pack_images(
@@ -99,7 +111,7 @@ def pack_images(
     """Packs the images of a folder, of ImageNet's layout or of a CSV into one file; see `write_pack`.
 
     Args:
-        name: `folder:PATH` or `imagenet:PATH`.
+        name: `folder:PATH` or `imagenet:PATH`, perhaps with `#100`.
         path: of the file of packed images, which `packed:FILE` then names.
         packing: how; None for JPEGs of quality 90 whose short side is 256.
         progress: called with the numbers of packed and of all files.
@@ -107,16 +119,36 @@ def pack_images(
     Raises:
         DataError: they cannot be read, or the file cannot be written; one line.
     """
-    found = split_own(name)
-    if found is None or found[0] not in _LISTED:
-        raise DataError(f"{name!r} is none of {', '.join(f'{kind}:PATH' for kind in _LISTED)}")
-    return write_pack(_listed(name, *found), path, packing or Packing(), progress=progress)
+    return write_pack(_listed(name, *_found(name, tuple(_LISTED), None)), path, packing or Packing(), progress=progress)
 
 
-def _listed(name: str, kind: str, path: Path) -> FileList:
-    if not path.exists():
-        raise DataError(f"{name}: there is no {path.absolute()}")
-    return _LISTED[kind](name, path)
+def _found(name: str, kinds: Sequence[str], classes: Classes | None) -> tuple[str, Path, Classes | None]:
+    """Kind, path and classes of a name."""
+    own = split_own(name)
+    if own is None or own[0] not in kinds:
+        raise DataError(f"{name!r} is none of {', '.join(f'{kind}:PATH' for kind in kinds)}")
+    kind, path = own
+    stem, hash_, number = path.name.rpartition("#")
+    if path.exists() or not hash_:
+        there = path
+    elif not number.isdecimal():
+        raise DataError(f"{name}: #{number} is no number of classes; write #100, or list classes in data.classes")
+    elif classes is not None:
+        raise DataError(f"{name}: #{number} and data.classes both choose classes; omit one")
+    else:
+        there, classes = path.with_name(stem), int(number)
+    if not there.exists():
+        partial = there.with_name(f"{there.name}.partial")
+        more = (
+            f"; packing it was interrupted ({partial.name}), and the same command continues" if partial.exists() else ""
+        )
+        raise DataError(f"{name}: there is no {there.absolute()}{more}")
+    return kind, there, classes
+
+
+def _listed(name: str, kind: str, path: Path, classes: Classes | None) -> FileList:
+    files = _LISTED[kind](name, path)
+    return files if classes is None else list_of_classes(files, classes)
 
 
 def _warned(dataset: Dataset) -> Dataset:
@@ -127,7 +159,9 @@ def _warned(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def _load_files(files: FileList, *, size: int, cache: Path | None, progress: Progress | None) -> Dataset:
+def _load_files(
+    files: FileList, *, size: int, cache: Path | None, progress: Progress | None, local_copy: Path | None
+) -> Dataset:
     pixels = len(files.names) * size**2 * CHANNELS
     if pixels > PACKED_BYTES:
         short_side = max(SHORT_SIDE, size * 8 // 7)
@@ -139,7 +173,7 @@ def _load_files(files: FileList, *, size: int, cache: Path | None, progress: Pro
         packing = Packing(short_side)
         key = files_key(files.root, files.names, short_side, files.labels, files.classes)
         path = cache_folder(cache) / f"{key}.packed"
-        return _of_pack(files.source, path, write_pack(files, path, packing, progress=progress), size)
+        return _of_pack(files.source, path, write_pack(files, path, packing, progress=progress), size, local_copy)
     decoded = decode_files(files.root, files.names, size=size, cache=cache, progress=progress)
     arranged = arrange(files, decoded.left_out)
     digests = {part: decoded.digests[row] for part, row in arranged.rows.items()}
@@ -149,10 +183,11 @@ def _load_files(files: FileList, *, size: int, cache: Path | None, progress: Pro
     return dataset_of(files.source, decoded.images, arranged.labels, arranged.rows, files.classes)
 
 
-def _of_pack(name: str, path: Path, index: PackIndex, size: int) -> Dataset:
+def _of_pack(name: str, path: Path, index: PackIndex, size: int, local_copy: Path | None) -> Dataset:
     for line in index.noted["lines"]:
         logger.warning("%s", line)
     ends = np.cumsum(list(index.noted["counts"].values()))
     rows = {part: np.arange(end - n, end) for (part, n), end in zip(index.noted["counts"].items(), ends, strict=True)}
-    images = PackedImages(path.absolute(), index.header, index.rows, tuple(index.noted["levels"]), size)
+    black, white = index.noted["levels"]
+    images = PackedImages(path.absolute(), index.header, index.rows, (black, white), size, local_copy)
     return dataset_of(name, images, index.labels, rows, index.noted["classes"])

@@ -67,14 +67,15 @@ class PackIndex:
     noted: dict[str, Any]
 
 
-def is_pack(path: Path) -> bool:
-    """Whether a file begins as one of packed images.
+def check_pack_length(path: Path) -> None:
+    """Checks that a file of packed images is there as a whole; its images are not read.
 
     Raises:
+        DataError: it is not.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+    with path.open("rb", buffering=0) as file:
+        read_header(path, file)
 
 
 def read_header(path: Path, file: BinaryIO) -> tuple[bytes, int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from taurank.trainables.data.decode import Levels, decode_whole, one_opencv_thread
 from taurank.trainables.data.errors import DataError
+from taurank.trainables.data.local_copy import copy_once
 from taurank.trainables.data.mapped import Images
 from taurank.trainables.data.pack_file import Rows, read_header, read_record
 from taurank.trainables.data.random_boxes import Boxes
@@ -35,7 +35,7 @@ class PackedImages:
         rows: of its index, for each image.
         levels: values of 16-bit images that become 0 and 255.
         size: pixels on each side.
-        local: gives the file that is read in place of `path`, as a copy on a local disk; None for `path` itself.
+        local: folder on a local disk, to which the file is copied once before it is read; None to read it where it is.
     """
 
     ndim: ClassVar[int] = 4
@@ -48,14 +48,22 @@ class PackedImages:
         rows: Rows,
         levels: Levels,
         size: int,
-        local: Callable[[Path], Path] | None = None,
+        local: Path | None = None,
     ) -> None:
         self.path, self.header, self.rows, self.levels, self.size = path, header, rows, levels, size
-        self._local = local
+        self.local = local
+
+    def copy_to_node(self) -> Path:
+        """Returns the file that is read, after copying it where that is asked for.
+
+        Raises:
+            DataError: it cannot be copied; one line.
+        """
+        return self.path if self.local is None else copy_once(self.path, self.local, self.header)
 
     @cached_property
     def _file(self) -> BinaryIO:
-        path = self.path if self._local is None else self._local(self.path)
+        path = self.copy_to_node()
         try:
             file = path.open("rb", buffering=0)
         except OSError as error:
@@ -89,11 +97,11 @@ class PackedImages:
 
     def part(self, index: npt.NDArray[np.intp]) -> PackedImages:
         """The images at these positions, still in their file."""
-        return PackedImages(self.path, self.header, self.rows[index], self.levels, self.size, self._local)
+        return PackedImages(self.path, self.header, self.rows[index], self.levels, self.size, self.local)
 
     def resized(self, size: int) -> PackedImages:
         """The same at another size."""
-        return PackedImages(self.path, self.header, self.rows, self.levels, size, self._local)
+        return PackedImages(self.path, self.header, self.rows, self.levels, size, self.local)
 
     def sides(self, index: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Heights and widths in pixels."""
@@ -142,7 +150,7 @@ class PackedImages:
 
         from taurank.trainables.data.image_operations import resize_crops
 
-        name, encoded = read_record(self.path, self._file, row)
+        name, encoded = read_record(Path(self._file.name), self._file, row)
         image, factor = decode_whole(encoded, name, CHANNELS, self.levels, most_reduced=int(box[2:].min()) // size)[::2]
         if factor > 1:
             height, width = image.shape[:2]

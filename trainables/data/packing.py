@@ -37,7 +37,6 @@ from taurank.trainables.data.pack_file import (
     PackIndex,
     Rows,
     index_bytes,
-    is_pack,
     read_index,
     read_record,
 )
@@ -157,9 +156,10 @@ def check_pack(path: Path, *, progress: Progress | None = None) -> tuple[int, li
 
 
 def _existing(path: Path, key: str) -> PackIndex:
-    if not path.is_file() or not is_pack(path):
-        raise DataError(f"{path}: exists and is no file of packed images; give another one")
-    index = read_index(path)
+    try:
+        index = read_index(path)
+    except DataError:
+        raise DataError(f"{path}: exists, and is no whole file of packed images; remove it, or give another") from None
     if HEADER.unpack(index.header)[1] != key.encode():
         raise DataError(
             f"{path}: exists, and holds other images or was packed in another way; remove it, or give another file"
