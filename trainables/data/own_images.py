@@ -139,10 +139,8 @@ def _found(name: str, kinds: Sequence[str], classes: Classes | None) -> tuple[st
         there, classes = path.with_name(stem), int(number)
     if not there.exists():
         partial = there.with_name(f"{there.name}.partial")
-        more = (
-            f"; packing it was interrupted ({partial.name}), and the same command continues" if partial.exists() else ""
-        )
-        raise DataError(f"{name}: there is no {there.absolute()}{more}")
+        unfinished = f", only {partial.name}; taurank data pack continues it" if partial.exists() else ""
+        raise DataError(f"{name}: there is no {there.absolute()}{unfinished}")
     return kind, there, classes
 
 
