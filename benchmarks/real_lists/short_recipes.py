@@ -1,7 +1,7 @@
 """Which way of weakening a recipe for short trainings keeps the order of long ones.
 
 A recipe with RandAugment, mixup, erasing and warm-up trains the networks of a list to the end, with two seeds, and in a
-twentieth, a tenth and a fifth of the epochs. The shares of images that are changed are those of the whole recipe times
+twentieth and a tenth of the epochs. The shares of images that are changed are those of the whole recipe times
 the share of the epochs to a power: 0 (kept), 1/2 (as `Recipe.of_length` does), 1 (in proportion), or are none at all.
 Warm-up is in proportion each time, and so all that differs is how much is changed at random. Everything finished is a
 line of a journal in `--out`: an interrupted call is continued by the next.
@@ -11,7 +11,7 @@ square root, with the standard deviation of the difference over bootstrap sample
 tau between the two seeds of full training.
 
     python -m benchmarks.real_lists.short_recipes --out recorded
-    python -m benchmarks.real_lists.short_recipes --out recorded --lists own_code=20
+    python -m benchmarks.real_lists.short_recipes --out recorded --lists own_code own_code_fashion=20
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from taurank.trainables.training import Recipe, Training
 
 OUT = Path(__file__).parent / "results" / "short_recipes.csv"
 POWERS = {"kept": 0.0, "square root": 0.5, "in proportion": 1.0, "none": math.inf}
-SHARES = (0.05, 0.1, 0.2)
+SHARES = (0.05, 0.1)
 FULL_SEEDS, SHORT_SEEDS = (1, 2), (0, 3)
 BOOTSTRAPS = 1000
 
@@ -134,7 +134,7 @@ def evaluate(each: RealList, journal: Journal) -> Iterator[dict[str, object]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the journals")
-    parser.add_argument("--lists", nargs="+", default=["own_code", "own_code_fashion"])
+    parser.add_argument("--lists", nargs="+", default=["own_code=24"])
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
