@@ -4,10 +4,10 @@
    time is training: wall time of the stage, milliseconds per trial (of all, and of the first and last tenth), peak
    memory of the driver, seconds of the whole command with Ray's start and the ranking.
 2. `space`: all 15,625 cells of NAS-Bench-201: CPU seconds of the parameters and FLOPs on one thread; wall seconds
-   of two proxies on eight images through the workers of `taurank proxies` (`--cells` of them), and what these add up to; of the ranking
-   from size, proxies and 400 trainings. End to end on recorded trainings, each in a process of its own with its peak
-   memory: `taurank replay` over all cells at a tenth of the cost, and a search of 300 trainings by `posterior`. The
-   last two need nb201 in $TAURANK_DATA.
+   of two proxies on eight images through the workers of `taurank proxies` (`--cells` of them), and what these add up
+   to; of the ranking from size, proxies and 400 trainings. End to end on recorded trainings, each in a process of its
+   own with its peak memory: `taurank replay` over all cells at a tenth of the cost, and a search of 300 trainings by
+   `posterior`. The last two need nb201 in $TAURANK_DATA.
 3. `log`: evidence logs of up to a million rows: rows per second in transactions of 4 and of 1,000, seconds to read all,
    and of the queries that a run makes.
 
