@@ -194,7 +194,7 @@ def look_ahead(
     planned = stages or request.stages(budget)
     if planned is None:
         raise PlanError(
-            f"--budget: {budget:g}x of {request.candidates:,} x {request.setting.full_epochs} epochs is "
+            f"--budget: {budget:.4g}x of {request.candidates:,} x {request.setting.full_epochs} epochs is "
             f"{request.whole / budget:.1f} epochs, which pays for no training; take a larger share (a smaller factor)"
         )
     chosen = option(budget, planned)

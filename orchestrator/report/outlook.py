@@ -21,7 +21,7 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
     print_line(
         console,
         f"{question.candidates:,} candidates{f' of {setting.space}' if setting.space else ''}; full training is "
-        f"{setting.full_epochs} epochs each, {whole:,} in all; budget: {budget:g}x cheaper, {whole / budget:,.1f}",
+        f"{setting.full_epochs} epochs each, {whole:,} in all; budget: {budget:.4g}x cheaper, {whole / budget:,.1f} epochs",
     )
     if outlook.progress is not None:
         _print_progress(console, outlook)
@@ -111,7 +111,7 @@ def _neighbours(outlook: Outlook) -> Table:
         found = option.forecast
         hours = [f"{outlook.hours(option.stages):,.2f}"] if timed else []
         table.add_row(
-            f"{found.budget:g}x",
+            f"{found.budget:.4g}x",
             f"{shorts:,}",
             f"{fulls:,}",
             f"{outlook.epochs(option.stages):,.1f}",
