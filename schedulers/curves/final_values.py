@@ -201,7 +201,7 @@ def _apart(curves: CurveMatrix, filled: Floats, begun: NDArray[np.bool_]) -> flo
 
 
 def _noise(curves: CurveMatrix, filled: Floats, begun: NDArray[np.bool_]) -> float:
-    """Standard deviation of the last value of a schedule around its level, from the steps of the last half of the curves.
+    """Standard deviation of the last value of a schedule around its level, from the steps in the last half of curves.
 
     In proportion to the share of the schedule that is over, since it shrinks with the learning rate.
     """
