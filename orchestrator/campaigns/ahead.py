@@ -31,7 +31,7 @@ from taurank.orchestrator.replay import OwnReplays, choose_cheap, make_bench
 from taurank.orchestrator.runs import Run
 from taurank.orchestrator.text import hint
 from taurank.spaces import list_spaces
-from taurank.trainables.data import DataError, known_images
+from taurank.trainables.data import DataError
 from taurank.trainables.table import read_table
 
 RUNS = Path("runs")
@@ -243,7 +243,7 @@ def _stated(
     subject: Subject, experiment: Experiment, speeds: Sequence[str], *, device: str, say: Callable[[str], None]
 ) -> Subject:
     """The subject with the pace of its candidates on a device whose speeds are stated."""
-    images = known_images(experiment.data.name, size=experiment.data.size)
+    images = experiment.data.known_images()
     found = stated_paces(experiment, images, speeds, say=say)
     counts = experiment.data.counts_of(images)
     notes = [
