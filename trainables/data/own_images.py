@@ -162,8 +162,7 @@ def _listed(name: str, kind: str, path: Path, classes: Classes | None) -> FileLi
 
 
 def _warned(dataset: Dataset) -> Dataset:
-    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    digests = {name: image_digests(part.images[:]) for name, part in parts.items() if part is not None}
+    digests = {name: image_digests(part.images[:]) for name, part in dataset.parts.items() if part is not None}
     for line in duplicate_warnings(dataset.name, digests):
         logger.warning("%s", line)
     return dataset
