@@ -7,7 +7,7 @@ the mean test accuracy of the two recorded full trainings with labels. The short
 schedule of their own) are recorded too. Colorization needs images with colours, which these lists do not have;
 `pretext.py` has it.
 
-Columns as in `pretext.csv`: tau and Spearman's rho with 95 % intervals, and tau given the number of parameters. The
+Tau and Spearman's rho have 95 % intervals as in `pretext.py`; there is also tau given the number of parameters. The
 trainings are rows of `pretext_lists_scores.csv`, which is continued. Writes `pretext_lists.csv`. One thread; some
 minutes.
 

@@ -1,7 +1,7 @@
 """A search in two stages against one supernet of the whole space, for two recorded devices: steps and result.
 
 NAS-Bench-201 (8 channels, one cell a stage) on 1,000 images of CIFAR-10 at 16 pixels. The limit is a latency that 30 %
-of all cells keep, on a Raspberry Pi 4 and on an Edge TPU (recorded, HW-NAS-Bench); the best cells under the limits
+of all cells keep, on a Raspberry Pi 4 and on Eyeriss (recorded, HW-NAS-Bench); the best cells under the limits
 differ. The result is the recorded test accuracy of the selected cell after 200 epochs.
 
 - `two stages`: a supernet of the last three edges with skip connections before them (7 epochs), then, from its weights,
@@ -44,7 +44,7 @@ from taurank.trainables.training.recipe import Recipe
 
 OUT = Path(__file__).parent / "results" / "hurricane_devices.csv"
 SPACE = get_space("nasbench201", width=8, cells_per_stage=1)
-DEVICES = ("raspi4", "edgetpu")
+DEVICES = ("raspi4", "eyeriss")
 WITHIN = 0.3
 RECIPE = Recipe(learning_rate=0.05, batch_size=32)
 CONFIG = SupernetConfig(calibration_images=64)

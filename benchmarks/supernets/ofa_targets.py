@@ -13,9 +13,8 @@ target is a limit on FLOPs; 40 limits are spread evenly over those of 100 random
 - Search without: random networks within a limit, each trained alone for 10 epochs, the best by validation accuracy;
   expected values over all orders of the eight. A search each for a target.
 
-Rows of `ofa_targets.csv`: `networks` (accuracies), `targets` (accuracy of both searches by limit, `trainings` alone
-until the expected accuracy is that of the elastic network, empty where all eight within the limit do not suffice) and
-`cost` in epochs. One thread; some three minutes of CPU time.
+Rows of `ofa_targets.csv`, which is continued: `networks` (accuracies), `targets` (the selected network by limit) and
+`cost` in epochs. Prints the comparisons. One thread; some three minutes of CPU time.
 
     python -m benchmarks.supernets.ofa_targets
 """
@@ -49,6 +48,7 @@ SPACE = get_space("once_for_all", variant="mini")
 RECIPE = Recipe(learning_rate=0.05, batch_size=16)
 ELASTIC_EPOCHS, ALONE_EPOCHS = 30, 10
 NETWORKS, SCORED, ALONE, TARGETS = 100, 60, 8, (1, 4, 40)
+CALIBRATED = 256
 FORWARD = 1 / 3
 """Work of a forward pass in training passes."""
 
@@ -60,7 +60,7 @@ def train_elastic(data: ImageData, sampler: str, seed: int) -> SupernetTraining:
         RECIPE.of_length(ELASTIC_EPOCHS),
         data,
         paths=Paths(SPACE, tuple(one.code for one in drawn)),
-        config=SupernetConfig(sampler=sampler, calibration_images=256),
+        config=SupernetConfig(sampler=sampler, calibration_images=CALIBRATED),
         seed=seed,
     )
     while not training.finished:
@@ -105,7 +105,7 @@ def predict(training: SupernetTraining, every: Sequence[Architecture], seed: int
     generator = np.random.default_rng(seed)
     scored = [every[place] for place in generator.choice(len(every), SCORED, replace=False)]
     values = np.array([training.score(one.code).accuracy for one in scored])
-    model = MLPRegressor((400, 400, 400), random_state=seed, max_iter=100, n_iter_no_change=100)
+    model = MLPRegressor(hidden_layer_sizes=(400, 400, 400), random_state=seed, max_iter=100, n_iter_no_change=100)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # so many epochs are what the source has
         model.fit(one_hot(scored), (values - values.mean()) / values.std())
@@ -120,58 +120,77 @@ def expected_best(validation: NDArray[np.float64], test: NDArray[np.float64], co
     return float(np.dot(chances, test[order]))
 
 
-def measure(data: ImageData, seeds: int) -> Iterator[dict[str, object]]:
+def measure(data: ImageData, seeds: int, there: pd.DataFrame) -> Iterator[list[dict[str, object]]]:
+    """The rows that are missing, in parts."""
+    shape, classes = data.input_shape, len(data.classes)
     drawn = SPACE.sample(NETWORKS, np.random.default_rng(0))
     ends = [SPACE.choose([take * (len(options) - 1) for options in SPACE.decisions]) for take in (1, 0)]
-    every = list(dict.fromkeys([*ends, *drawn]))
-    shape, classes = data.input_shape, len(data.classes)
+    every, pool = list(dict.fromkeys([*ends, *drawn])), drawn[:ALONE]
     flops = np.array([measure_size(SPACE, one, input_shape=shape, classes=classes).flops for one in every])
-    pool = drawn[:ALONE]
-    place_of = {one: place for place, one in enumerate(every)}
-    alone = [train_alone(one, data) for one in pool]
-    for one, row in zip(pool, alone, strict=True):
-        yield {
-            "part": "networks",
-            "training": "alone",
-            "seed": 1,
-            "network": one.code,
-            "accuracy": row["test_accuracy"],
-        }
-    own_flops = flops[[place_of[one] for one in pool]]
-    validation, test = (np.array([row[f"{name}_accuracy"] for row in alone]) for name in ("validation", "test"))
-    limits = np.quantile(flops, np.arange(1, max(TARGETS) + 1) / max(TARGETS))
+    for one in pool:
+        if not ((there["training"] == "alone") & (there["network"] == one.code)).any():
+            row = train_alone(one, data)
+            about = {"part": "networks", "training": "alone", "seed": 1, "network": one.code}
+            yield [about | {"accuracy": row["test_accuracy"], "validation": row["validation_accuracy"]}]
     for seed in range(seeds):
         for sampler in ("progressive", "uniform"):
-            training = train_elastic(data, sampler, seed)
-            for one, accuracy in zip([*ends, *pool], tested(training, [*ends, *pool]), strict=True):
-                about = {"part": "networks", "training": sampler, "seed": seed, "network": one.code}
-                yield about | {"accuracy": accuracy}
-            if sampler == "uniform":
+            if ((there["training"] == sampler) & (there["seed"] == seed)).any():
                 continue
-            predicted = predict(training, every, seed)
-            chosen = [int(np.flatnonzero(flops <= limit)[predicted[flops <= limit].argmax()]) for limit in limits]
-            selected = sorted(set(chosen))
-            reached = dict(zip(selected, tested(training, [every[place] for place in selected]), strict=True))
-            for limit, place in zip(limits, chosen, strict=True):
-                within = own_flops <= limit
-                best = [
-                    expected_best(validation[within], test[within], count) for count in range(1, int(within.sum()) + 1)
-                ]
-                enough = [count for count, value in enumerate(best, start=1) if value >= reached[place]]
-                yield {
-                    "part": "targets", "seed": seed, "limit": limit, "network": every[place].code,
-                    "accuracy": reached[place], "within": int(within.sum()), "one_alone": best[0] if best else np.nan,
-                    "best_alone": best[-1] if best else np.nan, "trainings": enough[0] if enough else np.nan,
-                }  # fmt: skip
-    scoring = SCORED * FORWARD * (len(data.validation) + 256) / len(data.train)
-    for count in TARGETS:
-        yield {"part": "cost", "targets": count, "training": "elastic", "epochs": ELASTIC_EPOCHS + scoring}
-        for trainings in (1, 4, 8):
-            epochs = count * trainings * ALONE_EPOCHS
-            yield {"part": "cost", "targets": count, "training": f"{trainings} alone each", "epochs": epochs}
+            training, about = train_elastic(data, sampler, seed), {"training": sampler, "seed": seed}
+            rows: list[dict[str, object]] = [
+                {"part": "networks"} | about | {"network": one.code, "accuracy": accuracy}
+                for one, accuracy in zip([*ends, *pool], tested(training, [*ends, *pool]), strict=True)
+            ]
+            if sampler == "progressive":
+                for limit, place, accuracy in selected(training, every, flops, seed):
+                    target = {"limit": limit, "network": every[place].code, "accuracy": accuracy}
+                    rows.append({"part": "targets"} | about | target)
+            yield rows
+    if not (there["part"] == "cost").any():
+        scoring = SCORED * FORWARD * (len(data.validation) + CALIBRATED) / len(data.train)
+        yield [
+            {"part": "cost", "targets": count, "training": name, "epochs": epochs}
+            for count in TARGETS
+            for name, epochs in (
+                ("elastic", ELASTIC_EPOCHS + scoring),
+                *((f"{trainings} alone each", count * trainings * ALONE_EPOCHS) for trainings in (1, 4, 8)),
+            )
+        ]
 
 
-def show(rows: pd.DataFrame) -> None:
+def selected(
+    training: SupernetTraining, every: Sequence[Architecture], flops: NDArray[np.float64], seed: int
+) -> list[tuple[float, int, float]]:
+    """Limit, place of the selected network and its test accuracy, for each target."""
+    predicted = predict(training, every, seed)
+    limits = np.quantile(flops, np.arange(1, max(TARGETS) + 1) / max(TARGETS))
+    chosen = [int(np.flatnonzero(flops <= limit)[predicted[flops <= limit].argmax()]) for limit in limits]
+    places = sorted(set(chosen))
+    reached = dict(zip(places, tested(training, [every[place] for place in places]), strict=True))
+    return [(float(limit), place, reached[place]) for limit, place in zip(limits, chosen, strict=True)]
+
+
+def against_alone(rows: pd.DataFrame, data: ImageData) -> pd.DataFrame:
+    """The targets, with what the best of some networks alone within the limit is expected to have.
+
+    Columns: `within`, how many of the networks alone keep the limit; `one_alone` and `best_alone`, expected accuracy of
+    one and of the best of all of these; `trainings` until the expected accuracy is that with the elastic network.
+    """
+    alone, targets = rows[rows["training"] == "alone"], rows[rows["part"] == "targets"]
+    task = {"input_shape": data.input_shape, "classes": len(data.classes)}
+    flops = np.array([measure_size(SPACE, SPACE.parse(code), **task).flops for code in alone["network"]])
+    lines = []
+    for limit, accuracy in zip(targets["limit"], targets["accuracy"], strict=True):
+        within = alone[flops <= limit + 0.5]
+        validation, test = within["validation"].to_numpy(), within["accuracy"].to_numpy()
+        best = [expected_best(validation, test, count) for count in range(1, len(within) + 1)]
+        enough = [count for count, value in enumerate(best, start=1) if value >= accuracy]
+        ends = (best[0], best[-1]) if best else (np.nan, np.nan)
+        lines.append((len(within), *ends, enough[0] if enough else np.nan))
+    return targets.assign(**pd.DataFrame(lines, targets.index, ["within", "one_alone", "best_alone", "trainings"]))
+
+
+def show(rows: pd.DataFrame, data: ImageData) -> None:
     networks = rows[rows["part"] == "networks"]
     by = networks.pivot_table(index="network", columns=["training", "seed"], values="accuracy")
     print(networks.groupby(["training", "seed"])["accuracy"].mean().round(4).to_string())
@@ -182,9 +201,13 @@ def show(rows: pd.DataFrame) -> None:
         less = (by[sampler].mean(axis=1) - by["alone"][1]).dropna()
         half = stats.t.ppf(0.975, len(less) - 1) * less.sem()
         print(f"{sampler} less alone: {100 * less.mean():.2f} ± {100 * half:.2f} points, {len(less)} networks")
-    targets = rows[rows["part"] == "targets"]
-    print(targets.groupby("seed")[["accuracy", "one_alone", "best_alone", "trainings"]].mean().round(4).to_string())
-    print(f"reached by trainings alone: {targets['trainings'].notna().mean():.2f} of the targets")
+    targets = against_alone(rows, data)
+    print(targets.groupby("seed")[["accuracy", "within", "one_alone", "best_alone", "trainings"]].mean().to_string())
+    known = targets[targets["within"] > 0]
+    less = (known["accuracy"] - known["one_alone"]).groupby(known["network"]).mean()
+    half = stats.t.ppf(0.975, len(less) - 1) * less.sem()
+    print(f"selected less one alone: {100 * less.mean():.2f} ± {100 * half:.2f} points, {len(less)} networks selected")
+    print(f"reached by trainings alone: {known['trainings'].notna().mean():.2f} of {len(known)} targets")
     print(rows[rows["part"] == "cost"].pivot(index="training", columns="targets", values="epochs").to_string())
 
 
@@ -195,11 +218,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     images = load_dataset("fashion-mnist", root=None, download=False)
     data = make_splits(images, seed=0, validation=500, test=2_000, train=800)
-    rows: list[dict[str, object]] = []
-    for row in measure(data, options.seeds):
-        rows.append(row)
-        pd.DataFrame(rows).round(5).to_csv(OUT, index=False)
-    show(pd.DataFrame(rows))
+    there = pd.read_csv(OUT) if OUT.is_file() else pd.DataFrame(columns=["part", "training", "seed", "network"])
+    for rows in measure(data, options.seeds, there):
+        there = pd.concat([there, pd.DataFrame(rows)], ignore_index=True) if len(there) else pd.DataFrame(rows)
+        there.round(5).to_csv(OUT, index=False)
+    show(there, data)
 
 
 if __name__ == "__main__":

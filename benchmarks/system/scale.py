@@ -3,11 +3,11 @@
 1. `trials`: `taurank run` over N networks of one linear layer that train one epoch on 40 images, so that hardly any
    time is training: wall time of the stage, milliseconds per trial (of all, and of the first and last tenth), peak
    memory of the driver, seconds of the whole command with Ray's start and the ranking.
-2. `space`: all 15,625 cells of NAS-Bench-201: CPU seconds of the parameters and FLOPs on one thread; wall seconds
-   of two proxies on eight images through the workers of `taurank proxies` (`--cells` of them), and what these add up
-   to; of the ranking from size, proxies and 400 trainings. End to end on recorded trainings, each in a process of its
-   own with its peak memory: `taurank replay` over all cells at a tenth of the cost, and a search of 300 trainings by
-   `posterior`. The last two need nb201 in $TAURANK_DATA.
+2. All 15,625 cells of NAS-Bench-201. `sizes`: CPU seconds of parameters and FLOPs, one thread. `proxies`: wall seconds
+   of two proxies on eight images through the workers of `taurank proxies` (`--cells` of the cells), and what the scores
+   take in sum. `ranking`: CPU seconds, from size, proxies and 400 trainings. End to end on recorded trainings, each in
+   a process of its own with its peak memory: `replay`, `taurank replay` over all cells at a tenth of the cost, and
+   `search`, 300 trainings by `posterior`; these need nb201 in $TAURANK_DATA.
 3. `log`: evidence logs of up to a million rows: rows per second in transactions of 4 and of 1,000, seconds to read all,
    and of the queries that a run makes.
 
@@ -15,6 +15,7 @@ Prints tables and writes `scale.csv` beside this file.
 
     python -m benchmarks.system.scale
     python -m benchmarks.system.scale --parts trials --trials 500 1000
+    python -m benchmarks.system.scale --parts sizes proxies ranking replay search
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ from taurank.trainables.table.importers import import_table
 
 ROOT = Path(__file__).parents[2]
 OUT = Path(__file__).parent / "results" / "scale.csv"
-SPACE = '''
+SPACE = get_space("nasbench201", width=4, cells_per_stage=1)
+MODULE = '''
 from torch import nn
 
 from taurank.spaces import ChoiceSpace
@@ -77,6 +79,7 @@ from benchmarks.search.search import Method, Table, search
 
 assert len(search(Method("posterior", 300), 0, Table(data_folder() / "nb201")).observations) == 300
 """
+PARTS = ("trials", "sizes", "proxies", "ranking", "replay", "search", "log")
 ALL_CELLS = 15_625
 MEGABYTE = 1e6
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -85,7 +88,7 @@ METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accura
 def trials_row(count: int) -> dict[str, Any]:
     """One run of this many trials."""
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "one_layer.py").write_text(SPACE)
+        Path(folder, "one_layer.py").write_text(MODULE)
         Path(folder, "scale.yaml").write_text(EXPERIMENT.format(trials=count))
         command = [sys.executable, "-m", "taurank", "run", "scale.yaml"]
         began = time.perf_counter()
@@ -142,25 +145,22 @@ def watched_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
     return result
 
 
-def space_rows(cells: int) -> Iterator[dict[str, Any]]:
-    """Sizes, proxies, ranking, replay and search of a whole space."""
-    space = get_space("nasbench201", width=4, cells_per_stage=1)
-    architectures = list(space.enumerate())
-    codes = [one.code for one in architectures]
-
-    def line(what: str, count: int, began: float, **more: Any) -> dict[str, Any]:
-        return {"part": "space", "what": what, "count": count, "cpu_seconds": time.process_time() - began} | more
-
+def sizes_row() -> dict[str, Any]:
+    """Parameters and FLOPs of the whole space."""
+    architectures = list(SPACE.enumerate())
     began = time.process_time()
-    sizes = [measure_size(space, one, input_shape=(1, 8, 8), classes=10) for one in architectures]
-    yield line("parameters and FLOPs", len(codes), began)
-    yield proxies_row(cells)
+    for one in architectures:
+        measure_size(SPACE, one, input_shape=(1, 8, 8), classes=10)
+    return {"part": "sizes", "count": len(architectures), "cpu_seconds": time.process_time() - began}
 
+
+def ranking_row() -> dict[str, Any]:
+    """The ranking of the whole space from made-up evidence."""
+    codes = [one.code for one in SPACE.enumerate()]
     generator = np.random.default_rng(0)
     quality = generator.standard_normal(len(codes))
-    flops = np.array([size.flops for size in sizes], dtype=float)
     columns = {
-        ("size", "size", "flops"): flops,
+        ("size", "size", "flops"): quality + 3 * generator.standard_normal(len(codes)),
         ("proxies", "proxy:jacob_cov", "score"): quality + generator.standard_normal(len(codes)),
         ("proxies", "proxy:synflow", "score"): quality + 2 * generator.standard_normal(len(codes)),
     }
@@ -175,14 +175,12 @@ def space_rows(cells: int) -> Iterator[dict[str, Any]]:
         for place in trained
     ]
     encoding = pd.DataFrame(
-        [space.features(Architecture(space.name, code)) for code in codes], index=codes, columns=space.feature_names
+        [SPACE.features(Architecture(SPACE.name, code)) for code in codes], index=codes, columns=SPACE.feature_names
     )
     began = time.process_time()
     ranking = rank_evidence(pd.DataFrame(rows), encoding.astype(float), full_epochs=200, seed=0)
     assert len(ranking.table) == len(codes)
-    yield line("ranking", len(codes), began)
-    yield replay_row(len(codes))
-    yield measured_alone("search", len(codes), [sys.executable, "-c", SEARCH])
+    return {"part": "ranking", "count": len(codes), "cpu_seconds": time.process_time() - began}
 
 
 def proxies_row(cells: int) -> dict[str, Any]:
@@ -192,7 +190,7 @@ def proxies_row(cells: int) -> dict[str, Any]:
         command = [sys.executable, "-m", "taurank", "proxies", "--space", "nasbench201", "--option", "width=4"]
         command += ["--option", "cells_per_stage=1", "--data", "digits", "--images", "8", "--output", str(file)]
         command += ["--proxies", "jacob_cov,synflow", "--candidates", "all" if cells == ALL_CELLS else str(cells)]
-        row = measured_alone("jacob_cov + synflow, by workers", cells, command)
+        row = measured_alone("proxies", cells, command)
         scores = pd.read_csv(file)
         assert scores["architecture"].nunique() == cells
         del row["cpu_seconds"]  # of the driver alone: workers are not its children
@@ -210,18 +208,18 @@ def replay_row(cells: int) -> dict[str, Any]:
         return measured_alone("replay", cells, command)
 
 
-def measured_alone(what: str, count: int, command: list[str]) -> dict[str, Any]:
+def measured_alone(part: str, count: int, command: list[str]) -> dict[str, Any]:
     """Wall seconds, CPU seconds and peak memory of a command."""
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
     peak = watched_memory(process)
     if process.wait():
-        raise SystemExit(f"{what} failed")
+        raise SystemExit(f"{part} failed")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {
-        "part": "space", "what": what, "count": count, "seconds": time.perf_counter() - began, "cpu_seconds": spent,
+        "part": part, "count": count, "seconds": time.perf_counter() - began, "cpu_seconds": spent,
         "driver_peak_megabytes": peak() / MEGABYTE,
     }  # fmt: skip
 
@@ -283,14 +281,18 @@ def evidence_row(number: int) -> Evidence:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", choices=("trials", "space", "log"), default=["trials", "space", "log"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--trials", type=int, nargs="+", default=[500, 1000, 2000, 5000])
     parser.add_argument("--cells", type=int, default=ALL_CELLS, help="that proxies are scored of")
     parser.add_argument("--rows", type=int, default=1_000_000)
     options = parser.parse_args()
     parts: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         "trials": lambda: map(trials_row, options.trials),
-        "space": lambda: space_rows(options.cells),
+        "sizes": lambda: iter([sizes_row()]),
+        "proxies": lambda: iter([proxies_row(options.cells)]),
+        "ranking": lambda: iter([ranking_row()]),
+        "replay": lambda: iter([replay_row(ALL_CELLS)]),
+        "search": lambda: iter([measured_alone("search", ALL_CELLS, [sys.executable, "-c", SEARCH])]),
         "log": lambda: log_rows(options.rows),
     }
     for part in options.parts:

@@ -128,7 +128,7 @@ class DataSpec(Spec):
     seed: Seed = 0
     evaluate_on: Literal["held-out", "training"] = "held-out"
     classes: int | list[str] | str | None = None
-    local_copy: Path | None = None
+    local_copy: str | None = None
 
     @field_validator("name")
     @classmethod
@@ -150,7 +150,7 @@ class DataSpec(Spec):
         if isinstance(self.classes, str):
             update["classes"] = read_classes(folder / Path(self.classes).expanduser())
         if self.local_copy is not None:
-            update["local_copy"] = (folder / self.local_copy.expanduser()).resolve()
+            update["local_copy"] = str((folder / Path(self.local_copy).expanduser()).resolve())
         return self.model_copy(update=update)
 
     @property

@@ -53,7 +53,7 @@ class Driver:
         self._queue: deque[Step] = deque()
         self._dirty = True
         self._expected = 0
-        self._used = 0  # epochs of all curves; added up anew for every step, they would take most of a long replay
+        self._used = 0  # epochs of all curves: adding them up for every step would be quadratic
 
     @property
     def curves(self) -> Mapping[str, Curve]:

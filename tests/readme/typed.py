@@ -165,6 +165,16 @@ SESSION = (
         ),
     ),
     Typed(
+        "taurank data pack folder:photos --out photos.pack",
+        r"photos\.pack: \d+ images of \d classes, .*",
+        ("taurank data pack imagenet:/data/ILSVRC --out imagenet.pack", "taurank data pack imagenet:PATH --out FILE"),
+    ),
+    Typed(
+        "taurank data check photos.pack",
+        r"photos\.pack: \d+ images, all as they were packed",
+        ("taurank data check imagenet.pack",),
+    ),
+    Typed(
         "taurank table import old.csv --space nasbench201 --data svhn --out old.parquet",
         r"written to old\.parquet; .*",
     ),

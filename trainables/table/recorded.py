@@ -130,7 +130,7 @@ class RecordedTable:
     def points(
         self, architecture: str, *, schedule_epochs: int, seed: int, source: str = TRAINING_SOURCE
     ) -> RecordedPoints:
-        """The numbers of `curve` as arrays, a tenth of its time: for callers that read thousands of trainings.
+        """The numbers of `curve` as arrays, in a quarter of its time: for callers that read thousands of trainings.
 
         Raises:
             TableError: see `curve`.

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from taurank.trainables.data import (
     Augmentation,
@@ -33,7 +34,7 @@ from taurank.trainables.data import own_images as own
 from taurank.trainables.data.decode import decode_whole
 from taurank.trainables.data.local_copy import copy_once
 from taurank.trainables.data.pack_file import ROW, read_index
-from taurank.trainables.training import describe_lost_images
+from taurank.trainables.training import Recipe, Training, describe_lost_images
 
 
 def picture(height, width, seed=0):
@@ -485,6 +486,38 @@ def test_a_damaged_index(photos):
     assert refused(lambda: load_dataset(f"packed:{images.path}")) == (
         f"{images.path}: its index is damaged; pack the images again"
     )
+
+
+def training_on(data):
+    recipe = Recipe(epochs=3, batch_size=4, learning_rate=0.01, augmentation=Augmentation(resized_crop=0.3, flip=True))
+
+    def build():
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+
+    return Training(build, recipe, data, seed=1)
+
+
+def test_a_restored_training_goes_on_with_the_same_numbers(photos, threads):
+    data = split(packed(photos))
+    whole, first, second = (training_on(one) for one in (data, data, pickle.loads(pickle.dumps(data))))
+    wanted = [whole.step_epoch() for _ in range(3)]
+    first.step_epoch()
+    second.load_state_dict(first.state_dict())
+    threads(2)  # prefetched, and decoded by several threads
+    for row in wanted[1:]:
+        found = second.step_epoch()
+        assert found | {"seconds": 0} == pytest.approx(row | {"seconds": 0}, rel=1e-5)
+
+
+def test_a_file_cut_short_in_a_training_is_an_error_and_named(photos):
+    data = split(packed(photos))
+    training = training_on(data)
+    training.step_epoch()
+    with data.file.open("r+b") as file:
+        file.truncate(3000)
+    assert refused(training.step_epoch) == f"{data.file}: has been cut short"
+    # Which the driver finds, too, so that it is no failure of a candidate.
+    assert describe_lost_images(data.file).startswith(f"{data.file}: is cut short (3,000 bytes)")
 
 
 # --- a copy on each node
