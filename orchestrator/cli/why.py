@@ -77,7 +77,7 @@ def _begun_stages(run: Run) -> list[TrainingStage]:
     rows, begun = run.log.evidence(), set(run.log.events()["stage"])
     trained = (rows["source"] == "training") | rows["source"].str.startswith(PRETEXT)
     logged = rows[trained].drop_duplicates("trial").set_index("trial")
-    stages = []
+    recipe, stages = run.experiment.recipe, []
     for spec in revised(run.experiment.trainings or [], run.log):
         if spec.stage not in begun:
             continue
@@ -85,14 +85,16 @@ def _begun_stages(run: Run) -> list[TrainingStage]:
         waiting = set(chosen_before(run.candidates, spec, run.log)) - set(trials.values())
         planned = training_stage(run.experiment, spec, sorted(waiting), run.folder).specs
         trials |= {new.trial: new.architectures[0] for new in planned}
-        stages.append(TrainingStage(spec.stage, spec.epochs, trials, choice_of(run.log, spec)))
+        drops = recipe.of_length(spec.epochs).drop_epochs
+        stages.append(TrainingStage(spec.stage, spec.epochs, trials, choice_of(run.log, spec), drops))
     search = run.experiment.search
     if search is not None and SEARCH in begun:
         trials = {str(t): str(code) for t, code in logged.loc[logged["stage"] == SEARCH, "architecture"].items()}
-        epochs = search.epochs or run.experiment.recipe.epochs
-        stages.append(TrainingStage(SEARCH, epochs, trials, f"proposed by {search.method}"))
+        epochs = search.epochs or recipe.epochs
+        drops = recipe.of_length(epochs).drop_epochs
+        stages.append(TrainingStage(SEARCH, epochs, trials, f"proposed by {search.method}", drops))
     trials = {str(t): str(code) for t, code in logged.loc[logged["stage"] == BASELINE, "architecture"].items()}
-    return [*stages, TrainingStage(BASELINE, run.experiment.recipe.epochs, trials)]
+    return [*stages, TrainingStage(BASELINE, recipe.epochs, trials, drops=recipe.drop_epochs)]
 
 
 def print_explanation(console: Console, found: Explanation) -> None:

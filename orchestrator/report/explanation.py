@@ -18,12 +18,14 @@ class TrainingStage:
         schedule_epochs: length of their schedule.
         trials: the architecture of each, by name.
         choice: how the trained candidates were selected, as text; empty if all are trained, or if it is not recorded.
+        drops: epochs after which their learning rate drops suddenly.
     """
 
     name: str
     schedule_epochs: int
     trials: Mapping[str, str]
     choice: str = ""
+    drops: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def _forecast(
     curves = {
         trial: replace(logged.get(trial, Curve(trial)), features=features[code]) for trial, code in stage.trials.items()
     }
-    limits = Limits(stage.schedule_epochs, metric=kind_of(metric, curves.values()))
+    limits = Limits(stage.schedule_epochs, metric=kind_of(metric, curves.values()), drops=stage.drops)
     return curves, Ladder().forecast(curve_matrix(curves, limits))
 
 

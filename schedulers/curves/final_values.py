@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from taurank.schedulers.curves.ensemble import CurveEnsemble
 from taurank.schedulers.curves.matrix import CurveMatrix, Floats
 from taurank.schedulers.curves.rising import last_values
 from taurank.schedulers.curves.signals import best_level, contained, filled_gaps, from_quality, quality
@@ -22,14 +21,21 @@ NOISE_TRIALS = 5.0
 COVERAGE = 0.9
 NORMAL_WIDTH = 1.6448536269514722
 """Standard deviations on either side that hold ``COVERAGE`` of a normal distribution."""
-GAIN_SAMPLE = 64
-"""Trials from which the common gain to the end is extrapolated; more cost time and add no accuracy."""
+KEPT_PACE, PACE_SD = 0.65, 0.3
+"""Trials gain in each doubling of time to the end this share of what they gained in the last one, and its standard
+deviation, over eight recorded lists at 10 to 80 % of the schedule."""
+FIRST_PACE = 0.4
+"""Gain of accuracies in the last doubling where it was not measured, in quality."""
+KEPT_DEPARTURE = 0.8
+"""Likewise of the departures of single trials from what is common."""
 MAD_TO_SD = 1.4826
-UNSEEN_DROP = {"accuracy": 0.45, "error": 0.45}
-"""Standard deviation of what a drop of the learning rate may still bring to all alike, in quality: accuracies are
-logits, so .7 halves the error, which the interval just holds."""
-UNSEEN_SHARE = 0.25
-"""Likewise of other metrics, as a share of the way from the first values to the best ones."""
+SUDDEN_DROP = 0.45
+"""Standard deviation of what a sudden drop of the learning rate brings to all alike, in quality: accuracies are logits,
+so .7 halves the error, which the interval just holds."""
+DROP_SHARE = 0.55
+"""That of other metrics is so much as a share of the way from the first values to the best ones, times the above."""
+AT_START = 0.1
+"""Trials that have gained less than this share of what the best tenth has gained have not left the start."""
 
 
 def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: Floats) -> tuple[Floats, Floats]:
@@ -38,13 +44,15 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
     With at least three finished trials a line leads from score to quality: ``q = a + b s``, ``a`` and ``b`` from the
     scores that the finished had when all stood abreast (later ones know the end), ``b`` shrunk to the spread of the
     qualities by now; the standard deviation comes from the residuals and makes +- 1.645 of it hold 90 % (t
-    distribution). Without them the level at the end is that of ``CurveEnsemble``, which has to guess what the rest of
-    the schedule brings to all alike, and a drop of the learning rate may come that no trial has gone through: the
-    intervals are wide. An error of that guess is common to all trials: nearly all intervals of a run hold, or nearly
-    all miss.
+    distribution).
 
-    No interval is narrower than the way that trials have gone apart from each other in the last half of their curves:
-    in lists of hyper-parameters some plateau and take off late. Values of trials that diverged are ``contained``.
+    Without them all are taken to go on as in their last doubling of time, at a part of its pace: what trials gain alike
+    is ``KEPT_PACE`` of the gain in it for each doubling to come, and they depart from that as they did in it. A sudden
+    drop of the learning rate adds to the gain and is no part of this pace: it has to be named in ``curves.drops``. An
+    error of the common gain is common to all trials: nearly all intervals of a run hold, or nearly all miss.
+
+    Trials that have not left the start, where others have, may take off at any time or never: the interval reaches from
+    where they are to where the others are. Values of trials that diverged are ``contained``.
 
     Caveat: finished trials that were chosen for being best have been lucky too, so the others are overrated a little.
 
@@ -67,22 +75,21 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
         here = curves.counts == count
         latest[here] = best_level(filled[here, :count])
     spread = _robust_spread(latest[begun])
-    apart = _apart(curves, filled, begun)
+    apart = math.hypot(_apart(curves, filled, begun), _noise(curves, filled, begun))
     finished = begun & (curves.counts == curves.values.shape[1])
     unfinished = placed & ~finished
     if int(finished.sum()) >= FEWEST_FINISHED:
         lowest = int(curves.counts[begun].min())
         before = best_level(filled[finished, :lowest])
         regressors = np.column_stack([start[finished], before])
-        noise = max(math.sqrt(variances[begun].max()) * spread, apart)
-        level, slopes, sd = _line(regressors, qualities[finished, -1], noise)
+        prior_sd = max(math.sqrt(variances[begun].max()) * spread, apart)
+        level, slopes, sd = _line(regressors, qualities[finished, -1], prior_sd)
         spreads = sd * np.sqrt(variances / variances[begun].max())
         middle = level + slopes[0] * scores + slopes[1] * latest
     else:
-        gain, common = _common_gain(curves, np.flatnonzero(begun), latest)
-        level_sd = np.hypot(common, _unseen_drop(curves, qualities, begun))
-        spreads = np.hypot(level_sd, np.maximum(spread * np.sqrt(variances), apart))
-        middle = latest + gain
+        gains, common = _common_gain(curves, filled, latest)
+        middle, spreads = latest + gains, np.hypot(common, apart)
+    middle, spreads = _with_late_starts(filled, latest, middle, spreads, unfinished & begun)
     low, high = (from_quality(middle + side * spreads, curves.metric) for side in (-1, 1))
     means[unfinished] = from_quality(middle, curves.metric)[unfinished]
     sds[unfinished] = (np.abs(high - low) / 2)[unfinished]
@@ -104,19 +111,53 @@ def _line(regressors: Floats, finals: Floats, noise: float) -> tuple[float, Floa
     return level, slopes, widened * math.sqrt(noise * (1 + 1 / count))
 
 
-def _common_gain(curves: CurveMatrix, begun: Integers, latest: Floats) -> tuple[float, float]:
-    """What a trial still gains in quality as the ensemble has it, and the standard deviation of that."""
-    ordered = begun[np.argsort(latest[begun], kind="stable")]
-    sample = ordered[np.unique(np.linspace(0, len(ordered) - 1, GAIN_SAMPLE).round().astype(int))]
-    forecast = CurveEnsemble().forecast(CurveMatrix(curves.values[sample], curves.epochs, curves.metric))
-    ends, above, below = (quality(forecast.means + side * forecast.sds, curves.metric) for side in (0, 1, -1))
-    known = np.isfinite(ends)
-    if not known.any():
-        return float("nan"), float("nan")
-    gain = float(np.median((ends - latest[sample])[known]))
-    if curves.metric in ("accuracy", "error"):
-        gain = max(gain, 0.0)  # near the limit the ensemble's mean lies below the best so far
-    return gain, float(np.median(np.abs(above - below)[known])) / 2
+def _common_gain(curves: CurveMatrix, filled: Floats, latest: Floats) -> tuple[Floats, Floats]:
+    """What trials that stand at a point still gain alike in quality, and the standard deviation of that, (trials,)."""
+    gains, sds = np.full(len(latest), np.nan), np.full(len(latest), np.nan)
+    bounded = curves.metric in ("accuracy", "error")
+    unit = 1.0 if bounded else DROP_SHARE * max(_way(filled)[1], 0.0)
+    for count in np.unique(curves.counts[np.isfinite(latest)]):
+        reached = curves.counts >= count
+        doublings = math.log2(curves.epochs[-1] / curves.epochs[count - 1])
+        half = _half(curves, count)
+        if half:
+            gained = best_level(filled[reached, :count]) - best_level(filled[reached, :half])
+            pace = float(np.median(gained)) / math.log2(curves.epochs[count - 1] / curves.epochs[half - 1])
+        else:
+            pace = FIRST_PACE * unit if bounded else _robust_spread(filled[reached, 0])
+        drop = SUDDEN_DROP * unit if any(drop >= curves.epochs[count - 1] for drop in curves.drops) else 0.0
+        here = curves.counts == count
+        gains[here] = KEPT_PACE * pace * doublings * min(doublings, 1.0)  # schedules end with small steps
+        sds[here] = math.hypot(PACE_SD * pace * doublings, drop)
+    return gains, sds
+
+
+def _half(curves: CurveMatrix, count: int) -> int:
+    """Number of points up to half of the epochs of so many points; 0 for none."""
+    return int(np.searchsorted(curves.epochs, curves.epochs[count - 1] / 2, side="right"))
+
+
+def _with_late_starts(
+    filled: Floats, latest: Floats, middle: Floats, spreads: Floats, open_: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Widens the intervals of those that have not left the start up to where the others are predicted."""
+    moved = latest - filled[:, 0]
+    seen = np.isfinite(moved)
+    if seen.sum() < FEWEST_FINISHED:
+        return middle, spreads
+    far = float(np.quantile(moved[seen], 0.9))
+    on_the_way = seen & (moved >= AT_START * far)
+    at_start = open_ & seen & (moved < AT_START * far)
+    at_start &= latest < np.median(filled[on_the_way, 0]) + AT_START * far
+    if far <= 0 or not at_start.any():
+        return middle, spreads
+    others = float(np.median(middle[on_the_way & np.isfinite(middle)]))
+    lower, upper = np.minimum(latest, others), np.maximum(latest, others)
+    half_way = (upper - lower)[at_start] / 2
+    middle, spreads = middle.copy(), spreads.copy()
+    middle[at_start] = ((lower + upper) / 2)[at_start]
+    spreads[at_start] = np.hypot(spreads[at_start], half_way / NORMAL_WIDTH)
+    return middle, spreads
 
 
 def _contained_qualities(curves: CurveMatrix) -> Floats:
@@ -125,7 +166,7 @@ def _contained_qualities(curves: CurveMatrix) -> Floats:
     Where the usual trial is below its first value, as one that overfits, those twice as far below are.
     """
     qualities = quality(curves.values, curves.metric)
-    if curves.metric in UNSEEN_DROP:
+    if curves.metric in ("accuracy", "error"):
         return qualities
     first, way = _way(qualities)
     last = last_values(qualities)
@@ -144,26 +185,35 @@ def _way(qualities: Floats) -> tuple[float, float]:
     return first, float(np.quantile(np.nanmax(qualities[known], axis=1), 0.9)) - first
 
 
-def _unseen_drop(curves: CurveMatrix, qualities: Floats, begun: NDArray[np.bool_]) -> float:
-    """What no trial has gone through yet may still bring: less once all that is left is a part of a doubling."""
-    left = math.log2(curves.epochs[-1] / curves.epochs[int(np.median(curves.counts[begun])) - 1])
-    drop = UNSEEN_DROP.get(curves.metric) or UNSEEN_SHARE * max(_way(qualities)[1], 0.0)
-    return drop * math.sqrt(min(left, 1.0))
-
-
 def _apart(curves: CurveMatrix, filled: Floats, begun: NDArray[np.bool_]) -> float:
     """Standard deviation by which trials will depart from what is common, if they go on as in the last half.
 
     The width that holds ``COVERAGE`` of the departures, since few of them are large; grows with the logarithm of time.
     """
     lowest = int(curves.counts[begun].min())
-    middle = int(np.searchsorted(curves.epochs, curves.epochs[lowest - 1] / 2, side="right"))
+    middle = _half(curves, lowest)
     if middle < 1 or lowest == len(curves.epochs) or begun.sum() < FEWEST_FINISHED:
         return 0.0
     gained = best_level(filled[begun, :lowest]) - best_level(filled[begun, :middle])
     departure = float(np.quantile(np.abs(gained - np.median(gained)), COVERAGE)) / NORMAL_WIDTH
     end, here, half = (math.log(curves.epochs[place]) for place in (-1, lowest - 1, middle - 1))
-    return departure * math.sqrt((end - here) / (here - half))
+    return KEPT_DEPARTURE * departure * math.sqrt((end - here) / (here - half))
+
+
+def _noise(curves: CurveMatrix, filled: Floats, begun: NDArray[np.bool_]) -> float:
+    """Standard deviation of the last value of a schedule around its level.
+
+    From the steps of the last half of the curves, in proportion to the share of the schedule that is over, since it
+    shrinks with the learning rate.
+    """
+    lowest = int(curves.counts[begun].min())
+    steps = np.diff(filled[begun, _half(curves, lowest) : lowest], axis=1)
+    if steps.shape[1] < FEWEST_FINISHED:
+        return 0.0
+    departures = np.abs(steps - np.median(steps))
+    return (
+        MAD_TO_SD * float(np.median(departures)) / math.sqrt(2) * float(curves.epochs[lowest - 1] / curves.epochs[-1])
+    )
 
 
 def _robust_spread(values: Floats) -> float:

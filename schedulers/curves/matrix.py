@@ -42,6 +42,8 @@ class CurveMatrix:
         training: training loss in nats at the same points, lower is better, (trials, points), NaN where there is
             none; None without any.
         features: numeric description of each architecture, (trials, features); None without one.
+        drops: epochs after which the learning rate of the schedule drops suddenly; empty for a rate that changes
+            gradually or not at all.
 
     Raises:
         ValueError: shapes that do not fit, epochs that do not rise, or an unknown metric.
@@ -52,6 +54,7 @@ class CurveMatrix:
     metric: Metric = "accuracy"
     training: Floats | None = None
     features: Floats | None = None
+    drops: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.metric not in get_args(Metric):

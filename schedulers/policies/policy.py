@@ -109,6 +109,8 @@ class Limits:
         metric: what the values are, and so which end is better.
         period: length in epochs of a cyclic learning rate: curves are compared at equal phase only.
         points: epochs at which trials report, rising up to ``schedule_epochs``; None for every epoch.
+        drops: epochs after which the learning rate of the schedule drops suddenly; intervals of final values allow for
+            them.
 
     Raises:
         ValueError: a value outside its range.
@@ -120,6 +122,7 @@ class Limits:
     metric: Metric = "accuracy"
     period: int = 1
     points: tuple[int, ...] | None = None
+    drops: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("schedule_epochs", "slots", "period"):
@@ -260,4 +263,5 @@ def curve_matrix(curves: Mapping[str, Curve], limits: Limits) -> CurveMatrix:
         metric=limits.metric,
         training=training if np.isfinite(training).any() else None,
         features=np.array(features, dtype=float) if described else None,
+        drops=limits.drops,
     )

@@ -225,6 +225,16 @@ class Recipe:
         return rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
     @property
+    def drop_epochs(self) -> tuple[float, ...]:
+        """Epochs after which the learning rate of ``steps`` drops, within the schedule; none of the other schedules."""
+        if self.schedule != "steps":
+            return ()
+        steps = self.step_epochs
+        if not isinstance(steps, tuple):
+            steps = tuple(steps * count for count in range(1, math.ceil(self.epochs / steps)))
+        return tuple(step for step in steps if step < self.epochs)
+
+    @property
     def problem(self) -> str:
         """Why it cannot be trained by here, in one line; empty if it can."""
         if self.optimizer == "lamb" and find_spec("timm") is None:

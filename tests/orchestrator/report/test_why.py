@@ -84,6 +84,16 @@ def make_ranking() -> Ranking:
 
 
 class TestTraining:
+    def test_a_sudden_drop_of_the_learning_rate_widens_the_forecast(self, log: EvidenceLog) -> None:
+        widths = []
+        for drops in ((), (8.0,), (3.0,)):
+            stage = TrainingStage(STAGE, 10, TRIALS, drops=drops)
+            final = explain(log, "b", names=NAMES, stages=[stage], encoding=NO_FEATURES).trainings[0].forecast
+            assert final is not None
+            widths.append(final.high - final.low)
+        assert widths[1] > 1.5 * widths[0]
+        assert widths[2] == widths[0]  # it is over
+
     def test_that_waits(self, log: EvidenceLog) -> None:
         (training,) = told(log, "b").trainings
         assert training.trial == trial_of("b")

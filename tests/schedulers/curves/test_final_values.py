@@ -54,7 +54,38 @@ def test_trainings_that_diverge_do_not_widen_the_intervals_of_others(model, metr
 def test_a_drop_that_no_training_has_gone_through_may_come(points):
     values = accuracies(np.random.default_rng(1))
     values[:, 35:] = 1 - (1 - values[:, 35:]) / 2
-    assert coverage(CurveMatrix(values, np.arange(1, EPOCHS + 1)), points) >= 0.9
+    assert coverage(CurveMatrix(values, np.arange(1, EPOCHS + 1), drops=(35,)), points) >= 0.9
+
+
+def test_without_a_drop_intervals_are_narrow_and_hold():
+    """A few percent of a schedule that ends gradually do not leave the errors of half of it open."""
+    for seed in range(4):
+        values = accuracies(np.random.default_rng(seed))
+        values[:, 25:] = values[:, 24:25] + (values[:, 25:] - values[:, 24:25]) * 0.8
+        seen = values.copy()
+        seen[:, 15:] = np.nan
+        matrix = CurveMatrix(seen, np.arange(1, EPOCHS + 1))
+        forecast = Ladder().forecast(matrix)
+        within = np.abs(forecast.means - values[:, -1]) <= 1.645 * forecast.sds
+        assert within.mean() >= 0.9
+        assert np.median(forecast.sds) < 0.04
+        assert np.median(Ladder().forecast(replace(matrix, drops=(30,))).sds) > 0.06
+        over = replace(matrix, drops=(10,))
+        np.testing.assert_array_equal(Ladder().forecast(over).sds, forecast.sds)
+
+
+@pytest.mark.parametrize("points", [5, 15, 25])
+def test_trainings_at_the_start_may_still_come_to_where_the_others_are(points):
+    """Half of the trainings leave chance at a time of their own; none has finished."""
+    held = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        values = accuracies(rng)
+        for row in range(TRIALS // 2):
+            start = rng.integers(1, EPOCHS)
+            values[row] = np.r_[0.1 + rng.normal(0, 0.005, start), values[row, : EPOCHS - start]]
+        held.append(coverage(CurveMatrix(values, np.arange(1, EPOCHS + 1)), points))
+    assert np.mean(held) >= 0.85
 
 
 def test_some_that_take_off_late_widen_the_intervals():

@@ -89,6 +89,16 @@ def test_steps_are_those_of_torch(settings, make):
     assert short.learning_rate_at(0.25) == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize("steps", [3.0, 4.5, (2.0, 5.0, 12.0)])
+def test_the_drops_are_where_the_rate_of_steps_changes(steps):
+    recipe = Recipe(epochs=9, schedule="steps", step_epochs=steps)
+    for drop in recipe.drop_epochs:
+        assert recipe.learning_rate_at(drop) == pytest.approx(recipe.learning_rate_at(drop - 0.01) * recipe.step_factor)
+    rates = {recipe.learning_rate_at(epoch / 4) for epoch in range(4 * 9)}
+    assert len(rates) == len(recipe.drop_epochs) + 1
+    assert Recipe(epochs=9).drop_epochs == Recipe(epochs=9, schedule="constant").drop_epochs == ()
+
+
 def test_steps_shrink_with_the_training():
     long = Recipe(epochs=90, schedule="steps", step_epochs=(30.0, 60.0, 80.0))
     short = long.of_length(9)
