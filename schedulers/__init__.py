@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from taurank.schedulers.curve_scheduler import CurveScheduler, FinalForecast
+    from taurank.schedulers.curve_scheduler import CurveScheduler
+    from taurank.schedulers.final_forecasts import FinalForecast
     from taurank.schedulers.named_schedulers import (
         AshaScheduler,
         BeatingScheduler,
@@ -47,5 +48,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "curve_scheduler" if name in ("CurveScheduler", "FinalForecast") else "named_schedulers"
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    modules = {"CurveScheduler": "curve_scheduler", "FinalForecast": "final_forecasts"}
+    return getattr(import_module(f"{__name__}.{modules.get(name, 'named_schedulers')}"), name)

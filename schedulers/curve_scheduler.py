@@ -7,19 +7,16 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-import ray
 from ray.tune.experiment import Trial
-from ray.tune.result import DEFAULT_METRIC, SHOULD_CHECKPOINT
+from ray.tune.result import DEFAULT_METRIC
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import SearchGenerator
-from ray.tune.trainable import FunctionTrainable, Trainable
-from ray.tune.utils import flatten_dict
 
-from taurank.schedulers.curves import Ladder
+from taurank.schedulers.final_forecasts import FinalForecast, final_forecasts
 from taurank.schedulers.measure import Measure, Ticks, number
 from taurank.schedulers.policies import (
     Curve,
@@ -29,36 +26,17 @@ from taurank.schedulers.policies import (
     Limits,
     Policy,
     Step,
-    curve_matrix,
     make_policy,
 )
-from taurank.schedulers.restored import reported_results
+from taurank.schedulers.restored import restored_curve
+from taurank.schedulers.tune_state import keeps_checkpoints, trials_that_fit, trials_to_come
 
 _log = logging.getLogger(__name__)
 
 _ACTIONS = {"continue": TrialScheduler.CONTINUE, "pause": TrialScheduler.PAUSE, "stop": TrialScheduler.STOP}
 _RESOURCES_SECONDS = 5.0
 """Interval of queries for the size of the cluster."""
-_MOST_EXPECTED = 1_000_000
-"""Tune counts the samples of an endless search to the largest integer: their number is not known."""
 WithoutCheckpoints = Literal["stop", "refuse"]
-
-
-@dataclass(frozen=True)
-class FinalForecast:
-    """The value that a trial is predicted to have at the end of the schedule.
-
-    Attributes:
-        mean: in the unit of the metric; nan where nothing is known.
-        sd: standard deviation; 0 for a trial that has reached the end.
-        place: in the order of all trials that have reported, from 1 for the best; 0 for one that has not.
-        trials: how many have reported.
-    """
-
-    mean: float
-    sd: float
-    place: int
-    trials: int
 
 
 class CurveScheduler(TrialScheduler):  # type: ignore[misc]
@@ -105,6 +83,7 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
             a 200th of ``max_t`` if that is above 1,000 or ``time_attr`` is in seconds (begins with ``time_``).
         period: length of a cyclic learning rate: curves are compared at equal phase only.
         points: times at which trials report, rising up to ``max_t``; None for every step.
+        drops: times after which the learning rate of trials drops suddenly; forecasts of final values allow for them.
         train_loss: name in the results of a training loss, a second signal of ``order-settling``; None for none.
         slots: trials that run at once; None for as many as the cluster has resources for.
         num_trials: trials in all, where Tune does not know it (``num_samples=-1``).
@@ -133,6 +112,7 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         resolution: float | None = None,
         period: float = 1,
         points: tuple[int, ...] | None = None,
+        drops: tuple[float, ...] = (),
         train_loss: str | None = None,
         slots: int | None = None,
         num_trials: int | None = None,
@@ -154,6 +134,7 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
             1 if slots is None else slots,
             period=self._ticks.of_time(period) if period != 1 else 1,
             points=None if points is None else tuple(self._ticks.of_time(point) for point in points),
+            drops=tuple(self._ticks.of_time(drop) for drop in drops),
         )
         made = make_policy(policy, **options) if isinstance(policy, str) else policy
         self._driver = Driver(made, limits, trials or {})
@@ -217,7 +198,7 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         if key not in self.curves:
             raise ValueError(f"trial {key!r} is none of the {len(self.curves)} that the scheduler knows")
         if self._forecast[0] != self._results:
-            self._forecast = (self._results, self._forecast_all())
+            self._forecast = (self._results, final_forecasts(self.curves, self._driver.limits, self._measure))
         return self._forecast[1].get(key, FinalForecast(math.nan, math.nan, 0, len(self._forecast[1])))
 
     def rows(self) -> list[dict[str, Any]]:
@@ -297,7 +278,9 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         self._driver.add(key)
         self._set_kind()
         if not self._all_known and not self.curves[key].epochs:
-            self._restore(key, trial)
+            found = restored_curve(key, trial, self._time_attr, str(self._metric), self._ticks, self._measure)
+            if found is not None:
+                self.load_curves([found])
         in_turn = not isinstance(getattr(tune_controller, "search_alg", None), SearchGenerator)
         if trial.status == Trial.PENDING and (in_turn or self.curves[key].epochs):
             trial.init_local_path()  # Tune's results want one of every trial, started or not
@@ -328,7 +311,7 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
             action = "stop"
         elif begins and not self.curves[key].is_over and until < self._ticks.count:
             self._check_checkpoints(key, trial, result)
-        if action == "pause" and not _keeps_checkpoints(trial, result):
+        if action == "pause" and not keeps_checkpoints(trial, result):
             action = "continue" if self._admit(key) else "stop"
             if action == "stop":
                 self._driver.stop(key, f"no checkpoint to pause with; {self.decisions[key].reason}")
@@ -433,42 +416,15 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         if limits.metric != self._measure.kind:
             self._driver.limits = replace(limits, metric=self._measure.kind)
 
-    def _restore(self, key: str, trial: Any) -> None:
-        """Finds the curve of a trial of an earlier part of the run; a new trial stays as it is."""
-        points: dict[int, float] = {}
-        last = flatten_dict(trial.last_result or {})
-        if self._time_attr not in last and not trial.is_finished():
-            return
-        for result in reported_results(trial, last) if self._time_attr in last else ():
-            if self._time_attr in result and self._metric in result:
-                metric = str(self._metric)
-                step = self._ticks.of_time(number(self._time_attr, result[self._time_attr]))
-                if step > max(points, default=0):
-                    points[step] = self._measure.read(metric, number(metric, result[metric]))
-        self._set_kind()
-        ended = {Trial.TERMINATED: "stopped", Trial.ERROR: "failed"}.get(trial.status)
-        if ended == "stopped" and max(points, default=0) >= self._ticks.count:
-            ended = "finished"
-        curve = Curve(key, tuple(points), tuple(points.values()), state=ended or "paused")  # type: ignore[arg-type]
-        self.load_curves([curve])
-
     def _look_around(self, tune_controller: Any) -> None:
         """Takes in how many trials are still to come, and how many fit into the cluster."""
         if not self._all_known:
-            self._driver.expect(self._trials_to_come(getattr(tune_controller, "search_alg", None)))
+            search = getattr(tune_controller, "search_alg", None)
+            self._driver.expect(trials_to_come(search, len(self.curves), self._num_trials))
         if self._slots is None and self._trials and time.monotonic() - self._resources_read > _RESOURCES_SECONDS:
             self._resources_read = time.monotonic()
-            wanted = next(iter(self._trials.values())).placement_group_factory.required_resources
-            there = ray.cluster_resources()
-            fit = [there.get(name, 0) / amount for name, amount in wanted.items() if amount > 0]
-            slots = max(1, int(min(fit) + 1e-9)) if fit else len(self._trials)
-            self._driver.limits = replace(self._driver.limits, slots=slots)
-
-    def _trials_to_come(self, search: Any) -> int:
-        if search is None or search.is_finished():
-            return 0
-        total: float = self._num_trials or search.total_samples
-        return max(0, int(total) - len(self.curves)) if total < _MOST_EXPECTED else 1
+            slots = trials_that_fit(next(iter(self._trials.values())))
+            self._driver.limits = replace(self._driver.limits, slots=slots or len(self._trials))
 
     def _make_room(self, tune_controller: Any) -> None:
         """No trial runs or is about to. Ends what keeps it so."""
@@ -493,7 +449,7 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
     def _end_search(self, tune_controller: Any, reason: str) -> None:
         search = getattr(tune_controller, "search_alg", None)
         if search is not None and not search.is_finished():
-            if self._trials_to_come(search):
+            if trials_to_come(search, len(self.curves), self._num_trials):
                 self._say("end", f"no further trial is started: {reason}")
             search.set_finished()
 
@@ -507,7 +463,7 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
 
     def _check_checkpoints(self, key: str, trial: Any, result: Mapping[str, Any]) -> None:
         """Says or refuses at the first result that a trial cannot be paused as the policy means to."""
-        if _keeps_checkpoints(trial, result):
+        if keeps_checkpoints(trial, result):
             return
         problem = (
             f"trial {key} keeps no checkpoint with its first result, and {type(self._driver.policy).__name__} pauses "
@@ -523,24 +479,3 @@ class CurveScheduler(TrialScheduler):  # type: ignore[misc]
         if subject not in self._said:
             self._said.add(subject)
             _log.warning("%s: %s", type(self).__name__, message)
-
-    def _forecast_all(self) -> dict[str, FinalForecast]:
-        begun = {key: curve for key, curve in self.curves.items() if curve.epochs}
-        if not begun:
-            return {}
-        forecast = Ladder().forecast(curve_matrix(begun, self._driver.limits))
-        order = sorted(zip(begun, forecast.scores.tolist(), strict=True), key=lambda one: (math.isnan(one[1]), -one[1]))
-        places = {key: place for place, (key, _) in enumerate(order, 1)}
-        show = self._measure.show
-        return {
-            key: FinalForecast(show(mean), show(sd), places[key], len(begun))
-            for key, mean, sd in zip(begun, forecast.means.tolist(), forecast.sds.tolist(), strict=True)
-        }
-
-
-def _keeps_checkpoints(trial: Any, result: Mapping[str, Any]) -> bool:
-    """Whether a trial can be paused: a class that saves itself, or a function that has reported a checkpoint."""
-    trainable = trial.get_trainable_cls()
-    if issubclass(trainable, FunctionTrainable):
-        return bool(result.get(SHOULD_CHECKPOINT)) or trial.has_checkpoint()
-    return trainable.save_checkpoint is not Trainable.save_checkpoint

@@ -23,7 +23,27 @@ from ray.air.constants import EXPR_RESULT_FILE
 from ray.tune.experiment import Trial
 from ray.tune.utils import flatten_dict
 
+from taurank.schedulers.measure import Measure, Ticks, number
+from taurank.schedulers.policies import Curve
+
 _log = logging.getLogger(__name__)
+
+
+def restored_curve(key: str, trial: Trial, time_attr: str, metric: str, ticks: Ticks, measure: Measure) -> Curve | None:
+    """The curve of a trial of an earlier part of the run; None for a new trial."""
+    points: dict[int, float] = {}
+    last = flatten_dict(trial.last_result or {})
+    if time_attr not in last and not trial.is_finished():
+        return None
+    for result in reported_results(trial, last) if time_attr in last else ():
+        if time_attr in result and metric in result:
+            step = ticks.of_time(number(time_attr, result[time_attr]))
+            if step > max(points, default=0):
+                points[step] = measure.read(metric, number(metric, result[metric]))
+    ended = {Trial.TERMINATED: "stopped", Trial.ERROR: "failed"}.get(trial.status)
+    if ended == "stopped" and max(points, default=0) >= ticks.count:
+        ended = "finished"
+    return Curve(key, tuple(points), tuple(points.values()), state=ended or "paused")  # type: ignore[arg-type]
 
 
 def reported_results(trial: Trial, last: dict[str, Any]) -> list[dict[str, Any]]:

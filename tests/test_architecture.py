@@ -44,6 +44,7 @@ RAY = (
     "schedulers/tune.py",
     "schedulers/curve_scheduler.py",
     "schedulers/restored.py",
+    "schedulers/tune_state.py",
     "schedulers/ray_schedulers.py",
     "orchestrator/cluster/",
     "orchestrator/candidates/latencies.py",

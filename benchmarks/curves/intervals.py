@@ -1,10 +1,12 @@
 """90 % intervals of final values by the ladder: coverage and width on recorded and on made-up lists.
 
 All trainings of a draw stand at the same share of the schedule; none, or five at random, have finished. Recorded are
-the five sets of $TAURANK_DATA. Made up are accuracies whose error halves at 70 % of the schedule (`drop`), losses and
-perplexities of which some diverge (`diverged loss`, `diverged perplexity`), and accuracies that leave chance at
-different times (`late starts`). Widths are medians in the unit of the metric; `spread` is the width that would hold
-90 % of the final values themselves (10 to 95 % quantile). Rows of another `--label` stay in `intervals.csv`.
+the five sets of $TAURANK_DATA and the lists of `--tables`, of which no sudden drop of the learning rate is named. Made
+up are accuracies whose error halves at 70 % of the schedule, where it is named (`drop`) and where it is not (`unnamed
+drop`), losses and perplexities of which some diverge (`diverged loss`, `diverged perplexity`), and accuracies that
+leave chance at different times (`late starts`). Widths are medians in the unit of the metric; `spread` is the width
+that would hold 90 % of the final values themselves (10 to 95 % quantile). Rows of another `--label` stay in
+`intervals.csv`.
 
     OMP_NUM_THREADS=1 python -m benchmarks.curves.intervals --label after
 """
@@ -14,19 +16,23 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.common.paired import positive
-from benchmarks.curves.recorded_curves import CURVE_SETS, cut_at, load_curves
+from benchmarks.curves.penguin_report import draw_of, read_curves_of
+from benchmarks.curves.recorded_curves import CURVE_SETS, RecordedCurves, cut_at, load_curves
 from taurank.schedulers.curves import CurveMatrix, Ladder
+from taurank.trainables.table import METRIC
 
 OUT = Path(__file__).parent / "results" / "intervals.csv"
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.8)
 TRIALS, EPOCHS, FINISHED = 100, 50, 5
 NORMAL_WIDTH = 1.645
+REAL_LISTS = sorted((Path(__file__).parents[1] / "real_lists").glob("*.parquet"))
 
 Draw = Callable[[np.random.Generator], CurveMatrix]
 
@@ -42,7 +48,11 @@ def drop(rng: np.random.Generator) -> CurveMatrix:
     values = rising(rng)
     after = np.arange(EPOCHS) >= int(0.7 * EPOCHS)
     values[:, after] = 1 - (1 - values[:, after]) * rng.uniform(0.4, 0.6, (TRIALS, 1))
-    return CurveMatrix(values, np.arange(1, EPOCHS + 1))
+    return CurveMatrix(values, np.arange(1, EPOCHS + 1), drops=(int(0.7 * EPOCHS),))
+
+
+def unnamed_drop(rng: np.random.Generator) -> CurveMatrix:
+    return replace(drop(rng), drops=())
 
 
 def late_starts(rng: np.random.Generator) -> CurveMatrix:
@@ -67,10 +77,15 @@ def diverged_perplexity(rng: np.random.Generator) -> CurveMatrix:
 
 MADE_UP: dict[str, Draw] = {
     "drop": drop,
+    "unnamed drop": unnamed_drop,
     "late starts": late_starts,
     "diverged loss": diverged_loss,
     "diverged perplexity": diverged_perplexity,
 }
+
+
+def recorded_draw(curves: RecordedCurves, rng: np.random.Generator) -> CurveMatrix:
+    return curves.draw(TRIALS, rng).matrix
 
 
 def measure(matrix: CurveMatrix, share: float, finished: int, rng: np.random.Generator) -> dict[str, float]:
@@ -96,15 +111,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--label", default="after")
     parser.add_argument("--draws", type=positive, default=8)
+    parser.add_argument("--tables", type=Path, nargs="*", default=REAL_LISTS, help="beside the five sets")
     parser.add_argument("--data-dir", type=Path, default=None, help="default: $TAURANK_DATA")
     options = parser.parse_args()
     rows = []
-    for name in (*MADE_UP, *CURVE_SETS):
+    lists = dict(MADE_UP)
+    for name in CURVE_SETS:
+        lists[name] = partial(recorded_draw, load_curves(name, options.data_dir))
+    for table in options.tables:
+        lists[table.stem] = partial(draw_of, read_curves_of(table, METRIC, 1), TRIALS)
+    for name, draw_one in lists.items():
         for draw in range(options.draws):
             rng = np.random.default_rng(draw)
-            matrix = (
-                MADE_UP[name](rng) if name in MADE_UP else load_curves(name, options.data_dir).draw(TRIALS, rng).matrix
-            )
+            matrix = draw_one(rng)
             for share in SHARES:
                 for finished in (0, FINISHED):
                     row = {"label": options.label, "list": name, "share": share, "finished": finished}

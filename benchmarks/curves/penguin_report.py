@@ -44,13 +44,20 @@ MEASURES = ("saved", "kept", "difference", "bias", "tau")
 
 
 def read_curves_of(path: Path, metric: str, period: int) -> CurveMatrix:
-    """All trainings of the longest schedule of a recorded table, at equal phase of a cyclic learning rate."""
+    """One training of each candidate on the longest schedule of a table, at equal phase of a cyclic learning rate."""
     table = read_table(path)
     epochs = full_schedule(table, metric)
     found = read_curves(table, metric=metric, schedule_epochs=epochs)
+    found = found.take(np.unique(found.architectures, return_index=True)[1])
     features = varied(architecture_features(table, None, found.architectures.tolist()))
     kept = found.matrix.epochs[found.matrix.epochs % period == 0]
     return replace(at_epochs(found.matrix, kept), features=features)
+
+
+def draw_of(whole: CurveMatrix, candidates: int, rng: np.random.Generator) -> CurveMatrix:
+    """Trainings of a table at random, at most 85 % of them."""
+    size = min(candidates, max(2, int(LARGEST_DRAW * len(whole.values))))
+    return rows_of(whole, np.sort(rng.choice(len(whole.values), size, replace=False)))
 
 
 def limits_of(matrix: CurveMatrix, budget: float = float("inf")) -> Limits:
@@ -124,8 +131,7 @@ def main() -> None:
             if whole is None:
                 matrix = load_curves(source, options.data_dir).draw(options.candidates, rng).matrix
             else:
-                size = min(options.candidates, max(2, int(LARGEST_DRAW * len(whole.values))))
-                matrix = rows_of(whole, np.sort(rng.choice(len(whole.values), size, replace=False)))
+                matrix = draw_of(whole, options.candidates, rng)
             beside = {"list": source.stem if options.table else source, "candidates": len(matrix.values), "draw": draw}
             rows += [beside | row for row in compare(matrix)]
     means = pd.DataFrame(rows).groupby(["list", "candidates", "policy"], sort=False)[list(MEASURES)].mean()

@@ -51,15 +51,16 @@ resources: {{cpus: 1}}
 PATIENCE = 3600.0
 
 
-def ended(work: Path) -> int:
-    """Trainings that have ended."""
+def ended(work: Path) -> list[str]:
+    """How each training that has ended did."""
     logs = list(work.glob("runs/*/evidence.sqlite"))
-    return len(EvidenceLog(logs[0]).outcomes()) if logs else 0
+    outcomes = EvidenceLog(logs[0]).outcomes() if logs else {}
+    return [event for trial, (event, _) in outcomes.items() if trial.startswith("training-")]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=int, default=600)
+    parser.add_argument("--train", type=int, default=500)
     parser.add_argument("--validation", type=int, default=100, help="of the training images")
     parser.add_argument("--test", type=int, default=100)
     options = parser.parse_args(arguments)
@@ -75,11 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         subprocess.run([*taurank, *pack], check=True, **settings)
         began = time.perf_counter()
         first = subprocess.Popen([*taurank, "run", "list.yaml"], **settings)
-        while ended(work) < 4 and first.poll() is None and time.perf_counter() - began < PATIENCE:
+        while len(ended(work)) < 4 and first.poll() is None and time.perf_counter() - began < PATIENCE:
             time.sleep(1.0)
         first.send_signal(signal.SIGINT)
         first.wait(PATIENCE)
-        before = ended(work)
+        before = len(ended(work))
         (folder,) = (work / "runs").glob("[!.]*")
         subprocess.run([*taurank, "resume", str(folder)], check=True, **settings)
         print(f"{time.perf_counter() - began:.0f} s of wall time")
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epochs = log.evidence().query("metric == 'validation_accuracy'").groupby("architecture").size()
         table = pd.read_csv(folder / "ranking.csv")[["architecture", "rank", "rank_low", "rank_high"]]
         table["epochs"] = table["architecture"].map(epochs)
-        events = [event for event, _ in log.outcomes().values()]
+        events = ended(work)
         data = known_images(f"packed:{work / 'images.packed'}")
         trainings = {
             "images": data.train + data.test,

@@ -97,6 +97,10 @@ def run_campaign(
         return report_run(run, console, ranking=ranking)
 
 
+SILENCE = 60.0
+"""Seconds without an answer after which no more candidates are timed: a run in epochs does without."""
+
+
 def _time_epochs(
     run: Run, runner: StageRunner, on_ray: RaySession, data: ImageData, *, cost: float, budget: float
 ) -> None:
@@ -119,7 +123,7 @@ def _time_epochs(
         flops={str(code): float(value) for code, value in flops.items()},
         progress=lambda done, count: display.doing(f"timing an epoch of the candidates: {done} of {count}"),
         most_epochs=budget - cost + 1,
-        silence=60.0,
+        silence=min(experiment.resources.patience or SILENCE, SILENCE),
     )
     if measured.has_any:
         measured.book(log)

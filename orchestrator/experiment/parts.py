@@ -16,6 +16,7 @@ from taurank.trainables.data import (
     NO_IMAGES,
     KnownImages,
     check_dataset_name,
+    known_images,
     published_images,
     read_classes,
     split_own,
@@ -127,7 +128,7 @@ class DataSpec(Spec):
     seed: Seed = 0
     evaluate_on: Literal["held-out", "training"] = "held-out"
     classes: int | list[str] | str | None = None
-    local_copy: Path | None = None
+    local_copy: str | None = None
 
     @field_validator("name")
     @classmethod
@@ -149,8 +150,21 @@ class DataSpec(Spec):
         if isinstance(self.classes, str):
             update["classes"] = read_classes(folder / Path(self.classes).expanduser())
         if self.local_copy is not None:
-            update["local_copy"] = (folder / self.local_copy.expanduser()).resolve()
+            update["local_copy"] = str((folder / Path(self.local_copy).expanduser()).resolve())
         return self.model_copy(update=update)
+
+    @property
+    def _listed_classes(self) -> int | list[str] | None:
+        """None for all, and for those of a file, which ``relative_to`` reads."""
+        return None if isinstance(self.classes, str) else self.classes
+
+    def known_images(self) -> KnownImages:
+        """Numbers and shape of the images of the data set, which are not read; see ``trainables.data.known_images``.
+
+        Raises:
+            DataError: own images are not there.
+        """
+        return known_images(self.name, size=self.size, classes=self._listed_classes)
 
     @property
     def expected_counts(self) -> ImageCounts:
@@ -158,7 +172,7 @@ class DataSpec(Spec):
 
         A data set of unknown size is taken to leave ``ASSUMED_TRAIN`` training images.
         """
-        published = published_images(self.name)
+        published = published_images(self.name, classes=self._listed_classes)
         if published is not None:
             return self.counts_of(published)
         shares = [share for share in (self.validation, self.test) if isinstance(share, float)]

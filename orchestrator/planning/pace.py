@@ -230,6 +230,12 @@ class Purse:
         return f"{duration(self.spent)} of {about}{duration(self.total)}{what}"
 
     @property
+    def clock_left(self) -> float:
+        """What is left as time on the clock, with all workers at work."""
+        pace = self.pace
+        return self.left() / (1 if self.budget.is_wall else pace.workers * pace.share)
+
+    @property
     def epochs_left(self) -> float:
         """The same in epochs of the average candidate."""
         return self.left() / self._each

@@ -62,7 +62,7 @@ def budget_in_words(budget: Budget, full_epochs: float, epochs: float) -> str:
     if epochs >= full_epochs:
         return f"{budget.in_words}, enough for full training of all"
     average = " of the average candidate" if budget.is_time else ""
-    return f"{budget.in_words}, {epochs:,.1f}{average}"
+    return f"{budget.in_words}, {epochs:,.1f} epochs{average}"
 
 
 def evidenced(sources: str, problem: str) -> str:

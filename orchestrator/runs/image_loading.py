@@ -51,7 +51,7 @@ def read_images(
             cache=cache,
             progress=progress,
             classes=read_classes(Path(spec.classes)) if isinstance(spec.classes, str) else spec.classes,
-            local_copy=spec.local_copy,
+            local_copy=None if spec.local_copy is None else Path(spec.local_copy),
         )
 
 

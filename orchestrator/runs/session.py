@@ -112,7 +112,7 @@ class RunSession:
                 tell=broadcast(self._status.tell, metrics.tell),
                 run_log=self._run_log,
                 metric=run.experiment.ranked_metric,
-                used=None if purse is None else lambda: purse.in_words,
+                used=None if purse is None else lambda: (purse.in_words, purse.clock_left),
             ) as display,
         ):
             display.doing("checking the nodes, sending the images to Ray")

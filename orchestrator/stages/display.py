@@ -40,7 +40,8 @@ class Display:
         tell: receives each new state.
         run_log: receives the printed lines as well.
         metric: of the trainings, in which the best so far is shown.
-        used: says how much of a budget in time is spent; None for one in epochs.
+        used: how much of a budget in time is spent in words, and the seconds on the clock that are left of it; None for
+            one in epochs.
     """
 
     def __init__(
@@ -54,10 +55,11 @@ class Display:
         tell: Callable[[RunState], None] = _ignore,
         run_log: RunLog | None = None,
         metric: RankedMetric = ACCURACY,
-        used: Callable[[], str] | None = None,
+        used: Callable[[], tuple[str, float]] | None = None,
     ) -> None:
         self._metric = metric
         self._used, self._used_text, self._used_at = used, "", -math.inf
+        self._most_left = math.inf
         self._console, self._names = console, names
         self._plan, self._tell, self._run_log = {stage.title: stage for stage in plan}, tell, run_log
         self._doing = ""
@@ -222,7 +224,7 @@ class Display:
         """Looks up how much of a budget in time is spent, now and then: the live display is drawn by another thread."""
         now = time.monotonic()
         if self._used is not None and now - self._used_at >= USED_SECONDS:
-            self._used_text, self._used_at = self._used(), now
+            (self._used_text, self._most_left), self._used_at = self._used(), now
 
     def _details(self) -> str:
         parts = []
@@ -242,7 +244,8 @@ class Display:
         """Of all stages; None where that is unknown."""
         ahead = self.total_epochs - sum(self._behind.values())
         if self._left is not None:
-            return self._left.seconds + max(ahead - self._stage_epochs, 0.0) * self._left.epoch_seconds
+            most = math.inf if self._stage == BASELINE else max(self._most_left, 0.0)
+            return min(self._left.seconds, most) + max(ahead - self._stage_epochs, 0.0) * self._left.epoch_seconds
         epochs = ahead - self._spent.get(self._stage, 0.0)
         pace = None if self._stage == PROXIES else time_left(self._booked, epochs, of_stage=False)
         return None if pace is None or epochs <= 0 else pace.seconds

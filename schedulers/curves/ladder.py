@@ -48,7 +48,7 @@ DECAY = 0.08
 DECAY_TRIALS = 10.0
 """Prior of the exponent by which the correlation with what follows decays, and the trials that it counts for."""
 SMALLEST_CORRELATION = 0.05
-DOUBT_TRIALS = 2.0
+DOUBT_TRIALS = 3.0
 """Trials that count for the scores at the lowest rung foretelling as much as prefixes show; see ``_doubt``."""
 FINAL_NOISE = 0.01
 """Variance of the final result itself, in units of the spread of all trials."""
@@ -328,9 +328,10 @@ class _Fit:
             correlation = max(_of_all(inside, ratio), SMALLEST_CORRELATION)
             expected = (1 - variance_at[lowest - 1]) / (1 - variance_at[later - 1])
             weight = len(ahead) * ratio**2
-            known += weight * min(correlation**2 / expected, 1.0)
+            known += weight * correlation**2 / expected
             total += weight
-        share, left = known / total, float(variance_at[lowest - 1])
+        # Not below: correlations of few trials are off to both sides.
+        share, left = min(known / total, 1.0), float(variance_at[lowest - 1])
         return (1 - share * (1 - left)) / (share * left) if share < 1 else 1.0
 
     def _variance_at(self, decay: float, noise: float) -> Floats:

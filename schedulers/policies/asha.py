@@ -34,8 +34,9 @@ class AshaPolicy(HalvingOptions):
     If there is none it starts a new trial. Only values at one rung are compared, a trial counts at every rung that it
     has reached, and ``floor(n / reduction_factor)`` of the ``n`` at a rung are promoted: the first to arrive is not
     promoted for being first. No trial is stopped: one that is not promoted waits, and may be promoted when others
-    arrive. It ends with the budget, or when the rule promotes no further trial: with fewer trials than
-    ``reduction_factor`` that is after the first rung.
+    arrive. When all
+    have started and the rule promotes no further trial, what is left of a budget takes the best of the lowest rung on.
+    Without a budget it ends there: with fewer trials than ``reduction_factor`` after the first rung.
 
     Caveats: it looks for the best trial, not for the order; most trials stand at the first rung, where the order is
     that of an early epoch. Promotions among the first arrivals rest on few, so some of them are wrong; the order of
@@ -63,7 +64,7 @@ class AshaPolicy(HalvingOptions):
         Raises:
             ValueError: the budget does not take one trial to the first rung, or ``first_rung`` is no cut point.
         """
-        return promote(curves, limits, self.rungs(len(curves), limits), self.reduction_factor, self.seed)
+        return promote(curves, limits, self.rungs(len(curves), limits), self.reduction_factor, self.seed, spend=True)
 
     def rungs(self, trials: int, limits: Limits) -> tuple[int, ...]:
         """Epochs of the rungs, rising; the last is the end of the schedule.
@@ -82,9 +83,17 @@ class AshaPolicy(HalvingOptions):
 
 
 def promote(
-    curves: Mapping[str, Curve], limits: Limits, rungs: Sequence[int], reduction_factor: float, seed: int
+    curves: Mapping[str, Curve],
+    limits: Limits,
+    rungs: Sequence[int],
+    reduction_factor: float,
+    seed: int,
+    *,
+    spend: bool = False,
 ) -> Decisions:
     """Decides by asynchronous promotion over ``rungs``; no trial is sent beyond the last of them.
+
+    With ``spend`` a budget is spent to the end, also where the rule promotes no further trial.
 
     Raises:
         ValueError: the budget does not take one trial to the first rung.
@@ -96,6 +105,8 @@ def promote(
         )
     order = [curves[trial] for trial in drawn_order(curves, seed)]
     wanted = [step for step in _wanted(order, limits, rungs, reduction_factor) if curves[step.trial].state != "running"]
+    if spend and not wanted and math.isfinite(limits.budget_epochs):
+        wanted = _left_over(order, limits, rungs)
     fitting = affordable(wanted, curves, limits)
     fits = {step.trial for step in fitting}
     reasons = {step.trial: step.reason for step in wanted}
@@ -142,3 +153,16 @@ def _wanted(order: list[Curve], limits: Limits, rungs: Sequence[int], reduction_
             and score_at(curve, rung, limits) > -float("inf")
         ]
     return [*between, *promoted, *new]
+
+
+def _left_over(order: list[Curve], limits: Limits, rungs: Sequence[int]) -> list[Step]:
+    """One rung more for every trial, lowest rung first, best first; none while trials are on their way to the first."""
+    if any(curve.state == "running" and curve.until <= rungs[0] for curve in order):
+        return []
+    steps = []
+    for rung, higher in pairwise(rungs):
+        here = [c for c in order if c.last_epoch == rung and c.state != "running" and not has_ended(c, limits)]
+        here = [c for c in here if score_at(c, rung, limits) > -math.inf]
+        ranked = sorted(here, key=lambda curve: -score_at(curve, rung, limits))
+        steps += [Step(curve.trial, higher, f"the best that is left at epoch {rung}") for curve in ranked]
+    return steps

@@ -1,7 +1,9 @@
 """Hyperband: several successive halvings that begin at different rungs."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import ClassVar
 
 from taurank.schedulers.policies.options import require_integer, require_number
@@ -30,8 +32,9 @@ class HyperbandPolicy:
 
     A bracket with few trials begins at a late rung, one with many at an early one, so no single first rung has to be
     chosen. The brackets are those of ``hyperband_brackets``, cheapest a trial first, dealt while they fit the budget
-    and over again while trials are left; the last may hold fewer. One bracket trains after the other; a later one
-    fills slots that an earlier one leaves idle.
+    and over again while trials are left; the last may hold fewer. Where a budget allows all trials to be dealt, those
+    neighbouring ones of the brackets are taken that spend the most of it. One bracket trains after the other; a later
+    one fills slots that an earlier one leaves idle.
 
     Caveats: it looks for the best trial, not for the order. Trials of different brackets are compared with different
     others and stopped at different epochs, so it orders all of them worse than one halving does. Under a small budget
@@ -102,19 +105,34 @@ class HyperbandPolicy:
             (size, rung_epochs(limits.cut_points, end / factor**s, factor))
             for s, size in reversed(list(enumerate(sizes)))
         ]
+        dealt = self._deal(trials, band, limits)
+        if trials and not dealt:
+            prices = [halving_epochs(min(size, len(trials)), rungs, factor) for size, rungs in band]
+            raise ValueError(
+                f"budget_epochs {limits.budget_epochs:g} is below {min(prices)}, the price of the cheapest bracket of "
+                f"hyperband for {len(trials)} trials; raise it or take a policy such as uniform"
+            )
+        if math.isinf(limits.budget_epochs):
+            return dealt
+        parts = [band[first:last] for first, last in combinations(range(len(band) + 1), 2)]
+        options = [self._deal(trials, part, limits) for part in parts]
+        complete = [found for found in options if sum(len(each.trials) for each in found) == len(trials)]
+        return max(complete, key=self._price, default=dealt)
+
+    def _deal(
+        self, trials: Sequence[str], band: Sequence[tuple[int, tuple[int, ...]]], limits: Limits
+    ) -> tuple[Bracket, ...]:
+        """The trials dealt to brackets of these sizes and rungs, over and over again while they fit the budget."""
         dealt: list[Bracket] = []
         left, spent, fitted = list(trials), 0, True
         while left and fitted:
             fitted = False
             for size, rungs in band:
-                price = halving_epochs(min(size, len(left)), rungs, factor)
+                price = halving_epochs(min(size, len(left)), rungs, self.reduction_factor)
                 if left and spent + price <= limits.budget_epochs:
                     dealt.append(Bracket(tuple(left[:size]), rungs))
                     left, spent, fitted = left[size:], spent + price, True
-        if left and not dealt:
-            prices = [halving_epochs(min(size, len(left)), rungs, factor) for size, rungs in band]
-            raise ValueError(
-                f"budget_epochs {limits.budget_epochs:g} is below {min(prices)}, the price of the cheapest bracket of "
-                f"hyperband for {len(left)} trials; raise it or take a policy such as uniform"
-            )
         return tuple(dealt)
+
+    def _price(self, brackets: Sequence[Bracket]) -> int:
+        return sum(halving_epochs(len(bracket.trials), bracket.rungs, self.reduction_factor) for bracket in brackets)

@@ -25,6 +25,9 @@ BATCH_SHARE = 0.04
 """Of the trials, sent on before the model is asked again."""
 HORIZONS = (1, 2, 3, 5, 8)
 """Rungs ahead, and the end, of which the best gain an epoch counts."""
+TENTH_MARGIN = 0.15
+"""Share of the trials that goes to the last rung that the reserve of ``tenth`` pays for: its order among itself does
+not matter, but its border does."""
 RESERVES: dict[Goal, float] = {"order": 0.0, "top": 0.15, "best": 0.4, "tenth": 0.7}
 """Share of the budget kept for the predicted top, by goal."""
 
@@ -71,7 +74,8 @@ class OrderSettlingPolicy:
        ``sum over j of G(|s_i - s_j|, ...) / epochs``, see ``gain.tau_gains``. Near-ties that not even
        the end would settle gain nothing and are left alone.
     3. With the goals ``top``, ``best`` and ``tenth`` a share of the budget is kept for the predicted top: the trials of
-       best ``score + sd / 2``, least advanced first, one rung at a time.
+       best ``score + sd / 2``, least advanced first, one rung at a time, fewer from rung to rung. With ``tenth`` at
+       least 15 % of all go up to the last rung that is paid for, which may be before the end of the schedule.
 
     Once three trainings have finished it predicts the finals of the others.
 
@@ -266,7 +270,8 @@ class OrderSettlingPolicy:
             rungs.append(max(_point(points, epoch), points[bisect_right(points, rungs[-1])]))
         spare = self._reserve * here.limits.budget_epochs
         prices = [later - earlier for earlier, later in pairwise(rungs)]
-        sizes = [max(1, int(spare / len(prices) / price)) for price in prices]
+        sizes = _wide_sizes(prices, spare, math.ceil(TENTH_MARGIN * len(here.alive))) if self.goal == "tenth" else None
+        sizes = sizes or [max(1, int(spare / len(prices) / price)) for price in prices]
         return {rung: (size, earlier) for rung, size, earlier in zip(rungs[1:], sizes, rungs, strict=False)}
 
     def _settled(self, here: _Situation, open_: Sequence[Curve]) -> str:
@@ -287,6 +292,18 @@ class OrderSettlingPolicy:
                     f"expected tau {expected:.2f} reaches {self.target_tau:g} at two successive rungs ({_guess(here)})"
                 )
         return ""
+
+
+def _wide_sizes(prices: Sequence[int], spare: float, least: int) -> list[int] | None:
+    """How many trials go to each rung: ``least`` and an equal share of the rest, so far as that can be paid, then 0.
+
+    Returns None if ``least`` trials cannot go to any rung.
+    """
+    for last in range(len(prices), 0, -1):
+        rest = spare - least * sum(prices[:last])
+        if rest >= 0:
+            return [least + int(rest / last / price) for price in prices[:last]] + [0] * (len(prices) - last)
+    return None
 
 
 def _is_alive(curve: Curve) -> bool:

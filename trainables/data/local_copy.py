@@ -10,7 +10,7 @@ from pathlib import Path
 
 from taurank.trainables.data.errors import DataError
 
-SPARE_BYTES = 2**30
+SPARE_BYTES = 10**9
 """Free space that a copy has to leave."""
 
 

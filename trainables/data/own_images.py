@@ -48,22 +48,34 @@ def split_own(name: str) -> tuple[str, Path] | None:
     return kind, Path(path.strip()).expanduser()
 
 
-def count_own(name: str) -> tuple[int, int, int, int] | None:
+def count_own(name: str, classes: Classes | None = None) -> tuple[int, int, int, int] | None:
     """Training, validation and test images and classes among own files, which are not decoded; None for arrays.
 
+    Args:
+        name: `KIND:PATH`.
+        classes: Those that are counted; None for all.
+
     Raises:
-        DataError: The path is missing or has another layout.
+        DataError: The path is missing or has another layout, or a class is not there.
     """
-    found = split_own(name)
-    if found is None or found[0] == "npz":
+    kind, path, classes = _found(name, KINDS, classes)
+    if kind == "npz":
         return None
-    kind, path = found
     if kind == "packed":
-        noted = read_index(path).noted
-        train, validation, test = (noted["counts"].get(part, 0) for part in ("train", "validation", "test"))
-        return train, validation, test, len(noted["classes"])
-    files = _listed(name, kind, path)
+        whole = _of_pack(name, path, read_index(path), SIZE, None)
+        dataset = whole if classes is None else dataset_of_classes(whole, classes)
+        validation, test = (0 if part is None else len(part) for part in (dataset.validation, dataset.test))
+        return len(dataset.train), validation, test, len(dataset.classes)
+    files = _listed(name, kind, path, classes)
     return len(files.train), len(files.validation), len(files.test), len(files.classes)
+
+
+def split_number(path: Path) -> tuple[Path, int | None]:
+    """Path and number of classes of `PATH#100`; None where there is no such number, or a file has that very name."""
+    stem, hash_, number = path.name.rpartition("#")
+    if path.exists() or not hash_ or not number.isdecimal():
+        return path, None
+    return path.with_name(stem), int(number)
 
 
 def load_own(
@@ -139,10 +151,8 @@ def _found(name: str, kinds: Sequence[str], classes: Classes | None) -> tuple[st
         there, classes = path.with_name(stem), int(number)
     if not there.exists():
         partial = there.with_name(f"{there.name}.partial")
-        more = (
-            f"; packing it was interrupted ({partial.name}), and the same command continues" if partial.exists() else ""
-        )
-        raise DataError(f"{name}: there is no {there.absolute()}{more}")
+        unfinished = f", only {partial.name}; taurank data pack continues it" if partial.exists() else ""
+        raise DataError(f"{name}: there is no {there.absolute()}{unfinished}")
     return kind, there, classes
 
 

@@ -10,7 +10,6 @@ from taurank.orchestrator.candidates.speeds import SpeedError, StatedSpeed, read
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.spaces import Architecture, get_space, measure_size
-from taurank.trainables.data import known_images
 
 BLOCKS = ["1,1", "1,2", "3,3"]
 NETS = ["torchvision:squeezenet1_0", "torchvision:squeezenet1_1"]
@@ -26,8 +25,7 @@ def of_blocks() -> Experiment:
 
 
 def paces(of: Experiment, *speeds: str) -> dict[str, float]:
-    images = known_images(of.data.name, size=of.data.size)
-    return dict(stated_paces(of, images, speeds, say=lambda _: None).seconds)
+    return dict(stated_paces(of, of.data.known_images(), speeds, say=lambda _: None).seconds)
 
 
 def flops(code: str) -> int:

@@ -51,6 +51,19 @@ def test_the_cheapest_that_fit():
     assert sizes(HyperbandPolicy(), 100, Limits(81, 480)) == [(81, 1), (19, 3)]
 
 
+def test_a_large_budget_leaves_out_the_cheapest_brackets():
+    spent = []
+    for share in (0.06, 0.1, 0.2, 0.4, 1.0):
+        brackets = HyperbandPolicy().brackets(names(100), Limits(81, share * 8100))
+        spent.append(sum(halving_epochs(len(b.trials), b.rungs, 3) for b in brackets) / 8100)
+        assert sum(len(bracket.trials) for bracket in brackets) == 100
+        assert spent[-1] <= share
+    assert spent == sorted(spent)
+    assert spent[2] > 0.12
+    assert spent[3] > 0.3
+    assert spent[4] == 1.0
+
+
 @pytest.mark.parametrize("slots", [1, 4])
 @pytest.mark.parametrize(("trials", "budget"), [(143, 1581), (143, 800), (100, 420), (20, 5000)])
 def test_it_costs_what_its_brackets_cost(trials, budget, slots):

@@ -33,6 +33,26 @@ def test_imagenet_that_is_not_there_is_the_whole_of_it(tmp_path: Path) -> None:
     assert found == KnownImages(1_281_167, 0, 50_000, 1_000, (3, 224, 224), as_published=True)
 
 
+def test_some_classes_of_imagenet_that_is_not_there(tmp_path: Path) -> None:
+    """As if each had the same number of images."""
+    wanted = KnownImages(128_117, 0, 5_000, 100, (3, 64, 64), as_published=True)
+    assert known_images(f"imagenet:{tmp_path}/nowhere#100") == wanted
+    assert known_images(f"imagenet:{tmp_path}/nowhere", classes=100) == wanted
+    assert published_images("cifar10", classes=["cat", "dog"]) == KnownImages(10_000, 0, 2_000, 2, (3, 32, 32), True)
+
+
+def test_some_classes_are_counted(imagenet: Path, tmp_path: Path) -> None:
+    extra = imagenet / "train" / "n00000002" / "9.JPEG"
+    extra.parent.mkdir()
+    extra.write_bytes(next((imagenet / "train").rglob("*.JPEG")).read_bytes())
+    pack_images(f"imagenet:{imagenet}", tmp_path / "file.packed")
+    assert known_images(f"imagenet:{imagenet}").classes == 3
+    for name in (f"imagenet:{imagenet}", f"packed:{tmp_path / 'file.packed'}"):
+        found = known_images(f"{name}#2")
+        assert (found.train, found.test, found.classes) == (7, 4, 2)
+        assert known_images(name, classes=["n00000000", "n00000001"]) == found
+
+
 @pytest.mark.parametrize("kind", ["imagenet", "folder", "packed"])
 def test_own_images_are_counted(kind: str, imagenet: Path, tmp_path: Path) -> None:
     name = f"{kind}:{imagenet}"
