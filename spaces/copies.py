@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
+from typing import Any
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
+
+_PLAIN = (bool, int, float, str, type(None))
 
 
 def copy_network(network: nn.Module) -> nn.Module:
@@ -14,6 +18,12 @@ def copy_network(network: nn.Module) -> nn.Module:
     Some modules keep what they computed (`nn.utils.weight_norm`, those with hooks), and `copy.deepcopy` refuses tensors
     with a history. The copy has their values without it.
     """
-    kept = (leaf for module in network.modules() for leaf in tree_leaves(list(vars(module).values())))
-    computed = {id(tensor): tensor.detach().clone() for tensor in kept if isinstance(tensor, Tensor) and tensor.grad_fn}
-    return copy.deepcopy(network, dict(computed))
+    memo: dict[int, Any] = {}
+    for module in network.modules():
+        for value in vars(module).values():
+            if type(value) in (dict, OrderedDict) and not value:
+                memo[id(value)] = type(value)()  # a module has a dozen, and `copy.deepcopy` is slow with each
+            elif type(value) not in _PLAIN:
+                computed = (leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor) and leaf.grad_fn)
+                memo |= {id(tensor): tensor.detach().clone() for tensor in computed}
+    return copy.deepcopy(network, memo)

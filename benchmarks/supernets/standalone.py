@@ -28,7 +28,7 @@ from taurank.trainables.data import ImageData, load_dataset, make_splits
 from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.training.training import Training
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "results"
 SEEDS = 1, 2
 CELLS = 48
 

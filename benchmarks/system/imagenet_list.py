@@ -1,9 +1,9 @@
-"""`imagenet-90` in small through Ray: twelve models by name on a synthetic folder of images, interrupted and resumed.
+"""`imagenet-90` in small through Ray: twelve models by name on packed images of 100 classes, interrupted and resumed.
 
-Images of 80 x 96 pixels of six classes (stripes of a direction each, with noise, in random colours) are written as JPEG
-files in the layout of ImageNet, and ranked at 64 pixels by trainings of two and four epochs. The run is interrupted by
-Ctrl-C after four trainings and resumed. Prints what the commands print, and writes `imagenet_list.csv`: rank, interval
-and epochs trained of each model; the last rows count the trainings before the interruption, in all, and failed.
+The images of `synthetic_ilsvrc`, 400 to 500 pixels a side, are packed by `taurank data pack`, decoded as they are used,
+and ranked at 64 pixels by trainings of two and four epochs. The run is interrupted by Ctrl-C after four trainings and
+resumed. Prints what the commands print, and writes `imagenet_list.csv`: rank, interval and epochs trained of each
+model; the last rows count images, classes, and the trainings before the interruption, in all, and failed.
 
     python -m benchmarks.system.imagenet_list
 """
@@ -19,12 +19,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
 
+from benchmarks.system.synthetic_ilsvrc import write_layout
 from taurank.orchestrator.evidence import EvidenceLog
+from taurank.trainables.data import known_images
 
 ROOT = Path(__file__).parents[2]
 OUT = Path(__file__).parent / "results" / "imagenet_list.csv"
@@ -37,7 +38,7 @@ EXPERIMENT = """
 name: imagenet-list
 space: zoo
 candidates: [{models}]
-data: {{name: "imagenet:{folder}", size: 64, validation: 60}}
+data: {{name: "packed:{file}", size: 64, validation: {validation}}}
 recipe: {{name: imagenet-90, epochs: 4, batch_size: 32}}
 families: null
 proxies: null
@@ -47,59 +48,51 @@ supernets: []
 trainings: [{{epochs: 2}}, {{epochs: 4, candidates: 3}}]
 resources: {{cpus: 1}}
 """
-CLASSES = 6
-PATIENCE = 1800.0
+PATIENCE = 3600.0
 
 
-def write_images(folder: Path, train: int, test: int) -> None:
-    """``train/SYNSET/*.JPEG`` and ``val/SYNSET/*.JPEG``."""
-    generator = np.random.default_rng(0)
-    rows, columns = np.mgrid[:80, :96] / 8.0
-    for part, count in (("train", train), ("val", test)):
-        for place in range(count):
-            label = place % CLASSES
-            angle, phase = np.pi * label / CLASSES, generator.uniform(0, 6)
-            wave = np.sin(rows * np.cos(angle) * 2 + columns * np.sin(angle) * 2 + phase)[..., None]
-            pixels = 128 + wave * generator.uniform(20, 80, 3) + generator.normal(0, 25, (80, 96, 3))
-            file = folder / part / f"n{label:08}" / f"{place:05}.JPEG"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(file), pixels.clip(0, 255).astype(np.uint8))
-
-
-def ended(work: Path) -> int:
-    """Trainings that have ended."""
+def ended(work: Path) -> list[str]:
+    """How each training that has ended did."""
     logs = list(work.glob("runs/*/evidence.sqlite"))
-    return len(EvidenceLog(logs[0]).outcomes()) if logs else 0
+    outcomes = EvidenceLog(logs[0]).outcomes() if logs else {}
+    return [event for trial, (event, _) in outcomes.items() if trial.startswith("training-")]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=int, default=180)
-    parser.add_argument("--test", type=int, default=60)
+    parser.add_argument("--train", type=int, default=500)
+    parser.add_argument("--validation", type=int, default=100, help="of the training images")
+    parser.add_argument("--test", type=int, default=100)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        write_images(work / "ilsvrc", options.train, options.test)
-        experiment = EXPERIMENT.format(models=", ".join(f'"{model}"' for model in MODELS), folder=work / "ilsvrc")
+        write_layout(work / "ilsvrc", train=options.train, validation=options.test)
+        models = ", ".join(f'"{model}"' for model in MODELS)
+        experiment = EXPERIMENT.format(models=models, file=work / "images.packed", validation=options.validation)
         (work / "list.yaml").write_text(experiment)
         taurank = [sys.executable, "-m", "taurank"]
-        settings = {"cwd": work, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+        settings: dict[str, Any] = {"cwd": work, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+        pack = ["data", "pack", f"imagenet:{work / 'ilsvrc'}", "--out", "images.packed"]
+        subprocess.run([*taurank, *pack], check=True, **settings)
         began = time.perf_counter()
-        first = subprocess.Popen([*taurank, "run", "list.yaml", "--cache", "cache"], **settings)
-        while ended(work) < 4 and first.poll() is None and time.perf_counter() - began < PATIENCE:
+        first = subprocess.Popen([*taurank, "run", "list.yaml"], **settings)
+        while len(ended(work)) < 4 and first.poll() is None and time.perf_counter() - began < PATIENCE:
             time.sleep(1.0)
         first.send_signal(signal.SIGINT)
         first.wait(PATIENCE)
-        before = ended(work)
+        before = len(ended(work))
         (folder,) = (work / "runs").glob("[!.]*")
-        subprocess.run([*taurank, "resume", str(folder), "--cache", "cache"], check=True, **settings)
+        subprocess.run([*taurank, "resume", str(folder)], check=True, **settings)
         print(f"{time.perf_counter() - began:.0f} s of wall time")
         log = EvidenceLog(folder / "evidence.sqlite")
         epochs = log.evidence().query("metric == 'validation_accuracy'").groupby("architecture").size()
         table = pd.read_csv(folder / "ranking.csv")[["architecture", "rank", "rank_low", "rank_high"]]
         table["epochs"] = table["architecture"].map(epochs)
-        events = [event for event, _ in log.outcomes().values()]
+        events = ended(work)
+        data = known_images(f"packed:{work / 'images.packed'}")
         trainings = {
+            "images": data.train + data.test,
+            "classes": data.classes,
             "trainings before the interruption": before,
             "in all": len(events),
             "failed": events.count("failed"),

@@ -1,10 +1,13 @@
-"""Scaling of taurank: thousands of trials in a run, proxies and ranking of a whole space, a million rows.
+"""Scaling of taurank: thousands of trials in a run, a whole space ranked and searched, a million rows.
 
 1. `trials`: `taurank run` over N networks of one linear layer that train one epoch on 40 images, so that hardly any
    time is training: wall time of the stage, milliseconds per trial (of all, and of the first and last tenth), peak
    memory of the driver, seconds of the whole command with Ray's start and the ranking.
-2. `space`: all 15,625 cells of NAS-Bench-201: seconds of the parameters and FLOPs, of two proxies on eight images
-   (`--cells` of them, in chunks through one process), and of the ranking from size, proxies and 400 trainings.
+2. All 15,625 cells of NAS-Bench-201. `sizes`: CPU seconds of parameters and FLOPs, one thread. `proxies`: wall seconds
+   of two proxies on eight images through the workers of `taurank proxies` (`--cells` of the cells), and what the scores
+   take in sum. `ranking`: CPU seconds, from size, proxies and 400 trainings. End to end on recorded trainings, each in
+   a process of its own with its peak memory: `replay`, `taurank replay` over all cells at a tenth of the cost, and
+   `search`, 300 trainings by `posterior`; these need nb201 in $TAURANK_DATA.
 3. `log`: evidence logs of up to a million rows: rows per second in transactions of 4 and of 1,000, seconds to read all,
    and of the queries that a run makes.
 
@@ -12,12 +15,14 @@ Prints tables and writes `scale.csv` beside this file.
 
     python -m benchmarks.system.scale
     python -m benchmarks.system.scale --parts trials --trials 500 1000
+    python -m benchmarks.system.scale --parts sizes proxies ranking replay search
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -31,16 +36,17 @@ import numpy as np
 import pandas as pd
 import psutil
 
+from benchmarks.common.recorded import data_folder
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.ranker import rank_evidence
 from taurank.spaces import Architecture, get_space, measure_size
-from taurank.trainables.data import ImageData, load_dataset, make_splits
-from taurank.trainables.proxies import draw_batch
-from taurank.trainables.proxies.scoring import score_network
+from taurank.trainables.table import write_table
+from taurank.trainables.table.importers import import_table
 
 ROOT = Path(__file__).parents[2]
 OUT = Path(__file__).parent / "results" / "scale.csv"
-SPACE = '''
+SPACE = get_space("nasbench201", width=4, cells_per_stage=1)
+MODULE = '''
 from torch import nn
 
 from taurank.spaces import ChoiceSpace
@@ -67,6 +73,14 @@ supernets: []
 baseline: null
 share_results: false
 """
+SEARCH = """
+from benchmarks.common.recorded import data_folder
+from benchmarks.search.search import Method, Table, search
+
+assert len(search(Method("posterior", 300), 0, Table(data_folder() / "nb201")).observations) == 300
+"""
+PARTS = ("trials", "sizes", "proxies", "ranking", "replay", "search", "log")
+ALL_CELLS = 15_625
 MEGABYTE = 1e6
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
@@ -74,7 +88,7 @@ METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accura
 def trials_row(count: int) -> dict[str, Any]:
     """One run of this many trials."""
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "one_layer.py").write_text(SPACE)
+        Path(folder, "one_layer.py").write_text(MODULE)
         Path(folder, "scale.yaml").write_text(EXPERIMENT.format(trials=count))
         command = [sys.executable, "-m", "taurank", "run", "scale.yaml"]
         began = time.perf_counter()
@@ -131,35 +145,22 @@ def watched_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
     return result
 
 
-def small_digits() -> ImageData:
-    return make_splits(load_dataset("digits"), seed=0, train=200, validation=200, test=200)
+def sizes_row() -> dict[str, Any]:
+    """Parameters and FLOPs of the whole space."""
+    architectures = list(SPACE.enumerate())
+    began = time.process_time()
+    for one in architectures:
+        measure_size(SPACE, one, input_shape=(1, 8, 8), classes=10)
+    return {"part": "sizes", "count": len(architectures), "cpu_seconds": time.process_time() - began}
 
 
-def space_rows(cells: int) -> Iterator[dict[str, Any]]:
-    """Sizes, proxies and ranking of a whole space."""
-    space, data = get_space("nasbench201", width=4, cells_per_stage=1), small_digits()
-    codes = [architecture.code for architecture in space.enumerate()]
-    shape, classes = data.input_shape, len(data.classes)
-
-    began = time.perf_counter()
-    chosen = [Architecture(space.name, code) for code in codes[:cells]]
-    sizes = [measure_size(space, one, input_shape=shape, classes=classes) for one in chosen]
-    yield {"part": "space", "what": "parameters and FLOPs", "count": cells, "seconds": time.perf_counter() - began}
-
-    batch = draw_batch(data, images=8, seed=0)
-    proxies = ("jacob_cov", "synflow")
-    began = time.perf_counter()
-    found = []
-    for one in chosen:
-        network = space.build(one, input_shape=shape, classes=classes)
-        found.append(score_network(network, batch, proxies))
-    yield {"part": "space", "what": " + ".join(proxies), "count": cells, "seconds": time.perf_counter() - began}
-
+def ranking_row() -> dict[str, Any]:
+    """The ranking of the whole space from made-up evidence."""
+    codes = [one.code for one in SPACE.enumerate()]
     generator = np.random.default_rng(0)
     quality = generator.standard_normal(len(codes))
-    repeated = np.resize(np.array([size.flops for size in sizes], dtype=float), len(codes))
     columns = {
-        ("size", "size", "flops"): repeated,
+        ("size", "size", "flops"): quality + 3 * generator.standard_normal(len(codes)),
         ("proxies", "proxy:jacob_cov", "score"): quality + generator.standard_normal(len(codes)),
         ("proxies", "proxy:synflow", "score"): quality + 2 * generator.standard_normal(len(codes)),
     }
@@ -174,12 +175,53 @@ def space_rows(cells: int) -> Iterator[dict[str, Any]]:
         for place in trained
     ]
     encoding = pd.DataFrame(
-        [space.features(Architecture(space.name, code)) for code in codes], index=codes, columns=space.feature_names
+        [SPACE.features(Architecture(SPACE.name, code)) for code in codes], index=codes, columns=SPACE.feature_names
     )
-    began = time.perf_counter()
+    began = time.process_time()
     ranking = rank_evidence(pd.DataFrame(rows), encoding.astype(float), full_epochs=200, seed=0)
     assert len(ranking.table) == len(codes)
-    yield {"part": "space", "what": "ranking", "count": len(codes), "seconds": time.perf_counter() - began}
+    return {"part": "ranking", "count": len(codes), "cpu_seconds": time.process_time() - began}
+
+
+def proxies_row(cells: int) -> dict[str, Any]:
+    """Two proxies of this many cells, through workers."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "scores.csv")
+        command = [sys.executable, "-m", "taurank", "proxies", "--space", "nasbench201", "--option", "width=4"]
+        command += ["--option", "cells_per_stage=1", "--data", "digits", "--images", "8", "--output", str(file)]
+        command += ["--proxies", "jacob_cov,synflow", "--candidates", "all" if cells == ALL_CELLS else str(cells)]
+        row = measured_alone("proxies", cells, command)
+        scores = pd.read_csv(file)
+        assert scores["architecture"].nunique() == cells
+        del row["cpu_seconds"]  # of the driver alone: workers are not its children
+        return row | {"scoring_seconds": float(scores["seconds"].sum())}
+
+
+def replay_row(cells: int) -> dict[str, Any]:
+    """A replay over this many cells."""
+    files = [data_folder() / "nb201" / f"nb201_cifar10{part}.parquet" for part in ("", "_proxies")]
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "table.parquet")
+        write_table(import_table(files), table)
+        command = [sys.executable, "-m", "taurank", "replay", "--table", str(table), "--candidates", str(cells)]
+        command += ["--among", "all", "--truth", "seeds 1", "--draws", "1", "--proxies", "jacov,synflow"]
+        return measured_alone("replay", cells, command)
+
+
+def measured_alone(part: str, count: int, command: list[str]) -> dict[str, Any]:
+    """Wall seconds, CPU seconds and peak memory of a command."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    peak = watched_memory(process)
+    if process.wait():
+        raise SystemExit(f"{part} failed")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "part": part, "count": count, "seconds": time.perf_counter() - began, "cpu_seconds": spent,
+        "driver_peak_megabytes": peak() / MEGABYTE,
+    }  # fmt: skip
 
 
 def row(stage: str, source: str, metric: str, code: str, value: float, epoch: int) -> dict[str, Any]:
@@ -239,14 +281,18 @@ def evidence_row(number: int) -> Evidence:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", choices=("trials", "space", "log"), default=["trials", "space", "log"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--trials", type=int, nargs="+", default=[500, 1000, 2000, 5000])
-    parser.add_argument("--cells", type=int, default=15_625)
+    parser.add_argument("--cells", type=int, default=ALL_CELLS, help="that proxies are scored of")
     parser.add_argument("--rows", type=int, default=1_000_000)
     options = parser.parse_args()
     parts: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         "trials": lambda: map(trials_row, options.trials),
-        "space": lambda: space_rows(options.cells),
+        "sizes": lambda: iter([sizes_row()]),
+        "proxies": lambda: iter([proxies_row(options.cells)]),
+        "ranking": lambda: iter([ranking_row()]),
+        "replay": lambda: iter([replay_row(ALL_CELLS)]),
+        "search": lambda: iter([measured_alone("search", ALL_CELLS, [sys.executable, "-c", SEARCH])]),
         "log": lambda: log_rows(options.rows),
     }
     for part in options.parts:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from taurank.orchestrator.campaigns.starting import Place, experiment_images
-from taurank.orchestrator.candidates import choose_candidates, measure_paces, open_meter
+from taurank.orchestrator.candidates import choose_candidates, flops_of, measure_paces, open_meter, stated_paces
 from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, ImageCounts, ProxySpec, read_budget
 from taurank.orchestrator.knowledge import gather_knowledge, knowledge_line
 from taurank.orchestrator.planning import (
@@ -31,6 +31,7 @@ from taurank.orchestrator.replay import OwnReplays, choose_cheap, make_bench
 from taurank.orchestrator.runs import Run
 from taurank.orchestrator.text import hint
 from taurank.spaces import list_spaces
+from taurank.trainables.data import DataError
 from taurank.trainables.table import read_table
 
 RUNS = Path("runs")
@@ -66,6 +67,8 @@ class Subject:
         progress: of an existing run.
         anchors: full trainings to keep of a small budget.
         pace: seconds of an epoch of each candidate; None if they are unknown.
+        timing: epoch-equivalents of its measurement.
+        asked: the budget as it was asked for; None for one that reaches a tau.
     """
 
     space: str
@@ -80,6 +83,8 @@ class Subject:
     progress: Progress | None = None
     anchors: int = 0
     pace: Pace | None = None
+    timing: float = 0.0
+    asked: Budget | None = None
 
     @property
     def with_default_split(self) -> Subject:
@@ -98,6 +103,7 @@ def plan_ahead(
     tau: float | None = None,
     schedules: str = "",
     epoch_seconds: float | None = None,
+    speeds: Sequence[str] = (),
     table: Path | None = None,
     truth: str = "",
     among: str = "distinct",
@@ -118,6 +124,8 @@ def plan_ahead(
         tau: instead of the budget, the tau to reach.
         schedules: schedule lengths that can be trained, separated by commas; empty for any.
         epoch_seconds: seconds of an epoch; None for those of the run or table.
+        speeds: of training on a device that is not here, as ``MODEL=IMAGES_PER_SECOND`` or the name of a CSV; the
+            seconds of an epoch of each candidate of an experiment are estimated from them.
         table: recorded trainings that are replayed instead of using the forecast.
         truth: of the table, as `taurank replay` takes it.
         among: the same.
@@ -128,7 +136,7 @@ def plan_ahead(
         say: receives progress messages.
 
     Raises:
-        PlanError: nothing can be planned so; one line.
+        PlanError, SpeedError: nothing can be planned so; one line.
         TableError, ReplayError: the table cannot be replayed.
     """
     if budget is not None and tau is not None:
@@ -137,6 +145,10 @@ def plan_ahead(
         raise PlanError(f"--tau: {tau:g} is not a tau to reach; give one between 0 and 1")
     if epoch_seconds is not None and not 0 < epoch_seconds < math.inf:
         raise PlanError(f"--epoch-seconds: {epoch_seconds:g} is not the duration of an epoch; give seconds above 0")
+    if speeds and (epoch_seconds is not None or measure):
+        raise PlanError("--speed, --epoch-seconds and --measure: give one of them")
+    if speeds and not isinstance(what, Experiment):
+        raise PlanError("--speed: only an experiment names its candidates and images; give one, or --epoch-seconds")
     if table is None and (truth, among, draws) != ("", "distinct", 3):
         raise PlanError("--truth, --among and --draws configure the replay of a table: use them with --table")
     lengths = _lengths(schedules)
@@ -146,16 +158,24 @@ def plan_ahead(
         else _of_options(space, data, candidates, epochs, from_table=table is not None)
     )
     asked = _asked(what, budget)
-    if isinstance(what, Experiment) and (measure or (asked is not None and asked.is_time)) and epoch_seconds is None:
-        subject = _measured(subject, what, place or Place(), say)
+    if measure and (not isinstance(what, Experiment) or epoch_seconds is not None):
+        instead = "--epoch-seconds says what is measured" if epoch_seconds is not None else "give a YAML file"
+        raise PlanError(f"--measure times the candidates of an experiment: {instead}, or omit the option")
+    if isinstance(what, Experiment) and speeds:
+        subject = _stated(subject, what, speeds, device=asked.device if asked is not None else "", say=say)
+    elif isinstance(what, Experiment) and (measure or (asked is not None and asked.is_time)) and epoch_seconds is None:
+        timed = what if asked is None else what.model_copy(update={"budget": str(asked)})
+        subject = _measured(subject, timed, place or Place(), say)
     if subject.pace is None and epoch_seconds is not None:
         device = (asked.device if asked is not None else "") or "device"
         each = {str(place): epoch_seconds for place in range(subject.candidates)}
         subject = replace(subject, pace=Pace(each, device=device))
     if asked is not None and tau is None:
-        subject = replace(subject, budget=_factor(asked, subject))
+        subject = replace(subject, budget=_factor(asked, subject), asked=asked)
     if budget is not None or tau is not None:
-        subject = replace(subject.with_default_split, budget=None if tau is not None else subject.budget)
+        subject = subject.with_default_split
+        if tau is not None:
+            subject = replace(subject, budget=None, asked=None)
     elif subject.budget is None:
         raise PlanError(
             "--budget or --tau is missing: give --budget 10x, or --tau 0.85 for the cheapest budget that reaches it"
@@ -203,18 +223,47 @@ def _factor(budget: Budget, subject: Subject) -> float:
 
 def _measured(subject: Subject, experiment: Experiment, place: Place, say: Callable[[str], None]) -> Subject:
     """The subject with the pace of the candidates that a run of the experiment would choose."""
-    data = experiment_images(experiment, place)
+    try:
+        data = experiment_images(experiment, place)
+    except DataError as error:
+        raise PlanError(
+            f"{error}; or, to plan without the images, state a speed: --speed MODEL=IMAGES_PER_SECOND"
+        ) from None
     with open_meter(experiment, data, address=place.address, say=say) as meter:
         chosen = choose_candidates(experiment, data, meter, say=say)
-    found = measure_paces(experiment, chosen.codes, data, address=place.address)
-    counts = ImageCounts.of(data)
-    return replace(subject, candidates=len(chosen.codes), images=counts, pace=found.pace)
+    flops = flops_of(experiment, chosen.sizes, chosen.codes, data)
+    found = measure_paces(experiment, chosen.codes, data, address=place.address, flops=flops)
+    images = subject.images if experiment.trainable is not None else ImageCounts.of(data)
+    # A run in epochs times as many as cost an epoch.
+    timing = found.epochs if experiment.allowance.is_time else 0.0
+    return replace(subject, candidates=len(chosen.codes), images=images, pace=found.pace, timing=timing)
+
+
+def _stated(
+    subject: Subject, experiment: Experiment, speeds: Sequence[str], *, device: str, say: Callable[[str], None]
+) -> Subject:
+    """The subject with the pace of its candidates on a device whose speeds are stated."""
+    images = experiment.data.known_images()
+    found = stated_paces(experiment, images, speeds, say=say)
+    counts = experiment.data.counts_of(images)
+    notes = [
+        f"note: {counts.train:,} training and {counts.validation:,} validation images"
+        + (" are cut from the set as it was published; nothing was counted" if images.as_published else ""),
+        f"note: hours are an estimate: {found.stated} of {len(found.seconds)} candidates have a stated speed"
+        + ("; the others are scaled by FLOPs from the stated model nearest in size" if found.are_scaled else ""),
+    ]
+    pace = Pace(found.seconds, device=device or "device")
+    notes = [*subject.notes, *notes]
+    return replace(subject, candidates=len(found.seconds), images=counts, pace=pace, notes=tuple(notes))
 
 
 def _hours(subject: Subject, outlook: Outlook) -> list[str]:
     if subject.pace is None or subject.epochs is None:
         return []
-    return [subject.pace.in_words(subject.epochs, outlook.epochs(outlook.chosen.stages) / subject.candidates)]
+    stages = outlook.chosen.stages
+    bounded = subject.stages is not None or all(spec.candidates == "all" for spec in stages.trainings)
+    most = None if bounded else subject.asked
+    return [subject.pace.in_words(subject.epochs, outlook.epochs(stages) / subject.candidates, budget=most)]
 
 
 def _of_what(what: Experiment | Path, *, space: str, data: str, candidates: int | None, epochs: int | None) -> Subject:
@@ -266,6 +315,7 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
         images,
         notes=notes,
         anchors=experiment.anchors,
+        asked=experiment.allowance,
     )
     if experiment.trainings is None and experiment.supernets is None:
         return subject
@@ -303,22 +353,27 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
         return 0.0 if asked is None else subject.candidates * asked.epochs(images.train)
 
     def stages_of(budget: float) -> PlannedStages | None:
-        cost = proxy_epochs(budget)
+        cost, asked = proxy_epochs(budget), subject.asked
+        total = subject.candidates * full / budget
+        if asked is not None and asked.seconds is not None and subject.pace is not None and budget == subject.budget:
+            total = subject.pace.epochs_of(asked, full)
+        timing = subject.timing if budget > 1 or total > subject.candidates * full else 0.0
         trainings, supernets = split_stages(
             subject.space,
             subject.candidates,
             full_epochs=full,
-            speed_up=budget,
+            budget_epochs=total - cost - timing,
             images=images,
             schedules=lengths,
-            proxy_epochs=cost,
             anchors=subject.anchors,
         )
-        return PlannedStages(tuple(trainings), tuple(supernets), cost) if trainings else None
+        return PlannedStages(tuple(trainings), tuple(supernets), cost, subject.timing) if trainings else None
 
     with_proxies = proxy_epochs(subject.budget or 10.0) > 0
     setting = Setting(subject.space, subject.data, full)
-    return PlanRequest(setting, subject.candidates, stages_of, epoch_seconds, with_proxies, images=images)
+    return PlanRequest(
+        setting, subject.candidates, stages_of, epoch_seconds, with_proxies, images=images, asked=subject.asked
+    )
 
 
 def _by_own_replays(

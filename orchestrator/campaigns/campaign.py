@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from taurank.orchestrator.candidates import measure_sizes
-from taurank.orchestrator.evidence import BASELINE, RANKING
+from taurank.orchestrator.candidates import measure_sizes, time_candidates
+from taurank.orchestrator.evidence import BASELINE, FLOPS, PACE, RANKING, TRAINING
 from taurank.orchestrator.experiment import Experiment, ProxySpec
-from taurank.orchestrator.planning import chosen_before, run_rounds
+from taurank.orchestrator.planning import chosen_before, run_rounds, timing_epochs
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report import RunReport, print_plan, report_run
-from taurank.orchestrator.runs import Run, plan_run, run_session
+from taurank.orchestrator.runs import RaySession, Run, plan_run, run_session
 from taurank.orchestrator.scoring import draw_baseline
 from taurank.orchestrator.session import StagePlan
 from taurank.orchestrator.stages import (
@@ -69,6 +69,11 @@ def run_campaign(
         ) as on_ray:
             display = on_ray.display
             runner = StageRunner(run, on_ray, data, needed=planned.cheap)
+            if planned.trainings and run.pace is None:
+                _time_epochs(run, runner, on_ray, data, cost=cost, budget=budget)
+            timing = timing_epochs(log)
+            if timing:
+                display.skip_stage(PACE, epochs=0.0, spent=timing, how="a few batches of each")
             if planned.proxies is not None:
                 runner.run(planned.proxies, data=_proxy_batch(experiment, data))
             for supernet in planned.supernets:
@@ -90,6 +95,41 @@ def run_campaign(
                 runner.run(_drawn_baseline(run, ranking))
             display.doing("writing the report")
         return report_run(run, console, ranking=ranking)
+
+
+SILENCE = 60.0
+"""Seconds without an answer after which no more candidates are timed: a run in epochs does without."""
+
+
+def _time_epochs(
+    run: Run, runner: StageRunner, on_ray: RaySession, data: ImageData, *, cost: float, budget: float
+) -> None:
+    """Times an epoch of the candidates and states the hours, before the first stage; for a budget in epochs.
+
+    It takes what the plan leaves over of the budget, and at most an epoch more. Own training code is not timed: its
+    epochs cannot be cut short. A candidate that cannot be timed is no reason to end a run.
+    """
+    experiment, log, display = run.experiment, run.log, on_ray.display
+    rows = log.evidence()
+    if experiment.trainable is not None or (rows["source"] == TRAINING).any():
+        return
+    flops = rows[rows["metric"] == FLOPS].groupby("architecture")["value"].last().to_dict()
+    measured = time_candidates(
+        experiment,
+        run.candidates,
+        data,
+        on_ray.cluster,
+        runner.slot(trials=len(run.candidates)),
+        flops={str(code): float(value) for code, value in flops.items()},
+        progress=lambda done, count: display.doing(f"timing an epoch of the candidates: {done} of {count}"),
+        most_epochs=budget - cost + 1,
+        silence=min(experiment.resources.patience or SILENCE, SILENCE),
+    )
+    if measured.has_any:
+        measured.book(log)
+        assert run.pace is not None
+        most = (cost + timing_epochs(log)) / len(run.candidates)
+        display.say(run.pace.in_words(experiment.recipe.epochs, most))
 
 
 def _proxy_batch(experiment: Experiment, data: ImageData) -> ProxyBatch:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from taurank.orchestrator.candidates import KeptLatencies, Screen, add_size
 from taurank.orchestrator.experiment import (
-    MEASURED_BY_IMAGES,
     Experiment,
     ExperimentError,
     SearchSpec,
@@ -20,13 +19,10 @@ from taurank.orchestrator.search import ACCURACY, STAGE, Direction, Proposals, m
 from taurank.orchestrator.stages import SharedResults, trial_spec
 from taurank.spaces import Architecture
 from taurank.trainables.data import ImageData
-from taurank.trainables.proxies import draw_batch
 from taurank.trainables.trials import TrialSpec
 
 Scores: TypeAlias = list[list[float]]
 """Scores of the options of each decision, higher is better; NaN for options that no architecture has."""
-MEASURING_IMAGES = 14
-"""Batch size of the measurements of te_nas."""
 
 
 def spec_of(experiment: Experiment) -> SearchSpec:
@@ -49,6 +45,7 @@ def make_proposals(
     results: SharedResults | None,
     names: dict[str, str],
     scores: Scores | None = None,
+    prunings: Mapping[int, Sequence[int]] | None = None,
 ) -> Proposals:
     """The proposals of a search, restored from its log.
 
@@ -60,6 +57,7 @@ def make_proposals(
         results: trainings shared with other runs; None if they are not shared.
         names: the short name of each proposal is added to it.
         scores: for searchers that use the scores of a supernet.
+        prunings: for te_nas; see `TeNasSearcher`.
     """
     experiment, log, spec = run.experiment, run.log, spec_of(run.experiment)
     space = experiment.space.make()
@@ -79,7 +77,8 @@ def make_proposals(
             return {}
         return {cost: float(costs(log.evidence(), [code], "latency" if cost == "latency" else "flops")[0])}
 
-    more: dict[str, Any] = {} if scores is None else {"scores": scores}
+    learned = {"scores": scores, "prunings": prunings}
+    more: dict[str, Any] = {name: value for name, value in learned.items() if value is not None}
     searcher = make_searcher(
         spec.method,
         space,
@@ -87,7 +86,6 @@ def make_proposals(
         constraints=screen if experiment.bounds or space.foreign else None,
         objectives=objectives,
         **searcher_options(spec.method, spec.options),
-        **_measure(spec, data, experiment),
         **more,
     )
     return Proposals(
@@ -109,13 +107,3 @@ def _maker(
         return spec if results is None else results.shared(spec)
 
     return make
-
-
-def _measure(spec: SearchSpec, data: ImageData, experiment: Experiment) -> dict[str, Any]:
-    """The network measurement of te_nas; empty for the others."""
-    if spec.method != MEASURED_BY_IMAGES:
-        return {}
-    from taurank.trainables.proxies import AveragedNetwork
-
-    batch = draw_batch(data, images=MEASURING_IMAGES, seed=experiment.seed)
-    return {"measure": AveragedNetwork(batch.images, classes=batch.classes)}

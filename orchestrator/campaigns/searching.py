@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from taurank.orchestrator.campaigns.prunings import prune, prunes, pruning_stage
 from taurank.orchestrator.campaigns.search_set_up import make_proposals, spec_of
 from taurank.orchestrator.campaigns.search_supernet import (
     check_constraints,
@@ -97,6 +98,11 @@ def run_search(
         plan = [StagePlan(STAGE, spec.evaluations, float(spec.evaluations * epochs))]
         if supernet is not None:
             plan.insert(0, StagePlan(supernet.title, 1, supernet.cost))
+        if prunes(run):
+            prunings = pruning_stage(run, data, range(spec.evaluations))
+            plan.insert(0, StagePlan(prunings.title, len(prunings.specs), prunings.cost))
+            networks = f"{prunings.schedule_epochs} untrained networks each"
+            print_line(console, f"{spec.evaluations} prunings come first, which measure {networks}")
         planned = sum(stage.epochs for stage in plan)
         session.planned(plan, budget_epochs=planned, doing="starting Ray")
         if log.has_ended(RANKING):
@@ -113,6 +119,7 @@ def run_search(
                 experiment, data, on_ray.cluster, log=log, file=run.folder / TABLE_FILE, say=display.say
             )
             screen = Screen(space, experiment.bounds, data, latencies, display.say)
+            constraints = screen if experiment.bounds or space.foreign else None
             scores = None
             if supernet is not None:
                 if not is_trained(log, supernet):
@@ -127,6 +134,7 @@ def run_search(
                 results=runner.shared_results(trials=spec.evaluations),
                 names=names,
                 scores=scores,
+                prunings=prune(run, data, runner.run, constraints=constraints) if prunes(run) else None,
             )
             if not log.has_ended(STAGE):
                 runner.search(proposals, epochs=epochs, spare=lambda: latencies.cores if latencies else 0.0)

@@ -22,9 +22,10 @@ from taurank.orchestrator.candidates.narrowing import (
     narrowed_space,
     narrowing_line,
 )
-from taurank.orchestrator.candidates.paces import MeasuredPace, measure_paces
+from taurank.orchestrator.candidates.paces import MeasuredPace, flops_of, measure_paces, time_candidates
 from taurank.orchestrator.candidates.screening import Measured, Screen
 from taurank.orchestrator.candidates.search_latencies import KeptLatencies, keep_latencies
+from taurank.orchestrator.candidates.speeds import SpeedError, StatedPaces, stated_paces
 
 __all__ = [
     "KeptLatencies",
@@ -33,6 +34,8 @@ __all__ = [
     "Meter",
     "Say",
     "Screen",
+    "SpeedError",
+    "StatedPaces",
     "add_size",
     "book_candidates",
     "book_latencies",
@@ -40,6 +43,7 @@ __all__ = [
     "book_sizes",
     "check_size",
     "choose_candidates",
+    "flops_of",
     "keep_latencies",
     "logged_conditions",
     "logged_narrowing",
@@ -49,4 +53,6 @@ __all__ = [
     "narrowing_line",
     "open_meter",
     "resume_meter",
+    "stated_paces",
+    "time_candidates",
 ]

@@ -14,6 +14,7 @@ import typer
 from taurank import __version__
 from taurank.orchestrator.cli import (
     compare,
+    data,
     extend,
     front,
     listing,
@@ -65,6 +66,7 @@ for command in (
 ):
     app.command(command.__name__.rstrip("_"))(reporting(command))
 app.add_typer(tables.app, name="table")
+app.add_typer(data.app, name="data")
 
 
 def _print_versions(asked: bool) -> None:

@@ -66,6 +66,16 @@ def plan(
             "--epoch-seconds", help="Seconds per epoch. Default: those of the run or table.", show_default=False
         ),
     ] = None,
+    speed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--speed",
+            help="Training speed of a device that is not here, for its hours: MODEL=IMAGES_PER_SECOND, or a CSV with "
+            "the columns model and images_per_second (may be repeated). Other candidates of an experiment are scaled "
+            "by FLOPs.",
+            show_default=False,
+        ),
+    ] = None,
     table: Annotated[
         Path | None,
         typer.Option(
@@ -103,6 +113,7 @@ def plan(
         tau=tau,
         schedules=schedules,
         epoch_seconds=epoch_seconds,
+        speeds=speed or (),
         table=table,
         truth=truth,
         among=among,

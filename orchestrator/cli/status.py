@@ -157,7 +157,9 @@ def status_lines(found: RunStatus, now: float) -> list[str]:
     from taurank.orchestrator.text import counted, duration
 
     budget = ""
-    if found.budget_epochs:
+    if found.budget_time:
+        budget = f" (budget: {found.budget_time})"
+    elif found.budget_epochs:
         budget = f" of {found.budget_epochs:,.1f} ({found.spent_epochs / found.budget_epochs:.0%} of the budget)"
     baseline = f"; baseline: {found.baseline_epochs:,.1f} epochs" if found.baseline_epochs else ""
     lines = [f"evidence: {found.spent_epochs:,.1f} epochs{budget}, {found.spent_seconds:,.1f} device seconds{baseline}"]

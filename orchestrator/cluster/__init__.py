@@ -3,7 +3,7 @@
 from taurank.orchestrator.cluster.cluster import Cluster, ClusterError, Slot, connect
 from taurank.orchestrator.cluster.peak_memory import measure_peak_memory
 from taurank.orchestrator.cluster.room import check_room_for_trials
-from taurank.orchestrator.cluster.shared_folder import check_shared
+from taurank.orchestrator.cluster.shared_folder import check_shared, prepare_packed
 from taurank.orchestrator.cluster.slots import plan_slot
 from taurank.orchestrator.cluster.tune import TrialNames, WorkerKeepingGenerator, use_trial_actors
 from taurank.orchestrator.cluster.worker_watch import WorkerWatch
@@ -20,5 +20,6 @@ __all__ = [
     "connect",
     "measure_peak_memory",
     "plan_slot",
+    "prepare_packed",
     "use_trial_actors",
 ]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from taurank.orchestrator.cluster.cluster import ClusterError, one_line, shipped_with_job
+from taurank.trainables.data import DataError, PackedImages, check_pack_length
 
 NODE_SECONDS = 60.0
 """Time limit for starting a worker process and importing torch, which takes seconds on an idle node."""
@@ -47,24 +50,7 @@ def check_shared(folder: Path, *, option: str = "--out") -> None:
         return ""
 
     try:
-        task = ray.remote(num_cpus=0, max_retries=0)(inspect)
-        asked = {
-            (node, host): task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-                str(marker)
-            )
-            for node, host in _alive().items()
-        }
-        for (node, host), answer in asked.items():
-            try:
-                problem = ray.get(answer, timeout=NODE_SECONDS)
-            except GetTimeoutError:
-                raise ClusterError(
-                    f"node {host} starts no worker within {NODE_SECONDS:.0f} s; is it overloaded?"
-                ) from None
-            except RayError as error:
-                if node not in _alive():
-                    continue
-                raise ClusterError(f"node {host} cannot run a worker: {one_line(error)}") from None
+        for host, problem in _ask_nodes(lambda: inspect(str(marker)), seconds=NODE_SECONDS):
             if problem.startswith("import: "):
                 raise ClusterError(f"node {host} cannot {problem}; install taurank's dependencies there")
             if problem:
@@ -73,6 +59,48 @@ def check_shared(folder: Path, *, option: str = "--out") -> None:
                 )
     finally:
         marker.unlink(missing_ok=True)
+
+
+def prepare_packed(images: PackedImages) -> None:
+    """Checks that every node can read a file of packed images, after copying it to a local disk if that is asked for.
+
+    Raises:
+        ClusterError: a node cannot; names it.
+    """
+    none = images.part(np.arange(0))  # the rows of all images need not travel
+
+    def open_file() -> str:
+        try:
+            check_pack_length(none.copy_to_node())
+        except (DataError, OSError) as error:
+            return " ".join(str(error).split())
+        return ""
+
+    for host, problem in _ask_nodes(open_file, seconds=None):
+        if problem:
+            raise ClusterError(f"node {host}: {problem}; packed images have to be in a folder that all nodes share")
+
+
+def _ask_nodes(ask: Callable[[], str], *, seconds: float | None) -> Iterator[tuple[str, str]]:
+    """Calls a function on each node; yields hosts and answers, each within so many seconds.
+
+    Raises:
+        ClusterError: a node does not answer.
+    """
+    task = ray.remote(num_cpus=0, max_retries=0)(ask)
+    asked = {
+        (node, host): task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
+        for node, host in _alive().items()
+    }
+    for (node, host), answer in asked.items():
+        try:
+            yield host, ray.get(answer, timeout=seconds)
+        except GetTimeoutError:
+            raise ClusterError(f"node {host} starts no worker within {seconds:.0f} s; is it overloaded?") from None
+        except RayError as error:
+            if node not in _alive():
+                continue
+            raise ClusterError(f"node {host} cannot run a worker: {one_line(error)}") from None
 
 
 def _alive() -> dict[str, str]:

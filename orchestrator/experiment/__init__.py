@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from taurank.orchestrator.experiment.search import (
         MEASURED_BY_IMAGES,
+        PRUNING_IMAGES,
         SAMPLERS,
         SearchSpec,
         SupernetSearchOptions,
@@ -53,6 +54,7 @@ __all__ = [
     "BUDGET",
     "EPOCHS",
     "MEASURED_BY_IMAGES",
+    "PRUNING_IMAGES",
     "PUBLISHED",
     "SAMPLERS",
     "BaselineSpec",

@@ -56,6 +56,11 @@ class Budget:
         return self.amount if self.unit in (EPOCHS, SECONDS) else None
 
     @property
+    def is_full(self) -> bool:
+        """Whether it is full training of all candidates, whatever that takes."""
+        return self.factor == 1
+
+    @property
     def seconds(self) -> float | None:
         """The amount of time; None for a factor."""
         scale = (WALL | DEVICES).get(self.unit)
@@ -64,6 +69,8 @@ class Budget:
     @property
     def in_words(self) -> str:
         """As the head of a plan has it."""
+        if self.is_full:
+            return f"{self}, full training of all"
         if self.unit == SECONDS:
             return f"{self.amount:.15g}x cheaper in seconds"
         return f"{self} cheaper" if self.unit == EPOCHS else str(self)

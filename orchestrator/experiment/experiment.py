@@ -401,15 +401,11 @@ def _bad_own_training(experiment: Experiment) -> Iterator[Problem]:
     default = Recipe(epochs=experiment.recipe.epochs)
     if experiment.recipe != default:
         yield ("recipe",), "own training code has its own; give recipe: {epochs: N} alone"
-    if experiment.allowance.is_time:
-        yield ("budget",), "the pace of own training code is not measured; give a factor, such as 5x"
     if experiment.data.name != NO_IMAGES:
         yield ("data",), "own training code reads its data itself; omit data"
     for field in OF_NETWORKS:
         if getattr(experiment, field):
             yield (field,), f"it needs networks that taurank builds; omit {field} for own training code"
-    if experiment.allowance.is_time:
-        yield ("budget",), "own training code is not timed beforehand; write how many times cheaper, as 10x"
     if experiment.constraints:
         yield ("constraints",), "they need networks that taurank builds; list only candidates that satisfy them"
     if experiment.proxies not in (None, "auto"):

@@ -12,7 +12,15 @@ from taurank.orchestrator.experiment.spec import Seed, Spec
 from taurank.orchestrator.tau import PER_STRATUM
 from taurank.orchestrator.text import ProblemsError
 from taurank.spaces import SearchSpace, get_space, list_spaces
-from taurank.trainables.data import NO_IMAGES, check_dataset_name, split_own
+from taurank.trainables.data import (
+    NO_IMAGES,
+    KnownImages,
+    check_dataset_name,
+    known_images,
+    published_images,
+    read_classes,
+    split_own,
+)
 from taurank.trainables.latency import Capacity
 from taurank.trainables.proxies import ProxyConfig, batch_size, check_proxy, score_cost
 
@@ -85,6 +93,13 @@ class ImageCounts:
         """How many there are of these."""
         return cls(len(data.train), len(data.validation), len(data.classes))
 
+    def of_some_classes(self, share: float) -> ImageCounts:
+        """How many there are of a share of the classes; at least two are taken."""
+        if share == 1:
+            return self
+        classes = None if self.classes is None else max(round(share * self.classes), 2)
+        return ImageCounts(*(max(round(share * count), 1) for count in (self.train, self.validation)), classes)
+
 
 class DataSpec(Spec):
     """Images and how they are split.
@@ -93,14 +108,16 @@ class DataSpec(Spec):
 
     Attributes:
         name: a published data set (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``, ``svhn``), or
-            own images as ``folder:PATH``, ``imagenet:PATH`` or ``npz:PATH``. A path is relative to the folder of the
-            experiment file.
+            own images as ``folder:PATH``, ``imagenet:PATH``, ``packed:FILE`` or ``npz:PATH``. A path is relative to the
+            folder of the experiment file; ``#100`` at its end takes the first hundred classes.
         validation: share of the images (below 1), or number of images; without effect where there is an official part.
         test: the same for test images, where there is no official part.
         train: the same for training images, to use fewer than are left.
         size: side to which all images are resized; by default 64 for image files, and the own size of a data set.
         seed: of the split.
         evaluate_on: ``training`` evaluates on the training images, to reproduce a published study.
+        classes: how many classes, the first by name; or their names, or a file with one on each line; by default all.
+        local_copy: folder on the local disk of each node, to which a packed file is copied once before it is read.
     """
 
     name: str
@@ -110,6 +127,8 @@ class DataSpec(Spec):
     size: int | None = Field(default=None, ge=4)
     seed: Seed = 0
     evaluate_on: Literal["held-out", "training"] = "held-out"
+    classes: int | list[str] | str | None = None
+    local_copy: str | None = None
 
     @field_validator("name")
     @classmethod
@@ -119,19 +138,43 @@ class DataSpec(Spec):
         return name
 
     def relative_to(self, folder: Path) -> DataSpec:
-        """The same with an absolute path of own images, so that the run can be resumed from any folder."""
+        """The same with absolute paths and the classes of a file, so that the run can be resumed from any folder.
+
+        Raises:
+            DataError: the file of the classes cannot be read.
+        """
+        update: dict[str, Any] = {}
         own = split_own(self.name)
-        if own is None:
-            return self
-        kind, path = own
-        return self.model_copy(update={"name": f"{kind}:{(folder / path).resolve()}"})
+        if own is not None:
+            update["name"] = f"{own[0]}:{(folder / own[1]).resolve()}"
+        if isinstance(self.classes, str):
+            update["classes"] = read_classes(folder / Path(self.classes).expanduser())
+        if self.local_copy is not None:
+            update["local_copy"] = str((folder / Path(self.local_copy).expanduser()).resolve())
+        return self.model_copy(update=update)
+
+    @property
+    def _listed_classes(self) -> int | list[str] | None:
+        """None for all, and for those of a file, which ``relative_to`` reads."""
+        return None if isinstance(self.classes, str) else self.classes
+
+    def known_images(self) -> KnownImages:
+        """Numbers and shape of the images of the data set, which are not read; see ``trainables.data.known_images``.
+
+        Raises:
+            DataError: own images are not there.
+        """
+        return known_images(self.name, size=self.size, classes=self._listed_classes)
 
     @property
     def expected_counts(self) -> ImageCounts:
-        """The images as far as the experiment gives them; exact where all are given as numbers.
+        """The images as far as the experiment and the name of a published set give them.
 
         A data set of unknown size is taken to leave ``ASSUMED_TRAIN`` training images.
         """
+        published = published_images(self.name, classes=self._listed_classes)
+        if published is not None:
+            return self.counts_of(published)
         shares = [share for share in (self.validation, self.test) if isinstance(share, float)]
         left = self.train if isinstance(self.train, float) else max(1 - sum(shares), 0.01)
         train = self.train if isinstance(self.train, int) else ASSUMED_TRAIN
@@ -139,6 +182,21 @@ class DataSpec(Spec):
             return ImageCounts(train, train)
         validation = self.validation if isinstance(self.validation, int) else round(self.validation * train / left)
         return ImageCounts(train, max(validation, 1))
+
+    def counts_of(self, images: KnownImages) -> ImageCounts:
+        """What a data set of so many images is split into; see ``make_splits``."""
+
+        def number(asked: float | int) -> int:
+            return asked if isinstance(asked, int) else round(asked * images.train)
+
+        if self.evaluate_on == "training":
+            train = number(1.0 if self.train is None else self.train)
+            return ImageCounts(train, train, images.classes)
+        test = number(self.test) if self.test is not None and not images.test else 0
+        validation = images.validation or number(self.validation)
+        left = images.train - test - (0 if images.validation else validation)
+        train = left if self.train is None else min(number(self.train), left)
+        return ImageCounts(max(train, 1), max(validation, 1), images.classes)
 
     @field_validator("validation", "test", "train")
     @classmethod

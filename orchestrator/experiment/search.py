@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -14,11 +14,10 @@ from taurank.orchestrator.text import hint, problem_lines
 from taurank.spaces import SearchSpace
 from taurank.trainables.supernet import can_mix, list_supernets
 
-if TYPE_CHECKING:
-    from taurank.trainables.proxies import Active
-
 MEASURED_BY_IMAGES = "te_nas"
 """The searcher that measures networks of NAS-Bench-201 on images."""
+PRUNING_IMAGES = 14
+"""Images that it measures networks on, unless its option ``images`` gives another number."""
 
 
 class SearchSpec(Spec):
@@ -50,9 +49,15 @@ class SearchSpec(Spec):
         """A field that does not suit the space, with the reason in one line; None if all do."""
         if self.method == MEASURED_BY_IMAGES and space.name != "nasbench201":
             return "method", f"te_nas measures networks of nasbench201 only, not of {space.name}; use another method"
-        if "measure" in self.options:
-            return "options", "measure is made from the images; omit it"
-        more: dict[str, Any] = {"measure": _measures_nothing} if self.method == MEASURED_BY_IMAGES else {}
+        more: dict[str, Any] = {}
+        if self.method == MEASURED_BY_IMAGES:
+            for name in ("measure", "prunings"):
+                if name in self.options:
+                    return "options", f"{name} is made from the images; omit it"
+            images = self.options.get("images", PRUNING_IMAGES)
+            if isinstance(images, bool) or not isinstance(images, int) or images < 2:
+                return "options", f"images: {images!r} is not a whole number of at least 2"
+            more = {"prunings": {}}
         if self.method in SAMPLERS:
             problem = supernet_options_problem(self.method, self.options, space)
             if problem is not None:
@@ -65,10 +70,6 @@ class SearchSpec(Spec):
         except TypeError:
             return "options", f"{self.method} cannot take {self.options}: a value is of the wrong type"
         return None
-
-
-def _measures_nothing(active: Active, seed: int) -> tuple[float, float]:
-    raise NotImplementedError("placeholder for a measure while options are checked")
 
 
 SAMPLERS = {"gdas": "gumbel", "manas": "multi-agent", "darts": "mixture"}
@@ -103,7 +104,9 @@ class SupernetSearchOptions(Spec):
 
 
 def searcher_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the searcher itself: all of them if it needs no supernet."""
+    """The options of the searcher itself, without those of what is measured or trained for it."""
+    if method == MEASURED_BY_IMAGES:
+        return {name: value for name, value in options.items() if name != "images"}
     if method not in SAMPLERS:
         return dict(options)
     return {"without": SupernetSearchOptions.model_validate(dict(options)).without}

@@ -47,11 +47,17 @@ class SubsetSpec(Spec):
     Attributes:
         share: of the training images.
         by: how they are selected: ``stratified`` at random, ``k-center`` spread by their pixels, ``difficulty`` by the
-            loss of one candidate, which is trained briefly on all images first; that training is booked.
+            loss of one candidate, which is trained briefly on all images first; that training is booked. ``classes``
+            takes all images of some classes, and accuracy is that on the validation images of these classes.
     """
 
     share: float = Field(gt=0, le=1)
     by: Choice = "stratified"
+
+    @property
+    def class_share(self) -> float:
+        """Share of the classes that are trained on."""
+        return self.share if self.by == "classes" else 1.0
 
     @property
     def choosing_epochs(self) -> float:
@@ -100,8 +106,9 @@ class TrainingSpec(Spec):
 
     @model_validator(mode="after")
     def _without_labels(self) -> TrainingSpec:
-        if self.task is not None and self.subset.choosing_epochs:
-            problem = "difficulty trains with labels, and a task has none; choose images by stratified or k-center"
+        needs = {"difficulty": "trains with labels", "classes": "chooses by labels"}.get(self.subset.by)
+        if self.task is not None and needs and self.subset.share < 1:
+            problem = f"{self.subset.by} {needs}, and a task has none; choose images by stratified or k-center"
             raise ProblemsError([(("subset", "by"), problem)])
         return self
 

@@ -17,11 +17,13 @@ from taurank.orchestrator.planning.outlook import (
 from taurank.orchestrator.planning.pace import (
     Pace,
     Purse,
+    affordable_epochs,
     book_pace,
     check_device,
     logged_pace,
     seconds_spent,
     speed_up,
+    timing_epochs,
 )
 from taurank.orchestrator.planning.replayed_taus import ReplayedTau, Setting, shipped_replays, summarise_cell
 from taurank.orchestrator.planning.rounds import (
@@ -63,6 +65,7 @@ __all__ = [
     "Purse",
     "ReplayedTau",
     "Setting",
+    "affordable_epochs",
     "book_pace",
     "candidate_count",
     "cheap_proxies",
@@ -85,5 +88,6 @@ __all__ = [
     "speed_up",
     "split_stages",
     "summarise_cell",
+    "timing_epochs",
     "training_epochs",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from taurank.orchestrator.evidence import BASELINE, TRAINING
-from taurank.orchestrator.experiment import ImageCounts, SupernetSpec, TrainingSpec
+from taurank.orchestrator.experiment import Budget, ImageCounts, SupernetSpec, TrainingSpec
 from taurank.orchestrator.planning.forecast import Forecast, budget_for, forecast, update
 from taurank.orchestrator.planning.replayed_taus import ReplayedTau, Setting
 from taurank.orchestrator.planning.rounds import planned_epochs
@@ -32,16 +32,18 @@ class PlannedStages:
         trainings: short and full ones.
         supernets: trained with shared weights.
         proxies: epoch-equivalents of zero-cost proxies for all candidates.
+        timing: epoch-equivalents of timing an epoch of the candidates beforehand.
     """
 
     trainings: tuple[TrainingSpec, ...]
     supernets: tuple[SupernetSpec, ...] = ()
     proxies: float = 0.0
+    timing: float = 0.0
 
     def epochs(self, candidates: int, images: ImageCounts) -> float:
         """Epoch-equivalents of all of it, at most."""
         trainings = sum(training_epochs(spec, candidates) for spec in self.trainings)
-        return trainings + sum(spec.cost(candidates, images) for spec in self.supernets) + self.proxies
+        return trainings + sum(spec.cost(candidates, images) for spec in self.supernets) + self.proxies + self.timing
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class PlanRequest:
         proxies: whether zero-cost proxies are computed.
         replays: what forecasts rest on; None for what comes with taurank.
         images: what the scores of a supernet cost depends on how many there are.
+        asked: the budget as it was asked for; None for one that reaches a tau.
     """
 
     setting: Setting
@@ -65,6 +68,7 @@ class PlanRequest:
     proxies: bool = False
     replays: tuple[ReplayedTau, ...] | None = None
     images: ImageCounts = ASSUMED_IMAGES
+    asked: Budget | None = None
 
     @property
     def whole(self) -> int:
@@ -194,7 +198,7 @@ def look_ahead(
     planned = stages or request.stages(budget)
     if planned is None:
         raise PlanError(
-            f"--budget: {budget:g}x of {request.candidates:,} x {request.setting.full_epochs} epochs is "
+            f"--budget: {budget:.4g}x of {request.candidates:,} x {request.setting.full_epochs} epochs is "
             f"{request.whole / budget:.1f} epochs, which pays for no training; take a larger share (a smaller factor)"
         )
     chosen = option(budget, planned)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,23 +32,26 @@ class Pace:
         workers: trainings at once.
         share: devices that each of them holds.
         device: ``gpu`` or ``core``; ``device`` if that is not known.
+        predicted: candidates whose seconds are not measured but predicted from those of others.
     """
 
     epoch_seconds: Mapping[str, float]
     workers: int = 1
     share: float = 1.0
     device: str = "core"
+    predicted: int = 0
 
     def hours(self, epochs: float) -> tuple[float, float]:
         """Wall-clock and device hours of so many epochs of every candidate."""
         return epochs * self.wall_seconds(self.epoch_seconds) / 3600, epochs * self._device_seconds / 3600
 
-    def in_words(self, full_epochs: int, evidence_epochs: float) -> str:
+    def in_words(self, full_epochs: int, evidence_epochs: float, *, budget: Budget | None = None) -> str:
         """What full training and the evidence take.
 
         Args:
             full_epochs: length of full training.
             evidence_epochs: of the average candidate, at most.
+            budget: what bounds the evidence instead, where as many are trained as it pays for; None for nothing else.
         """
         seconds = self.epoch_seconds.values()
 
@@ -55,10 +59,14 @@ class Pace:
             wall, device = self.hours(epochs)
             return f"{duration(3600 * wall)} ({device:.3g} {self.device}-hours)"
 
+        most = hours(evidence_epochs) if budget is None or budget.seconds is None else str(budget)
+        timed = len(self.epoch_seconds) - self.predicted
+        least, most_seconds = _short(min(seconds)), _short(max(seconds))
+        basis = f"; {timed} of {len(self.epoch_seconds)} candidates are timed, the others predicted"
         return (
-            f"an epoch takes {self.mean:.2g} {self.device} seconds ({min(seconds):.2g} to {max(seconds):.2g}); on the "
-            f"clock, with {counted(self.workers, 'training')} at once, full training of all would take "
-            f"{hours(full_epochs)}, the evidence at most {hours(evidence_epochs)}"
+            f"an epoch takes {_short(self.mean)} {self.device} seconds ({least} to {most_seconds}"
+            f"{basis if self.predicted else ''}); on the clock, with {counted(self.workers, 'training')} at once, full "
+            f"training of all would take {hours(full_epochs)}, the evidence at most {most}"
         )
 
     @property
@@ -94,8 +102,28 @@ class Pace:
             raise BudgetError(
                 f"budget: {budget} is less than one epoch of the fastest candidate ({code}, {least:.2g} s); give more"
             )
-        wall, device = (3600 * hours for hours in self.hours(full_epochs))
-        return max(1.0, (wall if budget.is_wall else device) / budget.seconds)
+        return max(1.0, self._full_seconds(budget, full_epochs) / budget.seconds)
+
+    def epochs_of(self, budget: Budget, full_epochs: int) -> float:
+        """Epochs of the average candidate that a budget pays for: more than full training if it is larger.
+
+        Raises:
+            BudgetError: see ``speed_up``.
+        """
+        times = self.speed_up(budget, full_epochs)
+        if budget.seconds is not None:
+            times = self._full_seconds(budget, full_epochs) / budget.seconds
+        return len(self.epoch_seconds) * full_epochs / times
+
+    def _full_seconds(self, budget: Budget, full_epochs: int) -> float:
+        """Full training of all candidates, as a budget counts it."""
+        wall, device = self.hours(full_epochs)
+        return 3600 * (wall if budget.is_wall else device)
+
+
+def _short(seconds: float) -> str:
+    """A number to two digits, without an exponent."""
+    return f"{seconds:.2g}" if seconds < 99.5 else f"{seconds:,.0f}"
 
 
 def check_device(budget: Budget, device: str) -> None:
@@ -125,6 +153,23 @@ def speed_up(experiment: Experiment, pace: Pace | None = None) -> float:
     if pace is None:
         raise BudgetError(f"budget: {budget} needs the seconds of an epoch of every candidate, which a run measures")
     return pace.speed_up(budget, experiment.recipe.epochs)
+
+
+def affordable_epochs(experiment: Experiment, count: int, pace: Pace | None = None) -> float:
+    """Epochs of the average candidate that the budget of an experiment pays for, whatever full training takes.
+
+    Args:
+        experiment: its budget may be in time.
+        count: of candidates.
+        pace: of these, if it is.
+
+    Raises:
+        BudgetError: see ``speed_up``.
+    """
+    budget, full = experiment.allowance, experiment.recipe.epochs
+    if budget.seconds is None or pace is None:
+        return count * full / speed_up(experiment, pace)
+    return pace.epochs_of(budget, full)
 
 
 @dataclass(frozen=True)
@@ -157,20 +202,49 @@ class Purse:
         return found
 
     def left(self) -> float:
-        """Seconds that are left, as the budget counts them; below 0 if it is overspent."""
-        total = self.budget.seconds
-        if total is None:
-            total = 3600 * self.pace.hours(self.full_epochs)[1] / self.pace.speed_up(self.budget, self.full_epochs)
+        """Seconds that are left, as the budget counts them; below 0 if it is overspent.
+
+        Of a budget of full training there are always enough: what that takes is only estimated before its end.
+        """
+        return math.inf if self.budget.is_full else self.total - self.spent
+
+    @property
+    def total(self) -> float:
+        """Seconds of the whole budget; an estimate of a factor, which improves with the trainings."""
+        if self.budget.seconds is not None:
+            return self.budget.seconds
+        return 3600 * self.pace.hours(self.full_epochs)[1] / self.pace.speed_up(self.budget, self.full_epochs)
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far, as the budget counts them."""
         if self.budget.is_wall and self.clock is not None:
-            return total - self.clock()
-        return total - seconds_spent(self.log, wall=self.budget.is_wall)
+            return self.clock()
+        return seconds_spent(self.log, wall=self.budget.is_wall)
+
+    @property
+    def in_words(self) -> str:
+        """How much of it is spent."""
+        about = "" if self.budget.seconds is not None else "about "
+        what = "" if self.budget.is_wall else f" of {self.pace.device}s"
+        return f"{duration(self.spent)} of {about}{duration(self.total)}{what}"
+
+    @property
+    def clock_left(self) -> float:
+        """What is left as time on the clock, with all workers at work."""
+        pace = self.pace
+        return self.left() / (1 if self.budget.is_wall else pace.workers * pace.share)
 
     @property
     def epochs_left(self) -> float:
         """The same in epochs of the average candidate."""
+        return self.left() / self._each
+
+    @property
+    def _each(self) -> float:
+        """Seconds of an epoch of the average candidate, as the budget counts them."""
         pace = self.pace
-        each = pace.wall_seconds(self.candidates) / len(self.candidates) if self.budget.is_wall else pace.mean
-        return self.left() / each
+        return pace.wall_seconds(self.candidates) / len(self.candidates) if self.budget.is_wall else pace.mean
 
     def spending(self, spec: TrainingSpec, most_epochs: float) -> Spending:
         """What trainings of the candidates cost, in the order of their codes, and what they may cost together.
@@ -182,7 +256,7 @@ class Purse:
         pace = self.pace
         seconds = np.array([pace.epoch_seconds[code] for code in sorted(self.candidates)]) * spec.cost(1)
         share, workers = (pace.share, pace.workers) if self.budget.is_wall else (1.0, 1)
-        budget = min(self.left(), self.left() * most_epochs / max(self.epochs_left, 1e-9))
+        budget = min(self.left(), most_epochs * self._each)
         return Spending(seconds / share, max(budget, 0.0), workers)
 
     def in_order(self, codes: Sequence[str]) -> list[str]:
@@ -208,6 +282,12 @@ def seconds_spent(log: EvidenceLog, *, wall: bool) -> float:
     return float(rows.loc[~rows["stage"].isin(FREE), "seconds"].sum())
 
 
+def timing_epochs(log: EvidenceLog) -> float:
+    """Epoch-equivalents of the measurements before a run trains anything."""
+    rows = log.evidence()
+    return float(rows.loc[rows["stage"] == PACE, "epochs"].sum())
+
+
 def book_pace(log: EvidenceLog, pace: Pace, costs: Mapping[str, tuple[float, float]] | None = None) -> None:
     """Logs a pace.
 
@@ -216,7 +296,9 @@ def book_pace(log: EvidenceLog, pace: Pace, costs: Mapping[str, tuple[float, flo
         pace: of its candidates; NaN for those that could not be measured.
         costs: of the measurements in device seconds and epoch-equivalents, by code; None for nothing.
     """
-    log.note(PACE, json.dumps({"workers": pace.workers, "share": pace.share, "device": pace.device}))
+    noted = {name: getattr(pace, name) for name in ("workers", "share", "device", "predicted")}
+    noted["predicted"] += json.loads(log.noted(PACE) or "{}").get("predicted", 0)
+    log.note(PACE, json.dumps(noted))
     log.append(
         Evidence(PACE, f"{PACE}/{code}", code, PACE, 0, 0, 0, EPOCH_SECONDS, seconds, *(costs or {}).get(code, (0, 0)))
         for code, seconds in pace.epoch_seconds.items()

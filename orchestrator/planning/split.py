@@ -62,6 +62,8 @@ def split_budget(
 ) -> Split:
     """Splits a budget; never spends more than it.
 
+    A budget of full training of all candidates goes to just that.
+
     A budget below ``FEW`` goes to short trainings of all candidates, as long as it allows and up to ``LONGEST_SHARE``.
     The few full trainings that it pays for would not improve the order, and longer short trainings do. What short
     trainings cannot take up, because only certain lengths are possible, goes to full ones.
@@ -75,6 +77,8 @@ def split_budget(
         anchors: full trainings to keep of a budget below ``FEW``, for accuracies; as many as it pays for.
     """
     units = (budget_epochs + ROUNDING) / full_epochs
+    if units >= candidates:
+        return Split(0, False, 0, candidates)
     own = None if schedules is None else [length for length in schedules if 0 < length < full_epochs]
     cut = own == []
     anchors = min(anchors, candidates, math.floor(units)) if units < FEW else 0

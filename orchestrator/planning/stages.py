@@ -14,7 +14,7 @@ from taurank.orchestrator.experiment import (
     SupernetSpec,
     TrainingSpec,
 )
-from taurank.orchestrator.planning.pace import Pace, speed_up
+from taurank.orchestrator.planning.pace import Pace, affordable_epochs, speed_up
 from taurank.orchestrator.planning.rounds import plan_trainings, planned_epochs
 from taurank.trainables.proxies import batch_size
 from taurank.trainables.supernet import list_supernets
@@ -75,7 +75,8 @@ def default_stages(
     """Splits the budget when the experiment does not, less what proxies cost; see ``split.split_budget``.
 
     What trainings leave over goes to a supernet where the space has one and as far as it pays for its scores too. A
-    budget below an epoch for each candidate pays for one-epoch trainings of as many as it can.
+    budget below an epoch for each candidate pays for one-epoch trainings of as many as it can. What a budget in time
+    has beyond full training of all candidates is left.
     """
     # Never the seed of the baseline: it is reserved for the reference.
     taken = experiment.baseline.seeds if experiment.baseline else ()
@@ -83,10 +84,9 @@ def default_stages(
         experiment.space.name,
         count,
         full_epochs=experiment.recipe.epochs,
-        speed_up=speed_up(experiment, pace),
+        budget_epochs=affordable_epochs(experiment, count, pace) - proxy_epochs,
         seed=next(seed for seed in itertools.count() if seed not in taken),
         images=images,
-        proxy_epochs=proxy_epochs,
         anchors=experiment.anchors,
     )
 
@@ -96,19 +96,18 @@ def split_stages(
     count: int,
     *,
     full_epochs: int,
-    speed_up: float,
+    budget_epochs: float,
     images: ImageCounts,
     seed: int = 0,
     schedules: Sequence[int] | None = None,
-    proxy_epochs: float = 0.0,
     anchors: int = 0,
 ) -> tuple[list[TrainingSpec], list[SupernetSpec]]:
     """The same for a space by its name; ``schedules`` are the lengths that can be trained, None for any."""
-    budget = max(count * full_epochs / speed_up - proxy_epochs, 0.0)
+    budget = max(budget_epochs, 0.0)
     trainings = plan_trainings(
         count, full_epochs=full_epochs, budget_epochs=budget, seed=seed, schedules=schedules, anchors=anchors
     )
-    left = budget - sum(planned_epochs(spec, count) for spec in trainings)
+    left = min(budget, count * full_epochs) - sum(planned_epochs(spec, count) for spec in trainings)
     epochs = math.floor(left - count * SupernetSpec().score_cost(images))
     supernets = []
     if epochs >= SUPERNET_EPOCHS and space in list_supernets():

@@ -2,11 +2,13 @@
 
 A correlation over n candidates has a sampling error of about ``1 / sqrt(n)``, so a source that agrees well with full
 training may seem to disagree with a dozen short ones. Size and the curvature proxies, which are known to work in most
-spaces, lose weight only where the correlation is low beyond that error; other sources lose it as soon as it is low.
+spaces, lose weight only where the correlation is low beyond that error, or far below that of the best one of them;
+other sources lose it as soon as it is low.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +24,11 @@ MIN_SHARED = 8
 """Candidates that two sources share before their correlation is believed."""
 DEPTH, DEPTH_WEIGHT = "depth", 0.5
 """The size column of the number of layers, and its weight beside the 1 of others: it is coarse, with many ties."""
-DEPTH_ERRORS = 1.5
-"""Depth takes part unless its correlation with the trainings is below that of size by so many sampling errors."""
+BELOW, FADES, BELOW_ERRORS = 0.6, 0.3, 0.25
+"""How far the correlation of a source may be below the best one, on the scale artanh(r), before it loses weight; over
+which further distance it loses all; and sampling errors that are added to the first."""
+LARGEST_AGREEMENT = 0.97
+"""Correlations are kept below that on this scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,22 +76,38 @@ def credible(scores: Scores, judge: Judge | None, *, errors: float = 0.0) -> tup
     return scores, float(np.clip((lowest - INCREDIBLE) / (CREDIBLE - INCREDIBLE), 0.0, 1.0))
 
 
-def size_score(columns: dict[str, Scores], judge: Judge | None) -> Scores:
-    """Normal scores of the mean of the size columns, depth at half weight.
+def beside_the_best(agreements: Mapping[str, float], judge: Judge | None) -> dict[str, float]:
+    """Share of its weight that each of several sources of the same use keeps beside the best of them, in [0, 1].
 
-    Depth is left out where the trainings refute it. No other column is ever chosen: the single best one among few
-    trainings is worse than the mean.
+    With d the distance to the largest correlation on the scale artanh(r), it is ``1 - (d - .6 - .25 e) / .3``, clipped,
+    e being the sampling error ``1 / sqrt(n - 3)`` there. A source of unknown correlation keeps its weight.
+
+    Args:
+        agreements: correlations with the trainings by source; NaN where unknown.
+        judge: the trainings; None where there are none that may judge.
+    """
+    most = LARGEST_AGREEMENT
+    known = {name: np.arctanh(np.clip(r, -most, most)) for name, r in agreements.items() if not np.isnan(r)}
+    if judge is None or not known:
+        return dict.fromkeys(agreements, 1.0)
+    allowed, best = BELOW + BELOW_ERRORS / np.sqrt(len(judge.rows) - 3), max(known.values())
+    return {
+        name: float(np.clip(1 - (best - known[name] - allowed) / FADES, 0.0, 1.0)) if name in known else 1.0
+        for name in agreements
+    }
+
+
+def size_score(columns: dict[str, Scores], judge: Judge | None) -> Scores:
+    """Normal scores of the mean of the size columns, depth at half weight; see also ``beside_the_best``.
+
+    The single best column among few trainings is worse than the mean, so only a column far below the best one drops
+    out.
 
     Args:
         columns: normal scores by metric, (candidates,) each; at least one.
         judge: see ``credible``.
     """
-    others = [column for name, column in columns.items() if name != DEPTH]
-    if DEPTH not in columns or not others:
-        return normal_scores(np.mean(list(columns.values()), axis=0))
-    size, depth = np.mean(others, axis=0), columns[DEPTH]
-    if judge is not None:
-        apart = judge.agreement(depth) - judge.agreement(normal_scores(size))
-        if apart <= -DEPTH_ERRORS * judge.error:
-            return normal_scores(size)
-    return normal_scores(np.average([*others, depth], axis=0, weights=[1.0] * len(others) + [DEPTH_WEIGHT]))
+    agreements = {name: judge.agreement(column) for name, column in columns.items()} if judge is not None else {}
+    kept = dict.fromkeys(columns, 1.0) | beside_the_best(agreements, judge)
+    weights = [kept[name] * (DEPTH_WEIGHT if name == DEPTH else 1.0) for name in columns]
+    return normal_scores(np.average(list(columns.values()), axis=0, weights=weights))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from taurank.orchestrator.ranker.credit import Judge, credible, size_score
+from taurank.orchestrator.ranker.credit import Judge, beside_the_best, credible, size_score
 from taurank.orchestrator.ranker.inputs import Inputs, filled
 from taurank.orchestrator.ranker.views import Kind, Scores, normal_scores
 
@@ -23,12 +23,16 @@ ERRORS = {"size": 2.0, **dict.fromkeys((*JACOBIAN, ACTIVATIONS), 2.0)}
 def cheap_groups(inputs: Inputs, judge: Judge | None) -> tuple[dict[str, Scores], dict[str, float]]:
     """Normal scores of the groups, (candidates,) each, and their weights.
 
-    A weight is the share of a source that is no noise, times its credit; see ``credit.credible``.
+    A weight is the share of a source that is no noise, times its credit; see ``credit.credible`` and, for size and the
+    curvature proxies, ``credit.beside_the_best``.
     """
     groups, weights = _separate(inputs, judge)
     for name in groups:
         groups[name], credit = credible(groups[name], judge, errors=ERRORS.get(name, 0.0))
         weights[name] *= credit
+    agreements = {name: judge.agreement(groups[name]) for name in groups if name in ERRORS} if judge else {}
+    for name, kept in beside_the_best(agreements, judge).items():
+        weights[name] *= kept
     _join(groups, weights, inputs, "supernet", SUPERNETS)
     _join(groups, weights, inputs, "pretext", PRETEXT_TASKS)
     return groups, weights

@@ -115,7 +115,8 @@ def lead_trainings(shorts: Sequence[ShortRuns], validation: Validation = UNKNOWN
     total = np.sum([part * short.measured for part, short in zip(shares, chosen, strict=True)], axis=0)
     if np.ptp(total) == 0:
         return None
-    signal = max(signals) * beyond_chance(lead.values, validation.classes)
+    # The noise of accuracies is in the sum, too.
+    signal = float(np.average(signals, weights=shares)) * beyond_chance(lead.values, validation.classes)
     return Trainings(lead.name, filled(normal_scores(total)), longest, lead.rows, signal, _settled(chosen, lead.rows))
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from taurank.orchestrator.evidence import RankedMetric
+from taurank.orchestrator.experiment import Budget
 from taurank.orchestrator.planning import Forecast
 from taurank.orchestrator.ranker import FEWEST_ANCHORS, Ranking
 from taurank.orchestrator.scoring import Score, are_accuracies
@@ -46,6 +47,22 @@ def interval(found: Agreement) -> str:
 def doubt(ranking: Ranking) -> str:
     """The calibration of a ranking in brackets; empty if it is calibrated."""
     return "" if ranking.certainty == "calibrated" else f" ({ranking.certainty})"
+
+
+def budget_in_words(budget: Budget, full_epochs: float, epochs: float) -> str:
+    """A budget, and the epochs that it pays for.
+
+    Args:
+        budget: as it was asked for.
+        full_epochs: of full training of all candidates.
+        epochs: that the budget pays for; of the average candidate if it is in time.
+    """
+    if budget.is_full:
+        return budget.in_words
+    if epochs >= full_epochs:
+        return f"{budget.in_words}, enough for full training of all"
+    average = " of the average candidate" if budget.is_time else ""
+    return f"{budget.in_words}, {epochs:,.1f} epochs{average}"
 
 
 def evidenced(sources: str, problem: str) -> str:

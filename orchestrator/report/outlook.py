@@ -10,18 +10,21 @@ from rich.console import Console
 from rich.table import Table
 
 from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, training_epochs
-from taurank.orchestrator.report.figures import predicted
-from taurank.orchestrator.text import print_line
+from taurank.orchestrator.report.figures import budget_in_words, predicted
+from taurank.orchestrator.text import print_line, rounded
 
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
     """Prints the plan on the terminal, ``notes`` at the end."""
     question, setting, chosen = outlook.request, outlook.request.setting, outlook.chosen
     whole, budget = question.whole, chosen.forecast.budget
+    allowed = f"{rounded(budget)}x cheaper, {whole / budget:,.1f} epochs"
+    if question.asked is not None:
+        allowed = budget_in_words(question.asked, whole, whole / budget)
     print_line(
         console,
         f"{question.candidates:,} candidates{f' of {setting.space}' if setting.space else ''}; full training is "
-        f"{setting.full_epochs} epochs each, {whole:,} in all; budget: {budget:g}x cheaper, {whole / budget:,.1f}",
+        f"{setting.full_epochs} epochs each, {whole:,} in all; budget: {allowed}",
     )
     if outlook.progress is not None:
         _print_progress(console, outlook)
@@ -87,6 +90,8 @@ def _stages(outlook: Outlook) -> Table:
         hours = [f"{epochs * question.epoch_seconds / 3600:,.2f}"] if timed else []
         table.add_row(name, many, each, f"{epochs:,.1f}", f"{epochs / question.whole:.1%}", *hours)
 
+    if stages.timing:
+        add("timing", "", "", stages.timing)
     if stages.proxies:
         add("proxies", "all", "", stages.proxies)
     for supernet in stages.supernets:
@@ -111,7 +116,7 @@ def _neighbours(outlook: Outlook) -> Table:
         found = option.forecast
         hours = [f"{outlook.hours(option.stages):,.2f}"] if timed else []
         table.add_row(
-            f"{found.budget:g}x",
+            f"{rounded(found.budget)}x",
             f"{shorts:,}",
             f"{fulls:,}",
             f"{outlook.epochs(option.stages):,.1f}",

@@ -16,11 +16,12 @@ from rich.table import Table
 from taurank.orchestrator.evidence import SUPERNET, TRAINING
 from taurank.orchestrator.experiment import Experiment
 from taurank.orchestrator.knowledge import knowledge_line
-from taurank.orchestrator.planning import Setting, forecast
+from taurank.orchestrator.planning import Setting, forecast, timing_epochs
 from taurank.orchestrator.ranker import Ranking
 from taurank.orchestrator.report.candidates import print_candidates, print_recipes
 from taurank.orchestrator.report.figures import (
     against,
+    budget_in_words,
     decimal,
     doubt,
     evidenced,
@@ -69,19 +70,27 @@ def print_plan(
     print_hardware(console, hardware_lines(experiment, run.log, run.candidates))
     full = len(run.candidates) * experiment.recipe.epochs
     _line(console, f"taurank ranks {len(run.candidates)} {_task(experiment, data)}")
-    _line(
-        console,
-        f"full training is {experiment.recipe.epochs} epochs each, {full} in all; "
-        f"budget: {experiment.allowance.in_words}, {budget:.1f}",
-    )
+    allowed = budget_in_words(experiment.allowance, full, budget)
+    _line(console, f"full training is {experiment.recipe.epochs} epochs each, {full} in all; budget: {allowed}")
+    bounded = all(spec.candidates == "all" for spec in experiment.trainings or [])
+    open_ended = run.purse is not None and run.has_default_plan and not bounded
+    timing = timing_epochs(run.log)
+    cost += timing
     if run.pace is not None:
-        _line(console, run.pace.in_words(experiment.recipe.epochs, cost / len(run.candidates)))
+        most = experiment.allowance if open_ended else None
+        _line(console, run.pace.in_words(experiment.recipe.epochs, cost / len(run.candidates), budget=most))
     print_recipes(console, experiment, run.candidates)
     table = _table("stage", "trials", "at most epochs", "share of full")
     if experiment.trainable is None:
         table.add_row("size", str(len(run.candidates)), "0.0", "0.0%")
+    if timing:
+        timed = "" if run.pace is None else str(len(run.candidates) - run.pace.predicted)
+        table.add_row("timing", timed, f"{timing:.1f}", f"{timing / full:.1%}")
     for stage in stages:
-        table.add_row(MiddleElided(stage.title), str(len(stage.specs)), f"{stage.cost:.1f}", f"{stage.cost / full:.1%}")
+        # A budget in time pays for more trainings if they are fast, and for fewer if they are slow.
+        about = "about " if open_ended and stage.source == TRAINING and len(stage.specs) < len(run.candidates) else ""
+        trials, epochs = f"{about}{len(stage.specs)}", f"{about}{stage.cost:.1f}"
+        table.add_row(MiddleElided(stage.title), trials, epochs, f"{stage.cost / full:.1%}")
     table.add_row("evidence in all", "", f"{cost:.1f}", f"{cost / full:.1%}")
     if baseline:
         table.add_row(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from taurank.orchestrator.runs.image_loading import load_images, read_images, split_images
     from taurank.orchestrator.runs.planned import plan_run
     from taurank.orchestrator.runs.run import LOG_FILE, TABLE_FILE, Run, RunError
-    from taurank.orchestrator.runs.session import run_session
+    from taurank.orchestrator.runs.session import RaySession, run_session
     from taurank.orchestrator.runs.table import import_run
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "RGB",
     "TABLE_FILE",
     "Changes",
+    "RaySession",
     "Run",
     "RunError",
     "create_run",

@@ -14,6 +14,7 @@ from taurank.orchestrator.candidates import (
     book_latencies,
     book_narrowing,
     choose_candidates,
+    flops_of,
     measure_paces,
     narrowed_space,
     open_meter,
@@ -71,10 +72,12 @@ def create_run(
             say(f"latencies of {len(candidates):,} candidates ...")
             meter.measure(candidates)
             check_objective(experiment.objective, [meter.found[code].milliseconds for code in candidates])
-    measured = measure_paces(experiment, candidates, data, address=address) if experiment.allowance.is_time else None
-    pace = None if measured is None else measured.pace
-    if measured is not None:
+    measured, pace = None, None
+    if experiment.allowance.is_time:
+        flops = flops_of(experiment, chosen.sizes, candidates, data)
+        measured = measure_paces(experiment, candidates, data, address=address, flops=flops)
         measured.check_left(experiment.allowance, experiment.recipe.epochs)
+        pace = measured.pace
     resolved = experiment.model_copy(update={"candidates": list(candidates), "data": images, "narrow": None})
     trainings, supernets = experiment.trainings, experiment.supernets
     counts = ImageCounts.of(data) if experiment.trainable is None else experiment.data.expected_counts
@@ -82,7 +85,8 @@ def create_run(
     proxies = default_proxies(experiment, train_images=train_images, values=math.prod(data.input_shape), pace=pace)
     if trainings is None and supernets is None:
         spent = 0.0 if proxies is None else len(candidates) * proxies.epochs(train_images)
-        spent += 0.0 if measured is None else measured.epochs
+        if measured is not None and not experiment.allowance.is_full:
+            spent += measured.epochs
         trainings, supernets = default_stages(experiment, len(candidates), images=counts, proxy_epochs=spent, pace=pace)
     resolved = resolved.model_copy(
         update={"proxies": proxies, "trainings": trainings or [], "supernets": supernets or []}

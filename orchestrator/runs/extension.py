@@ -24,6 +24,7 @@ from taurank.orchestrator.candidates import (
     book_sizes,
     check_size,
     choose_candidates,
+    flops_of,
     logged_narrowing,
     measure_paces,
     open_meter,
@@ -44,7 +45,14 @@ from taurank.orchestrator.experiment import (
     with_knowledge,
 )
 from taurank.orchestrator.knowledge import gather_knowledge, resolved_knowledge, write_known
-from taurank.orchestrator.planning import ROUNDING, Pace, plan_trainings, planned_epochs, seconds_spent, speed_up
+from taurank.orchestrator.planning import (
+    ROUNDING,
+    Pace,
+    affordable_epochs,
+    plan_trainings,
+    planned_epochs,
+    seconds_spent,
+)
 from taurank.orchestrator.runs.creation import RGB, make_folder, write_experiment
 from taurank.orchestrator.runs.features import described
 from taurank.orchestrator.runs.planned import plan_run
@@ -145,7 +153,8 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
             timed = {} if pace is None else pace.epoch_seconds
             untimed = candidates if pace is None else new
             if untimed:
-                measured = measure_paces(changed, untimed, data, address=address)
+                flops = flops_of(changed, sizes, untimed, data)
+                measured = measure_paces(changed, untimed, data, address=address, flops=flops)
                 pace = replace(measured.pace, epoch_seconds={**measured.pace.epoch_seconds, **timed})
         if run.has_default_plan and not changes.stages:
             trainings = _more_trainings(changed, len(candidates), data, pace)
@@ -274,7 +283,7 @@ def _with_added(run: Run, changes: Changes) -> Experiment:
 def _more_trainings(experiment: Experiment, count: int, data: ImageData, pace: Pace | None) -> list[TrainingSpec]:
     """The trainings that we had planned, of as many candidates as the new budget pays for; never of fewer."""
     full, trainings = experiment.recipe.epochs, list(experiment.trainings or [])
-    budget = count * full / speed_up(experiment, pace) - _untrained_epochs(experiment, count, data)
+    budget = affordable_epochs(experiment, count, pace) - _untrained_epochs(experiment, count, data)
     if not trainings:
         return trainings
     shorts = [spec for spec in trainings if not spec.is_full(full)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from taurank.orchestrator.experiment import DataSpec
 from taurank.orchestrator.text import Console, progress_bar
 from taurank.spaces import cache_folder
-from taurank.trainables.data import Dataset, ImageData, load_dataset, make_splits
+from taurank.trainables.data import Dataset, ImageData, load_dataset, make_splits, read_classes
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,16 @@ def read_images(
     _log.info("images of %s; published data sets are read from %s", spec.name, Path(where).absolute())
     _log.info("decoded images are kept in %s", cache_folder(cache))
     with progress_bar("decoding images", console=console) as progress:
-        return load_dataset(spec.name, root=root, download=download, size=spec.size, cache=cache, progress=progress)
+        return load_dataset(
+            spec.name,
+            root=root,
+            download=download,
+            size=spec.size,
+            cache=cache,
+            progress=progress,
+            classes=read_classes(Path(spec.classes)) if isinstance(spec.classes, str) else spec.classes,
+            local_copy=None if spec.local_copy is None else Path(spec.local_copy),
+        )
 
 
 def split_images(spec: DataSpec, dataset: Dataset) -> ImageData:

@@ -184,14 +184,17 @@ class Run:
         experiment, options = self.experiment, self.experiment.ranker
         if experiment.families is not None:
             options = replace(options, training_loss=False)
+        # Of the training on the fewest classes: the accuracies of all others are farther from chance and less noisy.
+        fewest = min((spec.subset.class_share for spec in experiment.trainings or ()), default=1.0)
+        looked_at = None if self.noted_images is None else self.noted_images.of_some_classes(fewest)
         return Problem(
             self.candidates,
             encoding,
             experiment.recipe.epochs,
             experiment.seed,
             options,
-            images=None if self.noted_images is None else self.noted_images.validation,
-            classes=None if self.noted_images is None else self.noted_images.classes,
+            images=None if looked_at is None else looked_at.validation,
+            classes=None if looked_at is None else looked_at.classes,
             names=self.names,
             knowledge=tuple(known.source for known in self.knowledge),
             knowledge_encoding=self._known_encoding(),

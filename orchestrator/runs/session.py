@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from taurank.orchestrator.cluster import Cluster, check_shared, connect
+from taurank.orchestrator.cluster import Cluster, check_shared, connect, prepare_packed
 from taurank.orchestrator.evidence import ENDED, RANKING, STARTED
 from taurank.orchestrator.ranker import Ranking, ranking_lines
 from taurank.orchestrator.runs.run import Run
@@ -24,7 +24,7 @@ from taurank.orchestrator.session import (
 )
 from taurank.orchestrator.stages import Display, RunMetrics, broadcast, run_metrics
 from taurank.orchestrator.text import Console, print_line
-from taurank.trainables.data import ImageData
+from taurank.trainables.data import ImageData, PackedImages
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class RunSession:
         Raises:
             ClusterError: it cannot be joined, or a node lacks access to the files.
         """
-        run = self.run
+        run, purse = self.run, self.run.purse
         print_line(console, "starting Ray ..." if address is None else f"joining Ray at {address} ...")
         with (
             connect(
@@ -112,16 +112,20 @@ class RunSession:
                 tell=broadcast(self._status.tell, metrics.tell),
                 run_log=self._run_log,
                 metric=run.experiment.ranked_metric,
+                used=None if purse is None else lambda: (purse.in_words, purse.clock_left),
             ) as display,
         ):
             display.doing("checking the nodes, sending the images to Ray")
             self.interruption.install()  # Ray replaces the handler of SIGTERM when it starts
             if cluster.dashboard:
                 display.say(_dashboard_line(cluster))
+            images = data.train.images
             if not cluster.local:
                 check_shared(run.folder)
-                if data.file is not None:
+                if data.file is not None and not isinstance(images, PackedImages):
                     check_shared(data.file.parent, option="--cache")
+            if isinstance(images, PackedImages) and (images.local is not None or not cluster.local):
+                prepare_packed(images)
             yield RaySession(cluster, display, self.interruption, metrics, self._run_log)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     )
     from taurank.orchestrator.search.registry import list_searchers, make_searcher, searcher_class
     from taurank.orchestrator.search.searcher import Constraints, Direction, Observation, Problem, Searcher, SearchError
+    from taurank.orchestrator.search.te_nas import TeNasSearcher
 
 __all__ = [
     "ACCURACY",
@@ -27,6 +28,7 @@ __all__ = [
     "Proposals",
     "SearchError",
     "Searcher",
+    "TeNasSearcher",
     "final_list",
     "list_searchers",
     "make_searcher",

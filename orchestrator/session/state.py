@@ -82,6 +82,7 @@ class RunState:
         spent: epoch-equivalents used so far, by title, of the stages that this process has reached.
         saved: scheduled epochs that stopped or paused trials did not train, by title.
         budget_epochs: budget of the evidence in epoch-equivalents.
+        budget_time: how much of a budget in time is spent, in words; empty for one in epochs.
         waiting: resources that the trials of the stage wait for.
         patience: seconds after which a worker that reports nothing is ended.
         left: seconds that the run takes on; None if there is no basis for an estimate.
@@ -94,6 +95,7 @@ class RunState:
     spent: Mapping[str, float] = field(default_factory=dict)
     saved: Mapping[str, float] = field(default_factory=dict)
     budget_epochs: float = 0.0
+    budget_time: str = ""
     waiting: Waiting | None = None
     patience: float | None = None
     left: float | None = None

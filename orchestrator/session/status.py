@@ -87,6 +87,7 @@ class RunStatus:
         spent_epochs: cost of the evidence in epoch-equivalents.
         spent_seconds: cost of the evidence in device seconds.
         budget_epochs: budget of the evidence in epoch-equivalents; 0 if unknown.
+        budget_time: how much of a budget in time was spent when the run last said so; empty for one in epochs.
         baseline_epochs: cost of the full trainings against which the ranking is scored.
         taken: number of trainings taken over from other runs.
         taken_epochs: their cost there, which is included in ``spent_epochs``.
@@ -106,6 +107,7 @@ class RunStatus:
     spent_epochs: float
     spent_seconds: float
     budget_epochs: float
+    budget_time: str
     baseline_epochs: float
     taken: int
     taken_epochs: float
@@ -166,6 +168,7 @@ def run_status(folder: Path) -> RunStatus:
         spent_epochs=sum(stage.epochs for stage in evidence),
         spent_seconds=sum(stage.seconds for stage in evidence),
         budget_epochs=saved.state.budget_epochs if saved else 0.0,
+        budget_time=saved.state.budget_time if saved else "",
         baseline_epochs=baseline.epochs,
         taken=found.taken[0],
         taken_epochs=found.taken[1],

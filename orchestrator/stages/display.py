@@ -20,6 +20,9 @@ from taurank.orchestrator.text import PLAIN_LINE_SECONDS, counted, duration, pri
 BOOKINGS = 512
 """Latest results that the pace is measured on."""
 
+USED_SECONDS = 5.0
+"""Least time between two looks into the log for what is spent of a budget in time."""
+
 
 def _ignore(state: RunState) -> None:
     """Does nothing."""
@@ -37,6 +40,8 @@ class Display:
         tell: receives each new state.
         run_log: receives the printed lines as well.
         metric: of the trainings, in which the best so far is shown.
+        used: how much of a budget in time is spent in words, and the seconds on the clock that are left of it; None for
+            one in epochs.
     """
 
     def __init__(
@@ -50,8 +55,11 @@ class Display:
         tell: Callable[[RunState], None] = _ignore,
         run_log: RunLog | None = None,
         metric: RankedMetric = ACCURACY,
+        used: Callable[[], tuple[str, float]] | None = None,
     ) -> None:
         self._metric = metric
+        self._used, self._used_text, self._used_at = used, "", -math.inf
+        self._most_left = math.inf
         self._console, self._names = console, names
         self._plan, self._tell, self._run_log = {stage.title: stage for stage in plan}, tell, run_log
         self._doing = ""
@@ -110,17 +118,20 @@ class Display:
             spent=dict(self._spent),
             saved=dict(self._saved),
             budget_epochs=self.budget_epochs,
+            budget_time=self._used_text,
             waiting=self._waiting,
             patience=self._patience,
             left=self._seconds_left(),
         )
 
-    def skip_stage(self, name: str, *, epochs: float, spent: float) -> None:
+    def skip_stage(
+        self, name: str, *, epochs: float, spent: float, how: str = "completed in an earlier part of the run"
+    ) -> None:
         """Skips a stage that is complete: ``spent`` epochs count as used, none of its planned ``epochs`` remain."""
         self._end_stage()
         self._behind[name], self._spent[name] = epochs, spent
         if self._run_log is not None:
-            self._run_log.line(name, "", SKIPPED, f"completed in an earlier part of the run, {spent:.1f} epochs")
+            self._run_log.line(name, "", SKIPPED, f"{how}, {spent:.1f} epochs")
 
     def start_stage(self, name: str, *, trials: int, epochs: float, spent: float) -> None:
         """Starts or resumes a stage; ``spent`` of its ``epochs`` are already used."""
@@ -130,6 +141,7 @@ class Display:
         self._stage_epochs, self._spent[name] = epochs, spent
         self._stage_started = self._said = time.monotonic()
         self._best, self._best_value = "", math.nan
+        self._read_used()
         known = self._plan.get(name)
         self._plan[name] = StagePlan(name, trials, epochs if known is None else max(epochs, known.epochs))
         self._task = self._bar.add_task(name, total=max(epochs, 1e-9), completed=spent)  # type: ignore[arg-type]
@@ -166,6 +178,7 @@ class Display:
         self._left = left
         self._counts, self._saved[self._stage] = counts, saved
         self._waiting, self._patience = waiting, patience
+        self._read_used()
         self._tell(self.state)
         now = time.monotonic()
         if self._live is None and now - self._said >= PLAIN_LINE_SECONDS:
@@ -207,11 +220,17 @@ class Display:
             self._booked.append((worked + now - self._last_booked, epochs))
         self._last_booked = now
 
+    def _read_used(self) -> None:
+        """Looks up how much of a budget in time is spent, now and then: the live display is drawn by another thread."""
+        now = time.monotonic()
+        if self._used is not None and now - self._used_at >= USED_SECONDS:
+            (self._used_text, self._most_left), self._used_at = self._used(), now
+
     def _details(self) -> str:
         parts = []
         if self._stage != BASELINE:
             spent = sum(epochs for stage, epochs in self._spent.items() if stage != BASELINE)
-            parts.append(f"budget {spent:.0f} of {self.budget_epochs:.0f} epochs")
+            parts.append(f"budget {self._used_text or f'{spent:.0f} of {self.budget_epochs:.0f} epochs'}")
         if self._best:
             parts.append(f"best so far {self._metric.text(self._best_value)} {self._best}")
         if not self._counts.running and self._counts.waiting:
@@ -225,7 +244,8 @@ class Display:
         """Of all stages; None where that is unknown."""
         ahead = self.total_epochs - sum(self._behind.values())
         if self._left is not None:
-            return self._left.seconds + max(ahead - self._stage_epochs, 0.0) * self._left.epoch_seconds
+            most = math.inf if self._stage == BASELINE else max(self._most_left, 0.0)
+            return min(self._left.seconds, most) + max(ahead - self._stage_epochs, 0.0) * self._left.epoch_seconds
         epochs = ahead - self._spent.get(self._stage, 0.0)
         pace = None if self._stage == PROXIES else time_left(self._booked, epochs, of_stage=False)
         return None if pace is None or epochs <= 0 else pace.seconds

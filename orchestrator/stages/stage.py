@@ -19,7 +19,7 @@ from taurank.orchestrator.experiment import (
     SchedulerSpec,
     TrainingSpec,
 )
-from taurank.orchestrator.planning import ROUNDING, Pace, speed_up
+from taurank.orchestrator.planning import ROUNDING, Pace, affordable_epochs
 from taurank.orchestrator.stages.loggers import folder_name
 from taurank.orchestrator.stages.proxy_rows import ProxyBooking, make_booking
 from taurank.orchestrator.stages.scheduling import training_limits
@@ -236,8 +236,7 @@ def check_budget(
         ExperimentError: the cost exceeds the budget; says by how much and what to change.
     """
     cost = sum(stage.cost for stage in stages)
-    full = len(candidates) * experiment.recipe.epochs
-    budget = full / speed_up(experiment, pace)
+    budget = affordable_epochs(experiment, len(candidates), pace)
     if cost <= budget + ROUNDING or (begun and experiment.allowance.is_time):
         return cost, budget
     parts = ", ".join(f"{stage.title} {stage.cost:.1f}" for stage in stages)

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
-from taurank.orchestrator.text.wording import PLAIN_LINE_SECONDS
+from taurank.orchestrator.text.wording import PLAIN_LINE_SECONDS, duration
 
 __all__ = ["Console", "MiddleElided", "make_console", "print_line", "progress_bar"]
 
@@ -75,33 +75,59 @@ def print_line(console: Console, text: str = "", *, style: str | None = None, wr
 
 
 @contextmanager
-def progress_bar(title: str, *, console: Console | None = None) -> Iterator[Progress]:
+def progress_bar(title: str, *, console: Console | None = None, rate: str = "") -> Iterator[Progress]:
     """A progress bar, shown from the first report; a line now and then if the output is not a terminal.
 
     Args:
         title: of the bar.
         console: where the bar is shown; None for the standard error.
+        rate: unit in which the speed is shown, such as ``images/s``; empty for none.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     console = console or make_console(stderr=True)
-    columns = TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    speed = [TextColumn("{task.fields[speed]}")] if rate else []
+    columns = TextColumn(title), BarColumn(), MofNCompleteColumn(), *speed, TimeRemainingColumn()
+    pace = _Pace(rate)
     if not console.is_terminal:
-        yield _plain_progress(title, console)
+        yield _plain_progress(title, console, pace)
         return
     with Bars(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("", total=None, visible=False)
-        yield lambda done, count: bars.update(task, completed=done, total=count, visible=True)
+        task = bars.add_task("", total=None, visible=False, speed="")
+
+        def show(done: int, count: int) -> None:
+            bars.update(task, completed=done, total=count, visible=True, speed=pace(done, count)[0])
+
+        yield show
 
 
-def _plain_progress(title: str, console: Console) -> Progress:
-    said = time.monotonic()
+class _Pace:
+    """Speed since the first report, and the time left; empty texts until there are two reports."""
+
+    def __init__(self, rate: str) -> None:
+        self._rate = rate
+        self._first: tuple[float, int] | None = None
+
+    def __call__(self, done: int, count: int) -> tuple[str, str]:
+        if not self._rate:
+            return "", ""
+        began, before = self._first = self._first or (time.monotonic(), done)
+        took = time.monotonic() - began
+        if done <= before or not took:
+            return "", ""
+        speed = (done - before) / took
+        return f"{speed:,.0f} {self._rate}", f"{duration((count - done) / speed)} left"
+
+
+def _plain_progress(title: str, console: Console, pace: _Pace) -> Progress:
+    said, any_said = time.monotonic(), False
 
     def say(done: int, count: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= PLAIN_LINE_SECONDS:
-            said = time.monotonic()
-            print_line(console, f"{title}: {done:,} of {count:,}")
+        nonlocal said, any_said
+        shown = ", ".join(filter(None, pace(done, count)))
+        if time.monotonic() - said >= PLAIN_LINE_SECONDS or (any_said and done == count):
+            said, any_said = time.monotonic(), True
+            print_line(console, f"{title}: {done:,} of {count:,}" + (f" ({shown})" if shown else ""))
 
     return say

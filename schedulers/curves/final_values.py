@@ -201,9 +201,10 @@ def _apart(curves: CurveMatrix, filled: Floats, begun: NDArray[np.bool_]) -> flo
 
 
 def _noise(curves: CurveMatrix, filled: Floats, begun: NDArray[np.bool_]) -> float:
-    """Standard deviation of the last value of a schedule around its level, from the steps in the last half of curves.
+    """Standard deviation of the last value of a schedule around its level.
 
-    In proportion to the share of the schedule that is over, since it shrinks with the learning rate.
+    From the steps of the last half of the curves, in proportion to the share of the schedule that is over, since it
+    shrinks with the learning rate.
     """
     lowest = int(curves.counts[begun].min())
     steps = np.diff(filled[begun, _half(curves, lowest) : lowest], axis=1)

@@ -22,7 +22,6 @@ from taurank.schedulers.policies.policy import (
     Limits,
     Policy,
     Step,
-    used_epochs,
 )
 from taurank.schedulers.policies.standing import score_at
 
@@ -54,6 +53,7 @@ class Driver:
         self._queue: deque[Step] = deque()
         self._dirty = True
         self._expected = 0
+        self._used = 0  # epochs of all curves: adding them up for every step would be quadratic
 
     @property
     def curves(self) -> Mapping[str, Curve]:
@@ -114,7 +114,7 @@ class Driver:
                     state = "failed"
                 elif curve.last_epoch >= self.limits.schedule_epochs:
                     state = "finished"
-            self._curves[curve.trial] = replace(curve, features=known.features, state=state, until=0)
+            self._keep(replace(curve, features=known.features, state=state, until=0))
         self._queue.clear()
         self._dirty = True
 
@@ -131,7 +131,7 @@ class Driver:
                 curve = self._curves[step.trial]
                 until = self._affordable(curve, step.until) if curve.waits else 0
                 if until > curve.last_epoch:
-                    self._curves[step.trial] = replace(curve, state="running", until=until)
+                    self._keep(replace(curve, state="running", until=until))
                     return replace(step, until=until)
         self._conclude()
         return None
@@ -148,7 +148,7 @@ class Driver:
         until = self._affordable(curve, step.until) if step is not None else 0
         if step is None or until <= curve.last_epoch:
             return None
-        self._curves[trial] = replace(curve, state="running", until=until)
+        self._keep(replace(curve, state="running", until=until))
         self._decisions[trial] = latest.trials[trial]
         self._dirty = True
         return replace(step, until=until)
@@ -170,7 +170,7 @@ class Driver:
             training=(*losses, training) if curve.training or not math.isnan(training) else (),
             state="running",
         )
-        self._curves[trial] = curve
+        self._keep(curve)
         self._dirty = True
         if not math.isfinite(value):
             return self._end(trial, "failed", Decision("stop", f"not finite at epoch {epoch}"))
@@ -181,7 +181,7 @@ class Driver:
             if self._decisions[trial].action == "stop":
                 return self._end(trial, "stopped", self._decisions[trial])
         if epoch >= curve.until:
-            self._curves[trial] = replace(curve, state="paused", until=0)
+            self._keep(replace(curve, state="paused", until=0))
             if not self.policy.judges_running or self._decisions[trial].action != "pause":
                 # What the policy makes of it comes when it is asked again.
                 saved = float(self.limits.schedule_epochs - epoch)
@@ -205,6 +205,10 @@ class Driver:
             last = self._curves[trial].values[-1] if not failed and self._curves[trial].values else math.nan
             self._end(trial, "failed" if failed else "finished", Decision("stop", reason, last))
 
+    def _keep(self, curve: Curve) -> None:
+        self._used += curve.target_epoch - self._curves[curve.trial].target_epoch
+        self._curves[curve.trial] = curve
+
     def _known(self, trial: str) -> Curve:
         if trial not in self._curves:
             raise ValueError(f"trial {trial!r} is none of the {len(self._curves)} that the driver was made with")
@@ -216,7 +220,7 @@ class Driver:
     def _end(self, trial: str, state: str, decision: Decision) -> Action:
         curve = self._curves[trial]
         saved = float(self.limits.schedule_epochs - curve.last_epoch)
-        self._curves[trial] = replace(curve, state=state, until=0)  # type: ignore[arg-type]
+        self._keep(replace(curve, state=state, until=0))  # type: ignore[arg-type]
         self._decisions[trial] = replace(decision, saved_epochs=saved)
         self._dirty = True
         return "stop"
@@ -237,14 +241,14 @@ class Driver:
                 self._decisions.setdefault(trial, decision)
                 continue
             if decision.action == "stop" and curve.waits:
-                self._curves[trial] = replace(curve, state="stopped")
+                self._keep(replace(curve, state="stopped"))
                 decision = replace(decision, saved_epochs=float(self.limits.schedule_epochs - curve.last_epoch))
             self._decisions[trial] = decision
         self._queue = deque(step for step in latest.next if step.trial in self._curves)
 
     def _affordable(self, curve: Curve, until: int) -> int:
         """The last point up to ``until`` that the budget allows; 0 for none."""
-        left = self.limits.budget_epochs - used_epochs(self._curves)
+        left = self.limits.budget_epochs - self._used
         most = min(float(until), curve.last_epoch + left + 1e-9)
         points = self.limits.points or range(1, self.limits.schedule_epochs + 1)
         place = bisect_right(points, most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 # torch removes an operator when its library object is collected, so that this must live as long as the process.
 _libraries: list[torch.library.Library] = []
+_lock = threading.Lock()
 
 
 def import_torchvision() -> ModuleType:
@@ -26,18 +28,19 @@ def import_torchvision() -> ModuleType:
         ImportError: torchvision is not installed.
         RuntimeError: torchvision fails for another reason.
     """
-    try:
-        return importlib.import_module("torchvision")
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-    import torch
+    with _lock:  # batches are made in several threads, and none may see what a failed attempt leaves
+        try:
+            return importlib.import_module("torchvision")
+        except RuntimeError as error:
+            if "torchvision::" not in str(error):
+                raise
+        import torch
 
-    # The failed attempt leaves half-initialised submodules, which a second import would reuse.
-    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-    for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
-    _libraries.append(library)
-    return importlib.import_module("torchvision")
+        # The failed attempt leaves half-initialised submodules, which a second import would reuse.
+        for name in [name for name in list(sys.modules) if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+        _libraries.append(library)
+        return importlib.import_module("torchvision")

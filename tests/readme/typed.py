@@ -130,6 +130,15 @@ SESSION = (
         ("taurank plan cells.yaml --budget 4h",),
         prints=("predicted tau: ",),
     ),
+    Typed(
+        "taurank plan cells.yaml --speed torchvision:resnet18=500",
+        r"an epoch takes .* device seconds .*",
+        (
+            "taurank plan mobile-nets.yaml --speed timm:efficientnet_b0=2489 --budget '600 gpu-hours'",
+            "taurank plan mobile-nets.yaml --speed speeds.csv",
+        ),
+        prints=("hours are an estimate: 0 of ",),
+    ),
     Typed("taurank plan cells.yaml --budget 2x", BUDGETS, ("taurank plan cells.yaml --budget 20x",)),
     Typed(
         "taurank plan --space nasbench201 --candidates 1000 --epochs 200 --budget 10x",
@@ -154,6 +163,16 @@ SESSION = (
             "taurank run cells.yaml --knowledge none",
             "taurank extend runs/mine-TIME --knowledge old.csv:metric=top1",
         ),
+    ),
+    Typed(
+        "taurank data pack folder:photos --out photos.pack",
+        r"photos\.pack: \d+ images of \d classes, .*",
+        ("taurank data pack imagenet:/data/ILSVRC --out imagenet.pack", "taurank data pack imagenet:PATH --out FILE"),
+    ),
+    Typed(
+        "taurank data check photos.pack",
+        r"photos\.pack: \d+ images, all as they were packed",
+        ("taurank data check imagenet.pack",),
     ),
     Typed(
         "taurank table import old.csv --space nasbench201 --data svhn --out old.parquet",
@@ -296,6 +315,10 @@ NOT_TYPED = {
     "taurank run mine.yaml --address auto --out /shared/runs": "benchmarks.system.jobs",
     "taurank serve runs/...": "tests/orchestrator/report/test_serving.py; it runs until Ctrl-C",
     "taurank status /shared/runs/mine-TIME": "the same as taurank status RUN",
+    "taurank data pack imagenet:/data/ILSVRC --out /data/imagenet.packed": "tests/trainables/data/test_packed.py",
+    "taurank run mobile-nets.yaml": "needs ImageNet; benchmarks.system.imagenet_list does the same in small",
+    "taurank resume runs/mobile-nets-TIME": "the same",
+    "taurank plan runs/mobile-nets-TIME": "the same as taurank plan RUN",
     "taurank run own.yaml": "tests/orchestrator/cli/test_own_space.py",
     "taurank spaces my_space:SmallNetworks": "tests/orchestrator/cli/test_own_space.py",
 }

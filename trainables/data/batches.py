@@ -1,7 +1,7 @@
-"""Mini-batches of tensors from images in memory."""
+"""Mini-batches of tensors from images."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -13,8 +13,11 @@ from taurank.trainables.data.augment_tensor import augment_tensor, normalise_ten
 from taurank.trainables.data.augmentation import Augmentation, Interpolation, augment, normalise
 from taurank.trainables.data.errors import DataError
 from taurank.trainables.data.image_operations import centre_crops, erase
-from taurank.trainables.data.image_set import ImageSet
+from taurank.trainables.data.image_set import AnyImages, ImageSet, Labels
 from taurank.trainables.data.mapped import Images
+from taurank.trainables.data.packed import PackedImages
+from taurank.trainables.data.prefetch import prefetched
+from taurank.trainables.data.random_boxes import draw_crops
 
 
 def iterate_batches(
@@ -63,8 +66,11 @@ def iterate_batches(
         mean, std = [0.0] * channels, [255.0] * channels
     order = _order(len(images), batch_size, generator, augmentation)
     bounds = _bounds(len(images), batch_size, drop_last)
+    pixels = _pixels(images.images, order, bounds, generator, augmentation, centre, interpolation)
+    if isinstance(images.images, PackedImages):
+        augmentation, centre = _uncropped(augmentation), 1.0
     change = _Change(generator, augmentation, mean, std, centre, interpolation)
-    return _batches(images, order, bounds, change, torch.device(device))
+    return _batches(pixels, images.labels[order], change, torch.device(device))
 
 
 def iterate_pixels(
@@ -84,8 +90,11 @@ def iterate_pixels(
         augmentation: What to change in each image; None for nothing.
     """
     order = _order(len(images), batch_size, generator, augmentation)
-    for start, stop in pairwise(_bounds(len(images), batch_size, drop_last=False)):
-        pixels = images.images[order[start:stop]]
+    bounds = _bounds(len(images), batch_size, drop_last=False)
+    found = _pixels(images.images, order, bounds, generator, augmentation)
+    if isinstance(images.images, PackedImages):
+        augmentation = _uncropped(augmentation)
+    for pixels in found:
         if augmentation and generator is not None:
             pixels = augment(pixels, augmentation, generator)
         yield pixels
@@ -111,7 +120,10 @@ class _Change:
                 cut = centre_crops(torch.from_numpy(pixels), self.centre, self.interpolation)
                 pixels = np.ascontiguousarray(cut.numpy())
             return self._erased(torch.from_numpy(normalise(pixels, self.mean, self.std)))
-        sent = torch.from_numpy(pixels).to(device, non_blocking=True)
+        sent = torch.from_numpy(pixels)
+        if device.type == "cuda":
+            sent = sent.pin_memory()  # else the copy would wait for the network
+        sent = sent.to(device, non_blocking=True)
         if self.augmentation and self.generator is not None:
             sent = augment_tensor(sent, self.augmentation, self.generator)
         if self.centre < 1:
@@ -125,12 +137,46 @@ class _Change:
 
 
 def _batches(
-    images: ImageSet, order: npt.NDArray[np.intp], bounds: list[int], change: _Change, device: torch.device
+    pixels: Iterator[Images], labels: Labels, change: _Change, device: torch.device
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    for start, stop in pairwise(bounds):
-        chosen = order[start:stop]
-        pixels, labels = images.images[chosen], torch.from_numpy(images.labels[chosen])
-        yield change(pixels, device), labels.to(device, non_blocking=True)
+    start = 0
+    for some in pixels:
+        chosen = torch.from_numpy(labels[start : start + len(some)])
+        start += len(some)
+        yield change(some, device), chosen.to(device, non_blocking=True)
+
+
+def _pixels(
+    images: AnyImages,
+    order: npt.NDArray[np.intp],
+    bounds: list[int],
+    generator: np.random.Generator | None,
+    augmentation: Augmentation | None,
+    centre: float = 1.0,
+    interpolation: Interpolation = "bilinear",
+) -> Iterator[Images]:
+    """Yields the pixels of each batch. What is cut out of packed images is cut before they are resized."""
+    batches = [order[start:stop] for start, stop in pairwise(bounds)]
+    if not isinstance(images, PackedImages):
+        return (images[rows] for rows in batches)
+    smallest = augmentation.resized_crop if augmentation else None
+    if augmentation is None or generator is None or smallest is None:
+        size = images.size
+        made = (images.crops(rows, images.centred(rows, centre), size, interpolation) for rows in batches)
+    else:
+        # A generator of their own: they are drawn ahead of the other changes.
+        drawing = np.random.default_rng(generator.integers(2**63))
+        size, how = augmentation.output_side(images.size), augmentation.interpolation
+        made = (
+            images.crops(rows, draw_crops(len(rows), *images.sides(rows), smallest, drawing), size, how)
+            for rows in batches
+        )
+    return prefetched(made) if torch.get_num_threads() > 1 else made
+
+
+def _uncropped(augmentation: Augmentation | None) -> Augmentation | None:
+    """What is left to change where random crops have been cut."""
+    return None if augmentation is None else replace(augmentation, resized_crop=None, resolution=1.0)
 
 
 def _order(

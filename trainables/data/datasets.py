@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from taurank.trainables.data.class_choice import Classes, dataset_of_classes
 from taurank.trainables.data.dataset import Dataset
 from taurank.trainables.data.decoded_cache import Progress
 from taurank.trainables.data.download import download as fetch
 from taurank.trainables.data.errors import DataError, IncompleteError
 from taurank.trainables.data.image_set import ImageSet
 from taurank.trainables.data.own_images import KINDS, load_own, split_own
+from taurank.trainables.data.packed import PackedImages
 from taurank.trainables.data.published import PUBLISHED, Published
 
 
@@ -37,6 +39,8 @@ def load_dataset(
     size: int | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
+    classes: Classes | None = None,
+    local_copy: Path | None = None,
 ) -> Dataset:
     """Reads a data set, into memory unless it is a very large set of user files.
 
@@ -50,6 +54,8 @@ def load_dataset(
         size: Pixels on each side that own files are decoded to; published images keep theirs.
         cache: Folder that decoded files are kept in.
         progress: Called with the numbers of decoded and of all files.
+        classes: The first so many classes, or those of these names; None for all.
+        local_copy: Folder on a local disk to which packed images are copied once before they are read.
 
     Raises:
         DataError: An unknown name, nothing found, or a broken file.
@@ -59,10 +65,18 @@ def load_dataset(
         (1797, 8, 8, 1)
     """
     check_dataset_name(name)
-    if name == "digits":
-        return _digits()
-    if name not in PUBLISHED:
-        return load_own(name, size=size, cache=cache, progress=progress)
+    if name not in list_datasets():
+        where = {"cache": cache, "local_copy": local_copy}
+        dataset = load_own(name, size=size, progress=progress, classes=classes, **where)
+    else:
+        dataset = _digits() if name == "digits" else _published(name, root, download)
+        dataset = dataset if classes is None else dataset_of_classes(dataset, classes)
+    if local_copy is not None and not isinstance(dataset.train.images, PackedImages):
+        raise DataError(f"local_copy: only packed images are copied, and {name} is not packed; omit it")
+    return dataset
+
+
+def _published(name: str, root: Path | None, download: bool) -> Dataset:
     published = PUBLISHED[name]
     root = Path(os.environ.get("TAURANK_DATA") or "data") if root is None else Path(root)
     parts = _find(published, root, tolerant=download)

@@ -2,6 +2,8 @@
 
 import functools
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -61,11 +63,36 @@ def decode_image(
     if size < 1:
         raise DataError(f"size is {size}; it has to be at least 1 pixel")
     encoded, origin = _bytes_of(source)
-    mode = _mode(encoded, origin, size)[channels == 3]
+    found = read_image_size(encoded)
+    # Twice the size is left, to be averaged over areas.
+    most_reduced = 1 if found is None else min(found) // (2 * size)
+    image, deep, _ = decode_whole(encoded, origin, channels, levels, most_reduced=most_reduced)
+    return fit_image(image, size), deep
+
+
+def decode_whole(
+    encoded: bytes, origin: str, channels: int, levels: Levels = (0, DEEPEST), *, most_reduced: int = 1
+) -> tuple[Images, Levels | None, int]:
+    """Decodes one encoded image; see `decode_image`.
+
+    Args:
+        encoded: The bytes.
+        origin: Where they are from, for lines about them.
+        channels: 1 for grey values, 3 for colours in RGB order.
+        levels: Values that become 0 and 255, for 16-bit images whose file states no maximum.
+        most_reduced: How many times smaller on each side a JPEG may be decoded.
+
+    Returns:
+        The image `(H, W, channels)`, the range of a 16-bit image, and how many times smaller it is.
+
+    Raises:
+        DataError: It cannot be decoded, is truncated, or has more than `MOST_PIXELS`.
+    """
+    factor = _factor(encoded, origin, most_reduced)
     if encoded[:2] in (b"P2", b"P3"):
         encoded = _binary_pnm(encoded, origin)
     try:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), mode)
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), _REDUCED[factor][channels == 3])
     except cv2.error as error:  # an empty buffer, a size beyond OpenCV's limits
         raise DataError(f"{origin}: cannot be decoded ({error.err or error})") from error
     if image is None or _is_cut_jpeg(encoded):
@@ -78,7 +105,18 @@ def decode_image(
         image = _scale_table(*(levels if found else (0, maximum)))[image]
     if channels == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return fit_image(image.reshape(*image.shape[:2], channels), size), found
+    return image.reshape(*image.shape[:2], channels), found, factor
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Limits OpenCV to one thread per image, since images are decoded in parallel."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _binary_pnm(encoded: bytes, origin: str) -> bytes:
@@ -111,18 +149,17 @@ def _stated_maximum(encoded: bytes) -> int | None:
     return int(found[1]) if found and 0 < int(found[1]) <= DEEPEST else None
 
 
-def _mode(encoded: bytes, origin: str, size: int) -> tuple[int, int]:
-    """Flags of OpenCV for grey values and for colours."""
+def _factor(encoded: bytes, origin: str, most_reduced: int) -> int:
+    """How many times smaller an image is decoded."""
     found = read_image_size(encoded)
     if found is None:
-        return _REDUCED[1]
+        return 1
     height, width = found
     if height * width > MOST_PIXELS:
         raise DataError(f"{origin}: has {width} x {height} pixels; {MOST_PIXELS} are the most that are decoded")
     if not encoded.startswith(b"\xff\xd8"):
-        return _REDUCED[1]
-    # Twice the size is left, to be averaged over areas.
-    return _REDUCED[max((factor for factor in (1, 2, 4, 8) if min(height, width) >= 2 * size * factor), default=1)]
+        return 1
+    return max(factor for factor in _REDUCED if factor <= max(most_reduced, 1))
 
 
 def _bytes_of(source: bytes | str | Path) -> tuple[bytes, str]:

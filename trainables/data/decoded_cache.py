@@ -11,19 +11,19 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from taurank.spaces import cache_folder
-from taurank.trainables.data.decode import DEEPEST, Levels, decode_image
+from taurank.trainables.data.decode import DEEPEST, Levels, decode_image, one_opencv_thread
 from taurank.trainables.data.errors import DataError
 from taurank.trainables.data.mapped import IN_MEMORY_BYTES, Images, MappedImages
+
+Result = TypeVar("Result")
 
 FORMAT = 2
 """Part of the key: raised when the same files decode to other pixels."""
@@ -60,7 +60,7 @@ class Decoded:
     @property
     def levels(self) -> Levels:
         """Values of 16-bit images that have become 0 and 255."""
-        return _levels(self.deep)
+        return levels_of(self.deep)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def decode_files(
         DataError: The cache cannot be written.
     """
     folder = cache_folder(cache)
-    key = _key(root, names, size)
+    key = files_key(root, names, size)
     file, index = folder / f"{key}.npy", folder / f"{key}.json"
     found = _read_index(index, file, len(names), size)
     if found is None:
@@ -122,20 +122,23 @@ def decode_files(
 
 def image_digests(images: Images) -> Digests:
     """Digests of the images `(n, H, W, C)`."""
-    return np.array([_digest(image) for image in images], dtype=np.uint64)
+    return np.array([digest_of(image) for image in images], dtype=np.uint64)
 
 
-def _digest(image: Images) -> int:
+def digest_of(image: Images) -> int:
+    """Digest of one image; equal where all pixels are."""
     return int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest(), "little")
 
 
-def _levels(deep: tuple[int, int, int] | None) -> Levels:
+def levels_of(deep: tuple[int, int, int] | None) -> Levels:
+    """Values that become 0 and 255 in a set with this number and range of 16-bit images."""
     if deep is None or not 0 < deep[2] - deep[1] < FEWEST_LEVELS:
         return 0, DEEPEST
     return deep[1], deep[2]
 
 
-def _key(root: Path, names: Sequence[str], size: int) -> str:
+def files_key(root: Path, names: Sequence[str], *settings: object) -> str:
+    """A digest of the names, sizes and times of change of files, and of what is made of them."""
     files = []
     for name in names:
         try:
@@ -143,7 +146,7 @@ def _key(root: Path, names: Sequence[str], size: int) -> str:
             files.append((name, found.st_size, found.st_mtime_ns))
         except (OSError, ValueError):  # a name with a zero byte is a ValueError
             files.append((name, -1, -1))
-    what = json.dumps([FORMAT, str(root.resolve()), size, files])
+    what = json.dumps([FORMAT, str(root.resolve()), *settings, files])
     return hashlib.sha256(what.encode()).hexdigest()[:32]
 
 
@@ -180,13 +183,13 @@ def _write(file: Path, root: Path, names: Sequence[str], size: int, progress: Pr
                         if found[1] is not None:
                             ranges[len(digests)] = (names[done], found[1])
                         out.write(found[0].tobytes())
-                        digests.append(_digest(found[0]))
+                        digests.append(digest_of(found[0]))
                     done += 1
                 if progress is not None:
                     progress(done, len(names))
-            deep = _deep([levels for _, levels in ranges.values()])
-            if _levels(deep) != (0, DEEPEST):
-                _stretch(out, root, {row: name for row, (name, _) in ranges.items()}, digests, _levels(deep), size)
+            deep = range_of([levels for _, levels in ranges.values()])
+            if levels_of(deep) != (0, DEEPEST):
+                _stretch(out, root, {row: name for row, (name, _) in ranges.items()}, digests, levels_of(deep), size)
             out.seek(0)
             out.write(_header(len(digests), size))
         partial.replace(file)
@@ -195,7 +198,8 @@ def _write(file: Path, root: Path, names: Sequence[str], size: int, progress: Pr
     return _Index(left_out, np.array(digests, dtype=np.uint64), deep)
 
 
-def _deep(ranges: Sequence[Levels]) -> tuple[int, int, int] | None:
+def range_of(ranges: Sequence[Levels]) -> tuple[int, int, int] | None:
+    """Number of 16-bit images and their range, from the range of each; None where there are none."""
     if not ranges:
         return None
     return len(ranges), min(low for low, _ in ranges), max(high for _, high in ranges)
@@ -213,7 +217,7 @@ def _stretch(
                 raise DataError(f"{root / names[row]}: changed while it was decoded ({found})")
             out.seek(start + row * step)
             out.write(found[0].tobytes())
-            digests[row] = _digest(found[0])
+            digests[row] = digest_of(found[0])
 
 
 def _header(count: int, size: int) -> bytes:
@@ -236,26 +240,32 @@ _Found = tuple[Images, Levels | None] | str
 
 
 def _decoded(root: Path, names: Sequence[str], size: int, levels: Levels = (0, DEEPEST)) -> Iterator[list[_Found]]:
-    """Chunks of decoded images, in order.
-
-    OpenCV releases the GIL, so threads suffice; only a few chunks are decoded ahead.
-    """
+    """Chunks of decoded images, in order."""
 
     def decode(name: str) -> _Found:
         try:
-            return decode_image(_read(root / name), size, CHANNELS, levels)
+            return decode_image(read_file(root / name), size, CHANNELS, levels)
         except (DataError, MemoryError) as error:
-            return str(error).removeprefix("image bytes: ") or "takes more memory than there is"
+            return reason_of(error)
 
-    def decode_chunk(chunk: Sequence[str]) -> list[_Found]:
-        return [decode(name) for name in chunk]
+    return in_threads(decode, names)
+
+
+def in_threads(work: Callable[[str], Result], names: Sequence[str]) -> Iterator[list[Result]]:
+    """Chunks of results, in order, by as many threads as there are cores.
+
+    OpenCV releases the GIL, so threads suffice; only a few chunks are computed ahead.
+    """
+
+    def work_on(chunk: Sequence[str]) -> list[Result]:
+        return [work(name) for name in chunk]
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    ahead: deque[Future[list[_Found]]] = deque()
-    with _one_opencv_thread(), ThreadPoolExecutor(threads) as pool:
+    ahead: deque[Future[list[Result]]] = deque()
+    with one_opencv_thread(), ThreadPoolExecutor(threads) as pool:
         try:
             for start in range(0, len(names), CHUNK):
-                ahead.append(pool.submit(decode_chunk, names[start : start + CHUNK]))
+                ahead.append(pool.submit(work_on, names[start : start + CHUNK]))
                 if len(ahead) > 2 * threads:
                     yield ahead.popleft().result()
             while ahead:
@@ -264,8 +274,17 @@ def _decoded(root: Path, names: Sequence[str], size: int, levels: Levels = (0, D
             pool.shutdown(cancel_futures=True)
 
 
-def _read(path: Path) -> bytes:
-    """Reads a regular file of limited size."""
+def reason_of(error: DataError | MemoryError) -> str:
+    """Why an image is left out."""
+    return str(error).removeprefix("image bytes: ") or "takes more memory than there is"
+
+
+def read_file(path: Path) -> bytes:
+    """Reads a regular file of limited size.
+
+    Raises:
+        DataError: It cannot be read, or is none.
+    """
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -277,14 +296,3 @@ def _read(path: Path) -> bytes:
         if isinstance(error, DataError):
             raise
         raise DataError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Limits OpenCV to one thread per image, since images are decoded in parallel."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)

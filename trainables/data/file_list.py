@@ -1,12 +1,12 @@
-"""Labels of image files: class folders, ImageNet's layout, or a CSV."""
+"""Labels of image files: class folders, or a CSV."""
 
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from taurank.trainables.data.errors import DataError
@@ -18,7 +18,6 @@ ANNOTATIONS = {
     "segmentation", "segmentations",
 }  # fmt: skip
 """Names of folders that may hold annotations of other folders or be classes."""
-_SYNSET = re.compile(r"n\d{8}")
 
 Listed = tuple[tuple[str, int], ...]
 """Pairs of a file name and a label."""
@@ -46,6 +45,21 @@ class FileList:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def parts(self) -> dict[Part, Listed]:
+        """Files by part."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of all files, part by part."""
+        return tuple(name for part in self.parts.values() for name, _ in part)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Labels of all files."""
+        return tuple(label for part in self.parts.values() for _, label in part)
+
 
 def list_folder(source: str, path: Path) -> FileList:
     """Files of a folder that has one subfolder a class, or of a CSV.
@@ -68,7 +82,7 @@ def list_folder(source: str, path: Path) -> FileList:
     nested = [name for name in named if walk.subfolders(name, noting=False) and not walk.has_images(name)]
     if not named or not nested:
         _check_flat(walk, folders, named)
-        return _list_parts(walk, {"train": ""})
+        return list_parts(walk, {"train": ""})
     training = [name for name in nested if part_of(name) == "train"]
     others = [n for n in folders if n not in named and not _is_annotation(n) and walk.holds_images(n)]
     if not training or (len(nested) == 1 and others):
@@ -81,32 +95,8 @@ def list_folder(source: str, path: Path) -> FileList:
         if name not in named:
             walk.skip(name, "not a part of the set")
     parts = assign_parts(source, [name for name in named if name not in flat])
-    listed = _list_parts(walk, parts)
+    listed = list_parts(walk, parts)
     return replace(listed, notes=(*_readings(source, parts), *listed.notes))
-
-
-def list_imagenet(source: str, path: Path) -> FileList:
-    """Files of ILSVRC's layout: `train` and `val` with a folder each synset (`n01440764`); `val` is the test set.
-
-    Raises:
-        DataError: It is laid out in another way; or see `list_folder`.
-    """
-    walk = FolderWalk(source, path)
-    found = walk.subfolders("")
-    missing = [part for part in ("train", "val") if part not in found]
-    if missing:
-        raise DataError(f"{source}: has no folder {' and no folder '.join(missing)}; ImageNet comes as train/ and val/")
-    for part in ("train", "val"):
-        names = walk.subfolders(part, noting=False)
-        if not names and walk.has_images(part):
-            raise DataError(f"{source}: {part} has images but no synset folders; sort them into some")
-        odd = [name for name in names if not _SYNSET.fullmatch(name)]
-        if odd:
-            raise DataError(f"{source}: {part}/{odd[0]} is no synset (n01440764); for other classes write folder:PATH")
-    for name in found:
-        if name not in ("train", "val"):
-            walk.skip(name, "not a part of the set")
-    return _list_parts(walk, {"train": "train", "test": "val"})
 
 
 def _check_flat(walk: FolderWalk, folders: Sequence[str], named: Sequence[str]) -> None:
@@ -134,7 +124,7 @@ def _is_annotation(name: str) -> bool:
     return plain(name).replace(" ", "_").replace("-", "_") in ANNOTATIONS
 
 
-def _list_parts(walk: FolderWalk, parts: Mapping[Part, str]) -> FileList:
+def list_parts(walk: FolderWalk, parts: Mapping[Part, str]) -> FileList:
     """Files of the class folders in each part; the part `""` is the folder itself."""
     source, train = walk.source, parts["train"]
     classes = sorted(_class_folders(walk, train))

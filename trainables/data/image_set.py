@@ -10,7 +10,11 @@ import numpy.typing as npt
 
 from taurank.trainables.data.errors import DataError
 from taurank.trainables.data.mapped import Images, MappedImages
+from taurank.trainables.data.packed import PackedImages
+from taurank.trainables.data.resize import resize_image
 
+AnyImages = Images | MappedImages | PackedImages
+"""Images in memory, or that stay in a file."""
 Labels = npt.NDArray[np.int64]
 """`(n,)`, class indices from 0."""
 
@@ -23,7 +27,7 @@ class ImageSet:
         DataError: The arrays have another type or shape, or are of different lengths.
     """
 
-    images: Images | MappedImages
+    images: AnyImages
     labels: Labels
 
     def __post_init__(self) -> None:
@@ -46,6 +50,21 @@ class ImageSet:
         if isinstance(self.images, np.ndarray):
             return self.take(index)
         return ImageSet(self.images.part(index), self.labels[index])
+
+
+def resize_images(images: AnyImages, size: int) -> AnyImages:
+    """Images `(n, H, W, C)` squashed to `(n, size, size, C)`, in memory; those that have the size stay as they are.
+
+    Packed images stay packed, and are decoded at that size.
+    """
+    if images.shape[1:3] == (size, size):
+        return images
+    if isinstance(images, PackedImages):
+        return images.resized(size)
+    resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
+    for index in range(len(images)):
+        resized[index] = resize_image(images[index], size)
+    return resized
 
 
 def labelled(
@@ -79,5 +98,5 @@ def labelled(
     return ImageSet(np.ascontiguousarray(images), labels.astype(np.int64))
 
 
-def _described(array: npt.NDArray[Any] | MappedImages) -> str:
+def _described(array: npt.NDArray[Any] | MappedImages | PackedImages) -> str:
     return f"{array.dtype} {array.shape}"

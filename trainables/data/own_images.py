@@ -1,22 +1,26 @@
-"""The user's own images: `folder:PATH`, `imagenet:PATH` and `npz:PATH`."""
+"""The user's own images: `folder:PATH`, `imagenet:PATH`, `packed:FILE` and `npz:PATH`."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from taurank.spaces import cache_folder
+from taurank.trainables.data.class_choice import Classes, dataset_of_classes, list_of_classes
 from taurank.trainables.data.dataset import Dataset
-from taurank.trainables.data.decoded_cache import Decoded, Progress, decode_files, image_digests
+from taurank.trainables.data.decoded_cache import CHANNELS, Progress, decode_files, files_key, image_digests
 from taurank.trainables.data.duplicates import duplicate_warnings
 from taurank.trainables.data.errors import DataError
-from taurank.trainables.data.file_list import FileList, list_folder, list_imagenet
-from taurank.trainables.data.folder_walk import SHOWN
-from taurank.trainables.data.image_set import ImageSet
+from taurank.trainables.data.file_list import FileList, list_folder
+from taurank.trainables.data.imagenet_layout import list_imagenet
+from taurank.trainables.data.listed import arrange, dataset_of, lines_about
 from taurank.trainables.data.npz import read_npz_file
+from taurank.trainables.data.pack_file import PackIndex, read_index
+from taurank.trainables.data.packed import PackedImages
+from taurank.trainables.data.packing import SHORT_SIDE, Packing, write_pack
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +28,10 @@ SIZE = 64
 """Pixels on each side of own images where no size is asked for."""
 
 _LISTED: dict[str, Callable[[str, Path], FileList]] = {"folder": list_folder, "imagenet": list_imagenet}
-KINDS = (*_LISTED, "npz")
+KINDS = (*_LISTED, "packed", "npz")
+
+PACKED_BYTES = 20_000_000_000
+"""Files that would be more than this once decoded are packed instead."""
 
 
 def split_own(name: str) -> tuple[str, Path] | None:
@@ -41,31 +48,117 @@ def split_own(name: str) -> tuple[str, Path] | None:
     return kind, Path(path.strip()).expanduser()
 
 
-def load_own(
-    name: str, *, size: int | None = None, cache: Path | None = None, progress: Progress | None = None
-) -> Dataset:
-    """Reads the user's own images; files are decoded once and then kept, see `decode_files`.
+def count_own(name: str, classes: Classes | None = None) -> tuple[int, int, int, int] | None:
+    """Training, validation and test images and classes among own files, which are not decoded; None for arrays.
 
     Args:
-        name: `folder:PATH`, `imagenet:PATH` (see `list_folder`, `list_imagenet`) or `npz:PATH` (see `read_npz_file`).
+        name: `KIND:PATH`.
+        classes: Those that are counted; None for all.
+
+    Raises:
+        DataError: The path is missing or has another layout, or a class is not there.
+    """
+    kind, path, classes = _found(name, KINDS, classes)
+    if kind == "npz":
+        return None
+    if kind == "packed":
+        whole = _of_pack(name, path, read_index(path), SIZE, None)
+        dataset = whole if classes is None else dataset_of_classes(whole, classes)
+        validation, test = (0 if part is None else len(part) for part in (dataset.validation, dataset.test))
+        return len(dataset.train), validation, test, len(dataset.classes)
+    files = _listed(name, kind, path, classes)
+    return len(files.train), len(files.validation), len(files.test), len(files.classes)
+
+
+def split_number(path: Path) -> tuple[Path, int | None]:
+    """Path and number of classes of `PATH#100`; None where there is no such number, or a file has that very name."""
+    stem, hash_, number = path.name.rpartition("#")
+    if path.exists() or not hash_ or not number.isdecimal():
+        return path, None
+    return path.with_name(stem), int(number)
+
+
+def load_own(
+    name: str,
+    *,
+    size: int | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    classes: Classes | None = None,
+    local_copy: Path | None = None,
+) -> Dataset:
+    """Reads the user's own images.
+
+    Files are decoded once and then kept, see `decode_files`; those that would be more than `PACKED_BYTES` are packed,
+    see `write_pack`, and decoded as they are used.
+
+    Args:
+        name: `folder:PATH`, `imagenet:PATH` (see `list_folder`, `list_imagenet`), `packed:FILE` (see `pack_images`) or
+            `npz:PATH` (see `read_npz_file`). `#100` at its end takes the first hundred classes.
         size: Pixels on each side that files are decoded to; None for `SIZE`. Arrays of an `.npz` keep their size.
         cache: Folder that decoded files are kept in; see `cache_folder`.
         progress: Called with the numbers of decoded and of all files.
+        classes: Those that are read; None for all.
+        local_copy: Folder on a local disk to which a packed file is copied once before it is read.
 
     Raises:
         DataError: The path is missing or has another layout. Undecodable files are skipped and logged.
     """
-    found = split_own(name)
-    if found is None:
-        raise DataError(f"{name!r} is none of {', '.join(f'{kind}:PATH' for kind in KINDS)}")
-    kind, path = found
-    if not path.exists():
-        raise DataError(f"{name}: there is no {path.absolute()}")
-    if kind == "npz":
-        return _warned(read_npz_file(name, path))
-    if size is None:
+    kind, path, classes = _found(name, KINDS, classes)
+    if kind != "npz" and size is None:
         logger.warning("%s: no size is given: images are brought to %d x %d", name, SIZE, SIZE)
-    return _load_files(_LISTED[kind](name, path), size=size or SIZE, cache=cache, progress=progress)
+    if kind in _LISTED:
+        files = _listed(name, kind, path, classes)
+        return _load_files(files, size=size or SIZE, cache=cache, progress=progress, local_copy=local_copy)
+    if kind == "packed":
+        dataset = _of_pack(name, path, read_index(path), size or SIZE, local_copy)
+    else:
+        dataset = _warned(read_npz_file(name, path))
+    return dataset if classes is None else dataset_of_classes(dataset, classes)
+
+
+def pack_images(
+    name: str, path: Path, packing: Packing | None = None, *, progress: Progress | None = None
+) -> PackIndex:
+    """Packs the images of a folder, of ImageNet's layout or of a CSV into one file; see `write_pack`.
+
+    Args:
+        name: `folder:PATH` or `imagenet:PATH`, perhaps with `#100`.
+        path: of the file of packed images, which `packed:FILE` then names.
+        packing: how; None for JPEGs of quality 90 whose short side is 256.
+        progress: called with the numbers of packed and of all files.
+
+    Raises:
+        DataError: they cannot be read, or the file cannot be written; one line.
+    """
+    return write_pack(_listed(name, *_found(name, tuple(_LISTED), None)), path, packing or Packing(), progress=progress)
+
+
+def _found(name: str, kinds: Sequence[str], classes: Classes | None) -> tuple[str, Path, Classes | None]:
+    """Kind, path and classes of a name."""
+    own = split_own(name)
+    if own is None or own[0] not in kinds:
+        raise DataError(f"{name!r} is none of {', '.join(f'{kind}:PATH' for kind in kinds)}")
+    kind, path = own
+    stem, hash_, number = path.name.rpartition("#")
+    if path.exists() or not hash_:
+        there = path
+    elif not number.isdecimal():
+        raise DataError(f"{name}: #{number} is no number of classes; write #100, or list classes in data.classes")
+    elif classes is not None:
+        raise DataError(f"{name}: #{number} and data.classes both choose classes; omit one")
+    else:
+        there, classes = path.with_name(stem), int(number)
+    if not there.exists():
+        partial = there.with_name(f"{there.name}.partial")
+        unfinished = f", only {partial.name}; taurank data pack continues it" if partial.exists() else ""
+        raise DataError(f"{name}: there is no {there.absolute()}{unfinished}")
+    return kind, there, classes
+
+
+def _listed(name: str, kind: str, path: Path, classes: Classes | None) -> FileList:
+    files = _LISTED[kind](name, path)
+    return files if classes is None else list_of_classes(files, classes)
 
 
 def _warned(dataset: Dataset) -> Dataset:
@@ -76,49 +169,35 @@ def _warned(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def _load_files(files: FileList, *, size: int, cache: Path | None, progress: Progress | None) -> Dataset:
-    parts = {"train": files.train, "validation": files.validation, "test": files.test}
-    listed = [entry for part in parts.values() for entry in part]
-    names = [name for name, _ in listed]
-    decoded = decode_files(files.root, names, size=size, cache=cache, progress=progress)
-    labels = np.array([label for place, (_, label) in enumerate(listed) if place not in decoded.left_out], np.int64)
-    whole = ImageSet(decoded.images, labels)
-    rows: dict[str, npt.NDArray[np.intp]] = {}
-    sets: dict[str, ImageSet] = {}
-    start = kept = 0
-    for part, entries in parts.items():
-        broken = [place for place in range(start, start + len(entries)) if place in decoded.left_out]
-        if entries and len(broken) == len(entries):
-            raise DataError(
-                f"{files.source}: no {part} image can be decoded; {names[broken[-1]]}: {decoded.left_out[broken[-1]]}"
-            )
-        rows[part] = np.arange(kept, kept + len(entries) - len(broken))
-        sets[part] = whole.part(rows[part])
-        start, kept = start + len(entries), kept + len(rows[part])
-    empty = np.flatnonzero(np.bincount(sets["train"].labels, minlength=len(files.classes)) == 0)
-    if len(empty):
-        first = next(place for place, (_, label) in enumerate(files.train) if label == empty[0])
-        raise DataError(
-            f"{files.source}: no image of the class {files.classes[empty[0]]!r} can be decoded;"
-            f" {names[first]}: {decoded.left_out[first]}"
+def _load_files(
+    files: FileList, *, size: int, cache: Path | None, progress: Progress | None, local_copy: Path | None
+) -> Dataset:
+    pixels = len(files.names) * size**2 * CHANNELS
+    if pixels > PACKED_BYTES:
+        short_side = max(SHORT_SIDE, size * 8 // 7)
+        logger.warning(
+            "%s: %d images at %d x %d would be %.0f GB: they are packed as JPEGs with a short side of %d, and decoded"
+            " as they are used",
+            *(files.source, len(files.names), size, size, pixels / 1e9, short_side),
         )
-    digests = {part: decoded.digests[row] for part, row in rows.items()}
+        packing = Packing(short_side)
+        key = files_key(files.root, files.names, short_side, files.labels, files.classes)
+        path = cache_folder(cache) / f"{key}.packed"
+        return _of_pack(files.source, path, write_pack(files, path, packing, progress=progress), size, local_copy)
+    decoded = decode_files(files.root, files.names, size=size, cache=cache, progress=progress)
+    arranged = arrange(files, decoded.left_out)
+    digests = {part: decoded.digests[row] for part, row in arranged.rows.items()}
     # Warnings, so that they are seen where logging has not been set up.
-    for line in (*files.notes, *_left_out(files.source, names, decoded), *duplicate_warnings(files.source, digests)):
+    for line in lines_about(files, decoded.left_out, decoded.deep, digests):
         logger.warning("%s", line)
-    validation, test = (sets[part] if parts[part] else None for part in ("validation", "test"))
-    return Dataset(files.source, sets["train"], test, files.classes, validation)
+    return dataset_of(files.source, decoded.images, arranged.labels, arranged.rows, files.classes)
 
 
-def _left_out(source: str, names: Sequence[str], decoded: Decoded) -> Iterator[str]:
-    """Yields warnings about undecodable files and the range of 16-bit images."""
-    left_out = decoded.left_out
-    if left_out:
-        some = "; ".join(f"{names[place]}: {left_out[place]}" for place in sorted(left_out)[:SHOWN])
-        more = f"; and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
-        yield f"{source}: {len(left_out)} of {len(names)} images are left out: {some}{more}"
-    if decoded.deep is not None:
-        count, low, high = decoded.deep
-        black, white = decoded.levels
-        images = "1 image has" if count == 1 else f"{count} images have"
-        yield f"{source}: {images} 16 bits; range used {low}..{high}, scaled from {black}..{white} to 0..255"
+def _of_pack(name: str, path: Path, index: PackIndex, size: int, local_copy: Path | None) -> Dataset:
+    for line in index.noted["lines"]:
+        logger.warning("%s", line)
+    ends = np.cumsum(list(index.noted["counts"].values()))
+    rows = {part: np.arange(end - n, end) for (part, n), end in zip(index.noted["counts"].items(), ends, strict=True)}
+    black, white = index.noted["levels"]
+    images = PackedImages(path.absolute(), index.header, index.rows, (black, white), size, local_copy)
+    return dataset_of(name, images, index.labels, rows, index.noted["classes"])

@@ -40,6 +40,7 @@ class Published:
     Attributes:
         shape: `(H, W, C)` of every image.
         classes: Names; label `i` is `classes[i]`.
+        counts: Training and test images of the whole set.
         folders: Where copies are looked for below the root, in this order.
         readers: The forms a copy may have.
         forms: The same in words.
@@ -52,6 +53,7 @@ class Published:
 
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
+    counts: tuple[int, int]
     folders: tuple[str, ...]
     readers: tuple[FolderReader, ...]
     forms: str
@@ -66,6 +68,7 @@ PUBLISHED = {
     "mnist": Published(
         shape=(28, 28, 1),
         classes=_DIGITS,
+        counts=(60_000, 10_000),
         folders=("mnist", "MNIST", "MNIST/raw", "mnist/raw"),
         readers=(read_idx_folder, read_npz_folder),
         forms="IDX, IDX.gz or *train*.npz with *test*.npz",
@@ -87,6 +90,7 @@ PUBLISHED = {
             "bag",
             "ankle boot",
         ),
+        counts=(60_000, 10_000),
         folders=("fashion-mnist", "fashion_mnist", "FashionMNIST", "FashionMNIST/raw", "fashion-mnist/raw"),
         readers=(read_idx_folder, read_npz_folder),
         forms="IDX, IDX.gz or *train*.npz with *test*.npz",
@@ -97,6 +101,7 @@ PUBLISHED = {
     "cifar10": Published(
         shape=(32, 32, 3),
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        counts=(50_000, 10_000),
         folders=(
             "cifar10",
             "cifar-10",
@@ -115,6 +120,7 @@ PUBLISHED = {
     "cifar100": Published(
         shape=(32, 32, 3),
         classes=tuple(_CIFAR_100.split()),
+        counts=(50_000, 10_000),
         folders=(
             "cifar100",
             "cifar-100",
@@ -133,6 +139,7 @@ PUBLISHED = {
     "svhn": Published(
         shape=(32, 32, 3),
         classes=_DIGITS,
+        counts=(73_257, 26_032),
         folders=("svhn", "SVHN"),
         readers=(read_svhn_folder, read_npz_folder),
         forms="train_32x32.mat with test_32x32.mat, or *train*.npz with *test*.npz",

@@ -1,9 +1,8 @@
 """Resizing of images."""
 
 import cv2
-import numpy as np
 
-from taurank.trainables.data.mapped import Images, MappedImages
+from taurank.trainables.data.mapped import Images
 
 
 def resize_image(image: Images, size: int) -> Images:
@@ -29,13 +28,3 @@ def fit_image(image: Images, size: int) -> Images:
     top, left = (height - side) // 2, (width - side) // 2
     # Cut before it is resized: what is cut off need not be.
     return resize_image(image[top : top + side, left : left + side], size)
-
-
-def resize_images(images: Images | MappedImages, size: int) -> Images | MappedImages:
-    """Images `(n, H, W, C)` squashed to `(n, size, size, C)`, in memory; those that have the size stay as they are."""
-    if images.shape[1:3] == (size, size):
-        return images
-    resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
-    for index in range(len(images)):
-        resized[index] = resize_image(images[index], size)
-    return resized

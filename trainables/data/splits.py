@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from taurank.trainables.data.dataset import Dataset
 from taurank.trainables.data.errors import DataError, NoTestSetError
-from taurank.trainables.data.image_set import ImageSet, Labels
+from taurank.trainables.data.image_set import AnyImages, ImageSet, Labels, resize_images
 from taurank.trainables.data.mapped import Images, MappedImages
-from taurank.trainables.data.resize import resize_images
+from taurank.trainables.data.packed import PackedImages
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +53,8 @@ class ImageData:
 
     @property
     def file(self) -> Path | None:
-        """File of memory-mapped training images, which every node has to see; None for images in memory."""
-        return self.train.images.path if isinstance(self.train.images, MappedImages) else None
+        """File that the training images stay in, which every node has to see; None for images in memory."""
+        return None if isinstance(self.train.images, np.ndarray) else self.train.images.path
 
 
 NO_IMAGES = "none"
@@ -209,9 +209,11 @@ def _image_data(dataset: Dataset, train: ImageSet, validation: ImageSet, test: I
     return ImageData(train, validation, test, dataset.classes, mean, std)
 
 
-def _mean_and_std(images: Images | MappedImages) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _mean_and_std(images: AnyImages) -> tuple[tuple[float, ...], tuple[float, ...]]:
     n, height, width, channels = images.shape
-    if isinstance(images, MappedImages):
+    if isinstance(images, PackedImages):
+        mean, std = images.moments()
+    elif isinstance(images, MappedImages):
         moments = [_mean_and_variance(images[start : start + _CHUNK]) for start in range(0, n, _CHUNK)]
         weights = np.diff([*range(0, n, _CHUNK), n]) / n
         means, variances = (np.array(column) for column in zip(*moments, strict=True))

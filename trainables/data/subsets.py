@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, get_args
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from taurank.trainables.data.class_choice import images_of_classes
 from taurank.trainables.data.errors import DataError
-from taurank.trainables.data.image_set import ImageSet
-from taurank.trainables.data.resize import resize_images
+from taurank.trainables.data.image_set import ImageSet, Labels, resize_images
 from taurank.trainables.data.splits import ImageData, stratified_indices
 
-Choice = Literal["stratified", "k-center", "difficulty"]
+Choice = Literal["stratified", "k-center", "difficulty", "classes"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 FEATURE_SIDE = 8
@@ -30,7 +29,9 @@ Losses = npt.NDArray[np.float64]
 def choose_images(
     images: ImageSet, share: float, *, by: Choice = "stratified", seed: int = 0, losses: Losses | None = None
 ) -> Rows:
-    """Positions, ascending, of a share of the images; every class keeps its share, to within one image.
+    """Positions, ascending, of a share of the images.
+
+    Every class keeps its share, to within one image, unless classes are chosen:
 
     - `stratified`: at random.
     - `k-center`: within a class first the image nearest to its mean, then repeatedly the one farthest from all
@@ -39,6 +40,7 @@ def choose_images(
     - `difficulty`: at random within a class, an image with a probability inverse to how many images have a loss like
       its own, so that easy, middling and hard ones are there alike (Na et al. 2021, arXiv 2106.04784, P1, which has
       the entropy of a trained network in the place of the loss).
+    - `classes`: all images of some classes, see `choose_classes`.
 
     Args:
         images: to choose from.
@@ -56,6 +58,8 @@ def choose_images(
         raise DataError(f"by is {by!r}; it has to be one of {', '.join(CHOICES)}")
     if share == 1:
         return np.arange(len(images))
+    if by == "classes":
+        return np.flatnonzero(np.isin(images.labels, choose_classes(images.labels, share, seed=seed)))
     wanted = min(max(2, round(share * len(images))), len(images))
     generator = np.random.default_rng([seed, _SUBSET_STREAM])
     (drawn,) = stratified_indices(images.labels, [wanted], generator)
@@ -75,6 +79,17 @@ def choose_images(
     return np.sort(np.concatenate(chosen))
 
 
+def choose_classes(labels: Labels, share: float, *, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Some classes, drawn at random, ascending: their images are as near to a share of all as the drawn order allows.
+
+    At least two classes are chosen, also where two have more images than that.
+    """
+    drawn = np.random.default_rng([seed, _SUBSET_STREAM]).permutation(np.unique(labels))
+    images = np.cumsum(np.bincount(labels)[drawn])
+    count = int(np.abs(images - share * len(labels)).argmin()) + 1
+    return np.sort(drawn[: max(count, 2)])
+
+
 def less_data(
     data: ImageData,
     *,
@@ -86,7 +101,8 @@ def less_data(
 ) -> ImageData:
     """Returns fewer training images, and smaller images.
 
-    Mean and standard deviation stay those of all training images.
+    Mean and standard deviation stay those of all training images. Where some classes are chosen, the images of the
+    others leave validation and test, too, and a network has fewer outputs.
 
     Args:
         data: what is there; all of it is kept where nothing is asked for.
@@ -96,7 +112,15 @@ def less_data(
         seed: of what is random.
         losses: for `difficulty`; see `choose_images`.
     """
-    if share < 1:
+    same = data.test is data.validation
+    if share < 1 and by == "classes":
+        chosen = choose_classes(data.train.labels, share, seed=seed).tolist()
+        train, validation, test = (images_of_classes(part, chosen) for part in (data.train, data.validation, data.test))
+        names = tuple(data.classes[label] for label in chosen)
+        if not len(validation):
+            raise DataError(f"subset.share is {share} of the classes, of which no validation image is left; take more")
+        data = replace(data, train=train, validation=validation, test=validation if same else test, classes=names)
+    elif share < 1:
         data = replace(data, train=data.train.part(choose_images(data.train, share, by=by, seed=seed, losses=losses)))
     if resolution < 1:
         side = smaller_side(data, resolution)
@@ -105,7 +129,6 @@ def less_data(
             return ImageSet(resize_images(images.images, side), images.labels)
 
         validation = small(data.validation)
-        same = data.test is data.validation
         data = replace(
             data, train=small(data.train), validation=validation, test=validation if same else small(data.test)
         )
@@ -146,11 +169,8 @@ def k_center(features: npt.NDArray[np.float32], count: int) -> Rows:
 
 def _features(images: ImageSet, rows: Rows) -> npt.NDArray[np.float32]:
     """Pixels of the images shrunk to `FEATURE_SIDE`, (rows, d)."""
-    features = [
-        cv2.resize(images.images[row], (FEATURE_SIDE, FEATURE_SIDE), interpolation=cv2.INTER_AREA).ravel()
-        for row in rows
-    ]
-    return np.asarray(features, np.float32)
+    small = resize_images(images.part(rows).images, FEATURE_SIDE)
+    return np.asarray(small[:], np.float32).reshape(len(rows), -1)
 
 
 def _rarity(losses: Losses) -> Losses:

@@ -42,7 +42,13 @@ if TYPE_CHECKING:
         list_proxies,
         register_proxy,
     )
-    from taurank.trainables.proxies.pruning import Active, Measure, prune_by_importance
+    from taurank.trainables.proxies.pruning import (
+        Active,
+        Measure,
+        PruningConfig,
+        SteppedPruning,
+        prune_by_importance,
+    )
     from taurank.trainables.proxies.scoring import ProxyScore, score_initialisations, score_network
     from taurank.trainables.proxies.snip import Snip
     from taurank.trainables.proxies.swap import Swap, size_regularised
@@ -85,9 +91,11 @@ __all__ = [
     "ProxyError",
     "ProxyScore",
     "ProxyScoring",
+    "PruningConfig",
     "ScoreRow",
     "SharedPass",
     "Snip",
+    "SteppedPruning",
     "Swap",
     "Synflow",
     "TrainableLayers",

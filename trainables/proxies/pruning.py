@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,9 +15,14 @@ from taurank.trainables.proxies.te_nas import rank_sum
 Active = tuple[tuple[str, ...], ...]
 """Operations that are left on each edge."""
 
-Measure = Callable[[Active, int], tuple[float, float]]
-"""Condition number of the tangent kernel (infinite if it is singular) and number of linear regions of a network that
-holds these operations, at the initialisation with this seed."""
+Figures: TypeAlias = tuple[float, float]
+"""Condition number of the tangent kernel (infinite if it is singular) and number of linear regions."""
+
+Measure = Callable[[Active, int], Figures]
+"""The figures of a network that holds these operations, at the initialisation with this seed."""
+
+_Steps: TypeAlias = Generator[tuple[Active, int], Figures, "Pruning"]
+"""Asks for the figures of one network after another, and returns what is left."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,92 @@ class Pruning:
     active: Active
     removals: tuple[Removal, ...]
     tried: int
+
+
+@dataclass(frozen=True)
+class PruningConfig:
+    """One pruning that takes away one operation of each edge in a round.
+
+    Attributes:
+        active: Operations on each edge at the start.
+        seeds: Of the repeats.
+    """
+
+    active: Active
+    seeds: tuple[int, ...]
+
+    @property
+    def networks(self) -> int:
+        """Networks that it measures."""
+        most = max(map(len, self.active))
+        rounds = ([len(names) - gone for names in self.active] for gone in range(most - 1))
+        return len(self.seeds) * sum(1 + sum(count for count in left if count > 1) for left in rounds)
+
+
+class SteppedPruning:
+    """A pruning, one network after another; can be saved and resumed between two of them.
+
+    Args:
+        measure: See `prune_by_importance`; the same operations and seed always have the same figures.
+        config: What is pruned.
+
+    Attributes:
+        result: What is left; None before the end.
+
+    Raises:
+        ProxyError: The settings make no sense.
+    """
+
+    trained = True  # nothing is trained
+
+    def __init__(self, measure: Measure, config: PruningConfig) -> None:
+        self._measure = measure
+        self._steps = _pruning_steps(config.active, seeds=config.seeds)
+        self._figures: list[Figures] = []
+        self.result: Pruning | None = None
+        self._ask(None)
+
+    @property
+    def epoch(self) -> int:
+        """Networks measured so far."""
+        return len(self._figures)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every edge has one operation."""
+        return self.result is not None
+
+    @property
+    def spent(self) -> float:
+        """Epochs charged where measuring fails."""
+        return 0.0
+
+    def measure_next(self) -> Figures:
+        """Measures the next network.
+
+        Raises:
+            ProxyError: The measure gives no finite positive figures of what is left.
+        """
+        figures = self._measure(*self._wanted)
+        self._figures.append(figures)
+        self._ask(figures)
+        return figures
+
+    def state_dict(self) -> dict[str, Any]:
+        """The figures of all networks so far, from which everything else follows."""
+        return {"figures": list(self._figures)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores a state of `state_dict`."""
+        for condition, regions in state["figures"]:
+            self._figures.append((condition, regions))
+            self._ask((condition, regions))
+
+    def _ask(self, figures: Figures | None) -> None:
+        try:
+            self._wanted = next(self._steps) if figures is None else self._steps.send(figures)
+        except StopIteration as end:
+            self.result = end.value
 
 
 def prune_by_importance(
@@ -88,23 +180,43 @@ def prune_by_importance(
 
     Source: Chen et al. 2021 (arXiv 2102.11535), algorithm 1; VITA-Group/TENAS, prune_tenas.py.
     """
+    steps = _pruning_steps(active, per_round=per_round, seeds=seeds, groups=groups, keep=keep, precision=precision)
+    try:
+        wanted = next(steps)
+        while True:
+            wanted = steps.send(measure(*wanted))
+    except StopIteration as end:
+        result: Pruning = end.value
+        return result
+
+
+def _pruning_steps(
+    active: Sequence[Sequence[str]],
+    *,
+    per_round: int = 1,
+    seeds: Sequence[int],
+    groups: Sequence[Sequence[int]] = (),
+    keep: int = 2,
+    precision: int = 3,
+) -> _Steps:
+    """The steps of `prune_by_importance`."""
     left = [tuple(operations) for operations in active]
     _check(left, groups, per_round=per_round, keep=keep, seeds=seeds)
     removals: list[Removal] = []
     tried = number = 0
 
-    def rank(candidates: list[tuple[int, str]]) -> list[Removal]:
+    def rank(candidates: list[tuple[int, str]]) -> Generator[tuple[Active, int], Figures, list[Removal]]:
         nonlocal tried, number
         tried += len(candidates)
         number += 1
-        return _least_important_first(tuple(left), candidates, measure, seeds, precision, number)
+        return (yield from _least_important_first(tuple(left), candidates, seeds, precision, number))
 
     def remove(removal: Removal) -> None:
         left[removal.edge] = tuple(name for name in left[removal.edge] if name != removal.operation)
         removals.append(removal)
 
     while any(len(operations) > 1 for operations in left):
-        ranked = rank([(edge, name) for edge, names in enumerate(left) if len(names) > 1 for name in names])
+        ranked = yield from rank([(edge, name) for edge, names in enumerate(left) if len(names) > 1 for name in names])
         quota = [min(per_round, len(operations) - 1) for operations in left]
         for removal in ranked:
             if quota[removal.edge] > 0:
@@ -112,7 +224,8 @@ def prune_by_importance(
                 remove(removal)
     for group in groups:
         if len(group) > keep:
-            for removal in rank([(edge, name) for edge in group for name in left[edge]])[: len(group) - keep]:
+            ranked = yield from rank([(edge, name) for edge in group for name in left[edge]])
+            for removal in ranked[: len(group) - keep]:
                 remove(removal)
     return Pruning(tuple(left), tuple(removals), tried)
 
@@ -120,12 +233,13 @@ def prune_by_importance(
 def _least_important_first(
     active: Active,
     candidates: list[tuple[int, str]],
-    measure: Measure,
     seeds: Sequence[int],
     precision: int,
     number: int,
-) -> list[Removal]:
-    whole = [measure(active, seed) for seed in seeds]
+) -> Generator[tuple[Active, int], Figures, list[Removal]]:
+    whole = []
+    for seed in seeds:
+        whole.append((yield active, seed))
     if not all(math.isfinite(figure) and figure > 0 for pair in whole for figure in pair):
         raise ProxyError(f"measure: round {number} starts from (condition number, regions) {whole}; nothing to compare")
     changes = np.empty((len(candidates), 2))  # of the condition number, of the regions
@@ -135,10 +249,10 @@ def _least_important_first(
             tuple(name for name in active[edge] if name != operation),
             *active[edge + 1 :],
         )
-        relative = [
-            [(before - after) / before for before, after in zip(pair, measure(without, seed), strict=True)]
-            for pair, seed in zip(whole, seeds, strict=True)
-        ]
+        relative = []
+        for pair, seed in zip(whole, seeds, strict=True):
+            figures = yield without, seed
+            relative.append([(before - after) / before for before, after in zip(pair, figures, strict=True)])
         changes[row] = np.mean(relative, axis=0)
     if np.isnan(changes).any():
         raise ProxyError("measure: gave NaN; a singular kernel has an infinite condition number")

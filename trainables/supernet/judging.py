@@ -26,10 +26,10 @@ _JUDGING_STREAM = 5
 def hold_back(images: ImageSet, share: float, *, seed: int) -> tuple[ImageSet, ImageSet]:
     """Cuts a share off at random: what is left to train on, and what paths are judged on."""
     if not share:
-        return images, images.take(np.arange(0))
+        return images, images.part(np.arange(0))
     order = np.random.default_rng([seed, 0, _SHARE_STREAM]).permutation(len(images))
     count = round(share * len(images))
-    return images.take(order[count:]), images.take(order[:count])
+    return images.part(order[count:]), images.part(order[:count])
 
 
 class HeldBackJudge:

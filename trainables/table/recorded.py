@@ -24,6 +24,21 @@ class _Index(NamedTuple):
     metrics: NDArray[np.int64]
     values: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    names: tuple[str, ...]
+
+
+class RecordedPoints(NamedTuple):
+    """One training by epoch.
+
+    Attributes:
+        epochs: rising, (epochs,).
+        metrics: names of those that it has.
+        values: metrics and, last, seconds since the previous epoch, (epochs, metrics + 1); NaN where unknown.
+    """
+
+    epochs: NDArray[np.int32]
+    metrics: list[str]
+    values: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +123,18 @@ class RecordedTable:
         Raises:
             TableError: the table has no such source or training.
         """
+        found = self.points(architecture, schedule_epochs=schedule_epochs, seed=seed, source=source)
+        index = pd.Index(found.epochs, name="epoch")
+        return pd.DataFrame(found.values, index=index, columns=[*found.metrics, "seconds"])
+
+    def points(
+        self, architecture: str, *, schedule_epochs: int, seed: int, source: str = TRAINING_SOURCE
+    ) -> RecordedPoints:
+        """The numbers of `curve` as arrays, in a quarter of its time: for callers that read thousands of trainings.
+
+        Raises:
+            TableError: see `curve`.
+        """
         index = self._index(source)
         found = index.slices.get((architecture, schedule_epochs, seed))
         if found is None:
@@ -122,8 +149,7 @@ class RecordedTable:
         values = np.full((len(starts), len(present) + 1), np.nan)  # (epochs, metrics and seconds)
         values[of_epoch, column] = index.values[found]
         values[:, -1] = np.add.reduceat(index.seconds[found], starts)
-        names = [*self.rows["metric"].cat.categories[present], "seconds"]
-        return pd.DataFrame(values, index=pd.Index(epochs[starts], name="epoch"), columns=names)
+        return RecordedPoints(epochs[starts], [index.names[place] for place in present], values)
 
     def wide(self, source: str) -> pd.DataFrame:
         """The numbers of a source without epochs, one row per architecture, one column per metric; NaN = none.
@@ -197,4 +223,5 @@ def _sorted(rows: pd.DataFrame) -> _Index:
         metrics=metric[order].astype(np.int64),
         values=rows["value"].to_numpy()[order],
         seconds=rows["seconds"].to_numpy()[order],
+        names=tuple(map(str, rows["metric"].cat.categories)),
     )

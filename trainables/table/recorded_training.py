@@ -69,11 +69,13 @@ class RecordedTraining:
     def __init__(
         self, table: RecordedTable, architecture: str, schedule_epochs: int, seed: int, until: int | None = None
     ) -> None:
-        curve = table.curve(architecture, schedule_epochs=schedule_epochs, seed=seed)
+        curve = table.points(architecture, schedule_epochs=schedule_epochs, seed=seed)
         what = f"{TRAINING_SOURCE} of {architecture!r} over {schedule_epochs} epochs with seed {seed}"
-        measured = curve[METRIC].notna().to_numpy() if METRIC in curve else np.zeros(len(curve), dtype=bool)
-        measured = measured & (curve.index.to_numpy() >= 1)  # epoch 0 is the network before training
-        epochs = curve.index.to_numpy()[measured]
+        measured = np.zeros(len(curve.epochs), dtype=bool)
+        if METRIC in curve.metrics:
+            measured = ~np.isnan(curve.values[:, curve.metrics.index(METRIC)])
+        measured = measured & (curve.epochs >= 1)  # epoch 0 is the network before training
+        epochs = curve.epochs[measured]
         if until is None and (not len(epochs) or epochs[-1] < schedule_epochs):
             raise TableError(f"{what} has no {METRIC} at its end; give until, or take another architecture")
         if until is not None and not (epochs <= until).any():
@@ -83,12 +85,12 @@ class RecordedTraining:
         last = schedule_epochs if until is None else until
         self._epochs = [int(epoch) for epoch in epochs[epochs <= last]]
         # The seconds of an epoch that is passed over are those of the step that passes it.
-        passed = np.searchsorted(epochs, curve.index.to_numpy())
-        self._seconds = np.bincount(passed, weights=curve["seconds"], minlength=len(epochs)).tolist()
-        shown = [name for name in curve.columns if name.startswith(SEEN)]
+        passed = np.searchsorted(epochs, curve.epochs)
+        self._seconds = np.bincount(passed, weights=curve.values[:, -1], minlength=len(epochs)).tolist()
+        shown = [(place, name) for place, name in enumerate(curve.metrics) if name.startswith(SEEN)]
         self._metrics = [
-            {name: value for name, value in zip(shown, values, strict=True) if math.isfinite(value)}
-            for values in curve.loc[measured, shown].to_numpy().tolist()
+            {name: values[place] for place, name in shown if math.isfinite(values[place])}
+            for values in curve.values[measured].tolist()
         ]
         self._done = 0
         self.spent = 0.0

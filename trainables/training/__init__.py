@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     )
     from taurank.trainables.training.named_recipes import RECIPES
     from taurank.trainables.training.recipe import Recipe
-    from taurank.trainables.training.step_time import EpochTime, batches_needed, measure_epoch
+    from taurank.trainables.training.step_time import (
+        OWN_EPOCHS,
+        EpochTime,
+        batches_needed,
+        measure_epoch,
+        measure_own_epoch,
+        measured_share,
+    )
     from taurank.trainables.training.training import EVALUATION_BATCH, Row, Training
 
 __all__ = [
@@ -29,6 +36,7 @@ __all__ = [
     "FAMILIES_OF_LARGE_IMAGES",
     "GOVERNED",
     "LARGE",
+    "OWN_EPOCHS",
     "RECIPES",
     "EpochTime",
     "FamilyRecipe",
@@ -42,6 +50,8 @@ __all__ = [
     "gpu_is_lost",
     "measure_difficulty",
     "measure_epoch",
+    "measure_own_epoch",
+    "measured_share",
 ]
 
 __getattr__ = lazy_names(__name__)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from taurank.trainables.data import check_pack_length
 from taurank.trainables.training.memory import is_out_of_memory
 from taurank.trainables.training.training import NonFiniteLossError
 
@@ -40,12 +41,16 @@ def gpu_is_lost() -> bool:
 def describe_lost_images(file: Path | None) -> str:
     """Why the file of the images, where they stay in one, cannot be read any more; empty where it can.
 
-    Only the length is checked: reading beyond the end of a truncated file kills the worker (SIGBUS).
+    Only the length is checked: reading beyond the end of a truncated `.npy` file kills the worker (SIGBUS).
     """
     if file is None:
         return ""
     try:
-        np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        return f"{file}: " + (getattr(error, "strerror", None) or " ".join(str(error).split()))
+        if file.suffix == ".npy":
+            np.load(file, mmap_mode="r", allow_pickle=False)
+        else:
+            check_pack_length(file)
+    except (OSError, ValueError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        return f"{file}: {reason.removeprefix(f'{file}: ')}"
     return ""

@@ -1,4 +1,4 @@
-"""Seconds of an epoch of a network, from a few of its batches."""
+"""Seconds of an epoch: of a network from a few of its batches, of the user's own code from its first epochs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import torch
 from torch import nn
 
 from taurank.trainables.data import ImageData
+from taurank.trainables.own import OwnCode, OwnTraining
 from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.training.training import EVALUATION_BATCH, Training
 
 WARM_UP, TIMED = 1, 4
 """Batches that are trained before the clock starts, and at most on it."""
+OWN_EPOCHS = 2
+"""Epochs of own training code that are run to time the last of them."""
 TIMED_SHARE = 0.1
 """Of the batches of an epoch that are timed: a few batches are much of a small data set."""
 
@@ -42,10 +45,48 @@ def batches_needed(recipe: Recipe, data: ImageData) -> ImageData:
     looked_at = min(EVALUATION_BATCH, len(data.validation))
     return replace(
         data,
-        train=data.train.take(np.arange(train)),
-        validation=data.validation.take(np.arange(looked_at)),
-        test=data.test.take(np.arange(1)),
+        train=data.train.part(np.arange(train)),
+        validation=data.validation.part(np.arange(looked_at)),
+        test=data.test.part(np.arange(1)),
     )
+
+
+def measured_share(recipe: Recipe, data: ImageData) -> float:
+    """What the measurement of one network on these images costs, in epoch-equivalents."""
+    passed = _batches(recipe, len(data.train)) * min(recipe.batch_size, len(data.train))
+    # A forward pass costs a third of a training step.
+    return (passed + min(EVALUATION_BATCH, len(data.validation)) / 3) / len(data.train)
+
+
+def measure_own_epoch(
+    code: OwnCode, candidate: object, *, epochs: int, seed: int, device: str, metric: str
+) -> EpochTime:
+    """Times the second epoch of the user's own code, or the only one: the first is slower where data are read then.
+
+    Args:
+        code: the function or class.
+        candidate: name or options.
+        epochs: length of the schedule that is begun.
+        seed: of the training.
+        device: ``cpu`` or ``cuda``.
+        metric: that every epoch must have.
+
+    Raises:
+        OwnCodeError: the code does not keep to its interface.
+        Exception: any that the code raises.
+    """
+    train = code.load()
+    began = time.perf_counter()
+    training = OwnTraining(train, candidate, epochs=epochs, seed=seed, device=device, metric=metric)
+    took = []
+    try:
+        for _ in range(min(epochs, OWN_EPOCHS)):
+            at = time.perf_counter()
+            training.step_epoch()
+            took.append(time.perf_counter() - at)
+    finally:
+        training.close()
+    return EpochTime(max(took[-1], math.ulp(1.0)), time.perf_counter() - began, float(len(took)))
 
 
 def _batches(recipe: Recipe, train_images: int) -> int:

@@ -5,6 +5,7 @@ from taurank.trainables.trials.checkpoint_file import PARTIAL, drop_state, read_
 from taurank.trainables.trials.own import OwnTrial
 from taurank.trainables.trials.proposed import ProposedTrial
 from taurank.trainables.trials.proxies import ProxyTrial
+from taurank.trainables.trials.pruning import PruningTrial, kept_options
 from taurank.trainables.trials.spec import TrialSpec
 from taurank.trainables.trials.supernets import (
     ContenderTrial,
@@ -24,11 +25,13 @@ __all__ = [
     "PathScoresTrial",
     "ProposedTrial",
     "ProxyTrial",
+    "PruningTrial",
     "SearchSupernetTrial",
     "SupernetTrial",
     "TableTrial",
     "TrialSpec",
     "drop_state",
+    "kept_options",
     "option_table",
     "read_checkpoint",
     "share_weights",

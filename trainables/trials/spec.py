@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from taurank.trainables.proxies import ProxyConfig
+from taurank.trainables.proxies import ProxyConfig, PruningConfig
 from taurank.trainables.supernet import SupernetConfig
 from taurank.trainables.training import Recipe
 
@@ -32,6 +32,7 @@ class TrialSpec:
         last_epoch: when given, report the saved rows up to this epoch and end, without training.
         until: when given, the trial is complete after that many epochs of its schedule.
         proxies: settings of a trial that scores untrained networks.
+        pruning: settings of a trial that prunes a network of all operations; `epoch_share` is what a network costs.
         kept: file that a complete training is kept in for other runs, and taken from; empty for none.
         trainable: name of the user's training code; empty for trainings by taurank.
         metric: that the trial reports in each result, and that is NaN where it fails.
@@ -51,6 +52,7 @@ class TrialSpec:
     last_epoch: int | None = None
     until: int | None = None
     proxies: ProxyConfig | None = None
+    pruning: PruningConfig | None = None
     candidates: tuple[str, ...] = ()
     epoch_share: float = 1.0
     task: str | None = None
@@ -67,4 +69,5 @@ class TrialSpec:
         what = (self.trial, self.space, options, self.recipe, self.seed, self.architectures, self.supernet)
         more = (self.proxies, self.candidates, self.epoch_share, self.task)
         own = (self.trainable, self.metric) if self.trainable else ()
-        return hashlib.sha256(repr(what + more + own).encode()).hexdigest()
+        pruned = (self.pruning,) if self.pruning else ()
+        return hashlib.sha256(repr(what + more + own + pruned).encode()).hexdigest()

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import typer
 from rich.console import Console
@@ -41,6 +43,10 @@ def arguments(
     recorded, curves = tmp_path / "recorded.parquet", tmp_path / "curves.csv"
     write_table(table, recorded)
     curves.write_text(CSV)
+    photos = tmp_path / "photos"
+    for name in ("ant", "bee"):
+        (photos / name).mkdir(parents=True)
+        cv2.imwrite(str(photos / name / "0.png"), np.zeros((9, 9, 3), np.uint8))
     columns = ["--map", "architecture=net,value=acc,epoch=ep", "--set", "metric=validation_accuracy,schedule_epochs=2"]
     return {
         "spaces": ["mnist*"],
@@ -57,6 +63,8 @@ def arguments(
         "why": [codes[0], "--run", run_folder],
         "replay": ["--table", recorded, "--candidates", 12, "--budget", "3x", "--truth", "seeds 1,2", "--draws", 1],
         "table show": [recorded],
+        "data pack": [f"folder:{photos}", "--out", tmp_path / "f.pack"],
+        "data check": [tmp_path / "f.pack"],
         "table import": [curves, "--out", tmp_path / "t.parquet", *columns, "--percent"],
     }
 

@@ -63,7 +63,7 @@ class TestOptions:
         lines = out.splitlines()
         assert lines[0] == (
             "300 candidates of nasbench201; full training is 200 epochs each, 60,000 in all; "
-            "budget: 10x cheaper, 6,000.0"
+            "budget: 10x cheaper, 6,000.0 epochs"
         )
         # Two proxies take 1.5 steps each on 64 of 50,000 images. 35 % of what is left of 30 trainings' worth is 174 of
         # 12 epochs; 19 of 200 fit in the rest, and a supernet of 84 in what is left, with its scores of 12,500 images.
@@ -164,7 +164,7 @@ class TestExperiments:
         _, out, _ = plan("nine-subnets", "--budget", "1x")
         assert "supernet:epsilon-greedy" not in out
         assert "note:" not in out
-        assert "budget: 1x cheaper" in out
+        assert "budget: 1x, full training of all" in out
 
     @pytest.mark.parametrize(
         ("more", "begins"),
@@ -282,6 +282,43 @@ def test_hours_of_a_budget_in_time(plan: Taurank) -> None:
     assert re.search(r"the evidence at most (29 h 5\d|30 h 00) min", out)
 
 
+MOBILE = """
+name: mobile
+space: zoo
+candidates: ["torchvision:mnasnet0_5", "torchvision:squeezenet1_1"]
+data: {name: "imagenet:nowhere", size: 224, validation: 50000}
+recipe: imagenet-mobile
+families: null
+"""
+
+
+def test_hours_of_a_device_and_of_images_that_are_not_here(plan: Taurank, tmp_path: Path) -> None:
+    file = tmp_path / "mobile.yaml"
+    file.write_text(MOBILE, encoding="utf-8")
+    speeds = ("--speed", "torchvision:mnasnet0_5=2000", "--speed", "torchvision:squeezenet1_1=500")
+    code, out, _ = plan(file, *speeds, "--budget", "200 gpu-hours")
+    assert code == 0
+    # (1,231,167 + 50,000 / 3) / 2000 and / 500 s; 350 epochs of both are 303 hours.
+    assert "note: 1,231,167 training and 50,000 validation images are cut from the set as it was published" in out
+    assert "note: hours are an estimate: 2 of 2 candidates have a stated speed\n" in out
+    assert "an epoch takes 1,560 gpu seconds (624 to 2,496)" in out
+    assert "full training of all would take 303 h 17 min (303 gpu-hours)" in out
+    (total,) = (line.split() for line in out.splitlines() if line.startswith("total"))
+    assert 50 < float(total[-1]) <= 200
+    _, out, _ = plan(file, *speeds[:2])
+    assert "1 of 2 candidates have a stated speed; the others are scaled by FLOPs" in out
+
+
+@pytest.mark.parametrize("asked", [("--measure",), ("--budget", "30 gpu-hours")])
+def test_without_images_the_way_out_is_a_speed(asked: tuple[str, ...], plan: Taurank, tmp_path: Path) -> None:
+    file = tmp_path / "mobile.yaml"
+    file.write_text(MOBILE, encoding="utf-8")
+    code, _, err = plan(file, *asked)
+    assert code == 2
+    assert "there is no " in err
+    assert err.rstrip().endswith("; or, to plan without the images, state a speed: --speed MODEL=IMAGES_PER_SECOND")
+
+
 MISTAKES = [
     ((*OPTIONS,), "--budget or --tau is missing"),
     ((*OPTIONS, "--budget", "10x", "--tau", 0.8), "--budget and --tau: give one of the two"),
@@ -301,6 +338,9 @@ MISTAKES = [
     ((*OPTIONS, "--budget", "10x", "--schedules", "12,long"), "--schedules: '12,long' is not a list of lengths"),
     ((*OPTIONS, "--budget", "10x", "--epoch-seconds", 0), "--epoch-seconds: 0 is not the duration"),
     ((*OPTIONS, "--budget", "10x", "--truth", "test"), "use them with --table"),
+    ((*OPTIONS, "--budget", "10x", "--speed", "a=1"), "--speed: only an experiment names its candidates and images"),
+    (("quickstart", "--speed", "a=1", "--measure"), "--speed, --epoch-seconds and --measure: give one of them"),
+    (("quickstart", "--speed", "nothing=1"), "nothing is no model: "),
     (("quickstart", "--epochs", 10), "--epochs: quickstart defines it"),
     (("quickstrat",), "did you mean 'quickstart'?"),
     (("/tmp",), "/tmp is not the folder of a run"),

@@ -13,6 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import cv2
+import numpy as np
 import pytest
 
 import taurank.orchestrator  # noqa: F401  (settings that Ray reads when it is imported)
@@ -23,12 +25,12 @@ from ray.air.execution._internal import RayActorManager
 
 from taurank.orchestrator.cluster.cluster import JOB_VARIABLE, Cluster, ClusterError, Slot, _runtime_env, connect
 from taurank.orchestrator.cluster.peak_memory import measure_peak_memory
-from taurank.orchestrator.cluster.shared_folder import check_shared
+from taurank.orchestrator.cluster.shared_folder import check_shared, prepare_packed
 from taurank.orchestrator.cluster.slots import plan_slot
 from taurank.orchestrator.cluster.tune import TrialActorManager
 from taurank.orchestrator.experiment.parts import ResourceSpec
 from taurank.spaces import Architecture, get_space
-from taurank.trainables.data import load_dataset, make_splits
+from taurank.trainables.data import PackedImages, load_dataset, make_splits, pack_images
 from taurank.trainables.training.recipe import Recipe
 from taurank.trainables.trials.architecture import ArchitectureTrial
 from taurank.trainables.trials.spec import TrialSpec
@@ -340,6 +342,23 @@ class TestFakeGpu:
         monkeypatch.setattr(Path, "touch", lambda self: None)
         with pytest.raises(ClusterError, match=f"does not see {tmp_path}; give --out a folder that all nodes share"):
             check_shared(tmp_path)
+
+    def test_packed_images_are_copied_to_the_node_or_a_line_says_why_not(
+        self, fake_gpu: Cluster, tmp_path: Path
+    ) -> None:
+        for name in ("ant", "bee"):
+            (tmp_path / "set" / name).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / "set" / name / "0.png"), np.zeros((9, 9, 3), np.uint8))
+        file, local = tmp_path / "f.pack", tmp_path / "local"
+        pack_images(f"folder:{tmp_path / 'set'}", file)
+        images = load_dataset(f"packed:{file}", size=8, local_copy=local).train.images
+        assert isinstance(images, PackedImages)
+        prepare_packed(images)
+        assert len(list(local.glob("*.pack"))) == 1
+        file.unlink()
+        with pytest.raises(ClusterError, match=f"node .*: {file} cannot be copied to {local} .No such file") as caught:
+            prepare_packed(images)
+        assert "\n" not in str(caught.value)
 
     def test_another_token_is_not_accepted(self, fake_gpu: Cluster, tmp_path: Path) -> None:
         address = str(ray.get_runtime_context().gcs_address)

@@ -378,7 +378,7 @@ class TestWhere:
         assert problems(text) == [
             "data.name: unknown data set 'digit'; "
             "there are cifar10, cifar100, digits, fashion-mnist, mnist, svhn, "
-            "and folder:PATH, imagenet:PATH, npz:PATH; did you mean 'digits'?",
+            "and folder:PATH, imagenet:PATH, packed:PATH, npz:PATH; did you mean 'digits'?",
             "data.validation: -1 is neither a share of the images (0.2) nor a number of images (1000)",
             "data.test: 1.5 is neither a share of the images (0.2) nor a number of images (1000)",
             'data.train: has to be a number, not "all"',

@@ -89,7 +89,7 @@ class TestBetweenCells:
     def test_on_the_way_to_full_training(self) -> None:
         found = at(100, math.sqrt(5))
         assert found.tau == pytest.approx((0.8 + 0.9) / 2)
-        assert found.basis.endswith("2.23607x lies between 5x and full training, which retains all")
+        assert found.basis.endswith("2.236x lies between 5x and full training, which retains all")
 
 
 class TestOutsideOfTheGrid:

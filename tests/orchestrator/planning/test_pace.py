@@ -46,6 +46,15 @@ class TestSpeedUp:
     def test_never_more_than_full_training(self) -> None:
         assert PACE.speed_up(read_budget("4h"), FULL) == 1.0
 
+    def test_epochs_are_not_bounded_by_full_training(self) -> None:
+        assert PACE.epochs_of(read_budget("60s"), FULL) == pytest.approx(60.0)  # full training takes 30 s
+        assert PACE.epochs_of(read_budget("10s"), FULL) == pytest.approx(10.0)
+        assert PACE.epochs_of(read_budget("10x seconds"), FULL) == pytest.approx(3.0)
+
+    def test_seconds_are_written_without_exponents(self) -> None:
+        said = Pace({"a": 0.0213, "b": 1234.5}).in_words(FULL, 1)
+        assert said.startswith("an epoch takes 617 core seconds (0.021 to 1,234); ")
+
     def test_too_little_for_the_fastest(self) -> None:
         with pytest.raises(BudgetError, match=r"0.4s is less than one epoch of the fastest candidate \(a, 0.5 s\)"):
             PACE.speed_up(read_budget("0.4s"), FULL)
@@ -107,6 +116,24 @@ class TestPurse:
         # In the order of codes, in seconds of a worker, which holds two devices.
         np.testing.assert_allclose(found.costs, [2.0, 4.0, 12.0])
         assert (found.budget, found.workers) == (45.0, 2)
+
+    def test_full_training_is_not_ended_by_an_estimate_of_it(self, log: EvidenceLog) -> None:
+        purse = self.purse(log, "1x seconds")
+        assert purse.left() == np.inf
+        for code in PACE.epoch_seconds:
+            train(log, code, epochs=10, seconds=1000.0)
+        assert purse.left() == np.inf
+        assert purse.spending(TrainingSpec(epochs=4), 8.0).budget > 0
+
+    def test_what_is_left_on_the_clock(self, log: EvidenceLog) -> None:
+        assert self.purse(log, "1m", clock=lambda: 15.0).clock_left == 45.0
+        # Two workers hold two devices each.
+        assert self.purse(log, "1 core-minutes").clock_left == pytest.approx(58.0 / 4)
+
+    def test_what_is_spent_in_words(self, log: EvidenceLog) -> None:
+        assert self.purse(log, "1m", clock=lambda: 15.0).in_words == "0:15 min of 1:00 min"
+        assert self.purse(log, "3 core-minutes").in_words == "0:02 min of 3:00 min of cores"
+        assert self.purse(log, "2x seconds").in_words == "0:02 min of about 0:45 min of cores"
 
     def test_part_of_what_is_left(self, log: EvidenceLog) -> None:
         purse = self.purse(log, "1 core-minutes")

@@ -35,6 +35,13 @@ class TestMeasuredTable:
 
 
 class TestSplit:
+    @pytest.mark.parametrize("schedules", [None, [1, 6], [6]])
+    def test_full_training_of_all_is_just_that(self, schedules):
+        for budget in (48.0, 48.0 - 1e-9, 87.3):
+            found = split_budget(8, full_epochs=6, budget_epochs=budget, schedules=schedules, anchors=3)
+            assert found == Split(0, False, 0, 8)
+        assert split_budget(8, full_epochs=6, budget_epochs=47.0, schedules=schedules).fulls < 8
+
     @given(
         count=st.integers(1, 20_000),
         units=st.floats(0, 120) | st.floats(0, 20_000),  # of a full training

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from taurank.orchestrator.ranker.credit import MIN_SHARED, Judge, credible, size_score
+from taurank.orchestrator.ranker.credit import MIN_SHARED, Judge, beside_the_best, credible, size_score
 from taurank.orchestrator.ranker.views import normal_scores
 
 
@@ -61,6 +61,30 @@ class TestCredible:
         assert credible(source, judge(trained, np.arange(20)))[1] == 1.0
 
 
+class TestBesideTheBest:
+    @pytest.mark.parametrize(
+        ("distance", "kept"),
+        [(0.0, 1.0), (0.65, 1.0), (0.8, 0.5), (0.95, 0.0), (2.0, 0.0)],  # .6 and a quarter of 1 / sqrt(28 - 3) are free
+    )
+    def test_far_below_it_a_source_loses_its_weight(self, distance, kept):
+        trained = judge(np.arange(28.0))
+        found = beside_the_best({"size": np.tanh(1.2), "nwot": np.tanh(1.2 - distance)}, trained)
+        assert found == {"size": 1.0, "nwot": pytest.approx(kept)}
+
+    def test_fewer_trainings_allow_more(self):
+        agreements = {"size": np.tanh(1.2), "nwot": np.tanh(0.5)}
+        assert beside_the_best(agreements, judge(np.arange(12.0)))["nwot"] == pytest.approx(0.9444, abs=1e-4)
+        assert beside_the_best(agreements, judge(np.arange(103.0)))["nwot"] == pytest.approx(0.75)
+
+    def test_it_keeps_it_where_nothing_is_known(self):
+        assert beside_the_best({"size": 0.9, "nwot": float("nan")}, judge(np.arange(28.0))) == {"size": 1, "nwot": 1}
+        assert beside_the_best({"size": 0.9, "nwot": 0.0}, None) == {"size": 1, "nwot": 1}
+        assert beside_the_best({}, judge(np.arange(28.0))) == {}
+
+    def test_exact_agreement_and_its_opposite_are_finite(self):
+        assert beside_the_best({"size": 1.0, "nwot": -1.0}, judge(np.arange(28.0))) == {"size": 1.0, "nwot": 0.0}
+
+
 class TestSize:
     def columns(self, *, agreement: float, count: int = 100) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Size columns, the depth of which is independent of the trainings."""
@@ -86,11 +110,19 @@ class TestSize:
         columns, trained = self.columns(agreement=0.85)
         assert np.array_equal(size_score(columns, judge(trained)), columns["parameters"])
 
-    def test_few_trainings_do_not_refute_it(self):
-        columns, trained = self.columns(agreement=0.3)
-        few = judge(trained, np.arange(20))  # error .22: it may be .34 below size
-        assert few.agreement(columns["depth"]) > few.agreement(columns["parameters"]) - 0.33
-        assert not np.array_equal(size_score(columns, few), columns["parameters"])
+    def test_a_column_far_below_the_best_one_drops_out(self):
+        trained, parameters = correlated(40, 0.9)
+        flops = np.random.default_rng(3).permutation(parameters)
+        columns = {"parameters": normal_scores(parameters), "flops": normal_scores(flops)}
+        judge_of = judge(normal_scores(trained))
+        assert judge_of.agreement(columns["flops"]) < 0.3
+        assert np.array_equal(size_score(columns, judge_of), columns["parameters"])
+
+    def test_columns_that_agree_about_as_well_have_equal_weights(self):
+        columns, trained = self.columns(agreement=0.5)
+        columns["flops"] = normal_scores(columns["parameters"] + 0.3 * columns.pop("depth"))
+        both = normal_scores(columns["parameters"] + columns["flops"])
+        assert size_score(columns, judge(trained)) == pytest.approx(both)
 
     def test_depth_alone_is_size(self):
         depth = normal_scores(np.array([3.0, 1.0, 2.0]))

@@ -81,7 +81,7 @@ class TestGroups:
         short = view("short", "training", quality, fidelity=0.1)
         good, bad = noisy(quality, 0.5, 3), noisy(np.zeros(100), 1, 6)
         sources = [view("proxy:jacov", "proxy", bad), view("proxy:nwot", "proxy", good)]
-        found = prior(view("flops", "size", quality), *sources, short)
+        found = prior(view("flops", "size", noisy(quality, 0.5, 4)), *sources, short)
         assert found.weights["proxy:nwot"] == 0.5
         assert found.weights.get("proxy:jacov", 0.0) < 0.9
 

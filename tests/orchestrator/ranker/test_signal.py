@@ -79,6 +79,15 @@ class TestSampling:
         assert found.signal == pytest.approx(1 - noise / np.var(0.1 * quality, ddof=1))
         assert found.judge is not None
 
+    def test_beside_a_training_loss_it_is_averaged_by_their_weights(self, quality):
+        accuracies, losses = 0.7 + 0.02 * quality, noisy(quality, 0.3, 1)
+        loss = View("short:train_loss", "loss", losses, losses, 0.1, np.full(N, 0.1), "short")
+        alone = lead(short(accuracies), validation=Validation(images=1000)).signal
+        both = lead(short(accuracies), loss, validation=Validation(images=1000)).signal
+        fades = (1 - 0.1) ** 2
+        assert 0.3 < alone < 0.7
+        assert both == pytest.approx((alone**2 + fades) / (alone + fades))
+
     def test_unknown_numbers_have_no_effect(self, quality):
         found = lead(short(0.1 + 0.001 * quality))
         assert found.signal == 1.0

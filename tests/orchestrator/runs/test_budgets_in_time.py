@@ -80,6 +80,19 @@ def test_time_on_the_clock(data: ImageData, tmp_path: Path) -> None:
     assert stages(run)[0] == (4, "all")
 
 
+@pytest.mark.parametrize("budget", ["1h", "363s", "1x seconds", "20 core-minutes"])
+def test_what_covers_full_training_trains_all_to_the_end(budget: str, data: ImageData, tmp_path: Path) -> None:
+    # 360 s on two workers, 720 s of cores; the measurement takes 4 of these.
+    run = make(f"budget: {budget}", data, tmp_path)
+    assert stages(run) == [(20, "all")]
+    assert run.experiment.supernets == []
+    assert run.purse is not None
+
+
+def test_what_the_measurement_leaves_of_it_does_not_cover_it(data: ImageData, tmp_path: Path) -> None:
+    assert stages(make("budget: 361s", data, tmp_path)) == [(4, "all"), (20, 6)]
+
+
 def test_opened_again_it_is_the_same(data: ImageData, tmp_path: Path, asked: list[list[str]]) -> None:
     run = make("budget: 2m", data, tmp_path)
     again = Run.open(run.folder)
@@ -144,3 +157,9 @@ def test_a_plan_of_ours_that_turned_out_slow_is_extended_by_what_time_there_is(d
         run.log.append([Evidence("training-2", f"training-2/{code}", code, "training", *at)])
     longer = extend(run, Changes(budget="1 core-minutes"), data)
     assert longer.experiment.budget == "3 core-minutes"
+
+
+def test_a_run_extended_beyond_full_training_trains_all(data: ImageData, tmp_path: Path) -> None:
+    run = make("budget: 2m", data, tmp_path)
+    longer = extend(run, Changes(budget="1h"), data)
+    assert stages(longer) == [(4, "all"), (20, "all")]

@@ -9,6 +9,7 @@ from rich.console import Console
 from taurank.orchestrator.evidence import BASELINE, PROXIES
 from taurank.orchestrator.evidence.log import Evidence
 from taurank.orchestrator.session.state import Counts
+from taurank.orchestrator.session.time_left import StageLeft
 from taurank.orchestrator.stages.display import Display
 
 
@@ -232,3 +233,21 @@ def test_on_a_terminal_one_display_and_a_line_for_each_finished_stage(clock):
     assert "24 trials: 2 running, 0 paused, 0 stopped, 1 done" in text
     assert "budget 24 of 40 epochs, best so far 50.0% [bold]a" in text
     assert "stage training-2: 24.0 epochs" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_budget_in_time_is_shown_in_time_and_bounds_what_is_left(console, clock):
+    spent = [3]
+    display = Display(
+        console,
+        total_epochs=100.0,
+        budget_epochs=40.0,
+        names={},
+        used=lambda: (f"0:{spent[0]:02d} min of 0:12 min", 12.0 - spent[0]),
+    )
+    with display:
+        display.start_stage("training-2", trials=6, epochs=100.0, spent=0.0)
+        clock.now += 10
+        spent[0] = 5
+        display.update(Counts(running=2), left=StageLeft(30.0, 1.0))
+        assert display.state.budget_time == "0:05 min of 0:12 min"
+    assert shown(console)[1].endswith("budget 0:05 min of 0:12 min, about 0:07 min left")

@@ -93,6 +93,10 @@ class TestFile:
                 r"trainings\.0\.subset\.by: difficulty trains with labels, and a task has none; choose images by strat",
             ),
             (
+                "{epochs: 4, task: rotation, subset: {share: 0.5, by: classes}}",
+                r"trainings\.0\.subset\.by: classes chooses by labels, and a task has none; choose images by strat",
+            ),
+            (
                 "{epochs: 4, task: rotation}, {epochs: 4, task: rotation}",
                 r"trainings\.1: pretext-rotation-4 is listed twice",
             ),

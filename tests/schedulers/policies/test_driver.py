@@ -215,3 +215,34 @@ class TestTrialsToCome:
         assert driver.worst(["a", "d"]) == "d"
         driver.stop("b", "no room")
         assert (driver.curves["b"].state, driver.decisions["b"].reason) == ("stopped", "no room")
+
+
+def test_a_step_costs_no_pass_over_all_curves(monkeypatch: pytest.MonkeyPatch):
+    looked_at = 0
+
+    def target_epoch(curve: Curve) -> int:
+        nonlocal looked_at
+        looked_at += 1
+        return max(curve.last_epoch, curve.until if curve.state == "running" else 0)
+
+    monkeypatch.setattr(Curve, "target_epoch", property(target_epoch))
+    names = [str(number) for number in range(200)]
+    found = Driver(Scripted([[Step(name, 2, "") for name in names]]), Limits(4), dict.fromkeys(names, ()))
+    for name in names:
+        assert found.choose() == Step(name, 2, "")
+        found.report(name, 1, 0.1)
+        found.report(name, 2, 0.2)
+    assert looked_at < 10 * len(names)
+
+
+def test_epochs_of_loaded_running_and_stopped_trials_count_against_the_budget():
+    limits = Limits(9, budget_epochs=10)
+    found = driver(Scripted([[Step("a", 5, ""), Step("b", 9, "")]]), "abc", limits)
+    found.load([Curve("c", epochs=(1, 2), values=(0.1, 0.2), state="stopped")])
+    assert found.choose() == Step("a", 5, "")
+    assert found.choose() == Step("b", 3, "")  # 2 are used, 5 are promised
+    found.stop("a", "lost")  # before it came to an epoch: what it was promised is free again
+    found.report("b", 3, 0.3)
+    found.add("d")
+    assert found.admit("d") is None
+    assert found._affordable(found.curves["d"], 9) == 5

@@ -79,9 +79,9 @@ def test_an_unknown_name_gets_a_suggestion():
         load_dataset("fashion_mnist")
     assert one_line(excinfo) == (
         "unknown data set 'fashion_mnist'; there are cifar10, cifar100, digits, fashion-mnist, mnist, svhn, "
-        "and folder:PATH, imagenet:PATH, npz:PATH; did you mean 'fashion-mnist'?"
+        "and folder:PATH, imagenet:PATH, packed:PATH, npz:PATH; did you mean 'fashion-mnist'?"
     )
-    with pytest.raises(DataError, match=r"and folder:PATH, imagenet:PATH, npz:PATH$"):
+    with pytest.raises(DataError, match=r"and folder:PATH, imagenet:PATH, packed:PATH, npz:PATH$"):
         load_dataset("imagenet")
 
 

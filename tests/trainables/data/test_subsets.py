@@ -138,3 +138,41 @@ def test_the_test_images_stay_the_validation_images_where_they_are(digits):
 def test_too_small_images_are_refused(digits):
     with pytest.raises(DataError, match=r"resolution is 0\.3, which leaves 2 of 8 pixels a side; at least 4"):
         less_data(digits, resolution=0.3)
+
+
+# --- some of the classes
+
+
+def test_all_images_of_as_many_classes_as_come_nearest_to_the_share():
+    images = spread([30, 30, 30, 30, 30, 30, 30, 30, 30, 30])
+    chosen = choose_images(images, 0.3, by="classes", seed=1)
+    assert np.bincount(images.labels[chosen], minlength=10).tolist().count(30) == 3
+    assert len(chosen) == 90
+    assert (np.diff(chosen) > 0).all()
+    assert chosen.tolist() == choose_images(images, 0.3, by="classes", seed=1).tolist()
+    drawn = {tuple(np.unique(images.labels[choose_images(images, 0.3, by="classes", seed=s)])) for s in range(20)}
+    assert len(drawn) > 5
+
+
+def test_unequal_classes_come_near_to_the_share_of_the_images():
+    images = spread([5, 10, 20, 40, 80, 5, 10, 20, 40, 80])
+    shares = [len(choose_images(images, 0.5, by="classes", seed=seed)) / len(images) for seed in range(20)]
+    assert np.abs(np.array(shares) - 0.5).max() <= 40 / 310  # half of the largest class at most
+    assert len(np.unique(images.labels[choose_images(images, 0.01, by="classes")])) == 2
+
+
+def test_fewer_classes_leave_validation_and_test_too(digits):
+    less = less_data(digits, share=0.3, by="classes", seed=2)
+    assert len(less.classes) == 3
+    for part, whole in ((less.train, digits.train), (less.validation, digits.validation), (less.test, digits.test)):
+        old = np.array([digits.classes.index(name) for name in less.classes])
+        kept = np.isin(whole.labels, old)
+        np.testing.assert_array_equal(part.images[:], whole.images[kept])
+        np.testing.assert_array_equal(old[part.labels], whole.labels[kept])
+    assert (less.mean, less.std) == (digits.mean, digits.std)
+
+
+def test_no_class_without_validation_images(digits):
+    none = replace(digits, validation=digits.validation.part(np.array([], np.intp)))
+    with pytest.raises(DataError, match="of which no validation image is left; take more"):
+        less_data(none, share=0.2, by="classes")

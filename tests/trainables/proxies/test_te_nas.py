@@ -18,7 +18,7 @@ from taurank.trainables.proxies import ProxyBatch, ProxyError, ProxyScore, VoidS
 from taurank.trainables.proxies.averaged_network import AveragedCell, AveragedNetwork
 from taurank.trainables.proxies.linear_regions import CROPS, count_linear_regions, draw_crops
 from taurank.trainables.proxies.ntk_condition import IMAGES, condition_number, tangent_kernel
-from taurank.trainables.proxies.pruning import Active, Measure, prune_by_importance
+from taurank.trainables.proxies.pruning import Active, Measure, PruningConfig, SteppedPruning, prune_by_importance
 from taurank.trainables.proxies.te_nas import rank_sum
 
 
@@ -331,6 +331,35 @@ class TestPruning:
             for edge in group:
                 assert found.active[edge] == ((best[edge],) if edge in kept else ())
         assert found.tried == 28 * 7 + 28 * 4 + 2 * (3 + 4 + 5)
+
+    @pytest.mark.parametrize("cut", [0, 1, 30, 170])
+    def test_in_steps_and_resumed_anywhere_it_is_the_same_and_measures_nothing_twice(self, cut: int) -> None:
+        names = OPERATIONS[1:]
+        oracle = additive(drawn(6, list(names), 1), drawn(6, list(names), 2))
+        seen: list[tuple[Active, int]] = []
+
+        def measure(active: Active, seed: int) -> tuple[float, float]:
+            seen.append((active, seed))
+            return oracle(active, seed)
+
+        config = PruningConfig((names,) * 6, (3, 4, 5))
+        first = SteppedPruning(measure, config)
+        for _ in range(cut):
+            first.measure_next()
+        resumed = SteppedPruning(measure, config)
+        resumed.load_state_dict(first.state_dict())
+        assert resumed.epoch == cut
+        while not resumed.finished:
+            resumed.measure_next()
+        assert resumed.result == prune_by_importance(config.active, oracle, seeds=config.seeds)
+        assert len(seen) == len(set(seen)) == resumed.epoch == config.networks == 171
+
+    def test_networks_of_edges_with_unequal_options(self) -> None:
+        config = PruningConfig((("a", "b", "c"), ("a",), ("b", "c")), (0, 1))
+        work = SteppedPruning(additive(drawn(3, ["a", "b", "c"], 0), nothing(3, ["a", "b", "c"])), config)
+        while not work.finished:
+            work.measure_next()
+        assert work.epoch == config.networks == 2 * (1 + 5 + 1 + 2)
 
     @pytest.mark.parametrize(
         ("active", "options", "message"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,8 @@ import torch
 from torch import nn
 
 from taurank.trainables.data import ImageData, ImageSet
-from taurank.trainables.training import Recipe, batches_needed, measure_epoch
+from taurank.trainables.own import OwnCode
+from taurank.trainables.training import Recipe, batches_needed, measure_epoch, measure_own_epoch, measured_share
 from taurank.trainables.training.step_time import TIMED, WARM_UP
 
 
@@ -60,3 +64,34 @@ def test_recipes_that_mix_batches_are_measured_too() -> None:
         return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
 
     assert measure_epoch(build, recipe, few, train_images=200, validation_images=600).seconds > 0
+
+
+class TestOwnCode:
+    def train(self, candidate: float, *, epochs: int, seed: int, device: str, checkpoint: Path) -> Iterator[Any]:
+        """Reads its data for five seconds, then needs ``candidate`` seconds an epoch."""
+        self.clock[0] += 5.0
+        try:
+            for epoch in range(1, epochs + 1):
+                self.clock[0] += candidate
+                yield {"epoch": epoch, "loss": 1.0 / epoch}
+        finally:
+            self.closed = True
+
+    @pytest.mark.parametrize(("epochs", "seconds", "spent"), [(10, 3.0, 11.0), (1, 8.0, 8.0)])
+    def test_its_second_epoch(self, epochs: int, seconds: float, spent: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock, self.closed = [100.0], False
+        monkeypatch.setattr(time, "perf_counter", lambda: self.clock[0])
+        options = {"epochs": epochs, "seed": 0, "device": "cpu", "metric": "loss"}
+        found = measure_own_epoch(OwnCode("mine:train", self.train), 3.0, **options)
+        assert (found.seconds, found.spent_seconds, found.spent_epochs) == (seconds, spent, min(epochs, 2))
+        assert self.closed
+
+
+@pytest.mark.parametrize("train", [64 * 100, 64 * 3, 40])
+def test_the_cost_is_known_beforehand(train: int) -> None:
+    recipe, whole = Recipe(epochs=3, batch_size=64), data(train)
+    few = batches_needed(recipe, whole)
+    found = measure_epoch(
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), recipe, few, train_images=train, validation_images=600
+    )
+    assert measured_share(recipe, whole) == pytest.approx(found.spent_epochs)
