@@ -1,9 +1,10 @@
 """What short trainings say: which of them enter the prior order, their weight, and whether they may judge others.
 
-Trainings carry an order only as far as their differences are more than noise. Three things show it without any full
+Trainings carry an order only as far as their differences are more than noise. Four things show it without any full
 training. A finite number of validation images makes an accuracy p uncertain by ``p (1 - p) / n``. Networks near chance
-have learned too little to differ in what they will learn. And where trainings that were cut short have another order at
-half of their length than at their end, the order at the end of full training is another one still.
+have learned too little to differ in what they will learn, and where accuracies and training losses of the same
+trainings have different orders, neither is that of what will be learned. And where trainings that were cut short have
+another order at half of their length than at their end, the order at the end of full training is another one still.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ JUDGING = 0.5
 STARTED, UNDER_WAY = 0.1, 0.3
 """Share of the way from chance, in bits of the label, up to which trainings say nothing and from which they count in
 full."""
+
+UNLIKE, ALIKE = 0.3, 0.6
+"""Correlation of accuracies with training losses up to which trainings say nothing and from which they count in full.
+Measured: about .4 after 33 steps on `digits60`, where neither orders the candidates; .58 to .99 on six lists that
+short trainings do order (docs/measurements/real-lists.md)."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ def lead_trainings(shorts: Sequence[ShortRuns], validation: Validation = UNKNOWN
         return None
     # The noise of accuracies is in the sum, too.
     signal = float(np.average(signals, weights=shares)) * beyond_chance(lead.values, validation.classes)
+    signal *= _alike(chosen, lead.rows)
     return Trainings(lead.name, filled(normal_scores(total)), longest, lead.rows, signal, _settled(chosen, lead.rows))
 
 
@@ -157,6 +164,15 @@ def _sampled(accuracies: Scores, validation: Validation) -> float:
         return 1.0
     found = reliability(accuracies, np.sqrt(accuracies * (1 - accuracies) / validation.images))
     return 1.0 if np.isnan(found) else found
+
+
+def _alike(shorts: Sequence[ShortRuns], rows: Rows) -> float:
+    """How far accuracies and training losses have the same order, from 0 to 1; 1 where only one of them is known."""
+    orders = [short.measured[rows] for short in shorts]
+    if len(rows) < MIN_SHARED or {short.is_loss for short in shorts} != {False, True} or not all(map(np.ptp, orders)):
+        return 1.0
+    correlations = np.corrcoef(orders)
+    return float(np.clip((correlations.min() - UNLIKE) / (ALIKE - UNLIKE), 0.0, 1.0))
 
 
 def _share(short: ShortRuns) -> float:

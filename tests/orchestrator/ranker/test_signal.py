@@ -94,6 +94,30 @@ class TestSampling:
         assert found.weight == weight(share(0.1))
 
 
+class TestAlike:
+    """Accuracies and training losses of the same trainings."""
+
+    def signal(self, quality: np.ndarray, correlation: float) -> float:
+        accuracies = normal_scores(noisy(quality, 1, 1))
+        other = normal_scores(noisy(quality, 1, 2))
+        other -= (other @ accuracies) / (accuracies @ accuracies) * accuracies
+        losses = correlation * accuracies / accuracies.std() + np.sqrt(1 - correlation**2) * other / other.std()
+        loss = View("short:train_loss", "loss", losses, losses, 0.1, np.full(N, 0.1), "short")
+        return lead(short(0.7 + 0.05 * accuracies), loss).signal
+
+    def test_orders_that_have_nothing_in_common_say_nothing(self, quality):
+        assert self.signal(quality, 0.2) == 0.0
+        assert 0.3 < self.signal(quality, 0.45) < 0.7
+        assert self.signal(quality, 0.7) == 1.0
+
+    def test_such_trainings_leave_the_order_to_the_other_sources(self, quality):
+        flops = noisy(quality, 1, 3)
+        accuracies, losses = 0.3 - 0.05 * normal_scores(flops), np.random.default_rng(4).normal(size=N)
+        loss = View("short:train_loss", "loss", losses, losses, 0.1, np.full(N, 0.1), "short")
+        found = prior(size(flops), short(accuracies), loss)
+        assert np.array_equal(np.argsort(found.scores), np.argsort(flops))
+
+
 class TestNearChance:
     """Sixty networks, 22 steps each: accuracies of 10 to 21 % where chance is 10 %, on 400 images."""
 
