@@ -4,7 +4,7 @@ The elastic network of `mini_ofa.py` on 800 images of Fashion-MNIST; 500 images 
 target is a limit on FLOPs; 40 limits are spread evenly over those of 100 random networks, of which searches choose.
 
 - Elastic network: 30 epochs of progressive shrinking, and 30 of uniform paths from the start, which cost as much (an
-  epoch is the work of a pass over the images, whatever the paths of a step). Three seeds. Test accuracies of 10
+  epoch is the work of a pass over the images, whatever the paths of a step). `--seeds` of both. Test accuracies of 10
   networks: the largest, the smallest and eight random ones.
 - Alone: the eight random networks for 10 epochs each.
 - Search with the elastic network: 60 of them scored (forward passes, booked as a third of a training pass),
@@ -213,7 +213,7 @@ def show(rows: pd.DataFrame, data: ImageData) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=positive, default=3)
+    parser.add_argument("--seeds", type=positive, default=3, help="of the elastic network")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     images = load_dataset("fashion-mnist", root=None, download=False)

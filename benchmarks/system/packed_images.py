@@ -115,7 +115,9 @@ def measure_speed(files: dict[str, Path], folder: Path, images: int, timed: int,
     for batches in (packed_batches(files[AS_IS]), folder_batches(folder, 0)):
         next(iter(batches))  # what a process loads once
     for turn in range(turns):
-        for (name, at_once), work in ways.items():
+        names = list(ways)
+        for place in np.random.default_rng(turn).permutation(len(names)):
+            (name, at_once), work = names[place], ways[names[place]]
             wall, cores = time.perf_counter(), core_seconds()
             work()
             wall, cores = time.perf_counter() - wall, core_seconds() - cores

@@ -268,8 +268,8 @@ options: {...}}` with options. [Supernets](../how-it-works/supernets.md) compare
 POLICIES = """# Policies
 
 A policy decides which trainings continue, pause or stop: `trainings: [{epochs: 200, scheduler: NAME}]`, or
-`{name: NAME, options: {...}}` with options. [Learning curves](../how-it-works/curves.md) says which policy suits which
-goal. As schedulers of Ray Tune they are the classes of [Schedulers](../how-to/schedulers.md).
+`{name: NAME, options: {...}}` with options. [Stopping trainings early](../how-to/schedulers.md) says which policy suits
+which goal, and which classes they are as schedulers of Ray Tune.
 """
 SEARCHERS = """# Searchers
 

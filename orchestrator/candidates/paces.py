@@ -315,8 +315,8 @@ def _timer(
             if few is not None:
                 return measure_epoch(build, recipe, few, device=device, **counts)
             assert own is not None
-            options = {"epochs": recipe.epochs, "seed": seed, "device": device, "metric": metric}
-            return measure_own_epoch(own, candidate_of(code), **options)
+            candidate, epochs = candidate_of(code), recipe.epochs
+            return measure_own_epoch(own, candidate, epochs=epochs, seed=seed, device=device, metric=metric)
         except OwnCodeError as error:
             return str(error)
         except Exception as error:

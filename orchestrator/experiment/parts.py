@@ -97,8 +97,8 @@ class ImageCounts:
         """How many there are of a share of the classes; at least two are taken."""
         if share == 1:
             return self
-        classes = None if self.classes is None else max(round(share * self.classes), 2)
-        return ImageCounts(*(max(round(share * count), 1) for count in (self.train, self.validation)), classes)
+        train, validation = (max(round(share * count), 1) for count in (self.train, self.validation))
+        return ImageCounts(train, validation, None if self.classes is None else max(round(share * self.classes), 2))
 
 
 class DataSpec(Spec):

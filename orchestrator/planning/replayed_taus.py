@@ -16,8 +16,6 @@ from itertools import groupby, pairwise
 import numpy as np
 from sklearn.isotonic import isotonic_regression
 
-from taurank.orchestrator.text import rounded
-
 FORECASTS = resources.files("taurank.orchestrator.planning") / "forecasts.csv"
 MEASURES = ("tau", "retained")
 FEWEST_DRAWS = 2
@@ -233,9 +231,9 @@ class ReplayedTable:
         largest = max(series.largest_budget for series in used)
         smallest = max(series.smallest_budget for series in used)
         if budget > largest:
-            remarks.append(f"{rounded(budget)}x taken as {largest:g}x, the cheapest replayed")
+            remarks.append(f"{budget:.4g}x taken as {largest:g}x, the cheapest replayed")
         if 1 < budget < smallest:
-            remarks.append(f"{rounded(budget)}x lies between {smallest:g}x and full training, which retains all")
+            remarks.append(f"{budget:.4g}x lies between {smallest:g}x and full training, which retains all")
         return remarks
 
 

@@ -11,14 +11,14 @@ from rich.table import Table
 
 from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, training_epochs
 from taurank.orchestrator.report.figures import budget_in_words, predicted
-from taurank.orchestrator.text import print_line, rounded
+from taurank.orchestrator.text import print_line
 
 
 def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] = ()) -> None:
     """Prints the plan on the terminal, ``notes`` at the end."""
     question, setting, chosen = outlook.request, outlook.request.setting, outlook.chosen
     whole, budget = question.whole, chosen.forecast.budget
-    allowed = f"{rounded(budget)}x cheaper, {whole / budget:,.1f} epochs"
+    allowed = f"{budget:.4g}x cheaper, {whole / budget:,.1f} epochs"
     if question.asked is not None:
         allowed = budget_in_words(question.asked, whole, whole / budget)
     print_line(
@@ -116,7 +116,7 @@ def _neighbours(outlook: Outlook) -> Table:
         found = option.forecast
         hours = [f"{outlook.hours(option.stages):,.2f}"] if timed else []
         table.add_row(
-            f"{rounded(found.budget)}x",
+            f"{found.budget:.4g}x",
             f"{shorts:,}",
             f"{fulls:,}",
             f"{outlook.epochs(option.stages):,.1f}",

@@ -5,7 +5,7 @@ from taurank.orchestrator.text.naming import find_candidate
 from taurank.orchestrator.text.problems import ProblemsError, hint, problem_lines
 from taurank.orchestrator.text.text_cells import CsvError, read_text_cells
 from taurank.orchestrator.text.whole_files import replaced
-from taurank.orchestrator.text.wording import PLAIN_LINE_SECONDS, as_json, counted, duration, rounded
+from taurank.orchestrator.text.wording import PLAIN_LINE_SECONDS, as_json, counted, duration
 from taurank.orchestrator.text.yaml import YamlError, read_yaml, write_yaml
 
 __all__ = [
@@ -27,6 +27,5 @@ __all__ = [
     "read_text_cells",
     "read_yaml",
     "replaced",
-    "rounded",
     "write_yaml",
 ]

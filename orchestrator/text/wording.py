@@ -23,11 +23,6 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def rounded(number: float) -> str:
-    """To three digits, without an exponent."""
-    return f"{float(f'{number:.3g}'):,.15g}"
-
-
 def as_json(content: Any) -> Any:
     """The content as JSON has it: numbers that are not finite become None, within lists and mappings too.
 

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
@@ -295,14 +295,18 @@ class OrderSettlingPolicy:
 
 
 def _wide_sizes(prices: Sequence[int], spare: float, least: int) -> list[int] | None:
-    """How many trials go to each rung: ``least`` and an equal share of the rest, so far as that can be paid, then 0.
+    """How many trials go to each rung: an equal share of ``spare``, or ``least``, as far up as ``least`` can be paid.
 
-    Returns None if ``least`` trials cannot go to any rung.
+    Rungs above have 0. Returns None if ``least`` trials cannot go to any rung.
     """
+    steepest = list(accumulate(prices, max))  # the last rung may be near the one before; no rung has more than that one
     for last in range(len(prices), 0, -1):
-        rest = spare - least * sum(prices[:last])
-        if rest >= 0:
-            return [least + int(rest / last / price) for price in prices[:last]] + [0] * (len(prices) - last)
+        for free in range(last, -1, -1):
+            left = spare - least * sum(prices[free:last])
+            share = left / max(free, 1)
+            if left >= 0 and (free == 0 or share >= least * steepest[free - 1]):
+                wide = [int(share / price) for price in steepest[:free]]
+                return wide + [least] * (last - free) + [0] * (len(prices) - last)
     return None
 
 

@@ -523,6 +523,14 @@ class TestForecasts:
         assert abs(forecast.mean - accuracy(run.trials[0].config, 27)["value"]) < 3 * forecast.sd
         assert forecast.trials == 8
 
+    def test_a_sudden_drop_of_the_learning_rate_that_is_named_widens_it(self):
+        spreads = []
+        for drops in ((), (26,)):
+            scheduler = scheduler_of("uniform", budget=80, drops=drops)
+            run = FakeRun(scheduler, FakeGrid(POINTS), accuracy).run()
+            spreads.append(scheduler.forecast(run.trials[0]).sd)
+        assert spreads[1] > spreads[0]
+
     def test_a_finished_trial_is_measured(self):
         scheduler = FullScheduler(metric="value", mode="max", max_t=5, slots=2)
         run = FakeRun(scheduler, FakeGrid(POINTS), accuracy).run()

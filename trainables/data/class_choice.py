@@ -77,18 +77,26 @@ def list_of_classes(files: FileList, wanted: Classes) -> FileList:
     for part, listed in files.parts.items():
         if listed and not parts[part]:
             raise DataError(f"{files.source}: the {part} part has no images of these classes")
-    return replace(files, **parts, classes=tuple(files.classes[place] for place in chosen))
+    return replace(
+        files,
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
+        classes=tuple(files.classes[place] for place in chosen),
+    )
 
 
 def dataset_of_classes(dataset: Dataset, wanted: Classes) -> Dataset:
     """The images of some classes; those in a file stay there."""
     chosen = find_classes(dataset.name, wanted, dataset.classes)
-    parts = {"train": dataset.train, "test": dataset.test, "validation": dataset.validation}
-    kept = {name: None if part is None else images_of_classes(part, chosen) for name, part in parts.items()}
+    kept = {name: None if part is None else images_of_classes(part, chosen) for name, part in dataset.parts.items()}
     for name, part in kept.items():
         if part is not None and not len(part):
             raise DataError(f"{dataset.name}: the {name} part has no images of these classes")
-    return replace(dataset, **kept, classes=tuple(dataset.classes[place] for place in chosen))
+    names = tuple(dataset.classes[place] for place in chosen)
+    train = kept["train"]
+    assert train is not None
+    return Dataset(dataset.name, train, kept["test"], names, kept["validation"])
 
 
 def images_of_classes(images: ImageSet, chosen: Sequence[int]) -> ImageSet:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from taurank.trainables.data.image_set import ImageSet
+from taurank.trainables.data.part_names import Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,3 +23,8 @@ class Dataset:
     test: ImageSet | None
     classes: tuple[str, ...]
     validation: ImageSet | None = None
+
+    @property
+    def parts(self) -> dict[Part, ImageSet | None]:
+        """Images by part; None for one that is not there."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}

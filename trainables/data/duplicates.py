@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from taurank.trainables.data.decoded_cache import Digests
+from taurank.trainables.data.part_names import Part
 
 
-def duplicate_warnings(source: str, digests: Mapping[str, Digests]) -> Iterator[str]:
+def duplicate_warnings(source: str, digests: Mapping[Part, Digests]) -> Iterator[str]:
     """Yields warnings about images that are equal pixel by pixel.
 
     Args:

@@ -48,13 +48,12 @@ def resize_crops(images: Tensor, boxes: Boxes, side: int, interpolation: str) ->
         side: pixels on each side of the result.
         interpolation: `bilinear` or `bicubic`.
     """
-    mode = _mode(interpolation)
-    planes = images.permute(0, 3, 1, 2)
-    cut = [
-        _functional().resized_crop(plane, *box, [side, side], interpolation=mode, antialias=True)
-        for plane, box in zip(planes, boxes.tolist(), strict=True)
-    ]
-    return torch.stack(cut).permute(0, 2, 3, 1)
+    mode, cut = _mode(interpolation), []
+    for image, (top, left, height, width) in zip(images, boxes.tolist(), strict=True):
+        # Resizing bytes is fastest with the channels last in memory.
+        box = image[None, top : top + height, left : left + width].contiguous().permute(0, 3, 1, 2)
+        cut.append(_functional().resize(box, [side, side], interpolation=mode, antialias=True))
+    return torch.cat(cut).permute(0, 2, 3, 1)
 
 
 def random_resized_crops(images: Tensor, augmentation: Augmentation, generator: np.random.Generator) -> Tensor:

@@ -140,20 +140,17 @@ def _found(name: str, kinds: Sequence[str], classes: Classes | None) -> tuple[st
     if own is None or own[0] not in kinds:
         raise DataError(f"{name!r} is none of {', '.join(f'{kind}:PATH' for kind in kinds)}")
     kind, path = own
-    stem, hash_, number = path.name.rpartition("#")
-    if path.exists() or not hash_:
-        there = path
-    elif not number.isdecimal():
-        raise DataError(f"{name}: #{number} is no number of classes; write #100, or list classes in data.classes")
-    elif classes is not None:
+    there, number = split_number(path)
+    if number is not None and classes is not None:
         raise DataError(f"{name}: #{number} and data.classes both choose classes; omit one")
-    else:
-        there, classes = path.with_name(stem), int(number)
     if not there.exists():
         partial = there.with_name(f"{there.name}.partial")
+        _, hash_, wrong = there.name.rpartition("#")
+        if hash_ and there.with_name(there.name.removesuffix(f"#{wrong}")).exists():
+            raise DataError(f"{name}: #{wrong} is no number of classes; write #100, or list classes in data.classes")
         unfinished = f", only {partial.name}; taurank data pack continues it" if partial.exists() else ""
         raise DataError(f"{name}: there is no {there.absolute()}{unfinished}")
-    return kind, there, classes
+    return kind, there, number or classes
 
 
 def _listed(name: str, kind: str, path: Path, classes: Classes | None) -> FileList:
@@ -162,8 +159,7 @@ def _listed(name: str, kind: str, path: Path, classes: Classes | None) -> FileLi
 
 
 def _warned(dataset: Dataset) -> Dataset:
-    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    digests = {name: image_digests(part.images[:]) for name, part in parts.items() if part is not None}
+    digests = {name: image_digests(part.images[:]) for name, part in dataset.parts.items() if part is not None}
     for line in duplicate_warnings(dataset.name, digests):
         logger.warning("%s", line)
     return dataset

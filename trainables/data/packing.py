@@ -77,11 +77,11 @@ class Packing:
         # 16 bits stay: which of their values become 0 and 255 is known at the end.
         if self.short_side is not None and deep is None:
             encoded, image = self._smaller(encoded, image, self.short_side)
-        row = np.zeros((), ROW)
+        row: np.void = np.zeros(1, ROW)[0]
         row["height"], row["width"] = image.shape[:2]
         row["digest"], row["deep"] = digest_of(image), deep or (1, 0)
         row["mean"], row["variance"] = _moments(image)
-        return row[()], encoded
+        return row, encoded
 
     def _smaller(self, encoded: bytes, image: Images, short_side: int) -> tuple[bytes, Images]:
         height, width = image.shape[:2]
@@ -215,7 +215,7 @@ class _Packer:
         try:
             return self._packing.pack(read_file(self._files.root / name), name)
         except (DataError, MemoryError) as error:
-            return np.zeros((), ROW)[()], reason_of(error).removeprefix(f"{name}: ").encode(errors="replace")
+            return np.zeros(1, ROW)[0], reason_of(error).removeprefix(f"{name}: ").encode(errors="replace")
 
     def _append(self, place: int, row: np.void, encoded: bytes) -> None:
         name = os.fsencode(self._files.names[place])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +19,7 @@ from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.orchestrator.runs.creation import create_run
 from taurank.spaces import NASBench201
-from taurank.trainables.data import ImageData, load_dataset, make_splits
+from taurank.trainables.data import ImageData, Packing, load_dataset, make_splits, pack_images
 from taurank.trainables.data.image_set import ImageSet
 from taurank.trainables.data.mapped import MappedImages
 from tests.orchestrator.processes import finished
@@ -136,17 +138,34 @@ class Cutting(NASBench201):
 """
 
 
-def in_a_file(data: ImageData, file: Path) -> ImageData:
-    """The same data, with its training images in a file."""
+def in_a_file(file: Path) -> ImageData:
+    """Digits, with the training images in a file."""
+    data = make_splits(load_dataset("digits"), seed=0, validation=200, test=200)
     np.save(file, np.asarray(data.train.images))
     return replace(data, train=ImageSet(MappedImages(file), data.train.labels))
 
 
+def in_a_pack(file: Path) -> ImageData:
+    """Digits, packed as PNG files."""
+    digits = load_dataset("digits").train
+    for place, (image, label) in enumerate(zip(digits.images, digits.labels, strict=True)):
+        folder = file.parent / "digits" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / f"{place}.png").exists():
+            cv2.imwrite(str(folder / f"{place}.png"), image)
+    file.unlink(missing_ok=True)
+    pack_images(f"folder:{file.parent / 'digits'}", file, Packing(None))
+    return make_splits(load_dataset(f"packed:{file}", size=8), seed=0, validation=200, test=200)
+
+
 @pytest.mark.ray
+@pytest.mark.parametrize(
+    ("make", "name"), [(in_a_file, "images.npy"), pytest.param(in_a_pack, "images.pack", marks=pytest.mark.slow)]
+)
 def test_images_that_are_cut_short_end_the_run_and_no_candidate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[Path], ImageData], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = tmp_path / "images.npy"
+    images = tmp_path / name
     monkeypatch.setenv("TAURANK_TEST_IMAGES", str(images))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -154,15 +173,12 @@ def test_images_that_are_cut_short_end_the_run_and_no_candidate(
     (tmp_path / "cutting.py").write_text(TRUNCATING)
     text = EXPERIMENT.replace("ward:Ward", "cutting:Cutting").format(codes=3)
     experiment = parse_experiment(text, where="cutting.yaml")
-    whole = make_splits(load_dataset("digits"), seed=0, validation=200, test=200)
-    data = in_a_file(whole, images)
+    data = make(images)
     run = create_run(experiment, tmp_path / "runs", data)
-    with pytest.raises(
-        ClusterError, match=r"the images are gone: .*images\.npy.*; bring them back, then: taurank resume"
-    ):
+    with pytest.raises(ClusterError, match=rf"the images are gone: .*{name}.*; bring them back, then: taurank resume"):
         run_campaign(run, data, console=Console(quiet=True))
     assert not any(event == "failed" for event, _ in run.log.outcomes().values())
 
     (tmp_path / "cutting.py").write_text(TRUNCATING.replace("== 50", "== -1"))
-    run_campaign(run, in_a_file(whole, images), console=Console(quiet=True))
+    run_campaign(run, make(images), console=Console(quiet=True))
     assert [event for event, _ in run.log.outcomes().values()] == ["completed"] * 3

@@ -12,7 +12,7 @@ from taurank.schedulers.curves.matrix import CurveMatrix
 from taurank.schedulers.policies import Curve, Limits, Policy
 from taurank.schedulers.policies.asha import AshaPolicy
 from taurank.schedulers.policies.driver import Driver
-from taurank.schedulers.policies.order_settling import OrderSettlingPolicy
+from taurank.schedulers.policies.order_settling import OrderSettlingPolicy, _wide_sizes
 from taurank.schedulers.policies.simulation import simulate
 from tests.schedulers.synthetic_curves import apart, new_driver, rising, train
 
@@ -20,7 +20,7 @@ TRIALS, EPOCHS = 40, 50
 
 
 @pytest.mark.parametrize("budget", [40, 41, 100, 333, 800, 1999, 2000])
-@pytest.mark.parametrize("goal", ["order", "top", "best"])
+@pytest.mark.parametrize("goal", ["order", "top", "best", "tenth"])
 @pytest.mark.parametrize("slots", [1, 3])
 def test_budget_is_spent_and_never_exceeded(budget: int, goal: str, slots: int) -> None:
     limits = Limits(EPOCHS, budget_epochs=budget, slots=slots)
@@ -46,6 +46,30 @@ def test_the_reserve_takes_fewer_and_fewer_of_the_best_to_the_end() -> None:
     assert (epochs[:10] == epochs.min()).all()
     assert epochs.min() == 6
     assert (np.diff(epochs) >= 0).all()
+
+
+@pytest.mark.parametrize(("budget", "last"), [(300, 29), (500, EPOCHS), (800, EPOCHS)])
+def test_the_border_of_the_best_tenth_trains_on_as_one(budget: int, last: int) -> None:
+    """At least 15 % go up to the last rung that the reserve pays for, the end of the schedule or before it."""
+    recorded, limits = apart(TRIALS, EPOCHS), Limits(EPOCHS, budget_epochs=budget, metric="score")
+    found = simulate(OrderSettlingPolicy(goal="tenth"), limits, recorded)
+    epochs = np.array([found.curves[str(trial)].last_epoch for trial in range(TRIALS)])
+    assert (epochs[-6:] >= last).all()
+    assert (epochs >= last).sum() < TRIALS / 2
+
+
+@pytest.mark.parametrize("spare", [0, 5, 30, 77, 400, 1000])
+def test_sizes_are_paid_for_and_never_below_the_least(spare: int) -> None:
+    prices, least = [2, 3, 4, 6, 9, 5], 4
+    sizes = _wide_sizes(prices, spare, least)
+    if sizes is None:
+        assert spare < least * prices[0]
+        return
+    assert sum(price * size for price, size in zip(prices, sizes, strict=True)) <= spare
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(size >= least for size in sizes if size)
+    rungs = sum(size > 0 for size in sizes)
+    assert rungs == len(prices) or least * sum(prices[: rungs + 1]) > spare
 
 
 def test_interrupted_anywhere_it_goes_on_with_the_same_steps() -> None:
