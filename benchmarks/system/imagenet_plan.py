@@ -49,7 +49,8 @@ def stages(device: str, outlook: Outlook) -> list[dict[str, object]]:
     rows.append(("full training of all", request.candidates, request.setting.full_epochs, request.whole))
     return [
         {"device": device, "stage": stage, "number": number, "epochs_each": each, "epochs": epochs,
-         "share_of_full": epochs / request.whole, "gpu_hours": epochs * hours}
+         "share_of_full": epochs / request.whole, "gpu_hours": epochs * hours,
+         "days_of_8_gpus": epochs * hours / (8 * 24)}
         for stage, number, each, epochs in rows
     ]  # fmt: skip
 
