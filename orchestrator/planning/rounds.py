@@ -356,9 +356,9 @@ def _chosen(ranker: LogRanker, spec: TrainingSpec, *, given_up: int) -> list[str
     model = ranker.model()
     if spec.is_full(problem.full_epochs):
         chosen = model.choose_full_trainings(count)
+        more = [code for code in chosen if code not in set(there)][: count - len(there)]
     else:
-        chosen = model.choose_short_runs(count, again=spec.task is not None)
-    more = [code for code in chosen if code not in set(there)][: count - len(there)]
+        more = model.choose_short_runs(count - len(there), had=there)
     if more:
         log.note(_next_key(log, key), json.dumps(more))
         log.append_event(spec.stage, "", CHOSEN, _grounds(problem, spec, model, more, len(there), given_up))
@@ -393,7 +393,7 @@ def _trained_for_seconds(
         if full:
             more = model.choose_full_trainings(count, spending=spending)
         else:
-            more = model.choose_short_runs(count, again=spec.task is not None, spending=spending)
+            more = model.choose_short_runs(count, had=chosen, spending=spending)
         more = [code for code in more if code not in set(chosen)]
         if not more:
             return chosen
@@ -452,7 +452,8 @@ def _more(
             imputability=model.imputability,
         )
         spending = None if purse is None else purse.spending(spec, spec.cost(count))
-        return model.choose_short_runs(count, spending=spending) if count else []
+        had = _noted(log, f"selected:{spec.stage}")
+        return model.choose_short_runs(count, had=had, spending=spending) if count else []
 
     noted = log.noted(f"selected:{spec.stage}:more") is not None
     more = _once(log, f"selected:{spec.stage}:more", choose)

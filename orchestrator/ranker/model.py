@@ -7,7 +7,7 @@ all (``short_runs``, ``prior``); full trainings of a few correct it (``final``) 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, wraps
 from typing import ParamSpec, TypeVar
@@ -226,17 +226,18 @@ class RankingModel:
         return max(known[-2:]) if known else float("nan")
 
     @_one_thread
-    def choose_short_runs(self, count: int, *, again: bool = False, spending: Spending | None = None) -> list[str]:
+    def choose_short_runs(
+        self, count: int, *, had: Collection[str] = (), spending: Spending | None = None
+    ) -> list[str]:
         """Codes of the next ``count`` candidates for a short training, by design.
 
-        Those that had one are left out, but not where they are to be trained ``again`` for another purpose. With
-        ``spending`` they are as many as it allows, ``count`` at most, the most informative ones for their cost.
+        Those that ``had`` it are left out, and those that failed in every training, since they would fail again. Short
+        trainings of another kind leave none out. With ``spending`` they are as many as it allows, ``count`` at most,
+        the most informative ones for their cost.
         """
-        short = [] if again else [view for view in self.views if view.is_short and not view.is_loss]
-        # Failed ones too: they would fail again.
-        had = np.flatnonzero(short[-1].reached > 0) if short else np.zeros(0, dtype=np.intp)
+        left_out = np.flatnonzero(self._are(self.failures.entirely | frozenset(had)))
         process = short_run_process(self.inputs, relevance=False)
-        return self._choose(process, SHORT_RUN_NOISE, count, had, most_of_pool=0.5, step=4, spending=spending)
+        return self._choose(process, SHORT_RUN_NOISE, count, left_out, most_of_pool=0.5, step=4, spending=spending)
 
     @_one_thread
     def choose_full_trainings(self, count: int, *, spending: Spending | None = None) -> list[str]:

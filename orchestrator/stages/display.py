@@ -211,6 +211,8 @@ class Display:
         self._last_booked = None
         self._stage, self._task, self._waiting, self._left = "", None, None, None
         self._doing = "between stages"
+        self._used_at = -math.inf  # nothing may follow that would state what the last seconds were spent on
+        self._read_used()
 
     def _book(self, epochs: float) -> None:
         """Takes up new epochs; the first ones of a stage only start its clock, since its workers were starting."""

@@ -136,6 +136,21 @@ class TestRounds:
         run_rounds(lab.ranker, [asked], launch=lab.launch, budget_epochs=100, adaptive=False)
         assert [codes for _, codes in lab.launched] == [list(lab.problem.candidates)]
 
+    @pytest.mark.parametrize(
+        "first",
+        [
+            TrainingSpec(epochs=2),
+            TrainingSpec(epochs=4, subset={"share": 0.5, "by": "classes"}),
+            TrainingSpec(epochs=8, resolution=0.5),
+            TrainingSpec(epochs=4, task="rotation"),
+        ],
+    )
+    @pytest.mark.parametrize("budget", ["", "24 core-hours"])
+    def test_a_short_stage_is_trained_also_after_another_one_of_all(self, first, budget):
+        lab = Lab()
+        lab.run(first, TrainingSpec(epochs=4, candidates=10), LONG, purse=lab.purse(budget) if budget else None)
+        assert [len(set(codes)) for _, codes in lab.launched] == [N, 10, 8]
+
     def test_choices_are_noted_once_and_survive_what_is_found_later(self):
         lab = Lab()
         lab.run(SHORT)

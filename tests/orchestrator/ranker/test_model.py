@@ -170,7 +170,7 @@ class TestHardCases:
     def test_failed_short_trainings_are_not_chosen_again(self):
         case = Case(20).size().training(4, places=range(8), values=np.full(20, NAN))
         case.training(4, places=range(8, 14))
-        assert sorted(case.model().choose_short_runs(20)) == case.codes[14:]
+        assert sorted(case.model().choose_short_runs(20, had=case.codes[8:14])) == case.codes[14:]
 
 
 class TestWithoutAPrior:

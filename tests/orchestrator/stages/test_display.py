@@ -250,4 +250,7 @@ def test_a_budget_in_time_is_shown_in_time_and_bounds_what_is_left(console, cloc
         spent[0] = 5
         display.update(Counts(running=2), left=StageLeft(30.0, 1.0))
         assert display.state.budget_time == "0:05 min of 0:12 min"
+        spent[0] = 11
+        display.doing("ranking")
+        assert display.state.budget_time == "0:11 min of 0:12 min"
     assert shown(console)[1].endswith("budget 0:05 min of 0:12 min, about 0:07 min left")
