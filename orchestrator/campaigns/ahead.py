@@ -195,6 +195,7 @@ def plan_ahead(
         question = _by_own_replays(table, subject, seconds, truth=truth, among=among, draws=draws)
         if subject.images is not None:
             question = replace(question, images=subject.images)
+    question = replace(question, timing=subject.timing)
     outlook = look_ahead(question, budget=subject.budget, tau=tau, stages=subject.stages, progress=subject.progress)
     return outlook, (*subject.notes, *_hours(subject, outlook))
 

@@ -63,7 +63,9 @@ def read_speeds(texts: Sequence[str]) -> tuple[list[StatedSpeed], list[StatedSpe
 
 def _read_table(file: Path) -> list[StatedSpeed]:
     if not file.is_file():
-        raise SpeedError(f"{file} is neither MODEL=IMAGES_PER_SECOND nor a CSV with the columns model and {SPEEDS[0]}")
+        raise SpeedError(
+            f"--speed: {file} is neither MODEL=IMAGES_PER_SECOND nor a CSV with the columns model and {SPEEDS[0]}"
+        )
     try:
         table = read_text_cells(file)
     except CsvError as error:
@@ -87,7 +89,7 @@ def _speed(text: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise SpeedError(f"{where}{text} is not a number above 0")
+        raise SpeedError(f"--speed: {where}{text} is not a number above 0")
     return value
 
 

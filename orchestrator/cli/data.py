@@ -67,9 +67,10 @@ def pack(
     for line in index.noted["lines"]:
         print_line(console, line)
     images, size = len(index.rows), out.stat().st_size
+    in_bytes = f"{size / 1e9:,.2f} GB" if size >= 1e9 else f"{size / 1e6:,.2f} MB"
     print_line(
         console,
-        f"{out}: {counted(images, 'image')} of {len(index.noted['classes']):,} classes, {size / 1e9:,.2f} GB;"
+        f"{out}: {counted(images, 'image')} of {len(index.noted['classes']):,} classes, {in_bytes};"
         f" use it with --data packed:{out}, or data: {{name: packed:{out}, size: ...}} in a file",
     )
     return {"file": out, "images": images, "bytes": size, **index.noted}

@@ -167,6 +167,8 @@ def run(
     given |= {"--constraint": constraint, "--save-yaml": save_yaml}
     if models:
         if experiment:
+            if ":" in experiment and not Path(experiment).exists():
+                raise ModelsError(f"--models: join models with commas: --models '{','.join([*models, experiment])}'")
             raise ModelsError(f"--models: {experiment} defines its candidates; omit one of the two")
         if not data:
             raise ModelsError("--data is missing: give --data cifar10, or --data folder:PATH for your own images")

@@ -59,6 +59,7 @@ class PlanRequest:
         replays: what forecasts rest on; None for what comes with taurank.
         images: what the scores of a supernet cost depends on how many there are.
         asked: the budget as it was asked for; None for one that reaches a tau.
+        timing: epoch-equivalents that timing the candidates has taken of the budget.
     """
 
     setting: Setting
@@ -69,6 +70,7 @@ class PlanRequest:
     replays: tuple[ReplayedTau, ...] | None = None
     images: ImageCounts = ASSUMED_IMAGES
     asked: Budget | None = None
+    timing: float = 0.0
 
     @property
     def whole(self) -> int:
@@ -197,9 +199,11 @@ def look_ahead(
         budget = request.cheapest(tau, correct).budget
     planned = stages or request.stages(budget)
     if planned is None:
+        timing = f" ({request.timing:.1f} of them for timing the candidates)" if request.timing else ""
         raise PlanError(
             f"--budget: {budget:.4g}x of {request.candidates:,} x {request.setting.full_epochs} epochs is "
-            f"{request.whole / budget:.1f} epochs, which pays for no training; take a larger share (a smaller factor)"
+            f"{request.whole / budget:.1f} epochs{timing}, "
+            "which pays for no training; take a larger share (a smaller factor)"
         )
     chosen = option(budget, planned)
     neighbours = [chosen]

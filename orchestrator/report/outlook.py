@@ -79,6 +79,11 @@ def _print_progress(console: Console, outlook: Outlook) -> None:
     )
 
 
+def _hours(hours: float) -> str:
+    """Two decimals, or two digits of what would be less than 0.1."""
+    return f"{hours:,.2f}" if hours >= 0.1 else f"{hours:.2g}"
+
+
 def _stages(outlook: Outlook) -> Table:
     question, stages = outlook.request, outlook.chosen.stages
     table = _table("stage", "number", "epochs each", "epochs at most", "share of full")
@@ -87,7 +92,7 @@ def _stages(outlook: Outlook) -> Table:
         table.add_column("hours on one device", justify="right")
 
     def add(name: str, many: str, each: str, epochs: float) -> None:
-        hours = [f"{epochs * question.epoch_seconds / 3600:,.2f}"] if timed else []
+        hours = [_hours(epochs * question.epoch_seconds / 3600)] if timed else []
         table.add_row(name, many, each, f"{epochs:,.1f}", f"{epochs / question.whole:.1%}", *hours)
 
     if stages.timing:
@@ -114,7 +119,7 @@ def _neighbours(outlook: Outlook) -> Table:
     for option in outlook.neighbours:
         shorts, fulls = counts(option.stages.trainings, question.candidates, question.setting.full_epochs)
         found = option.forecast
-        hours = [f"{outlook.hours(option.stages):,.2f}"] if timed else []
+        hours = [_hours(outlook.hours(option.stages))] if timed else []
         table.add_row(
             f"{found.budget:.4g}x",
             f"{shorts:,}",

@@ -12,7 +12,7 @@ from taurank.trainables.data.decoded_cache import Progress
 from taurank.trainables.data.download import download as fetch
 from taurank.trainables.data.errors import DataError, IncompleteError
 from taurank.trainables.data.image_set import ImageSet
-from taurank.trainables.data.own_images import KINDS, load_own, split_own
+from taurank.trainables.data.own_images import KINDS, load_own, prefix_hint, split_own
 from taurank.trainables.data.packed import PackedImages
 from taurank.trainables.data.published import PUBLISHED, Published
 
@@ -26,7 +26,7 @@ def check_dataset_name(name: str) -> None:
     """Checks that `load_dataset` knows a name, without searching for files."""
     if name not in list_datasets() and split_own(name) is None:
         close = difflib.get_close_matches(name, list_datasets(), n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = prefix_hint(name) or (f"; did you mean {close[0]!r}?" if close else "")
         own = ", ".join(f"{kind}:PATH" for kind in KINDS)
         raise DataError(f"unknown data set {name!r}; there are {', '.join(list_datasets())}, and {own}{hint}")
 

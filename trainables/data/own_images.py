@@ -48,6 +48,13 @@ def split_own(name: str) -> tuple[str, Path] | None:
     return kind, Path(path.strip()).expanduser()
 
 
+def prefix_hint(name: str, kinds: Sequence[str] = KINDS) -> str:
+    """``; did you mean 'folder:photos'?`` for the bare path of something that is there, else an empty text."""
+    path = Path(name).expanduser()
+    kind = "folder" if path.is_dir() else {".csv": "folder", ".npz": "npz"}.get(path.suffix, "packed")
+    return f"; did you mean '{kind}:{name}'?" if kind in kinds and path.exists() else ""
+
+
 def count_own(name: str, classes: Classes | None = None) -> tuple[int, int, int, int] | None:
     """Training, validation and test images and classes among own files, which are not decoded; None for arrays.
 
@@ -138,7 +145,7 @@ def _found(name: str, kinds: Sequence[str], classes: Classes | None) -> tuple[st
     """Kind, path and classes of a name."""
     own = split_own(name)
     if own is None or own[0] not in kinds:
-        raise DataError(f"{name!r} is none of {', '.join(f'{kind}:PATH' for kind in kinds)}")
+        raise DataError(f"{name!r} is none of {', '.join(f'{kind}:PATH' for kind in kinds)}{prefix_hint(name, kinds)}")
     kind, path = own
     there, number = split_number(path)
     if number is not None and classes is not None:

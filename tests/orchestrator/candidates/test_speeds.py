@@ -83,8 +83,8 @@ def test_names_with_an_equals_sign_and_spaces() -> None:
 @pytest.mark.parametrize(
     ("speeds", "message"),
     [
-        (["1,1"], "1,1 is neither MODEL=IMAGES_PER_SECOND nor a CSV with"),
-        (["1,1=fast"], "1,1=fast is not a number above 0"),
+        (["1,1"], "--speed: 1,1 is neither MODEL=IMAGES_PER_SECOND nor a CSV with"),
+        (["1,1=fast"], "--speed: 1,1=fast is not a number above 0"),
         (["1,1=0"], "1,1=0 is not a number above 0"),
         (["1,1=nan"], "1,1=nan is not a number above 0"),
         (["timm:resnet5O=100"], "timm:resnet5O is no model: "),

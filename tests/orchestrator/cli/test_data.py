@@ -33,8 +33,11 @@ def test_packs_says_what_it_left_out_and_how_to_use_it(taurank: Taurank, photos:
     code, out, err = taurank("data", "pack", f"folder:{photos}", "--out", file)
     assert (code, err) == (0, "")
     left_out, last = out.splitlines()
+    megabytes = file.stat().st_size / 1e6
     assert left_out.startswith(f"folder:{photos}: 1 of 8 images are left out: bee/7.jpg: cut short, or not an image")
-    assert last.startswith(f"{file}: 7 images of 2 classes, 0.00 GB; use it with --data packed:{file}, or data: ")
+    assert last.startswith(
+        f"{file}: 7 images of 2 classes, {megabytes:.2f} MB; use it with --data packed:{file}, or data: "
+    )
     assert set(read_index(file).rows["height"].tolist()) == {256}
 
 
@@ -75,6 +78,7 @@ def test_the_check_names_damaged_images(taurank: Taurank, photos: Path) -> None:
         (["data", "pack", "cifar10", "--out", "{photos}/f"], "'cifar10' is none of folder:PATH, imagenet:PATH"),
         (["data", "pack", "folder:{photos}/gone", "--out", "{photos}/f"], "there is no {photos}/gone"),
         (["data", "pack", "folder:{photos}#3", "--out", "{photos}/f"], "3 classes are asked for; it has 2"),
+        (["data", "pack", "{photos}", "--out", "{photos}/f"], "; did you mean 'folder:{photos}'?"),
         (["data", "check", "{photos}/gone"], "{photos}/gone: cannot be read (No such file or directory)"),
         (["data", "check", "{photos}/ant/0.jpg"], "is no file of packed images; make one with taurank data pack"),
     ],

@@ -181,6 +181,10 @@ class TestCommands:
         [
             (("--models", "torchvision:vgg*"), "--data is missing: give --data cifar10"),
             (("quickstart", "--models", "torchvision:vgg*"), "--models: quickstart defines its candidates"),
+            (
+                ("--models", "timm:test_vit", "torchvision:vgg11", "--data", "digits"),
+                "--models: join models with commas: --models 'timm:test_vit,torchvision:vgg11'",
+            ),
             (("quickstart", "--size", "32"), "--size: quickstart defines it already; change it there"),
             (("--models", "torchvision:vgg1*", "--data", "digit"), "--models: data.name: unknown data set 'digit'"),
             (

@@ -20,7 +20,7 @@ from taurank.orchestrator.evidence import DEFAULT_PLAN, PLAN
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.experiment import Experiment
 from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
-from taurank.orchestrator.planning import Setting, forecast
+from taurank.orchestrator.planning import PlanError, PlanRequest, Setting, forecast, look_ahead
 from taurank.orchestrator.report import print_plan
 from taurank.orchestrator.report.figures import predicted
 from taurank.orchestrator.runs.creation import create_run
@@ -70,7 +70,7 @@ class TestOptions:
         )
         # Two proxies take 1.5 steps each on 64 of 50,000 images. 35 % of what is left of 30 trainings' worth is 174 of
         # 12 epochs; 19 of 200 fit in the rest, and a supernet of 84 in what is left, with its scores of 12,500 images.
-        assert lines[2].split() == ["proxies", "all", "1.2", "0.0%", "0.00"]
+        assert lines[2].split() == ["proxies", "all", "1.2", "0.0%", "0.0038"]
         assert lines[3].split() == ["supernet:uniform", "1", "84", "110.0", "0.2%", "0.37"]
         assert lines[4].split() == ["short", "trainings", "174", "12", "2,088.0", "3.5%", "6.96"]
         assert lines[5].split() == ["full", "trainings", "19", "200", "3,800.0", "6.3%", "12.67"]
@@ -200,6 +200,8 @@ class TestRuns:
         assert "note: the experiment defines its stages itself" in out
         # An epoch took .1 s as booked: 128 of them are 12.8 s.
         assert "hours on one device" in out
+        # 168 of them are 16.8 s.
+        assert [line.split()[-1] for line in lines if line.startswith("total ")] == ["0.0047"]
         # Its own and the larger ones.
         assert [line.split()[0] for line in lines if line.split()[:1] in (["2x"], ["5x"], ["10x"], ["20x"])] == [
             "2x",
@@ -322,7 +324,7 @@ def test_own_code_is_timed(plan: Taurank, timed: list[str], tmp_path: Path) -> N
     # 33.3 epochs, of which the measurement takes 8.
     assert "budget: 100s, 33.3 epochs of the average candidate\n" in out
     rows = [line.split() for line in out.splitlines()]
-    assert ["timing", "8.0", "20.0%", "0.01"] in rows
+    assert ["timing", "8.0", "20.0%", "0.013"] in rows
     (total,) = (row for row in rows if row[:1] == ["total"])
     assert float(total[1]) <= 33.4
 
@@ -332,7 +334,7 @@ def test_a_budget_that_covers_full_training_is_planned_as_that(plan: Taurank, ti
     _, out, _ = plan(tmp_path / "own.yaml", "--budget", "1h")
     assert "budget: 1h, enough for full training of all\n" in out
     assert "short trainings" not in out
-    assert ["full", "trainings", "4", "10", "40.0", "100.0%", "0.07"] in [line.split() for line in out.splitlines()]
+    assert ["full", "trainings", "4", "10", "40.0", "100.0%", "0.067"] in [line.split() for line in out.splitlines()]
 
 
 MOBILE = """
@@ -425,3 +427,11 @@ def test_a_mistake_with_a_table(arguments: tuple[object, ...], message: str, pla
     assert code == 2
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_budget_that_timing_uses_up_names_it() -> None:
+    request = PlanRequest(Setting("", "", 4), 6, lambda _: None, timing=1.5)
+    with pytest.raises(
+        PlanError, match=r"is 2\.4 epochs \(1\.5 of them for timing the candidates\), which pays for no"
+    ):
+        look_ahead(request, budget=10.0)

@@ -5,6 +5,7 @@ import logging
 import os
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -207,6 +208,16 @@ def test_names_without_a_path_and_unknown_kinds():
         load_dataset("folder:")
     with pytest.raises(DataError, match="unknown data set 'folders:x'"):
         load_dataset("folders:x")
+
+
+def test_a_path_without_its_kind_has_a_hint(photos, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    for name, kind in (("labels.csv", "folder"), ("x.npz", "npz"), ("x.pack", "packed")):
+        Path(name).touch()
+        with pytest.raises(DataError, match=f"did you mean '{kind}:{name}'"):
+            load_dataset(name)
+    with pytest.raises(DataError, match=f"did you mean 'folder:{photos.name}'"):
+        load_dataset(photos.name)
 
 
 # --- files
