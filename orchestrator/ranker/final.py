@@ -172,12 +172,18 @@ def final_inputs(inputs: Inputs, shorts: Sequence[ShortRuns], prior: PriorOrder)
 
 
 def score_finally(
-    inputs: FinalInputs, labels: Labels, generator: np.random.Generator, *, models: Sequence[str]
+    inputs: FinalInputs,
+    labels: Labels,
+    generator: np.random.Generator,
+    *,
+    models: Sequence[str],
+    all_trained: bool = False,
 ) -> FinalScores:
     """Scores from the labels; with few of them, or all alike, the prior's.
 
-    Without a prior order, few labels are all that there is: their candidates keep the order of their values, and the
-    others are placed by what they resemble.
+    Without a prior order, or where it is not needed since all candidates are trained to the end (``all_trained``), the
+    labels are all that counts: few candidates keep the order of their values, and others are placed by what they
+    resemble.
     """
     count = len(labels.rows)
     prior = filled(normal_scores(inputs.prior))
@@ -206,7 +212,7 @@ def score_finally(
     means = [filled(normal_scores(np.mean(predictions[name], axis=0))) for name in names]
     stacked = weights @ np.array(means)
     share = min(1.0, (FEW_LABELS / count) ** 2)
-    if np.ptp(prior) == 0:
+    if np.ptp(prior) == 0 or all_trained:
         share, stacked = 0.0, _as_labelled(stacked, labels)
     return FinalScores(
         scores=(1 - share) * stacked + share * prior,

@@ -212,7 +212,20 @@ class RankingModel:
     def final(self) -> FinalScores:
         """Scores from everything."""
         labels = without_diverged(self.labels, self.prior.scores)
-        return score_finally(self.final_inputs, labels, self._generator(2), models=self._options.models)
+        return score_finally(
+            self.final_inputs,
+            labels,
+            self._generator(2),
+            models=self._options.models,
+            all_trained=self._are_all_trained,
+        )
+
+    @cached_property
+    def _are_all_trained(self) -> bool:
+        """Whether all candidates that do not fail are trained to the end."""
+        labels = self.labels
+        settled = np.union1d(labels.rows, np.flatnonzero(self._are(self.failures.entirely)))
+        return len(labels.rows) > 0 and len(settled) == len(self.codes) and bool((labels.noise_factors <= 1).all())
 
     @property
     @_one_thread
@@ -423,6 +436,8 @@ class RankingModel:
 
         Those that do not change a prior order are too few to tell more about it than its sources do.
         """
+        if self._are_all_trained:
+            return CALIBRATED
         if KNOWLEDGE in self.prior.weights:
             return CALIBRATED_LABELS
         return FEW_LABELS + 1 if np.ptp(self.prior.scores) > 0 else CALIBRATED

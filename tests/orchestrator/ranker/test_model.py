@@ -173,6 +173,32 @@ class TestHardCases:
         assert sorted(case.model().choose_short_runs(20, had=case.codes[8:14])) == case.codes[14:]
 
 
+class TestAllTrained:
+    """Where all candidates are trained to the end, the prior order has nothing to add, however few they are."""
+
+    @pytest.mark.parametrize("count", [2, 4, 6, 8, 12, 25])
+    def test_the_order_is_that_of_the_trainings(self, count):
+        case = Case(count).size(sd=0.1).training(4, sd=0.1)
+        worst_first = np.argsort(case.quality)
+        values = np.empty(count)
+        values[worst_first] = np.linspace(0.9, 0.5, count)  # against size and short trainings
+        ranking = case.training(FULL, values=values).model().ranking()
+        found = ranking.table.set_index("architecture").loc[case.codes, "rank"]
+        assert tau_b(-found.to_numpy(), values) >= 0.9
+        assert ranking.expected_tau > 0.3 or count == 2
+
+    def test_failed_ones_are_none_that_is_missing(self):
+        case = Case(5).size(sd=0.1)
+        case.training(FULL, values=np.array([0.2, 0.5, 0.9, 0.6, NAN]))
+        assert case.model().ranking().table["architecture"].tolist() == [case.codes[at] for at in (2, 3, 1, 0, 4)]
+
+    def test_one_that_is_missing_leaves_the_prior_its_order(self):
+        case = Case(6).size(sd=0.1)
+        before = case.model().ranking().table["architecture"].tolist()
+        case.training(FULL, places=range(5), values=-case.quality)
+        assert case.model().ranking().table["architecture"].tolist() == before
+
+
 class TestWithoutAPrior:
     """No size, no proxy, no short training: a few full trainings are all that is known."""
 
