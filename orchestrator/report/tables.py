@@ -40,7 +40,7 @@ from taurank.orchestrator.report.figures import (
 from taurank.orchestrator.report.hardware import hardware_lines, print_hardware
 from taurank.orchestrator.scoring import Score, SpeedUp
 from taurank.orchestrator.stages import Stage
-from taurank.orchestrator.text import MiddleElided, print_line
+from taurank.orchestrator.text import MiddleElided, counted, print_line
 from taurank.trainables.data import ImageData
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def print_score(console: Console, score: Score) -> None:
     for line in left_out(score):
         _line(console, line)
     if score.ranking.ties:
-        _line(console, f"{score.ranking.ties} pairs are tied")
+        _line(console, f"{counted(score.ranking.ties, 'pair')} {'is' if score.ranking.ties == 1 else 'are'} tied")
     if score.ceiling is not None:
         best = score.ceiling
         _line(
