@@ -280,7 +280,8 @@ class TestWithRay:
         said = []
         bound = "candidates: 30\nconstraints: latency >= 1us\nobjective: {kind: mnasnet-soft, target: 1ms}\n"
         run = create_run(experiment(bound), tmp_path, images, say=said.append)
-        assert said == ["starting Ray to measure latencies ...", "latencies of 30 candidates ..."]
+        steps = [line for line in said if not line.startswith(" ")]  # on a slow machine progress is reported between
+        assert steps == ["starting Ray to measure latencies ...", "latencies of 30 candidates ..."]
         by, conditions = logged_conditions(run.log)
         assert by == PARTS
         assert (conditions.batch, conditions.threads, conditions.precision) == (1, 1, "float32")
