@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.common.alone import train_alone
 from benchmarks.search.staged import StagedSupernet, count_steps
 from benchmarks.search.two_stage import TwoStages, two_stage
 from taurank.orchestrator.tau import agreement
@@ -34,7 +35,6 @@ from taurank.trainables.latency.measure import measure_table
 from taurank.trainables.latency.options import every_option, measure_options
 from taurank.trainables.supernet import Paths, SupernetConfig, SupernetTraining, make_supernet
 from taurank.trainables.training.recipe import Recipe
-from taurank.trainables.training.training import Training
 
 OUT = Path(__file__).parent / "results" / "hurricane.csv"
 SPACE = get_space("nasbench_macro", width=4, head_width=64)
@@ -92,19 +92,9 @@ def train_single(data: ImageData) -> SupernetTraining:
     return training
 
 
-def train_alone(architecture: Architecture, data: ImageData) -> float:
+def accuracy_alone(architecture: Architecture, data: ImageData) -> float:
     """Test accuracy."""
-    shape, classes = data.input_shape, len(data.classes)
-    training = Training(
-        lambda: SPACE.build(architecture, input_shape=shape, classes=classes),
-        RECIPE.of_length(ALONE_EPOCHS),
-        data,
-        seed=1,
-    )
-    row: dict[str, float] = {}
-    while not training.finished:
-        row = training.step_epoch()
-    return row["test_accuracy"]
+    return train_alone(SPACE, architecture, RECIPE.of_length(ALONE_EPOCHS), data)["test_accuracy"]
 
 
 def compare(
@@ -115,7 +105,7 @@ def compare(
     joint = {one: single.score(one.code).accuracy for one in chosen[:100]}
     additive = [result.additive(one) for one in joint]
     report.add_tau(f"the additive order with the single stage's, {len(joint)} networks", additive, list(joint.values()))
-    alone = [train_alone(one, data) for one in chosen[:ALONE]]
+    alone = [accuracy_alone(one, data) for one in chosen[:ALONE]]
     report.add("spread of the test accuracies alone", max(alone) - min(alone))
     sizes = [
         measure_size(SPACE, one, input_shape=data.input_shape, classes=len(data.classes)).flops
@@ -125,8 +115,8 @@ def compare(
     report.add_tau(f"the single stage's order with {ALONE} trainings alone", list(joint.values())[:ALONE], alone)
     report.add_tau(f"FLOPs with {ALONE} trainings alone", sizes, alone)
     best = max(joint, key=joint.__getitem__)
-    report.add("best of two stages, test accuracy alone", train_alone(result.best, data))
-    report.add(f"best of the single stage among {len(joint)}, test accuracy alone", train_alone(best, data))
+    report.add("best of two stages, test accuracy alone", accuracy_alone(result.best, data))
+    report.add(f"best of the single stage among {len(joint)}, test accuracy alone", accuracy_alone(best, data))
     report.add("best of the random ones, test accuracy alone", max(alone))
 
 

@@ -36,12 +36,12 @@ from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
+from benchmarks.common.alone import train_alone
 from benchmarks.common.paired import positive
 from taurank.spaces import Architecture, get_space, measure_size
 from taurank.trainables.data import ImageData, load_dataset, make_splits
 from taurank.trainables.supernet import Paths, SupernetConfig, SupernetTraining, make_supernet
 from taurank.trainables.training.recipe import Recipe
-from taurank.trainables.training.training import Training
 
 OUT = Path(__file__).parent / "results" / "ofa_targets.csv"
 SPACE = get_space("once_for_all", variant="mini")
@@ -76,19 +76,6 @@ def tested(training: SupernetTraining, architectures: Sequence[Architecture]) ->
         return [training.score(one.code).accuracy for one in architectures]
     finally:
         training.data = data
-
-
-def train_alone(architecture: Architecture, data: ImageData) -> dict[str, float]:
-    training = Training(
-        lambda: SPACE.build(architecture, input_shape=data.input_shape, classes=len(data.classes)),
-        RECIPE.of_length(ALONE_EPOCHS),
-        data,
-        seed=1,
-    )
-    row: dict[str, float] = {}
-    while not training.finished:
-        row = training.step_epoch()
-    return row
 
 
 def one_hot(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
@@ -129,7 +116,7 @@ def measure(data: ImageData, seeds: int, there: pd.DataFrame) -> Iterator[list[d
     flops = np.array([measure_size(SPACE, one, input_shape=shape, classes=classes).flops for one in every])
     for one in pool:
         if not ((there["training"] == "alone") & (there["network"] == one.code)).any():
-            row = train_alone(one, data)
+            row = train_alone(SPACE, one, RECIPE.of_length(ALONE_EPOCHS), data)
             about = {"part": "networks", "training": "alone", "seed": 1, "network": one.code}
             yield [about | {"accuracy": row["test_accuracy"], "validation": row["validation_accuracy"]}]
     for seed in range(seeds):
