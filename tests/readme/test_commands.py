@@ -110,6 +110,7 @@ class Desk:
             "COLUMNS": "120",
         }
         environment.pop("TAURANK_DATA", None)
+        earlier = self._folders()
         done = subprocess.run(
             [sys.executable, "-m", "taurank", *words[1:]],
             cwd=self.folder,
@@ -120,12 +121,11 @@ class Desk:
             text=True,
             timeout=600,
         )
-        if words[1] in ("run", "extend", "search") and done.returncode == 0:
-            found = sorted((self.folder / "runs").iterdir(), key=lambda path: path.stat().st_ctime)
-            self.runs.append(
-                str([path for path in found if not path.name.startswith(".")][-1].relative_to(self.folder))
-            )
+        self.runs += [str(folder.relative_to(self.folder)) for folder in self._folders() - earlier]
         return done.returncode, done.stdout
+
+    def _folders(self) -> set[Path]:
+        return set((self.folder / "runs").glob("[!.]*"))
 
 
 @pytest.fixture(scope="module")
