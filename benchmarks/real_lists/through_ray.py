@@ -4,7 +4,8 @@ The run trains everything anew except the baseline, for which the two recorded f
 measures is in the recording too: `trainings_equal` and `proxies_equal` count the values that are equal bit for bit.
 `tau` is the mean of the order's tau with either full training, `replay_tau` that of the replay of the same list.
 
-A row per list in `results/through_ray.csv`; lists that are there are not run again.
+A row per list in `results/through_ray.csv`; lists that are there are not run again, and a run that is in the folder is
+resumed.
 
     python -m benchmarks.real_lists.through_ray --out runs own_code mobile
 """
@@ -12,7 +13,6 @@ A row per list in `results/through_ray.csv`; lists that are there are not run ag
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,26 +23,23 @@ import pandas as pd
 import taurank
 from benchmarks.real_lists.record import HERE, read_list
 from benchmarks.real_lists.replays import benches_of, default_plan, measure
-from taurank.orchestrator.evidence import PROXY, TRAINING
+from taurank.orchestrator.evidence import PROXY, TRAINING, VALIDATION_ACCURACY
 from taurank.orchestrator.tau import tau_b
 from taurank.trainables.table import read_table
 
 OUT = HERE / "results" / "through_ray.csv"
-AT = ["architecture", "source", "epoch", "schedule_epochs", "seed"]
+AT = ["architecture", "source", "epoch", "schedule_epochs", "seed", "metric"]
 
 
 def compared(run: taurank.Run, recorded: pd.DataFrame) -> dict[str, int]:
     """How many validation accuracies and proxy scores a run has, and how many of these are equal to the recorded."""
-    evidence, found = run.evidence(), {}
-    accuracies = evidence[(evidence["source"] == TRAINING) & (evidence["metric"] == "validation_accuracy")]
-    scores = evidence[evidence["source"].str.startswith(PROXY)].assign(epoch=0, schedule_epochs=0, seed=0)
-    scored = recorded.assign(epoch=0, schedule_epochs=0, seed=0)
-    for name, own, other, column in (
-        ("trainings", accuracies, recorded, "validation_accuracy"),
-        ("proxies", scores, scored, "score"),
+    both = run.evidence().merge(recorded, on=AT, how="left", suffixes=("", "_recorded"))
+    equal, found = both["value"] == both["value_recorded"], {}
+    for name, kind in (
+        ("trainings", (both["source"] == TRAINING) & (both["metric"] == VALIDATION_ACCURACY)),
+        ("proxies", both["source"].str.startswith(PROXY)),
     ):
-        both = own.merge(other[[*AT, column]].dropna(), on=AT, how="left")
-        found |= {name: len(both), f"{name}_equal": int((both["value"] == both[column]).sum())}
+        found |= {name: int(kind.sum()), f"{name}_equal": int((kind & equal).sum())}
     return found
 
 
@@ -52,18 +49,19 @@ def through_ray(name: str, out: Path) -> dict[str, Any]:
     benches = benches_of(each, table)
     candidates = list(benches[0].pool)
     experiment = each.experiment.model_copy(update={"candidates": candidates})
-    started = time.perf_counter()
-    run = taurank.run(experiment, out=out, baseline=False)
-    minutes = (time.perf_counter() - started) / 60
+    earlier = sorted(out.glob(f"{name}-2*"))
+    run = (
+        taurank.open_run(earlier[-1]).resume(baseline=False)
+        if earlier
+        else taurank.run(experiment, out=out, baseline=False)
+    )
     plans = [default_plan(each, bench, len(candidates)) for bench in benches]
     replay = measure(benches, plans, each, 0)
     ranks = -run.ranking.to_frame().set_index("candidate")["rank"].loc[candidates]
     tau = float(np.mean([tau_b(ranks, bench.truth.values.loc[candidates]) for bench in benches]))
-    evidence = run.evidence()
     row = {"list": name, "candidates": len(candidates), **compared(run, table.rows)}
     row |= {"tau": tau, "replay_tau": replay["tau"], "ceiling": replay["ceiling"], "retained": tau / replay["ceiling"]}
-    row["cost"] = evidence["epochs"].sum() / (len(candidates) * experiment.recipe.epochs)
-    return row | {"minutes": minutes}
+    return row | {"cost": run.evidence()["epochs"].sum() / (len(candidates) * experiment.recipe.epochs)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
