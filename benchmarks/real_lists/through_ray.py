@@ -32,14 +32,18 @@ AT = ["architecture", "source", "epoch", "schedule_epochs", "seed", "metric"]
 
 
 def compared(run: taurank.Run, recorded: pd.DataFrame) -> dict[str, int]:
-    """How many validation accuracies and proxy scores a run has, and how many of these are equal to the recorded."""
+    """How many validation accuracies and proxy scores a run has, and how many of these are as they are recorded.
+
+    A score that the run could not compute (NaN) and the recording lacks counts as equal.
+    """
     both = run.evidence().merge(recorded, on=AT, how="left", suffixes=("", "_recorded"))
-    equal, found = both["value"] == both["value_recorded"], {}
+    same_or_none = (both["value"] == both["value_recorded"]) | both[["value", "value_recorded"]].isna().all(axis=1)
+    found = {}
     for name, kind in (
         ("trainings", (both["source"] == TRAINING) & (both["metric"] == VALIDATION_ACCURACY)),
         ("proxies", both["source"].str.startswith(PROXY)),
     ):
-        found |= {name: int(kind.sum()), f"{name}_equal": int((kind & equal).sum())}
+        found |= {name: int(kind.sum()), f"{name}_equal": int((kind & same_or_none).sum())}
     return found
 
 
