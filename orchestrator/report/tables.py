@@ -79,6 +79,12 @@ def print_plan(
     if run.pace is not None:
         most = experiment.allowance if open_ended else None
         _line(console, run.pace.in_words(experiment.recipe.epochs, cost / len(run.candidates), budget=most))
+    elif experiment.trainable is not None:
+        _line(
+            console,
+            "hours are not known before the first epochs: own training code cannot be timed on a few batches (taurank "
+            "plan FILE --measure trains two epochs of some candidates for that)",
+        )
     print_recipes(console, experiment, run.candidates)
     table = _table("stage", "trials", "at most epochs", "share of full")
     if experiment.trainable is None:
