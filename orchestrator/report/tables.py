@@ -30,6 +30,7 @@ from taurank.orchestrator.report.figures import (
     interval,
     knowledge_lines,
     left_out,
+    left_over,
     measures,
     number,
     own_finals_note,
@@ -106,6 +107,17 @@ def print_plan(
             f"{baseline.cost / full:.1%}",
         )
     console.print(table)
+    if run.has_default_plan:
+        left = left_over(
+            experiment.trainings or [],
+            len(run.candidates),
+            experiment.recipe.epochs,
+            spent=cost,
+            budget=min(budget, full),
+            in_time=experiment.allowance.is_time,
+        )
+        if left:
+            _line(console, left)
     if run.has_default_plan and any(stage.source == TRAINING for stage in stages):
         proxies = any(stage.booking for stage in stages)
         setting = Setting(experiment.space.name, experiment.data.name, experiment.recipe.epochs)
