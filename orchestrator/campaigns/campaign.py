@@ -72,7 +72,7 @@ def run_campaign(
             if planned.trainings and run.pace is None:
                 _time_epochs(run, runner, on_ray, data, cost=cost, budget=budget)
             if timing_epochs(log):
-                display.skip_stage(TIMING, epochs=0.0, spent=timing_epochs(log), how="a few batches of each")
+                display.skip_stage(TIMING, epochs=0.0, spent=timing_epochs(log), how="a few batches each")
             if planned.proxies is not None:
                 runner.run(planned.proxies, data=_proxy_batch(experiment, data))
             for supernet in planned.supernets:
