@@ -179,11 +179,11 @@ class TestExperiments:
         code, out, err = plan("quickstart")
         assert (code, err) == (0, "")
         assert out.startswith(
-            "48 candidates of small_convnets; full training is 60 epochs each, 2,880 in all; budget: 10x"
+            "48 candidates of small_convnets; full training is 120 epochs each, 5,760 in all; budget: 10x"
         )
         assert "note:" not in out
-        # 48 x 1.5 steps on 64 of 400 images.
-        assert ["proxies", "all", "11.5", "0.4%"] in [line.split() for line in out.splitlines()]
+        # 48 x 2 x 1.5 steps on 64 of 400 images.
+        assert ["proxies", "all", "23.0", "0.4%"] in [line.split() for line in out.splitlines()]
 
     def test_all_candidates_and_stages_of_its_own(self, plan: Taurank) -> None:
         code, out, _ = plan("nine-subnets")
