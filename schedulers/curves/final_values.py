@@ -21,12 +21,12 @@ NOISE_TRIALS = 2.0
 COVERAGE = 0.9
 NORMAL_WIDTH = 1.6448536269514722
 """Standard deviations on either side that hold ``COVERAGE`` of a normal distribution."""
-KEPT_PACE, PACE_SD = 0.65, 0.3
+KEPT_PACE, PACE_SD = 0.65, 0.25
 """Trials gain in each doubling of time to the end this share of what they gained in the last one, and its standard
-deviation, over eight recorded lists at 10 to 80 % of the schedule."""
+deviation, with which 90 % intervals hold on nine recorded lists at 10 to 80 % of the schedule."""
 FIRST_PACE = 0.4
 """Gain of accuracies in the last doubling where it was not measured, in quality."""
-KEPT_DEPARTURE = 0.8
+KEPT_DEPARTURE = 0.65
 """Likewise of the departures of single trials from what is common."""
 MAD_TO_SD, MEAN_TO_SD = 1.4826, math.sqrt(math.pi / 2)
 """Of a normal distribution, from the median and from the mean of the absolute deviations."""
@@ -44,8 +44,8 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
 
     With at least three finished trials a line leads from score to quality: ``q = a + b s``, ``a`` and ``b`` from the
     scores that the finished had when all stood abreast (later ones know the end), ``b`` shrunk to the spread of the
-    qualities by now; the standard deviation comes from the residuals and makes +- 1.645 of it hold 90 % (t
-    distribution).
+    qualities by now; the standard deviation comes from how far off each of them is predicted by the others, and makes
+    +- 1.645 of it hold 90 % (t distribution).
 
     Without them all are taken to go on as in their last doubling of time, at a part of its pace: what trials gain alike
     is ``KEPT_PACE`` of the gain in it for each doubling to come, and they depart from that as they did in it. A sudden
