@@ -135,7 +135,7 @@ class HyperbandPolicy:
     def _deal(
         self, trials: Sequence[str], once: Sequence[_Kind], band: Sequence[_Kind], limits: Limits
     ) -> tuple[Bracket, ...]:
-        """The trials dealt to brackets of these kinds: some once, then a band over and over while they fit the budget."""
+        """The trials dealt to brackets: some kinds once, then a band over and over while they fit the budget."""
         dealt: list[Bracket] = []
         left, spent, fitted = list(trials), 0, True
         kinds: Sequence[_Kind] = (*once, *band)
