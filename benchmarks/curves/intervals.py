@@ -1,12 +1,12 @@
 """90 % intervals of final values by the ladder: coverage and width on recorded and on made-up lists.
 
-All trainings of a draw stand at the same share of the schedule; none, 5 or 20 at random have finished (at most half of
-a list). Recorded are the five sets of $TAURANK_DATA and the lists of `--tables`, of which no sudden drop of the learning
-rate is named. Made up are accuracies whose error halves at 70 % of the schedule, where it is named (`drop`) and where
-it is not (`unnamed drop`), losses and perplexities of which some diverge (`diverged loss`, `diverged perplexity`), and
-accuracies that leave chance at different times (`late starts`). Widths are medians in the unit of the metric; `spread`
-is the width that would hold 90 % of the final values themselves (5 to 95 % quantile). Rows of another `--label` stay
-in `intervals.csv`.
+All trainings of a draw stand at the same share of the schedule; none, 5 or 20 at random have finished (at most half
+of a list). Recorded are the five sets of $TAURANK_DATA and the lists of `--tables`, of which no sudden drop of the
+learning rate is named. Made up are accuracies whose error halves at 70 % of the schedule, where it is named (`drop`)
+and where it is not (`unnamed drop`), losses and perplexities of which some diverge (`diverged loss`, `diverged
+perplexity`), and accuracies that leave chance at different times (`late starts`). Widths are medians in the unit of
+the metric; `spread` is the width that would hold 90 % of the final values themselves (5 to 95 % quantile). Rows of
+another `--label` stay in `intervals.csv`.
 
     OMP_NUM_THREADS=1 python -m benchmarks.curves.intervals --label after
 """
