@@ -36,7 +36,7 @@ from taurank.orchestrator.planning.rounds import (
     revised,
     run_rounds,
 )
-from taurank.orchestrator.planning.split import ROUNDING
+from taurank.orchestrator.planning.split import LONGEST_SHARE, ROUNDING
 from taurank.orchestrator.planning.stages import (
     ASSUMED_IMAGES,
     DEFAULT_PROXIES,
@@ -51,6 +51,7 @@ from taurank.orchestrator.planning.stages import (
 __all__ = [
     "ASSUMED_IMAGES",
     "DEFAULT_PROXIES",
+    "LONGEST_SHARE",
     "NEIGHBOURS",
     "ROUNDING",
     "Forecast",

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -80,6 +81,34 @@ class TestOptions:
         budgets = [line.split()[0] for line in lines[10:16]]
         assert budgets == ["2x", "5x", "10x", "20x", "50x", "100x"]
         assert expected.basis == "replays of nasbench201 on cifar10"
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            # Four epochs of each are a fifth of 20; of the other 36 epochs a full training takes 20.
+            (
+                ("--candidates", 6, "--epochs", 20, "--budget", "2x"),
+                "16.0 of 60.0 epochs are left over: a full training takes 20, short trainings are not made longer than "
+                "20% of that",
+            ),
+            # One epoch of each, and 0.2 epochs of proxies.
+            (
+                ("--candidates", 30, "--epochs", 20, "--budget", "13x"),
+                "16.0 of 46.2 epochs are left over: a full training takes 20, an epoch more for each short training 30",
+            ),
+            (
+                ("--candidates", 6, "--epochs", 20, "--budget", "1h", "--epoch-seconds", 60),
+                "16.0 of 60.0 epochs are left over: a full training takes 20, short trainings are not made longer than "
+                "20% of that; the run trains fast candidates to the end with them",
+            ),
+            (("--candidates", 6, "--epochs", 20, "--budget", "4h", "--epoch-seconds", 60), ""),
+            (("--candidates", 30, "--epochs", 20, "--budget", "20x"), ""),
+        ],
+    )
+    def test_what_a_plan_leaves_over_has_its_reason(self, plan: Taurank, arguments: Any, said: str) -> None:
+        code, out, _ = plan(*arguments)
+        assert code == 0
+        assert [line for line in out.splitlines() if "left over" in line] == ([said] if said else [])
 
     def test_a_tau_finds_its_budget(self, plan: Taurank) -> None:
         code, out, _ = plan(*OPTIONS, "--tau", 0.8, "--json")
