@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from taurank.orchestrator.evidence import PACE
+from taurank.orchestrator.evidence import TIMING
 from taurank.orchestrator.evidence.log import EvidenceLog
 
 ROOT = Path(__file__).parents[3]
@@ -24,7 +24,7 @@ EXPERIMENT = """
 name: faults
 space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}
 candidates: 4
-data: {name: digits, validation: 200, test: 200}
+data: {name: digits, train: 512, validation: 200, test: 200}
 recipe: {epochs: 12, batch_size: 32, learning_rate: 0.05}
 budget: 2x
 trainings: [{epochs: 4}]
@@ -93,7 +93,7 @@ def ranking_of(run: Path) -> pd.DataFrame:
 def numbers_of(run: Path) -> pd.DataFrame:
     """All of the evidence but what is measured with a clock."""
     rows = EvidenceLog(run / "evidence.sqlite").evidence()
-    rows = rows[rows["stage"] != PACE]
+    rows = rows[rows["stage"] != TIMING]
     keys = ["stage", "trial", "architecture", "epoch", "metric"]
     return rows.sort_values(keys).reset_index(drop=True)[[*keys, "seed", "value", "epochs"]]
 
