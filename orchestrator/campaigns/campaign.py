@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from taurank.orchestrator.candidates import measure_sizes, time_candidates
-from taurank.orchestrator.evidence import BASELINE, FLOPS, PACE, RANKING, TRAINING
+from taurank.orchestrator.evidence import BASELINE, FLOPS, RANKING, TIMING, TRAINING
 from taurank.orchestrator.experiment import Experiment, ProxySpec
 from taurank.orchestrator.planning import chosen_before, run_rounds, timing_epochs
 from taurank.orchestrator.ranker import Ranking
@@ -71,19 +71,19 @@ def run_campaign(
             runner = StageRunner(run, on_ray, data, needed=planned.cheap)
             if planned.trainings and run.pace is None:
                 _time_epochs(run, runner, on_ray, data, cost=cost, budget=budget)
-            timing = timing_epochs(log)
-            if timing:
-                display.skip_stage(PACE, epochs=0.0, spent=timing, how="a few batches of each")
+            if timing_epochs(log):
+                display.skip_stage(TIMING, epochs=0.0, spent=timing_epochs(log), how="a few batches each")
             if planned.proxies is not None:
                 runner.run(planned.proxies, data=_proxy_batch(experiment, data))
             for supernet in planned.supernets:
                 supernet.run_with(log, lambda stage, weights: runner.run(stage, weights=weights))
             display.doing("selecting candidates")
+            timing = timing_epochs(log, run.pace if run.purse else None)
             run_rounds(
                 run.ranker,
                 experiment.trainings or [],
                 launch=runner.train,
-                budget_epochs=budget - sum(stage.cost for stage in planned.cheap),
+                budget_epochs=max(cost, budget - timing) - sum(stage.cost for stage in planned.cheap),
                 adaptive=run.has_default_plan,
                 purse=run.purse,
                 say=display.say,
@@ -107,7 +107,8 @@ def _time_epochs(
     """Times an epoch of the candidates and states the hours, before the first stage; for a budget in epochs.
 
     It takes what the plan leaves over of the budget, and at most an epoch more. Own training code is not timed: its
-    epochs cannot be cut short. A candidate that cannot be timed is no reason to end a run.
+    epochs cannot be cut short, and two of them would be trained for nothing. A candidate that cannot be timed is no
+    reason to end a run.
     """
     experiment, log, display = run.experiment, run.log, on_ray.display
     rows = log.evidence()

@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 
 from taurank.orchestrator.candidates.screening import Measured
 from taurank.orchestrator.cluster import Cluster, Slot, connect, plan_slot
-from taurank.orchestrator.evidence import COMPLETED, ENDED, FLOPS, PACE, STARTED, VOID, EvidenceLog
+from taurank.orchestrator.evidence import COMPLETED, ENDED, FLOPS, STARTED, TIMING, VOID, EvidenceLog
 from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, ExperimentError
 from taurank.orchestrator.planning import Pace, book_pace, check_device
 from taurank.orchestrator.text import progress_bar
@@ -35,8 +35,10 @@ from taurank.trainables.training import (
 
 SAMPLE = 64
 """Networks that are timed at most; the seconds of others follow from their FLOPs."""
-OWN_SHARE = 0.1
-"""Of the budget that timing own training code may take: its epochs cannot be cut short as those of networks can."""
+MOST_OF_BUDGET = 0.1
+"""Share of the budget after which no other candidate is timed: of a short epoch, a few batches are much."""
+FEWEST, FEWEST_OWN = 2, 1
+"""Candidates that are timed whatever that takes: two networks, since seconds by FLOPs need two."""
 SILENCE = 300.0
 """Seconds without an answer after which the rest is predicted: a network may hang, or the cluster be taken."""
 
@@ -111,19 +113,19 @@ class MeasuredPace:
 
     def book(self, log: EvidenceLog) -> None:
         """Logs the measurements and their cost, and why a candidate could not be measured."""
-        for trial in ("", PACE):
-            log.append_event(PACE, trial, STARTED, at=self.began)
+        for trial in ("", TIMING):
+            log.append_event(TIMING, trial, STARTED, at=self.began)
         pace, costs, share = self.pace, {}, self.slot.share
         seconds = dict(pace.epoch_seconds)
         for code, one in self.found.items():
             if isinstance(one, str):
-                log.append_event(PACE, f"{PACE}/{code}", VOID, one)
+                log.append_event(TIMING, f"{TIMING}/{code}", VOID, one)
                 seconds[code] = math.nan
             else:
                 costs[code] = one.spent_seconds * share, one.spent_epochs
         book_pace(log, replace(pace, epoch_seconds=seconds), costs)
-        log.append_event(PACE, PACE, COMPLETED, at=self.ended)
-        log.append_event(PACE, "", ENDED, at=self.ended)
+        log.append_event(TIMING, TIMING, COMPLETED, at=self.ended)
+        log.append_event(TIMING, "", ENDED, at=self.ended)
 
 
 def predicted_seconds(
@@ -145,17 +147,16 @@ def predicted_seconds(
 def flops_of(
     experiment: Experiment, sizes: Mapping[str, Measured], codes: Sequence[str], data: ImageData
 ) -> dict[str, float]:
-    """FLOPs of candidates by code: those that are known, and all where not each network is going to be timed."""
+    """FLOPs of candidates by code, as far as they are known or can be measured; none of own code without features."""
     given = experiment.space.options.get("features", {}).get(FLOPS)
     if experiment.trainable is not None:
         return {} if given is None else {code: float(given[code]) for code in codes}
     found = {code: float(one.size.flops or 0) for code, one in sizes.items()}
-    if len(codes) > SAMPLE:
-        space, shape, classes = experiment.space.make(), data.input_shape, len(data.classes)
-        for code in (code for code in codes if code not in found):
-            with suppress(SpaceError):
-                size = measure_size(space, Architecture(space.name, code), input_shape=shape, classes=classes)
-                found[code] = float(size.flops or 0)
+    space, shape, classes = experiment.space.make(), data.input_shape, len(data.classes)
+    for code in (code for code in codes if code not in found):
+        with suppress(SpaceError):
+            size = measure_size(space, Architecture(space.name, code), input_shape=shape, classes=classes)
+            found[code] = float(size.flops or 0)
     return found
 
 
@@ -169,8 +170,8 @@ def measure_paces(
 ) -> MeasuredPace:
     """Measures an epoch of candidates, as many at once as would be trained at once, with a progress bar.
 
-    Of more than ``SAMPLE`` networks a sample is measured, spread over their FLOPs if these are known. Of candidates of
-    own training code, as many as ``OWN_SHARE`` of the budget allows, and at least one.
+    Where there are more than ``SAMPLE`` networks, or more candidates than ``MOST_OF_BUDGET`` suffices for, some of them
+    are measured, spread over their FLOPs if these are known.
 
     Args:
         experiment: how they are trained, and the budget.
@@ -221,14 +222,16 @@ def time_candidates(
         silence: see ``SILENCE``.
     """
     few = None if experiment.trainable is not None else _few(experiment, codes, data)
-    order = spread(sorted(codes, key=lambda code: flops.get(code, 0.0)))
-    wanted = order[: _count(experiment, codes, data, most_epochs)]
+    ordered = sorted(codes, key=lambda code: flops.get(code, 0.0))
+    count = _count(experiment, codes, data, most_epochs)
+    # The one in the middle stands for the others best.
+    wanted = [ordered[len(ordered) // 2]] if count == 1 else spread(ordered)[:count]
     measured = MeasuredPace(slot, max(1, min(cluster.places(slot), len(codes))), flops=flops)
     task = ray.remote(num_cpus=slot.cpus, num_gpus=slot.gpus, max_retries=0)(_timer(experiment, slot, data))
     images, answers = ray.put(few), dict[str, EpochTime | str]()
     waiting, calls = list(wanted), dict[ray.ObjectRef, str]()
     while waiting or calls:
-        if experiment.trainable is not None and _has_taken_its_share(experiment.allowance, slot, answers):
+        if _has_taken_its_share(experiment, len(codes), measured, answers):
             waiting.clear()
         while waiting and len(calls) < measured.workers:
             code = waiting.pop(0)
@@ -266,19 +269,31 @@ def _few(experiment: Experiment, codes: Sequence[str], data: ImageData) -> Image
 
 def _count(experiment: Experiment, codes: Sequence[str], data: ImageData, most_epochs: float) -> int:
     """How many candidates are measured at most."""
-    if experiment.trainable is None:
-        each = max(measured_share(experiment.recipe_of(code), data) for code in codes)
-        return min(len(codes), SAMPLE, math.floor(min(most_epochs / each, SAMPLE)))
     full, factor = experiment.recipe.epochs, experiment.allowance.factor
-    if factor is None:
-        return len(codes)
-    return min(len(codes), max(1, math.floor(OWN_SHARE * len(codes) * full / factor / min(OWN_EPOCHS, full))))
+    own = experiment.trainable is not None
+    if own:
+        each = float(min(OWN_EPOCHS, full))
+    else:
+        each = max(measured_share(experiment.recipe_of(code), data) for code in codes)
+    share = math.inf if factor is None else MOST_OF_BUDGET * len(codes) * full / factor
+    most = max(share / each, FEWEST_OWN if own else FEWEST)
+    return math.floor(min(len(codes), most, most_epochs / each, math.inf if own else SAMPLE))
 
 
-def _has_taken_its_share(budget: Budget, slot: Slot, answers: Mapping[str, EpochTime | str]) -> bool:
-    """Whether timing own training code has taken ``OWN_SHARE`` of an amount of time."""
-    spent = sum(one.spent_seconds for one in answers.values() if isinstance(one, EpochTime))
-    return budget.seconds is not None and spent * (1 if budget.is_wall else slot.share) >= OWN_SHARE * budget.seconds
+def _has_taken_its_share(
+    experiment: Experiment, candidates: int, measured: MeasuredPace, answers: Mapping[str, EpochTime | str]
+) -> bool:
+    """Whether the measurements have taken ``MOST_OF_BUDGET``, in seconds: also those that building a network takes."""
+    timed = [one for one in answers.values() if isinstance(one, EpochTime)]
+    if len(timed) < (FEWEST if experiment.trainable is None else FEWEST_OWN):
+        return False
+    budget, share = experiment.allowance, measured.slot.share
+    spent = sum(one.spent_seconds for one in timed) * (1 / measured.workers if budget.is_wall else share)
+    total = budget.seconds
+    if budget.factor is not None:
+        each = share * sum(one.seconds for one in timed) / len(timed)
+        total = candidates * experiment.recipe.epochs * each / budget.factor
+    return total is not None and spent >= MOST_OF_BUDGET * total
 
 
 def _answer(done: ray.ObjectRef) -> EpochTime | str:

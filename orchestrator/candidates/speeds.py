@@ -64,7 +64,8 @@ def read_speeds(texts: Sequence[str]) -> tuple[list[StatedSpeed], list[StatedSpe
 def _read_table(file: Path) -> list[StatedSpeed]:
     if not file.is_file():
         raise SpeedError(
-            f"--speed: {file} is neither MODEL=IMAGES_PER_SECOND nor a CSV with the columns model and {SPEEDS[0]}"
+            f"--speed: there is no file {file}; give a CSV with the columns model and {SPEEDS[0]}, or "
+            "MODEL=IMAGES_PER_SECOND"
         )
     try:
         table = read_text_cells(file)

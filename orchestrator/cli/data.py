@@ -6,7 +6,7 @@ Imports are inside the functions: OpenCV takes long to import, and --help should
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,6 +57,7 @@ def pack(
     if as_is and given:
         raise DataError(f"--as-is: files are not changed; omit --{next(iter(given)).replace('_', '-')}")
     packing = Packing(None) if as_is else Packing(**given)
+    there = out.exists()
     console = make_progress_console()
     try:
         with progress_bar("packing images", console=console, rate="images/s") as progress:
@@ -67,13 +68,18 @@ def pack(
     for line in index.noted["lines"]:
         print_line(console, line)
     images, size = len(index.rows), out.stat().st_size
+    packed = f"{'was there already: ' if there else ''}{counted(images, 'image')}"
     in_bytes = f"{size / 1e9:,.2f} GB" if size >= 1e9 else f"{size / 1e6:,.2f} MB"
     print_line(
         console,
-        f"{out}: {counted(images, 'image')} of {len(index.noted['classes']):,} classes, {in_bytes};"
+        f"{out}: {packed} of {len(index.noted['classes']):,} classes, {in_bytes};"
         f" use it with --data packed:{out}, or data: {{name: packed:{out}, size: ...}} in a file",
     )
-    return {"file": out, "images": images, "bytes": size, **index.noted}
+    return {"file": out, "was_there": there, "images": images, "bytes": size, **_document(index.noted)}
+
+
+def _document(noted: dict[str, Any]) -> Document:
+    return {name: value for name, value in noted.items() if name != "later_lines"}
 
 
 @app.command()

@@ -31,6 +31,7 @@ from taurank.orchestrator.cli import (
     why,
 )
 from taurank.orchestrator.cli.terminal import Json, Quiet, Verbose, output, reporting, set_output
+from taurank.orchestrator.cli.usage import Command, Group
 
 LIBRARIES = ("torch", "torchvision", "ray", "timm")
 """Libraries whose versions matter in a report of a fault."""
@@ -39,6 +40,7 @@ if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
     os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -64,7 +66,7 @@ for command in (
     models.models,
     listing.experiments,
 ):
-    app.command(command.__name__.rstrip("_"))(reporting(command))
+    app.command(command.__name__.rstrip("_"), cls=Command)(reporting(command))
 app.add_typer(tables.app, name="table")
 app.add_typer(data.app, name="data")
 

@@ -83,8 +83,8 @@ def run(
         list[str] | None,
         typer.Option(
             "--models",
-            help="Instead of a file: models by name, such as 'timm:*_tiny*,torchvision:resnet18' or my_module:make "
-            "(may be repeated).",
+            help="Instead of a file: models by name, separated by commas, such as "
+            "'timm:*_tiny*,torchvision:resnet18' or my_module:make (may be repeated).",
             show_default=False,
         ),
     ] = None,

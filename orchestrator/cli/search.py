@@ -48,6 +48,15 @@ def search(
         str,
         typer.Option("--data", help="With --space: the data set, such as cifar10 or folder:PATH.", show_default=False),
     ] = "",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size",
+            min=4,
+            help="With --space: pixels on each side to which images are resized. Default: that of the data set.",
+            show_default=False,
+        ),
+    ] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -99,6 +108,7 @@ def search(
     given = {
         "--space": space,
         "--data": data,
+        "--size": size,
         "--method": method,
         "--evaluations": evaluations,
         "--epochs": epochs,
@@ -133,6 +143,7 @@ def search(
             space,
             data,
             place,
+            size=size,
             method=method,
             evaluations=evaluations,
             epochs=epochs,

@@ -109,7 +109,9 @@ def read_budget(budget: object) -> Budget:
     if isinstance(budget, bool) or found is None:
         raise BudgetError(f"{budget} is no budget{_meant(text)}: write {FORMS}")
     read = Budget(float(found["amount"]), found["unit"].strip() or EPOCHS)
-    if read.factor is not None and not 1 <= read.factor < math.inf:
+    if read.factor is not None and not 0 < read.factor < math.inf:
+        raise BudgetError(f"{budget} is no budget: write {FORMS}")
+    if read.factor is not None and read.factor < 1:
         raise BudgetError(f"{budget} is more than full training of all candidates, which is 1x: write 1x and above")
     if read.seconds is not None and not 0 < read.seconds < math.inf:
         raise BudgetError(f"{budget} is no time: write an amount above 0")

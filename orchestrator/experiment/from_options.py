@@ -74,8 +74,7 @@ def experiment_of_models(
             read_constraint(text)
         except ConstraintError as error:
             raise ModelsError(f"--constraint: {error}") from None
-    given = {"name": data, "size": size, "test": test}
-    images: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    images = _images(data, size, test)
     content = {
         "name": "models",
         "space": Zoo.name,
@@ -92,6 +91,11 @@ def experiment_of_models(
     found = read.data.relative_to(Path.cwd())
     images["name"], content["budget"] = found.name, read.budget
     return read.model_copy(update={"data": found}), write_yaml(content)
+
+
+def _images(name: str, size: int | None, test: float | None) -> dict[str, Any]:
+    given = {"name": name, "size": size, "test": test}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _knowledge(texts: Sequence[str]) -> dict[str, Any]:
@@ -146,6 +150,7 @@ def experiment_of_search(
     space: str,
     data: str,
     *,
+    size: int | None = None,
     method: str | None = None,
     evaluations: int | None = None,
     epochs: int | None = None,
@@ -158,6 +163,7 @@ def experiment_of_search(
     Args:
         space: name of the space, with default options.
         data: name of the data set; a path in it is relative to the working directory.
+        size: side to which images are resized; None for the size of the data set.
         method: name of the searcher; None for the default.
         evaluations: number of trainings; None for the default.
         epochs: of each training, which is a full one; None for ``EPOCHS``.
@@ -169,7 +175,7 @@ def experiment_of_search(
         ExperimentError: one of the arguments is invalid; one line each.
     """
     asked = {"method": method, "evaluations": evaluations}
-    images: dict[str, Any] = {"name": data} | ({} if test is None else {"test": test})
+    images = _images(data, size, test)
     content = {
         "name": f"search-{space}",
         "space": space,

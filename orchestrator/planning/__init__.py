@@ -36,7 +36,7 @@ from taurank.orchestrator.planning.rounds import (
     revised,
     run_rounds,
 )
-from taurank.orchestrator.planning.split import ROUNDING
+from taurank.orchestrator.planning.split import LONGEST_SHARE, ROUNDING
 from taurank.orchestrator.planning.stages import (
     ASSUMED_IMAGES,
     DEFAULT_PROXIES,
@@ -45,11 +45,13 @@ from taurank.orchestrator.planning.stages import (
     default_proxies,
     default_stages,
     split_stages,
+    with_batch,
 )
 
 __all__ = [
     "ASSUMED_IMAGES",
     "DEFAULT_PROXIES",
+    "LONGEST_SHARE",
     "NEIGHBOURS",
     "ROUNDING",
     "Forecast",
@@ -90,4 +92,5 @@ __all__ = [
     "summarise_cell",
     "timing_epochs",
     "training_epochs",
+    "with_batch",
 ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taurank.orchestrator.evidence import BASELINE, EPOCH_SECONDS, PACE, RANKING, TRAINING, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import BASELINE, EPOCH_SECONDS, RANKING, TIMING, TRAINING, Evidence, EvidenceLog
 from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, TrainingSpec
 from taurank.orchestrator.ranker import Spending
 from taurank.orchestrator.text import counted, duration
@@ -282,10 +282,17 @@ def seconds_spent(log: EvidenceLog, *, wall: bool) -> float:
     return float(rows.loc[~rows["stage"].isin(FREE), "seconds"].sum())
 
 
-def timing_epochs(log: EvidenceLog) -> float:
-    """Epoch-equivalents of the measurements before a run trains anything."""
+def timing_epochs(log: EvidenceLog, pace: Pace | None = None) -> float:
+    """Cost of the measurements before a run trains anything.
+
+    Args:
+        log: of the run.
+        pace: of its candidates under a budget in time: then it is their seconds, in epochs of the average candidate;
+            None for epoch-equivalents.
+    """
     rows = log.evidence()
-    return float(rows.loc[rows["stage"] == PACE, "epochs"].sum())
+    rows = rows[rows["stage"] == TIMING]
+    return float(rows["epochs"].sum() if pace is None else rows["seconds"].sum() / pace.mean)
 
 
 def book_pace(log: EvidenceLog, pace: Pace, costs: Mapping[str, tuple[float, float]] | None = None) -> None:
@@ -297,10 +304,12 @@ def book_pace(log: EvidenceLog, pace: Pace, costs: Mapping[str, tuple[float, flo
         costs: of the measurements in device seconds and epoch-equivalents, by code; None for nothing.
     """
     noted = {name: getattr(pace, name) for name in ("workers", "share", "device", "predicted")}
-    noted["predicted"] += json.loads(log.noted(PACE) or "{}").get("predicted", 0)
-    log.note(PACE, json.dumps(noted))
+    noted["predicted"] += json.loads(log.noted(TIMING) or "{}").get("predicted", 0)
+    log.note(TIMING, json.dumps(noted))
     log.append(
-        Evidence(PACE, f"{PACE}/{code}", code, PACE, 0, 0, 0, EPOCH_SECONDS, seconds, *(costs or {}).get(code, (0, 0)))
+        Evidence(
+            TIMING, f"{TIMING}/{code}", code, TIMING, 0, 0, 0, EPOCH_SECONDS, seconds, *(costs or {}).get(code, (0, 0))
+        )
         for code, seconds in pace.epoch_seconds.items()
     )
 
@@ -311,7 +320,7 @@ def logged_pace(log: EvidenceLog, candidates: Collection[str]) -> Pace | None:
     Trainings show what an epoch really takes: their seconds replace those of a few batches, and correct those of the
     other candidates by the median ratio. Candidates that could not be measured get the mean of the others.
     """
-    noted = log.noted(PACE)
+    noted = log.noted(TIMING)
     if noted is None:
         return None
     rows = log.evidence()

@@ -355,8 +355,7 @@ def _chosen(ranker: LogRanker, spec: TrainingSpec, *, given_up: int) -> list[str
         return there
     model = ranker.model()
     if spec.is_full(problem.full_epochs):
-        chosen = model.choose_full_trainings(count)
-        more = [code for code in chosen if code not in set(there)][: count - len(there)]
+        more = model.choose_full_trainings(count - len(there), had=there)
     else:
         more = model.choose_short_runs(count - len(there), had=there)
     if more:
@@ -391,10 +390,9 @@ def _trained_for_seconds(
             return chosen
         model, spending = ranker.model(), purse.spending(spec, most)
         if full:
-            more = model.choose_full_trainings(count, spending=spending)
+            more = model.choose_full_trainings(count, had=chosen, spending=spending)
         else:
             more = model.choose_short_runs(count, had=chosen, spending=spending)
-        more = [code for code in more if code not in set(chosen)]
         if not more:
             return chosen
         log.note(_next_key(log, key), json.dumps(more))

@@ -253,20 +253,31 @@ class RankingModel:
         return self._choose(process, SHORT_RUN_NOISE, count, left_out, most_of_pool=0.5, step=4, spending=spending)
 
     @_one_thread
-    def choose_full_trainings(self, count: int, *, spending: Spending | None = None) -> list[str]:
-        """Codes of the next ``count`` candidates for a full training, by design; trained ones are left out.
+    def choose_full_trainings(
+        self, count: int, *, had: Collection[str] = (), spending: Spending | None = None
+    ) -> list[str]:
+        """Codes of the next ``count`` candidates for a full training, by design; those without one come first.
 
-        So are those that failed in every training, since they would fail again. Up to ``FEW_LABELS`` never change a
-        prior order; they give it accuracies, so they are spread evenly over it, a single one in its middle. With
-        ``spending`` they are as many as it allows, ``count`` at most, the most informative ones for their cost.
+        Those that ``had`` it are left out, and those that failed in every training, since they would fail again. Up to
+        ``FEW_LABELS`` never change a prior order; they give it accuracies, so they are spread evenly over it, a single
+        one in its middle. With ``spending`` they are as many as it allows, ``count`` at most, the most informative ones
+        for their cost; where it allows one without a full training, only such.
         """
-        process = final_process(self.final_inputs)
-        had = np.union1d(self.labels.rows, np.flatnonzero(self._are(self.failures.entirely)))
+        left_out = np.flatnonzero(self._are(self.failures.entirely | frozenset(had)))
+        chosen = self._full_trainings(count, np.union1d(self.labels.rows, left_out), spending)
+        if len(chosen) == count or (chosen and spending is not None):
+            return chosen
+        left_out = np.union1d(left_out, np.flatnonzero(self._are(frozenset(chosen))))
+        return chosen + self._full_trainings(count - len(chosen), left_out, spending)
+
+    def _full_trainings(self, count: int, left_out: Rows, spending: Spending | None) -> list[str]:
         few = count if spending is None else min(count, spending.labels)
-        spread = []
         if len(self.labels.rows) + few <= FEW_LABELS and np.ptp(self.prior.scores) > 0:
-            spread = self._spread_over_the_order(few, had, spending)
-        return spread or self._choose(process, LABEL_NOISE, count, had, most_of_pool=0.6, step=5, spending=spending)
+            spread = self._spread_over_the_order(few, left_out, spending)
+            if spread:
+                return spread
+        process = final_process(self.final_inputs)
+        return self._choose(process, LABEL_NOISE, count, left_out, most_of_pool=0.6, step=5, spending=spending)
 
     def _spread_over_the_order(self, count: int, had: Rows, spending: Spending | None) -> list[str]:
         """Codes in the middle of each of ``count`` equal parts of the prior order; of fewer parts if they cost less."""

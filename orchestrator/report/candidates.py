@@ -43,11 +43,13 @@ def print_models(console: Console, rows: Sequence[Row], *, most: int | None = No
         table.add_column("images", justify="right", no_wrap=True)
     table.add_column("parameters", justify="right", no_wrap=True)
     table.add_column("MFLOPs", justify="right", no_wrap=True)
-    table.add_column("depth", justify="right", no_wrap=True)
+    deep = any(row.depth is not None for row in fitting)
+    if deep:
+        table.add_column("depth", justify="right", no_wrap=True)
     for row in fitting[:most]:
         images = [row.images] if sized else []
-        depth = "" if row.depth is None else f"{row.depth:.0f}"
-        sizes = (f"{row.parameters:,.0f}", f"{row.flops / 1e6:,.1f}", depth)
+        depth = ["" if row.depth is None else f"{row.depth:.0f}"] if deep else []
+        sizes = (f"{row.parameters:,.0f}", f"{row.flops / 1e6:,.1f}", *depth)
         table.add_row(MiddleElided(row.code), row.family, *images, *sizes)
     if fitting:
         console.print(table)

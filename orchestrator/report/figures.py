@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
 from taurank.orchestrator.evidence import RankedMetric
-from taurank.orchestrator.experiment import Budget
-from taurank.orchestrator.planning import Forecast
+from taurank.orchestrator.experiment import Budget, TrainingSpec
+from taurank.orchestrator.planning import LONGEST_SHARE, Forecast, counts
 from taurank.orchestrator.ranker import FEWEST_ANCHORS, Ranking
 from taurank.orchestrator.scoring import Score, are_accuracies
 from taurank.orchestrator.tau import Agreement
 from taurank.orchestrator.text import counted
+
+NEARLY_ALL = 0.05
+"""Share of a budget that may be left over without a word."""
 
 
 def percent(value: float) -> str:
@@ -63,6 +66,42 @@ def budget_in_words(budget: Budget, full_epochs: float, epochs: float) -> str:
         return f"{budget.in_words}, enough for full training of all"
     average = " of the average candidate" if budget.is_time else ""
     return f"{budget.in_words}, {epochs:,.1f} epochs{average}"
+
+
+def left_over(
+    trainings: Sequence[TrainingSpec],
+    candidates: int,
+    full_epochs: int,
+    *,
+    spent: float,
+    budget: float,
+    in_time: bool = False,
+) -> str:
+    """Why a plan takes less than its budget, in words; empty where it is nearly all.
+
+    Args:
+        trainings: of the plan.
+        candidates: how many are ranked.
+        full_epochs: length of full training.
+        spent: epochs of the whole plan, at most.
+        budget: the same of the budget; of the average candidate if it is in time.
+        in_time: whether it is in time.
+    """
+    left = budget - spent
+    if left < max(1.0, NEARLY_ALL * budget):
+        return ""
+    fulls = counts(trainings, candidates, full_epochs)[1]
+    reasons = [f"a full training takes {full_epochs}"]
+    short = next((spec for spec in trainings if spec.task is None and not spec.is_full(full_epochs)), None)
+    if short is not None and short.last_epoch + 1 > LONGEST_SHARE * full_epochs:
+        reasons.append(f"short trainings are not made longer than {LONGEST_SHARE:.0%} of that")
+    elif short is not None:
+        count = candidates if short.candidates == "all" else short.candidates
+        reasons.append(f"an epoch more for each short training {short.epoch_cost * count:g}")
+    if left >= full_epochs:
+        reasons = ["the stages are those of the experiment"]
+    text = f"{left:,.1f} of {budget:,.1f} epochs are left over: {', '.join(reasons)}"
+    return text + ("; the run trains fast candidates to the end with them" if in_time and fulls else "")
 
 
 def evidenced(sources: str, problem: str) -> str:
@@ -146,7 +185,8 @@ def measures(score: Score) -> dict[str, str]:
     found = {}
     if score.top is not None:
         top, regret = score.top, score.top.regret.value
-        found[f"top-{top.k} overlap"] = f"{top.overlap.value:.0%}"
+        if top.k < score.ranking.n:  # of all candidates, it is 100 % for any order
+            found[f"top-{top.k} overlap"] = f"{top.overlap.value:.0%}"
         points = f"{100 * regret:.2f} percentage points" if are_accuracies(score.truth.values) else f"{regret:.4g}"
         found["regret of the predicted best"] = points
         found["weighted tau (the best count most)"] = decimal(top.weighted.value)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from taurank.orchestrator.planning import Forecast, Option, Outlook, counts, training_epochs
-from taurank.orchestrator.report.figures import budget_in_words, predicted
+from taurank.orchestrator.report.figures import budget_in_words, left_over, predicted
 from taurank.orchestrator.text import print_line
 
 
@@ -29,6 +29,17 @@ def print_outlook(console: Console, outlook: Outlook, *, notes: tuple[str, ...] 
     if outlook.progress is not None:
         _print_progress(console, outlook)
     console.print(_stages(outlook), highlight=False)
+    stages = chosen.stages
+    left = left_over(
+        stages.trainings,
+        question.candidates,
+        setting.full_epochs,
+        spent=outlook.epochs(stages),
+        budget=whole / budget,
+        in_time=question.asked is not None and question.asked.is_time,
+    )
+    if left:
+        print_line(console, left)
     end = "" if outlook.progress is None else " at the end"
     print_line(console, f"predicted tau{end}: {predicted(chosen.forecast)}")
     console.print()

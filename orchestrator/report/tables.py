@@ -30,6 +30,7 @@ from taurank.orchestrator.report.figures import (
     interval,
     knowledge_lines,
     left_out,
+    left_over,
     measures,
     number,
     own_finals_note,
@@ -79,6 +80,12 @@ def print_plan(
     if run.pace is not None:
         most = experiment.allowance if open_ended else None
         _line(console, run.pace.in_words(experiment.recipe.epochs, cost / len(run.candidates), budget=most))
+    elif experiment.trainable is not None:
+        _line(
+            console,
+            "hours are not known before the first epochs: own training code cannot be timed on a few batches (taurank "
+            "plan FILE --measure trains two epochs of some candidates for that)",
+        )
     print_recipes(console, experiment, run.candidates)
     table = _table("stage", "trials", "at most epochs", "share of full")
     if experiment.trainable is None:
@@ -100,6 +107,17 @@ def print_plan(
             f"{baseline.cost / full:.1%}",
         )
     console.print(table)
+    if run.has_default_plan:
+        left = left_over(
+            experiment.trainings or [],
+            len(run.candidates),
+            experiment.recipe.epochs,
+            spent=cost,
+            budget=min(budget, full),
+            in_time=experiment.allowance.is_time,
+        )
+        if left:
+            _line(console, left)
     if run.has_default_plan and any(stage.source == TRAINING for stage in stages):
         proxies = any(stage.booking for stage in stages)
         setting = Setting(experiment.space.name, experiment.data.name, experiment.recipe.epochs)

@@ -52,6 +52,7 @@ from taurank.orchestrator.planning import (
     plan_trainings,
     planned_epochs,
     seconds_spent,
+    timing_epochs,
 )
 from taurank.orchestrator.runs.creation import RGB, make_folder, write_experiment
 from taurank.orchestrator.runs.features import described
@@ -157,7 +158,9 @@ def extend(run: Run, changes: Changes, data: ImageData, *, address: str | None =
                 measured = measure_paces(changed, untimed, data, address=address, flops=flops)
                 pace = replace(measured.pace, epoch_seconds={**measured.pace.epoch_seconds, **timed})
         if run.has_default_plan and not changes.stages:
-            trainings = _more_trainings(changed, len(candidates), data, pace)
+            timing = timing_epochs(run.log, pace if changed.allowance.is_time else None)
+            timing += 0.0 if measured is None else measured.epochs
+            trainings = _more_trainings(changed, len(candidates), data, pace, timing)
             changed = changed.model_copy(update={"trainings": trainings})
         known = run.knowledge
         if changes.knowledge:
@@ -280,10 +283,16 @@ def _with_added(run: Run, changes: Changes) -> Experiment:
     return _changed(run, changes, [*run.candidates, *changes.add])
 
 
-def _more_trainings(experiment: Experiment, count: int, data: ImageData, pace: Pace | None) -> list[TrainingSpec]:
-    """The trainings that we had planned, of as many candidates as the new budget pays for; never of fewer."""
+def _more_trainings(
+    experiment: Experiment, count: int, data: ImageData, pace: Pace | None, timing: float
+) -> list[TrainingSpec]:
+    """The trainings that we had planned, of as many candidates as the new budget pays for; never of fewer.
+
+    A budget of full training is just that, whatever ``timing`` has taken: as of a new run.
+    """
     full, trainings = experiment.recipe.epochs, list(experiment.trainings or [])
     budget = affordable_epochs(experiment, count, pace) - _untrained_epochs(experiment, count, data)
+    budget -= 0.0 if experiment.allowance.is_full else timing
     if not trainings:
         return trainings
     shorts = [spec for spec in trainings if not spec.is_full(full)]

@@ -18,9 +18,9 @@ import yaml
 from taurank.orchestrator.evidence import (
     BASELINE,
     LATENCY,
-    PACE,
     RANKING,
     SIZE,
+    TIMING,
     TRAINING,
     LogSummary,
     StageRows,
@@ -185,7 +185,7 @@ def _state(folder: Path, found: LogSummary, saved: SavedState | None, holder: Ho
         return "running"
     if RANKING in found.ended and (BASELINE in found.ended or not _has_baseline(folder, saved)):
         return "finished"
-    return "interrupted" if saved is not None or found.began.keys() - {SIZE, LATENCY, PACE} else "not begun"
+    return "interrupted" if saved is not None or found.began.keys() - {SIZE, LATENCY, TIMING} else "not begun"
 
 
 def _has_baseline(folder: Path, saved: SavedState | None) -> bool:

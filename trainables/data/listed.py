@@ -74,7 +74,12 @@ def dataset_of(
 
 
 def lines_about(
-    files: FileList, left_out: Mapping[int, str], deep: tuple[int, int, int] | None, digests: Mapping[Part, Digests]
+    files: FileList,
+    left_out: Mapping[int, str],
+    deep: tuple[int, int, int] | None,
+    digests: Mapping[Part, Digests],
+    *,
+    brief: bool = False,
 ) -> Iterator[str]:
     """Yields lines on files that were not read, on the range of 16-bit images, and on equal images.
 
@@ -83,10 +88,14 @@ def lines_about(
         left_out: positions among the files of those that are left out, with the reason.
         deep: number and range of the 16-bit images; None where there are none.
         digests: of the images, by part.
+        brief: whether files that were not read are only counted, since they have been named before.
     """
     source, names = files.source, files.names
-    yield from files.notes
-    if left_out:
+    if not brief:
+        yield from files.notes
+    if left_out and brief:
+        yield f"{source}: {len(left_out)} of {len(names)} images are left out"
+    elif left_out:
         some = "; ".join(f"{names[place]}: {left_out[place]}" for place in sorted(left_out)[:SHOWN])
         more = f"; and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
         yield f"{source}: {len(left_out)} of {len(names)} images are left out: {some}{more}"

@@ -186,7 +186,9 @@ def _load_files(
         packing = Packing(short_side)
         key = files_key(files.root, files.names, short_side, files.labels, files.classes)
         path = cache_folder(cache) / f"{key}.packed"
-        return _of_pack(files.source, path, write_pack(files, path, packing, progress=progress), size, local_copy)
+        lines = "later_lines" if path.exists() else "lines"
+        index = write_pack(files, path, packing, progress=progress)
+        return _of_pack(files.source, path, index, size, local_copy, lines=lines)
     decoded = decode_files(files.root, files.names, size=size, cache=cache, progress=progress)
     arranged = arrange(files, decoded.left_out)
     digests = {part: decoded.digests[row] for part, row in arranged.rows.items()}
@@ -196,8 +198,10 @@ def _load_files(
     return dataset_of(files.source, decoded.images, arranged.labels, arranged.rows, files.classes)
 
 
-def _of_pack(name: str, path: Path, index: PackIndex, size: int, local_copy: Path | None) -> Dataset:
-    for line in index.noted["lines"]:
+def _of_pack(
+    name: str, path: Path, index: PackIndex, size: int, local_copy: Path | None, *, lines: str = "later_lines"
+) -> Dataset:
+    for line in index.noted.get(lines, index.noted["lines"]):
         logger.warning("%s", line)
     ends = np.cumsum(list(index.noted["counts"].values()))
     rows = {part: np.arange(end - n, end) for (part, n), end in zip(index.noted["counts"].items(), ends, strict=True)}

@@ -58,7 +58,8 @@ class PackIndex:
         header: of the file, which tells it from others.
         rows: of `ROW`: training, validation and test images, in this order; without those left out.
         labels: of the images.
-        noted: what the text holds: `source`, `classes`, `counts` by part, `lines` to be repeated, `levels`.
+        noted: what the text holds: `source`, `classes`, `counts` by part, `levels`, `lines` about what was packed,
+            and `later_lines`: the same for every use of the file.
     """
 
     header: bytes

@@ -273,6 +273,7 @@ class _Packer:
             "counts": {part: len(found) for part, found in arranged.rows.items()},
             "levels": levels,
             "lines": list(lines_about(files, self._left_out, deep, digests)),
+            "later_lines": list(lines_about(files, self._left_out, deep, digests, brief=True)),
         }
         index = index_bytes(rows, arranged.labels, noted)
         out.flush()

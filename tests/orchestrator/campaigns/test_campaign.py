@@ -147,7 +147,7 @@ def test_the_hours_of_a_budget_in_epochs_are_stated_before_the_first_stage(
     # 12 epochs of trainings and one of timing are 130 seconds, on two workers.
     assert line.endswith("full training of all would take 2:00 min (0.0667 core-hours), the evidence at most 1:05 min "
                          "(0.0361 core-hours)")  # fmt: skip
-    assert skipped == [("pace", pytest.approx(1.0))]
+    assert skipped == [("timing", pytest.approx(1.0))]
     # Timed once, whatever happens; the plan has it from then on.
     out = io.StringIO()
     run_campaign(run, data, console=Console(file=out, width=200))

@@ -11,7 +11,8 @@ from ray.exceptions import WorkerCrashedError
 
 from taurank.orchestrator.candidates import paces
 from taurank.orchestrator.candidates.paces import (
-    OWN_SHARE,
+    FEWEST,
+    MOST_OF_BUDGET,
     SAMPLE,
     MeasuredPace,
     flops_of,
@@ -33,7 +34,7 @@ space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}
 candidates: 100
 data: {name: digits, validation: 200, test: 200}
 recipe: {epochs: 20, batch_size: 64}
-budget: 10x
+budget: 2x
 """
 OWN = """
 name: own
@@ -159,11 +160,44 @@ class TestNetworks:
         assert found.pace.predicted == 100 - SAMPLE
         assert f"{SAMPLE} of 100 candidates are timed, the others predicted" in found.pace.in_words(20, 2)
 
-    def test_sizes_are_measured_where_seconds_are_predicted(
-        self, cells: Experiment, codes: list[str], data: ImageData
+    def test_flops_that_are_not_known_are_measured(self, cells: Experiment, codes: list[str], data: ImageData) -> None:
+        found = flops_of(cells, {}, codes[:3], data)
+        assert list(found) == codes[:3]
+        assert min(found.values()) > 0
+
+    @pytest.mark.parametrize("budget", ["2x", "2x seconds", "200 core-minutes", "100m"])
+    @pytest.mark.parametrize(("minutes", "count"), [(2.0, 8), (7.0, 3), (1e4, FEWEST)])
+    def test_no_more_than_a_share_of_the_budget(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        cells: Experiment,
+        codes: list[str],
+        data: ImageData,
+        budget: str,
+        minutes: float,
+        count: int,
     ) -> None:
-        assert flops_of(cells, {}, codes[:8], data) == {}
-        assert len(flops_of(cells, {}, codes[: SAMPLE + 1], data)) == SAMPLE + 1
+        """Full training of the eight takes 400 minutes of two cores: a tenth of the budget is 20 of them."""
+        monkeypatch.setattr(paces, "measure_epoch", lambda *_, **__: EpochTime(60 * 400 / 160, 60 * minutes, 0.1))
+        found = timed(monkeypatch, cells.model_copy(update={"budget": budget}), codes[:8], data)
+        # Where it is taken, another one is under way on the second worker.
+        assert len(found.found) == min(count + 1, 8)
+
+    def test_no_more_than_a_share_of_the_epochs(
+        self, monkeypatch: pytest.MonkeyPatch, cells: Experiment, codes: list[str], data: ImageData
+    ) -> None:
+        each = measured_share(cells.recipe, data)
+        monkeypatch.setattr(paces, "measured_share", lambda *_: 5 * each)
+        found = timed(monkeypatch, cells, codes[:8], data)
+        assert len(found.found) == max(FEWEST, int(MOST_OF_BUDGET * 8 * 20 / 2 / (5 * each)))
+
+    def test_a_single_one_is_that_in_the_middle(
+        self, monkeypatch: pytest.MonkeyPatch, cells: Experiment, codes: list[str], data: ImageData
+    ) -> None:
+        flops = {code: 1e6 * (1 + place) for place, code in enumerate(codes[:5])}
+        each = measured_share(cells.recipe, data)
+        found = timed(monkeypatch, cells, codes[:5], data, flops=flops, most_epochs=1.5 * each)
+        assert list(found.found) == [codes[2]]
 
     def test_no_more_than_the_epochs_that_it_may_cost(
         self, monkeypatch: pytest.MonkeyPatch, cells: Experiment, codes: list[str], data: ImageData
@@ -210,7 +244,7 @@ class TestOwnCode:
     def test_a_share_of_an_amount(self, monkeypatch: pytest.MonkeyPatch) -> None:
         experiment = parse_experiment(OWN + "budget: 100 core-minutes\n", where="test")
         codes = list(experiment.candidates)  # type: ignore[arg-type]
-        each = 60 * 100 * OWN_SHARE / 2.5
+        each = 60 * 100 * MOST_OF_BUDGET / 2.5
         monkeypatch.setattr(paces, "measure_own_epoch", lambda *_, **__: EpochTime(10.0, each, 2.0))
         found = timed(monkeypatch, experiment, codes, no_images())
         assert len(found.found) == 4  # the third takes the share, when the fourth is under way

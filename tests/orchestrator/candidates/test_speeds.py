@@ -83,7 +83,7 @@ def test_names_with_an_equals_sign_and_spaces() -> None:
 @pytest.mark.parametrize(
     ("speeds", "message"),
     [
-        (["1,1"], "--speed: 1,1 is neither MODEL=IMAGES_PER_SECOND nor a CSV with"),
+        (["gone.csv"], "--speed: there is no file gone.csv; give a CSV with the columns model and images_per_second"),
         (["1,1=fast"], "--speed: 1,1=fast is not a number above 0"),
         (["1,1=0"], "1,1=0 is not a number above 0"),
         (["1,1=nan"], "1,1=nan is not a number above 0"),

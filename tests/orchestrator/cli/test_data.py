@@ -12,6 +12,7 @@ import pytest
 
 from taurank.orchestrator.text import progress_bar
 from taurank.orchestrator.text.console import Console
+from taurank.trainables.data import load_dataset
 from taurank.trainables.data.pack_file import read_index
 
 Taurank = Callable[..., tuple[int, str, str]]
@@ -39,6 +40,18 @@ def test_packs_says_what_it_left_out_and_how_to_use_it(taurank: Taurank, photos:
         f"{file}: 7 images of 2 classes, {megabytes:.2f} MB; use it with --data packed:{file}, or data: "
     )
     assert set(read_index(file).rows["height"].tolist()) == {256}
+
+
+def test_packing_again_says_that_the_file_was_there(
+    taurank: Taurank, photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, command = photos.parent / "f.pack", ("data", "pack", f"folder:{photos}", "--out", photos.parent / "f.pack")
+    first, again = taurank(*command)[1], taurank(*command)[1]
+    assert again == first.replace(f"{file}: 7 images", f"{file}: was there already: 7 images")
+    assert json.loads(taurank(*command, "--json")[1])["was_there"]
+    # Files that were left out are named by the packing, and only counted whenever the file is used.
+    load_dataset(f"packed:{file}", root=None, download=False, size=8)
+    assert [record.message for record in caplog.records] == [f"folder:{photos}: 1 of 8 images are left out"]
 
 
 @pytest.mark.parametrize(("options", "height"), [(["--as-is"], 300), (["--short-side", "100", "--quality", "50"], 100)])

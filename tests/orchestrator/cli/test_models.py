@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from taurank.orchestrator.evidence import LEFT_OUT
 from taurank.orchestrator.experiment.experiment import ExperimentError
 from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
 from taurank.orchestrator.experiment.from_options import experiment_of_models
+from taurank.orchestrator.report.candidates import Row, print_models
 from taurank.orchestrator.runs.creation import create_run
 from taurank.orchestrator.stages.stage import baseline_stage, training_stage
+from taurank.orchestrator.text import Console
 from taurank.spaces import Architecture, Zoo
 from taurank.trainables.data import load_dataset, make_splits
 from taurank.trainables.training.families import FamilyRecipes
@@ -285,3 +288,14 @@ class TestNamesOnTheCommandLine:
         assert code == 2
         assert err.startswith(f"taurank: {message}")
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("depths", "cells"), [((None, 5.0), ["", "5"]), ((None, None), None)])
+def test_a_depth_that_no_model_has_takes_no_column(depths: tuple[float | None, ...], cells: list[str] | None) -> None:
+    out = io.StringIO()
+    rows = [Row(f"m{place}", "cnn", parameters=1e3, flops=2e6, depth=depth) for place, depth in enumerate(depths)]
+    print_models(Console(file=out, width=120), rows)
+    heading, *lines = out.getvalue().splitlines()
+    assert heading.split() == ["model", "family", "parameters", "MFLOPs", *(["depth"] if cells else [])]
+    expected = [["m0", "cnn", "1,000", "2.0", *filter(None, [cell])] for cell in cells or ["", ""]]
+    assert [line.split()[1:] for line in lines] == [row[1:] for row in expected]

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -81,6 +82,34 @@ class TestOptions:
         assert budgets == ["2x", "5x", "10x", "20x", "50x", "100x"]
         assert expected.basis == "replays of nasbench201 on cifar10"
 
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            # Four epochs of each are a fifth of 20; of the other 36 epochs a full training takes 20.
+            (
+                ("--candidates", 6, "--epochs", 20, "--budget", "2x"),
+                "16.0 of 60.0 epochs are left over: a full training takes 20, short trainings are not made longer than "
+                "20% of that",
+            ),
+            # One epoch of each, and 0.2 epochs of proxies.
+            (
+                ("--candidates", 30, "--epochs", 20, "--budget", "13x"),
+                "16.0 of 46.2 epochs are left over: a full training takes 20, an epoch more for each short training 30",
+            ),
+            (
+                ("--candidates", 6, "--epochs", 20, "--budget", "1h", "--epoch-seconds", 60),
+                "16.0 of 60.0 epochs are left over: a full training takes 20, short trainings are not made longer than "
+                "20% of that; the run trains fast candidates to the end with them",
+            ),
+            (("--candidates", 6, "--epochs", 20, "--budget", "4h", "--epoch-seconds", 60), ""),
+            (("--candidates", 30, "--epochs", 20, "--budget", "20x"), ""),
+        ],
+    )
+    def test_what_a_plan_leaves_over_has_its_reason(self, plan: Taurank, arguments: Any, said: str) -> None:
+        code, out, _ = plan(*arguments)
+        assert code == 0
+        assert [line for line in out.splitlines() if "left over" in line] == ([said] if said else [])
+
     def test_a_tau_finds_its_budget(self, plan: Taurank) -> None:
         code, out, _ = plan(*OPTIONS, "--tau", 0.8, "--json")
         assert code == 0
@@ -150,11 +179,11 @@ class TestExperiments:
         code, out, err = plan("quickstart")
         assert (code, err) == (0, "")
         assert out.startswith(
-            "48 candidates of small_convnets; full training is 60 epochs each, 2,880 in all; budget: 10x"
+            "48 candidates of small_convnets; full training is 120 epochs each, 5,760 in all; budget: 10x"
         )
         assert "note:" not in out
-        # 48 x 1.5 steps on 64 of 400 images.
-        assert ["proxies", "all", "11.5", "0.4%"] in [line.split() for line in out.splitlines()]
+        # 48 x 2 x 1.5 steps on 32 of 400 images, which have 64 numbers each.
+        assert ["proxies", "all", "11.5", "0.2%"] in [line.split() for line in out.splitlines()]
 
     def test_all_candidates_and_stages_of_its_own(self, plan: Taurank) -> None:
         code, out, _ = plan("nine-subnets")

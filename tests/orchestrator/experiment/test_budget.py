@@ -64,6 +64,7 @@ def test_a_factor_of_seconds() -> None:
 
 NO_BUDGETS = ["", "x", "ten", "10xx", "1e3", "-1", -1, "-1h", True, float("nan"), float("inf"), None, "h", "4hm"]
 NO_BUDGETS += ["4 hours", "4 h", "30gpuhours", "30 gpu hours", "30 tpu-hours", "10 x seconds", "10x hours", "4h30"]
+NO_BUDGETS += [0, "0", "0x", "0.0x seconds", f"1{400 * '0'}x"]
 
 
 @pytest.mark.parametrize("written", NO_BUDGETS)
@@ -72,7 +73,7 @@ def test_what_is_no_budget(written: object) -> None:
         read_budget(written)
 
 
-@pytest.mark.parametrize("written", ["0.5x", 0, "0", "0x", "0.9x seconds"])
+@pytest.mark.parametrize("written", ["0.5x", "0.9x seconds"])
 def test_more_than_full_training(written: object) -> None:
     with pytest.raises(BudgetError, match="is more than full training of all candidates, which is 1x"):
         read_budget(written)

@@ -7,6 +7,7 @@ import pytest
 
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import load_experiment, parse_experiment
+from taurank.orchestrator.experiment.from_options import experiment_of_search
 from taurank.orchestrator.experiment.listing import list_experiments
 from taurank.spaces import list_spaces
 from taurank.trainables.training.recipe import Recipe
@@ -470,3 +471,9 @@ class TestRanker:
         assert model.endswith("not \"extra-tree\"; did you mean 'extra-trees'?")
         assert aggregation.startswith("ranker.aggregation: has to be 'normal-scores'")
         assert key == "ranker.foo: unknown key; known keys: models, aggregation, training_loss, failed"
+
+
+def test_a_search_by_name_resizes_the_images() -> None:
+    found, text = experiment_of_search("nasbench201", "digits", size=16)
+    assert found.data.size == parse_experiment(text, where="y").data.size == 16
+    assert "size" not in experiment_of_search("nasbench201", "digits")[1]

@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from taurank.orchestrator.evidence import PACE
+from taurank.orchestrator.evidence import TIMING
 from taurank.orchestrator.evidence.log import EvidenceLog
 
 ROOT = Path(__file__).parents[3]
@@ -93,7 +93,7 @@ def ranking_of(run: Path) -> pd.DataFrame:
 def numbers_of(run: Path) -> pd.DataFrame:
     """All of the evidence but what is measured with a clock."""
     rows = EvidenceLog(run / "evidence.sqlite").evidence()
-    rows = rows[rows["stage"] != PACE]
+    rows = rows[rows["stage"] != TIMING]
     keys = ["stage", "trial", "architecture", "epoch", "metric"]
     return rows.sort_values(keys).reset_index(drop=True)[[*keys, "seed", "value", "epochs"]]
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from taurank.orchestrator.campaigns.campaign import run_campaign
 from taurank.orchestrator.cluster.cluster import ClusterError
-from taurank.orchestrator.evidence import PACE
+from taurank.orchestrator.evidence import TIMING
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.orchestrator.runs.creation import create_run
@@ -183,4 +183,4 @@ def test_images_that_are_cut_short_end_the_run_and_no_candidate(
     (tmp_path / "cutting.py").write_text(TRUNCATING.replace("== 50", "== -1"))
     run_campaign(run, make(images), console=Console(quiet=True))
     outcomes = run.log.outcomes()
-    assert [event for trial, (event, _) in outcomes.items() if trial != PACE] == ["completed"] * 3
+    assert [event for trial, (event, _) in outcomes.items() if trial != TIMING] == ["completed"] * 3

@@ -151,6 +151,29 @@ class TestRounds:
         lab.run(first, TrainingSpec(epochs=4, candidates=10), LONG, purse=lab.purse(budget) if budget else None)
         assert [len(set(codes)) for _, codes in lab.launched] == [N, 10, 8]
 
+    @pytest.mark.parametrize("budget", ["", "60 core-hours"])
+    @pytest.mark.parametrize("encoded", [True, False])
+    @pytest.mark.parametrize(("first", "both"), [(N, 8), (36, 4), (3, 0)])
+    def test_a_full_stage_is_trained_also_after_another_one(self, first, both, encoded, budget):
+        lab = Lab()
+        if not encoded:
+            lab.ranker.problem = replace(lab.problem, encoding=lab.problem.encoding[[]])
+        before = TrainingSpec(epochs=FULL + 4, candidates="all" if first == N else first)
+        lab.run(before, LONG, budget=1300.0, purse=lab.purse(budget) if budget else None)
+        (_, earlier), *_, (_, chosen) = lab.launched
+        assert len(set(chosen)) == len(chosen) == 8
+        # Candidates that have no full training come first.
+        assert len(set(earlier) & set(chosen)) == both
+
+    def test_more_full_trainings_are_spread_over_the_whole_order(self):
+        lab = Lab()
+        for count in (2, 4):
+            lab.run(TrainingSpec(epochs=2), LONG.model_copy(update={"candidates": count}))
+        first, second = (set(lab.launched[place][1]) for place in (1, 3))
+        order = lab.ranker.ranking().table.set_index("architecture")["rank"]
+        assert first < second
+        assert min(order[list(second - first)]) <= N / 2 < max(order[list(second - first)])
+
     def test_choices_are_noted_once_and_survive_what_is_found_later(self):
         lab = Lab()
         lab.run(SHORT)

@@ -14,6 +14,7 @@ from taurank.orchestrator.evidence.log import Evidence
 from taurank.orchestrator.experiment.budget import BudgetError
 from taurank.orchestrator.experiment.experiment import Experiment, ExperimentError
 from taurank.orchestrator.experiment.file import parse_experiment
+from taurank.orchestrator.planning import planned_epochs, timing_epochs
 from taurank.orchestrator.runs import creation, extension
 from taurank.orchestrator.runs.creation import create_run
 from taurank.orchestrator.runs.extension import Changes, extend
@@ -163,3 +164,20 @@ def test_a_run_extended_beyond_full_training_trains_all(data: ImageData, tmp_pat
     run = make("budget: 2m", data, tmp_path)
     longer = extend(run, Changes(budget="1h"), data)
     assert stages(longer) == [(4, "all"), (20, "all")]
+
+
+@pytest.mark.parametrize("more", ["4x", "4x seconds"])
+def test_what_timing_has_taken_is_part_of_the_budget_of_an_extended_run(
+    more: str, data: ImageData, tmp_path: Path
+) -> None:
+    run = make("budget: 8x", data, tmp_path)
+    assert stages(run) == [(2, "all")]
+    slow = MeasuredPace(Slot(1.0), 2)
+    slow.found |= {code: EpochTime(1.0, 0.6, 0.6) for code in run.candidates}
+    slow.book(run.log)
+    longer = extend(run, Changes(budget=more), data)
+    assert longer.pace is not None
+    timing = timing_epochs(longer.log, longer.pace if longer.purse else None)
+    planned = sum(planned_epochs(spec, 8) for spec in longer.experiment.trainings or [])
+    assert timing == pytest.approx(4.8)
+    assert planned + timing <= 40

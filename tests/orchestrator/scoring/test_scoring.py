@@ -10,6 +10,7 @@ import pytest
 from taurank.orchestrator.evidence import BASELINE
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.ranker import Ranking
+from taurank.orchestrator.report.figures import measures
 from taurank.orchestrator.scoring import ScoringError, baseline_truth, read_truth, score_ranking
 from taurank.orchestrator.tau import partial_tau, tau_b
 from taurank.trainables.table import Metric, RecordedTable, TableError, TableInfo, write_table
@@ -264,6 +265,8 @@ class TestScore:
         assert found.ranking.tau == pytest.approx(2 / 3)
         assert found.top is not None
         assert (found.top.k, found.top.overlap.value) == (4, 1.0)
+        assert "top-4 overlap" not in measures(found)  # 100 % for any order of four
+        assert "regret of the predicted best" in measures(found)
         assert found.top.regret.value == 0.0
         assert found.top.within is None
         # c and d are swapped: 1/3 + 1/4 of the weights 1/r + 1/s of six pairs.

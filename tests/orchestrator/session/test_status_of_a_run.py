@@ -64,7 +64,7 @@ def test_from_its_start_to_its_end(tmp_path: Path) -> None:
         assert (found["state"], found["stage"], found["number"]) == ("running", "training-12", 2)
         assert found["holder"]["pid"] == process.pid
         assert found["standstill"] == ""
-        assert found["stages"][0]["title"] == "pace"
+        assert found["stages"][0]["title"] == "timing"
         assert 0 < found["stages"][0]["epochs"] <= 48 - 36 + 1  # what the plan leaves over, and an epoch
         assert (found["stages"][1]["trials"], found["stages"][1]["most_epochs"]) == (3, 36.0)
         assert found["budget_epochs"] == 48.0

@@ -112,11 +112,11 @@ class TestDefault:
     def test_of_the_demo(self):
         quickstart = load_experiment("quickstart")
         spec = default_proxies(quickstart, train_images=400, values=64)
-        assert spec == ProxySpec(names=["jacob_cov"], images=32)
-        # 48 x 1.5 steps on 32 of 400 images, of 288 epochs, which leaves 6 epochs for 47.
-        assert 48 * spec.epochs(400) == pytest.approx(5.76)
-        trainings, _ = default_stages(quickstart, 48, images=ASSUMED_IMAGES, proxy_epochs=5.76)
-        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(6, 47)]
+        assert spec == ProxySpec(names=["jacob_cov", "nwot"], images=32)
+        # 48 x 2 x 1.5 steps on 32 of 400 images, of 576 epochs, which leaves 12 epochs for 47.
+        assert 48 * spec.epochs(400) == pytest.approx(11.52)
+        trainings, _ = default_stages(quickstart, 48, images=ASSUMED_IMAGES, proxy_epochs=11.52)
+        assert [(spec.epochs, spec.candidates) for spec in trainings] == [(12, 47)]
 
 
 class TestStage:

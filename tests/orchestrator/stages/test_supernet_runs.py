@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.evidence import PACE
+from taurank.orchestrator.evidence import TIMING
 from taurank.orchestrator.evidence.log import EvidenceLog
 from taurank.orchestrator.runs.run import Run
 from taurank.orchestrator.stages.supernet_runs import SupernetRun
@@ -68,7 +68,7 @@ def ended(log: EvidenceLog, part: str) -> list[str]:
 def numbers(log: EvidenceLog) -> pd.DataFrame:
     keys = ["stage", "trial", "architecture", "epoch", "metric"]
     rows = log.evidence()
-    return rows[rows["stage"] != PACE].sort_values(keys).reset_index(drop=True)[[*keys, "value", "epochs"]]
+    return rows[rows["stage"] != TIMING].sort_values(keys).reset_index(drop=True)[[*keys, "value", "epochs"]]
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,35 @@ def test_some_that_take_off_late_widen_the_intervals():
     assert np.mean(held) >= 0.85
 
 
+def test_a_jump_of_different_sizes_is_measured_by_the_finished_trainings():
+    """The errors fall by 40 to 60 % after the last point: no prefix shows how differently."""
+    held = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        values = accuracies(rng)
+        values[:, 35:] = 1 - (1 - values[:, 35:]) * rng.uniform(0.4, 0.6, (TRIALS, 1))
+        held.append(coverage(CurveMatrix(values, np.arange(1, EPOCHS + 1)), 25, finished=5))
+    assert 0.85 <= np.mean(held) <= 0.95
+
+
+def test_intervals_are_as_narrow_as_finished_trainings_are_predicted():
+    """The rank among all foretells the end worse than the value itself does, from which the finished hardly depart."""
+    ratios, held = [], []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        values = accuracies(rng)
+        values[:, 25:] = values[:, 24:25] + rng.normal(0, 0.002, (TRIALS, 25))
+        whole = CurveMatrix(values, np.arange(1, EPOCHS + 1))
+        seen = values.copy()
+        seen[:-20, 25:] = np.nan
+        forecast = Ladder().forecast(replace(whole, values=seen))
+        errors = np.abs(forecast.means - values[:, -1])[:-20]
+        ratios.append(1.645 * np.median(forecast.sds[:-20]) / np.quantile(errors, 0.9))
+        held.append(np.mean(errors <= 1.645 * forecast.sds[:-20]))
+    assert 0.85 <= np.mean(held) <= 0.95
+    assert np.mean(ratios) <= 1.2
+
+
 def test_contained_values_keep_their_order():
     values = np.array([0.5, -0.9, -1.5, -2.0, -10.0, -1e300])
     found = contained(values, centre=0.0, reach=1.0)

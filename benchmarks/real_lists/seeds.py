@@ -1,17 +1,18 @@
-"""The demo (`taurank run quickstart`) with five seeds of the experiment; the seed that ships is the first.
+"""An experiment with five seeds: by default the demo (`taurank run quickstart`), whose seed 0 is the one that ships.
 
 The seed draws the candidates and seeds the ranker. Plan, choices, ranker and score are those of `taurank run`; only Ray
 is left out: all trainings run one after another in this process, which give the same numbers, and their seconds are CPU
 seconds, which other work on the machine does not change. A training that several seeds need is done once and counted in
-each. Trainings are kept in `trainings.jsonl` of the folder, so that an interrupted measurement continues.
+each. Trainings are kept in `NAME.jsonl` of the folder, so that an interrupted measurement continues.
 
 A row per seed: tau, ceiling and retained tau of the ranking, what was expected before the first training and at the
 end, the speed-ups, and the tau of each source alone.
 
 With `--epochs` the same networks are trained to another full length, in a file of its own: what the demo would be.
 
-    python -m benchmarks.real_lists.demo_seeds --out runs/demo
-    python -m benchmarks.real_lists.demo_seeds --out runs/demo --epochs 90
+    python -m benchmarks.real_lists.seeds --out runs/demo
+    python -m benchmarks.real_lists.seeds --out runs/demo --epochs 90
+    python -m benchmarks.real_lists.seeds --out runs/digits60 --experiment benchmarks/real_lists/digits60.yaml
 """
 
 from __future__ import annotations
@@ -144,20 +145,21 @@ def row(run: Run, ranking: Ranking, score: Score) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--experiment", default="quickstart", help="file, or name of one that comes with taurank")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs and the trainings")
     parser.add_argument("--seeds", type=int, nargs="+", default=range(SEEDS))
-    parser.add_argument("--epochs", type=int, help="length of full training; by default that of the demo")
+    parser.add_argument("--epochs", type=int, help="length of full training; by default that of the experiment")
     options = parser.parse_args()
     torch.set_num_threads(1)
     # Runs of the other seeds are no earlier knowledge.
-    shipped = taurank.load_experiment("quickstart").model_copy(update={"knowledge": None})
-    results = RESULTS / "demo_seeds.csv"
+    shipped = taurank.load_experiment(options.experiment).model_copy(update={"knowledge": None})
+    name = shipped.name
     if options.epochs:
-        results = RESULTS / f"demo_seeds_{options.epochs}_epochs.csv"
+        name += f"_{options.epochs}_epochs"
         shipped = shipped.model_copy(update={"recipe": shipped.recipe.of_length(options.epochs)})
     data = load_images(shipped.data, root=None, download=False)
     options.out.mkdir(parents=True, exist_ok=True)
-    trainings, rows = Trainings(options.out / "trainings.jsonl", shipped, data), []
+    trainings, rows = Trainings(options.out / f"{name}.jsonl", shipped, data), []
     for seed in options.seeds:
         run = create_run(shipped.model_copy(update={"seed": seed}), options.out, data)
         ranking, score = replayed(run, data, trainings)
@@ -167,7 +169,7 @@ def main() -> None:
         share = float(spent) / (shipped.recipe.epochs * len(run.candidates))
         print(f"seed {seed}: {conclusion(ranking, score, run.names, share=share)}", flush=True)
     table = pd.DataFrame(rows)
-    table.round(4).to_csv(results, index=False)
+    table.round(4).to_csv(RESULTS / f"seeds_{name}.csv", index=False)
     print(table.round(3).to_string(index=False))
     print(table.drop(columns="seed").mean().round(3).to_string())
 
