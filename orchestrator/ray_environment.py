@@ -19,6 +19,8 @@ for name, value in {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # Ray's default of 15 starves trials as soon as other processes run on the machine.
     "RAY_worker_niceness": "0",
+    # Trials have an environment of their own, so that they cannot use the workers that Ray starts in advance.
+    "RAY_prestart_worker_first_driver": "0",
     # Waiting threads sleep: spinning ones make a step many times slower on a machine with other work.
     "OMP_WAIT_POLICY": "PASSIVE",
     # taurank handles Ctrl-C itself: see taurank.orchestrator.session.interruption.

@@ -1,12 +1,12 @@
 """90 % intervals of final values by the ladder: coverage and width on recorded and on made-up lists.
 
-All trainings of a draw stand at the same share of the schedule; none, or five at random, have finished. Recorded are
-the five sets of $TAURANK_DATA and the lists of `--tables`, of which no sudden drop of the learning rate is named. Made
-up are accuracies whose error halves at 70 % of the schedule, where it is named (`drop`) and where it is not (`unnamed
-drop`), losses and perplexities of which some diverge (`diverged loss`, `diverged perplexity`), and accuracies that
-leave chance at different times (`late starts`). Widths are medians in the unit of the metric; `spread` is the width
-that would hold 90 % of the final values themselves (10 to 95 % quantile). Rows of another `--label` stay in
-`intervals.csv`.
+All trainings of a draw stand at the same share of the schedule; none, 5 or 20 at random have finished (at most half
+of a list). Recorded are the five sets of $TAURANK_DATA and the lists of `--tables`, of which no sudden drop of the
+learning rate is named. Made up are accuracies whose error halves at 70 % of the schedule, where it is named (`drop`)
+and where it is not (`unnamed drop`), losses and perplexities of which some diverge (`diverged loss`, `diverged
+perplexity`), and accuracies that leave chance at different times (`late starts`). Widths are medians in the unit of
+the metric; `spread` is the width that would hold 90 % of the final values themselves (5 to 95 % quantile). Rows of
+another `--label` stay in `intervals.csv`.
 
     OMP_NUM_THREADS=1 python -m benchmarks.curves.intervals --label after
 """
@@ -30,7 +30,8 @@ from taurank.trainables.table import METRIC
 
 OUT = Path(__file__).parent / "results" / "intervals.csv"
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.8)
-TRIALS, EPOCHS, FINISHED = 100, 50, 5
+FINISHED = (0, 5, 20)
+TRIALS, EPOCHS = 100, 50
 NORMAL_WIDTH = 1.645
 REAL_LISTS = sorted((Path(__file__).parents[1] / "real_lists").glob("*.parquet"))
 
@@ -125,7 +126,7 @@ def main() -> None:
             rng = np.random.default_rng(draw)
             matrix = draw_one(rng)
             for share in SHARES:
-                for finished in (0, FINISHED):
+                for finished in (count for count in FINISHED if 2 * count <= len(matrix.values)):
                     row = {"label": options.label, "list": name, "share": share, "finished": finished}
                     rows.append(row | measure(matrix, share, finished, rng))
     frame = pd.DataFrame(rows).groupby(["label", "list", "share", "finished"], sort=False).mean().reset_index()

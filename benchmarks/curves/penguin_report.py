@@ -2,7 +2,9 @@
 
 In each draw PENGUIN judges every training alone. The epochs that it uses are then the budget of `order-settling` with
 the goals `order` and `tenth`, and of an equal cut that is ranked by the best value so far. The truth is the value at
-the end of the same training. The goal `tenth` is also shown at a quarter of the epochs. Columns, means over the draws:
+the end of the same training. The goal `tenth` is also shown at a quarter of the epochs. Where a table has a second full
+training of each candidate, its order is the last policy: no more can be kept of a tenth that training noise decides.
+Columns, means over the draws:
 
 - `saved`: epochs not trained, of those of full training;
 - `kept`: share of the tenth ranked best that is as good as the true best tenth;
@@ -27,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmarks.common.paired import positive
 from benchmarks.curves.recorded_curves import CURVE_SETS, load_curves
@@ -40,6 +43,7 @@ from taurank.trainables.table import METRIC, read_table
 OUT = Path(__file__).parent / "results" / "penguin_report.csv"
 SHARE, QUARTER = 0.1, 0.25
 LARGEST_DRAW = 0.85
+Integers = NDArray[np.int64]
 MEASURES = ("saved", "kept", "difference", "bias", "tau")
 
 
@@ -54,10 +58,23 @@ def read_curves_of(path: Path, metric: str, period: int) -> CurveMatrix:
     return replace(at_epochs(found.matrix, kept), features=features)
 
 
+def second_finals_of(path: Path, metric: str) -> Floats:
+    """Last value of a second training of each candidate in the order of `read_curves_of`, (trials,); NaN for none."""
+    table = read_table(path)
+    found = read_curves(table, metric=metric, schedule_epochs=full_schedule(table, metric))
+    finals = pd.Series(found.matrix.values[:, -1]).groupby(found.architectures)
+    return finals.agg(lambda values: values.iloc[1] if len(values) > 1 else np.nan).to_numpy()
+
+
+def drawn(trials: int, candidates: int, rng: np.random.Generator) -> Integers:
+    """Rows of trainings at random, at most 85 % of them."""
+    size = min(candidates, max(2, int(LARGEST_DRAW * trials)))
+    return np.sort(rng.choice(trials, size, replace=False))
+
+
 def draw_of(whole: CurveMatrix, candidates: int, rng: np.random.Generator) -> CurveMatrix:
     """Trainings of a table at random, at most 85 % of them."""
-    size = min(candidates, max(2, int(LARGEST_DRAW * len(whole.values))))
-    return rows_of(whole, np.sort(rng.choice(len(whole.values), size, replace=False)))
+    return rows_of(whole, drawn(len(whole.values), candidates, rng))
 
 
 def limits_of(matrix: CurveMatrix, budget: float = float("inf")) -> Limits:
@@ -97,8 +114,8 @@ def measures(matrix: CurveMatrix, epochs: float, scores: Floats, predicted: Floa
     }
 
 
-def compare(matrix: CurveMatrix) -> Iterator[dict[str, object]]:
-    """All ways on the trainings of one draw."""
+def compare(matrix: CurveMatrix, second: Floats | None) -> Iterator[dict[str, object]]:
+    """All ways on the trainings of one draw; ``second``: last values of second trainings, (trials,)."""
     predictions, epochs = run_penguin(matrix)
     sign = 1.0 if matrix.metric in HIGHER_IS_BETTER else -1.0
     yield {"policy": "penguin", **measures(matrix, epochs, sign * predictions, predictions)}
@@ -111,6 +128,9 @@ def compare(matrix: CurveMatrix) -> Iterator[dict[str, object]]:
     cut = simulate(make_policy("uniform"), limits_of(matrix, epochs), matrix)
     unknown = np.full(len(matrix.values), np.nan)
     yield {"policy": "equal cut, best so far", **measures(matrix, cut.epochs, best_so_far(cut.matrix), unknown)}
+    if second is not None and np.isfinite(second).all():
+        whole = len(matrix.values) * float(matrix.epochs[-1])
+        yield {"policy": "a second full training", **measures(matrix, whole, sign * second, second)}
 
 
 def main() -> None:
@@ -126,14 +146,16 @@ def main() -> None:
     rows = []
     for source in options.table or options.sets:
         whole = read_curves_of(source, options.metric, options.period) if options.table else None
+        seconds = second_finals_of(source, options.metric) if options.table else None
         for draw in range(options.draws):
             rng = np.random.default_rng(draw)
-            if whole is None:
-                matrix = load_curves(source, options.data_dir).draw(options.candidates, rng).matrix
+            if whole is None or seconds is None:
+                matrix, second = load_curves(source, options.data_dir).draw(options.candidates, rng).matrix, None
             else:
-                matrix = draw_of(whole, options.candidates, rng)
+                rows_drawn = drawn(len(whole.values), options.candidates, rng)
+                matrix, second = rows_of(whole, rows_drawn), seconds[rows_drawn]
             beside = {"list": source.stem if options.table else source, "candidates": len(matrix.values), "draw": draw}
-            rows += [beside | row for row in compare(matrix)]
+            rows += [beside | row for row in compare(matrix, second)]
     means = pd.DataFrame(rows).groupby(["list", "candidates", "policy"], sort=False)[list(MEASURES)].mean()
     means["draws"] = options.draws
     frame = means.reset_index().round(3)

@@ -26,6 +26,7 @@ from taurank.orchestrator.planning import (
     look_ahead,
     progress_of,
     split_stages,
+    with_batch,
 )
 from taurank.orchestrator.replay import OwnReplays, choose_cheap, make_bench
 from taurank.orchestrator.runs import Run
@@ -62,6 +63,7 @@ class Subject:
         budget: how many times cheaper.
         proxies: of untrained candidates; ``auto`` for those of the default split.
         images: numbers of images; None if unknown.
+        values: numbers in an image; None if unknown.
         stages: the stages, if they are fixed.
         notes: printed at the end.
         progress: of an existing run.
@@ -78,6 +80,7 @@ class Subject:
     budget: float | None = None
     proxies: Literal["auto"] | ProxySpec | None = "auto"
     images: ImageCounts | None = None
+    values: int | None = None
     stages: PlannedStages | None = None
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
@@ -314,13 +317,14 @@ def _of_experiment(experiment: Experiment, images: ImageCounts | None = None) ->
         experiment.allowance.factor,
         experiment.proxies,
         images,
+        experiment.data.expected_values,
         notes=notes,
         anchors=experiment.anchors,
         asked=experiment.allowance,
     )
     if experiment.trainings is None and experiment.supernets is None:
         return subject
-    proxies = experiment.proxies if isinstance(experiment.proxies, ProxySpec) else None
+    proxies = with_batch(experiment.proxies, subject.values) if isinstance(experiment.proxies, ProxySpec) else None
     cost = 0.0 if proxies is None else count * proxies.epochs(images.train)
     stages = PlannedStages(tuple(experiment.trainings or ()), tuple(experiment.supernets or ()), cost)
     return replace(subject, proxies=proxies, stages=stages, notes=(OWN_STAGES, *notes))
@@ -351,6 +355,7 @@ def _by_shipped_replays(subject: Subject, lengths: list[int] | None, epoch_secon
         asked = subject.proxies
         if asked == "auto":
             asked = cheap_proxies(full, speed_up=budget, train_images=images.train)
+        asked = with_batch(asked, subject.values)
         return 0.0 if asked is None else subject.candidates * asked.epochs(images.train)
 
     def stages_of(budget: float) -> PlannedStages | None:

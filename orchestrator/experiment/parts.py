@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -182,6 +183,12 @@ class DataSpec(Spec):
             return ImageCounts(train, train)
         validation = self.validation if isinstance(self.validation, int) else round(self.validation * train / left)
         return ImageCounts(train, max(validation, 1))
+
+    @property
+    def expected_values(self) -> int | None:
+        """Numbers in an image of a published set; None for any other."""
+        published = published_images(self.name, size=self.size)
+        return None if published is None else math.prod(published.shape)
 
     def counts_of(self, images: KnownImages) -> ImageCounts:
         """What a data set of so many images is split into; see ``make_splits``."""

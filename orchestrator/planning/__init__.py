@@ -45,6 +45,7 @@ from taurank.orchestrator.planning.stages import (
     default_proxies,
     default_stages,
     split_stages,
+    with_batch,
 )
 
 __all__ = [
@@ -91,4 +92,5 @@ __all__ = [
     "summarise_cell",
     "timing_epochs",
     "training_epochs",
+    "with_batch",
 ]

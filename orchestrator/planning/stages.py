@@ -41,18 +41,22 @@ def default_proxies(
             not.
         pace: of the candidates, under a budget in time.
     """
-    asked = _wanted_proxies(experiment, train_images, pace)
-    if asked is None or asked.images is not None or values is None:
-        return asked
-    return asked.model_copy(update={"images": batch_size(values)})
-
-
-def _wanted_proxies(experiment: Experiment, train_images: int, pace: Pace | None) -> ProxySpec | None:
     if experiment.proxies != "auto":
-        return experiment.proxies
+        return with_batch(experiment.proxies, values)
     if experiment.trainings is not None or experiment.supernets is not None:
         return None
-    return cheap_proxies(experiment.recipe.epochs, speed_up=speed_up(experiment, pace), train_images=train_images)
+    found = cheap_proxies(experiment.recipe.epochs, speed_up=speed_up(experiment, pace), train_images=train_images)
+    return with_batch(found, values)
+
+
+def with_batch(proxies: ProxySpec | None, values: int | None) -> ProxySpec | None:
+    """The proxies with the default batch of images of ``values`` numbers.
+
+    They stay as they are where they state a batch, and where ``values`` is None, unknown.
+    """
+    if proxies is None or proxies.images is not None or values is None:
+        return proxies
+    return proxies.model_copy(update={"images": batch_size(values)})
 
 
 def cheap_proxies(full_epochs: int, *, speed_up: float, train_images: int) -> ProxySpec | None:

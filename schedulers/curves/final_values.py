@@ -16,19 +16,20 @@ Integers = NDArray[np.int64]
 
 FEWEST_FINISHED = 3
 SLOPE_TRIALS = 3.0
-NOISE_TRIALS = 5.0
+NOISE_TRIALS = 2.0
 """How many finished trials the prior slope and the prior noise count for."""
 COVERAGE = 0.9
 NORMAL_WIDTH = 1.6448536269514722
 """Standard deviations on either side that hold ``COVERAGE`` of a normal distribution."""
-KEPT_PACE, PACE_SD = 0.65, 0.3
+KEPT_PACE, PACE_SD = 0.65, 0.25
 """Trials gain in each doubling of time to the end this share of what they gained in the last one, and its standard
-deviation, over eight recorded lists at 10 to 80 % of the schedule."""
+deviation, with which 90 % intervals hold on nine recorded lists at 10 to 80 % of the schedule."""
 FIRST_PACE = 0.4
 """Gain of accuracies in the last doubling where it was not measured, in quality."""
-KEPT_DEPARTURE = 0.8
+KEPT_DEPARTURE = 0.65
 """Likewise of the departures of single trials from what is common."""
-MAD_TO_SD = 1.4826
+MAD_TO_SD, MEAN_TO_SD = 1.4826, math.sqrt(math.pi / 2)
+"""Of a normal distribution, from the median and from the mean of the absolute deviations."""
 SUDDEN_DROP = 0.45
 """Standard deviation of what a sudden drop of the learning rate brings to all alike, in quality: accuracies are logits,
 so .7 halves the error, which the interval just holds."""
@@ -43,8 +44,8 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
 
     With at least three finished trials a line leads from score to quality: ``q = a + b s``, ``a`` and ``b`` from the
     scores that the finished had when all stood abreast (later ones know the end), ``b`` shrunk to the spread of the
-    qualities by now; the standard deviation comes from the residuals and makes +- 1.645 of it hold 90 % (t
-    distribution).
+    qualities by now; the standard deviation comes from how far off each of them is predicted by the others, and makes
+    +- 1.645 of it hold 90 % (t distribution).
 
     Without them all are taken to go on as in their last doubling of time, at a part of its pace: what trials gain alike
     is ``KEPT_PACE`` of the gain in it for each doubling to come, and they depart from that as they did in it. A sudden
@@ -82,7 +83,8 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
         lowest = int(curves.counts[begun].min())
         before = best_level(filled[finished, :lowest])
         regressors = np.column_stack([start[finished], before])
-        prior_sd = max(math.sqrt(variances[begun].max()) * spread, apart)
+        foretold = math.sqrt(variances[begun].max()) * spread
+        prior_sd = math.sqrt(foretold * apart) if apart > 0 else foretold
         level, slopes, sd = _line(regressors, qualities[finished, -1], prior_sd)
         spreads = sd * np.sqrt(variances / variances[begun].max())
         middle = level + slopes[0] * scores + slopes[1] * latest
@@ -97,18 +99,24 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
     return means, sds
 
 
-def _line(regressors: Floats, finals: Floats, noise: float) -> tuple[float, Floats, float]:
-    """Level, slopes of score and quality, and standard deviation, from finished trials; ``noise``: prior of it."""
+def _line(regressors: Floats, finals: Floats, prior_sd: float) -> tuple[float, Floats, float]:
+    """Level, slopes of score and quality, and standard deviation, from finished trials.
+
+    Each finished trial is predicted from the others; such errors are as large as those of unfinished ones. The standard
+    deviation comes from their mean size, which a single outlier moves less than their squares, with ``NOISE_TRIALS``
+    errors of ``prior_sd`` among them.
+    """
+    count = len(finals)
     centred = regressors - regressors.mean(axis=0)
     penalty = np.diag(SLOPE_TRIALS * np.maximum(centred.var(axis=0), np.finfo(float).tiny))
-    prior = np.array([0.0, 1.0])
-    slopes = np.linalg.solve(centred.T @ centred + penalty, centred.T @ (finals - finals.mean()) + penalty @ prior)
+    inverse = np.linalg.inv(centred.T @ centred + penalty)
+    slopes = inverse @ (centred.T @ (finals - finals.mean()) + penalty @ np.array([0.0, 1.0]))
     level = float(finals.mean() - regressors.mean(axis=0) @ slopes)
-    residuals = finals - level - regressors @ slopes
-    count = len(finals)
-    noise = (NOISE_TRIALS * float(np.square(noise)) + float(residuals @ residuals)) / (NOISE_TRIALS + count)
+    leverage = ((centred @ inverse) * centred).sum(axis=1) + 1 / count
+    left_out = (finals - level - regressors @ slopes) / (1 - leverage)
+    sd = (NOISE_TRIALS * prior_sd + MEAN_TO_SD * float(np.abs(left_out).sum())) / (NOISE_TRIALS + count)
     widened = float(student.ppf((1 + COVERAGE) / 2, NOISE_TRIALS + count)) / NORMAL_WIDTH
-    return level, slopes, widened * math.sqrt(noise * (1 + 1 / count))
+    return level, slopes, widened * sd
 
 
 def _common_gain(curves: CurveMatrix, filled: Floats, latest: Floats) -> tuple[Floats, Floats]:

@@ -12,6 +12,9 @@ from taurank.schedulers.policies.rungs import halving_epochs, hyperband_brackets
 from taurank.schedulers.policies.standing import affordable, answer, drawn_order, ending, free_slots, has_ended, waiting
 from taurank.schedulers.policies.successive_halving import halve
 
+_Kind = tuple[int, tuple[int, ...]]
+"""Size and rungs of a bracket."""
+
 
 @dataclass(frozen=True)
 class Bracket:
@@ -33,8 +36,8 @@ class HyperbandPolicy:
     A bracket with few trials begins at a late rung, one with many at an early one, so no single first rung has to be
     chosen. The brackets are those of ``hyperband_brackets``, cheapest a trial first, dealt while they fit the budget
     and over again while trials are left; the last may hold fewer. Where a budget allows all trials to be dealt, those
-    neighbouring ones of the brackets are taken that spend the most of it. One bracket trains after the other; a later
-    one fills slots that an earlier one leaves idle.
+    neighbouring ones of the brackets are taken that spend the most of it, and before them as many of the next dearer
+    bracket as it allows. One bracket trains after the other; a later one fills slots that an earlier one leaves idle.
 
     Caveats: it looks for the best trial, not for the order. Trials of different brackets are compared with different
     others and stopped at different epochs, so it orders all of them worse than one halving does. Under a small budget
@@ -105,7 +108,7 @@ class HyperbandPolicy:
             (size, rung_epochs(limits.cut_points, end / factor**s, factor))
             for s, size in reversed(list(enumerate(sizes)))
         ]
-        dealt = self._deal(trials, band, limits)
+        dealt = self._deal(trials, (), band, limits)
         if trials and not dealt:
             prices = [halving_epochs(min(size, len(trials)), rungs, factor) for size, rungs in band]
             raise ValueError(
@@ -114,25 +117,41 @@ class HyperbandPolicy:
             )
         if math.isinf(limits.budget_epochs):
             return dealt
-        parts = [band[first:last] for first, last in combinations(range(len(band) + 1), 2)]
-        options = [self._deal(trials, part, limits) for part in parts]
-        complete = [found for found in options if sum(len(each.trials) for each in found) == len(trials)]
-        return max(complete, key=self._price, default=dealt)
+        deals = [
+            (self._deal(trials, (), band[first:last], limits), first, last)
+            for first, last in combinations(range(len(band) + 1), 2)
+        ]
+        complete = [deal for deal in deals if _size(deal[0]) == len(trials)]
+        if not complete:
+            return dealt
+        best, first, last = max(complete, key=lambda deal: self._price(deal[0]))
+        dearer = band[min(last, len(band) - 1)]
+        for count in range(1, len(trials) // dearer[0] + 1):
+            found = self._deal(trials, (dearer,) * count, band[first:last], limits)
+            if _size(found) == len(trials) and self._price(found) > self._price(best):
+                best = found
+        return best
 
     def _deal(
-        self, trials: Sequence[str], band: Sequence[tuple[int, tuple[int, ...]]], limits: Limits
+        self, trials: Sequence[str], once: Sequence[_Kind], band: Sequence[_Kind], limits: Limits
     ) -> tuple[Bracket, ...]:
-        """The trials dealt to brackets of these sizes and rungs, over and over again while they fit the budget."""
+        """The trials dealt to brackets: some kinds once, then a band over and over while they fit the budget."""
         dealt: list[Bracket] = []
         left, spent, fitted = list(trials), 0, True
+        kinds: Sequence[_Kind] = (*once, *band)
         while left and fitted:
             fitted = False
-            for size, rungs in band:
+            for size, rungs in kinds:
                 price = halving_epochs(min(size, len(left)), rungs, self.reduction_factor)
                 if left and spent + price <= limits.budget_epochs:
                     dealt.append(Bracket(tuple(left[:size]), rungs))
                     left, spent, fitted = left[size:], spent + price, True
+            kinds = band
         return tuple(dealt)
 
     def _price(self, brackets: Sequence[Bracket]) -> int:
         return sum(halving_epochs(len(bracket.trials), bracket.rungs, self.reduction_factor) for bracket in brackets)
+
+
+def _size(brackets: Sequence[Bracket]) -> int:
+    return sum(len(bracket.trials) for bracket in brackets)

@@ -18,7 +18,7 @@ class Typed:
         stands_for: the documented commands that it is the small form of; those it is equal to need not be named.
         code: exit status.
         prints: regular expressions that have to occur somewhere in the output.
-        small: part of the short session of `make test`.
+        small: part of the short session of `make test`; the long one repeats only what its later commands build on.
     """
 
     typed: str
@@ -107,9 +107,12 @@ SESSION = (
     Typed("taurank plan RUN", BUDGETS, ("taurank plan runs/cells-20260101-120000",)),
     Typed("taurank resume RUN", CONCLUDED, ("taurank resume runs/...",)),
     Typed(
-        "taurank extend RUN --add timm:test_efficientnet",
+        "taurank extend RUN --add timm:test_efficientnet --budget 1x",
         CONCLUDED,
-        ("taurank extend runs/mine-TIME --add 'timm:resnet18' --add my_nets:make",),
+        (
+            "taurank extend runs/mine-TIME --add 'timm:resnet18' --add my_nets:make",
+            "taurank extend runs/mine-TIME --budget 5x --baseline-seed 2",
+        ),
         prints=("1 more candidate",),
     ),
     Typed(
@@ -117,11 +120,6 @@ SESSION = (
         r"1, 2 +\d+ .*",
         ("taurank compare runs/first-TIME runs/second-TIME",),
         prints=("same at the top",),
-    ),
-    Typed(
-        "taurank extend RUN --budget 1x",
-        CONCLUDED,
-        ("taurank extend runs/mine-TIME --budget 5x --baseline-seed 2",),
     ),
     Typed("taurank plan cells.yaml", BUDGETS, ("taurank plan cells.yaml",)),
     Typed(
@@ -179,16 +177,6 @@ SESSION = (
         r"written to old\.parquet; .*",
     ),
     Typed(
-        "taurank run cells.yaml",
-        CONCLUDED,
-        (
-            "taurank run cells.yaml --data-dir PATH",
-            "taurank run quickstart",
-            "taurank run nine-subnets --data-dir PATH",
-            "taurank run nine-subnets-reference --data-dir PATH",
-        ),
-    ),
-    Typed(
         "taurank run models.yaml --baseline",
         CONCLUDED,
         prints=(r"by val_loss \(lower is better\)", "tiny steps", "val_loss of 5 architectures.*lower is better"),
@@ -201,17 +189,23 @@ SESSION = (
     Typed(
         "taurank run cells.yaml --logger tensorboard --logger csv",
         CONCLUDED,
+        (
+            "taurank run cells.yaml",
+            "taurank run cells.yaml --data-dir PATH",
+            "taurank run quickstart",
+            "taurank run nine-subnets --data-dir PATH",
+            "taurank run nine-subnets-reference --data-dir PATH",
+        ),
     ),
     Typed("taurank plan nine-subnets", r"note: the experiment defines its stages itself; .*"),
     Typed(
-        "taurank extend RUN --stages more.yaml --budget 1x",
+        "taurank extend RUN --stages more.yaml --candidates 5 --budget 1x",
         CONCLUDED,
-        ("taurank extend runs/mine-TIME --stages more.yaml",),
-    ),
-    Typed(
-        "taurank extend RUN --candidates 5 --budget 1x",
-        CONCLUDED,
-        ("taurank extend runs/... --candidates 60 --budget 5x", "taurank extend runs/mine-TIME --candidates 60"),
+        (
+            "taurank extend runs/mine-TIME --stages more.yaml",
+            "taurank extend runs/... --candidates 60 --budget 5x",
+            "taurank extend runs/mine-TIME --candidates 60",
+        ),
         prints=("1 more candidate",),
     ),
     Typed(

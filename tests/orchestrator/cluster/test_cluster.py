@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 import taurank.orchestrator  # noqa: F401  (settings that Ray reads when it is imported)
@@ -282,6 +283,12 @@ def fake_gpu() -> Iterator[Cluster]:
 class TestFakeGpu:
     def test_is_seen(self, fake_gpu: Cluster) -> None:
         assert fake_gpu == Cluster(nodes=(Slot(cpus=2, gpus=1),), dashboard="", local=True)
+
+    def test_no_process_runs_for_nothing(self, fake_gpu: Cluster) -> None:
+        running = psutil.Process().children(recursive=True)
+        programs = {Path(word).name for process in running for word in process.cmdline()[:3]}
+        assert {"gcs_server", "raylet"} <= programs
+        assert not programs & {"dashboard.py", "monitor.py", "log_monitor.py"}
 
     def test_its_memory_cannot_be_measured(self, fake_gpu: Cluster) -> None:
         space = get_space("mnist_blocks")

@@ -24,7 +24,7 @@ EXPERIMENT = """
 name: faults
 space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}
 candidates: 4
-data: {name: digits, validation: 200, test: 200}
+data: {name: digits, train: 512, validation: 200, test: 200}
 recipe: {epochs: 12, batch_size: 32, learning_rate: 0.05}
 budget: 2x
 trainings: [{epochs: 4}]

@@ -59,6 +59,7 @@ def test_a_drop_that_no_training_has_gone_through_may_come(points):
 
 def test_without_a_drop_intervals_are_narrow_and_hold():
     """A few percent of a schedule that ends gradually do not leave the errors of half of it open."""
+    held = []
     for seed in range(4):
         values = accuracies(np.random.default_rng(seed))
         values[:, 25:] = values[:, 24:25] + (values[:, 25:] - values[:, 24:25]) * 0.8
@@ -66,12 +67,12 @@ def test_without_a_drop_intervals_are_narrow_and_hold():
         seen[:, 15:] = np.nan
         matrix = CurveMatrix(seen, np.arange(1, EPOCHS + 1))
         forecast = Ladder().forecast(matrix)
-        within = np.abs(forecast.means - values[:, -1]) <= 1.645 * forecast.sds
-        assert within.mean() >= 0.9
+        held.append(np.mean(np.abs(forecast.means - values[:, -1]) <= 1.645 * forecast.sds))
         assert np.median(forecast.sds) < 0.04
         assert np.median(Ladder().forecast(replace(matrix, drops=(30,))).sds) > 0.06
         over = replace(matrix, drops=(10,))
         np.testing.assert_array_equal(Ladder().forecast(over).sds, forecast.sds)
+    assert np.mean(held) >= 0.9
 
 
 @pytest.mark.parametrize("points", [5, 15, 25])
@@ -97,6 +98,35 @@ def test_some_that_take_off_late_widen_the_intervals():
             values[row] = np.r_[0.1 + rng.normal(0, 0.005, start), values[row, : EPOCHS - start]]
         held.append(coverage(CurveMatrix(values, np.arange(1, EPOCHS + 1)), 25, finished=5))
     assert np.mean(held) >= 0.85
+
+
+def test_a_jump_of_different_sizes_is_measured_by_the_finished_trainings():
+    """The errors fall by 40 to 60 % after the last point: no prefix shows how differently."""
+    held = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        values = accuracies(rng)
+        values[:, 35:] = 1 - (1 - values[:, 35:]) * rng.uniform(0.4, 0.6, (TRIALS, 1))
+        held.append(coverage(CurveMatrix(values, np.arange(1, EPOCHS + 1)), 25, finished=5))
+    assert 0.85 <= np.mean(held) <= 0.95
+
+
+def test_intervals_are_as_narrow_as_finished_trainings_are_predicted():
+    """The rank among all foretells the end worse than the value itself does, from which the finished hardly depart."""
+    ratios, held = [], []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        values = accuracies(rng)
+        values[:, 25:] = values[:, 24:25] + rng.normal(0, 0.002, (TRIALS, 25))
+        whole = CurveMatrix(values, np.arange(1, EPOCHS + 1))
+        seen = values.copy()
+        seen[:-20, 25:] = np.nan
+        forecast = Ladder().forecast(replace(whole, values=seen))
+        errors = np.abs(forecast.means - values[:, -1])[:-20]
+        ratios.append(1.645 * np.median(forecast.sds[:-20]) / np.quantile(errors, 0.9))
+        held.append(np.mean(errors <= 1.645 * forecast.sds[:-20]))
+    assert 0.85 <= np.mean(held) <= 0.95
+    assert np.mean(ratios) <= 1.2
 
 
 def test_contained_values_keep_their_order():

@@ -64,6 +64,15 @@ def test_a_large_budget_leaves_out_the_cheapest_brackets():
     assert spent[4] == 1.0
 
 
+@pytest.mark.parametrize("epochs", [25, 50, 81, 90, 100])
+def test_three_tenths_of_the_epochs_are_nearly_spent(epochs):
+    """Brackets of one kind would leave a quarter of it."""
+    budget = 0.3 * 100 * epochs
+    brackets = HyperbandPolicy().brackets(names(100), Limits(epochs, budget))
+    assert sum(len(bracket.trials) for bracket in brackets) == 100
+    assert 0.9 * budget <= sum(halving_epochs(len(b.trials), b.rungs, 3) for b in brackets) <= budget
+
+
 @pytest.mark.parametrize("slots", [1, 4])
 @pytest.mark.parametrize(("trials", "budget"), [(143, 1581), (143, 800), (100, 420), (20, 5000)])
 def test_it_costs_what_its_brackets_cost(trials, budget, slots):
