@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "pnas": {"beam": 6, "members": 2, "regressor": "gaussian-process"},
     "predictor": {"per_round": 6},
     "npenas": {"initial": 6, "candidates": 20, "per_generation": 4},
-    "nao": {"initial": 6, "per_generation": 4, "epochs": 40, "refit_epochs": 10},
+    "nao": {"initial": 6, "parents": 10, "per_generation": 6, "epochs": 60, "refit_epochs": 10},
     "posterior": {"initial": 6},
     "ofa": {"initial": 6, "per_fit": 15, "generations": 2, "population": 10},
     "te_nas": {"repeats": 1},
@@ -49,7 +49,8 @@ def make(name: str, space: SearchSpace | None = None, seed: int = 0, **settings:
     if space is None:
         space = CELLS if name == "pnas" else SPACE
     options = dict(SMALL.get(name, {}))
-    options |= {option: settings.pop(option) for option in ("parents", "candidates") if option in settings}
+    own = ("parents", "candidates", "epochs", "refit_epochs")
+    options |= {option: settings.pop(option) for option in own if option in settings}
     if name == "te_nas":
         options["measure"] = pretend
     if name in INSIDE:
@@ -258,6 +259,7 @@ def test_a_searcher_with_a_state_loads_no_other() -> None:
         ("posterior", {"initial": 1}, "initial: 1 is not at least 2"),
         ("npenas", {"regressor": "forest"}, r"regressor: 'forest' is unknown; allowed: gaussian-process, "),
         ("nao", {"epochs": 0}, "epochs: 0 is not at least 1"),
+        ("nao", {"refit_epochs": 0}, "refit_epochs: 0 is not at least 1"),
         ("nao", {"loss_weight": 2}, r"loss_weight: 2 is not in \[0, 1\]"),
         ("nao", {"step": -1.0}, "step: -1 is not above 0"),
         ("predictor", {"alpha": 2}, r"alpha: 2 is not in \[0, 1\]"),
@@ -301,6 +303,24 @@ def test_the_embedding_of_nao_gives_back_what_it_encoded_and_climbs_when_moved()
     low = torch.tensor(np.argsort(values)[:30].copy())
     moved = [SPACE.choose(row) for row in next(model.moved(choices[low], [10.0])).tolist()]
     assert np.mean([accuracy(cell) for cell in moved]) > values[low.numpy()].mean() + 0.5 * values.std()
+
+
+def test_nao_trains_one_model_on_and_once_for_a_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[tuple[Embedding, int, int]] = []
+    fit = Embedding.fit
+
+    def spied(model: Embedding, choices: torch.Tensor, targets: torch.Tensor, **options: Any) -> None:
+        fits.append((model, len(choices), options["epochs"]))
+        fit(model, choices, targets, **options)
+
+    monkeypatch.setattr(Embedding, "fit", spied)
+    searcher = make("nao", epochs=3, refit_epochs=2)
+    waiting = searcher.ask(5)
+    while len(searcher.observations) < 20:  # results come one by one, with five proposals open
+        searcher.tell(observed([waiting.pop(0)]))
+        waiting += searcher.ask(1)
+    assert [one[1:] for one in fits] == [(6, 3), (12, 2), (18, 2)]
+    assert len({id(one[0]) for one in fits}) == 1
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsga2"])
