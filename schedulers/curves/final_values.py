@@ -122,7 +122,8 @@ def _line(regressors: Floats, finals: Floats, prior_sd: float, points: Floats) -
 
 
 def _leverage(centred: Floats, inverse: Floats) -> Floats:
-    return ((centred @ inverse) * centred).sum(axis=1)
+    found: Floats = ((centred @ inverse) * centred).sum(axis=1)
+    return found
 
 
 def _common_gain(curves: CurveMatrix, filled: Floats, latest: Floats) -> tuple[Floats, Floats]:
