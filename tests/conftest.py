@@ -62,8 +62,8 @@ def digits() -> ImageData:
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """Ray on two cores, for the tests of a file; not for what starts a Ray itself."""
-    import ray
+    from taurank.orchestrator.cluster import connect
+    from taurank.orchestrator.experiment import ResourceSpec
 
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+    with connect("local", resources=ResourceSpec(cpus=2)):
+        yield

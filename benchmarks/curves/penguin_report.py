@@ -63,7 +63,7 @@ def second_finals_of(path: Path, metric: str) -> Floats:
     table = read_table(path)
     found = read_curves(table, metric=metric, schedule_epochs=full_schedule(table, metric))
     finals = pd.Series(found.matrix.values[:, -1]).groupby(found.architectures)
-    return finals.agg(lambda values: values.iloc[1] if len(values) > 1 else np.nan).to_numpy()
+    return np.asarray(finals.agg(lambda values: values.iloc[1] if len(values) > 1 else np.nan), dtype=float)
 
 
 def drawn(trials: int, candidates: int, rng: np.random.Generator) -> Integers:

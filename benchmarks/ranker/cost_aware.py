@@ -38,7 +38,7 @@ from taurank.trainables.table import read_table
 
 OUT = Path(__file__).parent / "results" / "cost_aware.csv"
 OWN_LISTS = Path(__file__).parents[1] / "real_lists"
-OWN_CODE, OWN_CODE_FASHION = "own_code", "own_code_fashion"
+OWN_CODE, OWN_CODE_FASHION, ZOO = "own_code", "own_code_fashion", "zoo"
 CELLS = (
     (NASBENCH201, 100, "30x seconds"),
     (NASBENCH201, 100, "60x seconds"),
@@ -49,6 +49,9 @@ CELLS = (
     (OWN_CODE_FASHION, 24, "3x seconds"),
     (OWN_CODE_FASHION, 24, "30x seconds"),
     (OWN_CODE_FASHION, 24, "60x seconds"),
+    (ZOO, 16, "3x seconds"),
+    (ZOO, 16, "10x seconds"),
+    (ZOO, 16, "30x seconds"),
 )
 """Table, candidates and budget: those where not every candidate is trained, so that there is a choice. An epoch of the
 slowest candidate takes 6 times as long as one of the fastest in NAS-Bench-201, 26 times in `own_code`, and 47 times in
@@ -83,7 +86,7 @@ class PlainLaunch(ClockLaunch):
 
 @cache
 def read_bench(name: str, folder: Path | None) -> Bench:
-    if name in (OWN_CODE, OWN_CODE_FASHION):
+    if name in (OWN_CODE, OWN_CODE_FASHION, ZOO):
         return make_bench(read_table(OWN_LISTS / f"{name}.parquet"), truth="test seeds 2", buy_seed=1)
     return make_bench(read_recorded(name, folder), truth="seeds 1,2")
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-if TYPE_CHECKING:
-    from click import Context
-
-UsageError = typer.BadParameter.__base__ or Exception
+UsageError: Any = typer.BadParameter.__base__
+"""Older versions of typer have it from click, newer ones from a copy of their own."""
 INSTEAD = {
     "report": "a run writes report.html into its folder, taurank rank RUN writes it again, and taurank serve RUN shows "
     "it while the run works",
@@ -28,7 +26,7 @@ class CommandLineError(ValueError):
 class Command(TyperCommand):
     """A command that says how several values of an option are written."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parses the arguments.
 
         Raises:
@@ -59,7 +57,7 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group of commands that names the one for a word of ``INSTEAD``."""
 
-    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name.
 
         Raises:
@@ -67,4 +65,4 @@ class Group(TyperGroup):
         """
         if cmd_name in INSTEAD:
             raise CommandLineError(f"there is no command {cmd_name}: {INSTEAD[cmd_name]}")
-        return super().get_command(ctx, cmd_name)  # type: ignore[no-any-return]
+        return super().get_command(ctx, cmd_name)

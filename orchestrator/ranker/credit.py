@@ -1,9 +1,9 @@
 """How far sources without training are believed, judged by the short trainings of the candidates.
 
 A correlation over n candidates has a sampling error of about ``1 / sqrt(n)``, so a source that agrees well with full
-training may seem to disagree with a dozen short ones. Size and the curvature proxies, which are known to work in most
-spaces, lose weight only where the correlation is low beyond that error, or far below that of the best one of them;
-other sources lose it as soon as it is low.
+training may seem to disagree with a dozen short ones. Size and the curvature proxies are known to work in most spaces,
+so what is observed of them is combined with that knowledge by Bayes' rule; they also lose weight where they are far
+below the best one of them. Other sources lose it as soon as their correlation is low.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from taurank.orchestrator.ranker.views import Scores, normal_scores
 
 INCREDIBLE, CREDIBLE = 0.1, 0.3
 """Correlation with the trainings from which a cheap source counts, and from which it counts in full."""
-ALLOWED_ERRORS = 2.0
-"""Sampling errors that a correlation is taken to be too low by."""
+KNOWN, KNOWN_SD, KNOWN_CREDIBLE = 0.5, 0.3, 0.6
+"""Prior correlation of a source that works in most spaces, the standard deviation of that on the scale artanh(r), and
+the posterior correlation from which it counts in full."""
 MIN_SHARED = 8
 """Candidates that two sources share before their correlation is believed."""
 DEPTH, DEPTH_WEIGHT = "depth", 0.5
@@ -56,24 +57,35 @@ class Judge:
         return float(np.corrcoef(own, trained)[0, 1])
 
 
-def credible(scores: Scores, judge: Judge | None, *, errors: float = 0.0) -> tuple[Scores, float]:
+def credible(scores: Scores, judge: Judge | None, *, known: bool = False) -> tuple[Scores, float]:
     """A cheap source with the sign that the trainings imply, and its credit in [0, 1].
 
-    ``credit = (r + errors / sqrt(n) - .1) / .2``, clipped; a source with ``r < -max(.3, 2 / sqrt(n))`` is inverted and
-    has the credit 1. The credit is 1 without a judge or with too few trainings.
+    ``credit = (r - .1) / .2``, clipped; a source with ``r < -max(.3, 2 / sqrt(n))`` is inverted and has the credit 1.
+    Of a known source it is ``(r - .1) / .5`` with the posterior mean of r on the scale artanh(r), where the prior is
+    artanh(.5) with the standard deviation .3, and the sampling error ``1 / sqrt(n - 3)``. The credit is 1 without a
+    judge or with too few trainings.
 
     Args:
         scores: normal scores of the source, (candidates,).
         judge: the trainings; None where there are none that may judge.
-        errors: sampling errors that r may be too low by.
+        known: whether the source works in most spaces.
     """
     agreement = float("nan") if judge is None else judge.agreement(scores)
     if judge is None or np.isnan(agreement):
         return scores, 1.0
     if agreement < -max(CREDIBLE, 2 * judge.error):
         return -scores, 1.0
-    lowest = agreement + errors * judge.error
-    return scores, float(np.clip((lowest - INCREDIBLE) / (CREDIBLE - INCREDIBLE), 0.0, 1.0))
+    full = CREDIBLE
+    if known:
+        agreement, full = _with_prior(agreement, len(judge.rows)), KNOWN_CREDIBLE
+    return scores, float(np.clip((agreement - INCREDIBLE) / (full - INCREDIBLE), 0.0, 1.0))
+
+
+def _with_prior(agreement: float, count: int) -> float:
+    """The posterior correlation of a known source, observed over ``count`` candidates."""
+    observed, prior = count - 3, KNOWN_SD**-2
+    shown = np.arctanh(np.clip(agreement, -LARGEST_AGREEMENT, LARGEST_AGREEMENT))
+    return float(np.tanh((prior * np.arctanh(KNOWN) + observed * shown) / (prior + observed)))
 
 
 def beside_the_best(agreements: Mapping[str, float], judge: Judge | None) -> dict[str, float]:

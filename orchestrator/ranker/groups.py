@@ -16,8 +16,8 @@ SHORT_LIST = 100
 """Most candidates with which it does: in longer lists full trainings decide, and it gained nothing there (3 draws)."""
 SUPERNETS, PRETEXT_TASKS = "supernets", "pretext tasks"
 """Names of these groups where there are several of a kind; a single one goes by its own."""
-ERRORS = {"size": 2.0, **dict.fromkeys((*JACOBIAN, ACTIVATIONS), 2.0)}
-"""Sampling errors that a group's correlation with few trainings may be too low by; 0 for other groups."""
+KNOWN = ("size", *JACOBIAN, ACTIVATIONS)
+"""Groups that work in most spaces."""
 
 
 def cheap_groups(inputs: Inputs, judge: Judge | None) -> tuple[dict[str, Scores], dict[str, float]]:
@@ -28,9 +28,9 @@ def cheap_groups(inputs: Inputs, judge: Judge | None) -> tuple[dict[str, Scores]
     """
     groups, weights = _separate(inputs, judge)
     for name in groups:
-        groups[name], credit = credible(groups[name], judge, errors=ERRORS.get(name, 0.0))
+        groups[name], credit = credible(groups[name], judge, known=name in KNOWN)
         weights[name] *= credit
-    agreements = {name: judge.agreement(groups[name]) for name in groups if name in ERRORS} if judge else {}
+    agreements = {name: judge.agreement(groups[name]) for name in groups if name in KNOWN} if judge else {}
     for name, kept in beside_the_best(agreements, judge).items():
         weights[name] *= kept
     _join(groups, weights, inputs, "supernet", SUPERNETS)

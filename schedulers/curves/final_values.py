@@ -85,9 +85,9 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
         regressors = np.column_stack([start[finished], before])
         foretold = math.sqrt(variances[begun].max()) * spread
         prior_sd = math.sqrt(foretold * apart) if apart > 0 else foretold
-        level, slopes, sd = _line(regressors, qualities[finished, -1], prior_sd)
-        spreads = sd * np.sqrt(variances / variances[begun].max())
-        middle = level + slopes[0] * scores + slopes[1] * latest
+        points = np.column_stack([scores, latest])
+        middle, spreads = _line(regressors, qualities[finished, -1], prior_sd, points)
+        spreads = spreads * np.sqrt(variances / variances[begun].max())
     else:
         gains, common = _common_gain(curves, filled, latest)
         middle, spreads = latest + gains, np.hypot(common, apart)
@@ -99,24 +99,30 @@ def final_values(curves: CurveMatrix, start: Floats, scores: Floats, variances: 
     return means, sds
 
 
-def _line(regressors: Floats, finals: Floats, prior_sd: float) -> tuple[float, Floats, float]:
-    """Level, slopes of score and quality, and standard deviation, from finished trials.
+def _line(regressors: Floats, finals: Floats, prior_sd: float, points: Floats) -> tuple[Floats, Floats]:
+    """Means and standard deviations at ``points``, (trials, 2), from a line through finished trials.
 
-    Each finished trial is predicted from the others; such errors are as large as those of unfinished ones. The standard
-    deviation comes from their mean size, which a single outlier moves less than their squares, with ``NOISE_TRIALS``
-    errors of ``prior_sd`` among them.
+    Each finished trial is predicted from the others; such errors are as large as those of unfinished ones like them.
+    The standard deviation comes from their mean size, which a single outlier moves less than their squares, with
+    ``NOISE_TRIALS`` errors of ``prior_sd`` among them. It grows with the distance from the finished trials as that of a
+    regression line does (its leverage), since often only the best ones finish.
     """
-    count = len(finals)
-    centred = regressors - regressors.mean(axis=0)
+    count, centre = len(finals), regressors.mean(axis=0)
+    centred = regressors - centre
     penalty = np.diag(SLOPE_TRIALS * np.maximum(centred.var(axis=0), np.finfo(float).tiny))
     inverse = np.linalg.inv(centred.T @ centred + penalty)
     slopes = inverse @ (centred.T @ (finals - finals.mean()) + penalty @ np.array([0.0, 1.0]))
-    level = float(finals.mean() - regressors.mean(axis=0) @ slopes)
-    leverage = ((centred @ inverse) * centred).sum(axis=1) + 1 / count
-    left_out = (finals - level - regressors @ slopes) / (1 - leverage)
+    means = finals.mean() + (points - centre) @ slopes
+    leverage = _leverage(centred, inverse) + 1 / count
+    left_out = (finals - finals.mean() - centred @ slopes) / (1 - leverage)
     sd = (NOISE_TRIALS * prior_sd + MEAN_TO_SD * float(np.abs(left_out).sum())) / (NOISE_TRIALS + count)
     widened = float(student.ppf((1 + COVERAGE) / 2, NOISE_TRIALS + count)) / NORMAL_WIDTH
-    return level, slopes, widened * sd
+    farther = (1 + _leverage(points - centre, inverse) + 1 / count) / (1 + leverage.mean())
+    return means, widened * sd * np.sqrt(np.maximum(farther, 1.0))
+
+
+def _leverage(centred: Floats, inverse: Floats) -> Floats:
+    return ((centred @ inverse) * centred).sum(axis=1)
 
 
 def _common_gain(curves: CurveMatrix, filled: Floats, latest: Floats) -> tuple[Floats, Floats]:

@@ -23,17 +23,18 @@ class TestCredible:
     @pytest.mark.parametrize(
         ("count", "correlation", "credit"),
         [
-            (12, 0.0, 1.0),
-            (100, 0.0, 0.5),
-            (10_000, 0.2, 0.6),
-            (10_000, 0.0, 0.0),
+            (12, 0.0, 0.3890),  # r = tanh((.5493 / .09) / (1 / .09 + 9)) = .2945
+            (12, 0.6, 0.8934),
+            (24, 0.0, 0.1756),
+            (24, 0.7, 1.0),
+            (10_000, 0.4, 0.6002),
+            (10_000, 0.05, 0.0),
             (100, -0.1, 0.0),
-            (24, -0.25, 0.29124),
         ],
     )
-    def test_a_correlation_may_be_too_low_by_its_error(self, count, correlation, credit):
+    def test_a_known_one_is_judged_by_what_is_known_and_observed(self, count, correlation, credit):
         source, trained = correlated(count, correlation)
-        kept, found = credible(source, judge(trained), errors=2)
+        kept, found = credible(source, judge(trained), known=True)
         assert found == pytest.approx(credit, abs=1e-4)
         assert kept is source
 
@@ -45,15 +46,15 @@ class TestCredible:
     @pytest.mark.parametrize(("correlation", "turned"), [(-0.6, True), (-0.57, False)])  # 2 / sqrt(12) = .577
     def test_an_opposite_one_is_turned(self, correlation, turned):
         source, trained = correlated(12, correlation)
-        found, credit = credible(source, judge(trained), errors=2)
+        found, credit = credible(source, judge(trained), known=True)
         assert np.array_equal(found, -source if turned else source)
         assert credit == pytest.approx(1.0 if turned else 0.0)
 
     def test_without_a_judge_or_with_few_trainings(self):
         source, trained = correlated(50, -0.9)
-        assert credible(source, None, errors=2) == (pytest.approx(source), 1.0)
+        assert credible(source, None, known=True) == (pytest.approx(source), 1.0)
         few = judge(trained, np.arange(MIN_SHARED - 1))
-        assert credible(source, few, errors=2) == (pytest.approx(source), 1.0)
+        assert credible(source, few, known=True) == (pytest.approx(source), 1.0)
 
     def test_only_trained_candidates_count(self):
         source, trained = correlated(40, 0.0)

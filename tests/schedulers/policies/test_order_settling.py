@@ -118,6 +118,10 @@ def test_predicts_finals_once_three_have_finished() -> None:
     assert len(finished) >= 3
     error = driver.decisions["20"].prediction - recorded.values[20, -1]
     assert abs(error) < 1.645 * driver.decisions["20"].sd < 0.2
+    # The best ones have finished; the others are farther from them than these from each other.
+    others = [trial for trial in driver.curves if trial not in finished]
+    errors = [driver.decisions[trial].prediction - recorded.values[int(trial), -1] for trial in others]
+    assert np.mean([abs(e) < 1.645 * driver.decisions[t].sd for e, t in zip(errors, others, strict=True)]) >= 0.7
     assert driver.decisions[finished[0]].prediction == recorded.values[int(finished[0]), -1]
 
 

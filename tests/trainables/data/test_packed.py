@@ -318,7 +318,7 @@ def test_broken_images_are_named_counted_and_remembered(photos, caplog):
     assert "bee/03.jpg: " in line
     with caplog.at_level(logging.WARNING):
         found = load_dataset(f"packed:{photos.parent / 'f.pack'}", size=8)
-    assert line in [record.getMessage() for record in caplog.records]
+        assert line.partition(": ant/")[0] in [record.getMessage() for record in caplog.records]
     assert np.bincount(found.train.labels).tolist() == [7, 7]
 
 
