@@ -33,6 +33,7 @@ from taurank.orchestrator.planning import (
     planned_epochs,
 )
 from taurank.orchestrator.planning.forecast import update
+from taurank.orchestrator.ranker import RankerOptions
 from taurank.orchestrator.replay import Bench, ReplayPlan, draw_candidates, make_bench, plan_replay, replay_draw
 from taurank.orchestrator.replay.cheap import Cheap
 from taurank.orchestrator.tau import tau_b
@@ -72,7 +73,11 @@ def default_plan(each: RealList, bench: Bench, count: int) -> ReplayPlan:
     recorded = tuple(spec.model_copy(update={"seed": bench.seeds[spec.epochs]}) for spec in trainings)
     assert sum(planned_epochs(spec, count) for spec in recorded) <= plan.budget_epochs + ROUNDING
     return dataclasses.replace(
-        plan, trainings=recorded, images=len(each.data.validation), classes=len(each.data.classes)
+        plan,
+        trainings=recorded,
+        images=len(each.data.validation),
+        classes=len(each.data.classes),
+        options=RankerOptions(training_loss=experiment.families is None),
     )
 
 

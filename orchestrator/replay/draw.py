@@ -90,6 +90,7 @@ def _rank(
         bench.encoding(candidates),
         bench.full_epochs,
         plan.seed,
+        plan.options,
         images=plan.images,
         classes=plan.classes,
         knowledge=plan.knowledge,

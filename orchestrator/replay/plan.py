@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from taurank.orchestrator.experiment import Budget, BudgetError, TrainingSpec, load_experiment, read_budget, read_factor
 from taurank.orchestrator.planning import ROUNDING, plan_trainings
-from taurank.orchestrator.ranker import KnowledgeSource
+from taurank.orchestrator.ranker import KnowledgeSource, RankerOptions
 from taurank.orchestrator.replay.bench import Bench, drawn_count
 from taurank.orchestrator.replay.cheap import Cheap
 from taurank.orchestrator.replay.known import known_encoding
@@ -38,6 +38,7 @@ class ReplayPlan:
         budget: as it was asked for.
         images: of validation; None if that is unknown, and no pilot of short trainings is asked then.
         classes: of images; None if that is unknown.
+        options: of the ranker.
     """
 
     candidates: int
@@ -53,6 +54,7 @@ class ReplayPlan:
     budget: Budget = field(default_factory=lambda: Budget(1.0))
     images: int | None = None
     classes: int | None = None
+    options: RankerOptions = field(default_factory=RankerOptions)
 
 
 class _Trainings(BaseModel):
