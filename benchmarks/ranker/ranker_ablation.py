@@ -24,7 +24,7 @@ from benchmarks.common.paired import Task, compare, compared
 from taurank.orchestrator.experiment.trainings import TrainingSpec
 from taurank.orchestrator.planning.rounds import Problem
 from taurank.orchestrator.ranker import RankerOptions, design, final, prior
-from taurank.orchestrator.ranker.model import LABEL_NOISE, SHORT_RUN_NOISE
+from taurank.orchestrator.ranker.choices import LABEL_NOISE, SHORT_RUN_NOISE
 from taurank.orchestrator.replay import Bench, Cheap, ReplayPlan, Row, draw_candidates, plan_replay, replay_draw
 from taurank.orchestrator.replay.reference import make_reference
 from taurank.orchestrator.replay.summary import agreement_columns
@@ -99,7 +99,7 @@ def at_random(*noises: float) -> Change:
                 return design.choose(process, candidates, noise, count, taken=taken, **rest)
             return generator.permutation(np.setdiff1d(np.arange(candidates), taken))[:count]
 
-        return patch("taurank.orchestrator.ranker.model.choose", chosen)
+        return patch("taurank.orchestrator.ranker.choices.choose", chosen)
 
     return change
 

@@ -179,7 +179,8 @@ def _on_loopback() -> Iterator[None]:
 def _without_idle_servers(dashboard: bool, *, logs: bool) -> Iterator[None]:
     """Makes a Ray that is started within the context omit the processes that a run on one machine has no use for.
 
-    Without them Ray starts earlier and takes less memory; it has no option that omits them.
+    Without them Ray starts earlier and takes less memory; it has no option that omits them. A Ray that starts them in
+    another way starts them.
 
     Args:
         dashboard: whether it is used; without it its server and the monitor of the autoscaler do nothing of use.
@@ -188,7 +189,8 @@ def _without_idle_servers(dashboard: bool, *, logs: bool) -> Iterator[None]:
     unused = () if dashboard else ("start_api_server", "start_monitor")
     with ExitStack() as stack:
         for start in (*unused, *(() if logs else ("start_log_monitor",))):
-            stack.enter_context(_replaced(Node, start, _start_nothing))
+            if hasattr(Node, start):
+                stack.enter_context(_replaced(Node, start, _start_nothing))
         yield
 
 

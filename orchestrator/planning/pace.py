@@ -14,7 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taurank.orchestrator.evidence import BASELINE, EPOCH_SECONDS, RANKING, TIMING, TRAINING, Evidence, EvidenceLog
+from taurank.orchestrator.evidence import (
+    BASELINE,
+    EARLIER_TIMING,
+    EPOCH_SECONDS,
+    RANKING,
+    TIMING,
+    TRAINING,
+    Evidence,
+    EvidenceLog,
+)
 from taurank.orchestrator.experiment import Budget, BudgetError, Experiment, TrainingSpec
 from taurank.orchestrator.ranker import Spending
 from taurank.orchestrator.text import counted, duration
@@ -291,7 +300,7 @@ def timing_epochs(log: EvidenceLog, pace: Pace | None = None) -> float:
             None for epoch-equivalents.
     """
     rows = log.evidence()
-    rows = rows[rows["stage"] == TIMING]
+    rows = rows[rows["stage"].isin([TIMING, EARLIER_TIMING])]
     return float(rows["epochs"].sum() if pace is None else rows["seconds"].sum() / pace.mean)
 
 
@@ -320,7 +329,7 @@ def logged_pace(log: EvidenceLog, candidates: Collection[str]) -> Pace | None:
     Trainings show what an epoch really takes: their seconds replace those of a few batches, and correct those of the
     other candidates by the median ratio. Candidates that could not be measured get the mean of the others.
     """
-    noted = log.noted(TIMING)
+    noted = log.noted(TIMING) or log.noted(EARLIER_TIMING)
     if noted is None:
         return None
     rows = log.evidence()

@@ -30,6 +30,9 @@ from taurank.orchestrator.ranker import (
     Ranking,
     RankingModel,
     Validation,
+    can_design,
+    choose_full_trainings,
+    choose_short_runs,
     final_values,
     in_accuracies,
     in_unit,
@@ -326,7 +329,7 @@ def _last_accuracies(log: EvidenceLog, spec: TrainingSpec, codes: Sequence[str])
 def _pilot(ranker: LogRanker, spec: TrainingSpec) -> list[str]:
     """The first candidates of a round, by design."""
     problem, log = ranker.problem, ranker.log
-    codes = ranker.model().choose_short_runs(PILOT)
+    codes = choose_short_runs(ranker.model(), PILOT)
     log.note(f"selected:{spec.stage}", json.dumps(codes))
     why = f"{PILOT} first, to see whether so short trainings tell candidates apart"
     log.append_event(spec.stage, "", CHOSEN, f"{why}: {_named(problem, codes)}")
@@ -355,9 +358,9 @@ def _chosen(ranker: LogRanker, spec: TrainingSpec, *, given_up: int) -> list[str
         return there
     model = ranker.model()
     if spec.is_full(problem.full_epochs):
-        more = model.choose_full_trainings(count - len(there), had=there)
+        more = choose_full_trainings(model, count - len(there), had=there)
     else:
-        more = model.choose_short_runs(count - len(there), had=there)
+        more = choose_short_runs(model, count - len(there), had=there)
     if more:
         log.note(_next_key(log, key), json.dumps(more))
         log.append_event(spec.stage, "", CHOSEN, _grounds(problem, spec, model, more, len(there), given_up))
@@ -390,9 +393,9 @@ def _trained_for_seconds(
             return chosen
         model, spending = ranker.model(), purse.spending(spec, most)
         if full:
-            more = model.choose_full_trainings(count, had=chosen, spending=spending)
+            more = choose_full_trainings(model, count, had=chosen, spending=spending)
         else:
-            more = model.choose_short_runs(count, had=chosen, spending=spending)
+            more = choose_short_runs(model, count, had=chosen, spending=spending)
         if not more:
             return chosen
         log.note(_next_key(log, key), json.dumps(more))
@@ -411,13 +414,13 @@ def _grounds(
     purse: Purse | None = None,
 ) -> str:
     """Why these were chosen, and what the others save."""
-    if not model.can_design:
+    if not can_design(model):
         why = "drawn at random: nothing describes the candidates"
     elif spec.is_full(problem.full_epochs):
         why = "by design: their final scores are most informative about those of the others"
     else:
         why = "by design: their curves are most informative about those of the others"
-    why += " for their seconds" if model.can_design and purse is not None else ""
+    why += " for their seconds" if can_design(model) and purse is not None else ""
     left = len(problem.candidates) - before - len(chosen)
     saved = f"; {spec.cost(left):g} epochs saved on the {left} others" if left and purse is None else ""
     fewer = f"; {given_up} fewer than planned, for more short trainings" if given_up else ""
@@ -451,7 +454,7 @@ def _more(
         )
         spending = None if purse is None else purse.spending(spec, spec.cost(count))
         had = _noted(log, f"selected:{spec.stage}")
-        return model.choose_short_runs(count, had=had, spending=spending) if count else []
+        return choose_short_runs(model, count, had=had, spending=spending) if count else []
 
     noted = log.noted(f"selected:{spec.stage}:more") is not None
     more = _once(log, f"selected:{spec.stage}:more", choose)

@@ -6,6 +6,7 @@ from taurank.spaces.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from taurank.orchestrator.ranker.accuracy import FEWEST_ANCHORS
+    from taurank.orchestrator.ranker.choices import can_design, choose_full_trainings, choose_short_runs
     from taurank.orchestrator.ranker.contenders import find_contenders
     from taurank.orchestrator.ranker.design import Spending
     from taurank.orchestrator.ranker.failures import find_failures
@@ -67,7 +68,10 @@ __all__ = [
     "Validation",
     "View",
     "align_to_prior",
+    "can_design",
     "cholesky",
+    "choose_full_trainings",
+    "choose_short_runs",
     "complete_short_runs",
     "final_inputs",
     "final_values",

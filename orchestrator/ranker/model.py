@@ -7,20 +7,18 @@ all (``short_runs``, ``prior``); full trainings of a few correct it (``final``) 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, wraps
-from typing import ParamSpec, TypeVar
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
-from threadpoolctl import threadpool_limits
 
 from taurank.orchestrator.ranker.accuracy import FinalAccuracies, final_accuracies, sampling_noise
 from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_latent, draw_scores
-from taurank.orchestrator.ranker.design import POOL, Account, Spending, choose
+from taurank.orchestrator.ranker.design import POOL
 from taurank.orchestrator.ranker.failures import Failures, find_failures
 from taurank.orchestrator.ranker.final import (
     FEW_LABELS,
@@ -31,7 +29,6 @@ from taurank.orchestrator.ranker.final import (
     score_finally,
     without_diverged,
 )
-from taurank.orchestrator.ranker.gaussian_process import GaussianProcess, Rows
 from taurank.orchestrator.ranker.inputs import Inputs, make_inputs
 from taurank.orchestrator.ranker.knowledge import (
     CALIBRATED_LABELS,
@@ -55,30 +52,14 @@ from taurank.orchestrator.ranker.prospects import (
 )
 from taurank.orchestrator.ranker.ranking import LEVEL, Certainty, Ranking
 from taurank.orchestrator.ranker.regressors import FinalInputs, final_process
-from taurank.orchestrator.ranker.short_runs import ShortRuns, complete_short_runs, short_run_process
+from taurank.orchestrator.ranker.short_runs import ShortRuns, complete_short_runs
 from taurank.orchestrator.ranker.signal import Validation
+from taurank.orchestrator.ranker.threads import one_thread
 from taurank.orchestrator.ranker.views import Scores, make_views
 
 DRAWS = 200
-SHORT_RUN_NOISE, LABEL_NOISE = 0.1, 0.05
-"""Noise variance of a label that the designs assume."""
 BEFORE_FULL_TRAININGS = ("inputs", "shorts", "known_columns", "_prior_with_knowledge", "_prior_without_knowledge")
 """Parts of a model that full trainings do not enter."""
-
-
-Answer = TypeVar("Answer")
-Arguments = ParamSpec("Arguments")
-
-
-def _one_thread(compute: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
-    """Keeps linear algebra to one thread: matrices are small, and results do not depend on the number of cores."""
-
-    @wraps(compute)
-    def limited(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-        with threadpool_limits(1, user_api="blas"):
-            return compute(*args, **kwargs)
-
-    return limited
 
 
 class RankingModel:
@@ -140,7 +121,8 @@ class RankingModel:
             and all(view.equals(same) for view, same in zip(own, others, strict=True))
         )
 
-    def _generator(self, step: int) -> np.random.Generator:
+    def generator(self, step: int) -> np.random.Generator:
+        """Random numbers of one step, which do not depend on those of others."""
         return np.random.default_rng([self._seed, 3, step])
 
     @cached_property
@@ -151,12 +133,12 @@ class RankingModel:
     @cached_property
     def shorts(self) -> list[ShortRuns]:
         """Short trainings, completed."""
-        return complete_short_runs(self.inputs, self.views, self._generator(0))
+        return complete_short_runs(self.inputs, self.views, self.generator(0))
 
     @cached_property
     def known_columns(self) -> list[KnownColumn]:
         """Earlier knowledge of the candidates."""
-        return known_columns(self._knowledge, self._encoding, self._knowledge_encoding, self._generator(7))
+        return known_columns(self._knowledge, self._encoding, self._knowledge_encoding, self.generator(7))
 
     @property
     def prior(self) -> PriorOrder:
@@ -175,7 +157,7 @@ class RankingModel:
         return prior_order(
             self.inputs,
             self.shorts,
-            self._generator(1),
+            self.generator(1),
             aggregation=self._options.aggregation,
             validation=self._validation,
             knowledge=knowledge,
@@ -215,7 +197,7 @@ class RankingModel:
         return score_finally(
             self.final_inputs,
             labels,
-            self._generator(2),
+            self.generator(2),
             models=self._options.models,
             all_trained=self._are_all_trained,
         )
@@ -224,11 +206,11 @@ class RankingModel:
     def _are_all_trained(self) -> bool:
         """Whether all candidates that do not fail are trained to the end."""
         labels = self.labels
-        settled = np.union1d(labels.rows, np.flatnonzero(self._are(self.failures.entirely)))
+        settled = np.union1d(labels.rows, np.flatnonzero(self.mask(self.failures.entirely)))
         return len(labels.rows) > 0 and len(settled) == len(self.codes) and bool((labels.noise_factors <= 1).all())
 
     @property
-    @_one_thread
+    @one_thread
     def imputability(self) -> float:
         """Correlation of short runs with their prediction by a model that has not seen them, of the longest ones.
 
@@ -238,97 +220,11 @@ class RankingModel:
         known = [short.imputability for short in self.shorts if np.isfinite(short.imputability)]
         return max(known[-2:]) if known else float("nan")
 
-    @_one_thread
-    def choose_short_runs(
-        self, count: int, *, had: Collection[str] = (), spending: Spending | None = None
-    ) -> list[str]:
-        """Codes of the next ``count`` candidates for a short training, by design.
-
-        Those that ``had`` it are left out, and those that failed in every training, since they would fail again. Short
-        trainings of another kind leave none out. With ``spending`` they are as many as it allows, ``count`` at most,
-        the most informative ones for their cost.
-        """
-        left_out = np.flatnonzero(self._are(self.failures.entirely | frozenset(had)))
-        process = short_run_process(self.inputs, relevance=False)
-        return self._choose(process, SHORT_RUN_NOISE, count, left_out, most_of_pool=0.5, step=4, spending=spending)
-
-    @_one_thread
-    def choose_full_trainings(
-        self, count: int, *, had: Collection[str] = (), spending: Spending | None = None
-    ) -> list[str]:
-        """Codes of the next ``count`` candidates for a full training, by design; those without one come first.
-
-        Those that ``had`` it are left out, and those that failed in every training, since they would fail again. Up to
-        ``FEW_LABELS`` never change a prior order; they give it accuracies, so they are spread evenly over it, a single
-        one in its middle. With ``spending`` they are as many as it allows, ``count`` at most, the most informative ones
-        for their cost; where it allows one without a full training, only such.
-        """
-        left_out = np.flatnonzero(self._are(self.failures.entirely | frozenset(had)))
-        chosen = self._full_trainings(count, np.union1d(self.labels.rows, left_out), spending)
-        if len(chosen) == count or (chosen and spending is not None):
-            return chosen
-        left_out = np.union1d(left_out, np.flatnonzero(self._are(frozenset(chosen))))
-        return chosen + self._full_trainings(count - len(chosen), left_out, spending)
-
-    def _full_trainings(self, count: int, left_out: Rows, spending: Spending | None) -> list[str]:
-        few = count if spending is None else min(count, spending.labels)
-        if len(self.labels.rows) + few <= FEW_LABELS and np.ptp(self.prior.scores) > 0:
-            spread = self._spread_over_the_order(few, left_out, spending)
-            if spread:
-                return spread
-        process = final_process(self.final_inputs)
-        return self._choose(process, LABEL_NOISE, count, left_out, most_of_pool=0.6, step=5, spending=spending)
-
-    def _spread_over_the_order(self, count: int, had: Rows, spending: Spending | None) -> list[str]:
-        """Codes in the middle of each of ``count`` equal parts of the prior order; of fewer parts if they cost less."""
-        others = np.setdiff1d(np.arange(len(self.codes)), had)
-        order = others[np.argsort(-self.prior.scores[others], kind="stable")]
-        for parts in range(min(count, len(order)), 0, -1):
-            rows = [int(order[int((part + 0.5) * len(order) / parts)]) for part in range(parts)]
-            account = Account(spending, len(self.codes))
-            if all(account.pay(row) for row in rows):
-                return [self.codes[row] for row in rows]
-        return []
-
-    @property
-    def can_design(self) -> bool:
-        """Whether anything describes the candidates, so that trainings can be chosen by design and not at random."""
-        return bool(short_run_process(self.inputs, relevance=False).blocks)
-
-    def _choose(
-        self,
-        process: GaussianProcess,
-        noise: float,
-        count: int,
-        had: Rows,
-        *,
-        most_of_pool: float,
-        step: int,
-        spending: Spending | None,
-    ) -> list[str]:
-        generator = self._generator(step)
-        if process.blocks:
-            places = choose(
-                process,
-                len(self.codes),
-                noise,
-                count,
-                taken=had,
-                generator=generator,
-                most_of_pool=most_of_pool,
-                spending=spending,
-            ).tolist()
-        else:
-            account = Account(spending, len(self.codes))
-            drawn = generator.permutation(np.setdiff1d(np.arange(len(self.codes)), had)).tolist()
-            places = [place for place in drawn if account.pay(place)][:count]
-        return [self.codes[place] for place in places]
-
-    @_one_thread
+    @one_thread
     def ranking(self, *, truth_seeds: int = 1) -> Ranking:
         """The ranking; ``truth_seeds`` is how many full trainings are averaged in the truth that it speaks about."""
         failures = self.failures
-        last = self._are(failures.entirely)
+        last = self.mask(failures.entirely)
         if self._options.failed == "unknown" or last.all():
             last[:] = False
         # There is no score where nothing was learned; among those that failed the order stays what it was.
@@ -337,10 +233,10 @@ class RankingModel:
             self.final,
             final_process(self.final_inputs),
             DRAWS,
-            self._generator(6),
+            self.generator(6),
             reliability=self.prior.reliability,
             truth_seeds=truth_seeds,
-            without_evidence=self._without_evidence | self._are(failures.undecided),
+            without_evidence=self._without_evidence | self.mask(failures.undecided),
             sampling=sampling_noise(self.views, self._validation.images),
             calibrated=self._calibrated,
         )
@@ -381,7 +277,7 @@ class RankingModel:
             knowledge=self._knowledge_uses(weights.get(KNOWLEDGE, 0.0)),
         )
 
-    @_one_thread
+    @one_thread
     def prospect(self, options: Sequence[TrainingOption], budget: float) -> Prospect:
         """The most informative of some trainings within a budget, and the tau expected after them.
 
@@ -389,7 +285,7 @@ class RankingModel:
             options: trainings to choose from, one of each candidate at most.
             budget: epochs that the chosen ones may cost together.
         """
-        generator = self._generator(20)
+        generator = self.generator(20)
         beginning = final_process(self.final_inputs)
         centre, deviations, noise = draw_latent(
             self.final,
@@ -399,7 +295,7 @@ class RankingModel:
             reliability=self.prior.reliability,
             calibrated=self._calibrated,
         )
-        unknown = self._without_evidence | self._are(self.failures.undecided)
+        unknown = self._without_evidence | self.mask(self.failures.undecided)
         deviations[:, unknown] = generator.standard_normal((len(deviations), int(unknown.sum())))
         spread = deviations.var(axis=0)
         place = {code: row for row, code in enumerate(self.codes)}
@@ -457,9 +353,10 @@ class RankingModel:
         found = final_accuracies(
             self.final.scores, draws.std(axis=0), self.views, level=LEVEL, images=self._validation.images
         )
-        return found.without(self._are(self.failures.undecided))
+        return found.without(self.mask(self.failures.undecided))
 
-    def _are(self, codes: frozenset[str]) -> NDArray[np.bool_]:
+    def mask(self, codes: Collection[str]) -> NDArray[np.bool_]:
+        """Which candidates are among some codes, (candidates,)."""
         return np.array([code in codes for code in self.codes], dtype=bool)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from taurank.orchestrator.evidence import BASELINE
 from taurank.orchestrator.evidence.log import Evidence, EvidenceLog
 from taurank.orchestrator.experiment.budget import BudgetError, read_budget
 from taurank.orchestrator.experiment.trainings import TrainingSpec
-from taurank.orchestrator.planning.pace import Pace, Purse, book_pace, logged_pace, seconds_spent
+from taurank.orchestrator.planning.pace import Pace, Purse, book_pace, logged_pace, seconds_spent, timing_epochs
 
 PACE = Pace({"a": 1.0, "b": 2.0, "c": 6.0}, workers=2, share=2.0)
 FULL = 10
@@ -71,6 +71,16 @@ class TestLog:
     def test_as_measured(self, log: EvidenceLog) -> None:
         assert logged_pace(log, "abc") == PACE
         assert logged_pace(EvidenceLog(Path(":memory:")), "abc") is None
+
+    def test_under_its_earlier_name(self, log: EvidenceLog) -> None:
+        earlier = EvidenceLog(Path(":memory:"))
+        earlier.note("pace", str(log.noted("timing")))
+        columns = [field.name for field in fields(Evidence)]
+        rows = log.evidence()[columns].assign(stage="pace", seconds=0.5, epochs=0.1)
+        earlier.append(Evidence(**row) for row in rows.to_dict("records"))
+        assert logged_pace(earlier, "abc") == PACE
+        assert timing_epochs(earlier) == pytest.approx(0.3)
+        assert timing_epochs(earlier, PACE) == pytest.approx(1.5 / PACE.mean)
 
     def test_trainings_correct_it(self, log: EvidenceLog) -> None:
         train(log, "a", epochs=5, seconds=10.0)

@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.ranker import RankerOptions, RankingModel, model, regressors, short_runs
+from taurank.orchestrator.ranker import (
+    RankerOptions,
+    RankingModel,
+    choose_full_trainings,
+    model,
+    regressors,
+    short_runs,
+)
 
 FULL, COUNT = 40, 24
 CODES = [f"c{index:02d}" for index in range(COUNT)]
@@ -63,7 +70,7 @@ def make() -> Callable[..., RankingModel]:
 def earlier(make: Callable[..., RankingModel]) -> RankingModel:
     """A model that has gone through the stages before full trainings."""
     first = make(BEFORE)
-    first.choose_full_trainings(3)
+    choose_full_trainings(first, 3)
     return first
 
 

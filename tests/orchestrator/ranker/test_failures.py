@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taurank.orchestrator.ranker import RankerOptions, Ranking, RankingModel, find_failures, make_views
+from taurank.orchestrator.ranker import (
+    RankerOptions,
+    Ranking,
+    RankingModel,
+    choose_full_trainings,
+    find_failures,
+    make_views,
+)
 from taurank.orchestrator.ranker.views import PRETEXT
 
 FULL = 40
@@ -146,7 +153,7 @@ class TestRanking:
     def test_a_failure_is_not_trained_again(self):
         frame = rows(*size(), *trained(4, {"c2": 1}))
         model = RankingModel(frame, pd.DataFrame(index=CODES), full_epochs=FULL, seed=0)
-        assert sorted(model.choose_full_trainings(12)) == sorted(set(CODES) - {"c2"})
+        assert sorted(choose_full_trainings(model, 12)) == sorted(set(CODES) - {"c2"})
 
 
 class TestViews:

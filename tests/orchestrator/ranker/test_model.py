@@ -15,7 +15,13 @@ import pytest
 from scipy import stats
 
 from taurank.orchestrator.evidence.log import EvidenceLog
-from taurank.orchestrator.ranker import RankerOptions, RankingModel, rank_evidence
+from taurank.orchestrator.ranker import (
+    RankerOptions,
+    RankingModel,
+    choose_full_trainings,
+    choose_short_runs,
+    rank_evidence,
+)
 from taurank.orchestrator.tau import tau_b
 
 FULL = 40
@@ -30,7 +36,7 @@ def _small_forests(monkeypatch, request):
 
 
 class Case:
-    """Candidates with an encoding, a quality that it tells half of, and the evidence that is bought."""
+    """Candidates with an encoding, a quality that it tells half of, and the evidence on them."""
 
     def __init__(self, count: int, seed: int = 0) -> None:
         generator = np.random.default_rng(seed)
@@ -129,7 +135,7 @@ class TestHardCases:
     def test_few_full_trainings_are_spread_over_the_order(self, count, ranks):
         model = Case(30).size().training(4).model()
         places = model.ranking().table.set_index("architecture")["rank"]
-        assert places[model.choose_full_trainings(count)].tolist() == ranks
+        assert places[choose_full_trainings(model, count)].tolist() == ranks
 
     def test_encoding_with_gaps_and_giants(self):
         case = Case(40).size().training(4, places=range(20)).training(FULL, places=range(10))
@@ -141,7 +147,7 @@ class TestHardCases:
         case.encoding.iloc[20:] = case.encoding.iloc[:20].to_numpy()
         case.size().training(4, places=range(0, 40, 2)).training(FULL, places=range(0, 40, 3))
         check(case.model().ranking(), case.codes)
-        assert len(set(case.model().choose_full_trainings(10))) == 10
+        assert len(set(choose_full_trainings(case.model(), 10))) == 10
 
     @pytest.mark.parametrize("columns", [[], ["a"]])
     def test_hardly_an_encoding(self, columns):
@@ -170,7 +176,7 @@ class TestHardCases:
     def test_failed_short_trainings_are_not_chosen_again(self):
         case = Case(20).size().training(4, places=range(8), values=np.full(20, NAN))
         case.training(4, places=range(8, 14))
-        assert sorted(case.model().choose_short_runs(20, had=case.codes[8:14])) == case.codes[14:]
+        assert sorted(choose_short_runs(case.model(), 20, had=case.codes[8:14])) == case.codes[14:]
 
 
 class TestAllTrained:
@@ -220,7 +226,9 @@ class TestWithoutAPrior:
             case = Case(100, seed)
             case.encoding = case.encoding[["a", "b"]]
             model = case.model()
-            case.training(FULL, places=[case.codes.index(code) for code in model.choose_full_trainings(labels)], sd=0.1)
+            case.training(
+                FULL, places=[case.codes.index(code) for code in choose_full_trainings(model, labels)], sd=0.1
+            )
             ranking = case.model().ranking()
             values = {row[2]: row[8] for row in case.rows}
             placed = [code for code in ranking.table["architecture"] if code in values]
@@ -326,7 +334,7 @@ class TestInvariance:
     def test_permuting_candidates_permutes_nothing(self, case):
         shuffled = case.encoding.sample(frac=1, random_state=1)
         pd.testing.assert_frame_equal(case.model(shuffled).ranking().table, case.model().ranking().table)
-        assert case.model(shuffled).choose_full_trainings(5) == case.model().choose_full_trainings(5)
+        assert choose_full_trainings(case.model(shuffled), 5) == choose_full_trainings(case.model(), 5)
 
     def test_permuting_rows_changes_nothing(self, case):
         frame = case.frame.sample(frac=1, random_state=1).sort_values("stage", kind="stable")
@@ -346,10 +354,10 @@ class TestInvariance:
         case.frame.to_parquet(tmp_path / "rows.parquet")
         case.encoding.to_parquet(tmp_path / "encoding.parquet")
         script = (
-            "import sys, pandas as pd; from taurank.orchestrator.ranker import RankingModel\n"
+            "import sys, pandas as pd; from taurank.orchestrator.ranker import *\n"
             "rows, encoding = (pd.read_parquet(f'{sys.argv[1]}/{name}.parquet') for name in ('rows', 'encoding'))\n"
             f"model = RankingModel(rows, encoding, full_epochs={FULL}, seed=0)\n"
-            "print(model.choose_short_runs(9), model.choose_full_trainings(9), repr(model.imputability))\n"
+            "print(choose_short_runs(model, 9), choose_full_trainings(model, 9), repr(model.imputability))\n"
             "ranking = model.ranking(); print(ranking.table.to_csv(), ranking.samples.tobytes().hex())\n"
         )
 

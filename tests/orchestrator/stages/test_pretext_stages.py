@@ -20,7 +20,7 @@ from taurank.orchestrator.experiment.file import parse_experiment
 from taurank.orchestrator.experiment.trainings import TrainingSpec
 from taurank.orchestrator.planning.outlook import counts
 from taurank.orchestrator.planning.rounds import planned_epochs
-from taurank.orchestrator.ranker import RankerOptions
+from taurank.orchestrator.ranker import RankerOptions, choose_short_runs
 from taurank.orchestrator.ranker.inputs import make_inputs
 from taurank.orchestrator.ranker.model import RankingModel
 from taurank.orchestrator.ranker.prior import prior_order
@@ -334,8 +334,8 @@ class TestPrior:
     def test_who_is_asked_may_have_been_trained_before(self) -> None:
         evidence = pd.DataFrame(rows("training-3", [[0.1 * place] * 3 for place in range(1, 7)], source="training"))
         model = RankingModel(evidence, pd.DataFrame(index=list("abcdef")), full_epochs=8, seed=0)
-        assert len(set(model.choose_short_runs(4))) == 4
-        assert sorted(model.choose_short_runs(4, had="abcd")) == ["e", "f"]
+        assert len(set(choose_short_runs(model, 4))) == 4
+        assert sorted(choose_short_runs(model, 4, had="abcd")) == ["e", "f"]
 
 
 def test_why_shows_it_by_its_stage(tmp_path: Path) -> None:
