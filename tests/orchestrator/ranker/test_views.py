@@ -74,7 +74,7 @@ class TestViews:
         assert math.isnan(reliability(np.array([0.5]), np.array([0.1])))
         assert reliability(values, np.full(3, 1.0)) == 0.0
         assert reliability(values, np.zeros(3)) == 1.0
-        # Who has no accuracy does not count.
+        # A candidate without an accuracy does not count.
         some = reliability(np.array([0.1, np.nan, 0.2, 0.4]), np.array([0.05, 9.0, 0.05, 0.05]))
         assert some == pytest.approx(1 - 0.0025 / values.var(ddof=1))
 
