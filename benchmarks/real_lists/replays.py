@@ -33,7 +33,6 @@ from taurank.orchestrator.planning import (
     planned_epochs,
 )
 from taurank.orchestrator.planning.forecast import update
-from taurank.orchestrator.ranker import RankerOptions
 from taurank.orchestrator.replay import Bench, ReplayPlan, draw_candidates, make_bench, plan_replay, replay_draw
 from taurank.orchestrator.replay.cheap import Cheap
 from taurank.orchestrator.tau import tau_b
@@ -77,7 +76,7 @@ def default_plan(each: RealList, bench: Bench, count: int) -> ReplayPlan:
         trainings=recorded,
         images=len(each.data.validation),
         classes=len(each.data.classes),
-        options=RankerOptions(training_loss=experiment.families is None),
+        options=experiment.ranker_options,
     )
 
 

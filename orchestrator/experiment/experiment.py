@@ -201,6 +201,14 @@ class Experiment(Spec):
         return self.families.recipe(self.recipe, space.family(Architecture(space.name, code)))
 
     @property
+    def ranker_options(self) -> RankerOptions:
+        """The settings of the ranker, with what follows from the candidates and their recipes."""
+        # Otherwise a training loss does not mean the same for all candidates.
+        compared = self.families is None or self.families.share_loss(self.recipe)
+        options = self.ranker.for_candidates(foreign=self.space.make().foreign)
+        return dataclasses.replace(options, training_loss=options.training_loss and compared)
+
+    @property
     def ranked_metric(self) -> RankedMetric:
         """The metric by which candidates are ranked."""
         return ACCURACY if self.metric is None else self.metric.ranked

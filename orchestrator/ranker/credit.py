@@ -18,9 +18,6 @@ from taurank.orchestrator.ranker.views import Scores, normal_scores
 
 INCREDIBLE, CREDIBLE = 0.1, 0.3
 """Correlation with the trainings from which a cheap source counts, and from which it counts in full."""
-KNOWN, KNOWN_SD, KNOWN_CREDIBLE = 0.5, 0.3, 0.6
-"""Prior correlation of a source that works in most spaces, the standard deviation of that on the scale artanh(r), and
-the posterior correlation from which it counts in full."""
 MIN_SHARED = 8
 """Candidates that two sources share before their correlation is believed."""
 DEPTH, DEPTH_WEIGHT = "depth", 0.5
@@ -30,6 +27,28 @@ BELOW, FADES, BELOW_ERRORS = 0.6, 0.3, 0.25
 which further distance it loses all; and sampling errors that are added to the first."""
 LARGEST_AGREEMENT = 0.97
 """Correlations are kept below that on this scale."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of a source before any training.
+
+    Attributes:
+        correlation: with full training.
+        sd: standard deviation of that between lists of candidates, on the scale artanh(r).
+        credible: posterior correlation from which the source counts in full.
+    """
+
+    correlation: float
+    sd: float
+    credible: float
+
+
+ONE_DESIGN = Expected(0.5, 0.3, 0.6)
+"""Size and curvature proxies of candidates from one search space."""
+OF_MANY_DESIGNS = Expected(0.3, 0.5, 0.7)
+"""The same of networks that differ in kind: more parameters are better within a kind, not between a transformer and a
+convolutional network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +76,18 @@ class Judge:
         return float(np.corrcoef(own, trained)[0, 1])
 
 
-def credible(scores: Scores, judge: Judge | None, *, known: bool = False) -> tuple[Scores, float]:
+def credible(scores: Scores, judge: Judge | None, *, expected: Expected | None = None) -> tuple[Scores, float]:
     """A cheap source with the sign that the trainings imply, and its credit in [0, 1].
 
     ``credit = (r - .1) / .2``, clipped; a source with ``r < -max(.3, 2 / sqrt(n))`` is inverted and has the credit 1.
-    Of a known source it is ``(r - .1) / .5`` with the posterior mean of r on the scale artanh(r), where the prior is
-    artanh(.5) with the standard deviation .3, and the sampling error ``1 / sqrt(n - 3)``. The credit is 1 without a
-    judge or with too few trainings.
+    Where something is expected of a source, r is the posterior mean on the scale artanh(r), with the sampling error
+    ``1 / sqrt(n - 3)``, and the credit is ``(r - .1) / (expected.credible - .1)``. The credit is 1 without a judge or
+    with too few trainings.
 
     Args:
         scores: normal scores of the source, (candidates,).
         judge: the trainings; None where there are none that may judge.
-        known: whether the source works in most spaces.
+        expected: of a source that works in most spaces; None for others.
     """
     agreement = float("nan") if judge is None else judge.agreement(scores)
     if judge is None or np.isnan(agreement):
@@ -76,16 +95,16 @@ def credible(scores: Scores, judge: Judge | None, *, known: bool = False) -> tup
     if agreement < -max(CREDIBLE, 2 * judge.error):
         return -scores, 1.0
     full = CREDIBLE
-    if known:
-        agreement, full = _with_prior(agreement, len(judge.rows)), KNOWN_CREDIBLE
+    if expected is not None:
+        agreement, full = _with_prior(agreement, len(judge.rows), expected), expected.credible
     return scores, float(np.clip((agreement - INCREDIBLE) / (full - INCREDIBLE), 0.0, 1.0))
 
 
-def _with_prior(agreement: float, count: int) -> float:
-    """The posterior correlation of a known source, observed over ``count`` candidates."""
-    observed, prior = count - 3, KNOWN_SD**-2
+def _with_prior(agreement: float, count: int, expected: Expected) -> float:
+    """The posterior correlation of a source, observed over ``count`` candidates."""
+    observed, prior = count - 3, expected.sd**-2
     shown = np.arctanh(np.clip(agreement, -LARGEST_AGREEMENT, LARGEST_AGREEMENT))
-    return float(np.tanh((prior * np.arctanh(KNOWN) + observed * shown) / (prior + observed)))
+    return float(np.tanh((prior * np.arctanh(expected.correlation) + observed * shown) / (prior + observed)))
 
 
 def beside_the_best(agreements: Mapping[str, float], judge: Judge | None) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from taurank.orchestrator.ranker.credit import Judge, beside_the_best, credible, size_score
+from taurank.orchestrator.ranker.credit import ONE_DESIGN, Expected, Judge, beside_the_best, credible, size_score
 from taurank.orchestrator.ranker.inputs import Inputs, filled
 from taurank.orchestrator.ranker.views import Kind, Scores, normal_scores
 
@@ -20,15 +20,17 @@ KNOWN = ("size", *JACOBIAN, ACTIVATIONS)
 """Groups that work in most spaces."""
 
 
-def cheap_groups(inputs: Inputs, judge: Judge | None) -> tuple[dict[str, Scores], dict[str, float]]:
+def cheap_groups(
+    inputs: Inputs, judge: Judge | None, expected: Expected = ONE_DESIGN
+) -> tuple[dict[str, Scores], dict[str, float]]:
     """Normal scores of the groups, (candidates,) each, and their weights.
 
     A weight is the share of a source that is no noise, times its credit; see ``credit.credible`` and, for size and the
-    curvature proxies, ``credit.beside_the_best``.
+    curvature proxies, of which something is ``expected``, ``credit.beside_the_best``.
     """
     groups, weights = _separate(inputs, judge)
     for name in groups:
-        groups[name], credit = credible(groups[name], judge, known=name in KNOWN)
+        groups[name], credit = credible(groups[name], judge, expected=expected if name in KNOWN else None)
         weights[name] *= credit
     agreements = {name: judge.agreement(groups[name]) for name in groups if name in KNOWN} if judge else {}
     for name, kept in beside_the_best(agreements, judge).items():

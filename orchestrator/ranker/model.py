@@ -18,6 +18,7 @@ from scipy import stats
 
 from taurank.orchestrator.ranker.accuracy import FinalAccuracies, final_accuracies, sampling_noise
 from taurank.orchestrator.ranker.calibration import CALIBRATED, DOUBTFUL, draw_latent, draw_scores
+from taurank.orchestrator.ranker.credit import OF_MANY_DESIGNS, ONE_DESIGN
 from taurank.orchestrator.ranker.design import POOL
 from taurank.orchestrator.ranker.failures import Failures, find_failures
 from taurank.orchestrator.ranker.final import (
@@ -161,6 +162,7 @@ class RankingModel:
             aggregation=self._options.aggregation,
             validation=self._validation,
             knowledge=knowledge,
+            expected=OF_MANY_DESIGNS if self._options.one_design is False else ONE_DESIGN,
         )
 
     @cached_property

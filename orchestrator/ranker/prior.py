@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from taurank.orchestrator.ranker.aggregation import AGGREGATIONS
+from taurank.orchestrator.ranker.credit import ONE_DESIGN, Expected
 from taurank.orchestrator.ranker.gaussian_process import Block, GaussianProcess
 from taurank.orchestrator.ranker.groups import cheap_groups
 from taurank.orchestrator.ranker.inputs import CHEAP_SHARE, Inputs, filled
@@ -68,10 +69,11 @@ def prior_order(
     aggregation: str = "normal-scores",
     knowledge: Sequence[KnownColumn] = (),
     validation: Validation = UNKNOWN,
+    expected: Expected = ONE_DESIGN,
 ) -> PriorOrder:
     """The order that the sources agree on; all 0 without any."""
     trained = lead_trainings(shorts, validation)
-    groups, weights = cheap_groups(inputs, None if trained is None else trained.judge)
+    groups, weights = cheap_groups(inputs, None if trained is None else trained.judge, expected)
     if trained is not None:
         groups[trained.name], weights[trained.name] = trained.scores, trained.weight
     kept = [name for name in groups if weights[name] > 0 and np.ptp(groups[name]) > 0]

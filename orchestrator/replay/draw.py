@@ -90,7 +90,7 @@ def _rank(
         bench.encoding(candidates),
         bench.full_epochs,
         plan.seed,
-        plan.options,
+        plan.options.for_candidates(foreign=bench.space is not None and bench.space.foreign),
         images=plan.images,
         classes=plan.classes,
         knowledge=plan.knowledge,

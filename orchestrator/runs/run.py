@@ -181,9 +181,7 @@ class Run:
     def problem(self) -> Problem:
         """The input of the ranker besides the log."""
         encoding = self._encoding(self.candidates)
-        experiment, options = self.experiment, self.experiment.ranker
-        if experiment.families is not None:
-            options = replace(options, training_loss=False)
+        experiment = self.experiment
         # Of the training on the fewest classes: the accuracies of all others are farther from chance and less noisy.
         fewest = min((spec.subset.class_share for spec in experiment.trainings or ()), default=1.0)
         looked_at = None if self.noted_images is None else self.noted_images.of_some_classes(fewest)
@@ -192,7 +190,7 @@ class Run:
             encoding,
             experiment.recipe.epochs,
             experiment.seed,
-            options,
+            experiment.ranker_options,
             images=None if looked_at is None else looked_at.validation,
             classes=None if looked_at is None else looked_at.classes,
             names=self.names,

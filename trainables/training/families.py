@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from taurank.spaces import Family
 from taurank.trainables.training.recipe import Recipe
@@ -17,6 +17,12 @@ GOVERNED = ("optimizer", "learning_rate", "weight_decay", "warmup_epochs", "labe
 
 COMMON = ("epochs", "batch_size", "mixed_precision", "channels_last", "micro_batch")
 """Fields that are common to all families even where each has a whole recipe."""
+
+OF_THE_LOSS = (
+    *("loss", "label_smoothing", "mixup", "cutmix", "mix_share"),
+    *("dropout", "drop_path", "augmentation"),
+)
+"""Fields of a recipe that a training loss depends on even for a network that has learned the same."""
 
 FAMILIES_OF_LARGE_IMAGES: dict[str, Any] = {
     "cnn": "imagenet-90",
@@ -103,6 +109,11 @@ class FamilyRecipes:
         if isinstance(own, FamilyRecipe):
             return own.applied_to(common)
         return replace(own.of_length(common.epochs), **{name: getattr(common, name) for name in COMMON})
+
+    def share_loss(self, common: Recipe) -> bool:
+        """Whether training losses of all families measure the same: they have all of ``OF_THE_LOSS`` in common."""
+        recipes = (self.recipe(common, family) for family in get_args(Family))
+        return len({tuple(getattr(recipe, name) for name in OF_THE_LOSS) for recipe in recipes}) == 1
 
     @property
     def governed(self) -> tuple[str, ...]:

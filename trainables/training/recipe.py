@@ -32,6 +32,9 @@ _BELOW = {
 }
 _HIGHEST = 0.99
 """Of a probability that a longer training has raised."""
+FEW_STEPS = 120
+"""A short training of fewer optimiser steps changes its batch and learning rate; see ``Recipe.least_steps``."""
+_SMALLEST_BATCH = 16
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,6 +87,8 @@ class Recipe:
         evaluated_centre: share of each side of an image, in its middle, that is evaluated, enlarged to the full size.
         micro_batch: images of a step that are in memory at once; the gradients of a step are summed over them. None:
             all, or fewer where they do not fit (see ``Training``).
+        least_steps: a training of fewer optimiser steps takes half the batch, but 16 images at least, and twice the
+            learning rate. 0: never.
 
     Raises:
         ValueError: a value outside its range; the message names the field, the value and the range.
@@ -121,9 +126,11 @@ class Recipe:
     zero_init_last: bool = False
     evaluated_centre: float = 1.0
     micro_batch: int | None = None
+    least_steps: int = 0
 
     def __post_init__(self) -> None:
-        for name, lowest in (("epochs", 1), ("batch_size", 2), ("learning_rate_batch", 1), ("micro_batch", 2)):
+        lowest_values = {"epochs": 1, "batch_size": 2, "learning_rate_batch": 1, "micro_batch": 2, "least_steps": 0}
+        for name, lowest in lowest_values.items():
             value = getattr(self, name)
             if value is None and name in ("learning_rate_batch", "micro_batch"):
                 continue
@@ -199,6 +206,33 @@ class Recipe:
             dropout=None if self.dropout is None else min(self.dropout * strength, _HIGHEST),
             drop_path=None if self.drop_path is None else min(self.drop_path * strength, _HIGHEST),
             augmentation=self.augmentation.weakened(strength),
+        )
+
+    def in_short(self, epochs: int) -> Recipe:
+        """The recipe of a training that stands for one of full length: ``of_length``, with ``least_steps``.
+
+        On few images it would otherwise end before it has learned enough to be compared with others
+        (docs/measurements/real-lists.md).
+        """
+        short = self.of_length(epochs)
+        return replace(short, least_steps=FEW_STEPS) if epochs < self.epochs else short
+
+    def on_images(self, count: int) -> Recipe:
+        """The recipe of a training on so many images: another one where it would have fewer than ``least_steps``.
+
+        Examples:
+            >>> short = Recipe(epochs=30, batch_size=64, learning_rate=0.05).in_short(3)
+            >>> short.on_images(4000) is short
+            True
+            >>> few = short.on_images(700)
+            >>> few.batch_size, few.learning_rate
+            (32, 0.1)
+        """
+        if self.epochs * math.ceil(count / self.batch_size) >= self.least_steps:
+            return self
+        batch = max(self.batch_size // 2, min(self.batch_size, _SMALLEST_BATCH))
+        return replace(
+            self, batch_size=batch, learning_rate=2 * self.peak_learning_rate, learning_rate_batch=None, least_steps=0
         )
 
     def for_own_targets(self) -> Recipe:

@@ -18,6 +18,7 @@ from taurank.trainables.data import Augmentation, ImageData, ImageSet, iterate_b
 from taurank.trainables.training.memory import halving
 from taurank.trainables.training.mixing import Mixing
 from taurank.trainables.training.recipe import Recipe
+from taurank.trainables.training.running_statistics import keep_pace
 from taurank.trainables.training.weight_average import WeightAverage
 
 Row: TypeAlias = dict[str, float]
@@ -89,6 +90,7 @@ class Training:
             raise ValueError(f"seed is {seed}; it has to be at least 0")
         if not 0 < epoch_share <= 1:
             raise ValueError(f"epoch_share is {epoch_share}; it has to be above 0 and at most 1")
+        recipe = recipe.on_images(len(data.train))
         self.recipe, self.data, self.seed, self.device = recipe, data, seed, torch.device(device)
         with seeded(seed, self.device):
             self.model = build().to(self.device)
@@ -96,6 +98,7 @@ class Training:
         self.model = self.model.to(memory_format=self._memory_format)  # type: ignore[call-overload]
         self.optimizer = recipe.make_optimizer(self.model)
         steps = math.ceil(len(data.train) / recipe.batch_size)
+        keep_pace(self.model, recipe.epochs * steps)
         self._average = WeightAverage(self.model, recipe.ema_epochs * steps) if recipe.ema_epochs else None
         self._mixing = Mixing(recipe, classes=len(data.classes))
         self._mixing.start_epoch(seed, 0)  # a measurement trains single batches

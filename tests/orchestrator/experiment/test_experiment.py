@@ -470,7 +470,7 @@ class TestRanker:
         assert model.startswith("ranker.models.0: has to be 'gaussian-process'")
         assert model.endswith("not \"extra-tree\"; did you mean 'extra-trees'?")
         assert aggregation.startswith("ranker.aggregation: has to be 'normal-scores'")
-        assert key == "ranker.foo: unknown key; known keys: models, aggregation, training_loss, failed"
+        assert key == "ranker.foo: unknown key; known keys: models, aggregation, training_loss, one_design, failed"
 
 
 def test_a_search_by_name_resizes_the_images() -> None:

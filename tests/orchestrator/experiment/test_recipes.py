@@ -107,6 +107,20 @@ def test_families_by_name_beside_short_ones():
     assert again(found) == found
 
 
+@pytest.mark.parametrize(
+    ("changes", "loss", "one_design"),
+    [
+        ({"recipe": {"epochs": 3}}, True, True),
+        ({"space": "zoo", "candidates": MODELS}, True, False),
+        ({"space": "zoo", "candidates": MODELS, "data": {"name": "digits", "size": 224}}, False, False),
+        ({"space": "zoo", "candidates": MODELS, "ranker": {"training_loss": False, "one_design": True}}, False, True),
+    ],
+)
+def test_the_ranker_knows_what_the_candidates_have_in_common(changes, loss, one_design):
+    options = experiment(**changes).ranker_options
+    assert (options.training_loss, options.one_design) == (loss, one_design)
+
+
 def test_lamb_without_timm_is_refused_before_anything_is_spent(monkeypatch):
     monkeypatch.setattr("taurank.trainables.training.recipe.find_spec", lambda name: None)
     for changes, place in (

@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from taurank.orchestrator.ranker.credit import MIN_SHARED, Judge, beside_the_best, credible, size_score
+from taurank.orchestrator.ranker.credit import (
+    MIN_SHARED,
+    OF_MANY_DESIGNS,
+    ONE_DESIGN,
+    Judge,
+    beside_the_best,
+    credible,
+    size_score,
+)
 from taurank.orchestrator.ranker.views import normal_scores
 
 
@@ -34,9 +42,14 @@ class TestCredible:
     )
     def test_a_known_one_is_judged_by_what_is_known_and_observed(self, count, correlation, credit):
         source, trained = correlated(count, correlation)
-        kept, found = credible(source, judge(trained), known=True)
+        kept, found = credible(source, judge(trained), expected=ONE_DESIGN)
         assert found == pytest.approx(credit, abs=1e-4)
         assert kept is source
+
+    @pytest.mark.parametrize(("correlation", "credit"), [(0.0, 0.0), (0.6, 0.6985), (0.9, 1.0)])
+    def test_networks_that_differ_in_kind_are_expected_to_agree_less(self, correlation, credit):
+        source, trained = correlated(12, correlation)  # r = tanh((.3095 / .25 + 9 artanh(.6)) / (1 / .25 + 9)) = .5191
+        assert credible(source, judge(trained), expected=OF_MANY_DESIGNS)[1] == pytest.approx(credit, abs=1e-4)
 
     @pytest.mark.parametrize(("correlation", "credit"), [(0.0, 0.0), (0.2, 0.5), (0.3, 1.0), (0.9, 1.0)])
     def test_others_lose_weight_as_soon_as_it_is_low(self, correlation, credit):
@@ -46,15 +59,15 @@ class TestCredible:
     @pytest.mark.parametrize(("correlation", "turned"), [(-0.6, True), (-0.57, False)])  # 2 / sqrt(12) = .577
     def test_an_opposite_one_is_turned(self, correlation, turned):
         source, trained = correlated(12, correlation)
-        found, credit = credible(source, judge(trained), known=True)
+        found, credit = credible(source, judge(trained), expected=ONE_DESIGN)
         assert np.array_equal(found, -source if turned else source)
         assert credit == pytest.approx(1.0 if turned else 0.0)
 
     def test_without_a_judge_or_with_few_trainings(self):
         source, trained = correlated(50, -0.9)
-        assert credible(source, None, known=True) == (pytest.approx(source), 1.0)
+        assert credible(source, None, expected=ONE_DESIGN) == (pytest.approx(source), 1.0)
         few = judge(trained, np.arange(MIN_SHARED - 1))
-        assert credible(source, few, known=True) == (pytest.approx(source), 1.0)
+        assert credible(source, few, expected=ONE_DESIGN) == (pytest.approx(source), 1.0)
 
     def test_only_trained_candidates_count(self):
         source, trained = correlated(40, 0.0)

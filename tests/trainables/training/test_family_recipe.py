@@ -7,6 +7,7 @@ import pytest
 
 from taurank.spaces import Family
 from taurank.trainables.training.families import GOVERNED, FamilyRecipe, FamilyRecipes
+from taurank.trainables.training.named_recipes import RECIPES
 from taurank.trainables.training.recipe import Recipe
 
 PLAIN = FamilyRecipe("sgd", 0.05, 5e-4, 0.05, 0.1, None)
@@ -56,3 +57,10 @@ def test_of_a_family():
     recipes = FamilyRecipes(transformer=ADAPTIVE)
     assert recipes.recipe(Recipe(), "transformer") == ADAPTIVE.applied_to(Recipe())
     assert recipes.recipe(Recipe(), "cnn").optimizer == "sgd"
+
+
+def test_losses_of_families_compare_where_their_recipes_have_the_same() -> None:
+    assert FamilyRecipes().share_loss(Recipe())
+    assert not FamilyRecipes(transformer=ADAPTIVE).share_loss(Recipe())
+    assert not FamilyRecipes(cnn=RECIPES["imagenet-90"]()).share_loss(Recipe())
+    assert FamilyRecipes(**dict.fromkeys(get_args(Family), RECIPES["imagenet-vit"]())).share_loss(Recipe())

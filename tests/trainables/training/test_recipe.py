@@ -53,6 +53,33 @@ def test_another_length_is_a_training_in_small() -> None:
     assert long.of_length(1).warmup_epochs == 0.025
 
 
+def in_short(**full: Any) -> Recipe:
+    return Recipe(epochs=30, **full).in_short(3)
+
+
+@pytest.mark.parametrize(
+    ("images", "full", "batch", "rate"),
+    [
+        (2560, {}, 64, 0.1),  # 120 steps
+        (2559, {}, 64, 0.1),
+        (2496, {}, 32, 0.2),  # 117 steps
+        (700, {"batch_size": 20}, 16, 0.2),
+        (100, {"batch_size": 8}, 8, 0.2),
+        (700, {"learning_rate_batch": 256}, 32, 0.05),
+        (700, {"optimizer": "adamw", "learning_rate_batch": 256}, 32, 0.1),
+    ],
+)
+def test_a_short_training_of_few_steps_takes_more_and_larger_ones(images, full, batch, rate) -> None:
+    found = in_short(**full).on_images(images)
+    assert (found.batch_size, found.peak_learning_rate) == (batch, pytest.approx(rate))
+
+
+def test_full_training_takes_the_steps_that_are_asked_for() -> None:
+    full = Recipe(epochs=3)
+    assert full.in_short(3) == full.in_short(3).on_images(10) == full.on_images(10) == full
+    assert Recipe(epochs=3, least_steps=120).on_images(10).batch_size == 32
+
+
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("epochs", {"epochs": 0}),
     ("epochs", {"epochs": 2.5}),
