@@ -17,6 +17,8 @@ from taurank.orchestrator.ranker.contenders import rank_again
 
 Scores = NDArray[np.float64]
 Kind = Literal["size", "proxy", "pretext", "supernet", "training", "loss"]
+POLICY_MARK = ":"
+"""In the name of a stage whose policy ends trainings early."""
 LOWER_IS_BETTER = frozenset({"proxy:ntk_condition"})
 """Proxies whose direction is down, as `taurank.trainables.proxies` has them; the ranker runs without torch."""
 
@@ -187,6 +189,7 @@ def _failed(rows: pd.DataFrame) -> set[str]:
 
 
 def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs: int) -> Iterator[View]:
+    rows = _without_cut(stage, rows)
     value, epoch = _last_accuracies(rows, index)
     # Of the stage, which is of one kind of data: other stages are other views.
     share = float(rows["epoch_share"].iloc[0]) if "epoch_share" in rows else 1.0
@@ -222,6 +225,19 @@ def _training_views(stage: str, rows: pd.DataFrame, index: pd.Index, full_epochs
         yield View(name, "training", values, order if mixed else values, fidelity, reached, stage, halfway=halfway)
         if not mixed:
             yield from _loss_view(stage, rows, index, fidelity, reached, early=bool(early.any()))
+
+
+def _without_cut(stage: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without trainings that no policy has ended: those that most others of the stage are ahead of.
+
+    They are running still, or the budget ran out. That says nothing of the candidate, unlike a policy that ends a
+    training because others are better. Where final values are predicted, all of them can be compared.
+    """
+    if POLICY_MARK in stage or (rows["metric"] == "predicted_accuracy").any():
+        return rows
+    last = rows[rows["metric"] == "validation_accuracy"].groupby("architecture")["epoch"].max()
+    cut = last.index[last < last.max()]
+    return rows[~rows["architecture"].isin(cut)] if 2 * len(cut) < len(last) else rows
 
 
 def _halfway(rows: pd.DataFrame, metric: str, index: pd.Index) -> Scores:

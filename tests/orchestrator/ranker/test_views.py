@@ -39,6 +39,29 @@ class TestViews:
             ("supernet:uniform", "supernet", 0.0, False, False),
         ]
 
+    def cut(self, stage: str, last: list[int]):
+        """Views of trainings that each reached another epoch of four; the accuracy is higher from one to the next."""
+        table = Table(len(last))
+        for place, (code, reached) in enumerate(zip(table.codes, last, strict=True)):
+            for epoch in range(1, reached + 1):
+                table.add(stage, "training", code, epoch, 4, "validation_accuracy", 0.1 * (place + epoch))
+                table.add(stage, "training", code, epoch, 4, "train_loss", 1 / (place + epoch))
+        return {view.kind: view for view in make_views(table.frame, table.codes, full_epochs=FULL)}
+
+    def test_a_training_that_the_budget_has_cut_is_unknown_beside_whole_ones(self):
+        found = self.cut("training-4", [4, 4, 1, 4, 2])
+        for view in (found["training"], found["loss"]):
+            assert np.isnan(view.order).tolist() == [False, False, True, False, True]
+        assert found["training"].order[[0, 1, 3]] == pytest.approx([0.4, 0.5, 0.7])
+
+    def test_one_that_a_policy_has_ended_is_below_those_that_went_on(self):
+        (found,) = self.cut("training-4:asha", [4, 4, 1, 4, 2]).values()
+        assert np.argsort(found.order).tolist() == [2, 4, 0, 1, 3]
+
+    def test_as_long_as_few_are_whole_all_take_part(self):
+        (found,) = self.cut("training-4", [4, 2, 1, 3]).values()
+        assert np.isfinite(found.order).all()
+
     def supernet_view(self, trained_on: dict[int, float]):
         # The second and the third are .2 apart in log-odds, the others 2.
         values = 1 / (1 + np.exp(-np.array([3.0, 1.0, 0.8, -3.0])))
