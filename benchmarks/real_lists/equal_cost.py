@@ -59,7 +59,7 @@ def train_on_less(each: RealList, architecture: Architecture, epochs: int) -> pd
     """Rows of a training on less data, one for each epoch-equivalent."""
     data = less_data(each.data, share=SHARE, by="stratified", seed=SHORT_SEED)
     shape, classes = data.input_shape, len(data.classes)
-    recipe = each.experiment.recipe_of(architecture.code).in_short(round(epochs / SHARE))
+    recipe = each.experiment.short_recipe_of(architecture.code, round(epochs / SHARE))
     training = Training(
         lambda: each.space.build(architecture, input_shape=shape, classes=classes), recipe, data, seed=SHORT_SEED
     )

@@ -156,7 +156,7 @@ def _scored(each: RealList, architecture: Architecture) -> dict[str, Any]:
 
 def _trained(each: RealList, architecture: Architecture, epochs: int, seed: int) -> dict[str, Any]:
     shape, classes = each.data.input_shape, len(each.data.classes)
-    recipe = each.experiment.recipe_of(architecture.code).in_short(epochs)
+    recipe = each.experiment.short_recipe_of(architecture.code, epochs)
     began, rows = time.process_time(), []
     try:
         training = Training(

@@ -102,7 +102,7 @@ def _maker(
     experiment: Experiment, epochs: int, folder: Path, results: SharedResults | None
 ) -> Callable[[str], TrialSpec]:
     def make(code: str) -> TrialSpec:
-        recipe = experiment.recipe_of(code).in_short(epochs)
+        recipe = experiment.short_recipe_of(code, epochs)
         spec = trial_spec(experiment, STAGE, [code], recipe, experiment.seed, folder)
         return spec if results is None else results.shared(spec)
 

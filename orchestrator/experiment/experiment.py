@@ -200,6 +200,12 @@ class Experiment(Spec):
         space = self.space.make()
         return self.families.recipe(self.recipe, space.family(Architecture(space.name, code)))
 
+    def short_recipe_of(self, code: str, epochs: int) -> Recipe:
+        """The recipe of a training of a candidate in so many epochs."""
+        recipe = self.recipe_of(code)
+        # A family has a learning rate of its own: twice of it made networks diverge, and ordered no better.
+        return recipe.in_short(epochs) if self.families is None else recipe.of_length(epochs)
+
     @property
     def ranker_options(self) -> RankerOptions:
         """The settings of the ranker, with what follows from the candidates and their recipes."""

@@ -159,7 +159,7 @@ def training_stage(experiment: Experiment, spec: TrainingSpec, candidates: Seque
                 task=spec.task,
             )
             for code in candidates
-            for recipe in (experiment.recipe_of(code).in_short(spec.epochs),)
+            for recipe in (experiment.short_recipe_of(code, spec.epochs),)
         ),
         trainable=trial_class(experiment),
         scheduler=spec.scheduler,

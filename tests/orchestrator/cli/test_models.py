@@ -155,9 +155,10 @@ class TestTrials:
         full = [spec.recipe for spec in baseline_stage(experiment, experiment.baseline, codes, tmp_path).specs]
         assert full == [FamilyRecipes().recipe(common, family) for family in ("cnn", "transformer")]
         short = training_stage(experiment, experiment.trainings[0], codes, tmp_path).specs
-        assert [spec.recipe for spec in short] == [recipe.in_short(4) for recipe in full]
+        assert [spec.recipe for spec in short] == [recipe.of_length(4) for recipe in full]
         alike = parse(str(codes), "recipe: {epochs: 10}\ntrainings: [{epochs: 4}]\nfamilies: null\n")
         others = training_stage(alike, alike.trainings[0], codes, tmp_path).specs
+        assert [spec.recipe for spec in others] == [common.in_short(4)] * 2
         assert all(a.fingerprint != b.fingerprint for a, b in zip(short, others, strict=True))
 
 

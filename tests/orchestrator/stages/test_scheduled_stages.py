@@ -22,7 +22,7 @@ name: scheduled
 space: {name: nasbench201, options: {width: 4, cells_per_stage: 1}}
 candidates: 5
 data: {name: digits, validation: 200, test: 200, train: 300}
-recipe: {epochs: 27, batch_size: 64, learning_rate: 0.05}
+recipe: {epochs: 27, batch_size: 128, learning_rate: 0.025}  # short trainings: half the batch, twice the rate
 budget: 1x
 trainings:
   - {epochs: 9, scheduler: uniform, budget_epochs: 20}
