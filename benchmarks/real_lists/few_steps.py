@@ -2,8 +2,8 @@
 
 Trains the networks of the recorded lists in a tenth of the epochs, on all training images and on a quarter of them,
 with the batch and learning rate of full training, and with others. Training of few steps ends before networks have
-learned enough to be compared; `Recipe.in_short` says what a run does about it. Everything finished is a line of a
-journal in `--out`: an interrupted call is continued by the next.
+learned enough to be compared; `Experiment.short_recipe_of` says what a run does about it. Everything finished is a line
+of a journal in `--out`: an interrupted call is continued by the next.
 
 Writes `few_steps.csv`: tau of each order with the mean of the two recorded full trainings, by validation accuracy and
 by training loss; the mean accuracy; CPU seconds of one thread.

@@ -69,7 +69,7 @@ class Trainings:
         started = time.process_time()
         training = Training(
             lambda: self._space.build(architecture, input_shape=shape, classes=classes),
-            self._experiment.recipe.in_short(epochs),
+            self._experiment.short_recipe_of(code, epochs),
             data,
             seed=seed,
         )
